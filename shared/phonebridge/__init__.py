@@ -1,0 +1,1 @@
+"""Phonebridge: what the control plane and the media plane share."""

@@ -1,0 +1,90 @@
+"""Every error of Phonebridge; the type says who is to blame.
+
+* PhonebridgeError
+    * RequestRefused: the user of the HTTP API asked for what cannot be
+        * Unreadable, TooLarge, UnknownCall, WrongState, KeyReused
+    * NotConfigured: the operator left a setting out or gave a bad one
+    * TelnyxError: the carrier
+        * TelnyxRefused: it answered with an error
+        * TelnyxUnreachable: it did not answer
+    * ModelError: the speech-to-speech model
+    * InvalidSignature, InvalidToken: somebody who is neither
+    * Conflict: another writer was faster; nothing was changed
+    * InvalidTransition: an event that the lifecycle does not allow in that status
+"""
+
+
+class PhonebridgeError(Exception):
+    """Root of the tree."""
+
+
+class RequestRefused(PhonebridgeError):
+    """The request is at fault; the message tells its sender what to change."""
+
+
+class Unreadable(RequestRefused):
+    """The request could not be read at all."""
+
+
+class TooLarge(RequestRefused):
+    """More than the record of a call holds."""
+
+
+class UnknownCall(RequestRefused):
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"There is no call {call_id}: it never existed or has expired.")
+
+
+class WrongState(RequestRefused):
+    """The call exists, but not in a state in which this can be done."""
+
+    def __init__(self, call_id: str, status: str, wanted: str) -> None:
+        super().__init__(f"Call {call_id} is {status}; {wanted}.")
+        self.status = status
+
+
+class KeyReused(RequestRefused):
+    """An Idempotency-Key came again with another body, or while its first request still runs."""
+
+
+class NotConfigured(PhonebridgeError):
+    """Settings are missing or bad; the message names every one of them."""
+
+
+class TelnyxError(PhonebridgeError):
+    """The carrier did not do what was asked."""
+
+
+class TelnyxRefused(TelnyxError):
+    """An error answer of the Call Control API; code and title are Telnyx's own."""
+
+    def __init__(self, http_status: int, code: str, title: str, detail: str = "") -> None:
+        super().__init__(f"Telnyx refused ({http_status}, {code}): {detail or title}")
+        self.http_status = http_status
+        self.code = code
+        self.title = title
+        self.detail = detail
+
+
+class TelnyxUnreachable(TelnyxError):
+    """No answer from the Call Control API within the time and the attempts allowed."""
+
+
+class ModelError(PhonebridgeError):
+    """The model's server refused or lost the session."""
+
+
+class InvalidSignature(PhonebridgeError):
+    """A webhook that Telnyx did not sign, or not just now."""
+
+
+class InvalidToken(PhonebridgeError):
+    """A media socket whose token is missing, forged, expired or for another call."""
+
+
+class Conflict(PhonebridgeError):
+    """A conditional write lost its race; reload and decide anew."""
+
+
+class InvalidTransition(PhonebridgeError):
+    """An event that cannot happen to a call in its present status."""
