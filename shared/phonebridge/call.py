@@ -1,0 +1,333 @@
+"""A call: what it is, what can happen to it (past tense) and what it may ask for (imperative).
+
+Times are Unix milliseconds. `lifecycle.advance` is the only function that moves a call.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
+
+
+class CallStatus(StrEnum):
+    CREATED = "created"
+    DIALING = "dialing"
+    INCOMING = "incoming"
+    ANSWERED = "answered"
+    STREAMING = "streaming"
+    ENDED = "ended"
+
+
+class Outcome(StrEnum):
+    COMPLETED = "completed"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    REJECTED = "rejected"
+    VOICEMAIL = "voicemail"
+    CANCELED = "canceled"
+    FAILED = "failed"
+
+
+class Direction(StrEnum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class EndedBy(StrEnum):
+    """Who on our side asked for the end of a call."""
+
+    API = "api"
+    AGENT = "agent"
+    MAX_DURATION = "max_duration"
+    IDLE = "idle"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Telnyx's names for a call; `call_control_id` is the one that commands take."""
+
+    call_control_id: str
+    call_leg_id: str = ""
+    call_session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a call failed: a code for programs, a detail for people."""
+
+    reason: str
+    detail: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """The end of the leg, as Telnyx told it (`call.hangup`)."""
+
+    cause: str
+    source: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the media plane counted over a call."""
+
+    turns: int = 0
+    interruptions: int = 0
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_lost: int = 0
+    first_audio_ms: int | None = None
+    turn_latency_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens over all responses of a call; cached counts are part of the input counts."""
+
+    input_text: int = 0
+    input_audio: int = 0
+    cached_text: int = 0
+    cached_audio: int = 0
+    output_text: int = 0
+    output_audio: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_text + other.input_text,
+            self.input_audio + other.input_audio,
+            self.cached_text + other.cached_text,
+            self.cached_audio + other.cached_audio,
+            self.output_text + other.output_text,
+            self.output_audio + other.output_audio,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The head of a call's record: small enough that a transition costs one write unit."""
+
+    call_id: str
+    direction: Direction
+    to: str
+    from_: str
+    created_at_ms: int
+    changed_at_ms: int = 0
+    """By our own clock, while other times may be the carrier's."""
+    status: CallStatus = CallStatus.CREATED
+    version: int = 0
+    leg: Leg | None = None
+    answered_at_ms: int | None = None
+    streaming_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    fault: Fault | None = None
+    hangup: Hangup | None = None
+    end_requested_by: EndedBy | None = None
+    stream_number: int = 0
+    attached_stream: int = 0
+    owner_task: str | None = None
+    activity: Activity = field(default_factory=Activity)
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def may_be_up(self) -> bool:
+        """Whether the carrier may still hold, and bill, a leg of this call."""
+        if self.status is CallStatus.ENDED:
+            return self.leg is not None and self.hangup is None
+        return True
+
+
+class Speaker(StrEnum):
+    CALLER = "caller"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one side said without a break; times count from the start of the media stream."""
+
+    number: int
+    who: Speaker
+    text: str
+    started_ms: int
+    ended_ms: int
+    interrupted: bool = False
+    latency_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """The model's voice-activity detector; `eagerness` belongs to `semantic_vad`, the rest to
+    `server_vad`. Always sent in full: documents and wire disagree on the defaults
+    (OpenAI, "Voice activity detection (VAD)")."""
+
+    type: str = "server_vad"
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    eagerness: str = "auto"
+
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful assistant on the phone. Speak naturally, in short sentences, "
+    "and ask when something is unclear."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """How the agent of one call behaves: written once at create, read once by the container."""
+
+    instructions: str = DEFAULT_INSTRUCTIONS
+    voice: str = "marin"
+    greeting: str | None = None
+    language: str | None = None
+    temperature: float | None = None
+    turn_detection: TurnDetection = field(default_factory=TurnDetection)
+    max_duration_seconds: int = 1800
+    idle_timeout_seconds: int | None = None
+    record: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+# What can happen to a call.
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequested:
+    """Somebody asked the API for an outbound call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallArrived:
+    """`call.initiated` of an inbound call."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class DialAccepted:
+    """The carrier took the dial command; webhooks may have come before it."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class CallInitiated:
+    """`call.initiated` of an outbound call."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    leg: Leg
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAttached:
+    """A media container claimed stream `stream_number` of the call."""
+
+    stream_number: int
+    task_id: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReported:
+    """The container's figures, once its part of the call is over."""
+
+    activity: Activity
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequested:
+    by: EndedBy
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """Something on our side that the call cannot survive. After its end it is no news."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingFailed:
+    """`streaming.failed`: the carrier could not open, or keep, the media stream."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class CallHungUp:
+    """`call.hangup`, or the carrier's word that the call has already ended (90018)."""
+
+    leg: Leg
+    hangup: Hangup
+
+
+@dataclass(frozen=True, slots=True)
+class LegOutlivedCall:
+    """The call ended a while ago, yet nothing tells that its leg did."""
+
+
+CallEvent = (
+    CallRequested
+    | CallArrived
+    | DialAccepted
+    | CallInitiated
+    | CallAnswered
+    | MediaAttached
+    | MediaReported
+    | EndRequested
+    | CallFailed
+    | StreamingFailed
+    | CallHungUp
+    | LegOutlivedCall
+)
+
+
+# What a call may ask of the carrier.
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Ring the callee."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Take an inbound call."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartStreaming:
+    """Open media stream `stream_number` towards the media container."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the leg."""
+
+
+CallCommand = Dial | Answer | StartStreaming | HangUp
+
+
+# What somebody may ask of the container that carries a call.
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Stop the model's speech now."""
+
+
+Steering = Interrupt

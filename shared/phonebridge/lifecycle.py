@@ -1,0 +1,282 @@
+"""The life of a call: one table, one pure function.
+
+Webhooks arrive late, twice and in any order, so a call is a set of facts that only grow: what was
+answered when, who hung up, what failed. Each event adds its fact, whatever the status; the table
+moves the status forward, never back; outcome, reason and end are read off the facts alone. Hence
+every order of the same events ends in the same record. Commands are asked for by the move itself,
+so an event that changes nothing asks for nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from phonebridge.call import (
+    Answer,
+    Call,
+    CallAnswered,
+    CallArrived,
+    CallCommand,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallInitiated,
+    CallRequested,
+    CallStatus,
+    Dial,
+    DialAccepted,
+    EndRequested,
+    Fault,
+    HangUp,
+    Hangup,
+    LegOutlivedCall,
+    MediaAttached,
+    MediaReported,
+    Outcome,
+    StartStreaming,
+    StreamingFailed,
+)
+from phonebridge.errors import InvalidTransition
+
+_S = CallStatus
+
+TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = MappingProxyType(
+    {
+        _S.CREATED: {
+            CallRequested: _S.DIALING,
+            CallArrived: _S.INCOMING,
+        },
+        _S.DIALING: {
+            DialAccepted: _S.DIALING,
+            CallInitiated: _S.DIALING,
+            EndRequested: _S.DIALING,
+            CallAnswered: _S.ANSWERED,
+            CallFailed: _S.ENDED,
+            StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+        },
+        _S.INCOMING: {
+            CallArrived: _S.INCOMING,
+            EndRequested: _S.INCOMING,
+            CallAnswered: _S.ANSWERED,
+            CallFailed: _S.ENDED,
+            StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+        },
+        _S.ANSWERED: {
+            CallArrived: _S.ANSWERED,
+            DialAccepted: _S.ANSWERED,
+            CallInitiated: _S.ANSWERED,
+            CallAnswered: _S.ANSWERED,
+            EndRequested: _S.ANSWERED,
+            MediaAttached: _S.STREAMING,
+            CallFailed: _S.ENDED,
+            StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+        },
+        _S.STREAMING: {
+            CallArrived: _S.STREAMING,
+            DialAccepted: _S.STREAMING,
+            CallInitiated: _S.STREAMING,
+            CallAnswered: _S.STREAMING,
+            EndRequested: _S.STREAMING,
+            MediaAttached: _S.STREAMING,
+            MediaReported: _S.STREAMING,
+            CallFailed: _S.ENDED,
+            StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+        },
+        _S.ENDED: {
+            CallArrived: _S.ENDED,
+            DialAccepted: _S.ENDED,
+            CallInitiated: _S.ENDED,
+            CallAnswered: _S.ENDED,
+            EndRequested: _S.ENDED,
+            MediaReported: _S.ENDED,
+            CallFailed: _S.ENDED,
+            StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+            LegOutlivedCall: _S.ENDED,
+        },
+    }
+)
+
+FOUND_ENDED = "found_ended"
+"""Cause of a hangup that we learn only from a refused command (90018): any webhook knows better."""
+
+# `hangup_cause` of a call that was never answered -> outcome. Telnyx's set is open: what is not
+# named here failed, with Telnyx's own word as the reason.
+_UNANSWERED: Mapping[str, Outcome] = MappingProxyType(
+    {
+        "user_busy": Outcome.BUSY,
+        "call_rejected": Outcome.REJECTED,
+        "timeout": Outcome.NO_ANSWER,
+        "no_answer": Outcome.NO_ANSWER,
+        "originator_cancel": Outcome.CANCELED,
+        "normal_clearing": Outcome.CANCELED,
+        FOUND_ENDED: Outcome.CANCELED,
+    }
+)
+
+
+def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
+    """What the event makes of the call, and what the call asks for because of it.
+
+    A call that comes back equal has nothing to save. Raises `InvalidTransition` for an event that
+    the table does not name in that status.
+    """
+    row = TRANSITIONS[call.status]
+    if type(event) not in row:
+        raise InvalidTransition(
+            f"{type(event).__name__} cannot happen to call {call.call_id}, which is {call.status}."
+        )
+    # Once a call has ended, what we failed at or asked for changes nothing: a socket that breaks
+    # because the caller hung up is no fault. The carrier's facts count whenever they come.
+    is_late = call.status is CallStatus.ENDED and isinstance(event, CallFailed | EndRequested)
+    moved = replace(call if is_late else _add_fact(call, event), status=row[type(event)])
+    if moved.status is CallStatus.ENDED:
+        moved = _concluded(moved)
+    moved, commands = _asked_for(call, moved, event)
+    if moved != call:
+        moved = replace(moved, version=call.version + 1)
+    return moved, commands
+
+
+def _add_fact(call: Call, event: CallEvent) -> Call:
+    match event:
+        case CallArrived(leg) | CallInitiated(leg):
+            return replace(call, leg=leg)
+        case DialAccepted(leg):
+            # Webhooks may come before the dial's answer, and may name another id than it does:
+            # theirs is the one that lives on.
+            return call if call.leg else replace(call, leg=leg)
+        case CallAnswered(leg, at_ms):
+            return replace(call, leg=leg, answered_at_ms=_earliest(call.answered_at_ms, at_ms))
+        case CallHungUp(leg, hangup):
+            return replace(call, leg=leg, hangup=_first_hangup(call.hangup, hangup))
+        case CallFailed(fault) | StreamingFailed(fault):
+            return replace(call, fault=_first_fault(call.fault, fault))
+        case EndRequested(by):
+            return replace(call, end_requested_by=call.end_requested_by or by)
+        case MediaAttached():
+            return _attached(call, event)
+        case MediaReported(activity, usage):
+            return replace(call, activity=activity, usage=usage)
+        case CallRequested() | LegOutlivedCall():
+            return call
+
+
+def _attached(call: Call, event: MediaAttached) -> Call:
+    if not call.attached_stream < event.stream_number <= call.stream_number:
+        raise InvalidTransition(
+            f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
+        )
+    return replace(
+        call,
+        attached_stream=event.stream_number,
+        owner_task=event.task_id,
+        streaming_at_ms=_earliest(call.streaming_at_ms, event.at_ms),
+    )
+
+
+def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
+    match event:
+        case CallRequested():
+            return after, (Dial(),)
+        case CallArrived() if before.status is CallStatus.CREATED:
+            return after, (Answer(),)
+        case CallAnswered() if _moved_to(CallStatus.ANSWERED, before, after):
+            if after.end_requested_by:
+                return after, (HangUp(),)
+            number = after.stream_number + 1
+            return replace(after, stream_number=number), (StartStreaming(number),)
+        case EndRequested() | LegOutlivedCall():
+            return after, _hang_up(after)
+        case CallFailed() | StreamingFailed() if _moved_to(CallStatus.ENDED, before, after):
+            return after, _hang_up(after)
+        case DialAccepted() | CallInitiated() | CallAnswered() if _is_unwanted(after):
+            return after, _hang_up(after)
+        case _:
+            return after, ()
+
+
+def _moved_to(status: CallStatus, before: Call, after: Call) -> bool:
+    return after.status is status and before.status is not status
+
+
+def _is_unwanted(call: Call) -> bool:
+    """A leg of which we hear although its call is over for us."""
+    return call.status is CallStatus.ENDED or call.end_requested_by is not None
+
+
+def _hang_up(call: Call) -> tuple[CallCommand, ...]:
+    return (HangUp(),) if call.leg and call.may_be_up else ()
+
+
+def _concluded(call: Call) -> Call:
+    outcome, reason = _verdict(call)
+    known = [call.hangup.at_ms] if call.hangup else [call.fault.at_ms] if call.fault else []
+    return replace(call, outcome=outcome, reason=reason, ended_at_ms=known[0] if known else None)
+
+
+def _verdict(call: Call) -> tuple[Outcome, str]:
+    if call.fault:
+        return Outcome.FAILED, call.fault.reason
+    assert call.hangup is not None, "only a fault or a hangup ends a call"
+    cause, source = call.hangup.cause, call.hangup.source
+    if call.end_requested_by:
+        answered = call.answered_at_ms is not None
+        return (Outcome.COMPLETED if answered else Outcome.CANCELED), call.end_requested_by
+    if call.answered_at_ms is None:
+        return _UNANSWERED.get(cause, Outcome.FAILED), cause
+    return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause
+
+
+def _earliest(known: int | None, at_ms: int) -> int:
+    return at_ms if known is None else min(known, at_ms)
+
+
+def _first_fault(known: Fault | None, new: Fault) -> Fault:
+    faults = [fault for fault in (known, new) if fault]
+    return min(faults, key=lambda fault: (fault.at_ms, fault.reason, fault.detail))
+
+
+def _first_hangup(known: Hangup | None, new: Hangup) -> Hangup:
+    if known is None or known.cause == FOUND_ENDED:
+        return new
+    if new.cause == FOUND_ENDED:
+        return known
+    return min(known, new, key=lambda hangup: (hangup.at_ms, hangup.cause, hangup.source))
+
+
+DIAL_PATIENCE_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for
+MEDIA_PATIENCE_MS = 60_000  # from the answer until a container has claimed the call
+HEARTBEAT_PATIENCE_MS = 45_000  # a task beats every 10 s
+LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's
+
+
+def overdue(
+    call: Call, *, heartbeat_at_ms: int | None, max_call_ms: int, now_ms: int
+) -> CallEvent | None:
+    """What the sweeper must tell a call that nobody hears any more; None while all is well."""
+    if call.status is CallStatus.ENDED:
+        late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
+        return LegOutlivedCall() if late else None
+    deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
+    if now_ms <= deadline_ms:
+        return None
+    detail = f"nothing was heard of the call while it was {call.status}"
+    return CallFailed(Fault(reason, detail, now_ms))
+
+
+def _patience(call: Call, heartbeat_at_ms: int | None, max_call_ms: int) -> tuple[int, str]:
+    """Until when a live call may stay as it is, and the fault it has after that."""
+    if call.status is CallStatus.ANSWERED:
+        return call.changed_at_ms + MEDIA_PATIENCE_MS, "no_media"
+    if call.status is not CallStatus.STREAMING:
+        return call.changed_at_ms + DIAL_PATIENCE_MS, "never_answered"
+    since = call.streaming_at_ms or call.changed_at_ms
+    return min(
+        ((heartbeat_at_ms or since) + HEARTBEAT_PATIENCE_MS, "container_lost"),
+        (since + max_call_ms + MEDIA_PATIENCE_MS, "max_duration_overrun"),
+    )

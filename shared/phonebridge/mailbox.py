@@ -1,0 +1,102 @@
+"""What a task tells of itself, and the commands it is sent: DynamoDB between the Lambdas and the
+media container that owns a call. The container polls; no Lambda can address one of its tasks."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from phonebridge.call import Interrupt, Steering
+from phonebridge.table import Key, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+HEARTBEAT_SECONDS = 300
+COMMAND_SECONDS = 60  # nobody wants to be interrupted a minute late
+
+_COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in (Interrupt,)}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """One media container, as it last described itself."""
+
+    task_id: str
+    slots: int
+    active_calls: int
+    draining: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A command in a task's mailbox; its id sorts by time."""
+
+    command_id: str
+    call_id: str
+    command: Steering
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredCommand:
+    call_id: str
+    command: str
+    arguments: str
+
+
+class DynamoMailbox:
+    def __init__(
+        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+    ) -> None:
+        self._table = Table(table_name, client, now_ms)
+        self._now_ms = now_ms
+
+    def beat(self, task: TaskState) -> None:
+        self._table.put(_heartbeat_key(task.task_id), task, HEARTBEAT_SECONDS)
+
+    def heartbeat(self, task_id: str) -> TaskState | None:
+        return self._table.get(_heartbeat_key(task_id), TaskState)
+
+    def post(self, task_id: str, call_id: str, command: Steering) -> None:
+        command_id = f"{self._now_ms():013d}-{uuid.uuid4().hex}"
+        stored = _StoredCommand(
+            call_id, type(command).__name__, msgspec.json.encode(command).decode()
+        )
+        self._table.put(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
+
+    def collect(self, task_id: str) -> list[Posted]:
+        """Every command that waits, oldest first; it waits until it is acknowledged."""
+        waiting = []
+        for stored in self._table.beginning_with(_pk(task_id), "CMD#"):
+            item = stored.read(_StoredCommand)
+            if command := _decoded(item):
+                command_id = stored.sk.removeprefix("CMD#")
+                waiting.append(Posted(command_id, item.call_id, command))
+        return waiting
+
+    def acknowledge(self, task_id: str, posted: Posted) -> bool:
+        """False if somebody else did."""
+        return self._table.remove(_command_key(task_id, posted.command_id))
+
+
+def _decoded(item: _StoredCommand) -> Steering | None:
+    """None for a command of a newer version: during a deployment the Lambdas may be ahead."""
+    try:
+        return msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
+    except (KeyError, msgspec.ValidationError):
+        return None
+
+
+def _pk(task_id: str) -> str:
+    return f"TASK#{task_id}"
+
+
+def _heartbeat_key(task_id: str) -> Key:
+    return Key(_pk(task_id), "HEARTBEAT")
+
+
+def _command_key(task_id: str, command_id: str) -> Key:
+    return Key(_pk(task_id), f"CMD#{command_id}")

@@ -1,0 +1,191 @@
+"""Settings of each process: read once from an environment that is passed in; whatever is missing
+or bad is named in one error."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from phonebridge.errors import NotConfigured
+
+T = TypeVar("T")
+
+DEFAULT_TELNYX_API = "https://api.telnyx.com/v2"
+DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
+DEFAULT_MODEL = "gpt-realtime-2.1-mini"
+
+# The names that the message of a missing key uses.
+_PEOPLES_NAMES = {"OPENAI_API_KEY": "OpenAI API key", "TELNYX_API_KEY": "Telnyx API key"}
+
+
+class ModelAudio(StrEnum):
+    """What the model hears and speaks: PCM16 at 24 kHz, or the phone line's own G.711."""
+
+    PCM24K = "pcm24k"
+    G711 = "g711"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Settings of the Lambdas."""
+
+    calls_table: str
+    base_public_url: str
+    """Where Telnyx reaches the webhooks, without a trailing slash."""
+    media_public_url: str
+    """ws or wss base of the media container, without a trailing slash."""
+    telnyx_api_base: str
+    telnyx_api_key: str
+    telnyx_public_key: str
+    """Base64 of the account's raw Ed25519 public key."""
+    telnyx_connection_id: str
+    telnyx_from_number: str
+    stream_token_secret: str
+    openai_api_key: str
+    """The Lambdas only look whether there is one; the media container uses it."""
+    openai_realtime_url: str
+    max_call_minutes: int
+
+    @staticmethod
+    def from_env(environ: Mapping[str, str]) -> "ControlSettings":
+        """Provider keys may be missing: what can be done without them still works, and
+        `require` refuses the rest."""
+        read = _Reader(environ)
+        base = read.url("BASE_PUBLIC_URL", ("http", "https"))
+        settings = ControlSettings(
+            calls_table=read.text("CALLS_TABLE"),
+            base_public_url=base,
+            media_public_url=read.url("MEDIA_PUBLIC_URL", ("ws", "wss"), _as_websocket(base)),
+            telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
+            telnyx_api_key=read.text("TELNYX_API_KEY", ""),
+            telnyx_public_key=read.text("TELNYX_PUBLIC_KEY", ""),
+            telnyx_connection_id=read.text("TELNYX_CONNECTION_ID", ""),
+            telnyx_from_number=read.text("TELNYX_FROM_NUMBER", ""),
+            stream_token_secret=read.text("STREAM_TOKEN_SECRET", ""),
+            openai_api_key=read.text("OPENAI_API_KEY", ""),
+            openai_realtime_url=read.url(
+                "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
+            ),
+            max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
+        )
+        read.raise_problems()
+        return settings
+
+    def require_dialing(self) -> None:
+        """Raise `NotConfigured`, naming every setting without which no call can be placed."""
+        self._require(
+            OPENAI_API_KEY=self.openai_api_key,
+            TELNYX_API_KEY=self.telnyx_api_key,
+            TELNYX_CONNECTION_ID=self.telnyx_connection_id,
+            STREAM_TOKEN_SECRET=self.stream_token_secret,
+        )
+
+    def require_webhooks(self) -> None:
+        """Raise `NotConfigured` unless webhooks can be verified and acted upon."""
+        self._require(
+            TELNYX_PUBLIC_KEY=self.telnyx_public_key,
+            TELNYX_API_KEY=self.telnyx_api_key,
+            STREAM_TOKEN_SECRET=self.stream_token_secret,
+        )
+
+    @staticmethod
+    def _require(**values: str) -> None:
+        missing = [_PEOPLES_NAMES.get(name, name) for name, value in values.items() if not value]
+        if missing:
+            raise NotConfigured(f"{', '.join(missing)} not configured")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """Settings of the media container."""
+
+    calls_table: str
+    stream_token_secret: str
+    telnyx_api_base: str
+    telnyx_api_key: str
+    openai_api_key: str
+    openai_realtime_url: str
+    openai_model: str
+    model_audio: ModelAudio
+    max_calls_per_task: int
+    max_call_minutes: int
+
+    @staticmethod
+    def from_env(environ: Mapping[str, str]) -> "MediaSettings":
+        read = _Reader(environ)
+        settings = MediaSettings(
+            calls_table=read.text("CALLS_TABLE"),
+            stream_token_secret=read.text("STREAM_TOKEN_SECRET"),
+            telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
+            telnyx_api_key=read.text("TELNYX_API_KEY"),
+            openai_api_key=read.text("OPENAI_API_KEY"),
+            openai_realtime_url=read.url(
+                "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
+            ),
+            openai_model=read.text("OPENAI_MODEL", DEFAULT_MODEL),
+            model_audio=read.choice("MODEL_AUDIO", ModelAudio, ModelAudio.PCM24K),
+            max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
+            max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
+        )
+        read.raise_problems()
+        return settings
+
+
+class _Reader:
+    """Reads one name after the other and keeps what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            raise NotConfigured("; ".join(self._problems))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._environ.get(name, "").strip()
+        if not value and default is None:
+            self._problems.append(f"{_PEOPLES_NAMES.get(name, name)} not configured")
+        return value or default or ""
+
+    def url(self, name: str, schemes: tuple[str, ...], default: str | None = None) -> str:
+        value = self.text(name, default)
+        if value and not _is_url(value, schemes):
+            self._problems.append(f"{name} must be a {' or '.join(schemes)} URL, not {value!r}")
+        return value.rstrip("/")
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        def parse(text: str) -> int:
+            number = int(text)
+            if not low <= number <= high:
+                raise ValueError
+            return number
+
+        return self._parsed(name, default, parse, f"a whole number from {low} to {high}")
+
+    def choice(self, name: str, kind: Callable[[str], T], default: T) -> T:
+        choices = ", ".join(str(choice) for choice in type(default))  # type: ignore[attr-defined]
+        return self._parsed(name, default, kind, f"one of {choices}")
+
+    def _parsed(self, name: str, default: T, parse: Callable[[str], T], wanted: str) -> T:
+        text = self.text(name, "")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError:
+            self._problems.append(f"{name} must be {wanted}, not {text!r}")
+            return default
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
+
+
+def _as_websocket(url: str) -> str:
+    return "ws" + url.removeprefix("http") if url.startswith("http") else url

@@ -1,0 +1,248 @@
+"""The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
+one conditional write of a single item; `switchboard.CallStore` is the writing side."""
+
+import base64
+import binascii
+import heapq
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from phonebridge.call import Call, CallConfig, CallStatus, Leg, Turn
+from phonebridge.errors import Conflict, TooLarge, Unreadable
+from phonebridge.switchboard import TimelineEntry
+from phonebridge.table import Key, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DAY_SECONDS = 86_400
+RECORD_SECONDS = 90 * DAY_SECONDS
+LEG_SECONDS = DAY_SECONDS  # a call lasts an hour at most; its last webhooks follow within minutes
+IDEMPOTENCY_SECONDS = DAY_SECONDS
+CONFIG_BYTES_MAX = 65_536
+SWEEP_PAGE = 100
+
+# One partition of an index takes 1000 writes a second, and a throttled index throttles the table
+# (DynamoDB, "GSI throttling"). Both indexes project whole heads: a head is below 1 KB, so a copy
+# costs the same one write unit as its keys alone would, and a list needs no second read. What
+# beats, beats in the items of tasks, which no index holds.
+SHARDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    call: Call
+    config: CallConfig
+    turns: tuple[Turn, ...]
+    timeline: tuple[TimelineEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Calls, newest first; the cursor asks for the next ones, None: there are no more."""
+
+    calls: tuple[Call, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which call an Idempotency-Key stands for, and whether it came with the same request."""
+
+    call_id: str
+    is_new: bool
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredConfig:
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredLink:
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredClaim:
+    call_id: str
+    fingerprint: str
+
+
+class DynamoCallStore:
+    def __init__(
+        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+    ) -> None:
+        self._table = Table(table_name, client, now_ms)
+
+    def create(self, call: Call, config: CallConfig) -> bool:
+        """False when the call exists already. Raises `TooLarge`."""
+        json = msgspec.json.encode(config)
+        if len(json) > CONFIG_BYTES_MAX:
+            raise TooLarge(
+                f"The settings of a call may take {CONFIG_BYTES_MAX} bytes; these take {len(json)}."
+            )
+        # The head makes the call exist, so it comes last: a crash between the two leaves a config
+        # that nobody asks for, never a call that speaks with the default persona.
+        self._table.add(_config_key(call.call_id), _StoredConfig(json.decode()), RECORD_SECONDS)
+        head = self._table.add(_head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call))
+        return head is call
+
+    def load(self, call_id: str) -> Call | None:
+        return self._table.get(_head_key(call_id), Call)
+
+    def save(self, call: Call) -> None:
+        """Raises `Conflict` unless the stored call is the one before this one."""
+        saved = self._table.replace(
+            _head_key(call.call_id),
+            call,
+            RECORD_SECONDS,
+            version=call.version - 1,
+            **_index_keys(call),
+        )
+        if not saved:
+            raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
+
+    def config(self, call_id: str) -> CallConfig | None:
+        stored = self._table.get(_config_key(call_id), _StoredConfig)
+        return _config(stored) if stored else None
+
+    def note(self, call_id: str, entry: TimelineEntry) -> None:
+        key = Key(_pk(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
+        self._table.add(key, entry, RECORD_SECONDS)
+
+    def add_turn(self, call_id: str, turn: Turn) -> None:
+        self._table.put(Key(_pk(call_id), f"TURN#{turn.number:04d}"), turn, RECORD_SECONDS)
+
+    def link(self, leg: Leg, call_id: str) -> None:
+        for key in _leg_keys(leg):
+            self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
+
+    def linked(self, leg: Leg) -> str | None:
+        for key in _leg_keys(leg):
+            if found := self._table.get(key, _StoredLink):
+                return found.call_id
+        return None
+
+    def record(self, call_id: str) -> CallRecord | None:
+        """All that is known of a call, in one query."""
+        call, config = None, CallConfig()
+        turns: list[Turn] = []
+        timeline: list[TimelineEntry] = []
+        for stored in self._table.partition(_pk(call_id)):
+            match stored.sk.split("#")[0]:
+                case "META":
+                    call = stored.read(Call)
+                case "CONFIG":
+                    config = _config(stored.read(_StoredConfig))
+                case "TURN":
+                    turns.append(stored.read(Turn))
+                case "EV":
+                    timeline.append(stored.read(TimelineEntry))
+        return CallRecord(call, config, tuple(turns), tuple(timeline)) if call else None
+
+    def live(self, cursor: str | None, limit: int) -> Page:
+        """Calls that have not ended, newest first. Raises `Unreadable` for a bad cursor."""
+        calls = self._newest_first("live", "ACTIVE", _place_of(cursor), limit + 1)
+        return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
+
+    def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
+        """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `Unreadable`."""
+        calls = self._newest_first("ended", f"DAY#{day}", _place_of(cursor), limit + 1)
+        return _page("ended", calls, limit)
+
+    def possibly_up(self) -> Iterator[Call]:
+        """Every call of which the carrier may still hold a leg, ended ones included."""
+        return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
+
+    def claim_key(self, key: str, fingerprint: str, call_id: str) -> Claim:
+        """Let an Idempotency-Key stand for a call, unless it already stands for another."""
+        mine = _StoredClaim(call_id, fingerprint)
+        digest = sha256(key.encode()).hexdigest()
+        found = self._table.add(Key(f"IDEM#{digest}", "REQ"), mine, IDEMPOTENCY_SECONDS)
+        return Claim(found.call_id, found is mine, found.fingerprint == fingerprint)
+
+    def _newest_first(
+        self, index: str, prefix: str, before: str | None, page_size: int
+    ) -> Iterator[Call]:
+        shards = (
+            self._calls(index, f"{prefix}#{shard}", before, page_size) for shard in range(SHARDS)
+        )
+        return heapq.merge(*shards, key=lambda call: _place(index, call), reverse=True)
+
+    def _calls(
+        self, index: str, partition: str, before: str | None, page_size: int
+    ) -> Iterator[Call]:
+        for stored in self._table.newest_first(index, partition, before, page_size):
+            yield stored.read(Call)
+
+
+def _pk(call_id: str) -> str:
+    return f"CALL#{call_id}"
+
+
+def _head_key(call_id: str) -> Key:
+    return Key(_pk(call_id), "META")
+
+
+def _config_key(call_id: str) -> Key:
+    return Key(_pk(call_id), "CONFIG")
+
+
+def _config(stored: _StoredConfig) -> CallConfig:
+    return msgspec.json.decode(stored.json, type=CallConfig)
+
+
+def _leg_keys(leg: Leg) -> list[Key]:
+    """Not by session: a transfer's second leg shares it, but is not this call."""
+    ids = (leg.call_control_id, leg.call_leg_id)
+    return [Key(f"LEG#{leg_id}", "CALL") for leg_id in ids if leg_id]
+
+
+def _index_keys(call: Call) -> dict[str, str]:
+    """Without the keys of an index the call is not in it."""
+    # A hash sets calls of one millisecond apart in fewer bytes than the id would take.
+    digest = zlib.crc32(call.call_id.encode())
+    shard = digest % SHARDS
+    keys: dict[str, str] = {}
+    if call.may_be_up:
+        keys |= {"live": f"ACTIVE#{shard}", "live_at": f"{call.created_at_ms:013d}#{digest:08x}"}
+    if call.ended_at_ms is not None:
+        day = datetime.fromtimestamp(call.ended_at_ms / 1000, UTC).date()
+        keys |= {"ended": f"DAY#{day}#{shard}", "ended_at": f"{call.ended_at_ms:013d}#{digest:08x}"}
+    return keys
+
+
+def _place(index: str, call: Call) -> str:
+    return _index_keys(call)[f"{index}_at"]
+
+
+def _page(index: str, calls: Iterator[Call], limit: int) -> Page:
+    found = tuple(islice(calls, limit + 1))
+    shown = found[:limit]
+    return Page(shown, _cursor(_place(index, shown[-1])) if len(found) > limit else None)
+
+
+def _cursor(place: str) -> str:
+    return base64.urlsafe_b64encode(place.encode()).rstrip(b"=").decode()
+
+
+def _place_of(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        place = ""
+    if not re.fullmatch(r"\d{13}#[0-9a-f]{8}", place):
+        raise Unreadable("The cursor is not one that a list of calls has given.")
+    return place

@@ -1,0 +1,38 @@
+"""The secret that Telnyx carries from a Lambda to the media container: HMAC over call id, stream
+number and expiry. That a token is used once is the lifecycle's part (`MediaAttached`)."""
+
+import base64
+import hashlib
+import hmac
+
+from phonebridge.errors import InvalidToken
+
+LIFETIME_SECONDS = 120
+
+
+def issue(secret: str, call_id: str, stream_number: int, now_ms: int) -> str:
+    expires_at = now_ms // 1000 + LIFETIME_SECONDS
+    return f"{stream_number}.{expires_at}.{_signature(secret, call_id, stream_number, expires_at)}"
+
+
+def verify(secret: str, token: str, call_id: str, now_ms: int) -> int:
+    """The stream number that the token opens; raises `InvalidToken`."""
+    number, expiry, signature = (*token.split(".", 2), "", "")[:3]
+    if not (_is_decimal(number) and _is_decimal(expiry)):
+        raise InvalidToken("The stream token is not one of ours.")
+    expected = _signature(secret, call_id, int(number), int(expiry))
+    if not hmac.compare_digest(expected.encode(), signature.encode()):
+        raise InvalidToken("The stream token was not issued for this call.")
+    if int(expiry) * 1000 < now_ms:
+        raise InvalidToken("The stream token has expired.")
+    return int(number)
+
+
+def _is_decimal(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 12
+
+
+def _signature(secret: str, call_id: str, stream_number: int, expires_at: int) -> str:
+    message = f"{call_id}|{stream_number}|{expires_at}".encode()
+    digest = hmac.new(secret.encode(), message, hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,200 @@
+"""The one DynamoDB table: typed values in and out, an item at a time, conditions as answers.
+
+What has expired is not there, whether DynamoDB has deleted it or not (TTL takes up to two days).
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+T = TypeVar("T", bound="DataclassInstance")
+
+_AFTER_EVERY_SORT_KEY = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    pk: str
+    sk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An item as it was read: its sort key tells which type it holds."""
+
+    sk: str
+    _attributes: Mapping[str, Any]
+
+    def read(self, kind: type[T]) -> T:
+        return _read(self._attributes, kind)
+
+
+class Table:
+    def __init__(self, name: str, client: "DynamoDBClient", now_ms: Callable[[], int]) -> None:
+        self._name = name
+        self._client = client
+        self._now_ms = now_ms
+
+    def get(self, key: Key, kind: type[T]) -> T | None:
+        found = self._client.get_item(TableName=self._name, Key=_key(key), ConsistentRead=True)
+        item = found.get("Item")
+        return _read(item, kind) if item and self._is_valid(item) else None
+
+    def put(self, key: Key, value: "DataclassInstance", keep_seconds: int) -> None:
+        self._client.put_item(TableName=self._name, Item=self._item(key, value, keep_seconds))
+
+    def add(self, key: Key, value: T, keep_seconds: int, **index_keys: str) -> T:
+        """Put the value if there is none yet; returns the one that is there now."""
+        refused = self._put_if(
+            "attribute_not_exists(pk) OR expires_at <= :given",
+            self._now_seconds(),
+            self._item(key, value, keep_seconds, **index_keys),
+        )
+        return value if refused is None else _read(refused, type(value))
+
+    def replace(
+        self,
+        key: Key,
+        value: "DataclassInstance",
+        keep_seconds: int,
+        *,
+        version: int,
+        **index_keys: str,
+    ) -> bool:
+        """Put the value if the one that is there has this version."""
+        item = self._item(key, value, keep_seconds, **index_keys)
+        return self._put_if("version = :given", version, item) is None
+
+    def remove(self, key: Key) -> bool:
+        """False if it was not there any more."""
+        try:
+            self._client.delete_item(
+                TableName=self._name, Key=_key(key), ConditionExpression="attribute_exists(pk)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def partition(self, pk: str) -> Iterator[Stored]:
+        """All items of a partition, strongly consistent, in the order of their sort keys."""
+        return self._query(
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": _attribute(pk)},
+            ConsistentRead=True,
+        )
+
+    def beginning_with(self, pk: str, sk_prefix: str) -> Iterator[Stored]:
+        """Items of a partition, eventually consistent (half the price of a poll)."""
+        return self._query(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": _attribute(pk), ":prefix": _attribute(sk_prefix)},
+        )
+
+    def newest_first(
+        self, index: str, partition: str, before: str | None, page_size: int
+    ) -> Iterator[Stored]:
+        """Items of an index, whose keys are called `<index>` and `<index>_at`."""
+        return self._query(
+            IndexName=index,
+            KeyConditionExpression=f"{index} = :partition AND {index}_at < :before",
+            ExpressionAttributeValues={
+                ":partition": _attribute(partition),
+                ":before": _attribute(before or _AFTER_EVERY_SORT_KEY),
+            },
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": page_size},
+        )
+
+    def _query(self, **query: Any) -> Iterator[Stored]:
+        for page in self._client.get_paginator("query").paginate(TableName=self._name, **query):
+            for item in page["Items"]:
+                if self._is_valid(item):
+                    yield Stored(item["sk"]["S"], item)
+
+    def _put_if(self, condition: str, given: int, item: dict[str, Any]) -> Mapping[str, Any] | None:
+        """None when written, else the item that stands in the way (empty if none does)."""
+        item["write_id"] = _attribute(secrets.token_hex(8))
+        try:
+            self._client.put_item(
+                TableName=self._name,
+                Item=item,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":given": _attribute(given)},
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            answer: Mapping[str, Any] = dict(refused.response)
+            found = answer.get("Item", {})
+            # boto3 repeats a write whose answer got lost: then its own first attempt stands in
+            # the way, and to take that for another writer would drop what the call asks for.
+            return None if found.get("write_id") == item["write_id"] else found
+        return None
+
+    def _item(
+        self, key: Key, value: "DataclassInstance", keep_seconds: int, **index_keys: str
+    ) -> dict[str, Any]:
+        item = _key(key) | _attributes(value, _named_by(key.pk))
+        item |= {name: _attribute(index_key) for name, index_key in index_keys.items()}
+        item["expires_at"] = _attribute(self._now_seconds() + keep_seconds)
+        return item
+
+    def _is_valid(self, item: Mapping[str, Any]) -> bool:
+        return int(item["expires_at"]["N"]) > self._now_seconds()
+
+    def _now_seconds(self) -> int:
+        return self._now_ms() // 1000
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {"pk": _attribute(key.pk), "sk": _attribute(key.sk)}
+
+
+def _read(attributes: Mapping[str, Any], kind: type[T]) -> T:
+    stored = {name: _plain(value) for name, value in attributes.items()}
+    return msgspec.convert(_named_by(attributes["pk"]["S"]) | stored, kind)
+
+
+def _named_by(pk: str) -> dict[str, str]:
+    """The field whose value a partition key tells: `CALL#1` says that `call_id` is `1`."""
+    kind, _, name = pk.partition("#")
+    return {f"{kind.lower()}_id": name}
+
+
+def _attributes(value: "DataclassInstance", known: Mapping[str, str]) -> dict[str, Any]:
+    """All that the key does not tell and that is not as it is by default: every byte counts
+    towards a write unit. So a stored type's defaults must stay as they are."""
+    return {
+        field.name: _attribute(held)
+        for field in fields(value)
+        if (held := getattr(value, field.name)) != known.get(field.name, field.default)
+        or field.name == "version"  # conditions look at it, at version 0 too
+    }
+
+
+def _attribute(value: object) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int():
+            return {"N": str(value)}
+        case str():
+            return {"S": str(value)}  # an enum's value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"M": _attributes(value, {})}
+    raise TypeError(f"{type(value).__name__} is no attribute of this table")
+
+
+def _plain(attribute: Mapping[str, Any]) -> object:
+    match attribute:
+        case {"N": number}:
+            return int(number)  # boto3's own deserializer makes it a Decimal
+        case {"M": values}:
+            return {name: _plain(value) for name, value in values.items()}
+    return next(iter(attribute.values()))

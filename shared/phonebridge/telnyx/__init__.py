@@ -1,0 +1,1 @@
+"""Telnyx, as both planes speak it: webhooks, Call Control, the media stream."""

@@ -1,0 +1,162 @@
+"""What a call asks for, as requests of the Telnyx Call Control API. Pure: `client.py` sends them.
+
+Every request bears a `command_id`, one per intent: Telnyx ignores a repetition within 60 s
+("Receiving webhooks for programmable voice"), which is what makes retries safe.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from typing import assert_never
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from phonebridge import stream_token
+from phonebridge.call import (
+    Answer,
+    Call,
+    CallCommand,
+    CallConfig,
+    Dial,
+    HangUp,
+    StartStreaming,
+)
+from phonebridge.errors import NotConfigured
+
+LONGEST_TIME_LIMIT_SECONDS = 14_000
+"""Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
+
+TIME_LIMIT_GRACE_SECONDS = 60
+"""Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What Telnyx must know of our side to place, take and stream calls."""
+
+    connection_id: str
+    webhook_url: str
+    media_url: str
+    """ws or wss base of the media container, without a trailing slash."""
+    stream_token_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """A POST: the path below the API's base, and the JSON body."""
+
+    path: str
+    body: bytes
+
+
+def request(
+    command: CallCommand, call: Call, config: CallConfig, line: Line | None, now_ms: int
+) -> ControlRequest:
+    """Raises `NotConfigured` for a command that needs a line where there is none."""
+    match command:
+        case Dial():
+            return ControlRequest("/calls", _JSON.encode(_dial(call, config, _needed(line))))
+        case Answer():
+            return _action("answer", call, _answer(call, config, _needed(line)))
+        case StartStreaming(stream_number):
+            body = _streaming_start(call, stream_number, _needed(line), now_ms)
+            return _action("streaming_start", call, body)
+        case HangUp():
+            return _action("hangup", call, _hangup(call))
+        case _:
+            assert_never(command)
+
+
+class _Command(msgspec.Struct, kw_only=True):
+    client_state: str
+    """Echoed in every later webhook: how those find their call."""
+    command_id: str
+
+
+class _NewLeg(_Command, kw_only=True):
+    webhook_url: str
+    webhook_url_method: str = "POST"
+    record: str | UnsetType = UNSET
+
+
+class _Dial(_NewLeg, kw_only=True, rename={"from_": "from"}):
+    connection_id: str
+    to: str
+    from_: str
+    time_limit_secs: int
+
+
+class _StreamingStart(_Command, kw_only=True):
+    """`stream_codec` stays away: its default is the codec of the leg, and Telnyx transcodes hardly
+    anything else ("Stream" page of TeXML)."""
+
+    stream_url: str
+    stream_auth_token: str
+    stream_track: str = "inbound_track"
+    stream_bidirectional_mode: str = "rtp"
+    """Left out it means mp3 files, and the caller hears nothing."""
+    stream_bidirectional_codec: str = "PCMU"
+
+
+_JSON = msgspec.json.Encoder()
+
+
+def _dial(call: Call, config: CallConfig, line: Line) -> _Dial:
+    return _Dial(
+        client_state=_client_state(call),
+        command_id=call.call_id,
+        webhook_url=line.webhook_url,
+        record=_record(config),
+        connection_id=line.connection_id,
+        to=call.to,
+        from_=call.from_,
+        time_limit_secs=min(
+            config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS, LONGEST_TIME_LIMIT_SECONDS
+        ),
+    )
+
+
+def _answer(call: Call, config: CallConfig, line: Line) -> _NewLeg:
+    return _NewLeg(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-answer",
+        webhook_url=line.webhook_url,
+        record=_record(config),
+    )
+
+
+def _streaming_start(call: Call, number: int, line: Line, now_ms: int) -> _StreamingStart:
+    return _StreamingStart(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-stream-{number}",
+        stream_url=f"{line.media_url}/media-bridge/{call.call_id}",
+        stream_auth_token=stream_token.issue(
+            line.stream_token_secret, call.call_id, number, now_ms
+        ),
+    )
+
+
+def _hangup(call: Call) -> _Command:
+    return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-hangup")
+
+
+def _action(name: str, call: Call, body: _Command) -> ControlRequest:
+    assert call.leg is not None, "the lifecycle asks only for what can be done to a known leg"
+    control_id = quote(call.leg.call_control_id, safe=":")
+    return ControlRequest(f"/calls/{control_id}/actions/{name}", _JSON.encode(body))
+
+
+def _needed(line: Line | None) -> Line:
+    if line is None:
+        raise NotConfigured("Only a process that knows its line can dial, answer and stream.")
+    return line
+
+
+def _client_state(call: Call) -> str:
+    return base64.b64encode(call.call_id.encode()).decode()
+
+
+def _record(config: CallConfig) -> str | UnsetType:
+    """Both channels as mp3 are Telnyx's defaults."""
+    return "record-from-answer" if config.record else UNSET

@@ -1,0 +1,154 @@
+"""Frames of the Telnyx media stream (Telnyx, "Media streaming over WebSockets"), both ways.
+
+Fifty frames a second and call: they are decoded straight into structs, base64 included, and are
+passed on as they are.
+"""
+
+from binascii import b2a_base64
+from contextlib import suppress
+from typing import get_args
+
+import msgspec
+
+from phonebridge.errors import TelnyxError
+
+
+class MalformedFrame(TelnyxError):
+    """A frame that is not JSON, or not the JSON of the protocol; the message says where."""
+
+
+class _Frame(msgspec.Struct, frozen=True, gc=False, tag_field="event"):
+    """Only what is used is read: a strange value elsewhere costs no frame."""
+
+
+class _Connection(msgspec.Struct, frozen=True, gc=False):
+    auth_token: str | None = msgspec.field(default=None, name="x-telnyx-streaming-auth-token")
+
+
+class Connected(_Frame, frozen=True, gc=False, tag="connected"):
+    """The first frame; `Start` follows when the call is answered."""
+
+    connected: _Connection | None = None
+
+    @property
+    def auth_token(self) -> str | None:
+        return self.connected.auth_token if self.connected else None
+
+
+class MediaFormat(msgspec.Struct, frozen=True, gc=False):
+    """What Telnyx sends: it follows the phone leg, whatever was asked for the other way."""
+
+    encoding: str
+    sample_rate: int = 8000
+    channels: int = 1
+
+
+class StreamedLeg(msgspec.Struct, frozen=True, gc=False):
+    call_control_id: str
+    media_format: MediaFormat
+    call_session_id: str | None = None
+    client_state: str | None = None
+    """As it was set: base64."""
+
+
+class Start(_Frame, frozen=True, gc=False, tag="start"):
+    start: StreamedLeg
+    stream_id: str = ""
+
+
+class Chunk(msgspec.Struct, frozen=True, gc=False):
+    """Sound of one track: the RTP payload alone, 20 ms in practice. Order is not guaranteed."""
+
+    payload: bytes
+    track: str = "inbound"
+    chunk: int | None = None
+    """Counts from 1. On the wire a decimal string."""
+
+    @property
+    def is_inbound(self) -> bool:
+        """The REST API says `inbound_track` where frames say `inbound`."""
+        return self.track in ("inbound", "inbound_track")
+
+
+class Media(_Frame, frozen=True, gc=False, tag="media"):
+    media: Chunk
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    digit: str
+
+
+class Dtmf(_Frame, frozen=True, gc=False, tag="dtmf"):
+    dtmf: Key
+
+
+class MarkName(msgspec.Struct, frozen=True, gc=False):
+    name: str
+
+
+class Mark(_Frame, frozen=True, gc=False, tag="mark"):
+    """Ours, come back: played out, or cleared."""
+
+    mark: MarkName
+
+
+class Stop(_Frame, frozen=True, gc=False, tag="stop"):
+    """The stream is over; the socket closes soon, or already has."""
+
+
+class Complaint(msgspec.Struct, frozen=True, gc=False):
+    code: int | None = None
+    title: str | None = None
+    detail: str | None = None
+
+
+class Error(_Frame, frozen=True, gc=False, tag="error"):
+    """Telnyx did not understand a frame of ours."""
+
+    payload: Complaint = Complaint()
+
+
+class Unknown(msgspec.Struct, frozen=True, gc=False):
+    """A kind of frame that came after this was written."""
+
+    event: str
+
+
+_KnownFrame = Connected | Start | Media | Dtmf | Mark | Stop | Error
+Frame = _KnownFrame | Unknown
+
+_KNOWN_EVENTS = {kind.__struct_config__.tag for kind in get_args(_KnownFrame)}
+_NOT_STRICT: msgspec.json.Decoder[_KnownFrame] = msgspec.json.Decoder(_KnownFrame, strict=False)
+"""Takes "4" for 4."""
+
+
+def decode(text: str | bytes) -> Frame:
+    """Raises `MalformedFrame`."""
+    try:
+        return _NOT_STRICT.decode(text)
+    except msgspec.ValidationError as error:
+        return _unknown(text, error)
+    except (ValueError, RecursionError) as error:
+        raise MalformedFrame(f"Not JSON: {error}") from error
+
+
+CLEAR = '{"event":"clear"}'
+"""Stop playing, forget what is queued, and return all marks."""
+
+
+def encode_media(payload: bytes) -> str:
+    """`payload` is 20 ms to 30 s of bare codec bytes, without RTP header."""
+    encoded = b2a_base64(payload, newline=False).decode("ascii")
+    return f'{{"event":"media","media":{{"payload":"{encoded}"}}}}'
+
+
+def encode_mark(name: str) -> str:
+    return msgspec.json.encode({"event": "mark", "mark": {"name": name}}).decode()
+
+
+def _unknown(text: str | bytes, error: msgspec.ValidationError) -> Unknown:
+    with suppress(ValueError, RecursionError):
+        frame = msgspec.json.decode(text, type=Unknown)
+        if frame.event not in _KNOWN_EVENTS:
+            return frame
+    raise MalformedFrame(str(error)) from error

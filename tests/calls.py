@@ -1,0 +1,33 @@
+"""Calls that tests tell stories about."""
+
+from phonebridge.call import Call, CallEvent, Direction, Leg
+from phonebridge.lifecycle import advance
+
+LEG = Leg("v3:leg-1", "leg-1", "session-1")
+
+
+def outbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
+    return Call(
+        call_id=call_id,
+        direction=Direction.OUTBOUND,
+        to="+15550100",
+        from_="+15550199",
+        created_at_ms=created_at_ms,
+    )
+
+
+def inbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
+    return Call(
+        call_id=call_id,
+        direction=Direction.INBOUND,
+        to="+15550199",
+        from_="+15550100",
+        created_at_ms=created_at_ms,
+    )
+
+
+def after(call: Call, *events: CallEvent) -> Call:
+    """What the events make of the call, whatever it asks for on the way."""
+    for event in events:
+        call, _ = advance(call, event)
+    return call

@@ -1,0 +1,56 @@
+"""A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from clock import Clock
+from dynamodb import create_table, dynamodb, local_client
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.store import DynamoCallStore
+from template import load_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+settings.register_profile("default", deadline=None)  # the machine may be busy
+settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_address() -> Iterator[str]:
+    with dynamodb() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def client(dynamodb_address: str) -> Iterator["DynamoDBClient"]:
+    client = local_client(dynamodb_address)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def table_name(client: "DynamoDBClient") -> str:
+    name = f"calls-{uuid.uuid4()}"
+    create_table(client, name, load_template())
+    return name
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoCallStore:
+    return DynamoCallStore(table_name, client, clock)
+
+
+@pytest.fixture
+def mailbox(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoMailbox:
+    return DynamoMailbox(table_name, client, clock)

@@ -1,0 +1,170 @@
+import base64
+import json
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from phonebridge.errors import TelnyxError
+from phonebridge.telnyx.media import (
+    CLEAR,
+    Chunk,
+    Complaint,
+    Connected,
+    Dtmf,
+    Error,
+    Frame,
+    Key,
+    MalformedFrame,
+    Mark,
+    MarkName,
+    Media,
+    MediaFormat,
+    Start,
+    Stop,
+    StreamedLeg,
+    Unknown,
+    decode,
+    encode_mark,
+    encode_media,
+)
+
+LEG = {
+    "user_id": "user-1",
+    "call_control_id": "v3:leg",
+    "call_session_id": "session-1",
+    "from": "+15550123",
+    "to": "+15550100",
+    "tags": ["reception"],
+    "client_state": "Y2FsbC0x",
+    "custom_parameters": {"customer_id": "customer-1"},
+    "media_format": {"encoding": "PCMA", "sample_rate": 8000, "channels": 1},
+}
+SOUND = {"track": "inbound", "chunk": "2", "timestamp": "5", "payload": "c291bmQ="}
+STARTED_LEG = StreamedLeg("v3:leg", MediaFormat("PCMA"), "session-1", "Y2FsbC0x")
+
+
+def frame(event: str, **fields: object) -> str:
+    return json.dumps({"event": event, "stream_id": "stream-1", "sequence_number": "4"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('{"event":"connected","version":"1.0.0"}', Connected()),
+        (frame("start", start=LEG), Start(STARTED_LEG, "stream-1")),
+        (frame("media", media=SOUND), Media(Chunk(b"sound", "inbound", 2))),
+        (frame("dtmf", dtmf={"digit": "1"}), Dtmf(Key("1"))),
+        (frame("mark", mark={"name": "turn-7"}), Mark(MarkName("turn-7"))),
+        (frame("stop", stop={"user_id": "user-1", "call_control_id": "v3:leg"}), Stop()),
+        (
+            frame("error", payload={"code": 100004, "title": "invalid_media", "detail": "bad"}),
+            Error(Complaint(100004, "invalid_media", "bad")),
+        ),
+    ],
+)
+def test_every_documented_frame(text: str, meant: Frame) -> None:
+    assert decode(text) == meant
+    assert decode(text.encode()) == meant
+
+
+def test_the_token_comes_with_the_connection() -> None:
+    token = {"x-telnyx-streaming-auth-token": "1.2.abc"}
+    connected = decode(frame("connected", connected=token))
+    assert isinstance(connected, Connected)
+    assert connected.auth_token == "1.2.abc"
+
+
+@pytest.mark.parametrize("connected", [None, {}])
+def test_a_connection_may_come_without_a_token(connected: Mapping[str, str] | None) -> None:
+    bare = decode(frame("connected", connected=connected))
+    assert isinstance(bare, Connected)
+    assert bare.auth_token is None
+
+
+def test_numbers_may_be_numbers_or_text() -> None:
+    assert decode(frame("media", media=SOUND | {"chunk": 2})) == decode(frame("media", media=SOUND))
+    complaint = decode(frame("error", payload={"code": "100003"}))
+    assert complaint == Error(Complaint(100003))
+
+
+@pytest.mark.parametrize("field", ["client_state", "call_session_id", "from", "tags"])
+def test_a_leg_may_keep_things_to_itself(field: str) -> None:
+    assert isinstance(decode(frame("start", start=LEG | {field: None})), Start)
+
+
+@pytest.mark.parametrize(
+    ("track", "is_inbound"),
+    [
+        ("inbound", True),
+        ("inbound_track", True),
+        ("outbound", False),
+        ("outbound_track", False),
+    ],
+)
+def test_only_the_callers_track_is_inbound(track: str, is_inbound: bool) -> None:
+    assert Chunk(b"", track).is_inbound is is_inbound
+
+
+@pytest.mark.parametrize("rest", ["", ',"media":7,"payload":[]', ',"stream_id":null'])
+def test_a_new_kind_of_frame_is_no_error(rest: str) -> None:
+    assert decode(f'{{"event":"whisper"{rest}}}') == Unknown("whisper")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Not JSON"),
+        ("not JSON", "Not JSON"),
+        ('{"event":"media"', "Not JSON"),
+        (b"\xff\xfe\x00\x01", "Not JSON"),
+        (b'{"event":"\xff"}', "Not JSON"),
+        ('{"event":"\ud800"}', "Not JSON"),
+        ('{"event":"media","x":' + "[" * 100_000, "Not JSON"),
+        ('{"event":"whisper","x":' + "[" * 100_000, "event"),
+        ("[]", "Expected `object`"),
+        ("{}", "missing required field `event`"),
+        ('{"event":7}', "Expected `str`"),
+        (frame("media"), "missing required field `media`"),
+        (frame("media", media={"track": "inbound"}), "missing required field `payload`"),
+        (frame("media", media={"payload": "c291bmQ"}), "Invalid base64"),
+        (frame("media", media={"payload": "*"}), "Invalid base64"),
+        (frame("media", media={"payload": 7}), "Expected `bytes`"),
+        (frame("media", media=SOUND | {"chunk": "two"}), r"\$.media.chunk"),
+        (frame("start", start={"call_control_id": "v3:leg"}), "`media_format`"),
+    ],
+    ids=range(18),
+)
+def test_a_malformed_frame_says_what_is_wrong(text: str | bytes, reason: str) -> None:
+    with pytest.raises(MalformedFrame, match=reason) as refusal:
+        decode(text)
+    assert isinstance(refusal.value, TelnyxError)
+
+
+@given(st.binary())
+@example(b"\x80")
+def test_no_bytes_surprise_the_decoder(noise: bytes) -> None:
+    with pytest.raises(MalformedFrame):
+        decode(noise)
+
+
+@given(st.binary(max_size=4000), st.integers(min_value=1, max_value=2**32))
+def test_sound_arrives_as_it_was_sent(payload: bytes, chunk: int) -> None:
+    sent = {"track": "inbound", "chunk": str(chunk), "payload": base64.b64encode(payload).decode()}
+    assert decode(frame("media", media=sent)) == Media(Chunk(payload, "inbound", chunk))
+
+
+@given(st.binary(max_size=4000))
+def test_sound_leaves_as_base64(payload: bytes) -> None:
+    encoded = {"payload": base64.b64encode(payload).decode()}
+    assert json.loads(encode_media(payload)) == {"event": "media", "media": encoded}
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_marks_bear_any_name(name: str) -> None:
+    assert json.loads(encode_mark(name)) == {"event": "mark", "mark": {"name": name}}
+
+
+def test_clear() -> None:
+    assert json.loads(CLEAR) == {"event": "clear"}

@@ -1,0 +1,298 @@
+import base64
+import json
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from telnyx import Telnyx
+
+from phonebridge.call import (
+    CallAnswered,
+    CallArrived,
+    CallHungUp,
+    CallInitiated,
+    Direction,
+    Fault,
+    Hangup,
+    Leg,
+    StreamingFailed,
+)
+from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
+from phonebridge.telnyx.webhook import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    TOLERANCE_SECONDS,
+    inbound_call_id,
+    parse,
+    verify,
+)
+
+SAMPLES = Path(__file__).parents[3] / "events" / "telnyx"
+CALL_ID = "6f1c2c9e-3d0f-4d5b-9a52-2b7c1f0e8a41"
+LEG = Leg(
+    "v3:sample-Kq1Zt0u7Jw3mXyB_4cR9vQ",
+    "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10",
+    "c2f4a7d9-91c3-4e0a-a1f4-6f0b5f8f2c11",
+)
+
+KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+PUBLIC_KEY = base64.b64encode(KEY.public_key().public_bytes_raw()).decode()
+NOW_SECONDS = 1_800_000_000
+BODY = b'{"data":{}}'
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+def signed(body: bytes, at_seconds: int = NOW_SECONDS) -> dict[str, str]:
+    signature = KEY.sign(f"{at_seconds}|".encode() + body)
+    return {
+        SIGNATURE_HEADER: base64.b64encode(signature).decode(),
+        TIMESTAMP_HEADER: str(at_seconds),
+    }
+
+
+def check(headers: dict[str, str], body: bytes = BODY) -> None:
+    verify(PUBLIC_KEY, headers, body, NOW_SECONDS * 1000)
+
+
+def envelope(
+    event_type: str, occurred_at: object = "2026-09-14T09:30:00Z", **payload: object
+) -> bytes:
+    data = {
+        "id": "event-1",
+        "event_type": event_type,
+        "occurred_at": occurred_at,
+        "payload": {"call_control_id": "v3:leg", **payload},
+    }
+    return json.dumps({"data": data}).encode()
+
+
+def test_a_genuine_webhook_passes_whatever_the_case_of_its_headers() -> None:
+    check(signed(BODY))
+    check({name.title(): value for name, value in signed(BODY).items()})
+
+
+def test_the_official_sdk_accepts_what_we_accept() -> None:
+    now_seconds = int(time.time())
+    headers = signed(sample("call.answered"), now_seconds)
+    verify(PUBLIC_KEY, headers, sample("call.answered"), now_seconds * 1000)
+    client = Telnyx(api_key="KEY", public_key=PUBLIC_KEY)
+    client.webhooks.unwrap(sample("call.answered").decode(), headers=headers)
+
+
+@pytest.mark.parametrize("header", [SIGNATURE_HEADER, TIMESTAMP_HEADER])
+def test_an_unsigned_webhook_is_refused(header: str) -> None:
+    headers = signed(BODY)
+    del headers[header]
+    with pytest.raises(InvalidSignature, match=f"no {header} header"):
+        check(headers)
+
+
+@pytest.mark.parametrize("age_seconds", [-TOLERANCE_SECONDS, TOLERANCE_SECONDS])
+def test_clocks_may_differ_within_the_tolerance(age_seconds: int) -> None:
+    check(signed(BODY, NOW_SECONDS - age_seconds))
+
+
+@pytest.mark.parametrize("age_seconds", [-TOLERANCE_SECONDS - 1, TOLERANCE_SECONDS + 1])
+def test_a_webhook_from_another_time_is_refused(age_seconds: int) -> None:
+    with pytest.raises(InvalidSignature, match="within 300 seconds"):
+        check(signed(BODY, NOW_SECONDS - age_seconds))
+
+
+@pytest.mark.parametrize("timestamp", ["soon", "1e9", "9" * 5000])
+def test_a_timestamp_must_be_a_number_of_seconds(timestamp: str) -> None:
+    with pytest.raises(InvalidSignature, match="no number of seconds"):
+        check(signed(BODY) | {TIMESTAMP_HEADER: timestamp})
+
+
+def test_a_huge_timestamp_is_merely_stale() -> None:
+    with pytest.raises(InvalidSignature, match="within 300 seconds"):
+        check(signed(BODY) | {TIMESTAMP_HEADER: "9" * 4000})
+
+
+@pytest.mark.parametrize("signature", ["not base64!", "abc", "é"])
+def test_a_signature_must_be_base64(signature: str) -> None:
+    with pytest.raises(InvalidSignature, match="not base64"):
+        check(signed(BODY) | {SIGNATURE_HEADER: signature})
+
+
+def test_a_signature_covers_body_and_timestamp() -> None:
+    headers = signed(BODY)
+    with pytest.raises(InvalidSignature, match="does not match"):
+        check(headers, BODY + b" ")
+    with pytest.raises(InvalidSignature, match="does not match"):
+        check(headers | {TIMESTAMP_HEADER: str(NOW_SECONDS + 1)})
+    with pytest.raises(InvalidSignature, match="does not match"):
+        check(headers | {SIGNATURE_HEADER: base64.b64encode(b"short").decode()})
+
+
+def test_the_signature_of_somebody_else_is_refused() -> None:
+    other = Ed25519PrivateKey.from_private_bytes(b"o" * 32).public_key().public_bytes_raw()
+    with pytest.raises(InvalidSignature, match="does not match"):
+        verify(base64.b64encode(other).decode(), signed(BODY), BODY, NOW_SECONDS * 1000)
+
+
+@pytest.mark.parametrize("key", ["", "no key", base64.b64encode(b"k" * 31).decode()])
+def test_without_a_good_key_nothing_is_accepted(key: str) -> None:
+    with pytest.raises(NotConfigured, match="TELNYX_PUBLIC_KEY"):
+        verify(key, signed(BODY), BODY, NOW_SECONDS * 1000)
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_every_sample_parses(path: Path) -> None:
+    webhook = parse(path.read_bytes())
+    assert path.stem.startswith(webhook.event_type)
+    assert webhook.leg.call_control_id.startswith("v3:sample-")
+    assert "+1555" not in webhook.detail
+
+
+def test_an_outbound_call_is_told_by_its_webhooks() -> None:
+    initiated = parse(sample("call.initiated"))
+    assert initiated.event == CallInitiated(LEG)
+    assert initiated.arrival is None
+    assert initiated.client_state == CALL_ID
+
+    answered = parse(sample("call.answered"))
+    assert answered.event == CallAnswered(LEG, answered.occurred_at_ms)
+
+    ended = parse(sample("call.hangup"))
+    hangup = Hangup("normal_clearing", "callee", ended.occurred_at_ms)
+    assert ended.event == CallHungUp(LEG, hangup)
+    assert ended.detail == "normal_clearing by callee, SIP 200"
+
+
+def test_an_inbound_call_arrives() -> None:
+    webhook = parse(sample("call.initiated.incoming"))
+    assert webhook.event == CallArrived(webhook.leg)
+    assert webhook.client_state is None
+    call = webhook.arrival
+    assert call is not None
+    assert call.call_id == inbound_call_id(webhook.leg)
+    assert (call.direction, call.from_, call.to) == (
+        Direction.INBOUND,
+        "+15550145",
+        "+15550100",
+    )
+    assert call.created_at_ms == webhook.occurred_at_ms
+    assert webhook.detail == "incoming"
+
+
+def test_an_inbound_leg_is_one_call_under_any_of_its_control_ids() -> None:
+    assert inbound_call_id(Leg("v3:a", "leg")) == inbound_call_id(Leg("v3:b", "leg"))
+    assert inbound_call_id(Leg("v3:a")) != inbound_call_id(Leg("v3:b"))
+
+
+def test_an_unanswered_call_hangs_up_without_client_state() -> None:
+    webhook = parse(sample("call.hangup.unanswered"))
+    assert webhook.client_state is None
+    hangup = Hangup("timeout", "unknown", webhook.occurred_at_ms)
+    assert webhook.event == CallHungUp(LEG, hangup)
+
+
+def test_a_hangup_may_keep_its_cause_to_itself() -> None:
+    webhook = parse(envelope("call.hangup", hangup_cause=None, sip_hangup_cause=487))
+    hangup = Hangup("unspecified", "unknown", webhook.occurred_at_ms)
+    assert webhook.event == CallHungUp(Leg("v3:leg"), hangup)
+    assert webhook.detail == "unspecified by unknown, SIP 487"
+
+
+def test_a_failed_stream_fails_the_call() -> None:
+    webhook = parse(sample("streaming.failed"))
+    fault = Fault("streaming_failed", "connection_failed", webhook.occurred_at_ms)
+    assert webhook.event == StreamingFailed(fault)
+    assert webhook.detail == "connection_failed"
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("call.dtmf.received", "5"),
+        ("call.machine.premium.detection.ended", "human_residence"),
+        ("call.recording.error", "upload_failed"),
+        ("call.bridged", ""),
+    ],
+)
+def test_what_moves_nothing_is_noted(name: str, detail: str) -> None:
+    webhook = parse(sample(name))
+    assert webhook.event is None
+    assert webhook.detail == detail
+
+
+def test_a_webhook_of_another_product_is_tolerated() -> None:
+    """A message has no leg, and its `to` is a list."""
+    webhook = parse(
+        envelope("message.received", call_control_id=None, to=[{"phone_number": "+15550100"}])
+    )
+    assert webhook.leg == Leg("")
+    assert webhook.event is None
+
+
+@pytest.mark.parametrize(
+    ("spelled", "meant"),
+    [
+        ("call_answered", "call.answered"),
+        ("streaming_failed", "streaming.failed"),
+        (
+            "call.machine.premium.call_screening.detected",
+            "call.machine.premium.call_screening.detected",
+        ),
+    ],
+)
+def test_underscored_names_are_the_same_events(spelled: str, meant: str) -> None:
+    assert parse(envelope(spelled)).event_type == meant
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "at_ms"),
+    [
+        ("1970-01-01T00:00:01.996306Z", 1996),
+        ("1970-01-01T00:00:01Z", 1000),
+        ("1970-01-01T02:00:01.123456789+02:00", 1123),
+        ("1970-01-01T00:00:01.5", 1500),
+    ],
+)
+def test_any_rfc3339_time_is_understood(occurred_at: str, at_ms: int) -> None:
+    assert parse(envelope("call.bridged", occurred_at)).occurred_at_ms == at_ms
+
+
+@pytest.mark.parametrize("state", ["not base64", base64.b64encode(b"\xff\xfe").decode(), "", "é"])
+def test_the_state_of_another_application_is_none_of_ours(state: str) -> None:
+    assert parse(envelope("call.bridged", client_state=state)).client_state is None
+
+
+def test_the_timeline_never_shows_a_phone_number() -> None:
+    webhook = parse(envelope("streaming.failed", failure_reason="refused for +15550100"))
+    assert webhook.detail == "refused for +****0100"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not JSON",
+        b"\xff\xfe",
+        b"[]",
+        b'{"event_type":"call_answered","created_at":"2026-09-14T09:30:00Z"}',
+        b'{"data":{"event_type":"call.answered","id":"1","payload":{}}}',
+        b'{"data":{"event_type":"call.answered","id":"1","occurred_at":"today","payload":{}}}',
+        b'{"data":' + b"[" * 100_000,
+        envelope("call.answered", occurred_at=None),
+        envelope("call.answered", call_control_id=None),
+        envelope("call.hangup", hangup_cause=["busy"]),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_webhook_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        parse(body)
+
+
+@given(st.binary())
+def test_no_bytes_surprise_the_parser(body: bytes) -> None:
+    with pytest.raises(Unreadable):
+        parse(body)

@@ -1,0 +1,437 @@
+"""Stories of calls, and the laws that hold in every order in which webhooks may come."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calls import LEG, after, inbound_call, outbound_call
+from phonebridge.call import (
+    Activity,
+    Answer,
+    Call,
+    CallAnswered,
+    CallArrived,
+    CallCommand,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallInitiated,
+    CallRequested,
+    CallStatus,
+    Dial,
+    DialAccepted,
+    EndedBy,
+    EndRequested,
+    Fault,
+    HangUp,
+    Hangup,
+    Leg,
+    LegOutlivedCall,
+    MediaAttached,
+    MediaReported,
+    Outcome,
+    StartStreaming,
+    StreamingFailed,
+    Usage,
+)
+from phonebridge.errors import InvalidTransition
+from phonebridge.lifecycle import (
+    DIAL_PATIENCE_MS,
+    FOUND_ENDED,
+    HEARTBEAT_PATIENCE_MS,
+    LEG_PATIENCE_MS,
+    MEDIA_PATIENCE_MS,
+    TRANSITIONS,
+    advance,
+    overdue,
+)
+
+DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
+INITIATED = CallInitiated(LEG)
+ANSWERED = CallAnswered(LEG, 5_000)
+ATTACHED = MediaAttached(1, "task-1", 6_000)
+HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
+STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
+CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
+MAX_CALL_MS = 1_800_000
+
+
+def dialing() -> Call:
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG))
+
+
+def incoming() -> Call:
+    return after(inbound_call(), CallArrived(LEG))
+
+
+def hung_up(cause: str, source: str = "callee") -> CallHungUp:
+    return CallHungUp(LEG, Hangup(cause, source, 20_000))
+
+
+def commands_of(call: Call, *events: CallEvent) -> list[CallCommand]:
+    asked: list[CallCommand] = []
+    for event in events:
+        call, commands = advance(call, event)
+        asked += commands
+    return asked
+
+
+# Stories.
+
+
+def test_an_outbound_call_from_dial_to_goodbye() -> None:
+    call = after(outbound_call(), CallRequested(), DialAccepted(LEG), INITIATED, ANSWERED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, ATTACHED, HUNG_UP)
+    assert call.status is CallStatus.ENDED
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+    assert (call.answered_at_ms, call.streaming_at_ms, call.ended_at_ms) == (5_000, 6_000, 90_000)
+    assert not call.may_be_up
+
+
+def test_each_step_asks_for_the_next() -> None:
+    assert commands_of(outbound_call(), CallRequested()) == [Dial()]
+    assert commands_of(inbound_call(), CallArrived(LEG)) == [Answer()]
+    assert commands_of(dialing(), INITIATED, ANSWERED) == [StartStreaming(1)]
+    assert commands_of(incoming(), ANSWERED, ANSWERED) == [StartStreaming(1)]
+    assert commands_of(dialing(), ANSWERED, ATTACHED, HUNG_UP, HUNG_UP) == [StartStreaming(1)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"),
+    [
+        ("user_busy", Outcome.BUSY),
+        ("call_rejected", Outcome.REJECTED),
+        ("timeout", Outcome.NO_ANSWER),
+        ("no_answer", Outcome.NO_ANSWER),
+        ("originator_cancel", Outcome.CANCELED),
+        ("normal_clearing", Outcome.CANCELED),
+        ("not_found", Outcome.FAILED),
+        ("a_cause_of_next_year", Outcome.FAILED),
+    ],
+)
+def test_a_call_that_nobody_answered(cause: str, outcome: Outcome) -> None:
+    call = after(dialing(), hung_up(cause))
+    assert (call.outcome, call.reason) == (outcome, cause)
+
+
+def test_an_answered_call_that_ends_for_another_reason_names_it() -> None:
+    call = after(dialing(), ANSWERED, hung_up("time_limit", "unknown"))
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "time_limit")
+
+
+@pytest.mark.parametrize("by", EndedBy)
+def test_who_asked_for_the_end_is_the_reason(by: EndedBy) -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, EndRequested(by), HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, by)
+
+
+def test_a_call_that_is_ended_before_anybody_answered_is_canceled() -> None:
+    assert commands_of(dialing(), EndRequested(EndedBy.API)) == [HangUp()]
+    call = after(dialing(), EndRequested(EndedBy.API), hung_up("normal_clearing"))
+    assert (call.outcome, call.reason) == (Outcome.CANCELED, "api")
+
+
+def test_the_first_to_ask_for_the_end_is_the_reason() -> None:
+    call = after(dialing(), EndRequested(EndedBy.IDLE), EndRequested(EndedBy.API), HUNG_UP)
+    assert call.reason == "idle"
+
+
+def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> None:
+    call = after(outbound_call(), CallRequested())
+    assert commands_of(call, EndRequested(EndedBy.API)) == []
+    call = after(call, EndRequested(EndedBy.API))
+    assert commands_of(call, DialAccepted(LEG)) == [HangUp()]
+    assert commands_of(call, INITIATED) == [HangUp()]
+    assert commands_of(call, ANSWERED) == [HangUp()], "no stream is opened"
+
+
+@pytest.mark.parametrize("failed", [STREAM_FAILED, CONTAINER_LOST])
+def test_a_fault_ends_the_call_and_the_leg(failed: StreamingFailed | CallFailed) -> None:
+    call = after(dialing(), ANSWERED)
+    assert commands_of(call, failed, failed) == [HangUp()]
+    call = after(call, failed)
+    assert (call.outcome, call.reason) == (Outcome.FAILED, failed.fault.reason)
+    assert call.ended_at_ms == failed.fault.at_ms
+    assert call.may_be_up, "until the hangup is heard of"
+    assert not after(call, HUNG_UP).may_be_up
+
+
+def test_a_dial_that_failed_leaves_no_leg_to_hang_up() -> None:
+    refused = CallFailed(Fault("dial_failed", "not allowed", 2_000))
+    call = after(outbound_call(), CallRequested())
+    assert commands_of(call, refused) == []
+    assert not after(call, refused).may_be_up
+
+
+def test_a_dial_that_worked_after_all_is_hung_up() -> None:
+    """Its answer was lost on the way, and so it counted as failed."""
+    failed = CallFailed(Fault("dial_failed", "no answer", 2_000))
+    call = after(outbound_call(), CallRequested(), failed)
+    assert commands_of(call, INITIATED) == [HangUp()]
+
+
+def test_a_stream_is_attached_once() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert call.owner_task == "task-1"
+    with pytest.raises(InvalidTransition, match="used before"):
+        after(call, replace(ATTACHED, task_id="task-2"))
+
+
+def test_a_stream_that_was_never_opened_cannot_be_attached() -> None:
+    with pytest.raises(InvalidTransition, match="never opened"):
+        after(dialing(), ANSWERED, replace(ATTACHED, stream_number=2))
+
+
+def test_a_call_that_has_ended_takes_no_media() -> None:
+    with pytest.raises(InvalidTransition):
+        after(dialing(), ANSWERED, HUNG_UP, ATTACHED)
+
+
+def test_figures_may_come_after_the_end() -> None:
+    report = MediaReported(Activity(turns=4), Usage(output_audio=900))
+    call = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, report)
+    assert (call.activity.turns, call.usage.output_audio) == (4, 900)
+    assert call.outcome is Outcome.COMPLETED
+
+
+def test_a_webhooks_leg_outlives_the_one_that_the_dial_named() -> None:
+    assert after(dialing(), INITIATED, DialAccepted(DIALLED_LEG)).leg == LEG
+    call = after(outbound_call(), CallRequested(), DialAccepted(DIALLED_LEG), INITIATED)
+    assert call.leg == LEG
+
+
+@pytest.mark.parametrize("found_first", [True, False])
+def test_a_webhook_knows_better_why_a_call_ended_than_a_refused_command(found_first: bool) -> None:
+    found = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 19_000))
+    events = [found, hung_up("user_busy")] if found_first else [hung_up("user_busy"), found]
+    call = after(dialing(), *events)
+    assert (call.outcome, call.ended_at_ms) == (Outcome.BUSY, 20_000)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) -> None:
+    later = CallHungUp(LEG, Hangup("time_limit", "unknown", 95_000))
+    call = after(dialing(), ANSWERED, *[HUNG_UP, later][::order])
+    assert (call.reason, call.ended_at_ms) == ("caller_hung_up", 90_000)
+    later_failure = StreamingFailed(Fault("streaming_failed", "dns_failed", 60_000))
+    call = after(dialing(), ANSWERED, *[STREAM_FAILED, later_failure][::order])
+    assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
+
+
+@pytest.mark.parametrize("end", [HUNG_UP, STREAM_FAILED])
+def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
+    """A socket breaks because the caller hung up, and its time may yet be the earlier one."""
+    ended = after(dialing(), ANSWERED, ATTACHED, end)
+    assert after(ended, CONTAINER_LOST) == ended
+    assert commands_of(ended, CONTAINER_LOST) == []
+
+
+def test_a_failure_of_the_carriers_counts_after_the_end_too() -> None:
+    hung_up_first = after(dialing(), ANSWERED, HUNG_UP, STREAM_FAILED)
+    assert (hung_up_first.outcome, hung_up_first.reason) == (Outcome.FAILED, "streaming_failed")
+    assert hung_up_first.ended_at_ms == 90_000
+    failed_first = StreamingFailed(replace(STREAM_FAILED.fault, at_ms=44_999))
+    call = after(dialing(), ANSWERED, CONTAINER_LOST, failed_first)
+    assert (call.reason, call.ended_at_ms) == ("streaming_failed", 44_999)
+
+
+def test_an_end_asked_for_after_the_end_changes_nothing_but_hangs_up_what_is_up() -> None:
+    ended = after(dialing(), ANSWERED, STREAM_FAILED)
+    assert after(ended, EndRequested(EndedBy.API)) == ended
+    assert commands_of(ended, EndRequested(EndedBy.API)) == [HangUp()]
+    assert commands_of(after(ended, HUNG_UP), EndRequested(EndedBy.API)) == []
+
+
+def test_what_repeats_itself_has_nothing_to_save() -> None:
+    call = after(dialing(), INITIATED, ANSWERED, ATTACHED, HUNG_UP)
+    assert after(call, INITIATED, ANSWERED, HUNG_UP, DialAccepted(LEG)) == call
+
+
+# The sweeper.
+
+SAVED_AT_MS = 700_000
+
+
+def saved(call: Call) -> Call:
+    """As the switchboard saved it, by our clock, which is not the carrier's."""
+    return replace(call, changed_at_ms=SAVED_AT_MS)
+
+
+def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEvent | None:
+    return overdue(call, heartbeat_at_ms=heartbeat_at_ms, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
+
+
+@pytest.mark.parametrize(
+    ("call", "deadline_ms", "reason"),
+    [
+        (saved(dialing()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(incoming()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(after(dialing(), ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
+        (
+            saved(after(dialing(), ANSWERED, ATTACHED)),
+            ATTACHED.at_ms + HEARTBEAT_PATIENCE_MS,
+            "container_lost",
+        ),
+    ],
+)
+def test_a_call_that_nobody_hears_any_more_fails(call: Call, deadline_ms: int, reason: str) -> None:
+    assert sweep(call, deadline_ms) is None
+    event = sweep(call, deadline_ms + 1)
+    assert isinstance(event, CallFailed)
+    assert event.fault.reason == reason
+    assert after(call, event).status is CallStatus.ENDED
+
+
+@pytest.mark.parametrize("carriers_ms", [-1, 0, 5_000, 10**15])
+def test_no_clock_of_the_carriers_hastens_or_delays_the_sweeper(carriers_ms: int) -> None:
+    arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
+    answered = after(arrived, CallAnswered(LEG, carriers_ms))
+    failed = StreamingFailed(replace(STREAM_FAILED.fault, at_ms=carriers_ms))
+    for call, patience_ms in (
+        (arrived, DIAL_PATIENCE_MS),
+        (answered, MEDIA_PATIENCE_MS),
+        (after(answered, failed), LEG_PATIENCE_MS),
+    ):
+        assert sweep(saved(call), SAVED_AT_MS + patience_ms) is None
+        assert sweep(saved(call), SAVED_AT_MS + patience_ms + 1) is not None
+
+
+def test_a_call_is_well_while_its_container_beats() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert sweep(call, 600_000, heartbeat_at_ms=600_000 - HEARTBEAT_PATIENCE_MS) is None
+    assert sweep(call, 600_000, heartbeat_at_ms=599_999 - HEARTBEAT_PATIENCE_MS) is not None
+
+
+def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    now_ms = 6_000 + MAX_CALL_MS + MEDIA_PATIENCE_MS + 1
+    event = sweep(call, now_ms, heartbeat_at_ms=now_ms)
+    assert isinstance(event, CallFailed)
+    assert event.fault.reason == "max_duration_overrun"
+
+
+def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
+    call = saved(after(dialing(), ANSWERED, STREAM_FAILED))
+    assert sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS) is None
+    event = sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS + 1)
+    assert event == LegOutlivedCall()
+    assert commands_of(call, event) == [HangUp()]
+    assert sweep(after(call, HUNG_UP), 10_000_000) is None
+
+
+# Laws.
+
+OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
+INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
+SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000))
+FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
+ENDS = CallHungUp | StreamingFailed | CallFailed
+
+BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
+    (after(outbound_call(), CallRequested()), OUTBOUND),
+    (incoming(), INBOUND),
+]
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn, ours: tuple[CallEvent, ...] = ()
+) -> tuple[Call, Sequence[CallEvent], Sequence[CallEvent]]:
+    """A call that has just begun; its events in their natural order; the same as they may come:
+    each once or more, in any order. `ours` are events of our own side that may be among them."""
+    begun, natural = draw(st.sampled_from(BEGINNINGS))
+    left_out = [ANSWERED] if draw(st.booleans()) else []
+    faults = [e for e in (STREAM_FAILED, SECOND_FAILURE, FOUND, *ours) if draw(st.booleans())]
+    events: list[CallEvent] = [e for e in (*natural, *faults) if e not in left_out]
+    delivered = [e for e in events for _ in range(draw(st.integers(1, 3)))]
+    return begun, events, draw(st.permutations(delivered))
+
+
+def terminal_record(call: Call) -> Call:
+    """`version` counts the changes on the way, and `stream_number` the streams that were asked
+    for: none, if the end was heard of before the answer. All the rest must not depend on it.
+    (`changed_at_ms`, the third that does, is the switchboard's: nothing here sets it.)"""
+    assert call.status is CallStatus.ENDED
+    return replace(call, version=0, stream_number=0)
+
+
+@given(histories())
+def test_every_order_of_the_same_events_ends_in_the_same_record(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, natural, delivered = history
+    assert terminal_record(after(begun, *delivered)) == terminal_record(after(begun, *natural))
+
+
+@given(histories(ours=(CONTAINER_LOST,)))
+def test_no_order_opens_a_second_stream_or_one_after_the_end(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    streams = [c for c in commands_of(begun, *delivered) if isinstance(c, StartStreaming)]
+    ends = [i for i, e in enumerate(delivered) if isinstance(e, ENDS)]
+    answered_first = ANSWERED in delivered[: ends[0]]
+    assert streams == ([StartStreaming(1)] if answered_first else [])
+
+
+@given(histories(ours=(CONTAINER_LOST,)))
+def test_no_order_takes_a_status_back(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    calls = [begun]
+    for event in delivered:
+        calls.append(after(calls[-1], event))
+    ranks = [list(CallStatus).index(call.status) for call in calls]
+    assert all(earlier <= later for earlier, later in pairwise(ranks))
+    assert all(
+        later.version - earlier.version == (later != earlier) for earlier, later in pairwise(calls)
+    )
+
+
+ONE_OF_EACH: tuple[CallEvent, ...] = (
+    CallRequested(),
+    CallArrived(LEG),
+    DialAccepted(LEG),
+    INITIATED,
+    ANSWERED,
+    ATTACHED,
+    MediaReported(Activity(), Usage()),
+    EndRequested(EndedBy.API),
+    CONTAINER_LOST,
+    STREAM_FAILED,
+    HUNG_UP,
+    LegOutlivedCall(),
+)
+IN_EACH_STATUS = (
+    outbound_call(),
+    after(outbound_call(), CallRequested()),
+    incoming(),
+    after(dialing(), ANSWERED),
+    replace(after(dialing(), ANSWERED, ATTACHED), stream_number=2),
+    after(dialing(), ANSWERED, HUNG_UP),
+)
+
+
+def test_one_of_each_is_tried() -> None:
+    assert {type(event) for event in ONE_OF_EACH} == set(CallEvent.__args__)
+    assert [call.status for call in IN_EACH_STATUS] == list(CallStatus)
+
+
+@pytest.mark.parametrize(("call", "event"), [*product(IN_EACH_STATUS, ONE_OF_EACH)])
+def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
+    call: Call, event: CallEvent
+) -> None:
+    if call.status is CallStatus.STREAMING and isinstance(event, MediaAttached):
+        event = replace(event, stream_number=2)
+    target = TRANSITIONS[call.status].get(type(event))
+    if target is None:
+        with pytest.raises(InvalidTransition, match=f"call-1, which is {call.status}"):
+            advance(call, event)
+    else:
+        assert after(call, event).status is target

@@ -1,0 +1,74 @@
+"""Two sides of a mailbox: a Lambda that posts, a container that collects."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from clock import Clock
+from phonebridge.call import Interrupt
+from phonebridge.mailbox import COMMAND_SECONDS, HEARTBEAT_SECONDS, DynamoMailbox, TaskState
+from phonebridge.table import Key, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def test_a_command_waits_until_it_is_acknowledged(mailbox: DynamoMailbox) -> None:
+    mailbox.post("task-1", "call-1", Interrupt())
+    [posted] = mailbox.collect("task-1")
+    assert (posted.call_id, posted.command) == ("call-1", Interrupt())
+    assert mailbox.collect("task-1") == [posted]
+    assert mailbox.acknowledge("task-1", posted)
+    assert mailbox.collect("task-1") == []
+
+
+def test_commands_come_oldest_first(mailbox: DynamoMailbox, clock: Clock) -> None:
+    for number in range(12):
+        mailbox.post("task-1", f"call-{number}", Interrupt())
+        clock.pass_seconds(0.25)
+    calls = [posted.call_id for posted in mailbox.collect("task-1")]
+    assert calls == [f"call-{number}" for number in range(12)]
+
+
+def test_a_task_sees_its_own_commands_alone(mailbox: DynamoMailbox) -> None:
+    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
+    mailbox.post("task-2", "call-1", Interrupt())
+    assert mailbox.collect("task-1") == []
+
+
+def test_a_command_is_acknowledged_once(mailbox: DynamoMailbox) -> None:
+    mailbox.post("task-1", "call-1", Interrupt())
+    [posted] = mailbox.collect("task-1")
+    with ThreadPoolExecutor(4) as threads:
+        answers = threads.map(lambda _: mailbox.acknowledge("task-1", posted), range(4))
+        assert sorted(answers) == [False, False, False, True]
+
+
+def test_a_late_command_is_not_carried_out(mailbox: DynamoMailbox, clock: Clock) -> None:
+    mailbox.post("task-1", "call-1", Interrupt())
+    clock.pass_seconds(COMMAND_SECONDS)
+    assert mailbox.collect("task-1") == []
+
+
+def test_commands_of_a_newer_version_are_passed_over(
+    mailbox: DynamoMailbox, client: "DynamoDBClient", table_name: str, clock: Clock
+) -> None:
+    newer = Table(table_name, client, clock)
+    unknown = {"call_id": "call-1", "command": "Sing", "arguments": '{"song": "any"}'}
+    changed = {"call_id": "call-1", "command": "Interrupt", "arguments": "[]"}
+    newer.put(Key("TASK#task-1", "CMD#1"), unknown, COMMAND_SECONDS)
+    newer.put(Key("TASK#task-1", "CMD#2"), changed, COMMAND_SECONDS)
+    mailbox.post("task-1", "call-2", Interrupt())
+    assert [posted.call_id for posted in mailbox.collect("task-1")] == ["call-2"]
+
+
+def test_the_last_heartbeat_counts(mailbox: DynamoMailbox) -> None:
+    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
+    mailbox.beat(TaskState("task-1", 40, 0, True, 11_000))
+    assert mailbox.heartbeat("task-1") == TaskState("task-1", 40, 0, True, 11_000)
+    assert mailbox.heartbeat("task-2") is None
+
+
+def test_a_silent_task_is_forgotten(mailbox: DynamoMailbox, clock: Clock) -> None:
+    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
+    clock.pass_seconds(HEARTBEAT_SECONDS)
+    assert mailbox.heartbeat("task-1") is None

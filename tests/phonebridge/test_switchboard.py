@@ -1,0 +1,323 @@
+"""Calls through the switchboard, on the real store; the carrier notes what it is asked for."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from calls import LEG, inbound_call, outbound_call
+from clock import Clock
+from phonebridge.call import (
+    Answer,
+    Call,
+    CallAnswered,
+    CallCommand,
+    CallConfig,
+    CallEvent,
+    CallHungUp,
+    CallInitiated,
+    CallStatus,
+    Dial,
+    EndedBy,
+    EndRequested,
+    HangUp,
+    Hangup,
+    Leg,
+    MediaAttached,
+    Outcome,
+    StartStreaming,
+)
+from phonebridge.errors import (
+    InvalidTransition,
+    TelnyxError,
+    TelnyxRefused,
+    TelnyxUnreachable,
+    UnknownCall,
+)
+from phonebridge.log import logger
+from phonebridge.store import DynamoCallStore
+from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
+from phonebridge.telnyx.webhook import Webhook, inbound_call_id
+
+HANGUP = Hangup("normal_clearing", "caller", 90_000)
+NOT_ALLOWED = TelnyxRefused(403, "10010", "Authorization failed", "No permission (D60)")
+ALREADY_ENDED = TelnyxRefused(422, CALL_ALREADY_ENDED, "Call has already ended")
+
+
+@dataclass
+class RecordingCarrier:
+    refusals: Mapping[type[CallCommand], TelnyxError] = field(default_factory=dict)
+    executed: list[CallCommand] = field(default_factory=list)
+    configs: list[CallConfig] = field(default_factory=list)
+
+    def execute(self, command: CallCommand, call: Call, config: CallConfig) -> Leg | None:
+        self.executed.append(command)
+        self.configs.append(config)
+        if refusal := self.refusals.get(type(command)):
+            raise refusal
+        return LEG if isinstance(command, Dial) else None
+
+
+@pytest.fixture
+def carrier() -> RecordingCarrier:
+    return RecordingCarrier()
+
+
+@pytest.fixture
+def switchboard(store: DynamoCallStore, carrier: RecordingCarrier, clock: Clock) -> Switchboard:
+    return Switchboard(store, carrier, clock, logger("switchboard"))
+
+
+def webhook(event: CallEvent | None, event_type: str, event_id: str = "event-1") -> Webhook:
+    return Webhook(
+        event_id=event_id,
+        event_type=event_type,
+        occurred_at_ms=5_000,
+        leg=LEG,
+        client_state="call-1",
+        event=event,
+        arrival=None,
+        detail="",
+    )
+
+
+ANSWERED = webhook(CallAnswered(LEG, 5_000), "call.answered", "answered")
+HUNG_UP = webhook(CallHungUp(LEG, HANGUP), "call.hangup", "hung-up")
+
+
+def arrival() -> Webhook:
+    call = inbound_call(inbound_call_id(LEG))
+    initiated = webhook(None, "call.initiated", "initiated")
+    return replace(initiated, client_state=None, arrival=call)
+
+
+def place(switchboard: Switchboard) -> Call:
+    return switchboard.place(outbound_call(), CallConfig(voice="cedar"))
+
+
+def loaded(store: DynamoCallStore, call_id: str = "call-1") -> Call:
+    call = store.load(call_id)
+    assert call is not None
+    return call
+
+
+def timeline(store: DynamoCallStore, call_id: str = "call-1") -> list[str]:
+    record = store.record(call_id)
+    assert record is not None
+    return [entry.what for entry in record.timeline]
+
+
+def test_a_call_is_stored_and_dialled(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    call = place(switchboard)
+    assert (call.status, call.leg) == (CallStatus.DIALING, LEG)
+    assert loaded(store) == call
+    assert carrier.executed == [Dial()]
+    assert carrier.configs == [CallConfig(voice="cedar")]
+    assert store.linked(LEG) == "call-1"
+    assert timeline(store) == ["Dial"]
+
+
+def test_an_outbound_call_from_dial_to_goodbye(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    switchboard.deliver(webhook(CallInitiated(LEG), "call.initiated", "initiated"))
+    switchboard.deliver(ANSWERED)
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    ended = switchboard.deliver(HUNG_UP)
+    assert ended == loaded(store)
+    assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
+    assert carrier.executed == [Dial(), StartStreaming(1)]
+    assert carrier.configs[-1] == CallConfig(voice="cedar")
+    assert sorted(timeline(store)) == sorted(
+        ["call.initiated", "call.answered", "call.hangup", "Dial", "StartStreaming"]
+    )
+
+
+def test_an_inbound_call_is_answered_once_however_often_it_arrives(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    for _ in range(3):
+        switchboard.deliver(arrival())
+    call_id = inbound_call_id(LEG)
+    assert loaded(store, call_id).status is CallStatus.INCOMING
+    assert carrier.executed == [Answer()]
+    assert sorted(timeline(store, call_id)) == ["Answer", "call.initiated"]
+    switchboard.deliver(replace(ANSWERED, client_state=None))
+    assert carrier.executed == [Answer(), StartStreaming(1)]
+
+
+def test_a_refused_dial_leaves_a_record_that_says_why(
+    switchboard: Switchboard,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    carrier.refusals = {Dial: NOT_ALLOWED}
+    with pytest.raises(TelnyxRefused, match="D60"):
+        place(switchboard)
+    call = loaded(store)
+    assert (call.outcome, call.reason) == (Outcome.FAILED, "dial_failed")
+    assert call.fault is not None
+    assert "D60" in call.fault.detail
+    assert not call.may_be_up
+
+
+def test_a_call_is_streamed_once_although_its_answer_is_delivered_five_times_at_once(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    with ThreadPoolExecutor(5) as threads:
+        list(threads.map(switchboard.deliver, [ANSWERED] * 5))
+    assert carrier.executed == [Dial(), StartStreaming(1)]
+    assert loaded(store).stream_number == 1
+    assert timeline(store).count("call.answered") == 1
+
+
+def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
+    ended = switchboard.deliver(ANSWERED)
+    assert ended == loaded(store)
+    assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_start_failed")
+    assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
+
+
+def test_a_refused_stream_is_logged_with_its_reason(
+    store: DynamoCallStore,
+    carrier: RecordingCarrier,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    switchboard = Switchboard(store, carrier, clock, logger("switchboard-refused"))
+    place(switchboard)
+    carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
+    switchboard.deliver(ANSWERED)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [failed] = [line for line in lines if line["message"] == "streaming_start FAILED"]
+    assert failed["level"] == "ERROR"
+    assert "90046" in failed["reason"]
+
+
+def test_an_answer_that_never_reached_telnyx_ends_the_call(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    carrier.refusals = {Answer: TelnyxUnreachable("no answer in 5 s")}
+    call = switchboard.deliver(arrival())
+    assert call is not None
+    assert (call.outcome, call.reason) == (Outcome.FAILED, "answer_failed")
+    assert carrier.executed == [Answer(), HangUp()]
+
+
+def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    asked = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert asked.status is CallStatus.DIALING
+    assert carrier.executed == [Dial(), HangUp()]
+    switchboard.deliver(HUNG_UP)
+    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, "api")
+
+
+def test_a_hangup_of_a_call_that_telnyx_has_ended_already_is_the_end(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    carrier.refusals = {HangUp: ALREADY_ENDED}
+    ended = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert ended == loaded(store)
+    assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.CANCELED)
+    assert not ended.may_be_up
+
+
+def test_a_caller_who_hung_up_before_we_streamed_is_no_failure(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    carrier.refusals = {StartStreaming: ALREADY_ENDED}
+    switchboard.deliver(ANSWERED)
+    switchboard.deliver(HUNG_UP)
+    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.COMPLETED, "caller_hung_up")
+
+
+def test_a_refused_hangup_is_told_to_whoever_asked_and_may_be_asked_for_again(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    carrier.refusals = {HangUp: TelnyxUnreachable("no answer in 5 s")}
+    with pytest.raises(TelnyxUnreachable):
+        switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert loaded(store).may_be_up
+    carrier.refusals = {}
+    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert carrier.executed == [Dial(), HangUp(), HangUp()]
+
+
+def test_a_webhook_about_no_call_of_ours_changes_nothing(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    assert switchboard.deliver(ANSWERED) is None
+    assert switchboard.deliver(replace(HUNG_UP, client_state=None)) is None
+    assert carrier.executed == []
+    assert store.record("call-1") is None
+
+
+def test_a_webhook_without_client_state_finds_its_call_by_its_leg(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    renamed = replace(LEG, call_control_id="v3:renamed")
+    hung_up = CallHungUp(renamed, HANGUP)
+    switchboard.deliver(replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up))
+    assert loaded(store).status is CallStatus.ENDED
+
+
+def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    switchboard.deliver(arrival())
+    switchboard.deliver(replace(HUNG_UP, client_state="not ours"))
+    assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
+
+
+def test_a_webhook_that_moves_nothing_is_noted(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    placed = place(switchboard)
+    assert switchboard.deliver(webhook(None, "call.dtmf.received")) == placed
+    assert "call.dtmf.received" in timeline(store)
+
+
+def test_what_cannot_happen_is_refused(switchboard: Switchboard, store: DynamoCallStore) -> None:
+    placed = place(switchboard)
+    with pytest.raises(InvalidTransition):
+        switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    with pytest.raises(UnknownCall):
+        switchboard.apply("call-2", EndRequested(EndedBy.API))
+    assert loaded(store) == placed
+
+
+def test_a_stream_is_claimed_by_one_of_two_containers(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    place(switchboard)
+    switchboard.deliver(ANSWERED)
+
+    def claim(task_id: str) -> bool:
+        try:
+            switchboard.apply("call-1", MediaAttached(1, task_id, 6_000))
+        except InvalidTransition:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as threads:
+        claimed = list(threads.map(claim, ["task-1", "task-2"]))
+    assert sorted(claimed) == [False, True]
+    assert loaded(store).owner_task == ["task-1", "task-2"][claimed.index(True)]
