@@ -1,0 +1,1 @@
+"""The media plane: one process, many calls; audio between Telnyx's media socket and the model."""
