@@ -1,0 +1,67 @@
+"""What the simulated model says: the scenario's answer to what it heard."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from simulators.openai_conversation import Entry, text_of
+from simulators.openai_wire import FunctionCallOutput, Message
+from simulators.scenario import Scenario, ToolCall
+from simulators.speech import CLIPS, Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    clip: Clip
+    phase: Literal["commentary", "final_answer"] | None = None
+
+
+Part = Speech | ToolCall
+ONE_MOMENT = "agent_one_moment"
+
+
+class Agent:
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._asked_before_tool = ""
+
+    async def plan(
+        self, turn: Entry | None, instructions: str, tool_names: set[str]
+    ) -> tuple[Part, ...]:
+        """Told word for word what to say it says that, else it answers the last turn."""
+        if told := _clip_quoted_in(instructions):
+            return (Speech(told),)
+        if turn is None:
+            return (Speech(CLIPS[self._scenario.greeting]),)
+        if isinstance(turn.item, FunctionCallOutput):
+            return self._answer(self._asked_before_tool)
+        asked = await _understood(turn)
+        call = self._scenario.tool_calls.get(asked)
+        if call is None or call.name not in tool_names:
+            return self._answer(asked)
+        self._asked_before_tool = asked
+        return (Speech(CLIPS[call.preamble]), call) if call.preamble else (call,)
+
+    def _answer(self, asked: str) -> tuple[Part, ...]:
+        return (Speech(CLIPS[self._scenario.replies.get(asked, self._scenario.fallback)]),)
+
+
+def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:
+    """As reasoning models may speak: a preamble as an item of its own, then the answer."""
+    answers = (
+        replace(part, phase="final_answer") if isinstance(part, Speech) else part for part in plan
+    )
+    return (Speech(CLIPS[ONE_MOMENT], "commentary"), *answers)
+
+
+async def _understood(turn: Entry) -> str:
+    """The name of the caller's clip, by its sound or, for typed turns, by its words."""
+    if turn.heard is not None:
+        heard = await turn.heard
+        return heard.clip.name if heard.clip else ""
+    assert isinstance(turn.item, Message)
+    typed = " ".join(map(text_of, turn.item.content))
+    return next((clip.name for clip in CLIPS.values() if clip.text == typed), "")
+
+
+def _clip_quoted_in(instructions: str) -> Clip | None:
+    return next((clip for clip in CLIPS.values() if clip.text in instructions), None)

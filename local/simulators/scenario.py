@@ -1,0 +1,78 @@
+"""A conversation as data: who says which clip, when, and who interrupts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLine:
+    clip: str
+    interrupt_after_ms: int | None = None
+    """None: said when the agent has finished. Else so long after the agent began: a barge-in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str
+    arguments: str
+    preamble: str | None = None
+    """Agent clip spoken before the call, in the same response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    name: str
+    greeting: str
+    caller: tuple[CallerLine, ...]
+    replies: Mapping[str, str]
+    """Caller clip to agent clip."""
+    fallback: str
+    """Agent clip for what was not understood."""
+    tool_calls: Mapping[str, ToolCall] = field(default_factory=dict)
+    """Caller clip to the tool the model calls first, if the session offers it."""
+
+
+APPOINTMENT = Scenario(
+    name="appointment",
+    greeting="agent_greeting",
+    caller=(
+        CallerLine("caller_book"),
+        CallerLine("caller_thursday"),
+        CallerLine("caller_two_is_fine", interrupt_after_ms=2500),
+        CallerLine("caller_what_to_bring"),
+        CallerLine("caller_goodbye"),
+    ),
+    replies={
+        "caller_book": "agent_which_day",
+        "caller_thursday": "agent_free_times",
+        "caller_two_is_fine": "agent_booked",
+        "caller_what_to_bring": "agent_what_to_bring",
+        "caller_goodbye": "agent_goodbye",
+    },
+    fallback="agent_fallback",
+)
+
+SHORT = Scenario(
+    name="short",
+    greeting="agent_greeting",
+    caller=(CallerLine("caller_opening_hours"), CallerLine("caller_farewell")),
+    replies={
+        "caller_opening_hours": "agent_opening_hours",
+        "caller_farewell": "agent_farewell",
+    },
+    fallback="agent_fallback",
+)
+
+TOOLS = Scenario(
+    name="tools",
+    greeting=SHORT.greeting,
+    caller=SHORT.caller,
+    replies=SHORT.replies,
+    fallback=SHORT.fallback,
+    tool_calls={
+        "caller_opening_hours": ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),
+        "caller_farewell": ToolCall("end_call", '{"reason":"done"}', "agent_farewell"),
+    },
+)
+
+SCENARIOS: Mapping[str, Scenario] = {each.name: each for each in (APPOINTMENT, SHORT, TOOLS)}

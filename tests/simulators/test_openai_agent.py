@@ -1,0 +1,40 @@
+import json
+
+from realtime_caller import in_session
+from simulators.scenario import SCENARIOS
+from simulators.speech import CLIPS
+
+
+async def test_told_what_to_say_it_says_that() -> None:
+    async with in_session() as caller:
+        line = CLIPS["agent_farewell"].text
+        await caller.send(type="response.create", response={"instructions": f'Say: "{line}"'})
+        done = await caller.until("response.done")
+        assert caller.heard(done["response"]["id"]).clip is CLIPS["agent_farewell"]
+
+
+async def test_a_tool_is_called_and_its_answer_spoken() -> None:
+    async with in_session(scenario=SCENARIOS["tools"]) as caller:
+        await caller.update(type="realtime", tools=[{"type": "function", "name": "opening_hours"}])
+        await caller.say("caller_opening_hours")
+        call = await caller.until("response.function_call_arguments.done")
+        assert (call["name"], json.loads(call["arguments"])) == ("opening_hours", {"day": "today"})
+        done = await caller.until("response.done")
+        preamble, function_call = done["response"]["output"]
+        assert preamble["content"][0]["transcript"] == CLIPS["agent_one_moment"].text
+        assert function_call["call_id"] == call["call_id"]
+        await caller.send(
+            type="conversation.item.create",
+            item={"type": "function_call_output", "call_id": call["call_id"], "output": "18:00"},
+        )
+        await caller.until("conversation.item.done")
+        await caller.connection.response.create()
+        answer = await caller.until("response.done")
+        assert caller.heard(answer["response"]["id"]).clip is CLIPS["agent_opening_hours"]
+
+
+async def test_without_the_tool_it_just_answers() -> None:
+    async with in_session(scenario=SCENARIOS["tools"]) as caller:
+        await caller.say("caller_opening_hours")
+        done = await caller.until("response.done")
+        assert [item["type"] for item in done["response"]["output"]] == ["message"]
