@@ -58,7 +58,6 @@ class Claim:
     """Which call an Idempotency-Key stands for, and whether it came with the same request."""
 
     call_id: str
-    is_new: bool
     matches: bool
 
 
@@ -169,7 +168,7 @@ class DynamoCallStore:
         mine = _StoredClaim(call_id, fingerprint)
         digest = sha256(key.encode()).hexdigest()
         found = self._table.add(Key(f"IDEM#{digest}", "REQ"), mine, IDEMPOTENCY_SECONDS)
-        return Claim(found.call_id, found is mine, found.fingerprint == fingerprint)
+        return Claim(found.call_id, found.fingerprint == fingerprint)
 
     def _newest_first(
         self, index: str, prefix: str, before: str | None, page_size: int

@@ -1,0 +1,171 @@
+"""/api/ai-calls: place, watch, steer and end calls. Its counterpart is any HTTP client."""
+
+import json
+import uuid
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+
+import api_answers
+from api import about, answer, app, documented, handler
+from api_answers import CallList, CallSummary, CreatedCall, WholeCall
+from api_requests import CreateCall, InvalidField
+from control_plane import ControlPlane, control_plane, log
+from phonebridge.call import Call, CallStatus, Direction, EndedBy, EndRequested, Interrupt
+from phonebridge.errors import KeyReused, UnknownCall, WrongState
+
+__all__ = ["app", "handler"]
+
+LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
+
+Found = TypeVar("Found")
+CallId = Annotated[str, Path(alias="callId")]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)
+]
+
+
+@app.post(
+    "/api/ai-calls/create",
+    summary="Place a call",
+    responses=documented(
+        {201: "The call is being dialled"},
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[CreatedCall]:
+    plane = control_plane()
+    plane.settings.require_dialing()
+    config = wanted.config(longest_seconds=plane.settings.max_call_minutes * 60)
+    caller = wanted.caller(plane.settings.telnyx_from_number)
+    call_id = str(uuid.uuid4())
+    if idempotency_key:
+        call_id = _claimed(plane, idempotency_key, wanted, call_id)
+    earlier = plane.store.load(call_id) if idempotency_key else None
+    call = Call(
+        call_id=call_id,
+        direction=Direction.OUTBOUND,
+        to=wanted.to,
+        from_=caller,
+        created_at_ms=plane.now_ms(),
+    )
+    with about(call_id):
+        now = earlier or plane.switchboard.place(call, config)
+    headers = {"Idempotency-Replayed": "true"} if earlier else {}
+    return answer(HTTPStatus.CREATED, api_answers.created(now, wanted.warnings), headers)
+
+
+@app.get(
+    "/api/ai-calls/status",
+    summary="List calls: live ones, or those that ended on a day",
+    responses=documented({200: "Newest first"}, HTTPStatus.BAD_REQUEST),
+)
+def list_calls(
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
+    ended: bool = False,
+    day: Annotated[date | None, Query(description="UTC; today by default")] = None,
+) -> Response[CallList]:
+    plane = control_plane()
+    if ended:
+        today = datetime.fromtimestamp(plane.now_ms() / 1000, UTC).date()
+        page = plane.store.ended_on(str(day or today), cursor, limit)
+    elif day:
+        raise InvalidField("day", "goes with ended=true only")
+    else:
+        page = plane.store.live(cursor, limit)
+    return answer(HTTPStatus.OK, api_answers.listed(page))
+
+
+@app.get(
+    "/api/ai-calls/<callId>",
+    summary="The whole record of a call",
+    responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
+)
+@app.get(
+    "/api/ai-calls/<callId>/status",
+    summary="The whole record of a call",
+    responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
+)
+def get_call(call_id: CallId) -> Response[WholeCall]:
+    return answer(HTTPStatus.OK, api_answers.whole(_found(call_id, control_plane().store.record)))
+
+
+@app.post(
+    "/api/ai-calls/<callId>/hangup",
+    summary="End a call",
+    responses=documented(
+        {200: "The call had already ended", 202: "The call is being ended"},
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def hang_up(call_id: CallId) -> Response[WholeCall | CallSummary]:
+    plane = control_plane()
+    before = _found(call_id, plane.store.load)
+    with about(call_id):
+        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
+    if before.status is CallStatus.ENDED:
+        return answer(HTTPStatus.OK, api_answers.whole(_found(call_id, plane.store.record)))
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(after))
+
+
+@app.post(
+    "/api/ai-calls/<callId>/interrupt",
+    summary="Stop the model's speech now",
+    responses=documented(
+        {202: "The call's container has been told"}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    ),
+)
+def interrupt(call_id: CallId) -> Response[CallSummary]:
+    plane = control_plane()
+    call = _found(call_id, plane.store.load)
+    if call.status is not CallStatus.STREAMING or not call.owner_task:
+        raise WrongState(call_id, call.status, "only a streaming call can be interrupted")
+    with about(call_id):
+        plane.mailbox.post(call.owner_task, call_id, Interrupt())
+        log.info("interrupt posted", task_id=call.owner_task)
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))
+
+
+@app.get(
+    "/api/openapi.json",
+    summary="This document",
+    responses=documented({200: "OpenAPI 3.1"}),
+)
+def openapi() -> dict[str, Any]:
+    # The models of the whole specification, for this route alone.
+    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
+
+    document: dict[str, Any] = json.loads(
+        app.get_openapi_json_schema(
+            title="Phonebridge",
+            version="1",
+            security_schemes={"bearerKey": HTTPBearer()},
+            security=[{"bearerKey": []}],
+        )
+    )
+    return document
+
+
+def _claimed(plane: ControlPlane, key: str, wanted: CreateCall, call_id: str) -> str:
+    """The id of the call that the key stands for. That call may be missing: the request that
+    claimed the key may have died, or may be about to place it; either way it is placed once, for
+    a record is created once."""
+    claim = plane.store.claim_key(key, wanted.fingerprint, call_id)
+    if not claim.matches:
+        raise KeyReused("This Idempotency-Key was used with another body.")
+    return claim.call_id
+
+
+def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:
+    found = look_up(call_id) if len(call_id) <= LONGEST_CALL_ID else None
+    if found is None:
+        raise UnknownCall(call_id)
+    return found

@@ -1,0 +1,194 @@
+"""What the HTTP API answers, in camelCase; `api_requests.py` holds what it may be asked for."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
+from phonebridge.store import CallRecord, Page
+from phonebridge.switchboard import TimelineEntry
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, from_attributes=True, frozen=True
+    )
+
+
+class CallSummary(_Answer):
+    call_id: str
+    status: CallStatus
+    direction: Direction
+    outcome: Outcome | None
+    reason: str | None
+    to: str
+    from_: Annotated[str, Field(alias="from")]
+    created_at: datetime
+    answered_at: datetime | None
+    streaming_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: Annotated[
+        float | None, Field(description="Talk time, from answer to end; null until the end.")
+    ]
+
+
+class CreatedCall(CallSummary):
+    warnings: list[str]
+
+
+class CallList(_Answer):
+    calls: list[CallSummary]
+    cursor: Annotated[str | None, Field(description="Asks for the next page; null on the last.")]
+
+
+class Turn(_Answer):
+    number: int
+    who: Speaker
+    text: str
+    started_ms: int
+    ended_ms: int
+    interrupted: bool
+    latency_ms: int | None
+
+
+class TimelineItem(_Answer):
+    at: datetime
+    what: str
+    detail: str
+
+
+class Fault(_Answer):
+    reason: str
+    detail: str
+
+
+class Usage(_Answer):
+    """Tokens; cached counts are part of the input counts."""
+
+    input_text: int
+    input_audio: int
+    cached_text: int
+    cached_audio: int
+    output_text: int
+    output_audio: int
+
+
+class Activity(_Answer):
+    interruptions: int
+    frames_in: int
+    frames_out: int
+    frames_lost: int
+    first_audio_ms: int | None
+    turn_latency_ms: int | None
+
+
+class TurnDetection(_Answer):
+    type: str
+    threshold: float
+    prefix_padding_ms: int
+    silence_duration_ms: int
+    eagerness: str
+
+
+class Config(_Answer):
+    instructions: str
+    voice: str
+    greeting: str | None
+    language: str | None
+    temperature: float | None
+    turn_detection: TurnDetection
+    max_duration_seconds: int
+    idle_timeout_seconds: int | None
+    record: bool
+
+
+class WholeCall(CallSummary):
+    fault: Fault | None
+    turns: list[Turn]
+    timeline: list[TimelineItem]
+    usage: Usage
+    activity: Activity
+    config: Config
+    metadata: dict[str, str]
+
+
+class FieldProblem(_Answer):
+    field: str
+    problem: str
+
+
+class ProviderRefusal(_Answer):
+    provider: str
+    code: str | None = None
+    title: str | None = None
+    call_id: str | None = None
+
+
+class ErrorBody(_Answer):
+    code: str
+    message: str
+    details: list[FieldProblem] | ProviderRefusal | None = None
+
+
+class ErrorAnswer(_Answer):
+    error: ErrorBody
+
+
+def summary(call: Call) -> CallSummary:
+    return CallSummary(
+        call_id=call.call_id,
+        status=call.status,
+        direction=call.direction,
+        outcome=call.outcome,
+        reason=call.reason,
+        to=call.to,
+        from_=call.from_,
+        created_at=_time(call.created_at_ms),
+        answered_at=_time_if_any(call.answered_at_ms),
+        streaming_at=_time_if_any(call.streaming_at_ms),
+        ended_at=_time_if_any(call.ended_at_ms),
+        duration_seconds=_talk_seconds(call),
+    )
+
+
+def created(call: Call, warnings: list[str]) -> CreatedCall:
+    return CreatedCall(**dict(summary(call)), warnings=warnings)
+
+
+def listed(page: Page) -> CallList:
+    return CallList(calls=[summary(call) for call in page.calls], cursor=page.cursor)
+
+
+def whole(record: CallRecord) -> WholeCall:
+    call = record.call
+    return WholeCall(
+        **dict(summary(call)),
+        fault=Fault.model_validate(call.fault) if call.fault else None,
+        turns=[Turn.model_validate(turn) for turn in record.turns],
+        timeline=[_timeline_item(entry) for entry in record.timeline],
+        usage=Usage.model_validate(call.usage),
+        activity=Activity.model_validate(call.activity),
+        config=Config.model_validate(record.config),
+        metadata=record.config.metadata,
+    )
+
+
+def _timeline_item(entry: TimelineEntry) -> TimelineItem:
+    return TimelineItem(at=_time(entry.at_ms), what=entry.what, detail=entry.detail)
+
+
+def _talk_seconds(call: Call) -> float | None:
+    if call.ended_at_ms is None:
+        return None
+    answered_at_ms = call.answered_at_ms or call.ended_at_ms
+    return max(0, call.ended_at_ms - answered_at_ms) / 1000
+
+
+def _time(unix_ms: int) -> datetime:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)
+
+
+def _time_if_any(unix_ms: int | None) -> datetime | None:
+    return None if unix_ms is None else _time(unix_ms)

@@ -1,0 +1,100 @@
+"""Errors of the HTTP API: which exception is answered with which status and code, in one shape."""
+
+import binascii
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
+from api_requests import InvalidField
+from phonebridge.errors import (
+    Conflict,
+    InvalidTransition,
+    KeyReused,
+    NotConfigured,
+    PhonebridgeError,
+    TelnyxRefused,
+    TelnyxUnreachable,
+    TooLarge,
+    UnknownCall,
+    Unreadable,
+    WrongState,
+)
+
+_STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
+    Unreadable: (HTTPStatus.BAD_REQUEST, "unreadable"),
+    UnicodeDecodeError: (HTTPStatus.BAD_REQUEST, "unreadable"),
+    binascii.Error: (HTTPStatus.BAD_REQUEST, "unreadable"),
+    UnknownCall: (HTTPStatus.NOT_FOUND, "unknown_call"),
+    NotFoundError: (HTTPStatus.NOT_FOUND, "unknown_route"),
+    WrongState: (HTTPStatus.CONFLICT, "wrong_state"),
+    InvalidTransition: (HTTPStatus.CONFLICT, "wrong_state"),
+    Conflict: (HTTPStatus.CONFLICT, "conflict"),
+    KeyReused: (HTTPStatus.CONFLICT, "idempotency_key_reused"),
+    RequestValidationError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field"),
+    InvalidField: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field"),
+    TooLarge: (HTTPStatus.UNPROCESSABLE_ENTITY, "too_large"),
+    TelnyxRefused: (HTTPStatus.BAD_GATEWAY, "provider_refused"),
+    TelnyxUnreachable: (HTTPStatus.BAD_GATEWAY, "provider_unreachable"),
+    NotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
+}
+_INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
+
+# Members of a union that Pydantic puts into a field's place, though no sender wrote them.
+_UNION_TAGS = ("server_vad", "semantic_vad")
+
+
+def refusal(error: Exception, call_id: str | None) -> tuple[HTTPStatus, ErrorAnswer]:
+    """Status and body; `call_id` is the call that a request was about or had begun."""
+    if isinstance(error, RequestValidationError) and _is_without_body(error):
+        error = Unreadable("The body must be a JSON object; there was none.")
+    kinds = (kind for kind in type(error).__mro__ if kind in _STATUS_AND_CODE)
+    kind = next(kinds, None)
+    status, code = _STATUS_AND_CODE[kind] if kind else _INTERNAL
+    body = ErrorBody(code=code, message=_message(error), details=_details(error, call_id))
+    return status, ErrorAnswer(error=body)
+
+
+def _message(error: Exception) -> str:
+    match error:
+        case RequestValidationError():
+            return "; ".join(f"{p.field}: {p.problem}" for p in _field_problems(error))
+        case UnicodeDecodeError() | binascii.Error():
+            return "The body is not UTF-8."
+        case NotFoundError():
+            return "There is no such route."
+        case PhonebridgeError():
+            return str(error)
+        case _:
+            return "Something went wrong on our side; the logs tell what."
+
+
+def _details(error: Exception, call_id: str | None) -> list[FieldProblem] | ProviderRefusal | None:
+    match error:
+        case RequestValidationError():
+            return _field_problems(error)
+        case InvalidField(field=field, problem=problem):
+            return [FieldProblem(field=field, problem=problem)]
+        case TelnyxRefused(code=code, title=title):
+            return ProviderRefusal(provider="telnyx", code=code, title=title, call_id=call_id)
+        case TelnyxUnreachable():
+            return ProviderRefusal(provider="telnyx", call_id=call_id)
+        case _:
+            return None
+
+
+def _field_problems(error: RequestValidationError) -> list[FieldProblem]:
+    return [
+        FieldProblem(field=_field(found["loc"]), problem=found["msg"]) for found in error.errors()
+    ]
+
+
+def _field(place: tuple[Any, ...]) -> str:
+    """`turn_detection.threshold` for ("body", "turn_detection", "server_vad", "threshold")."""
+    return ".".join(str(part) for part in place[1:] if part not in _UNION_TAGS) or "body"
+
+
+def _is_without_body(error: RequestValidationError) -> bool:
+    return any(found["loc"] == ("body",) and found["type"] == "missing" for found in error.errors())

@@ -1,0 +1,65 @@
+"""Composition root of the Lambdas: the parts that all handlers share, built once per process."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import boto3
+from botocore.config import Config
+
+from phonebridge.log import logger
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.secrets import fetch_secret, with_secrets
+from phonebridge.settings import ControlSettings
+from phonebridge.store import DynamoCallStore
+from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.call_control import Line
+from phonebridge.telnyx.client import TelnyxClient
+
+# A healthy table answers within milliseconds, and Telnyx gives a webhook two seconds.
+_AWS_CONFIG = Config(
+    connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
+)
+
+log = logger("control-plane")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    settings: ControlSettings
+    store: DynamoCallStore
+    mailbox: DynamoMailbox
+    switchboard: Switchboard
+    now_ms: Callable[[], int]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def control_plane() -> ControlPlane:
+    """Raises `NotConfigured`, and tries again the next time."""
+    return _built(with_secrets(os.environ, fetch_secret), now_ms)
+
+
+def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
+    settings = ControlSettings.from_env(environ)
+    dynamodb = boto3.client("dynamodb", config=_AWS_CONFIG)
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
+    line = Line(
+        connection_id=settings.telnyx_connection_id,
+        webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
+        media_url=settings.media_public_url,
+        stream_token_secret=settings.stream_token_secret,
+    )
+    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    return ControlPlane(
+        settings=settings,
+        store=store,
+        mailbox=DynamoMailbox(settings.calls_table, dynamodb, now_ms),
+        switchboard=Switchboard(store, telnyx, now_ms, log),
+        now_ms=now_ms,
+    )

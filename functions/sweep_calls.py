@@ -1,0 +1,48 @@
+"""Every minute: ends calls that nobody hears any more, and hangs up legs that outlived theirs."""
+
+from collections import Counter
+from functools import cache
+
+from control_plane import ControlPlane, control_plane, log
+from phonebridge import lifecycle
+from phonebridge.call import Call
+from phonebridge.log import call_on_every_line
+
+MINUTE_MS = 60_000
+
+
+def handler(event: object, context: object) -> dict[str, int]:
+    """How many calls were seen, ended by the sweep, and could not be ended."""
+    plane = control_plane()
+    last_beat = cache(lambda task_id: _last_beat_ms(plane, task_id))
+    found = Counter(seen=0, swept=0, failed=0)
+    for call in plane.store.possibly_up():
+        found["seen"] += 1
+        with call_on_every_line(log, call.call_id):
+            try:
+                beat_ms = last_beat(call.owner_task) if call.owner_task else None
+                found["swept"] += _sweep(plane, call, beat_ms)
+            except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
+                found["failed"] += 1
+                log.exception("sweep of a call FAILED")
+    log.info("calls swept", seen=found["seen"], swept=found["swept"], failed=found["failed"])
+    return dict(found)
+
+
+def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool:
+    event = lifecycle.overdue(
+        call,
+        heartbeat_at_ms=heartbeat_at_ms,
+        max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
+        now_ms=plane.now_ms(),
+    )
+    if event is None:
+        return False
+    log.warning("call overdue", status=call.status, event=type(event).__name__)
+    plane.switchboard.apply(call.call_id, event)
+    return True
+
+
+def _last_beat_ms(plane: ControlPlane, task_id: str) -> int | None:
+    task = plane.mailbox.heartbeat(task_id)
+    return task.at_ms if task else None

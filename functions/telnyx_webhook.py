@@ -1,0 +1,84 @@
+"""POST /webhooks/telnyx: verify, parse, deliver. Telnyx repeats what is not answered 2xx when the
+status is 5xx, and gives up on any other (Telnyx, "Voice API webhooks")."""
+
+import base64
+import json
+from http import HTTPStatus
+from typing import Any
+
+from control_plane import ControlPlane, control_plane, log
+from phonebridge.errors import (
+    InvalidSignature,
+    InvalidTransition,
+    NotConfigured,
+    TelnyxRefused,
+    Unreadable,
+)
+from phonebridge.log import call_on_every_line
+from phonebridge.telnyx.webhook import Webhook, inbound_call_id, parse, verify
+
+_REFUSALS: dict[type[Exception], tuple[HTTPStatus, str]] = {
+    Unreadable: (HTTPStatus.BAD_REQUEST, "unreadable"),
+    InvalidSignature: (HTTPStatus.UNAUTHORIZED, "invalid_signature"),
+    NotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
+}
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    try:
+        plane = control_plane()
+        plane.settings.require_webhooks()
+        _deliver(plane, _verified(plane, event))
+    except tuple(_REFUSALS) as error:
+        status, code = _REFUSALS[type(error)]
+        log.warning("webhook refused", code=code, reason=str(error))
+        return _answer(status, {"error": {"code": code, "message": str(error)}})
+    except Exception:  # noqa: BLE001 - the border of the handler: a redelivery may find what failed mended
+        log.exception("webhook FAILED")
+        message = "The webhook was not applied; deliver it again."
+        return _answer(
+            HTTPStatus.INTERNAL_SERVER_ERROR, {"error": {"code": "internal", "message": message}}
+        )
+    return _answer(HTTPStatus.OK, {"received": True})
+
+
+def _verified(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
+    body = _body(event)
+    key = plane.settings.telnyx_public_key
+    verify(key, event.get("headers") or {}, body, plane.now_ms())
+    return parse(body)
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    """The bytes that were signed."""
+    body: str = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body.encode()
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError as error:
+        raise Unreadable("The body is not base64.") from error
+
+
+def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
+    call_id = webhook.client_state or inbound_call_id(webhook.leg)
+    with call_on_every_line(log, call_id):
+        log.info(
+            "webhook received",
+            event_type=webhook.event_type,
+            event_id=webhook.event_id,
+            occurred_at_ms=webhook.occurred_at_ms,
+        )
+        try:
+            plane.switchboard.deliver(webhook)
+        except (InvalidTransition, TelnyxRefused) as error:
+            # Neither would end otherwise the next time; the sweeper ends what is left of a call.
+            log.warning("webhook without effect", reason=str(error))
+
+
+def _answer(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "statusCode": status.value,
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(body),
+    }

@@ -1,0 +1,61 @@
+"""The Lambdas' environment: the table of the test, and a Telnyx that records."""
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import control_plane
+from clock import Clock
+from recorded_telnyx import RecordedTelnyx, recorded_telnyx
+
+
+@pytest.fixture(scope="session")
+def _telnyx_server() -> Iterator[RecordedTelnyx]:
+    with recorded_telnyx() as telnyx:
+        yield telnyx
+
+
+@pytest.fixture
+def telnyx(_telnyx_server: RecordedTelnyx) -> RecordedTelnyx:
+    _telnyx_server.commands.clear()
+    _telnyx_server.refusals.clear()
+    return _telnyx_server
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch,
+    dynamodb_address: str,
+    table_name: str,
+    telnyx: RecordedTelnyx,
+    signing_key: Ed25519PrivateKey,
+    clock: Clock,
+) -> Iterator[None]:
+    variables = {
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_address,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "CALLS_TABLE": table_name,
+        "BASE_PUBLIC_URL": "https://phonebridge.example",
+        "OPENAI_API_KEY": "sk-test",
+        "TELNYX_API_BASE": telnyx.base,
+        "TELNYX_API_KEY": "KEY-test",
+        "TELNYX_PUBLIC_KEY": base64.b64encode(signing_key.public_key().public_bytes_raw()).decode(),
+        "TELNYX_CONNECTION_ID": "42",
+        "TELNYX_FROM_NUMBER": "+15550199",
+        "STREAM_TOKEN_SECRET": "stream secret",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(control_plane, "now_ms", clock)
+    control_plane.control_plane.cache_clear()
+    yield
+    control_plane.control_plane.cache_clear()

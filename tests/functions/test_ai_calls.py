@@ -1,0 +1,652 @@
+"""Calls as a program sees them: placed, watched, interrupted, ended, refused."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+
+import ai_calls
+import control_plane
+from api_events import Answer, api_event, read_answer
+from api_requests import CreateCall
+from calls import LEG, after, outbound_call
+from clock import Clock
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallConfig,
+    CallHungUp,
+    CallRequested,
+    DialAccepted,
+    Hangup,
+    Interrupt,
+    MediaAttached,
+    Speaker,
+    Turn,
+    TurnDetection,
+)
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.store import DynamoCallStore
+from recorded_telnyx import RecordedTelnyx
+from template import load_template
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+CREATE = "/api/ai-calls/create"
+TO = {"to": "+15550100"}
+KEY = {"idempotency-key": "order-1042, first try"}
+REFUSAL = (403, {"errors": [{"code": "10010", "title": "No", "detail": "Only verified numbers."}]})
+
+Reconfigure = Callable[..., None]
+
+
+def request(method: str, path: str, **more: Any) -> Answer:
+    return read_answer(ai_calls.handler(api_event(method, path, **more), None))
+
+
+def create(body: object, **more: Any) -> Answer:
+    return request("POST", CREATE, body=json.dumps(body).encode(), **more)
+
+
+def stored(store: DynamoCallStore, call: Call) -> Call:
+    """The call as the table has it after a life outside of these tests."""
+    store.create(call, CallConfig())
+    return call
+
+
+def streaming_call() -> Call:
+    return after(
+        outbound_call(),
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, 2_000),
+        MediaAttached(1, "task-1", 3_000),
+    )
+
+
+def ended_call(clock: Clock) -> Call:
+    hangup = CallHungUp(LEG, Hangup("normal_clearing", "callee", clock.now_ms))
+    answered = CallAnswered(LEG, clock.now_ms - 12_500)
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG), answered, hangup)
+
+
+@pytest.fixture
+def reconfigure(monkeypatch: pytest.MonkeyPatch) -> Reconfigure:
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        control_plane.control_plane.cache_clear()
+
+    return set_variables
+
+
+class TestPlacingACall:
+    def test_dials_and_answers_with_the_call(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        created = create(TO | {"instructions": "Be friendly."})
+
+        assert created.status == 201
+        call_id = created.json["callId"]
+        assert created.json == {
+            "callId": call_id,
+            "status": "dialing",
+            "direction": "outbound",
+            "outcome": None,
+            "reason": None,
+            "to": "+15550100",
+            "from": "+15550199",
+            "createdAt": "2026-11-18T11:06:40Z",
+            "answeredAt": None,
+            "streamingAt": None,
+            "endedAt": None,
+            "durationSeconds": None,
+            "warnings": [],
+        }
+        [(path, dial)] = telnyx.commands
+        assert path == "/v2/calls"
+        assert (dial["to"], dial["from"], dial["command_id"]) == ("+15550100", "+15550199", call_id)
+        assert store.config(call_id) == CallConfig(instructions="Be friendly.")
+
+    def test_keeps_every_wish(self, store: DynamoCallStore) -> None:
+        wishes = {
+            "instructions": "Sell nothing.",
+            "voice": "cedar",
+            "greeting": "Hello!",
+            "language": "de-CH",
+            "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
+            "max_duration_seconds": 60,
+            "record": True,
+            "metadata": {"order": "1042"},
+        }
+
+        created = create(TO | {"from": "+15550111"} | wishes)
+
+        assert created.json["from"] == "+15550111"
+        assert store.config(created.json["callId"]) == CallConfig(
+            instructions="Sell nothing.",
+            voice="cedar",
+            greeting="Hello!",
+            language="de-CH",
+            turn_detection=TurnDetection("semantic_vad", eagerness="low"),
+            max_duration_seconds=60,
+            record=True,
+            metadata={"order": "1042"},
+        )
+
+    def test_tunes_the_detector_of_silence(self, store: DynamoCallStore) -> None:
+        detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300}
+
+        created = create(TO | {"turn_detection": detection, "idle_timeout_seconds": 10})
+
+        config = store.config(created.json["callId"])
+        assert config == CallConfig(
+            turn_detection=TurnDetection("server_vad", 0.7, silence_duration_ms=300),
+            idle_timeout_seconds=10,
+        )
+
+    @pytest.mark.parametrize(("former", "now"), [("fable", "ballad"), ("nova", "coral")])
+    def test_former_voices_are_spoken_by_the_nearest(
+        self, former: str, now: str, store: DynamoCallStore
+    ) -> None:
+        created = create(TO | {"voice": former})
+
+        [warning] = created.json["warnings"]
+        assert former in warning
+        assert now in warning
+        config = store.config(created.json["callId"])
+        assert config
+        assert config.voice == now
+
+    def test_temperature_is_reported_as_without_effect(self) -> None:
+        [warning] = create(TO | {"temperature": 0.7}).json["warnings"]
+
+        assert warning.startswith("temperature:")
+
+    def test_null_is_the_same_as_nothing(self, store: DynamoCallStore) -> None:
+        created = create(TO | {"voice": None, "greeting": None, "turn_detection": None})
+
+        assert store.config(created.json["callId"]) == CallConfig()
+
+    def test_lasts_no_longer_than_the_operator_allows(
+        self, reconfigure: Reconfigure, store: DynamoCallStore
+    ) -> None:
+        reconfigure(MAX_CALL_MINUTES="10")
+
+        refused = create(TO | {"max_duration_seconds": 601})
+        config = store.config(create(TO).json["callId"])
+
+        assert refused.status == 422
+        assert refused.error["details"] == [
+            {"field": "max_duration_seconds", "problem": "may be 600 at most"}
+        ]
+        assert config
+        assert config.max_duration_seconds == 600
+
+    def test_reads_json_whatever_it_is_called_and_however_it_is_wrapped(self) -> None:
+        body = json.dumps(TO).encode()
+        form = {"content-type": "application/x-www-form-urlencoded"}
+
+        as_form = request("POST", CREATE, body=body, headers=form, as_base64=True)
+
+        assert as_form.status == 201
+
+
+class TestRepeatingARequest:
+    def test_the_same_key_and_body_is_the_same_call(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        first = create(TO, headers=KEY)
+        again = create({"to": "+15550100", "record": False}, headers=KEY)
+
+        assert (again.status, again.json) == (201, first.json)
+        assert "Idempotency-Replayed" not in first.headers
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert telnyx.names == ["calls"]
+
+    def test_another_body_is_refused(self, telnyx: RecordedTelnyx) -> None:
+        create(TO, headers=KEY)
+
+        refused = create({"to": "+15550101"}, headers=KEY)
+
+        assert (refused.status, refused.error["code"]) == (409, "idempotency_key_reused")
+        assert telnyx.names == ["calls"]
+
+    def test_a_request_that_died_before_its_call_was_stored_is_taken_up(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        wanted = CreateCall.model_validate(TO)
+        claim = store.claim_key(KEY["idempotency-key"], wanted.fingerprint, "c0ffee00")
+
+        taken_up = create(TO, headers=KEY)
+
+        assert (taken_up.status, taken_up.json["callId"]) == (201, claim.call_id)
+        assert telnyx.names == ["calls"]
+
+    def test_a_refused_request_leaves_the_key_free(self) -> None:
+        create({"to": "nobody"}, headers=KEY)
+
+        assert create(TO, headers=KEY).status == 201
+
+    @pytest.mark.parametrize("key", ["", "k" * 256])
+    def test_a_bad_key_is_named(self, key: str) -> None:
+        refused = create(TO, headers={"idempotency-key": key})
+
+        assert refused.status == 422
+        assert refused.error["details"][0]["field"] == "idempotency-key"
+
+
+class TestBadRequests:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            None,
+            b"",
+            b"to=+15550100",
+            b'{"to": "+15550100"',
+            b'{"to": "+15550100", "temperature": NaN}',
+            b'{"to": "+15550100", "temperature": -Infinity}',
+            b'{"to": "+15550100", "to": "+15550101"}',
+            b'{"to": "+15550100", "max_duration_seconds": 1' + b"0" * 5000 + b"}",
+            b"[" * 100_000,
+            b'["+15550100"]',
+            b'"+15550100"',
+            b"null",
+        ],
+        ids=lambda body: (body or b"nothing")[:40].decode(),
+    )
+    def test_what_is_no_json_object_is_unreadable(
+        self, body: bytes | None, telnyx: RecordedTelnyx
+    ) -> None:
+        refused = request("POST", CREATE, body=body)
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+        assert telnyx.commands == []
+
+    def test_what_is_no_utf8_is_unreadable(self) -> None:
+        refused = request("POST", CREATE, body=b'{"to": "\xff"}', as_base64=True)
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+
+    def test_what_is_no_base64_is_unreadable(self) -> None:
+        event = api_event("POST", CREATE, b"{}") | {"isBase64Encoded": True, "body": "{}="}
+
+        refused = read_answer(ai_calls.handler(event, None))
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+
+    @pytest.mark.parametrize(
+        ("wishes", "field"),
+        [
+            ({"to": None}, "to"),
+            ({"to": 15550100}, "to"),
+            ({"to": ["+15550100"]}, "to"),
+            ({"to": "15550100"}, "to"),
+            ({"to": "+05550100"}, "to"),
+            ({"to": "+1555010012345678"}, "to"),
+            ({"to": "+15550100\n"}, "to"),
+            ({"to": "+1555\u0660100"}, "to"),
+            ({"to": "sip:someone@example.com"}, "to"),
+            ({"from": "me"}, "from"),
+            ({"from_": "+15550100"}, "from_"),
+            ({"instructions": ""}, "instructions"),
+            ({"instructions": "x" * 32_769}, "instructions"),
+            ({"instructions": "\ud800"}, "instructions"),
+            ({"voice": "hal"}, "voice"),
+            ({"greeting": "x" * 1001}, "greeting"),
+            ({"language": "German"}, "language"),
+            ({"turn_detection": {"threshold": 0.5}}, "turn_detection"),
+            ({"turn_detection": {"type": "none"}}, "turn_detection"),
+            (
+                {"turn_detection": {"type": "server_vad", "threshold": 1.1}},
+                "turn_detection.threshold",
+            ),
+            (
+                {"turn_detection": {"type": "semantic_vad", "threshold": 0.5}},
+                "turn_detection.threshold",
+            ),
+            (
+                {"turn_detection": {"type": "server_vad", "silence_duration_ms": 99}},
+                "turn_detection.silence_duration_ms",
+            ),
+            ({"temperature": 1.1}, "temperature"),
+            ({"temperature": "0.5"}, "temperature"),
+            ({"max_duration_seconds": 29}, "max_duration_seconds"),
+            ({"max_duration_seconds": 3301}, "max_duration_seconds"),
+            ({"max_duration_seconds": 60.5}, "max_duration_seconds"),
+            ({"max_duration_seconds": True}, "max_duration_seconds"),
+            ({"idle_timeout_seconds": 31}, "idle_timeout_seconds"),
+            (
+                {"turn_detection": {"type": "semantic_vad"}, "idle_timeout_seconds": 10},
+                "idle_timeout_seconds",
+            ),
+            ({"record": "yes"}, "record"),
+            ({"metadata": {"order": 1042}}, "metadata.order"),
+            ({"metadata": {"order": "x" * 513}}, "metadata.order"),
+            ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
+            ({"tools": []}, "tools"),
+            ({"agent": "reception"}, "agent"),
+            ({"machine_detection": True}, "machine_detection"),
+        ],
+    )
+    def test_a_bad_field_is_named(
+        self, wishes: dict[str, Any], field: str, telnyx: RecordedTelnyx
+    ) -> None:
+        refused = create(TO | wishes)
+
+        assert (refused.status, refused.error["code"]) == (422, "invalid_field")
+        assert refused.error["details"][0]["field"] == field
+        assert field in refused.error["message"]
+        assert telnyx.commands == []
+
+    def test_every_bad_field_is_named(self) -> None:
+        refused = create({"to": "x", "voice": "hal", "shout": True})
+
+        assert [d["field"] for d in refused.error["details"]] == ["to", "voice", "shout"]
+
+    def test_six_megabytes_are_refused_by_name(self) -> None:
+        assert create(TO | {"instructions": "x" * 6_000_000}).status == 422
+
+    def test_settings_above_what_a_record_holds_are_refused(self) -> None:
+        refused = create(TO | {"instructions": "\U0001f600" * 32_768})
+
+        assert (refused.status, refused.error["code"]) == (422, "too_large")
+
+    def test_unknown_routes_have_the_same_shape(self) -> None:
+        for method, path in (("GET", "/api/ai-calls"), ("PUT", CREATE), ("DELETE", "/api/x")):
+            refused = request(method, path)
+            assert (refused.status, refused.error["code"]) == (404, "unknown_route")
+
+    @pytest.mark.parametrize("call_id", ["nobody", "x" * 5000])
+    @pytest.mark.parametrize(
+        ("method", "what"),
+        [("GET", ""), ("GET", "/status"), ("POST", "/hangup"), ("POST", "/interrupt")],
+    )
+    def test_an_unknown_call_is_not_found(self, method: str, what: str, call_id: str) -> None:
+        refused = request(method, f"/api/ai-calls/{call_id}{what}")
+
+        assert (refused.status, refused.error["code"]) == (404, "unknown_call")
+
+    def test_a_fault_of_ours_tells_nothing_of_our_insides(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lose_power(store: DynamoCallStore, call_id: str) -> None:
+            raise RuntimeError("rack 7 lost its power")
+
+        monkeypatch.setattr(DynamoCallStore, "record", lose_power)
+
+        failed = request("GET", "/api/ai-calls/call-1")
+
+        assert (failed.status, failed.error["code"]) == (500, "internal")
+        assert "rack 7" not in json.dumps(failed.json)
+
+
+class TestMissingSettings:
+    def test_without_an_openai_key_no_call_is_placed(
+        self, reconfigure: Reconfigure, telnyx: RecordedTelnyx
+    ) -> None:
+        reconfigure(OPENAI_API_KEY="")
+
+        refused = create(TO)
+
+        assert refused.status == 503
+        assert refused.error == {
+            "code": "not_configured",
+            "message": "OpenAI API key not configured",
+        }
+        assert telnyx.commands == []
+
+    def test_all_that_is_missing_is_named(self, reconfigure: Reconfigure) -> None:
+        reconfigure(OPENAI_API_KEY="", TELNYX_API_KEY="", TELNYX_CONNECTION_ID="")
+
+        message = create(TO).error["message"]
+
+        assert message == "OpenAI API key, Telnyx API key, TELNYX_CONNECTION_ID not configured"
+
+    def test_a_bad_field_is_told_first(self, reconfigure: Reconfigure) -> None:
+        """What the sender can mend without the operator."""
+        reconfigure(OPENAI_API_KEY="")
+
+        assert create({"to": "nobody"}).status == 422
+
+    def test_without_a_number_of_ours_the_request_must_name_one(
+        self, reconfigure: Reconfigure
+    ) -> None:
+        reconfigure(TELNYX_FROM_NUMBER="")
+
+        refused = create(TO)
+
+        assert refused.status == 422
+        assert refused.error["details"][0]["field"] == "from"
+        assert create(TO | {"from": "+15550111"}).status == 201
+
+    def test_calls_can_be_watched_without_keys(self, reconfigure: Reconfigure) -> None:
+        reconfigure(OPENAI_API_KEY="", TELNYX_API_KEY="", TELNYX_PUBLIC_KEY="")
+
+        assert request("GET", "/api/ai-calls/status").status == 200
+
+    def test_a_bad_setting_is_named(self, reconfigure: Reconfigure) -> None:
+        reconfigure(MAX_CALL_MINUTES="sixty")
+
+        refused = request("GET", "/api/ai-calls/status")
+
+        assert refused.status == 503
+        assert "MAX_CALL_MINUTES" in refused.error["message"]
+
+
+class TestTelnyxRefusing:
+    REFUSAL = (
+        403,
+        {"errors": [{"code": "10010", "title": "No", "detail": "Only verified numbers."}]},
+    )
+
+    def test_a_refused_dial_tells_why_and_leaves_a_failed_call(
+        self, telnyx: RecordedTelnyx
+    ) -> None:
+        telnyx.refusals = [REFUSAL]
+
+        refused = create(TO)
+
+        assert (refused.status, refused.error["code"]) == (502, "provider_refused")
+        details = refused.error["details"]
+        assert (details["provider"], details["code"], details["title"]) == ("telnyx", "10010", "No")
+        call = request("GET", f"/api/ai-calls/{details['callId']}").json
+        assert (call["status"], call["outcome"], call["reason"]) == (
+            "ended",
+            "failed",
+            "dial_failed",
+        )
+        assert "Only verified numbers." in call["fault"]["detail"]
+
+    def test_an_unreachable_telnyx_is_told_apart(self, reconfigure: Reconfigure) -> None:
+        reconfigure(TELNYX_API_BASE="http://127.0.0.1:9")
+
+        refused = create(TO)
+
+        assert (refused.status, refused.error["code"]) == (502, "provider_unreachable")
+        assert refused.error["details"]["callId"]
+
+    def test_a_refused_hangup_names_the_call(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        call = stored(store, streaming_call())
+        telnyx.refusals = [REFUSAL]
+
+        refused = request("POST", f"/api/ai-calls/{call.call_id}/hangup")
+
+        assert refused.status == 502
+        assert refused.error["details"]["callId"] == call.call_id
+
+
+class TestHangingUp:
+    def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
+        stored(store, streaming_call())
+
+        accepted = request("POST", "/api/ai-calls/call-1/hangup")
+
+        assert (accepted.status, accepted.json["callId"]) == (202, "call-1")
+        assert accepted.json["status"] == "streaming"
+        assert telnyx.names == ["hangup"]
+
+    def test_of_an_ended_call_answers_its_record(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore, clock: Clock
+    ) -> None:
+        stored(store, ended_call(clock))
+
+        answer = request("POST", "/api/ai-calls/call-1/hangup")
+
+        assert answer.status == 200
+        assert answer.json == request("GET", "/api/ai-calls/call-1").json
+        assert telnyx.commands == []
+
+    def test_of_a_call_that_telnyx_knows_to_be_over_ends_it(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        stored(store, streaming_call())
+        telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
+
+        accepted = request("POST", "/api/ai-calls/call-1/hangup")
+
+        assert (accepted.status, accepted.json["status"]) == (202, "ended")
+
+
+class TestInterrupting:
+    def test_reaches_the_task_that_owns_the_call(
+        self, store: DynamoCallStore, mailbox: DynamoMailbox
+    ) -> None:
+        stored(store, streaming_call())
+
+        accepted = request("POST", "/api/ai-calls/call-1/interrupt")
+
+        assert accepted.status == 202
+        [posted] = mailbox.collect("task-1")
+        assert (posted.call_id, posted.command) == ("call-1", Interrupt())
+
+    def test_needs_a_streaming_call(self, store: DynamoCallStore) -> None:
+        stored(store, after(outbound_call(), CallRequested()))
+
+        refused = request("POST", "/api/ai-calls/call-1/interrupt")
+
+        assert (refused.status, refused.error["code"]) == (409, "wrong_state")
+        assert "dialing" in refused.error["message"]
+
+
+class TestWatching:
+    def test_the_whole_record(self, store: DynamoCallStore, clock: Clock) -> None:
+        stored(store, ended_call(clock))
+        said = Turn(
+            number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900, latency_ms=80
+        )
+        store.add_turn("call-1", said)
+
+        record = request("GET", "/api/ai-calls/call-1").json
+
+        assert (record["status"], record["outcome"]) == ("ended", "completed")
+        assert record["reason"] == "callee_hung_up"
+        assert record["durationSeconds"] == 12.5
+        assert record["turns"] == [
+            {
+                "number": 1,
+                "who": "agent",
+                "text": "Hello!",
+                "startedMs": 120,
+                "endedMs": 900,
+                "interrupted": False,
+                "latencyMs": 80,
+            }
+        ]
+        assert record["activity"]["framesIn"] == 0
+        assert record["usage"]["inputAudio"] == 0
+        assert record["config"]["voice"] == "marin"
+        assert record["config"]["turnDetection"]["type"] == "server_vad"
+        assert record == request("GET", "/api/ai-calls/call-1/status").json
+
+    def test_the_timeline_tells_what_was_done(self) -> None:
+        call_id = create(TO).json["callId"]
+
+        [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
+
+        assert entry == {"at": "2026-11-18T11:06:40Z", "what": "Dial", "detail": ""}
+
+    def test_requests_at_the_same_time_get_their_own_answers(self, store: DynamoCallStore) -> None:
+        calls = [stored(store, outbound_call(f"call-{n}")).call_id for n in range(16)]
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = threads.map(lambda call_id: request("GET", f"/api/ai-calls/{call_id}"), calls)
+
+            assert [answer.json["callId"] for answer in answers] == calls
+
+    def test_live_calls_page_by_page(self, clock: Clock) -> None:
+        placed = []
+        for _ in range(3):
+            placed.append(create(TO).json["callId"])
+            clock.pass_seconds(1)
+
+        first = request("GET", "/api/ai-calls/status", query={"limit": "2"}).json
+        rest = request("GET", "/api/ai-calls/status", query={"cursor": first["cursor"]}).json
+
+        assert [c["callId"] for c in first["calls"]] == [placed[2], placed[1]]
+        assert [c["callId"] for c in rest["calls"]] == [placed[0]]
+        assert rest["cursor"] is None
+
+    def test_ended_calls_of_a_day(self, store: DynamoCallStore, clock: Clock) -> None:
+        stored(store, ended_call(clock))
+
+        def calls(**query: str) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = request("GET", "/api/ai-calls/status", query=query).json[
+                "calls"
+            ]
+            return found
+
+        assert calls() == []
+        assert [call["callId"] for call in calls(ended="true")] == ["call-1"]
+        assert [call["callId"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
+        assert calls(ended="true", day="2026-11-17") == []
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ({"limit": "0"}, "limit"),
+            ({"limit": "many"}, "limit"),
+            ({"ended": "perhaps"}, "ended"),
+            ({"ended": "true", "day": "yesterday"}, "day"),
+            ({"day": "2026-11-18"}, "day"),
+        ],
+    )
+    def test_a_bad_question_is_named(self, query: dict[str, str], field: str) -> None:
+        refused = request("GET", "/api/ai-calls/status", query=query)
+
+        assert refused.status == 422
+        assert refused.error["details"][0]["field"] == field
+
+    def test_a_forged_cursor_is_unreadable(self) -> None:
+        refused = request("GET", "/api/ai-calls/status", query={"cursor": "forged"})
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+
+
+class TestOpenApiDocument:
+    def test_is_valid(self) -> None:
+        validate(request("GET", "/api/openapi.json").json)
+
+    def test_tells_every_route_of_the_template_and_no_other(self) -> None:
+        documented = {
+            (method.upper(), path)
+            for path, methods in request("GET", "/api/openapi.json").json["paths"].items()
+            for method in methods
+        }
+        events = load_template().properties("AiCallsFunction")["Events"].values()
+        deployed = {(e["Properties"]["Method"], e["Properties"]["Path"]) for e in events}
+
+        assert documented == deployed
+
+    def test_errors_have_one_shape(self) -> None:
+        for path in request("GET", "/api/openapi.json").json["paths"].values():
+            for operation in path.values():
+                for status, answer in operation["responses"].items():
+                    schema = answer["content"]["application/json"].get("schema", {})
+                    is_error = schema.get("$ref", "").endswith("/ErrorAnswer")
+                    assert is_error == (status >= "400")

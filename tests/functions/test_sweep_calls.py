@@ -1,0 +1,114 @@
+"""Calls that nobody hears any more."""
+
+from dataclasses import replace
+
+import pytest
+
+import sweep_calls
+from calls import LEG, after, outbound_call
+from clock import Clock
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallConfig,
+    CallFailed,
+    CallRequested,
+    CallStatus,
+    DialAccepted,
+    Fault,
+    MediaAttached,
+)
+from phonebridge.lifecycle import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
+from phonebridge.mailbox import DynamoMailbox, TaskState
+from phonebridge.store import DynamoCallStore
+from recorded_telnyx import RecordedTelnyx
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+def store_now(store: DynamoCallStore, clock: Clock, call: Call) -> None:
+    store.create(replace(call, changed_at_ms=clock.now_ms), CallConfig())
+
+
+@pytest.fixture
+def dialing(store: DynamoCallStore, clock: Clock) -> None:
+    store_now(store, clock, after(outbound_call("dialing"), CallRequested(), DialAccepted(LEG)))
+
+
+@pytest.fixture
+def streaming(store: DynamoCallStore, clock: Clock) -> None:
+    events = (
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, clock.now_ms),
+        MediaAttached(1, "task-1", clock.now_ms),
+    )
+    store_now(store, clock, after(outbound_call("streaming"), *events))
+
+
+def sweep() -> dict[str, int]:
+    return sweep_calls.handler({}, None)
+
+
+@pytest.mark.usefixtures("dialing", "streaming")
+def test_young_calls_are_left_alone(telnyx: RecordedTelnyx) -> None:
+    assert sweep() == {"seen": 2, "swept": 0, "failed": 0}
+    assert telnyx.commands == []
+
+
+@pytest.mark.usefixtures("dialing")
+def test_a_call_that_rings_for_ever_is_ended_and_hung_up(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    clock.pass_seconds(DIAL_PATIENCE_MS / 1000 + 1)
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("dialing")
+    assert call
+    assert (call.status, call.reason) == (CallStatus.ENDED, "never_answered")
+    assert telnyx.names == ["hangup"]
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_lives_as_long_as_its_container_is_heard_of(
+    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+) -> None:
+    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
+    mailbox.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
+    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
+    assert sweep()["swept"] == 0
+
+    clock.pass_seconds(1)
+    assert sweep()["swept"] == 1
+
+    call = store.load("streaming")
+    assert call
+    assert (call.status, call.reason) == (CallStatus.ENDED, "container_lost")
+
+
+def test_a_leg_that_outlived_its_call_is_hung_up(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    fault = CallFailed(Fault("model_failed", "", clock.now_ms))
+    store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
+    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+
+    assert sweep() == {"seen": 1, "swept": 1, "failed": 0}
+    assert telnyx.names == ["hangup"]
+
+
+@pytest.mark.usefixtures("dialing", "streaming")
+def test_one_bad_call_does_not_keep_the_others_alive(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    clock.pass_seconds(3600)
+    telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "Bad request"}]})]
+
+    assert sweep() == {"seen": 2, "swept": 1, "failed": 1}
+
+    for call_id in ("dialing", "streaming"):
+        call = store.load(call_id)
+        assert call
+        assert call.status is CallStatus.ENDED
+    assert telnyx.names == ["hangup", "hangup"]

@@ -1,0 +1,272 @@
+"""Webhooks: signed ones move calls, all others move nothing."""
+
+import base64
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import control_plane
+import telnyx_webhook
+from api_events import Answer, api_event, read_answer
+from calls import after, outbound_call
+from clock import Clock
+from phonebridge.call import Call, CallConfig, CallRequested, CallStatus, DialAccepted, Leg, Outcome
+from phonebridge.errors import Conflict
+from phonebridge.store import DynamoCallStore
+from recorded_telnyx import RecordedTelnyx
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+SAMPLES = Path(__file__).parents[2] / "events" / "telnyx"
+CALL_ID = "6f1c2c9e-3d0f-4d5b-9a52-2b7c1f0e8a41"  # of the samples' client_state
+LEG = Leg("v3:sample-Kq1Zt0u7Jw3mXyB_4cR9vQ", "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10")
+
+Deliver = Callable[..., Answer]
+LogLines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def sign(signing_key: Ed25519PrivateKey, clock: Clock) -> Callable[[bytes], dict[str, str]]:
+    def headers(body: bytes) -> dict[str, str]:
+        timestamp = str(clock.now_ms // 1000)
+        signature = signing_key.sign(timestamp.encode() + b"|" + body)
+        return {
+            "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
+            "telnyx-timestamp": timestamp,
+        }
+
+    return headers
+
+
+@pytest.fixture
+def deliver(sign: Callable[[bytes], dict[str, str]]) -> Deliver:
+    """Sign and hand over what a sample or a test says."""
+
+    def hand_over(webhook: str | bytes, *, as_base64: bool = False) -> Answer:
+        body = webhook if isinstance(webhook, bytes) else sample(webhook)
+        return receive(body, sign(body), as_base64=as_base64)
+
+    return hand_over
+
+
+@pytest.fixture
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> LogLines:
+    written = StringIO()
+    monkeypatch.setattr(control_plane.log.registered_handler, "stream", written)
+    return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+def receive(body: bytes, headers: dict[str, str], *, as_base64: bool = False) -> Answer:
+    event = api_event("POST", "/webhooks/telnyx", body, headers, as_base64=as_base64)
+    return read_answer(telnyx_webhook.handler(event, None))
+
+
+@pytest.fixture
+def dialing(store: DynamoCallStore) -> Call:
+    call = after(outbound_call(CALL_ID), CallRequested(), DialAccepted(LEG))
+    store.create(call, CallConfig())
+    return call
+
+
+@pytest.mark.usefixtures("dialing")
+class TestSigned:
+    def test_an_answered_call_is_streamed(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        answer = deliver("call.answered")
+
+        assert (answer.status, answer.json) == (200, {"received": True})
+        [(path, start)] = telnyx.commands
+        assert path == f"/v2/calls/{LEG.call_control_id}/actions/streaming_start"
+        assert start["stream_url"] == f"wss://phonebridge.example/media-bridge/{CALL_ID}"
+        call = store.load(CALL_ID)
+        assert call
+        assert call.status is CallStatus.ANSWERED
+
+    def test_the_raw_body_counts_however_it_is_wrapped(self, deliver: Deliver) -> None:
+        assert deliver("call.answered", as_base64=True).status == 200
+
+    def test_a_repetition_does_nothing_more(self, deliver: Deliver, telnyx: RecordedTelnyx) -> None:
+        assert [deliver("call.answered").status for _ in range(3)] == [200, 200, 200]
+
+        assert telnyx.names == ["streaming_start"]
+
+    def test_the_end_may_be_told_before_the_answer(
+        self, deliver: Deliver, store: DynamoCallStore
+    ) -> None:
+        deliver("call.hangup")
+        deliver("call.answered")
+
+        call = store.load(CALL_ID)
+        assert call
+        assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
+
+    def test_a_refused_streaming_start_ends_the_call(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx, log_lines: LogLines
+    ) -> None:
+        telnyx.refusals = [(422, {"errors": [{"code": "90046", "title": "Streaming failed"}]})]
+
+        assert deliver("call.answered").status == 200
+
+        assert telnyx.names == ["streaming_start", "hangup"]
+        call = store.load(CALL_ID)
+        assert call
+        assert (call.status, call.reason) == (CallStatus.ENDED, "streaming_start_failed")
+        [failed] = [line for line in log_lines() if line["message"] == "streaming_start FAILED"]
+        assert failed["call_id"] == CALL_ID
+        assert "Streaming failed" in failed["reason"]
+
+    def test_a_refused_hangup_is_left_to_the_sweeper(
+        self, deliver: Deliver, telnyx: RecordedTelnyx
+    ) -> None:
+        refusal = (422, {"errors": [{"code": "10015", "title": "Bad request"}]})
+        telnyx.refusals = [refusal, refusal]
+
+        assert deliver("call.answered").status == 200
+
+    def test_every_line_of_the_log_names_the_call_and_none_a_number(
+        self, deliver: Deliver, log_lines: LogLines
+    ) -> None:
+        deliver("call.hangup")
+
+        lines = log_lines()
+        assert {line["call_id"] for line in lines} == {CALL_ID}
+        assert lines[0]["message"] == "webhook received"
+        assert lines[0]["event_type"] == "call.hangup"
+        assert "15550" not in json.dumps(lines)
+
+    @pytest.mark.parametrize(
+        "lose",
+        [Conflict("ten others were faster"), RuntimeError("the table is gone")],
+        ids=["race", "table"],
+    )
+    def test_what_a_redelivery_may_mend_is_asked_for_again(
+        self,
+        lose: Exception,
+        deliver: Deliver,
+        monkeypatch: pytest.MonkeyPatch,
+        store: DynamoCallStore,
+    ) -> None:
+        def fail(store: DynamoCallStore, call: Call) -> None:
+            raise lose
+
+        with monkeypatch.context() as broken:
+            broken.setattr(DynamoCallStore, "save", fail)
+            failed = deliver("call.answered")
+        repeated = deliver("call.answered")
+
+        assert (failed.status, failed.error["code"]) == (500, "internal")
+        assert str(lose) not in json.dumps(failed.json)
+        assert repeated.status == 200
+        call = store.load(CALL_ID)
+        assert call
+        assert call.status is CallStatus.ANSWERED
+
+    def test_types_that_move_nothing_are_noted(
+        self, deliver: Deliver, store: DynamoCallStore, dialing: Call
+    ) -> None:
+        unknown = sample("call.hold").replace(b"call.hold", b"call.beamed.up")
+
+        assert deliver(unknown).status == 200
+
+        record = store.record(CALL_ID)
+        assert record
+        assert record.call == dialing
+        assert [entry.what for entry in record.timeline] == ["call.beamed.up"]
+
+
+class TestSignedForNobody:
+    def test_an_unknown_call_is_no_reason_to_repeat(
+        self, deliver: Deliver, telnyx: RecordedTelnyx, log_lines: LogLines
+    ) -> None:
+        assert deliver("call.answered").status == 200
+
+        assert telnyx.commands == []
+        assert "webhook for an unknown call" in [line["message"] for line in log_lines()]
+
+    def test_nor_is_the_long_state_of_another_application(self, deliver: Deliver) -> None:
+        webhook = json.loads(sample("call.answered"))
+        webhook["data"]["payload"]["client_state"] = base64.b64encode(b"x" * 4000).decode()
+
+        assert deliver(json.dumps(webhook).encode()).status == 200
+
+    def test_an_inbound_call_is_answered(self, deliver: Deliver, telnyx: RecordedTelnyx) -> None:
+        assert deliver("call.initiated.incoming").status == 200
+
+        assert telnyx.names == ["answer"]
+
+    @pytest.mark.parametrize("body", [b"", b"hello", b"[]", b'{"data": {}}', b"\xff"])
+    def test_what_is_no_webhook_is_unreadable(self, body: bytes, deliver: Deliver) -> None:
+        refused = deliver(body, as_base64=True)
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+
+
+@pytest.mark.usefixtures("dialing")
+class TestNotSigned:
+    @pytest.fixture(autouse=True)
+    def _nothing_moves(
+        self, store: DynamoCallStore, dialing: Call, telnyx: RecordedTelnyx, environment: None
+    ) -> Any:
+        yield
+        assert store.load(CALL_ID) == dialing
+        assert telnyx.commands == []
+
+    def test_unsigned(self) -> None:
+        refused = receive(sample("call.answered"), {})
+
+        assert (refused.status, refused.error["code"]) == (401, "invalid_signature")
+
+    def test_altered(self, sign: Callable[[bytes], dict[str, str]]) -> None:
+        body = sample("call.answered")
+
+        assert receive(body + b" ", sign(body)).status == 401
+
+    def test_signed_by_another(self, clock: Clock) -> None:
+        body, timestamp = sample("call.answered"), str(clock.now_ms // 1000)
+        signature = Ed25519PrivateKey.generate().sign(timestamp.encode() + b"|" + body)
+        headers = {
+            "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
+            "telnyx-timestamp": timestamp,
+        }
+
+        assert receive(body, headers).status == 401
+
+    def test_replayed_later(self, sign: Callable[[bytes], dict[str, str]], clock: Clock) -> None:
+        body = sample("call.answered")
+        headers = sign(body)
+        clock.pass_seconds(301)
+
+        assert receive(body, headers).status == 401
+
+    def test_garbage_is_not_even_parsed(self) -> None:
+        assert receive(b"{", {}).status == 401
+
+    def test_what_is_no_base64_is_unreadable(self) -> None:
+        event = api_event("POST", "/webhooks/telnyx", b"") | {"isBase64Encoded": True, "body": "?"}
+
+        assert read_answer(telnyx_webhook.handler(event, None)).status == 400
+
+    @pytest.mark.parametrize(
+        ("public_key", "message"),
+        [("", "TELNYX_PUBLIC_KEY not configured"), ("c2hvcnQ=", "32-byte")],
+    )
+    def test_without_a_key_the_door_stays_shut(
+        self, public_key: str, message: str, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TELNYX_PUBLIC_KEY", public_key)
+        control_plane.control_plane.cache_clear()
+
+        refused = deliver("call.answered")
+
+        assert (refused.status, refused.error["code"]) == (503, "not_configured")
+        assert message in refused.error["message"]

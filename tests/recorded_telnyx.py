@@ -1,0 +1,58 @@
+"""Telnyx's Call Control API as far as a handler meets it: records what it is sent, and answers what
+a test has put down."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+LEG = {"call_control_id": "v3:leg-1", "call_leg_id": "leg-1", "call_session_id": "session-1"}
+
+
+@dataclass
+class RecordedTelnyx:
+    base: str = ""
+    commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """Answers to the next commands; once they are used up, every command succeeds."""
+
+    @property
+    def names(self) -> list[str]:
+        """`calls` is the dial."""
+        return [path.rsplit("/", 1)[-1] for path, _ in self.commands]
+
+    def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.commands.append((path, body))
+        if self.refusals:
+            return self.refusals.pop(0)
+        return 200, {"data": LEG if path.endswith("/calls") else {"result": "ok"}}
+
+
+@contextmanager
+def recorded_telnyx() -> Iterator[RecordedTelnyx]:
+    telnyx = RecordedTelnyx()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            status, answer = telnyx.answer(self.path, body)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    telnyx.base = f"http://127.0.0.1:{server.server_port}/v2"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield telnyx
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
