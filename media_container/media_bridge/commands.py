@@ -1,0 +1,117 @@
+"""What a bridge may ask for. The shell (`session.py`) carries commands out in their order."""
+
+from dataclasses import dataclass
+
+from media_bridge.audio import Codec
+from phonebridge.call import EndedBy, Turn
+
+# Of the phone.
+
+
+@dataclass(frozen=True, slots=True)
+class PlayAudio:
+    """20 ms to 30 s of the line's codec."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlayback:
+    """Drop what was sent and not played yet."""
+
+
+# Of the model.
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigureModel:
+    """Send the session's settings; `line` is the codec in which the caller will be heard."""
+
+    line: Codec
+
+
+@dataclass(frozen=True, slots=True)
+class AppendAudio:
+    """Caller audio in the model's format."""
+
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Let the model speak first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Let the model answer what it has heard so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    """Stop generating."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruncateItem:
+    """Let the model know that the caller heard only the first `audio_end_ms` of an item."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+# Of the rest of the house.
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTurn:
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class FailCall:
+    """End the call; it cannot be carried any further."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up, all being well."""
+
+    by: EndedBy
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCall:
+    """The stream is over: nothing is left to do here. `lost` when nobody said that it would end."""
+
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`message` is constant; what varies stands in `detail`."""
+
+    level: str
+    message: str
+    detail: str = ""
+
+
+BridgeCommand = (
+    PlayAudio
+    | ClearPlayback
+    | ConfigureModel
+    | AppendAudio
+    | Greet
+    | Respond
+    | CancelResponse
+    | TruncateItem
+    | RecordTurn
+    | FailCall
+    | EndCall
+    | LeaveCall
+    | Log
+)

@@ -1,0 +1,218 @@
+"""Two people talking: who speaks, who is interrupted, what each of them said.
+
+The model's side of a bridge once its session is ready. Generation and playback are two things: a
+response may be complete long before the caller has heard it, so whether the agent speaks is read
+off the playout, and what the model believes it said is put right by truncation.
+"""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+from types import MappingProxyType
+
+from media_bridge import events
+from media_bridge.audio import Codec, Converter, ModelToTelephone, PassThrough
+from media_bridge.commands import (
+    BridgeCommand,
+    CancelResponse,
+    ClearPlayback,
+    FailCall,
+    Log,
+    PlayAudio,
+    RecordTurn,
+    Respond,
+    TruncateItem,
+)
+from media_bridge.playout import Item, Playout
+from media_bridge.turns import Turns
+from phonebridge.call import Activity, Turn, Usage
+from phonebridge.settings import ModelAudio
+
+OUTBOUND_CODEC = Codec.PCMU
+"""What `streaming_start` announces as `stream_bidirectional_codec`."""
+REPLY_PATIENCE = 15.0
+"""Seconds until a model that owes a reply, or the rest of one, has stalled."""
+
+MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(
+    {ModelAudio.PCM24K: 48, ModelAudio.G711: 8}
+)
+
+# Neither a new response nor a new session helps against these (OpenAI, "Error codes").
+FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
+
+
+class Conversation:
+    """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
+    Times are seconds of the bridge's clock."""
+
+    def __init__(self, model_audio: ModelAudio, end_of_speech_ms: int) -> None:
+        self._model_audio = model_audio
+        self._end_of_speech = end_of_speech_ms / 1000
+        self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
+        self._turns = Turns()
+        self._response: str | None = None
+        self._unwanted: set[str] = set()
+        self._retried = False
+        self._reply_due: float | None = None
+        self._speech_ended: float | None = None
+        self._started = 0.0
+        self._chunks_sent = 0
+        self._interruptions = 0
+        self._first_audio_ms: int | None = None
+        self.caller_is_speaking = False
+        self.usage = Usage()
+
+    def begin(self, now: float) -> None:
+        """The media stream started: turns and latencies count from here."""
+        self._started = self._turns.stream_started = now
+
+    def expect_reply(self, now: float) -> None:
+        self._reply_due = now + REPLY_PATIENCE
+
+    def activity(self, frames_in: int, frames_lost: int) -> Activity:
+        latencies = self._turns.latencies_ms
+        return Activity(
+            turns=self._turns.count,
+            interruptions=self._interruptions,
+            frames_in=frames_in,
+            frames_out=self._chunks_sent,
+            frames_lost=frames_lost,
+            first_audio_ms=self._first_audio_ms,
+            turn_latency_ms=round(median(latencies)) if latencies else None,
+        )
+
+    def next_deadline(self) -> float | None:
+        times = (self._reply_due, self._playout.next_deadline())
+        return min((time for time in times if time is not None), default=None)
+
+    def due(self, now: float) -> list[BridgeCommand]:
+        """What time alone brings: audio to send, turns heard to their end, a stalled model."""
+        if self._reply_due is not None and self._reply_due <= now:
+            return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
+        commands = self._heard(now)
+        for chunk in self._playout.due(now):
+            self._chunks_sent += 1
+            commands.append(PlayAudio(chunk))
+        return commands
+
+    def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.AudioReceived():
+                self._on_audio(event, now)
+            case events.AudioFinished(item_id):
+                self._playout.finish(item_id)
+            case events.WordsReceived():
+                self._on_words(event)
+            case events.CallerSpeechStarted(item_id):
+                return self._on_speech_started(item_id, now)
+            case events.CallerSpeechStopped(item_id):
+                self._on_speech_stopped(item_id, now)
+            case events.CallerTranscribed(item_id, text):
+                return _records(self._turns.caller_said(item_id, text))
+            case events.ResponseStarted(response_id):
+                self._response = response_id
+                self.expect_reply(now)
+            case events.ResponseEnded():
+                return self._on_response_ended(event, now)
+        return []
+
+    def interrupt(self, now: float) -> list[BridgeCommand]:
+        """Stop the agent on somebody's word; the model does not know of it by itself."""
+        generating = self._response is not None
+        return self._stop_speaking(now) + ([CancelResponse()] if generating else [])
+
+    def close(self, now: float) -> list[BridgeCommand]:
+        """The call is over: whatever is open ends with what was heard of it so far."""
+        commands = self._heard(now)
+        for cut in self._playout.clear(now):
+            commands += _records(self._turns.agent_cut(cut, now))
+        return commands + _records(self._turns.close(now))
+
+    def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
+        self.caller_is_speaking = True
+        self._reply_due = None
+        self._turns.caller_started(item_id, now)
+        return self._stop_speaking(now)
+
+    def _on_speech_stopped(self, item_id: str, now: float) -> None:
+        self.caller_is_speaking = False
+        self._speech_ended = now - self._end_of_speech
+        self._turns.caller_stopped(item_id, self._speech_ended)
+        self.expect_reply(now)
+
+    def _on_audio(self, event: events.AudioReceived, now: float) -> None:
+        if event.response_id in self._unwanted:
+            return
+        if self._reply_due is not None:
+            self.expect_reply(now)
+        item = self._playout.item(event.item_id) or self._begin_item(event, now)
+        self._playout.feed(item, event.audio)
+
+    def _on_words(self, event: events.WordsReceived) -> None:
+        if event.response_id not in self._unwanted:
+            self._turns.agent_said(event.item_id, event.text)
+
+    def _begin_item(self, event: events.AudioReceived, now: float) -> Item:
+        pcm = self._model_audio is ModelAudio.PCM24K
+        converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
+        item = Item(event.item_id, event.content_index, event.response_id, converter)
+        self._playout.add(item)
+        if self._first_audio_ms is None:
+            self._first_audio_ms = round((now - self._started) * 1000)
+        self._turns.agent_started(item.item_id, now, self._latency_ms(now))
+        return item
+
+    def _latency_ms(self, now: float) -> int | None:
+        """Silence between the caller's last word and the agent's first, once for each turn."""
+        ended, self._speech_ended = self._speech_ended, None
+        return None if ended is None else round((now - ended) * 1000)
+
+    def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
+        self.usage += event.usage
+        self._unwanted.discard(event.response_id)
+        for item in self._playout.items:
+            if item.response_id == event.response_id:
+                self._playout.finish(item.item_id)
+        if event.response_id == self._response:
+            self._response = None
+            self._reply_due = None
+        if event.status == "failed":
+            return self._on_response_failed(event.detail, now)
+        self._retried = False
+        if event.status == "incomplete":
+            return [Log("warning", "model response incomplete", event.detail)]
+        return []
+
+    def _on_response_failed(self, detail: str, now: float) -> list[BridgeCommand]:
+        """A failed response is silence for the caller: once it is worth another try."""
+        if self._retried or any(code in detail for code in FATAL_CODES):
+            return [FailCall("model_failed", detail)]
+        self._retried = True
+        self.expect_reply(now)
+        return [Log("warning", "model response failed", detail), Respond()]
+
+    def _stop_speaking(self, now: float) -> list[BridgeCommand]:
+        """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes."""
+        commands = self._heard(now)
+        if self._response:
+            self._unwanted.add(self._response)
+        if not self._playout.items:
+            return commands
+        self._interruptions += 1
+        commands.append(ClearPlayback())
+        for cut in self._playout.clear(now):
+            item = cut.item
+            commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
+            commands += _records(self._turns.agent_cut(cut, now))
+        return commands
+
+    def _heard(self, now: float) -> list[BridgeCommand]:
+        heard = self._playout.listen(now)
+        return [
+            record
+            for item in heard
+            for record in _records(self._turns.agent_heard(item.item_id, now))
+        ]
+
+
+def _records(turns: Iterable[Turn]) -> list[BridgeCommand]:
+    return [RecordTurn(turn) for turn in turns]

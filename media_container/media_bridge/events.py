@@ -1,0 +1,178 @@
+"""What can happen to a bridge. The counterpart to events are commands (`commands.py`)."""
+
+from dataclasses import dataclass
+
+from phonebridge.call import Usage
+
+# On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    call_control_id: str
+    client_state: str | None
+    encoding: str
+    sample_rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAudio:
+    """One frame of the line's own codec; `chunk` counts frames, where the carrier tells it."""
+
+    payload: bytes
+    chunk: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """The carrier ended the stream: the call is over or will be told so by a webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The media socket closed without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamComplained:
+    """The carrier's `error` frame: it did not understand something of ours."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameUnreadable:
+    """A frame that is no media frame; the call goes on without it."""
+
+    detail: str
+
+
+# On the model's side of the bridge.
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConnected:
+    """The model's server is there and waits for the session's settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """The session runs with exactly the settings that were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRefused:
+    """The session does not run as asked: speaking now would be with somebody else's settings."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpeechStarted:
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpeechStopped:
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTranscribed:
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseStarted:
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    """A piece of an item's audio in the model's format, of any size."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    audio: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFinished:
+    """No more audio of that item will come; much of it may still have to be played."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordsReceived:
+    response_id: str
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseEnded:
+    """Generation is over, not playback. `detail` says why, where the status is not `completed`."""
+
+    response_id: str
+    status: str
+    detail: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelComplained:
+    """The model's `error` event: data, never fatal by itself."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelClosed:
+    code: int
+    reason: str
+
+
+# From elsewhere.
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptAsked:
+    """Somebody told the API to stop the model's speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndAsked:
+    """The process shuts down; the call has to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """`Bridge.next_deadline` has come."""
+
+
+StreamEvent = (
+    StreamStarted | StreamStopped | StreamLost | StreamComplained | FrameUnreadable | DigitPressed
+)
+SessionEvent = ModelConnected | ModelReady | ModelRefused | ModelComplained | ModelClosed
+ConversationEvent = (
+    CallerSpeechStarted
+    | CallerSpeechStopped
+    | CallerTranscribed
+    | ResponseStarted
+    | AudioReceived
+    | AudioFinished
+    | WordsReceived
+    | ResponseEnded
+)
+PhoneEvent = CallerAudio | StreamEvent
+ModelEvent = SessionEvent | ConversationEvent
+BridgeEvent = PhoneEvent | ModelEvent | InterruptAsked | EndAsked | DeadlinePassed

@@ -1,0 +1,48 @@
+"""Between the bridge and the Telnyx media stream: frames become what happened."""
+
+import base64
+import binascii
+
+from media_bridge import events
+from phonebridge.telnyx import media
+
+
+def heard(text: str | bytes) -> events.PhoneEvent | None:
+    """None for what a bridge need not know."""
+    try:
+        frame = media.decode(text)
+    except media.MalformedFrame as error:
+        return events.FrameUnreadable(str(error))
+    match frame:
+        case media.Media(chunk):
+            inbound = chunk.is_inbound and chunk.payload
+            return events.CallerAudio(chunk.payload, chunk.chunk) if inbound else None
+        case media.Start(leg):
+            return _started(leg)
+        case media.Stop():
+            return events.StreamStopped()
+        case media.Dtmf(key):
+            return events.DigitPressed(key.digit)
+        case media.Error(complaint):
+            known = (complaint.title, complaint.detail)
+            return events.StreamComplained(": ".join(part for part in known if part))
+        case media.Connected() | media.Mark() | media.Unknown():
+            return None
+
+
+def _started(leg: media.StreamedLeg) -> events.StreamStarted:
+    return events.StreamStarted(
+        call_control_id=leg.call_control_id,
+        client_state=_decoded(leg.client_state),
+        encoding=leg.media_format.encoding,
+        sample_rate_hz=leg.media_format.sample_rate,
+    )
+
+
+def _decoded(client_state: str | None) -> str | None:
+    if not client_state:
+        return None
+    try:
+        return base64.b64decode(client_state, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return client_state

@@ -1,0 +1,1 @@
+"""OpenAI Realtime, or any server that speaks its protocol."""

@@ -1,0 +1,156 @@
+"""Between the bridge and the Realtime wire: commands become client events, server events become
+what happened. Pure; the socket is the client's (`client.py`)."""
+
+import re
+
+import msgspec
+
+from media_bridge import commands, events
+from media_bridge.audio import Codec
+from media_bridge.conversation import OUTBOUND_CODEC
+from media_bridge.openai import realtime, session
+from phonebridge.call import CallConfig, Usage
+from phonebridge.settings import ModelAudio
+
+ModelCommand = (
+    commands.ConfigureModel
+    | commands.AppendAudio
+    | commands.Greet
+    | commands.Respond
+    | commands.CancelResponse
+    | commands.TruncateItem
+)
+
+# Refusals of a key repeat parts of it.
+_KEY = re.compile(r"\b(sk|ek)-[\w*-]+")
+
+
+class RealtimeProtocol:
+    """One session's translator; it remembers what it asked for, to judge what it got."""
+
+    def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
+        self._config = config
+        self._model_audio = model_audio
+        self._asked: realtime.Session | None = None
+
+    def encode(self, command: ModelCommand) -> bytes:
+        match command:
+            case commands.AppendAudio(audio):
+                return realtime.encode_append(audio)
+            case commands.ConfigureModel(line):
+                return realtime.encode(realtime.SessionUpdate(self._ask(line)))
+            case commands.Greet():
+                return realtime.encode(_response(session.greeting(self._config)))
+            case commands.Respond():
+                return realtime.encode(_response(None))
+            case commands.CancelResponse():
+                return realtime.encode(realtime.ResponseCancel())
+            case commands.TruncateItem(item_id, content_index, audio_end_ms):
+                return realtime.encode(realtime.ItemTruncate(item_id, content_index, audio_end_ms))
+
+    def decode(self, text: str | bytes) -> events.ModelEvent | None:
+        """None for what a phone bridge need not know."""
+        try:
+            event = realtime.decode(text)
+        except realtime.MalformedEvent as error:
+            return events.ModelComplained("malformed_event", str(error)) if self._asked else None
+        return None if isinstance(event, realtime.Unknown) else self._happened(event)
+
+    def _ask(self, line: Codec) -> realtime.Session:
+        self._asked = session.requested(self._config, line, OUTBOUND_CODEC, self._model_audio)
+        return self._asked
+
+    def _happened(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
+        match event:
+            case realtime.OutputAudioDelta(response_id, item_id, delta, index):
+                return events.AudioReceived(response_id, item_id, index, delta)
+            case realtime.OutputAudioTranscriptDelta(response_id, item_id, delta):
+                return events.WordsReceived(response_id, item_id, delta)
+            case realtime.OutputAudioDone(item_id):
+                return events.AudioFinished(item_id)
+            case realtime.SpeechStarted(item_id):
+                return events.CallerSpeechStarted(item_id)
+            case realtime.SpeechStopped(item_id):
+                return events.CallerSpeechStopped(item_id)
+            case realtime.TranscriptionCompleted(item_id, transcript):
+                return events.CallerTranscribed(item_id, transcript)
+            case realtime.TranscriptionFailed(item_id):
+                return events.CallerTranscribed(item_id, "")
+            case _:
+                return self._of_session(event)
+
+    def _of_session(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
+        match event:
+            case realtime.SessionCreated():
+                return events.ModelConnected()
+            case realtime.SessionUpdated(in_force):
+                return self._judged(in_force)
+            case realtime.ResponseCreated(response):
+                return events.ResponseStarted(response.id)
+            case realtime.ResponseDone(response):
+                return _ended(response)
+            case realtime.Error(error):
+                message = _KEY.sub(r"\1-…", error.message or "")
+                return events.ModelComplained(error.code or error.type or "error", message)
+            case _:
+                return None
+
+    def _judged(self, in_force: realtime.Session) -> events.ModelEvent | None:
+        if self._asked is None:
+            return None
+        difference = session.disagreement(self._asked, in_force)
+        return events.ModelRefused(difference) if difference else events.ModelReady()
+
+
+def _response(instructions: str | None) -> realtime.ResponseCreate:
+    settings = realtime.ResponseSettings(instructions) if instructions else None
+    return realtime.ResponseCreate(settings)
+
+
+def _ended(response: realtime.Response) -> events.ResponseEnded:
+    return events.ResponseEnded(
+        response_id=response.id,
+        status=response.status or "completed",
+        detail=_detail(response.status_details),
+        usage=_usage(response.usage),
+    )
+
+
+class _StatusError(msgspec.Struct):
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class _StatusDetails(msgspec.Struct):
+    reason: str | None = None
+    error: _StatusError | None = None
+
+
+def _detail(raw: msgspec.Raw) -> str:
+    """`status_details` is an object in the reference; some servers have sent a string or null."""
+    try:
+        details = msgspec.json.decode(raw, type=_StatusDetails | str | None)
+    except msgspec.ValidationError:
+        return ""
+    if isinstance(details, _StatusDetails):
+        error = details.error or _StatusError()
+        known = (details.reason, error.code or error.type, error.message)
+        return ": ".join(part for part in known if part)
+    return details or ""
+
+
+def _usage(usage: realtime.ResponseUsage | None) -> Usage:
+    if usage is None:
+        return Usage()
+    heard = usage.input_token_details or realtime.InputTokens()
+    cached = heard.cached_tokens_details or realtime.TextTokens()
+    spoken = usage.output_token_details or realtime.TextTokens()
+    return Usage(
+        input_text=heard.text_tokens or 0,
+        input_audio=heard.audio_tokens or 0,
+        cached_text=cached.text_tokens or 0,
+        cached_audio=cached.audio_tokens or 0,
+        output_text=spoken.text_tokens or 0,
+        output_audio=spoken.audio_tokens or 0,
+    )

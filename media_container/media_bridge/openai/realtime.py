@@ -1,0 +1,254 @@
+"""The wire of OpenAI Realtime (GA): the events a phone bridge sends and understands.
+
+Sources: OpenAI API reference, "Realtime client events" and "Realtime server events". What is not
+needed here becomes `Unknown`, as does what a later version adds.
+"""
+
+import binascii
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from phonebridge.errors import ModelError
+
+
+class MalformedEvent(ModelError):
+    """The server sent what is no event at all."""
+
+
+# What a session is made of.
+
+
+class AudioFormat(Struct, frozen=True):
+    type: str
+    rate: int | UnsetType = UNSET
+
+
+class TurnDetectionSettings(Struct, frozen=True):
+    type: str
+    threshold: float | UnsetType = UNSET
+    prefix_padding_ms: int | UnsetType = UNSET
+    silence_duration_ms: int | UnsetType = UNSET
+    idle_timeout_ms: int | None | UnsetType = UNSET
+    eagerness: str | UnsetType = UNSET
+    create_response: bool | UnsetType = UNSET
+    interrupt_response: bool | UnsetType = UNSET
+
+
+class Transcription(Struct, frozen=True):
+    model: str | UnsetType = UNSET
+    language: str | None | UnsetType = UNSET
+
+
+class NoiseReduction(Struct, frozen=True):
+    type: str
+
+
+class AudioInput(Struct, frozen=True):
+    format: AudioFormat | UnsetType = UNSET
+    turn_detection: TurnDetectionSettings | None | UnsetType = UNSET
+    transcription: Transcription | None | UnsetType = UNSET
+    noise_reduction: NoiseReduction | None | UnsetType = UNSET
+
+
+class CustomVoice(Struct, frozen=True):
+    id: str
+
+
+class AudioOutput(Struct, frozen=True):
+    format: AudioFormat | UnsetType = UNSET
+    voice: str | CustomVoice | UnsetType = UNSET
+
+
+class Audio(Struct, frozen=True):
+    input: AudioInput | UnsetType = UNSET
+    output: AudioOutput | UnsetType = UNSET
+
+
+class Session(Struct, frozen=True):
+    type: str | UnsetType = UNSET
+    instructions: str | None | UnsetType = UNSET
+    output_modalities: tuple[str, ...] | UnsetType = UNSET
+    audio: Audio | UnsetType = UNSET
+
+
+# Client events.
+
+
+class SessionUpdate(Struct, frozen=True, tag="session.update", tag_field="type"):
+    session: Session
+
+
+class ItemTruncate(Struct, frozen=True, tag="conversation.item.truncate", tag_field="type"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class ResponseSettings(Struct, frozen=True, omit_defaults=True):
+    instructions: str | None = None
+
+
+class ResponseCreate(
+    Struct, frozen=True, omit_defaults=True, tag="response.create", tag_field="type"
+):
+    response: ResponseSettings | None = None
+
+
+class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type"):
+    pass
+
+
+ClientEvent = SessionUpdate | ItemTruncate | ResponseCreate | ResponseCancel
+
+
+def encode(event: ClientEvent) -> bytes:
+    return msgspec.json.encode(event)
+
+
+def encode_append(audio: bytes) -> bytes:
+    """`input_audio_buffer.append`, fifty times a second: base64 has nothing to escape."""
+    payload = binascii.b2a_base64(audio, newline=False)
+    return b'{"type":"input_audio_buffer.append","audio":"%b"}' % payload
+
+
+# Server events.
+
+
+class ErrorDetail(Struct, frozen=True):
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+
+class TextTokens(Struct, frozen=True):
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class InputTokens(TextTokens, frozen=True):
+    cached_tokens_details: TextTokens | None = None
+
+
+class ResponseUsage(Struct, frozen=True):
+    input_token_details: InputTokens | None = None
+    output_token_details: TextTokens | None = None
+
+
+class Response(Struct, frozen=True):
+    id: str
+    status: str | None = None
+    status_details: msgspec.Raw = msgspec.Raw(b"null")
+    usage: ResponseUsage | None = None
+
+
+class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
+    pass
+
+
+class SessionCreated(_ServerEvent, frozen=True, tag="session.created"):
+    pass
+
+
+class SessionUpdated(_ServerEvent, frozen=True, tag="session.updated"):
+    session: Session
+
+
+class Error(_ServerEvent, frozen=True, tag="error"):
+    error: ErrorDetail
+
+
+class SpeechStarted(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):
+    item_id: str
+
+
+class SpeechStopped(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    item_id: str
+
+
+class TranscriptionCompleted(
+    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"
+):
+    item_id: str
+    transcript: str
+
+
+class TranscriptionFailed(
+    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"
+):
+    item_id: str
+
+
+class ResponseCreated(_ServerEvent, frozen=True, tag="response.created"):
+    response: Response
+
+
+class ResponseDone(_ServerEvent, frozen=True, tag="response.done"):
+    response: Response
+
+
+class OutputAudioDelta(_ServerEvent, frozen=True, tag="response.output_audio.delta"):
+    response_id: str
+    item_id: str
+    delta: bytes
+    content_index: int = 0
+
+
+class OutputAudioDone(_ServerEvent, frozen=True, tag="response.output_audio.done"):
+    item_id: str
+
+
+class OutputAudioTranscriptDelta(
+    _ServerEvent, frozen=True, tag="response.output_audio_transcript.delta"
+):
+    response_id: str
+    item_id: str
+    delta: str
+
+
+class Unknown(Struct, frozen=True):
+    type: Annotated[str, Meta(max_length=128)]
+
+
+ServerEvent = (
+    SessionCreated
+    | SessionUpdated
+    | Error
+    | SpeechStarted
+    | SpeechStopped
+    | TranscriptionCompleted
+    | TranscriptionFailed
+    | ResponseCreated
+    | ResponseDone
+    | OutputAudioDelta
+    | OutputAudioDone
+    | OutputAudioTranscriptDelta
+)
+
+_known: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
+_unknown = msgspec.json.Decoder(Unknown)
+_TYPES = frozenset(kind.__struct_config__.tag for kind in ServerEvent.__args__)
+
+PCM_24K = AudioFormat("audio/pcm", 24000)
+PCMU = AudioFormat("audio/pcmu")
+PCMA = AudioFormat("audio/pcma")
+
+
+def decode(text: str | bytes) -> ServerEvent | Unknown:
+    """Raises `MalformedEvent` for what is not JSON, or an event that lacks what its type has."""
+    try:
+        return _known.decode(text)
+    except msgspec.DecodeError as error:
+        unknown = _type_of(text, error)
+        if unknown.type in _TYPES:
+            raise MalformedEvent(f"The model sent a malformed {unknown.type}: {error}") from error
+        return unknown
+
+
+def _type_of(text: str | bytes, cause: msgspec.DecodeError) -> Unknown:
+    try:
+        return _unknown.decode(text)
+    except msgspec.DecodeError:
+        raise MalformedEvent(f"The model sent what is no event: {cause}") from cause

@@ -1,0 +1,67 @@
+"""The caller's frames in their order. Telnyx promises none ("Media Streaming over WebSockets"):
+frames carry a chunk number, may overtake each other and may be lost.
+
+A frame that comes in its turn passes at once; only a gap waits, and not for long.
+"""
+
+from dataclasses import dataclass, field
+
+PATIENCE_SECONDS = 0.06
+"""How long a gap may wait for its frame: three frames of 20 ms."""
+LARGEST_GAP = 50
+"""Frames; beyond a second the numbers tell of a new count, not of a loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Early:
+    payload: bytes
+    waits_until: float
+
+
+@dataclass(slots=True)
+class FrameOrder:
+    """`silence` is one byte of it in the line's codec; it fills what was lost, so that the model's
+    audio clock, on which turns end, keeps its pace."""
+
+    silence: bytes
+    lost: int = 0
+    _expected: int | None = None
+    _early: dict[int, _Early] = field(default_factory=dict)
+
+    def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
+        """What can be passed on now, this frame included or not."""
+        if chunk is None:
+            return payload
+        if self._expected is None or abs(chunk - self._expected) > LARGEST_GAP:
+            held = self._release(*self._early)
+            self._expected = chunk + 1
+            return held + payload
+        if chunk == self._expected:
+            self._expected += 1
+            return payload + self._release()
+        if chunk > self._expected:
+            self._early.setdefault(chunk, _Early(payload, now + PATIENCE_SECONDS))
+        return b""
+
+    def next_deadline(self) -> float | None:
+        return min((frame.waits_until for frame in self._early.values()), default=None)
+
+    def due(self, now: float) -> bytes:
+        """What waited long enough, silence standing in for what never came."""
+        if not self._early:
+            return b""
+        return self._release(*(n for n, frame in self._early.items() if frame.waits_until <= now))
+
+    def _release(self, *overdue: int) -> bytes:
+        """Held frames up to the last overdue one, and those that are in their turn then."""
+        released = []
+        for chunk in sorted(self._early):
+            assert self._expected is not None
+            missing = chunk - self._expected
+            if missing and chunk > max(overdue, default=-1):
+                break
+            payload = self._early.pop(chunk).payload
+            self.lost += missing
+            released.append(self.silence * (missing * len(payload)) + payload)
+            self._expected = chunk + 1
+        return b"".join(released)

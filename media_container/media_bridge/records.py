@@ -1,0 +1,33 @@
+"""What a call writes while it runs. Audio never waits for it: jobs queue here and run in threads,
+one after the other."""
+
+import asyncio
+from collections.abc import Callable
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
+
+from phonebridge.errors import PhonebridgeError
+
+Job = Callable[[], object]
+
+
+class Records:
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+        self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
+
+    def add(self, job: Job) -> None:
+        self._jobs.put_nowait(job)
+
+    def close(self) -> None:
+        """`write` returns when everything added before is written."""
+        self._jobs.put_nowait(None)
+
+    async def write(self) -> None:
+        """A record that cannot be written is logged; the call goes on without it."""
+        while job := await self._jobs.get():
+            try:
+                await asyncio.to_thread(job)
+            except (PhonebridgeError, BotoCoreError, ClientError) as error:
+                self._log.error("record not written", reason=str(error))

@@ -1,0 +1,132 @@
+"""One media container among many: the calls it carries, its heartbeat, its mailbox, its drain."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from media_bridge import events
+from media_bridge.session import CallSession, Services
+from phonebridge.call import Interrupt, Steering
+from phonebridge.errors import PhonebridgeError
+from phonebridge.log import call_on_every_line
+from phonebridge.mailbox import DynamoMailbox, Posted, TaskState
+
+T = TypeVar("T")
+
+HEARTBEAT_SECONDS = 10.0
+MAILBOX_SECONDS = 0.25
+DRAIN_SECONDS = 100.0
+"""With the goodbye after it, within ECS's longest stop timeout of 120 s."""
+GOODBYE_SECONDS = 10.0
+
+
+class MediaTask:
+    def __init__(self, task_id: str, services: Services, mailbox: DynamoMailbox) -> None:
+        self.task_id = task_id
+        self.services = services
+        self._mailbox = mailbox
+        self._slots = services.settings.max_calls_per_task
+        self._sessions: dict[str, CallSession] = {}
+        self._taken = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def has_room(self) -> bool:
+        return not self._draining and self._taken < self._slots
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """One call's place, from its upgrade to its last write."""
+        self._taken += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            if not self._taken:
+                self._idle.set()
+
+    async def carry(self, call_id: str, session: CallSession) -> None:
+        self._sessions[call_id] = session
+        try:
+            await session.run()
+        finally:
+            del self._sessions[call_id]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Beat, and read the mailbox, as long as the server runs."""
+        async with asyncio.TaskGroup() as background:
+            tasks = [background.create_task(each) for each in (self._beat(), self._read_mail())]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    async def drain(self, patience_seconds: float) -> None:
+        """Take no more calls and wait for the last; end those that outlast the patience."""
+        self._draining = True
+        self.services.log.info("draining", active_calls=self._taken)
+        if await self._is_idle_within(patience_seconds):
+            return
+        for session in self._sessions.values():
+            session.post(events.EndAsked())
+        await self._is_idle_within(GOODBYE_SECONDS)
+
+    async def _is_idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _beat(self) -> None:
+        while True:
+            await self._from_store(self._describe, None)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    def _describe(self) -> None:
+        now_ms = self.services.now_ms()
+        state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
+        self._mailbox.beat(state)
+
+    async def _read_mail(self) -> None:
+        while True:
+            await asyncio.sleep(MAILBOX_SECONDS)
+            if self._sessions:
+                nothing: list[Posted] = []
+                for posted in await self._from_store(self._collect, nothing):
+                    await self._deliver(posted)
+
+    def _collect(self) -> list[Posted]:
+        return self._mailbox.collect(self.task_id)
+
+    async def _deliver(self, posted: Posted) -> None:
+        # Acknowledged first: a command is carried out once, or not at all.
+        ours = await self._from_store(
+            lambda: self._mailbox.acknowledge(self.task_id, posted), False
+        )
+        session = self._sessions.get(posted.call_id)
+        if ours and session:
+            with call_on_every_line(self.services.log, posted.call_id):
+                self.services.log.info("command received", command=type(posted.command).__name__)
+            session.post(_event(posted.command))
+
+    async def _from_store(self, job: Callable[[], T], otherwise: T) -> T:
+        """A store that fails for a while must not end the calls."""
+        try:
+            return await asyncio.to_thread(job)
+        except (PhonebridgeError, BotoCoreError, ClientError) as error:
+            self.services.log.error("store unreachable", reason=str(error))
+            return otherwise
+
+
+def _event(command: Steering) -> events.BridgeEvent:
+    match command:
+        case Interrupt():
+            return events.InterruptAsked()
