@@ -1,0 +1,190 @@
+"""A Telnyx of one's own: Call Control, signed webhooks, media streams, the person on the phone.
+
+Its counterparts are phonebridge.telnyx.client, the webhook handler and the media container.
+Anyone can provoke trouble by dialling; every other number is answered by the default person:
+
+    +15550101 busy                   +15550111 dial: 422
+    +15550102 no answer              +15550112 streaming.failed
+    +15550103 rejected               +15550113 media without `start`
+    +15550104 dial: 403 D60          +15550114 silence for ever
+    +15550105 an A-law leg           +15550115 stays on the line, silent, until hung up
+    +15550106 streaming_start: 422   +15550116 webhooks twice and out of order
+    +15550107 dial: 429              +15550117 chunks lost, late and out of order
+    +15550108 dial: 500 twice        +15550118 the socket closes without `stop`
+    +15550109 answering machine      +15550119 a second socket for the same call
+    +15550110 dial: no HTTP answer
+"""
+
+import argparse
+import asyncio
+import base64
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+
+import httpx
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from simulators.scenario import SCENARIOS
+from simulators.telnyx_api import CallControlApi
+from simulators.telnyx_behaviour import Faults, Person, behind
+from simulators.telnyx_call import SimulatedCall
+from simulators.telnyx_reports import CallPlan, ReceivedCommand
+from simulators.telnyx_webhooks import DELIVERY_TIMEOUT_S, WebhookSender
+
+CONNECTION_ID = "1494404757140276705"
+LAST_DELIVERIES_S = 2.0
+NO_FAULTS = Faults()
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorEvent:
+    call_control_id: str
+    name: str
+    detail: str
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals belong to the program that runs the simulator
+
+
+class TelnyxSimulator:
+    def __init__(
+        self,
+        *,
+        person: Person,
+        people: Mapping[str, Person] | None = None,
+        faults: Faults = NO_FAULTS,
+        webhook_url: str | None = None,
+        webhook_failover_url: str | None = None,
+        signing_key: Ed25519PrivateKey | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency_ms: int = 0,
+        on_event: Callable[[SimulatorEvent], None] = lambda event: None,
+    ) -> None:
+        self.calls: list[SimulatedCall] = []
+        self.dials: list[ReceivedCommand] = []
+        self.closing = asyncio.Event()
+        self.latency_ms = latency_ms
+        self.sender: WebhookSender
+        self._person = person
+        self._people = people or {}
+        self._faults = faults
+        self._webhook_url = webhook_url
+        self._webhook_failover_url = webhook_failover_url
+        self._signing_key = signing_key or Ed25519PrivateKey.generate()
+        self._on_event = on_event
+        self._address = (host, port)
+        self._socket: socket.socket
+        self._server = _Server(
+            uvicorn.Config(CallControlApi(self).app, ws="none", lifespan="off", log_config=None)
+        )
+        self._stack = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup
+        self._serving: asyncio.Task[None]
+        self._calls_running: list[asyncio.Task[None]] = []
+        self._deliveries: set[asyncio.Task[None]] = set()
+
+    @property
+    def api_base(self) -> str:
+        host, port = self._socket.getsockname()
+        return f"http://{host}:{port}/v2"
+
+    @property
+    def public_key(self) -> str:
+        return base64.b64encode(self._signing_key.public_key().public_bytes_raw()).decode()
+
+    async def __aenter__(self) -> "TelnyxSimulator":
+        self._socket = self._stack.enter_context(socket.create_server(self._address))
+        client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
+        await self._stack.enter_async_context(client)
+        self.sender = WebhookSender(client, self._signing_key, self._webhook_failover_url)
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._serving = self._tasks.create_task(self._server.serve([self._socket]))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        for call in self._calls_running:
+            call.cancel()
+        if self._deliveries:
+            _, undelivered = await asyncio.wait(self._deliveries, timeout=LAST_DELIVERIES_S)
+            for delivery in undelivered:
+                delivery.cancel()
+        self._server.should_exit = True
+        await asyncio.wait({self._serving})
+        await self._stack.__aexit__(kind, error, traceback)
+
+    async def ring(self, *, to: str, from_: str, person: Person | None = None) -> SimulatedCall:
+        """Somebody calls one of our numbers."""
+        return self.place(CallPlan("incoming", to, from_, CONNECTION_ID), person)
+
+    def place(self, plan: CallPlan, person: Person | None = None) -> SimulatedCall:
+        them = plan.to if plan.direction == "outgoing" else plan.from_
+        person, faults = self.behind(them, person)
+        call = SimulatedCall(self, plan, person, faults)
+        call.webhook_url = plan.webhook_url or self._webhook_url
+        self.calls.append(call)
+        self.notify(call.call_control_id, "call", f"{plan.direction} {plan.from_} -> {plan.to}")
+        call.post_initiated()
+        self._calls_running.append(self._tasks.create_task(call.live()))
+        return call
+
+    def behind(self, number: str, person: Person | None = None) -> tuple[Person, Faults]:
+        person = person or self._people.get(number, self._person)
+        return behind(number, person, self._faults)
+
+    def run(self, delivery: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(delivery)
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    def notify(self, call_control_id: str, name: str, detail: str) -> None:
+        self._on_event(SimulatorEvent(call_control_id, name, detail))
+
+
+def _print_event(event: SimulatorEvent) -> None:
+    print(f"{event.call_control_id[:10]}  {event.name:<16} {event.detail}", flush=True)
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    person = Person(SCENARIOS[arguments.scenario], hangs_up=not arguments.stay)
+    stopped = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, stopped.set)
+    async with TelnyxSimulator(
+        person=person,
+        webhook_url=arguments.webhook_url,
+        host=arguments.host,
+        port=arguments.port,
+        on_event=_print_event,
+    ) as simulator:
+        print(f"Telnyx simulator at {simulator.api_base}")
+        print(f"TELNYX_PUBLIC_KEY={simulator.public_key}", flush=True)
+        await stopped.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="simulators.telnyx", description="A Telnyx simulator.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9500)
+    parser.add_argument("--webhook-url", default="http://localhost:3000/webhooks/telnyx")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
+    parser.add_argument("--stay", action="store_true", help="the person never hangs up")
+    asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What each Call Control command does to a call, and when it may not be given."""
+
+import uuid
+from dataclasses import replace
+from functools import singledispatch
+
+from msgspec.structs import replace as replace_fields
+
+from simulators import telnyx_events as events
+from simulators.telnyx_call import SimulatedCall
+from simulators.telnyx_commands import (
+    Answer,
+    ApiError,
+    CommandBody,
+    Hangup,
+    PlaybackStart,
+    RecordStart,
+    RecordStop,
+    Reject,
+    SendDtmf,
+    Speak,
+    StreamingStart,
+    StreamingStop,
+    Transfer,
+)
+from simulators.telnyx_reports import CallPlan, Ending
+
+REJECTIONS = {
+    "CALL_REJECTED": Ending("call_rejected", "callee", "603"),
+    "USER_BUSY": Ending("user_busy", "callee", "486"),
+    "NOT_FOUND": Ending("not_found", "callee", "404"),
+    "TEMPORARILY_UNAVAILABLE": Ending("unspecified", "callee", "480"),
+}
+
+
+def refuse_after_end(call: SimulatedCall) -> None:
+    if call.state == "ended":
+        raise ApiError(422, "90018", "Call has already ended", "This call is no longer active")
+
+
+def _require_answer(call: SimulatedCall, code: str = "90034") -> None:
+    if call.state != "answered":
+        raise ApiError(422, code, "Call not answered yet", "This call has not been answered")
+
+
+def _require_incoming(call: SimulatedCall) -> None:
+    if call.plan.direction == "outgoing":
+        raise ApiError(422, "90102", "Invalid command for an outbound call")
+
+
+@singledispatch
+def carry_out(command: CommandBody, call: SimulatedCall) -> None:
+    """Of client_state_update nothing is left to do: client_state goes with any command."""
+
+
+@carry_out.register
+def _answer(command: Answer, call: SimulatedCall) -> None:
+    _require_incoming(call)
+    if call.state == "answered":
+        return
+    call.webhook_url = command.webhook_url or call.webhook_url
+    if command.record:
+        call.recording_id = str(uuid.uuid4())
+    if command.stream_url:
+        # Neither is a parameter of `answer`: only streaming_start (and dial, a token) takes them.
+        call.start_streaming(replace_fields(command, stream_auth_token=None, custom_parameters=[]))
+    call.pick_up()
+
+
+@carry_out.register
+def _reject(command: Reject, call: SimulatedCall) -> None:
+    _require_incoming(call)
+    call.end(REJECTIONS[command.cause])
+
+
+@carry_out.register
+def _hangup(command: Hangup, call: SimulatedCall) -> None:
+    call.hang_up("agent")
+
+
+@carry_out.register
+def _streaming_start(command: StreamingStart, call: SimulatedCall) -> None:
+    _require_answer(call)
+    if call.faults.streaming_start_refused:
+        raise ApiError(422, "90046", "Media streaming failed to start", "Connection was refused")
+    call.start_streaming(command)
+
+
+@carry_out.register
+def _streaming_stop(command: StreamingStop, call: SimulatedCall) -> None:
+    call.stop_streaming()
+
+
+@carry_out.register
+def _transfer(command: Transfer, call: SimulatedCall) -> None:
+    _require_answer(call)
+    plan = CallPlan(
+        direction="outgoing",
+        to=command.to,
+        from_=command.from_ or call.to,
+        connection_id=call.plan.connection_id,
+        call_session_id=call.plan.call_session_id,
+        client_state=command.target_leg_client_state,
+        webhook_url=call.webhook_url,
+        timeout_ms=command.timeout_secs * 1000,
+        time_limit_ms=command.time_limit_secs * 1000,
+    )
+    listener = replace(
+        call.person, scenario=replace(call.person.scenario, caller=()), hangs_up=False
+    )
+    call.partner = call.exchange.place(plan, listener)
+    call.partner.partner = call
+
+
+@carry_out.register
+def _send_dtmf(command: SendDtmf, call: SimulatedCall) -> None:
+    _require_answer(call)
+
+
+@carry_out.register
+def _record_start(command: RecordStart, call: SimulatedCall) -> None:
+    _require_answer(call, "90020")
+    call.recording_id = str(uuid.uuid4())
+
+
+@carry_out.register
+def _record_stop(command: RecordStop, call: SimulatedCall) -> None:
+    if call.recording_id is not None:
+        call.post_recording()
+
+
+@carry_out.register
+def _playback_start(command: PlaybackStart, call: SimulatedCall) -> None:
+    if not (command.audio_url or command.media_name or command.playback_content):
+        raise ApiError(422, "10004", "Missing required parameter", "audio_url", "/audio_url")
+    _require_answer(call)
+    call.post(events.PlaybackStarted, media_url=command.audio_url)
+    call.post(events.PlaybackEnded, media_url=command.audio_url)
+
+
+@carry_out.register
+def _speak(command: Speak, call: SimulatedCall) -> None:
+    _require_answer(call)
+    call.post(events.SpeakStarted)
+    call.post(events.SpeakEnded)

@@ -1,0 +1,82 @@
+"""How a simulated call behaves: the person, the faults, and what each number stands for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from simulators.scenario import Scenario
+
+DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    scenario: Scenario
+    answers_after_ms: int = 300
+    hangs_up: bool = True
+    """After the last line and the agent's reply to it; False: stays on the line, silent."""
+    codec: Literal["PCMU", "PCMA"] = "PCMU"
+    """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe."""
+    refuses: Literal["busy", "rejected", "no_answer"] | None = None
+    machine: bool = False
+    """An answering machine, should the dial have asked for detection."""
+    patience_ms: int = 15_000
+    """How long nobody may speak before the person gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong; nothing does by default."""
+
+    dial: DialFault | None = None
+    webhook_before_dial_answer: bool = False
+    duplicate_webhooks: bool = False
+    swap_webhooks: bool = False
+    """Every other webhook is delivered after the one that follows it."""
+    hangup_before_answered: bool = False
+    """call.answered is delivered only after call.hangup."""
+    streaming_start_refused: bool = False
+    streaming_fails: bool = False
+    """The command is accepted, then the socket is never opened."""
+    no_start: bool = False
+    muted: bool = False
+    """Frames flow and carry silence for ever."""
+    swap_chunks: bool = False
+    lost_chunks: float = 0.0
+    """The fraction of the carrier's frames that never arrives."""
+    jitter_ms: int = 0
+    second_socket_after_ms: int | None = None
+    close_without_stop_after_ms: int | None = None
+
+
+PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
+    "+15550101": {"refuses": "busy"},
+    "+15550102": {"refuses": "no_answer"},
+    "+15550103": {"refuses": "rejected"},
+    "+15550105": {"codec": "PCMA"},
+    "+15550109": {"machine": True},
+    "+15550115": {"hangs_up": False},
+}
+FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
+    "+15550104": {"dial": "forbidden"},
+    "+15550106": {"streaming_start_refused": True},
+    "+15550107": {"dial": "rate_limited"},
+    "+15550108": {"dial": "fails_twice"},
+    "+15550110": {"dial": "never_answers"},
+    "+15550111": {"dial": "invalid"},
+    "+15550112": {"streaming_fails": True},
+    "+15550113": {"no_start": True},
+    "+15550114": {"muted": True},
+    "+15550116": {"duplicate_webhooks": True, "swap_webhooks": True},
+    "+15550117": {"swap_chunks": True, "lost_chunks": 0.02, "jitter_ms": 60},
+    "+15550118": {"close_without_stop_after_ms": 2000},
+    "+15550119": {"second_socket_after_ms": 2000},
+}
+
+
+def behind(number: str, person: Person, faults: Faults) -> tuple[Person, Faults]:
+    """What happens on a call to this number, given what happens on every other call."""
+    return (
+        replace(person, **PEOPLE_BY_NUMBER.get(number, {})),
+        replace(faults, **FAULTS_BY_NUMBER.get(number, {})),
+    )
