@@ -1,0 +1,218 @@
+"""One whole phone call on this machine, printed as it happens: `make demo`.
+
+A simulated caller speaks real audio into a simulated Telnyx; it crosses the real gateway, handlers
+and media container to a simulated model, and back. Each side recognises what it heard, so every
+line below proves that sound crossed the bridge. Exit code 0 only if every line was recognised.
+"""
+
+import argparse
+import asyncio
+import importlib
+import json
+import logging
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+
+from simulators.openai import Session
+from simulators.scenario import APPOINTMENT, Scenario
+from simulators.speech import CLIPS, NOTHING_HEARD, Heard
+from simulators.telnyx_call import SimulatedCall
+from stack import Plan, free_port, running
+
+LOG = Path(__file__).resolve().parent.parent / ".build" / "demo.log"
+CALLEE = "+15550123"
+LONGEST_CALL_SECONDS = 90.0
+LAST_WRITES_SECONDS = 5.0
+POLL_SECONDS = 0.1
+PATIENCE_MS = 15_000
+INSTRUCTIONS = "You are the receptionist of a dental practice. Be friendly and brief."
+
+# What the simulators tell and a reader of the demo wants to see.
+SHOWN = {
+    ("phone", "webhook"): "webhook",
+    ("phone", "interrupted"): "interrupted",
+    ("phone", "first audio"): "first audio",
+    ("phone", "person hangs up"): "hangs up",
+    ("phone", "heard"): "agent said",
+    ("model", "heard"): "caller said",
+    ("model", "truncated"): "truncated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One turn on record, and how well the other side recognised it."""
+
+    who: str
+    text: str
+    match: float
+    snr_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    call_id: str
+    outcome: str | None
+    turns: list[Line]
+    interruptions: int
+    first_audio_ms: int | None
+    turn_latency_ms: int | None
+    frames_in: int
+    frames_out: int
+
+
+class Printer:
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, side: str, event: str, detail: str) -> None:
+        if label := SHOWN.get((side, event)):
+            self.line(label, detail)
+
+    def line(self, label: str, text: str) -> None:
+        print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
+
+
+async def call(printer: Printer) -> tuple[Result, list[str]]:
+    LOG.parent.mkdir(exist_ok=True)
+    plan = Plan(free_port(), APPOINTMENT, hangs_up=True, patience_ms=PATIENCE_MS, log=LOG)
+    async with running(plan, {}, printer) as stack:
+        _log_handlers_to(LOG)
+        printer.line("ready", f"{stack.url}, log in {LOG.relative_to(Path.cwd())}")
+        async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
+            record = await _placed_and_followed(api, printer)
+        assert stack.telnyx is not None
+        assert stack.openai is not None
+        phone = stack.telnyx.calls[0]
+        model = next(iter(stack.openai.sessions), None)
+        if model is None:
+            sys.exit(f"The call ended before the model was reached: {record['fault']}")
+        return _result(record, phone, model), _shortcomings(record, phone, model, plan.scenario)
+
+
+def _log_handlers_to(path: Path) -> None:
+    importlib.import_module("control_plane")
+    for handler in logging.getLogger("control-plane").handlers:
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(path.open("a"))
+
+
+async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
+    """Create a call, print its states, and return its record once it has ended."""
+    body = {"to": CALLEE, "instructions": INSTRUCTIONS}
+    created = (await api.post("/api/ai-calls/create", json=body)).raise_for_status().json()
+    call_id = created["callId"]
+    printer.line("created", f"call {call_id}")
+    status = ""
+    deadline = time.monotonic() + LONGEST_CALL_SECONDS
+    while True:
+        record: dict[str, Any] = (await api.get(f"/api/ai-calls/{call_id}")).json()
+        if record["status"] != status:
+            status = record["status"]
+            printer.line("status", status)
+            if status == "ended":
+                deadline = time.monotonic() + LAST_WRITES_SECONDS
+        # The container writes its figures last.
+        written = status == "ended" and record["activity"]["framesIn"]
+        if written or time.monotonic() > deadline:
+            return record
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _result(record: dict[str, Any], phone: SimulatedCall, model: Session) -> Result:
+    latencies = phone.conversation.turn_latencies_ms
+    return Result(
+        call_id=record["callId"],
+        outcome=record["outcome"],
+        turns=_lines(record, phone.conversation.heard, model.heard),
+        interruptions=record["activity"]["interruptions"],
+        first_audio_ms=phone.conversation.first_audio_ms,
+        turn_latency_ms=round(median(latencies)) if latencies else None,
+        frames_in=record["activity"]["framesIn"],
+        frames_out=record["activity"]["framesOut"],
+    )
+
+
+def _lines(record: dict[str, Any], by_caller: list[Heard], by_model: list[Heard]) -> list[Line]:
+    """The record's turns in their order; a turn that nobody recognised matches nothing."""
+    recognised = {"agent": iter(by_caller), "caller": iter(by_model)}
+    lines = []
+    for turn in record["turns"]:
+        heard = next(recognised[turn["who"]], NOTHING_HEARD)
+        match, snr_db = round(heard.correlation, 3), round(heard.snr_db, 1)
+        lines.append(Line(turn["who"], turn["text"], match, snr_db))
+    return lines
+
+
+def _shortcomings(
+    record: dict[str, Any], phone: SimulatedCall, model: Session, scenario: Scenario
+) -> list[str]:
+    """Why this was not the call it should have been; empty when it was."""
+    said = [line.clip for line in scenario.caller]
+    answers = [scenario.greeting, *(scenario.replies[clip] for clip in said)]
+    interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
+    checks = [
+        ("the caller's lines, as the model heard them", _names(model.heard), said),
+        ("the agent's lines, as the caller heard them", _names(phone.conversation.heard), answers),
+        ("the agent's lines on record", _recorded(record, "agent"), _texts(answers)),
+        ("the caller's lines on record", _recorded(record, "caller"), _texts(said)),
+        ("outcome", record["outcome"], "completed"),
+        ("interruptions", len(phone.conversation.interruptions), interruptions),
+        ("complaints of the phone side", phone.media.flagged, []),
+        ("errors of the model side", [error.message for error in model.errors], []),
+    ]
+    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+
+
+def _names(heard: list[Heard]) -> list[str | None]:
+    return [each.clip.name if each.clip else None for each in heard]
+
+
+def _recorded(record: dict[str, Any], who: str) -> list[str]:
+    """What was said, as recorded; of a sentence that was cut, the record has its beginning."""
+    turns = [turn for turn in record["turns"] if turn["who"] == who]
+    return [_whole(turn["text"]) if turn["interrupted"] else turn["text"] for turn in turns]
+
+
+def _whole(beginning: str) -> str:
+    texts = [clip.text for clip in CLIPS.values() if clip.text.startswith(beginning)]
+    return texts[0] if len(texts) == 1 else beginning
+
+
+def _texts(clips: list[str]) -> list[str]:
+    return [CLIPS[clip].text for clip in clips]
+
+
+def _print_summary(result: Result, shortcomings: list[str]) -> None:
+    print("\nThe turns on record, and how well the other side recognised them:\n")
+    for line in result.turns:
+        print(f"  {line.who:>6}  {line.match:5.3f} {line.snr_db:5.1f} dB  {line.text}")
+    print(
+        f"\n  outcome {result.outcome}, {result.interruptions} interruption(s);"
+        f" first audio {result.first_audio_ms} ms after the answer,"
+        f" median turn latency {result.turn_latency_ms} ms"
+        f"\n  {result.frames_in} frames from the caller, {result.frames_out} messages to the caller"
+    )
+    for shortcoming in shortcomings:
+        print(f"\n  NOT AS IT SHOULD BE: {shortcoming}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    arguments = parser.parse_args()
+    result, shortcomings = asyncio.run(call(Printer()))
+    _print_summary(result, shortcomings)
+    if arguments.json:
+        print(json.dumps(asdict(result)))
+    sys.exit(1 if shortcomings else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""The whole system on this machine: gateway and handlers in this process, DynamoDB and the media
+container each in one of their own, and a simulator for each provider that is not given.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from gateway import create_app
+
+from simulators.openai import OpenAISimulator
+from simulators.scenario import Scenario
+from simulators.telnyx import CONNECTION_ID, TelnyxSimulator
+from simulators.telnyx_behaviour import Person
+
+HERE = Path(__file__).resolve().parent
+TABLE = "phonebridge-local"
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.1
+
+_AWS_LOCAL = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start. `log` receives the container's log; None leaves it on this terminal."""
+
+    port: int
+    scenario: Scenario
+    hangs_up: bool
+    patience_ms: int
+    log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs. A provider that was given has no simulator."""
+
+    url: str
+    telnyx: TelnyxSimulator | None
+    openai: OpenAISimulator | None
+    environ: Mapping[str, str]
+
+
+Show = Callable[[str, str, str], None]
+"""Side, event, detail."""
+
+
+@asynccontextmanager
+async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIterator[Stack]:
+    """`given` is the environment that decides which provider is real; it wins over every
+    default."""
+    url = f"http://127.0.0.1:{plan.port}"
+    async with (
+        _openai(plan, given, show) as openai,
+        _telnyx(plan, given, show, url) as telnyx,
+        _process("dynamodb.py", "--table", TABLE) as database,
+    ):
+        assert database.stdout is not None
+        address = (await database.stdout.readline()).decode().strip()
+        if not address:
+            raise SystemExit("the local DynamoDB ended at its start: see its message above")
+        environ = _environment(given, url, address, openai, telnyx)
+        media_port = free_port()
+        with _log_file(plan.log) as log:
+            async with (
+                _media_container(environ, media_port, log),
+                _gateway(environ, plan.port, media_port),
+            ):
+                yield Stack(url, telnyx, openai, environ)
+
+
+def _environment(
+    given: Mapping[str, str],
+    url: str,
+    database: str,
+    openai: OpenAISimulator | None,
+    telnyx: TelnyxSimulator | None,
+) -> dict[str, str]:
+    defaults = _AWS_LOCAL | {
+        "AWS_ENDPOINT_URL_DYNAMODB": database,
+        "CALLS_TABLE": TABLE,
+        "BASE_PUBLIC_URL": url,
+        "STREAM_TOKEN_SECRET": secrets.token_hex(32),
+        "TELNYX_CONNECTION_ID": CONNECTION_ID,
+        "TELNYX_FROM_NUMBER": "+15550100",
+        "TELNYX_API_KEY": "KEY-local",
+        "OPENAI_API_KEY": "sk-local",
+        "OPENBLAS_NUM_THREADS": "1",  # frames are small: a second thread only costs
+        "POWERTOOLS_SERVICE_NAME": "phonebridge",
+    }
+    if openai:
+        defaults["OPENAI_REALTIME_URL"] = openai.url
+    if telnyx:
+        defaults |= {"TELNYX_API_BASE": telnyx.api_base, "TELNYX_PUBLIC_KEY": telnyx.public_key}
+    return defaults | dict(given)
+
+
+@asynccontextmanager
+async def _openai(
+    plan: Plan, given: Mapping[str, str], show: Show
+) -> AsyncIterator[OpenAISimulator | None]:
+    if given.get("OPENAI_REALTIME_URL") or given.get("OPENAI_API_KEY"):
+        yield None
+        return
+    simulator = OpenAISimulator(
+        scenario=plan.scenario, on_event=lambda event: show("model", event.name, event.detail)
+    )
+    async with simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def _telnyx(
+    plan: Plan, given: Mapping[str, str], show: Show, url: str
+) -> AsyncIterator[TelnyxSimulator | None]:
+    if given.get("TELNYX_API_BASE") or given.get("TELNYX_API_KEY"):
+        yield None
+        return
+    simulator = TelnyxSimulator(
+        person=Person(plan.scenario, hangs_up=plan.hangs_up, patience_ms=plan.patience_ms),
+        webhook_url=f"{url}/webhooks/telnyx",
+        on_event=lambda event: show("phone", event.name, event.detail),
+    )
+    async with simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def _process(
+    *command: str, environ: Mapping[str, str] | None = None, output: int = asyncio.subprocess.PIPE
+) -> AsyncIterator[Process]:
+    """A Python program of ours, ended with the context."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=HERE, env=environ, stdout=output, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
+    # Without a key the API answers 503 and no call gets here; the container wants one all the same.
+    environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
+    command = ("-m", "media_bridge", "--host", "127.0.0.1", "--port", str(port))
+    async with _process(*command, environ=environ, output=log) as process:
+        await _answering(f"http://127.0.0.1:{port}/healthz", process)
+        yield
+
+
+@asynccontextmanager
+async def _gateway(environ: Mapping[str, str], port: int, media_port: int) -> AsyncIterator[None]:
+    os.environ.update(environ)  # the handlers read it, as they do on AWS
+    app = create_app(f"ws://127.0.0.1:{media_port}")
+    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve())
+        try:
+            while not server.started:
+                if serving.done():
+                    raise SystemExit(f"port {port} of 127.0.0.1 cannot be had: is it in use?")
+                await asyncio.sleep(POLL_SECONDS)
+            yield
+        finally:
+            server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # they belong to the program
+
+
+async def _answering(url: str, process: Process) -> None:
+    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            if process.returncode is not None:
+                raise SystemExit("the media container ended at its start: see its message above")
+            try:
+                (await client.get(url)).raise_for_status()
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _log_file(path: Path | None) -> Iterator[int]:
+    if path is None:
+        yield sys.stdout.fileno()
+        return
+    with path.open("wb") as file:
+        yield file.fileno()
