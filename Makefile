@@ -1,0 +1,53 @@
+# Every verb sets itself up; the stamps make it quick the second time. ARGS="…" goes to the program.
+PYTHON ?= python3
+BIN := .venv/bin
+SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
+LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam
+UV_VERSION := 0.13.9
+
+.PHONY: setup demo dev test check build lock
+
+setup: .venv/.stamp             ## the development environment
+
+demo: .venv/.stamp              ## one whole call on this machine, printed as it happens
+	$(BIN)/python local/demo.py $(ARGS)
+
+dev: .venv/.stamp               ## the whole system on http://localhost:3000, until Ctrl-C
+	$(BIN)/python local/dev.py $(ARGS)
+
+test: .venv/.stamp
+	$(BIN)/pytest $(ARGS)
+
+check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(SAM) validate --lint
+
+build: .venv-sam/.stamp         ## what `sam deploy` uploads; that the image's packages exist for arm64
+	$(SAM) build $(ARGS)
+	.venv-sam/bin/pip install --quiet --dry-run --no-deps --require-hashes --target .build \
+		-r media_container/requirements.txt --only-binary=:all: --implementation cp \
+		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
+
+lock: .venv-lock/.stamp         ## requirements.txt from each requirements.in
+	for name in $(LOCKED); do .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
+
+.venv/.stamp: local/requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit( \
+		"Phonebridge needs Python 3.11 to 3.13; $(PYTHON) is %d.%d. Try: make PYTHON=python3.13" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r local/requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv-sam/.stamp: .ci/requirements-sam.txt
+	$(PYTHON) -m venv .venv-sam
+	.venv-sam/bin/pip install --quiet --no-deps --require-hashes -r .ci/requirements-sam.txt
+	touch $@
+
+.venv-lock/.stamp: Makefile
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet uv==$(UV_VERSION)
+	touch $@

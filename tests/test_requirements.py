@@ -1,0 +1,134 @@
+"""The locks: complete, hashed, free of download addresses, in step with what they were compiled
+from and with what the code imports."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [
+    ROOT / "shared/requirements.in",
+    ROOT / "functions/requirements.in",
+    ROOT / "media_container/requirements.in",
+    ROOT / "local/requirements.in",
+    ROOT / ".ci/requirements-sam.in",
+]
+
+each_lock = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
+
+
+def canonical(name: str) -> str:
+    """PyPA, "Names and normalization"."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def lines(source: Path) -> list[str]:
+    text = re.sub(r" *#.*", "", source.read_text())
+    return [line for line in text.splitlines() if line]
+
+
+def direct(source: Path) -> dict[str, str]:
+    """Package and version of each requirement, those of included files too."""
+    pins: dict[str, str] = {}
+    for line in lines(source):
+        if line.startswith("-r "):
+            pins |= direct(source.parent / line.removeprefix("-r "))
+        elif not line.startswith("-c "):
+            name, version = line.split("==")
+            pins[canonical(name.split("[")[0])] = version
+    return pins
+
+
+def entries(source: Path) -> list[tuple[str, str, str]]:
+    """Name, version and the rest (marker and hashes) of every locked package."""
+    text = source.with_suffix(".txt").read_text().replace("\\\n", " ")
+    found = [re.match(r"([\w.-]+)==(\S+)(.*)", line) for line in text.splitlines()]
+    return [(canonical(m[1]), m[2], m[3]) for m in found if m]
+
+
+def locked(source: Path) -> dict[str, set[str]]:
+    """Versions of every locked package: more than one where they differ by Python version."""
+    versions: dict[str, set[str]] = {}
+    for name, version, _ in entries(source):
+        versions.setdefault(name, set()).add(version)
+    return versions
+
+
+@each_lock
+def test_every_package_is_locked_by_hash(source: Path) -> None:
+    assert entries(source)
+    assert [name for name, _, rest in entries(source) if "--hash=sha256:" not in rest] == []
+
+
+@each_lock
+def test_a_lock_names_packages_and_never_where_they_come_from(source: Path) -> None:
+    text = source.with_suffix(".txt").read_text()
+    assert re.findall(r"\S*://\S*|--[a-z-]*(?:index|links)\S*", text) == []
+
+
+@each_lock
+def test_a_lock_is_in_step_with_its_source(source: Path) -> None:
+    versions = locked(source)
+    assert {name: {version} for name, version in direct(source).items()} == {
+        name: versions.get(name) for name in direct(source)
+    }
+
+
+@each_lock
+def test_every_requirement_says_what_it_is_for(source: Path) -> None:
+    text = source.read_text()
+    assert text.startswith("# ")
+    if len(lines(source)) > 1:
+        assert [r for r in re.findall(r"^\w.*", text, re.M) if " # " not in r] == []
+
+
+def test_both_planes_and_the_developer_run_the_same_versions() -> None:
+    developer = locked(ROOT / "local/requirements.in")
+    for folder in ("shared", "functions", "media_container"):
+        deployed = locked(ROOT / folder / "requirements.in")
+        assert deployed == {name: developer[name] for name in deployed}
+
+
+def imported(folder: Path) -> Iterator[str]:
+    """Top-level names of what the modules in a folder import, anywhere in them."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(without_type_checking(ast.parse(path.read_text()))):
+            match node:
+                case ast.Import(names=names):
+                    yield from (alias.name.split(".")[0] for alias in names)
+                case ast.ImportFrom(module=str(module), level=0):
+                    yield module.split(".")[0]
+
+
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """What stands under `if TYPE_CHECKING:` is never imported."""
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("code", "requirements"),
+    [
+        ("shared/phonebridge", ["shared"]),
+        ("media_container/media_bridge", ["media_container"]),
+        ("functions", ["functions", "shared"]),
+    ],
+)
+def test_what_is_deployed_imports_only_what_is_deployed_with_it(
+    code: str, requirements: list[str]
+) -> None:
+    given = {name for folder in requirements for name in locked(ROOT / folder / "requirements.in")}
+    ours = {"phonebridge", "media_bridge"} | {path.stem for path in (ROOT / code).glob("*.py")}
+    distributions = packages_distributions()
+    foreign = set(imported(ROOT / code)) - ours - set(sys.stdlib_module_names)
+    providers = {name: {canonical(d) for d in distributions.get(name, [])} for name in foreign}
+    assert {name for name in foreign if not providers[name] & given} == set()
