@@ -10,13 +10,11 @@ import signal
 import sys
 import time
 import uuid
-from types import FrameType
 
 import boto3
-import uvicorn
 import uvloop
 
-from media_bridge.app import create_app
+from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
 from phonebridge.errors import NotConfigured
@@ -26,9 +24,6 @@ from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.client import TelnyxClient
-
-LARGEST_FRAME_BYTES = 1024 * 1024
-"""The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
 
 
 def now_ms() -> int:
@@ -46,43 +41,14 @@ def media_task(settings: MediaSettings) -> MediaTask:
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox)
 
 
-class DrainingServer(uvicorn.Server):
-    """Uvicorn closes every WebSocket as soon as it is told to exit; calls come first here."""
-
-    def __init__(self, config: uvicorn.Config, task: MediaTask) -> None:
-        super().__init__(config)
-        self._task = task
-        self._asked: asyncio.Queue[float] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        patience = DRAIN_SECONDS if sig == signal.SIGTERM else 0.0
-        self._loop.call_soon_threadsafe(self._asked.put_nowait, patience)
-
-    async def run_until_drained(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            draining = tasks.create_task(self._drain())
-            await self.serve()
-            draining.cancel()
-
-    async def _drain(self) -> None:
-        await self._task.drain(await self._asked.get())
-        self.should_exit = True
-
-
 async def serve(settings: MediaSettings, host: str, port: int) -> None:
     task = media_task(settings)
-    config = uvicorn.Config(
-        create_app(task),
-        host=host,
-        port=port,
-        ws="websockets-sansio",
-        ws_max_size=LARGEST_FRAME_BYTES,
-        ws_per_message_deflate=False,
-        log_level="warning",
-        access_log=False,
-    )
-    await DrainingServer(config, task).run_until_drained()
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Queue[float] = asyncio.Queue()
+    loop.add_signal_handler(signal.SIGTERM, asked.put_nowait, DRAIN_SECONDS)
+    loop.add_signal_handler(signal.SIGINT, asked.put_nowait, 0.0)
+    async with task.running(), serving(task, host, port):
+        await task.drain(await asked.get())
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from media_bridge import events
 from phonebridge.telnyx import media
 
 
-def heard(text: str | bytes) -> events.PhoneEvent | None:
+def heard(text: media.Text) -> events.PhoneEvent | None:
     """None for what a bridge need not know."""
     try:
         frame = media.decode(text)

@@ -1,19 +1,18 @@
 """The WebSocket to the model's server."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake
+from picows import WSError, WSInvalidURL, ws_connect
 
+from media_bridge.websocket import WebSocket
 from phonebridge.errors import ModelError
 from phonebridge.settings import MediaSettings
 
 CONNECT_SECONDS = 5.0
 ATTEMPTS = 2
 PAUSE_SECONDS = 0.3
+PING_SECONDS = 20.0
 LARGEST_EVENT_BYTES = 16 * 1024 * 1024
 """A server event may carry seconds of audio."""
 
@@ -30,35 +29,27 @@ def session_url(base: str, model: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-@asynccontextmanager
-async def open_session(settings: MediaSettings) -> AsyncIterator[ClientConnection]:
-    """Key and model are judged after the upgrade: a refusal comes as `error` and a close. Raises
-    `ModelUnreachable`."""
-    connection = await _connect(settings)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def _connect(settings: MediaSettings) -> ClientConnection:
+async def open_session(settings: MediaSettings, socket: WebSocket) -> None:
+    """Connect `socket`, whose callbacks are set. Key and model are judged after the upgrade: a
+    refusal comes as `error` and a close. Raises `ModelUnreachable`."""
     url = session_url(settings.openai_realtime_url, settings.openai_model)
-    # `OpenAI-Beta` must be absent: the beta shapes are shut off (OpenAI, "Realtime API").
-    headers = {"Authorization": f"Bearer {settings.openai_api_key}"}
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return await connect(
+            await ws_connect(
+                lambda: socket,
                 url,
-                additional_headers=headers,
-                compression=None,
-                open_timeout=CONNECT_SECONDS,
-                max_size=LARGEST_EVENT_BYTES,
-                close_timeout=1,
+                # `OpenAI-Beta` must be absent: the beta shapes are shut off ("Realtime API").
+                extra_headers={"Authorization": f"Bearer {settings.openai_api_key}"},
+                websocket_handshake_timeout=CONNECT_SECONDS,
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=PING_SECONDS,
+                auto_ping_reply_timeout=PING_SECONDS,
+                max_frame_size=LARGEST_EVENT_BYTES,
             )
-        except (OSError, TimeoutError, InvalidHandshake) as error:
+            return
+        except (OSError, TimeoutError, WSError, WSInvalidURL) as error:
             if attempt == ATTEMPTS:
                 raise ModelUnreachable(
                     f"no session with {urlsplit(url).netloc}: {error}"
                 ) from error
         await asyncio.sleep(PAUSE_SECONDS)
-    raise AssertionError("unreachable: the last attempt returns or raises")

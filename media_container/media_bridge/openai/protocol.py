@@ -48,7 +48,7 @@ class RealtimeProtocol:
             case commands.TruncateItem(item_id, content_index, audio_end_ms):
                 return realtime.encode(realtime.ItemTruncate(item_id, content_index, audio_end_ms))
 
-    def decode(self, text: str | bytes) -> events.ModelEvent | None:
+    def decode(self, text: realtime.Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
         try:
             event = realtime.decode(text)

@@ -12,6 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from phonebridge.errors import ModelError
 
+Text = str | bytes | memoryview
+
 
 class MalformedEvent(ModelError):
     """The server sent what is no event at all."""
@@ -236,7 +238,7 @@ PCMU = AudioFormat("audio/pcmu")
 PCMA = AudioFormat("audio/pcma")
 
 
-def decode(text: str | bytes) -> ServerEvent | Unknown:
+def decode(text: Text) -> ServerEvent | Unknown:
     """Raises `MalformedEvent` for what is not JSON, or an event that lacks what its type has."""
     try:
         return _known.decode(text)
@@ -247,7 +249,7 @@ def decode(text: str | bytes) -> ServerEvent | Unknown:
         return unknown
 
 
-def _type_of(text: str | bytes, cause: msgspec.DecodeError) -> Unknown:
+def _type_of(text: Text, cause: msgspec.DecodeError) -> Unknown:
     try:
         return _unknown.decode(text)
     except msgspec.DecodeError:

@@ -12,6 +12,8 @@ import msgspec
 
 from phonebridge.errors import TelnyxError
 
+Text = str | bytes | memoryview
+
 
 class MalformedFrame(TelnyxError):
     """A frame that is not JSON, or not the JSON of the protocol; the message says where."""
@@ -122,7 +124,7 @@ _NOT_STRICT: msgspec.json.Decoder[_KnownFrame] = msgspec.json.Decoder(_KnownFram
 """Takes "4" for 4."""
 
 
-def decode(text: str | bytes) -> Frame:
+def decode(text: Text) -> Frame:
     """Raises `MalformedFrame`."""
     try:
         return _NOT_STRICT.decode(text)
@@ -146,7 +148,7 @@ def encode_mark(name: str) -> str:
     return msgspec.json.encode({"event": "mark", "mark": {"name": name}}).decode()
 
 
-def _unknown(text: str | bytes, error: msgspec.ValidationError) -> Unknown:
+def _unknown(text: Text, error: msgspec.ValidationError) -> Unknown:
     with suppress(ValueError, RecursionError):
         frame = msgspec.json.decode(text, type=Unknown)
         if frame.event not in _KNOWN_EVENTS:

@@ -1,0 +1,170 @@
+"""The container's two doors: `/media-bridge/{call_id}` for Telnyx, `/healthz` for the balancer.
+
+Nothing is spent on a socket before its token is checked and its call is claimed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import msgspec
+from picows import (
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from media_bridge.session import CallSession
+from media_bridge.task import MediaTask
+from media_bridge.websocket import Buffer, WebSocket
+from phonebridge import stream_token
+from phonebridge.call import Call, CallConfig, MediaAttached
+from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
+from phonebridge.log import call_on_every_line
+from phonebridge.telnyx import media
+
+MEDIA_PATH = "/media-bridge/"
+TOKEN_HEADER = "x-telnyx-streaming-auth-token"
+TOKEN_PATIENCE_SECONDS = 5.0
+"""How long a socket without the header may take to send the token in its first frame."""
+PING_SECONDS = 20.0
+LARGEST_FRAME_BYTES = 1024 * 1024
+"""The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
+MOST_WAITING_MESSAGES = 250
+"""Five seconds of frames, while the call is being claimed."""
+POLICY_VIOLATION = 1008
+
+
+@asynccontextmanager
+async def serving(task: MediaTask, host: str, port: int) -> AsyncIterator[asyncio.Server]:
+    """Take calls until the context ends; those that run then are awaited."""
+    async with asyncio.TaskGroup() as calls:
+        door = _Door(task, calls)
+        server = await ws_create_server(
+            door.open,
+            host,
+            port,
+            max_frame_size=LARGEST_FRAME_BYTES,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_SECONDS,
+            auto_ping_reply_timeout=PING_SECONDS,
+        )
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+class _PhoneSocket(WebSocket):
+    """Keeps what comes before its call is claimed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting: list[bytes] = []
+        self.on_message = self._keep
+        self.on_close = self._close_early
+
+    def _keep(self, message: Buffer) -> None:
+        if not self.first_message.done():
+            self.first_message.set_result(bytes(message))
+        if len(self._waiting) < MOST_WAITING_MESSAGES:
+            self._waiting.append(bytes(message))
+
+    def _close_early(self, code: int, reason: str) -> None:
+        self.first_message.cancel()
+
+    def release(self) -> None:
+        """Hand on what was kept to whoever listens now."""
+        for message in self._waiting:
+            self.on_message(message)
+        self._waiting.clear()
+
+
+class _Door:
+    def __init__(self, task: MediaTask, calls: asyncio.TaskGroup) -> None:
+        self._task = task
+        self._services = task.services
+        self._log = task.services.log
+        self._calls = calls
+
+    def open(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | WebSocket | None:
+        """None is answered 404."""
+        path = request.path.decode("latin-1").partition("?")[0]
+        if path == "/healthz":
+            # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
+            return _answer(WSUpgradeResponse.create_ok_response(b'{"status":"ok"}', _JSON))
+        call_id = path.removeprefix(MEDIA_PATH)
+        if call_id == path or not call_id or "/" in call_id:
+            return None
+        with call_on_every_line(self._log, call_id):
+            return self._open_media(call_id, request.headers.get(TOKEN_HEADER))
+
+    def _open_media(
+        self, call_id: str, token: str | None
+    ) -> WSUpgradeResponseWithListener | WebSocket:
+        if not self._task.has_room:
+            return self._refused(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
+        try:
+            number = None if token is None else self._verify(token, call_id)
+        except InvalidToken as error:
+            return self._refused(HTTPStatus.UNAUTHORIZED, str(error))
+        phone = _PhoneSocket()
+        self._calls.create_task(self._carry(call_id, number, phone))
+        return phone
+
+    def _refused(self, status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
+        self._log.warning("media socket refused", reason=reason, http_status=status)
+        body = msgspec.json.encode({"error": {"code": "refused", "message": reason}})
+        return _answer(WSUpgradeResponse.create_error_response(status, body, _JSON))
+
+    def _verify(self, token: str, call_id: str) -> int:
+        secret = self._services.settings.stream_token_secret
+        return stream_token.verify(secret, token, call_id, self._services.now_ms())
+
+    async def _carry(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        with self._task.slot(), call_on_every_line(self._log, call_id):
+            try:
+                if number is None:
+                    number = self._verify(await _token_of_first_frame(phone), call_id)
+                call, config = await asyncio.to_thread(self._claim, call_id, number)
+            except (InvalidToken, UnknownCall, InvalidTransition) as error:
+                self._log.warning("media socket refused", reason=str(error))
+                phone.close(POLICY_VIOLATION)
+                return
+            except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
+                self._log.exception("media socket refused")
+                phone.close(INTERNAL_ERROR)
+                return
+            self._log.info("media socket accepted")
+            session = CallSession(call, config, phone, self._services)
+            phone.release()
+            await self._task.carry(call_id, session)
+
+    def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig]:
+        """Whoever comes second with a token fails here."""
+        attached = MediaAttached(number, self._task.task_id, self._services.now_ms())
+        call = self._services.switchboard.apply(call_id, attached)
+        return call, self._services.store.config(call_id) or CallConfig()
+
+
+_JSON = {"Content-Type": "application/json"}
+INTERNAL_ERROR = 1011
+
+
+def _answer(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(response, None)
+
+
+async def _token_of_first_frame(phone: _PhoneSocket) -> str:
+    """Telnyx sends the token twice; a proxy may have taken the header away."""
+    try:
+        async with asyncio.timeout(TOKEN_PATIENCE_SECONDS):
+            frame = media.decode(await phone.first_message)
+    except (TimeoutError, asyncio.CancelledError, media.MalformedFrame) as error:
+        raise InvalidToken("The media socket brought no token.") from error
+    if not (isinstance(frame, media.Connected) and frame.auth_token):
+        raise InvalidToken("The media socket brought no token.")
+    return frame.auth_token

@@ -1,0 +1,88 @@
+"""One WebSocket as the bridge sees it: whole messages come by a call, and sending never waits.
+
+picows calls back from the event loop's own read, without a task or a queue between the socket and
+the bridge: that is most of what a frame costs (`make bench`).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+Buffer = bytes | memoryview
+
+STALL_SECONDS = 5.0
+"""A peer that reads nothing for so long, while we have something to say, is gone."""
+ABNORMAL_CLOSURE = 1006
+
+_DATA = (WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY)
+
+
+class WebSocket(WSListener):
+    """`on_message` gets each message, valid only during the call; `on_close` the code and reason,
+    once. Set both before the socket is read."""
+
+    on_message: Callable[[Buffer], None]
+    on_close: Callable[[int, str], None]
+
+    def __init__(self) -> None:
+        self._transport: WSTransport | None = None
+        self._fragments = bytearray()
+        self._stall: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def send(self, message: bytes | str) -> None:
+        """To a closed socket, nothing is sent."""
+        if self._transport is not None:
+            self._transport.send(WSMsgType.TEXT, message)
+
+    def close(self, code: int = 1000) -> None:
+        if self._transport is not None:
+            self._transport.send_close(WSCloseCode(code))
+            self._transport.disconnect()
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close(WSCloseCode.OK)
+            transport.disconnect()
+        elif frame.msg_type not in _DATA:
+            return
+        elif frame.fin and not self._fragments:
+            self.on_message(frame.get_payload_as_memoryview())
+        else:
+            self._gather(frame)
+
+    def _gather(self, frame: WSFrame) -> None:
+        self._fragments += frame.get_payload_as_memoryview()
+        if frame.fin:
+            message = bytes(self._fragments)
+            self._fragments.clear()
+            self.on_message(message)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        self.resume_writing()
+        if self._closed:
+            return
+        self._closed = True
+        received = transport.close_handshake.recv if transport.close_handshake else None
+        if received:
+            self.on_close(received.code.value, received.reason)
+        else:
+            self.on_close(ABNORMAL_CLOSURE, "")
+
+    def pause_writing(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stall = loop.call_later(STALL_SECONDS, self._give_up)
+
+    def resume_writing(self) -> None:
+        if self._stall:
+            self._stall.cancel()
+            self._stall = None
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
