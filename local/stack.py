@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from gateway import create_app
 
+from gateway import create_app
 from simulators.openai import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx import CONNECTION_ID, TelnyxSimulator

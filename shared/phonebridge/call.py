@@ -36,10 +36,8 @@ class Direction(StrEnum):
 class EndedBy(StrEnum):
     """Who on our side asked for the end of a call."""
 
-    API = "api"
-    AGENT = "agent"
+    API = "ended_by_api"
     MAX_DURATION = "max_duration"
-    IDLE = "idle"
     SHUTDOWN = "shutdown"
 
 

@@ -23,7 +23,7 @@ class _MaskingFormatter(LambdaPowertoolsFormatter):
 
 
 def logger(service: str) -> Logger:
-    return Logger(service=service, logger_formatter=_MaskingFormatter())
+    return Logger(service=service, location=None, logger_formatter=_MaskingFormatter())
 
 
 @contextmanager

@@ -34,10 +34,12 @@ CALL_ALREADY_ENDED = "90018"
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
 
-_FAILURES: dict[type[CallCommand], tuple[str, str]] = {
-    Dial: ("dial_failed", "dial FAILED"),
-    Answer: ("answer_failed", "answer FAILED"),
-    StartStreaming: ("streaming_start_failed", "streaming_start FAILED"),
+# Telnyx's own names of what a call may ask for (Call Control, "Call commands").
+_NAMES: dict[type[CallCommand], str] = {
+    Dial: "dial",
+    Answer: "answer",
+    StartStreaming: "streaming_start",
+    HangUp: "hangup",
 }
 
 
@@ -169,12 +171,11 @@ class Switchboard:
         return call
 
     def _execute(self, command: CallCommand, call: Call, config: CallConfig) -> Call:
-        name = type(command).__name__
         try:
             leg = self._carrier.execute(command, call, config)
         except TelnyxError as error:
             return self._refused(command, call, error)
-        done = TimelineEntry(self._now_ms(), str(uuid.uuid4()), name)
+        done = self._entry(_NAMES[type(command)], "")
         if leg:
             # First of all: whatever fails below, webhooks must find the call that now rings.
             self._store.link(leg, call.call_id)
@@ -188,15 +189,19 @@ class Switchboard:
             hangup = Hangup(lifecycle.FOUND_ENDED, "unknown", now_ms)
             leg = call.leg or Leg("")
             return self.apply(call.call_id, CallHungUp(leg, hangup))
+        name = _NAMES[type(command)]
+        self._log.error(f"{name} FAILED", reason=str(error))
+        self._store.note(call.call_id, self._entry(f"{name} FAILED", str(error)))
         if isinstance(command, HangUp):
-            self._log.error("hangup FAILED", reason=str(error))
             raise error
-        reason, message = _FAILURES[type(command)]
-        self._log.error(message, reason=str(error))
-        ended = self.apply(call.call_id, CallFailed(Fault(reason, str(error), now_ms)))
+        fault = Fault(f"{name}_failed", str(error), now_ms)
+        ended = self.apply(call.call_id, CallFailed(fault))
         if isinstance(command, Dial):
             raise error
         return ended
+
+    def _entry(self, what: str, detail: str) -> TimelineEntry:
+        return TimelineEntry(self._now_ms(), str(uuid.uuid4()), what, detail)
 
     def _log_move(self, before: Call, after: Call, event: CallEvent) -> None:
         if before.status is not after.status:

@@ -569,7 +569,7 @@ class TestWatching:
 
         [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
 
-        assert entry == {"at": "2026-11-18T11:06:40Z", "what": "Dial", "detail": ""}
+        assert entry == {"at": "2026-11-18T11:06:40Z", "what": "dial", "detail": ""}
 
     def test_requests_at_the_same_time_get_their_own_answers(self, store: DynamoCallStore) -> None:
         calls = [stored(store, outbound_call(f"call-{n}")).call_id for n in range(16)]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+
 from media_bridge.audio import (
     MODEL_RATE_HZ,
     TELEPHONE_RATE_HZ,
@@ -21,7 +23,6 @@ from media_bridge.audio import (
     encode,
     transcode,
 )
-from numpy.typing import NDArray
 
 ALL_CODES = bytes(range(256))
 ALL_SAMPLES = range(-32_768, 32_768)

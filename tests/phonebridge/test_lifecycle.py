@@ -133,12 +133,12 @@ def test_who_asked_for_the_end_is_the_reason(by: EndedBy) -> None:
 def test_a_call_that_is_ended_before_anybody_answered_is_canceled() -> None:
     assert commands_of(dialing(), EndRequested(EndedBy.API)) == [HangUp()]
     call = after(dialing(), EndRequested(EndedBy.API), hung_up("normal_clearing"))
-    assert (call.outcome, call.reason) == (Outcome.CANCELED, "api")
+    assert (call.outcome, call.reason) == (Outcome.CANCELED, EndedBy.API)
 
 
 def test_the_first_to_ask_for_the_end_is_the_reason() -> None:
-    call = after(dialing(), EndRequested(EndedBy.IDLE), EndRequested(EndedBy.API), HUNG_UP)
-    assert call.reason == "idle"
+    call = after(dialing(), EndRequested(EndedBy.MAX_DURATION), EndRequested(EndedBy.API), HUNG_UP)
+    assert call.reason == "max_duration"
 
 
 def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> None:

@@ -1,6 +1,7 @@
 """Two sides of a mailbox: a Lambda that posts, a container that collects."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clock import Clock
@@ -49,12 +50,19 @@ def test_a_late_command_is_not_carried_out(mailbox: DynamoMailbox, clock: Clock)
     assert mailbox.collect("task-1") == []
 
 
+@dataclass(frozen=True)
+class StoredByAnother:
+    call_id: str
+    command: str
+    arguments: str
+
+
 def test_commands_of_a_newer_version_are_passed_over(
     mailbox: DynamoMailbox, client: "DynamoDBClient", table_name: str, clock: Clock
 ) -> None:
     newer = Table(table_name, client, clock)
-    unknown = {"call_id": "call-1", "command": "Sing", "arguments": '{"song": "any"}'}
-    changed = {"call_id": "call-1", "command": "Interrupt", "arguments": "[]"}
+    unknown = StoredByAnother("call-1", "Sing", '{"song": "any"}')
+    changed = StoredByAnother("call-1", "Interrupt", "[]")
     newer.put(Key("TASK#task-1", "CMD#1"), unknown, COMMAND_SECONDS)
     newer.put(Key("TASK#task-1", "CMD#2"), changed, COMMAND_SECONDS)
     mailbox.post("task-1", "call-2", Interrupt())

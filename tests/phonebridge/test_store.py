@@ -161,9 +161,7 @@ def size_of_value(attribute: Mapping[str, Any]) -> int:
     return len(attribute["S"])
 
 
-@pytest.mark.parametrize(
-    "end", [ENDED_AS_ASKED, FAILED_WITH_ITS_LEG_UP, (*ENDED_AS_ASKED, *FAILED_WITH_ITS_LEG_UP)]
-)
+@pytest.mark.parametrize("end", [ENDED_AS_ASKED, FAILED_WITH_ITS_LEG_UP])
 def test_a_transition_costs_one_write_unit(
     store: DynamoCallStore, client: "DynamoDBClient", table_name: str, end: tuple[CallEvent, ...]
 ) -> None:

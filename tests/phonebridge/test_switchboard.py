@@ -1,15 +1,17 @@
 """Calls through the switchboard, on the real store; the carrier notes what it is asked for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from calls import LEG, inbound_call, outbound_call
 from clock import Clock
 from phonebridge.call import (
+    LONGEST_CALL_ID,
     Answer,
     Call,
     CallAnswered,
@@ -38,8 +40,11 @@ from phonebridge.errors import (
 )
 from phonebridge.log import logger
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
+from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 HANGUP = Hangup("normal_clearing", "caller", 90_000)
 NOT_ALLOWED = TelnyxRefused(403, "10010", "Authorization failed", "No permission (D60)")
@@ -58,6 +63,27 @@ class RecordingCarrier:
         if refusal := self.refusals.get(type(command)):
             raise refusal
         return LEG if isinstance(command, Dial) else None
+
+
+class OvertakenStore(DynamoCallStore):
+    """Another writer is faster between this one's load and its save, once."""
+
+    other_writer: Callable[[], object] | None = None
+
+    def save(self, call: Call) -> None:
+        other_writer, self.other_writer = self.other_writer, None
+        if other_writer:
+            other_writer()
+        super().save(call)
+
+
+class TimelineLost(Exception):
+    """DynamoDB refused a note."""
+
+
+class ForgetfulStore(DynamoCallStore):
+    def note(self, call_id: str, entry: TimelineEntry) -> None:
+        raise TimelineLost
 
 
 @pytest.fixture
@@ -118,7 +144,7 @@ def test_a_call_is_stored_and_dialled(
     assert carrier.executed == [Dial()]
     assert carrier.configs == [CallConfig(voice="cedar")]
     assert store.linked(LEG) == "call-1"
-    assert timeline(store) == ["Dial"]
+    assert timeline(store) == ["dial"]
 
 
 def test_an_outbound_call_from_dial_to_goodbye(
@@ -134,7 +160,7 @@ def test_an_outbound_call_from_dial_to_goodbye(
     assert carrier.executed == [Dial(), StartStreaming(1)]
     assert carrier.configs[-1] == CallConfig(voice="cedar")
     assert sorted(timeline(store)) == sorted(
-        ["call.initiated", "call.answered", "call.hangup", "Dial", "StartStreaming"]
+        ["call.initiated", "call.answered", "call.hangup", "dial", "streaming_start"]
     )
 
 
@@ -146,7 +172,7 @@ def test_an_inbound_call_is_answered_once_however_often_it_arrives(
     call_id = inbound_call_id(LEG)
     assert loaded(store, call_id).status is CallStatus.INCOMING
     assert carrier.executed == [Answer()]
-    assert sorted(timeline(store, call_id)) == ["Answer", "call.initiated"]
+    assert sorted(timeline(store, call_id)) == ["answer", "call.initiated"]
     switchboard.deliver(replace(ANSWERED, client_state=None))
     assert carrier.executed == [Answer(), StartStreaming(1)]
 
@@ -223,7 +249,7 @@ def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
     assert asked.status is CallStatus.DIALING
     assert carrier.executed == [Dial(), HangUp()]
     switchboard.deliver(HUNG_UP)
-    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, "api")
+    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, EndedBy.API)
 
 
 def test_a_hangup_of_a_call_that_telnyx_has_ended_already_is_the_end(
@@ -260,6 +286,71 @@ def test_a_refused_hangup_is_told_to_whoever_asked_and_may_be_asked_for_again(
     assert carrier.executed == [Dial(), HangUp(), HangUp()]
 
 
+ASKED_TO_END = EndRequested(EndedBy.API)
+
+
+@pytest.mark.parametrize(
+    ("slower", "faster", "commands"),
+    [
+        (ANSWERED.event, ASKED_TO_END, [HangUp(), HangUp()]),
+        (ASKED_TO_END, ANSWERED.event, [StartStreaming(1), HangUp()]),
+    ],
+)
+def test_the_slower_of_two_writers_starts_over_with_what_the_faster_left(
+    client: "DynamoDBClient",
+    table_name: str,
+    clock: Clock,
+    carrier: RecordingCarrier,
+    slower: CallEvent,
+    faster: CallEvent,
+    commands: list[CallCommand],
+) -> None:
+    store = OvertakenStore(table_name, client, clock)
+    switchboard = Switchboard(store, carrier, clock, logger("switchboard"))
+    place(switchboard)
+    store.other_writer = lambda: switchboard.apply("call-1", faster)
+    call = switchboard.apply("call-1", slower)
+    assert call == loaded(store)
+    assert (call.answered_at_ms, call.end_requested_by) == (5_000, EndedBy.API)
+    assert carrier.executed == [Dial(), *commands]
+    names = {Dial: "dial", HangUp: "hangup", StartStreaming: "streaming_start"}
+    noted = [names[type(command)] for command in carrier.executed]
+    assert sorted(timeline(store)) == sorted(noted), "each is noted, though of one millisecond"
+
+
+def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
+    client: "DynamoDBClient",
+    table_name: str,
+    clock: Clock,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    switchboard: Switchboard,
+) -> None:
+    forgetful = ForgetfulStore(table_name, client, clock)
+    with pytest.raises(TimelineLost):
+        place(Switchboard(forgetful, carrier, clock, logger("switchboard")))
+    assert store.linked(LEG) == "call-1"
+    assert loaded(store).leg == LEG, "it can be hung up"
+    switchboard.deliver(replace(HUNG_UP, client_state=None))
+    assert loaded(store).status is CallStatus.ENDED
+
+
+def test_a_change_is_dated_by_our_clock_whatever_the_carriers_says(
+    switchboard: Switchboard, store: DynamoCallStore, clock: Clock
+) -> None:
+    assert place(switchboard).changed_at_ms == clock.now_ms
+    clock.pass_seconds(5)
+    answered_at_ms = clock.now_ms
+    switchboard.deliver(ANSWERED)
+    assert loaded(store).changed_at_ms == answered_at_ms
+    clock.pass_seconds(5)
+    switchboard.deliver(ANSWERED)
+    assert loaded(store).changed_at_ms == answered_at_ms, "a repetition changes nothing"
+    clock.pass_seconds(5)
+    switchboard.deliver(HUNG_UP)
+    assert loaded(store).changed_at_ms == clock.now_ms
+
+
 def test_a_webhook_about_no_call_of_ours_changes_nothing(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
@@ -285,6 +376,28 @@ def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
     switchboard.deliver(arrival())
     switchboard.deliver(replace(HUNG_UP, client_state="not ours"))
     assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
+
+
+@pytest.mark.parametrize("length", [LONGEST_CALL_ID + 1, 4_000])
+def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
+    switchboard: Switchboard, store: DynamoCallStore, length: int
+) -> None:
+    foreign = "x" * length
+    assert switchboard.deliver(replace(HUNG_UP, client_state=foreign)) is None
+    place(switchboard)
+    switchboard.deliver(replace(HUNG_UP, client_state=foreign))
+    assert loaded(store).status is CallStatus.ENDED, "found by its leg"
+
+
+def test_a_call_id_may_be_as_long_as_the_longest(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    call_id = "x" * LONGEST_CALL_ID
+    switchboard.place(outbound_call(call_id), CallConfig())
+    renamed = Leg("v3:renamed")
+    hung_up = CallHungUp(renamed, HANGUP)
+    switchboard.deliver(replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up))
+    assert loaded(store, call_id).status is CallStatus.ENDED
 
 
 def test_a_webhook_that_moves_nothing_is_noted(

@@ -25,10 +25,20 @@ class Author:
 @dataclass(frozen=True, slots=True)
 class Book:
     title: str
-    book_id: str = ""
     version: int = 0
     is_lent: bool = False
     author: Author | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    shelf_id: str
+    books: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    titles: list[str]
 
 
 @pytest.fixture
@@ -65,18 +75,34 @@ def test_a_value_is_read_as_it_was_put(table: Table, book: Book) -> None:
     assert table.get(KEY, Book) == book
 
 
-def test_nothing_is_stored_for_none(
+def test_nothing_is_stored_for_a_default_but_the_version_that_conditions_look_at(
     table: Table, client: "DynamoDBClient", table_name: str
 ) -> None:
     table.put(KEY, Book("Emma", author=Author("Austen")), MINUTE)
     stored = client.get_item(TableName=table_name, Key={"pk": {"S": KEY.pk}, "sk": {"S": KEY.sk}})
+    assert stored["Item"].keys() == {"pk", "sk", "title", "version", "author", "expires_at"}
     assert stored["Item"]["author"] == {"M": {"name": {"S": "Austen"}}}
-    assert "born" not in stored["Item"]["author"]["M"]
+
+
+def test_what_the_key_says_is_not_said_twice(
+    table: Table, client: "DynamoDBClient", table_name: str
+) -> None:
+    shelf, lent_out = Shelf("1#a", 0), Shelf("2", 7)
+    assert table.add(Key("SHELF#1#a", "SHELF"), shelf, MINUTE) is shelf
+    assert table.add(Key("SHELF#1#a", "SHELF"), Shelf("1#a", 3), MINUTE) == shelf
+    table.put(Key("SHELF#1#a", "LENT_OUT"), lent_out, MINUTE)
+    items = client.query(
+        TableName=table_name,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "SHELF#1#a"}},
+    )["Items"]
+    assert ["shelf_id" in item for item in items] == [True, False]
+    assert [s.read(Shelf) for s in table.partition("SHELF#1#a")] == [lent_out, shelf]
 
 
 def test_what_the_table_cannot_hold_is_named(table: Table) -> None:
     with pytest.raises(TypeError, match="list"):
-        table.put(KEY, {"titles": ["Emma"]}, MINUTE)
+        table.put(KEY, Catalogue(["Emma"]), MINUTE)
 
 
 def test_the_first_one_added_stays(table: Table) -> None:
