@@ -168,7 +168,6 @@ class Conversation:
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         self.usage += event.usage
-        self._unwanted.discard(event.response_id)
         for item in self._playout.items:
             if item.response_id == event.response_id:
                 self._playout.finish(item.item_id)
@@ -176,19 +175,22 @@ class Conversation:
             self._response = None
             self._reply_due = None
         if event.status == "failed":
-            return self._on_response_failed(event.detail, now)
+            return self._on_response_failed(event, now)
         self._retried = False
         if event.status == "incomplete":
             return [Log("warning", "model response incomplete", event.detail)]
         return []
 
-    def _on_response_failed(self, detail: str, now: float) -> list[BridgeCommand]:
-        """A failed response is silence for the caller: once it is worth another try."""
-        if self._retried or any(code in detail for code in FATAL_CODES):
-            return [FailCall("model_failed", detail)]
+    def _on_response_failed(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
+        """A failed response is silence for a caller who waits: once it is worth another try."""
+        failed = Log("warning", "model response failed", event.detail)
+        if event.response_id in self._unwanted:
+            return [failed]
+        if self._retried or any(code in event.detail for code in FATAL_CODES):
+            return [FailCall("model_failed", event.detail)]
         self._retried = True
         self.expect_reply(now)
-        return [Log("warning", "model response failed", detail), Respond()]
+        return [failed, Respond()]
 
     def _stop_speaking(self, now: float) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes."""
@@ -198,10 +200,12 @@ class Conversation:
         if not self._playout.items:
             return commands
         self._interruptions += 1
+        cuts = self._playout.clear(now)
         commands.append(ClearPlayback())
-        for cut in self._playout.clear(now):
+        for cut in cuts:
             item = cut.item
             commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
+        for cut in cuts:
             commands += _records(self._turns.agent_cut(cut, now))
         return commands
 

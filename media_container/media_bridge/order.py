@@ -33,7 +33,7 @@ class FrameOrder:
         if chunk is None:
             return payload
         if self._expected is None or abs(chunk - self._expected) > LARGEST_GAP:
-            held = self._release(*self._early)
+            held = self._release(max(self._early, default=-1))
             self._expected = chunk + 1
             return held + payload
         if chunk == self._expected:
@@ -48,17 +48,16 @@ class FrameOrder:
 
     def due(self, now: float) -> bytes:
         """What waited long enough, silence standing in for what never came."""
-        if not self._early:
-            return b""
-        return self._release(*(n for n, frame in self._early.items() if frame.waits_until <= now))
+        overdue = (chunk for chunk, frame in self._early.items() if frame.waits_until <= now)
+        return self._release(max(overdue, default=-1))
 
-    def _release(self, *overdue: int) -> bytes:
-        """Held frames up to the last overdue one, and those that are in their turn then."""
+    def _release(self, upto: int = -1) -> bytes:
+        """Held frames up to that one, and those that are in their turn then."""
         released = []
         for chunk in sorted(self._early):
             assert self._expected is not None
             missing = chunk - self._expected
-            if missing and chunk > max(overdue, default=-1):
+            if missing and chunk > upto:
                 break
             payload = self._early.pop(chunk).payload
             self.lost += missing

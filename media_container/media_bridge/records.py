@@ -31,3 +31,5 @@ class Records:
                 await asyncio.to_thread(job)
             except (PhonebridgeError, BotoCoreError, ClientError) as error:
                 self._log.error("record not written", reason=str(error))
+            except Exception:  # noqa: BLE001 - the border of a job: the next one may still end the call
+                self._log.exception("record not written")

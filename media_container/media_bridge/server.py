@@ -4,12 +4,13 @@ Nothing is spent on a socket before its token is checked and its call is claimed
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import msgspec
 from picows import (
+    WSTransport,
     WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
@@ -32,9 +33,12 @@ TOKEN_PATIENCE_SECONDS = 5.0
 PING_SECONDS = 20.0
 LARGEST_FRAME_BYTES = 1024 * 1024
 """The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
-MOST_WAITING_MESSAGES = 250
-"""Five seconds of frames, while the call is being claimed."""
+MOST_WAITING_BYTES = 128 * 1024
+"""Five seconds of frames and more, while the call is being claimed."""
 POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+
+_JSON = {"Content-Type": "application/json"}
 
 
 @asynccontextmanager
@@ -60,20 +64,29 @@ async def serving(task: MediaTask, host: str, port: int) -> AsyncIterator[asynci
 class _PhoneSocket(WebSocket):
     """Keeps what comes before its call is claimed."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_open: Callable[["_PhoneSocket"], None]) -> None:
         super().__init__()
         self.first_message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._on_open = on_open
         self._waiting: list[bytes] = []
+        self._room = MOST_WAITING_BYTES
+        self._end: tuple[int, str] | None = None
         self.on_message = self._keep
         self.on_close = self._close_early
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        self._on_open(self)
 
     def _keep(self, message: Buffer) -> None:
         if not self.first_message.done():
             self.first_message.set_result(bytes(message))
-        if len(self._waiting) < MOST_WAITING_MESSAGES:
+        self._room -= len(message)
+        if self._room >= 0:
             self._waiting.append(bytes(message))
 
     def _close_early(self, code: int, reason: str) -> None:
+        self._end = code, reason
         self.first_message.cancel()
 
     def release(self) -> None:
@@ -81,6 +94,8 @@ class _PhoneSocket(WebSocket):
         for message in self._waiting:
             self.on_message(message)
         self._waiting.clear()
+        if self._end:
+            self.on_close(*self._end)
 
 
 class _Door:
@@ -111,9 +126,11 @@ class _Door:
             number = None if token is None else self._verify(token, call_id)
         except InvalidToken as error:
             return self._refused(HTTPStatus.UNAUTHORIZED, str(error))
-        phone = _PhoneSocket()
+        return _PhoneSocket(lambda phone: self._enter(call_id, number, phone))
+
+    def _enter(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        self._task.take_slot()
         self._calls.create_task(self._carry(call_id, number, phone))
-        return phone
 
     def _refused(self, status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
         self._log.warning("media socket refused", reason=reason, http_status=status)
@@ -125,33 +142,32 @@ class _Door:
         return stream_token.verify(secret, token, call_id, self._services.now_ms())
 
     async def _carry(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
-        with self._task.slot(), call_on_every_line(self._log, call_id):
+        with call_on_every_line(self._log, call_id):
             try:
-                if number is None:
-                    number = self._verify(await _token_of_first_frame(phone), call_id)
-                call, config = await asyncio.to_thread(self._claim, call_id, number)
+                await self._admit(call_id, number, phone)
             except (InvalidToken, UnknownCall, InvalidTransition) as error:
                 self._log.warning("media socket refused", reason=str(error))
                 phone.close(POLICY_VIOLATION)
-                return
             except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
-                self._log.exception("media socket refused")
+                self._log.exception("media socket FAILED")
                 phone.close(INTERNAL_ERROR)
-                return
-            self._log.info("media socket accepted")
-            session = CallSession(call, config, phone, self._services)
-            phone.release()
-            await self._task.carry(call_id, session)
+            finally:
+                self._task.free_slot()
+
+    async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        if number is None:
+            number = self._verify(await _token_of_first_frame(phone), call_id)
+        call, config = await asyncio.to_thread(self._claim, call_id, number)
+        self._log.info("media socket accepted")
+        session = CallSession(call, config, phone, self._services)
+        phone.release()
+        await self._task.carry(call_id, session)
 
     def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig]:
         """Whoever comes second with a token fails here."""
         attached = MediaAttached(number, self._task.task_id, self._services.now_ms())
         call = self._services.switchboard.apply(call_id, attached)
         return call, self._services.store.config(call_id) or CallConfig()
-
-
-_JSON = {"Content-Type": "application/json"}
-INTERNAL_ERROR = 1011
 
 
 def _answer(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:

@@ -79,8 +79,7 @@ class CallSession:
                 self._carry_out(command)
             self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
-            self._say("exception", "call session crashed")
-            self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
+            self._crash()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -91,10 +90,10 @@ class CallSession:
             finally:
                 connecting.cancel()
                 self._conclude()
-        if self._lost:
-            await asyncio.sleep(LOST_MEDIA_GRACE_SECONDS)
-            fault = Fault("media_lost", "the media socket closed", self._services.now_ms())
-            await asyncio.to_thread(self._apply, CallFailed(fault))
+            if self._lost:
+                await asyncio.sleep(LOST_MEDIA_GRACE_SECONDS)
+                self._record_fault("media_lost", "the media socket closed")
+            self._records.close()
 
     def _conclude(self) -> None:
         if self._timer:
@@ -103,7 +102,6 @@ class CallSession:
         self._phone.close()
         report = MediaReported(self._bridge.activity, self._bridge.usage)
         self._records.add(lambda: self._apply(report))
-        self._records.close()
 
     # The sockets.
 
@@ -119,6 +117,8 @@ class CallSession:
             await open_session(self._services.settings, self._model)
         except ModelUnreachable as error:
             self.post(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
+        except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
+            self._crash()
         else:
             self._say("info", "model connected")
 
@@ -174,12 +174,19 @@ class CallSession:
         match command:
             case commands.FailCall(reason, detail):
                 self._say("error", "call FAILED", reason=reason, detail=detail)
-                fault = Fault(reason, detail, self._services.now_ms())
-                self._records.add(lambda: self._apply(CallFailed(fault)))
+                self._record_fault(reason, detail)
             case commands.LeaveCall(lost):
                 self._say("info", "media stream ended", lost=lost)
                 self._lost = lost
         self._over.set()
+
+    def _record_fault(self, reason: str, detail: str) -> None:
+        fault = Fault(reason, detail, self._services.now_ms())
+        self._records.add(lambda: self._apply(CallFailed(fault)))
+
+    def _crash(self) -> None:
+        self._say("exception", "call session crashed")
+        self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
 
     def _apply(self, event: CallEvent) -> None:
         self._services.switchboard.apply(self._call.call_id, event)

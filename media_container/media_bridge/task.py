@@ -1,8 +1,8 @@
 """One media container among many: the calls it carries, its heartbeat, its mailbox, its drain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -39,17 +39,15 @@ class MediaTask:
     def has_room(self) -> bool:
         return not self._draining and self._taken < self._slots
 
-    @contextmanager
-    def slot(self) -> Iterator[None]:
+    def take_slot(self) -> None:
         """One call's place, from its upgrade to its last write."""
         self._taken += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            if not self._taken:
-                self._idle.set()
+
+    def free_slot(self) -> None:
+        self._taken -= 1
+        if not self._taken:
+            self._idle.set()
 
     async def carry(self, call_id: str, session: CallSession) -> None:
         self._sessions[call_id] = session
@@ -107,12 +105,11 @@ class MediaTask:
         return self._mailbox.collect(self.task_id)
 
     async def _deliver(self, posted: Posted) -> None:
-        # Acknowledged first: a command is carried out once, or not at all.
-        ours = await self._from_store(
-            lambda: self._mailbox.acknowledge(self.task_id, posted), False
-        )
         session = self._sessions.get(posted.call_id)
-        if ours and session:
+        if session is None:
+            return  # over, or about to begin: the command waits for it until it expires
+        # Acknowledged first: a command is carried out once, or not at all.
+        if await self._from_store(lambda: self._mailbox.acknowledge(self.task_id, posted), False):
             with call_on_every_line(self.services.log, posted.call_id):
                 self.services.log.info("command received", command=type(posted.command).__name__)
             session.post(_event(posted.command))

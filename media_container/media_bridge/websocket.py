@@ -11,8 +11,11 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 Buffer = bytes | memoryview
 
+LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Of all its fragments; a single frame is limited where its socket is opened."""
 STALL_SECONDS = 5.0
 """A peer that reads nothing for so long, while we have something to say, is gone."""
+NO_STATUS_RECEIVED = 1005
 ABNORMAL_CLOSURE = 1006
 
 _DATA = (WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY)
@@ -30,6 +33,7 @@ class WebSocket(WSListener):
         self._fragments = bytearray()
         self._stall: asyncio.TimerHandle | None = None
         self._closed = False
+        self._unwanted = False
 
     def send(self, message: bytes | str) -> None:
         """To a closed socket, nothing is sent."""
@@ -37,12 +41,16 @@ class WebSocket(WSListener):
             self._transport.send(WSMsgType.TEXT, message)
 
     def close(self, code: int = 1000) -> None:
+        """A socket that is still being opened closes as soon as it is open."""
+        self._unwanted = True
         if self._transport is not None:
             self._transport.send_close(WSCloseCode(code))
             self._transport.disconnect()
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        if self._unwanted:
+            self.close()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
@@ -57,7 +65,9 @@ class WebSocket(WSListener):
 
     def _gather(self, frame: WSFrame) -> None:
         self._fragments += frame.get_payload_as_memoryview()
-        if frame.fin:
+        if len(self._fragments) > LARGEST_MESSAGE_BYTES:
+            self.close(WSCloseCode.MESSAGE_TOO_BIG.value)
+        elif frame.fin:
             message = bytes(self._fragments)
             self._fragments.clear()
             self.on_message(message)
@@ -68,9 +78,10 @@ class WebSocket(WSListener):
         if self._closed:
             return
         self._closed = True
-        received = transport.close_handshake.recv if transport.close_handshake else None
-        if received:
-            self.on_close(received.code.value, received.reason)
+        handshake = transport.close_handshake
+        if end := handshake and (handshake.recv or handshake.sent):
+            # A close frame without a code is told as 0 without a reason.
+            self.on_close(end.code.value or NO_STATUS_RECEIVED, end.reason or "")
         else:
             self.on_close(ABNORMAL_CLOSURE, "")
 

@@ -35,7 +35,7 @@ async def open_session(settings: MediaSettings, socket: WebSocket) -> None:
     url = session_url(settings.openai_realtime_url, settings.openai_model)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            await ws_connect(
+            _, listener = await ws_connect(
                 lambda: socket,
                 url,
                 # `OpenAI-Beta` must be absent: the beta shapes are shut off ("Realtime API").
@@ -45,7 +45,10 @@ async def open_session(settings: MediaSettings, socket: WebSocket) -> None:
                 auto_ping_idle_timeout=PING_SECONDS,
                 auto_ping_reply_timeout=PING_SECONDS,
                 max_frame_size=LARGEST_EVENT_BYTES,
+                max_redirects=0,  # the key is for this server
             )
+            if listener is None:  # so picows tells of a connection that ended before its upgrade
+                raise WSError("the connection closed before its upgrade")
             return
         except (OSError, TimeoutError, WSError, WSInvalidURL) as error:
             if attempt == ATTEMPTS:

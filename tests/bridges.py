@@ -1,0 +1,100 @@
+"""Bridges that tests tell stories about, and the words of those stories."""
+
+from dataclasses import replace
+
+from calls import LEG, outbound_call
+from media_bridge.audio import Codec
+from media_bridge.bridge import Bridge
+from media_bridge.commands import ConfigureModel, Greet, PlayAudio, RecordTurn
+from media_bridge.events import (
+    AudioReceived,
+    CallerAudio,
+    ModelConnected,
+    ModelReady,
+    ResponseEnded,
+    StreamStarted,
+    WordsReceived,
+)
+from phonebridge.call import CallConfig, Speaker, Turn, Usage
+from phonebridge.settings import ModelAudio
+from playbook import Playbook
+
+CALL = replace(outbound_call("call-1"), leg=LEG)
+STARTED = StreamStarted(LEG.call_control_id, "call-1", "PCMU", 8000)
+FRAME_MS = 20
+
+
+def new_bridge(
+    model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
+) -> Bridge:
+    return Bridge(CALL, config or CallConfig(), model_audio, now=0.0)
+
+
+def ready_call(
+    model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
+) -> Playbook:
+    """At 0 s, the model has just been asked to greet."""
+    play = Playbook(new_bridge(model_audio, config))
+    assert (
+        play >> STARTED >> ModelConnected() << ConfigureModel(Codec.PCMU) >> ModelReady() << Greet()
+    )
+    return play
+
+
+def sound(ms: int, code: int = 0x11) -> bytes:
+    """G.711 of one level."""
+    return bytes([code]) * (8 * ms)
+
+
+def frame(chunk: int, code: int = 0x22) -> CallerAudio:
+    return CallerAudio(sound(FRAME_MS, code), chunk)
+
+
+def said(
+    ms: int, item: str = "item-1", response: str = "resp-1", code: int = 0x11
+) -> AudioReceived:
+    return AudioReceived(response, item, 0, sound(ms, code))
+
+
+def words(text: str, item: str = "item-1", response: str = "resp-1") -> WordsReceived:
+    return WordsReceived(response, item, text)
+
+
+def done(
+    response: str = "resp-1",
+    status: str = "completed",
+    detail: str = "",
+    usage: Usage | None = None,
+) -> ResponseEnded:
+    return ResponseEnded(response, status, detail, usage or Usage())
+
+
+def play(ms: int, code: int = 0x11) -> PlayAudio:
+    return PlayAudio(sound(ms, code))
+
+
+def agent_turn(
+    number: int,
+    text: str,
+    started_ms: int,
+    ended_ms: int,
+    interrupted: bool = False,
+    latency_ms: int | None = None,
+) -> RecordTurn:
+    turn = Turn(
+        number=number,
+        who=Speaker.AGENT,
+        text=text,
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        interrupted=interrupted,
+        latency_ms=latency_ms,
+    )
+    return RecordTurn(turn)
+
+
+def caller_turn(number: int, text: str, started_ms: int, ended_ms: int) -> RecordTurn:
+    turn = Turn(
+        number=number, who=Speaker.CALLER, text=text, started_ms=started_ms, ended_ms=ended_ms
+    )
+    return RecordTurn(turn)

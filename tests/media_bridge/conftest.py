@@ -1,0 +1,27 @@
+"""A media container for each test that starts one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from clock import Clock
+from media_plane import StartsPlane, media_plane
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.store import DynamoCallStore
+from recorded_telnyx import RecordedTelnyx, recorded_telnyx
+from simulators.openai_faults import NO_FAULTS
+
+
+@pytest.fixture
+def telnyx() -> Iterator[RecordedTelnyx]:
+    with recorded_telnyx() as telnyx:
+        yield telnyx
+
+
+@pytest.fixture
+def start_plane(
+    store: DynamoCallStore, mailbox: DynamoMailbox, telnyx: RecordedTelnyx, clock: Clock
+) -> StartsPlane:
+    return lambda faults=NO_FAULTS, **settings: media_plane(
+        store, mailbox, telnyx, clock, faults, **settings
+    )

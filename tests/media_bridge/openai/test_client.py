@@ -1,0 +1,107 @@
+import asyncio
+
+import pytest
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request
+
+from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
+from media_bridge.openai import client
+from media_bridge.openai.client import ATTEMPTS, ModelUnreachable, open_session, session_url
+from media_bridge.websocket import WebSocket
+from media_plane import settings
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+
+
+def address(server: Server) -> str:
+    host, port = next(iter(server.sockets)).getsockname()
+    return f"ws://{host}:{port}"
+
+
+def socket() -> WebSocket:
+    socket = WebSocket()
+    socket.on_message = lambda message: None
+    socket.on_close = lambda code, reason: None
+    return socket
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("wss://api.openai.com/v1/realtime", "wss://api.openai.com/v1/realtime?model=m-1"),
+        ("ws://localhost:9400/x?a=b", "ws://localhost:9400/x?a=b&model=m-1"),
+        ("wss://h/r?api-version=1&model=theirs", "wss://h/r?api-version=1&model=theirs"),
+        ("wss://h/r?flag=", "wss://h/r?flag=&model=m-1"),
+    ],
+)
+def test_the_url_names_the_model(base: str, url: str) -> None:
+    assert session_url(base, "m-1") == url
+
+
+async def test_the_upgrade_bears_the_key_and_asks_for_nothing_of_the_beta() -> None:
+    requests: asyncio.Queue[Request] = asyncio.Queue()
+
+    async def note(connection: ServerConnection) -> None:
+        assert connection.request
+        requests.put_nowait(connection.request)
+
+    async with serve(note, "127.0.0.1", 0) as server:
+        opened = socket()
+        await open_session(settings(openai_realtime_url=address(server)), opened)
+        request = await requests.get()
+        opened.close()
+    assert request.path == "/?model=gpt-realtime-2.1-mini"
+    assert request.headers["Authorization"] == "Bearer sk-test"
+    assert "OpenAI-Beta" not in request.headers
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)
+async def test_a_server_that_opens_no_socket_is_asked_once_more(answer: bytes) -> None:
+    async with bad_server(answer) as server:
+        with pytest.raises(ModelUnreachable) as error:
+            await open_session(settings(openai_realtime_url=server.url), socket())
+        assert len(server.requests) == ATTEMPTS
+    assert server.url.removeprefix("ws://") in str(error.value)
+    assert "sk-test" not in str(error.value)
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "CONNECT_SECONDS", 0.05)
+    async with bad_server(None) as server:
+        with pytest.raises(ModelUnreachable):
+            await open_session(settings(openai_realtime_url=server.url), socket())
+
+
+async def test_nobody_listens() -> None:
+    with pytest.raises(ModelUnreachable, match="127.0.0.1:9"):
+        await open_session(settings(openai_realtime_url=NOBODY_LISTENS), socket())
+
+
+async def test_a_server_that_recovers_between_the_attempts_is_reached() -> None:
+    refusals = [500]
+
+    def refuse_once(connection: ServerConnection, request: Request) -> object:
+        return connection.respond(refusals.pop(), "not yet") if refusals else None
+
+    async def stay(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async with serve(stay, "127.0.0.1", 0, process_request=refuse_once) as server:  # type: ignore[arg-type]
+        opened = socket()
+        await open_session(settings(openai_realtime_url=address(server)), opened)
+        opened.close()
+    assert not refusals
+
+
+async def test_the_key_does_not_follow_a_redirect() -> None:
+    async with bad_server(FORBIDDEN) as elsewhere:
+        redirect = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n"
+        async with bad_server(redirect.encode()) as server:
+            with pytest.raises(ModelUnreachable):
+                await open_session(settings(openai_realtime_url=server.url), socket())
+        assert not elsewhere.requests

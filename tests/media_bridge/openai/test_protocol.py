@@ -1,0 +1,159 @@
+"""Commands to the wire, and the wire to what happened."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from media_bridge import commands, events
+from media_bridge.audio import Codec
+from media_bridge.openai.protocol import ModelCommand, RealtimeProtocol
+from phonebridge.call import CallConfig, Usage
+from phonebridge.settings import ModelAudio
+from realtime_oracle import check_client
+
+GREETING = CallConfig(greeting="Good morning.")
+
+
+def protocol(config: CallConfig | None = None) -> RealtimeProtocol:
+    return RealtimeProtocol(config or CallConfig(), ModelAudio.PCM24K)
+
+
+def happened(kind: str, **fields: Any) -> events.ModelEvent | None:
+    return protocol().decode(json.dumps({"type": kind, "event_id": "event_1", **fields}))
+
+
+def ended(**response: Any) -> events.ModelEvent | None:
+    return happened("response.done", response={"id": "resp_1"} | response)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (commands.ConfigureModel(Codec.PCMU), "session.update"),
+        (commands.AppendAudio(b"\x01\x02"), "input_audio_buffer.append"),
+        (commands.Greet(), "response.create"),
+        (commands.Respond(), "response.create"),
+        (commands.CancelResponse(), "response.cancel"),
+        (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
+    ],
+)
+def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> None:
+    for config in (CallConfig(), GREETING):
+        frame = json.loads(protocol(config).encode(command))
+        check_client(frame)
+        assert frame["type"] == kind
+
+
+def test_only_a_greeting_of_its_own_needs_instructions() -> None:
+    with_words = json.loads(protocol(GREETING).encode(commands.Greet()))
+    assert "Good morning." in with_words["response"]["instructions"]
+    for bare in (
+        protocol().encode(commands.Greet()),
+        protocol(GREETING).encode(commands.Respond()),
+    ):
+        assert json.loads(bare) == {"type": "response.create"}
+
+
+def test_the_session_opens_and_is_agreed() -> None:
+    wire = protocol()
+    assert wire.decode('{"type": "session.created", "session": {}}') == events.ModelConnected()
+    update = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))
+    agreed = {"type": "session.updated", "session": update["session"] | {"id": "sess_1"}}
+    assert wire.decode(json.dumps(agreed)) == events.ModelReady()
+    agreed["session"]["audio"]["output"]["voice"] = "alloy"
+    assert wire.decode(json.dumps(agreed)) == events.ModelRefused(
+        "session.updated differs in audio.output.voice"
+    )
+
+
+def test_an_update_that_nobody_asked_for_says_nothing() -> None:
+    assert happened("session.updated", session={}) is None
+
+
+def test_the_conversation() -> None:
+    assert happened("input_audio_buffer.speech_started", item_id="i", audio_start_ms=1) == (
+        events.CallerSpeechStarted("i")
+    )
+    assert happened("input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=1) == (
+        events.CallerSpeechStopped("i")
+    )
+    transcription = "conversation.item.input_audio_transcription"
+    assert happened(f"{transcription}.completed", item_id="i", transcript="Hi") == (
+        events.CallerTranscribed("i", "Hi")
+    )
+    assert happened(f"{transcription}.failed", item_id="i", error={}) == (
+        events.CallerTranscribed("i", "")
+    )
+    part = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 1}
+    audio = base64.b64encode(b"sound").decode()
+    assert happened("response.output_audio.delta", **part, delta=audio) == (
+        events.AudioReceived("r", "i", 1, b"sound")
+    )
+    assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
+        events.WordsReceived("r", "i", "Hi")
+    )
+    assert happened("response.output_audio.done", **part) == events.AudioFinished("i")
+    assert happened("response.created", response={"id": "r", "status": "in_progress"}) == (
+        events.ResponseStarted("r")
+    )
+    assert happened("rate_limits.updated", rate_limits=[]) is None
+
+
+def test_usage_is_counted_with_and_without_its_cached_part() -> None:
+    usage: dict[str, Any] = {
+        "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64},
+        "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+    }
+    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+        "resp_1", "completed", "", Usage(119, 13, 0, 0, 30, 91)
+    )
+    usage["input_token_details"]["cached_tokens_details"] = {"text_tokens": 64, "audio_tokens": 0}
+    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+        "resp_1", "completed", "", Usage(119, 13, 64, 0, 30, 91)
+    )
+    assert ended(usage=None) == events.ResponseEnded("resp_1", "completed", "", Usage())
+
+
+@pytest.mark.parametrize(
+    ("details", "detail"),
+    [
+        (None, ""),
+        ({"type": "cancelled", "reason": "turn_detected"}, "turn_detected"),
+        (
+            {"type": "failed", "error": {"type": "server_error", "code": "rate_limit_exceeded"}},
+            "rate_limit_exceeded",
+        ),
+        ({"error": {"type": "server_error", "message": "try again"}}, "server_error: try again"),
+        ("told in words", "told in words"),
+        (["nothing", "we know"], ""),
+    ],
+)
+def test_why_a_response_ended(details: object, detail: str) -> None:
+    event = ended(status="failed", status_details=details)
+    assert isinstance(event, events.ResponseEnded)
+    assert (event.status, event.detail) == ("failed", detail)
+
+
+def test_errors_are_told_without_the_key_they_repeat() -> None:
+    error = {"type": "invalid_request_error", "code": "invalid_api_key"}
+    message = "Incorrect API key provided: sk-proj-abc*****wxyz. Find yours elsewhere."
+    assert happened("error", error=error | {"message": message}) == events.ModelComplained(
+        "invalid_api_key", "Incorrect API key provided: sk-…. Find yours elsewhere."
+    )
+
+
+def test_an_error_without_a_code_is_told_by_its_type() -> None:
+    assert happened("error", error={"type": "server_error", "code": None, "message": None}) == (
+        events.ModelComplained("server_error", "")
+    )
+
+
+def test_a_malformed_event_is_a_complaint_once_there_is_a_session_to_complain_of() -> None:
+    wire = protocol()
+    assert wire.decode("nonsense") is None
+    wire.encode(commands.ConfigureModel(Codec.PCMU))
+    complaint = wire.decode("nonsense")
+    assert isinstance(complaint, events.ModelComplained)
+    assert complaint.code == "malformed_event"

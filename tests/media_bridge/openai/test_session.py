@@ -1,0 +1,127 @@
+"""A call's settings as a session, and the session in force held against them."""
+
+import json
+from itertools import product
+
+import msgspec
+import pytest
+
+from media_bridge.audio import Codec
+from media_bridge.openai import realtime, session
+from phonebridge.call import CallConfig, TurnDetection
+from phonebridge.settings import ModelAudio
+from realtime_oracle import check_client
+
+SEMANTIC = TurnDetection(type="semantic_vad", eagerness="low")
+CONFIGS = [
+    CallConfig(),
+    CallConfig(
+        instructions="You are a dentist's receptionist.",
+        voice="cedar",
+        language="de",
+        idle_timeout_seconds=8,
+        turn_detection=TurnDetection(threshold=0.7, prefix_padding_ms=100, silence_duration_ms=800),
+    ),
+    CallConfig(turn_detection=SEMANTIC),
+]
+
+
+def asked(
+    config: CallConfig = CONFIGS[0], audio: ModelAudio = ModelAudio.PCM24K
+) -> realtime.Session:
+    return session.requested(config, Codec.PCMA, Codec.PCMU, audio)
+
+
+def changed(**replacements: object) -> realtime.Session:
+    """The session asked for, with one place changed: `audio__output__voice="ash"`."""
+    plain = msgspec.to_builtins(asked())
+    for path, value in replacements.items():
+        *places, last = path.split("__")
+        spot = plain
+        for place in places:
+            spot = spot[place]
+        spot[last] = value
+    return msgspec.convert(plain, realtime.Session)
+
+
+@pytest.mark.parametrize(("config", "audio"), list(product(CONFIGS, ModelAudio)))
+def test_the_update_is_valid_by_the_official_sdk(config: CallConfig, audio: ModelAudio) -> None:
+    check_client(json.loads(realtime.encode(realtime.SessionUpdate(asked(config, audio)))))
+
+
+def test_g711_is_asked_for_in_the_law_of_each_direction() -> None:
+    settings = json.loads(msgspec.json.encode(asked(audio=ModelAudio.G711)))["audio"]
+    assert settings["input"]["format"] == {"type": "audio/pcma"}
+    assert settings["output"]["format"] == {"type": "audio/pcmu"}
+
+
+def test_pcm_is_asked_for_at_24_khz() -> None:
+    settings = json.loads(msgspec.json.encode(asked()))["audio"]
+    for side in ("input", "output"):
+        assert settings[side]["format"] == {"type": "audio/pcm", "rate": 24000}
+
+
+def test_every_field_of_the_detector_is_sent_for_nobody_agrees_on_the_defaults() -> None:
+    detector = msgspec.to_builtins(asked(CONFIGS[1]))["audio"]["input"]["turn_detection"]
+    assert detector == {
+        "type": "server_vad",
+        "threshold": 0.7,
+        "prefix_padding_ms": 100,
+        "silence_duration_ms": 800,
+        "idle_timeout_ms": 8000,
+        "create_response": True,
+        "interrupt_response": True,
+    }
+
+
+def test_the_semantic_detector_has_no_thresholds() -> None:
+    detector = msgspec.to_builtins(asked(CONFIGS[2]))["audio"]["input"]["turn_detection"]
+    assert detector == {
+        "type": "semantic_vad",
+        "eagerness": "low",
+        "create_response": True,
+        "interrupt_response": True,
+    }
+
+
+def test_a_session_in_force_as_asked_is_agreed() -> None:
+    assert session.disagreement(asked(), asked()) is None
+
+
+def test_what_a_server_does_not_echo_is_taken_as_agreed() -> None:
+    assert session.disagreement(asked(), realtime.Session()) is None
+    assert session.disagreement(asked(), realtime.Session(audio=realtime.Audio())) is None
+
+
+@pytest.mark.parametrize(
+    ("in_force", "named"),
+    [
+        (changed(instructions="You are a pirate."), "instructions"),
+        (changed(output_modalities=["text"]), "output_modalities"),
+        (changed(audio__input__format={"type": "audio/pcmu"}), "audio.input.format"),
+        (
+            changed(audio__output__format={"type": "audio/pcm", "rate": 16000}),
+            "audio.output.format",
+        ),
+        (changed(audio__output__voice="alloy"), "audio.output.voice"),
+        (
+            changed(audio__input__turn_detection={"type": "semantic_vad"}),
+            "audio.input.turn_detection.type",
+        ),
+    ],
+)
+def test_each_difference_is_named(in_force: realtime.Session, named: str) -> None:
+    assert session.disagreement(asked(), in_force) == f"session.updated differs in {named}"
+
+
+def test_a_voice_told_by_its_id_is_not_compared() -> None:
+    assert session.disagreement(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
+
+
+def test_the_greeting_keeps_the_instructions_it_replaces() -> None:
+    config = CallConfig(instructions="You are Ada.", greeting="Hello, Ada speaking.")
+    greeting = session.greeting(config)
+    assert greeting is not None
+    assert greeting.startswith("You are Ada.")
+    assert greeting.endswith("Hello, Ada speaking.")
+    assert session.greeting(CallConfig()) is None

@@ -1,0 +1,655 @@
+"""A call's media from the first frame to the last command."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridges import (
+    CALL,
+    FRAME_MS,
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    sound,
+    words,
+)
+from media_bridge.audio import Codec, ModelToTelephone, TelephoneToModel
+from media_bridge.bridge import Bridge
+from media_bridge.commands import (
+    AppendAudio,
+    BridgeCommand,
+    ConfigureModel,
+    EndCall,
+    FailCall,
+    Greet,
+    LeaveCall,
+    Log,
+    PlayAudio,
+    RecordTurn,
+)
+from media_bridge.events import (
+    AudioFinished,
+    AudioReceived,
+    BridgeEvent,
+    CallerAudio,
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    CallerTranscribed,
+    DeadlinePassed,
+    DigitPressed,
+    EndAsked,
+    FrameUnreadable,
+    InterruptAsked,
+    ModelClosed,
+    ModelComplained,
+    ModelConnected,
+    ModelReady,
+    ModelRefused,
+    ResponseEnded,
+    ResponseStarted,
+    StreamComplained,
+    StreamLost,
+    StreamStarted,
+    StreamStopped,
+    WordsReceived,
+)
+from phonebridge.call import CallConfig, EndedBy, Usage
+from phonebridge.settings import ModelAudio
+from playbook import At, Playbook, pass_time
+
+SECOND_MS = 1000
+STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
+SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
+REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
+
+
+# The beginning.
+
+
+def test_phone_first_then_model() -> None:
+    assert (
+        Playbook(new_bridge())
+        >> STARTED
+        >> At(0.3)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> At(0.5)
+        >> ModelReady()
+        << Greet()
+    )
+
+
+def test_model_first_then_phone() -> None:
+    assert (
+        Playbook(new_bridge())
+        >> ModelConnected()
+        >> At(0.3)
+        >> STARTED
+        << ConfigureModel(Codec.PCMU)
+        >> At(0.5)
+        >> ModelReady()
+        << Greet()
+    )
+
+
+def test_nothing_is_spoken_before_the_session_is_agreed() -> None:
+    assert (
+        Playbook(new_bridge())
+        >> STARTED
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ResponseStarted("resp-0")
+        >> said(500, item="item-0", response="resp-0")
+        >> InterruptAsked()
+        >> At(1.0)
+        >> ModelReady()
+        << Greet()
+        >> At(2.0)
+    )
+
+
+def test_a_session_that_is_refused_is_never_greeted() -> None:
+    assert (
+        Playbook(new_bridge())
+        >> STARTED
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelRefused(REFUSED.detail)
+        << REFUSED
+        >> ModelReady()
+        >> At(60.0)
+    )
+
+
+def test_an_error_before_the_session_is_agreed_refuses_it() -> None:
+    assert (
+        Playbook(new_bridge())
+        >> STARTED
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelComplained("unknown_parameter", "Unknown parameter: 'session.temperature'.")
+        << FailCall("model_refused", "unknown_parameter: Unknown parameter: 'session.temperature'.")
+        >> ModelReady()
+    )
+
+
+def test_a_session_is_agreed_once() -> None:
+    assert ready_call() >> ModelReady()
+
+
+def test_what_the_caller_says_early_is_heard_before_the_greeting() -> None:
+    story = Playbook(new_bridge())
+    assert (
+        story
+        >> STARTED
+        >> frame(1, 0x01)
+        >> frame(2, 0x02)
+        >> ModelConnected()
+        << (ConfigureModel(Codec.PCMU))
+    )
+    assert (
+        story
+        >> ModelReady()
+        << AppendAudio(sound(FRAME_MS, 0x01) + sound(FRAME_MS, 0x02))
+        << Greet()
+        >> frame(3, 0x03)
+        << AppendAudio(sound(FRAME_MS, 0x03))
+    )
+
+
+def test_only_the_last_second_of_early_audio_is_kept() -> None:
+    story = Playbook(new_bridge())
+    assert story >> STARTED >> ModelConnected() << ConfigureModel(Codec.PCMU)
+    frames = [frame(chunk, chunk) for chunk in range(1, 76)]
+    for early in frames:
+        assert story >> early
+    last_second = b"".join(early.payload for early in frames)[-SECOND_MS * 8 :]
+    assert story >> ModelReady() << AppendAudio(last_second) << Greet()
+
+
+# Whose call it is, and in which codec.
+
+
+@pytest.mark.parametrize(
+    ("started", "detail"),
+    [
+        (replace(STARTED, encoding="G722"), "G722 at 8000 Hz is not G.711 at 8000 Hz"),
+        (
+            replace(STARTED, encoding="L16", sample_rate_hz=16000),
+            "L16 at 16000 Hz is not G.711 at 8000 Hz",
+        ),
+        (
+            replace(STARTED, sample_rate_hz=16000),
+            "PCMU at 16000 Hz is not G.711 at 8000 Hz",
+        ),
+    ],
+)
+def test_a_line_we_cannot_hear_ends_the_call(started: StreamStarted, detail: str) -> None:
+    assert Playbook(new_bridge()) >> started << FailCall("unsupported_codec", detail)
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        replace(STARTED, client_state="call-2"),
+        replace(STARTED, client_state=None, call_control_id="v3:leg-2"),
+    ],
+)
+def test_a_stream_of_another_call_is_refused(started: StreamStarted) -> None:
+    wrong_call = FailCall("wrong_call", "the media stream belongs to another call")
+    assert Playbook(new_bridge()) >> started << wrong_call >> ModelConnected()
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        replace(STARTED, client_state=None),
+        replace(STARTED, call_control_id="v3:leg-as-the-webhooks-name-it"),
+    ],
+)
+def test_a_call_is_known_by_its_client_state_or_by_its_leg(started: StreamStarted) -> None:
+    assert Playbook(new_bridge()) >> started >> ModelConnected() << ConfigureModel(Codec.PCMU)
+
+
+def test_a_call_whose_leg_is_not_known_yet_takes_its_stream() -> None:
+    bridge = Bridge(replace(CALL, leg=None), CallConfig(), ModelAudio.G711, now=0.0)
+    started = replace(STARTED, client_state=None)
+    assert Playbook(bridge) >> started >> ModelConnected() << ConfigureModel(Codec.PCMU)
+
+
+def test_a_second_start_changes_nothing() -> None:
+    assert (
+        ready_call()
+        >> replace(STARTED, encoding="PCMA", client_state="call-2")
+        << Log("warning", "second start on one media socket")
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+
+
+def test_a_line_in_a_law_is_answered_in_mu_law() -> None:
+    story = Playbook(new_bridge(ModelAudio.PCM24K))
+    assert (
+        story
+        >> replace(STARTED, encoding="PCMA")
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMA)
+        >> ModelReady()
+        << Greet()
+        >> frame(1)
+        << AppendAudio(TelephoneToModel(Codec.PCMA).feed(frame(1).payload))
+    )
+    spoken = bytes(range(240)) * 10
+    speaker = ModelToTelephone(Codec.PCMU)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> AudioReceived("resp-1", "item-1", 0, spoken)
+        << PlayAudio(speaker.feed(spoken))
+    )
+
+
+def test_g711_passes_untouched_both_ways() -> None:
+    every_code = bytes(range(256))
+    assert (
+        ready_call(ModelAudio.G711)
+        >> CallerAudio(every_code, 1)
+        << AppendAudio(every_code)
+        >> ResponseStarted("resp-1")
+        >> AudioReceived("resp-1", "item-1", 0, every_code)
+        << PlayAudio(every_code)
+    )
+
+
+def test_pcm_is_resampled_as_one_stream() -> None:
+    story = ready_call(ModelAudio.PCM24K)
+    payloads = [bytes((7 * chunk + n) % 256 for n in range(160)) for chunk in range(5)]
+    heard = b""
+    for number, payload in enumerate(payloads):
+        [command] = story.bridge.handle(CallerAudio(payload, number), 0.02 * number)
+        assert isinstance(command, AppendAudio)
+        heard += command.audio
+    assert heard == TelephoneToModel(Codec.PCMU).feed(b"".join(payloads))
+
+
+# The caller's frames.
+
+
+def test_frames_that_overtake_each_other_are_put_in_order() -> None:
+    assert (
+        ready_call()
+        >> frame(1, 0x01)
+        << AppendAudio(sound(20, 0x01))
+        >> frame(3, 0x03)
+        >> frame(2, 0x02)
+        << AppendAudio(sound(20, 0x02) + sound(20, 0x03))
+    )
+
+
+def test_a_lost_frame_becomes_silence() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> frame(1, 0x01)
+        << AppendAudio(sound(20, 0x01))
+        >> frame(3, 0x03)
+        >> At(0.06)
+        << AppendAudio(sound(20, 0xFF) + sound(20, 0x03))
+    )
+    assert story.bridge.activity.frames_in == 2
+    assert story.bridge.activity.frames_lost == 1
+
+
+def test_while_the_caller_speaks_a_gap_is_filled_once_so_that_the_turn_can_end() -> None:
+    assert (
+        ready_call()
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+        >> CallerSpeechStarted("item-c")
+        >> At(0.74)
+        >> At(0.75)
+        << AppendAudio(sound(SECOND_MS, 0xFF))
+        >> At(5.0)
+        >> frame(2)
+        << AppendAudio(frame(2).payload)
+    )
+
+
+def test_a_gap_in_silence_stays_a_gap() -> None:
+    assert ready_call() >> frame(1) << AppendAudio(frame(1).payload) >> At(5.0)
+
+
+@pytest.mark.parametrize(
+    ("event", "entry"),
+    [
+        (StreamComplained("invalid_media"), Log("warning", "telnyx stream error", "invalid_media")),
+        (FrameUnreadable("Not JSON"), Log("warning", "unreadable media frame", "Not JSON")),
+    ],
+)
+def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, entry: Log) -> None:
+    assert ready_call() >> event << entry >> frame(1) << AppendAudio(frame(1).payload)
+
+
+def test_a_digit_is_noted_but_not_which() -> None:
+    [entry] = ready_call().bridge.handle(DigitPressed("7"), 0.0)
+    assert entry == Log("info", "digit pressed")
+
+
+# The model's faults.
+
+
+@pytest.mark.parametrize(
+    ("closed", "detail"),
+    [
+        (ModelClosed(1006, ""), "the model's server closed with 1006"),
+        (
+            ModelClosed(3000, "invalid_request_error.invalid_api_key"),
+            "the model's server closed with 3000 invalid_request_error.invalid_api_key",
+        ),
+    ],
+)
+def test_a_model_that_closes_ends_the_call(closed: ModelClosed, detail: str) -> None:
+    assert Playbook(new_bridge()) >> STARTED >> closed << FailCall("model_unreachable", detail)
+    assert ready_call() >> closed << FailCall("model_lost", detail)
+
+
+def test_an_error_of_the_model_is_data() -> None:
+    harmless = ModelComplained("response_cancel_not_active", "no active response found")
+    entry = Log("warning", "model error", "response_cancel_not_active: no active response found")
+    assert ready_call() >> harmless << entry >> frame(1) << AppendAudio(frame(1).payload)
+
+
+@pytest.mark.parametrize(
+    "code", ["insufficient_quota", "billing_hard_limit_reached", "account_deactivated"]
+)
+def test_an_account_without_means_ends_the_call(code: str) -> None:
+    assert (
+        ready_call()
+        >> ModelComplained(code, "see your plan")
+        << FailCall("model_failed", f"{code}: see your plan")
+    )
+
+
+# Deadlines.
+
+
+def test_a_socket_without_start() -> None:
+    no_start = FailCall("no_media_start", "the media socket sent no start")
+    assert Playbook(new_bridge()) >> ModelConnected() >> At(9.9) >> At(10.0) << no_start
+
+
+def test_a_session_that_does_not_become_ready() -> None:
+    not_ready = FailCall("model_timeout", "the model session did not become ready")
+    assert Playbook(new_bridge()) >> STARTED >> At(11.9) >> At(12.0) << not_ready
+
+
+def test_a_greeting_that_does_not_come() -> None:
+    assert ready_call() >> At(14.9) >> At(15.0) << STALLED
+
+
+def test_a_line_that_falls_silent() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(30.0)
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+    assert story >> At(89.9) >> At(90.0) << SILENT_LINE >> frame(2)
+
+
+def test_the_longest_call_is_hung_up_then_left() -> None:
+    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(29.9)
+        >> At(30.0)
+        << EndCall(EndedBy.MAX_DURATION)
+        >> At(34.9)
+        >> At(35.0)
+        << LeaveCall(lost=False)
+    )
+    assert story.bridge.next_deadline() is None
+
+
+def test_deadlines_that_come_together_leave_in_peace() -> None:
+    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(29.25)
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+    assert story >> At(30.0) << EndCall(EndedBy.MAX_DURATION) >> At(35.0) << LeaveCall(lost=False)
+
+
+# The end.
+
+
+def test_the_carrier_stops_the_stream() -> None:
+    assert ready_call() >> StreamStopped() << LeaveCall(lost=False) >> StreamLost()
+
+
+def test_a_socket_that_closes_without_a_word_is_lost() -> None:
+    assert ready_call() >> StreamLost() << LeaveCall(lost=True)
+
+
+@pytest.mark.parametrize("farewell", [StreamStopped(), StreamLost()])
+def test_a_stream_that_ends_because_we_hung_up_is_not_lost(farewell: BridgeEvent) -> None:
+    story = ready_call()
+    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN) >> EndAsked() >> ModelClosed(1006, "")
+    assert story >> At(0.2) >> farewell << LeaveCall(lost=False)
+
+
+def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> words("One two three four")
+        >> said(1000)
+        << play(100)
+        << play(100)
+        >> At(0.05)
+        >> EndAsked()
+        << EndCall(EndedBy.SHUTDOWN)
+        >> said(1000)
+        >> At(1.0)
+        >> StreamStopped()
+        << agent_turn(1, "One", 0, 1000, interrupted=True)
+        << LeaveCall(lost=False)
+    )
+
+
+def test_the_callers_last_words_are_still_written_while_hanging_up() -> None:
+    assert (
+        ready_call()
+        >> At(1.0)
+        >> CallerSpeechStarted("item-c")
+        >> At(2.5)
+        >> CallerSpeechStopped("item-c")
+        >> EndAsked()
+        << EndCall(EndedBy.SHUTDOWN)
+        >> CallerTranscribed("item-c", "Goodbye")
+        << caller_turn(1, "Goodbye", 1000, 2000)
+        >> StreamStopped()
+        << LeaveCall(lost=False)
+    )
+
+
+@pytest.mark.parametrize("late", [ModelConnected(), ModelReady(), ModelRefused("no"), STARTED])
+def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
+    assert (
+        Playbook(new_bridge())
+        >> EndAsked()
+        << EndCall(EndedBy.SHUTDOWN)
+        >> late
+        >> frame(1)
+        >> At(5.0)
+        << LeaveCall(lost=False)
+    )
+
+
+def test_a_gap_in_the_frames_does_not_outlive_the_call() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+        >> frame(3)
+        >> EndAsked()
+        << (EndCall(EndedBy.SHUTDOWN))
+    )
+    assert story >> At(5.0) << LeaveCall(lost=False)
+
+
+def test_what_was_heard_to_its_end_just_before_the_stop_is_a_whole_turn() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> words("Bye")
+        >> said(100)
+        << play(100)
+        >> AudioFinished("item-1")
+        >> done()
+    )
+    story.now = 0.15  # the timer is late
+    assert story >> StreamStopped() << agent_turn(1, "Bye", 0, 150) << LeaveCall(lost=False)
+
+
+def test_a_call_that_fails_writes_what_is_open_first() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> words("One two")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> At(0.1)
+        >> CallerTranscribed("item-of-nobody", "Hm")
+        >> ModelClosed(1011, "internal error")
+        << agent_turn(1, "One", 0, 100, interrupted=True)
+        << FailCall("model_lost", "the model's server closed with 1011 internal error")
+    )
+
+
+def test_figures_of_a_call() -> None:
+    story = ready_call()
+    assert story >> At(0.4) >> ResponseStarted("resp-1") >> said(100) << play(100)
+    assert (
+        story
+        >> done(usage=Usage(input_audio=10, output_audio=20))
+        >> At(1.0)
+        << agent_turn(1, "", 400, 500)
+    )
+    activity = story.bridge.activity
+    assert (activity.turns, activity.frames_out, activity.first_audio_ms) == (1, 1, 400)
+    assert (activity.interruptions, activity.turn_latency_ms) == (0, None)
+    assert story.bridge.usage == Usage(input_audio=10, output_audio=20)
+
+
+# Laws.
+
+_ids = st.sampled_from(["a", "b", "c"])
+_audio = st.integers(0, 2000).map(bytes)
+_text = st.sampled_from(["", "Hello there"])
+_statuses = st.sampled_from(["completed", "cancelled", "incomplete", "failed"])
+_events: st.SearchStrategy[BridgeEvent] = st.one_of(
+    st.just(STARTED),
+    st.builds(CallerAudio, _audio.filter(bool), st.none() | st.integers(0, 100)),
+    st.builds(DigitPressed, _text),
+    st.sampled_from([StreamComplained(""), FrameUnreadable(""), ModelConnected(), ModelReady()]),
+    st.builds(ModelComplained, st.sampled_from(["", "insufficient_quota"]), _text),
+    st.builds(CallerSpeechStarted, _ids),
+    st.builds(CallerSpeechStopped, _ids),
+    st.builds(CallerTranscribed, _ids, _text),
+    st.builds(ResponseStarted, _ids),
+    st.builds(AudioReceived, _ids, _ids, st.just(0), _audio),
+    st.builds(AudioFinished, _ids),
+    st.builds(WordsReceived, _ids, _ids, _text),
+    st.builds(ResponseEnded, _ids, _statuses, _text, st.just(Usage())),
+    st.sampled_from([InterruptAsked(), DeadlinePassed()]),
+)
+_endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
+    [StreamStopped(), StreamLost(), ModelRefused(""), ModelClosed(1006, ""), EndAsked()]
+)
+_pauses = st.sampled_from([0.0, 0.0, 1 / 3, 0.02, 0.06, 0.1, 0.123456789, 5.0, 20.0])
+_starts = st.sampled_from([0.0, 0.1, 1e6 / 7])
+_openings = st.sampled_from([(), (STARTED, ModelConnected(), ModelReady())])
+
+
+@given(
+    model_audio=st.sampled_from(ModelAudio),
+    start=_starts,
+    opening=_openings,
+    story=st.lists(st.tuples(_pauses, _events | _endings), max_size=30),
+)
+def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
+    model_audio: ModelAudio,
+    start: float,
+    opening: tuple[BridgeEvent, ...],
+    story: list[tuple[float, BridgeEvent]],
+) -> None:
+    now = start
+    config = CallConfig(max_duration_seconds=60)
+    bridge = Bridge(CALL, config, model_audio, now)
+    commands: list[BridgeCommand] = []
+    for pause, event in [*((0.0, event) for event in opening), *story]:
+        commands += [command for _, command in pass_time(bridge, now, now + pause)]
+        now += pause
+        commands += bridge.handle(event, now)
+    commands += [command for _, command in pass_time(bridge, now, now + 1000)]
+    endings = [command for command in commands if isinstance(command, FailCall | LeaveCall)]
+    assert len(endings) == 1
+    assert commands[-1] == endings[0]
+    assert bridge.next_deadline() is None
+    assert bridge.handle(STARTED, now + 1000) == []
+
+
+@given(
+    start=_starts,
+    story=st.lists(st.tuples(_pauses, _events), max_size=30),
+)
+def test_every_turn_is_recorded_once(start: float, story: list[tuple[float, BridgeEvent]]) -> None:
+    now = start
+    bridge = Bridge(CALL, CallConfig(max_duration_seconds=60), ModelAudio.G711, now)
+    commands: list[BridgeCommand] = []
+    opening: list[BridgeEvent] = [STARTED, ModelConnected(), ModelReady()]
+    for pause, event in [*((0.0, event) for event in opening), *story]:
+        commands += [command for _, command in pass_time(bridge, now, now + pause)]
+        now += pause
+        commands += bridge.handle(event, now)
+    commands += [command for _, command in pass_time(bridge, now, now + 1000)]
+    turns = [command.turn for command in commands if isinstance(command, RecordTurn)]
+    assert sorted(turn.number for turn in turns) == list(range(1, bridge.activity.turns + 1))
+    assert all(0 <= turn.started_ms <= turn.ended_ms for turn in turns)
+
+
+@given(early_by=st.floats(1e-9, 1.0))
+def test_a_timer_that_fires_early_does_no_harm(early_by: float) -> None:
+    bridge = new_bridge()
+    for event in (STARTED, ModelConnected(), ModelReady(), ResponseStarted("resp-1"), said(3000)):
+        bridge.handle(event, 0.0)
+    times = [0.0]
+    for _ in range(20):
+        deadline = bridge.next_deadline()
+        assert deadline is not None
+        early = max(times[-1], deadline - early_by)
+        bridge.handle(DeadlinePassed(), early)
+        times.append(early)
+    assert all(earlier <= later for earlier, later in pairwise(times))

@@ -1,0 +1,347 @@
+"""Who speaks, who is interrupted, and what each of them said."""
+
+import pytest
+
+from bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
+from media_bridge.audio import Codec
+from media_bridge.commands import (
+    CancelResponse,
+    ClearPlayback,
+    FailCall,
+    Log,
+    PlayAudio,
+    Respond,
+    TruncateItem,
+)
+from media_bridge.conversation import FATAL_CODES
+from media_bridge.events import (
+    AudioFinished,
+    AudioReceived,
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    CallerTranscribed,
+    InterruptAsked,
+    ResponseStarted,
+    StreamStopped,
+)
+from media_bridge.playout import LEAD_MS
+from phonebridge.call import CallConfig, TurnDetection, Usage
+from phonebridge.settings import ModelAudio
+from playbook import At, Playbook
+
+SILENCE = Codec.PCMU.silence
+
+
+def speaking(seconds: float = 2.0) -> Playbook:
+    """The agent has two seconds to say and has been at it for some."""
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> words("one two three four ")
+        >> said(2000)
+        << play(100)
+        << play(100)
+    )
+    while story.now < seconds:
+        story.now = round(story.now + 0.1, 3)
+        story.bridge.handle(AudioFinished("other"), story.now)
+    return story
+
+
+# Barge-in.
+
+
+def test_the_caller_interrupts_in_this_order_clear_truncate_and_what_was_heard() -> None:
+    assert (
+        speaking(1.0)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 1000)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+    )
+
+
+def test_what_still_comes_of_an_interrupted_response_is_dropped() -> None:
+    story = speaking(1.0)
+    story.bridge.handle(CallerSpeechStarted("user-1"), story.now)
+    assert (
+        story
+        >> words("five ")
+        >> said(500)
+        >> AudioFinished("item-1")
+        >> done(status="cancelled")
+        >> At(2.0)
+        >> ResponseStarted("resp-2")
+        >> said(100, item="item-2", response="resp-2")
+        << play(100)
+    )
+
+
+def test_generation_may_be_long_over_when_the_caller_interrupts() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> said(300)
+        << play(100)
+        << play(100)
+        >> AudioFinished("item-1")
+        >> done()
+        >> At(0.05)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 50)
+        << agent_turn(1, "", 0, 50, interrupted=True)
+    )
+
+
+def test_every_item_not_heard_to_its_end_is_truncated() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> said(100, item="item-1")
+        << play(100)
+        >> AudioFinished("item-1")
+        >> said(100, item="item-2")
+        << play(100)
+        >> AudioFinished("item-2")
+        >> said(500, item="item-3")
+        >> At(0.09)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 90)
+        << TruncateItem("item-2", 0, 0)
+        << TruncateItem("item-3", 0, 0)
+        << agent_turn(1, "", 0, 90, interrupted=True)
+        << agent_turn(2, "", 0, 90, interrupted=True)
+        << agent_turn(3, "", 0, 90, interrupted=True)
+    )
+
+
+def test_the_model_is_never_told_that_more_was_heard_than_it_said() -> None:
+    # 5 ms of sound fill a message of 20 ms; the padding is none of the model's words.
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> said(5)
+        >> AudioFinished("item-1")
+        << PlayAudio(sound(5) + SILENCE * (8 * 15))
+        >> At(0.015)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 5)
+        << agent_turn(1, "", 0, 15, interrupted=True)
+    )
+
+
+def test_before_any_sound_there_is_nothing_to_clear() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> CallerSpeechStarted("user-1")
+        >> said(500)
+        >> done(status="cancelled")
+    )
+
+
+def test_speaking_ends_with_playback() -> None:
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> words("Hello.")
+        >> said(100)
+        << play(100)
+        >> AudioFinished("item-1")
+        >> done()
+        >> At(0.1)
+        << agent_turn(1, "Hello.", 0, 100)
+        >> At(0.2)
+        >> CallerSpeechStarted("user-1")
+    )
+
+
+def test_each_interruption_is_its_own() -> None:
+    story = speaking(0.5)
+    assert (
+        story
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 500)
+        << agent_turn(1, "one", 0, 500, interrupted=True)
+        >> CallerSpeechStopped("user-1")
+        >> done(status="cancelled")
+        >> ResponseStarted("resp-2")
+        >> said(300, item="item-2", response="resp-2")
+        << play(100)
+        << play(100)
+        >> CallerSpeechStarted("user-2")
+        << ClearPlayback()
+        << TruncateItem("item-2", 0, 0)
+        << agent_turn(3, "", 500, 500, interrupted=True, latency_ms=500)
+    )
+    assert story.bridge.activity.interruptions == 2
+
+
+# Interrupted by the API.
+
+
+def test_the_api_interrupts_a_model_that_does_not_know_of_it() -> None:
+    assert (
+        speaking(1.0)
+        >> InterruptAsked()
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 1000)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+        << CancelResponse()
+    )
+
+
+def test_a_response_that_is_complete_need_not_be_cancelled() -> None:
+    story = speaking(1.0)
+    assert (
+        story
+        >> done()
+        >> InterruptAsked()
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 1000)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+    )
+
+
+def test_silence_cannot_be_interrupted() -> None:
+    assert ready_call() >> InterruptAsked()
+
+
+# Turns and their latency.
+
+
+def test_a_turn_of_the_caller_and_the_answer_to_it() -> None:
+    config = CallConfig(turn_detection=TurnDetection(silence_duration_ms=600))
+    assert (
+        ready_call(config=config)
+        >> At(1.0)
+        >> CallerSpeechStarted("user-1")
+        >> At(2.6)
+        >> CallerSpeechStopped("user-1")
+        >> At(2.9)
+        >> CallerTranscribed("user-1", "Hi there")
+        << caller_turn(1, "Hi there", 1000, 2000)
+        >> ResponseStarted("resp-1")
+        >> words("Hello")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(3.0)
+        << agent_turn(2, "Hello", 2900, 3000, latency_ms=900)
+    )
+
+
+def test_the_callers_words_may_be_known_after_the_answer() -> None:
+    assert (
+        ready_call()
+        >> At(1.0)
+        >> CallerSpeechStarted("user-1")
+        >> At(2.0)
+        >> CallerSpeechStopped("user-1")
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(2.1)
+        << agent_turn(2, "", 2000, 2100, latency_ms=500)
+        >> CallerTranscribed("user-1", "Hi there")
+        << caller_turn(1, "Hi there", 1000, 1500)
+    )
+
+
+def test_a_call_that_ends_mid_sentence_keeps_what_was_heard() -> None:
+    story = speaking(1.0)
+    played = story.bridge.handle(StreamStopped(), story.now)
+    assert agent_turn(1, "one two", 0, 1000, interrupted=True) in played
+
+
+def test_usage_adds_up_over_responses_even_interrupted_ones() -> None:
+    story = ready_call()
+    used = Usage(input_text=10, cached_text=4, output_audio=7)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done("resp-1", "cancelled", usage=used)
+        >> ResponseStarted("resp-2")
+        >> done("resp-2", usage=used)
+    )
+    assert story.bridge.usage == Usage(input_text=20, cached_text=8, output_audio=14)
+
+
+# Responses that fail.
+
+
+def test_a_response_that_fails_is_asked_for_once_more() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> done(status="failed", detail="server_error")
+        << Log("warning", "model response failed", "server_error")
+        << Respond()
+        >> ResponseStarted("resp-2")
+        >> done("resp-2", status="failed", detail="server_error")
+        << FailCall("model_failed", "server_error")
+    )
+
+
+def test_a_response_that_succeeds_earns_the_next_failure_its_second_try() -> None:
+    story = ready_call()
+    for number in (1, 3):
+        assert (
+            story
+            >> ResponseStarted(f"resp-{number}")
+            >> done(f"resp-{number}", status="failed", detail="server_error")
+            << Log("warning", "model response failed", "server_error")
+            << Respond()
+            >> ResponseStarted(f"resp-{number + 1}")
+            >> done(f"resp-{number + 1}")
+        )
+
+
+@pytest.mark.parametrize("code", FATAL_CODES)
+def test_an_account_without_means_gets_no_second_try(code: str) -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> done(status="failed", detail=code)
+        << FailCall("model_failed", code)
+    )
+
+
+def test_a_response_cut_short_by_a_limit_is_logged() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> done(status="incomplete", detail="max_output_tokens")
+        << Log("warning", "model response incomplete", "max_output_tokens")
+    )
+
+
+def test_a_model_that_goes_on_sending_has_not_stalled() -> None:
+    story = ready_call()
+    story.bridge.handle(ResponseStarted("resp-1"), 0.0)
+    for second in range(1, 40):
+        story.bridge.handle(said(1000), float(second))
+    assert not any(
+        isinstance(command, FailCall)
+        for command in story.bridge.handle(AudioFinished("item-1"), 40.0)
+    )
+
+
+@pytest.mark.parametrize("model_audio", list(ModelAudio))
+def test_the_lead_over_playback_is_bounded(model_audio: ModelAudio) -> None:
+    story = ready_call(model_audio)
+    per_ms = 48 if model_audio is ModelAudio.PCM24K else 8
+    story.bridge.handle(ResponseStarted("resp-1"), 0.0)
+    burst = AudioReceived("resp-1", "item-1", 0, bytes(10_000 * per_ms))
+    sent = [each for each in story.bridge.handle(burst, 0.0) if isinstance(each, PlayAudio)]
+    assert sum(len(command.payload) for command in sent) == LEAD_MS * 8

@@ -1,0 +1,80 @@
+"""Frames of the media stream, as what happened."""
+
+import base64
+import json
+
+import pytest
+
+from media_bridge import events, line
+
+PAYLOAD = bytes(range(160))
+
+
+def frame(event: str, **fields: object) -> str:
+    return json.dumps({"event": event, "stream_id": "32DE0DEA", **fields})
+
+
+def media(**fields: object) -> str:
+    payload = {"payload": base64.b64encode(PAYLOAD).decode(), **fields}
+    return frame("media", sequence_number="4", media=payload)
+
+
+def start(**fields: object) -> str:
+    leg = {
+        "user_id": "3E6F",
+        "call_control_id": "v3:leg",
+        "client_state": base64.b64encode(b"call-1").decode(),
+        "media_format": {"encoding": "PCMA", "sample_rate": 8000, "channels": 1},
+    }
+    return frame("start", sequence_number="1", start=leg | fields)
+
+
+def test_a_frame_of_the_caller() -> None:
+    assert line.heard(media(track="inbound", chunk="2", timestamp="5")) == events.CallerAudio(
+        PAYLOAD, 2
+    )
+
+
+def test_frames_need_not_be_numbered_and_tracks_may_be_named_as_in_the_rest_api() -> None:
+    assert line.heard(media(track="inbound_track")) == events.CallerAudio(PAYLOAD, None)
+
+
+@pytest.mark.parametrize(
+    "ours", [media(track="outbound", chunk="2"), media(track="inbound", payload="")]
+)
+def test_what_is_not_the_callers_sound_is_not_heard(ours: str) -> None:
+    assert line.heard(ours) is None
+
+
+def test_the_stream_starts() -> None:
+    assert line.heard(start()) == events.StreamStarted("v3:leg", "call-1", "PCMA", 8000)
+
+
+@pytest.mark.parametrize(
+    ("state", "read"), [(None, None), ("", None), ("not base64!", "not base64!")]
+)
+def test_a_client_state_that_is_not_ours_is_kept_as_it_is(
+    state: str | None, read: str | None
+) -> None:
+    assert line.heard(start(client_state=state)) == events.StreamStarted(
+        "v3:leg", read, "PCMA", 8000
+    )
+
+
+def test_the_other_frames() -> None:
+    assert line.heard(frame("stop", stop={"user_id": "3E6F"})) == events.StreamStopped()
+    assert line.heard(frame("dtmf", dtmf={"digit": "5"})) == events.DigitPressed("5")
+    complaint = {"code": 100004, "title": "invalid_media", "detail": "not base64"}
+    assert line.heard(frame("error", payload=complaint)) == events.StreamComplained(
+        "invalid_media: not base64"
+    )
+    assert line.heard(frame("connected", version="1.0.0")) is None
+    assert line.heard(frame("mark", mark={"name": "turn-7"})) is None
+    assert line.heard(frame("surprise")) is None
+
+
+@pytest.mark.parametrize(
+    "noise", ["", "{", "[]", '"media"', b"\xff\x00", media(payload="%%%"), frame("media")]
+)
+def test_what_is_no_frame_is_told(noise: str | bytes) -> None:
+    assert isinstance(line.heard(noise), events.FrameUnreadable)

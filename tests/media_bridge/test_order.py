@@ -1,0 +1,164 @@
+"""The caller's frames: whatever way they come, the model hears them in order and in time."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_bridge.order import LARGEST_GAP, PATIENCE_SECONDS, FrameOrder
+
+FRAME_SECONDS = 0.02
+SILENCE = b"-"
+
+
+def payload(chunk: int) -> bytes:
+    return b"%04d" % chunk
+
+
+def spoken(*chunks: int) -> bytes:
+    return b"".join(payload(chunk) for chunk in chunks)
+
+
+def lost(frames: int) -> bytes:
+    return SILENCE * len(payload(0)) * frames
+
+
+def order_after(*chunks: int) -> FrameOrder:
+    order = FrameOrder(SILENCE)
+    for chunk in chunks:
+        assert order.push(chunk, payload(chunk), 0.0) == payload(chunk)
+    return order
+
+
+def test_a_frame_in_its_turn_passes_at_once() -> None:
+    order = order_after(4, 5, 6)
+    assert order.next_deadline() is None
+
+
+def test_a_frame_without_number_passes_as_it_comes() -> None:
+    order = order_after(4)
+    assert order.push(6, payload(6), 0.0) == b""
+    assert order.push(None, b"unnumbered", 0.0) == b"unnumbered"
+
+
+def test_an_overtaken_frame_keeps_its_place() -> None:
+    order = order_after(1)
+    assert order.push(3, payload(3), 0.0) == b""
+    assert order.push(4, payload(4), 0.02) == b""
+    assert order.push(2, payload(2), 0.04) == spoken(2, 3, 4)
+    assert order.next_deadline() is None
+    assert order.lost == 0
+
+
+def test_a_gap_becomes_silence_when_its_patience_ends() -> None:
+    order = order_after(1)
+    assert order.push(4, payload(4), 1.0) == b""
+    assert order.next_deadline() == 1.0 + PATIENCE_SECONDS
+    assert order.due(1.0) == b""
+    assert order.due(1.0 + PATIENCE_SECONDS) == lost(2) + payload(4)
+    assert order.lost == 2
+    assert order.next_deadline() is None
+    assert order.push(5, payload(5), 1.1) == payload(5)
+
+
+def test_every_gap_has_a_patience_of_its_own() -> None:
+    order = order_after(2)
+    assert order.push(4, payload(4), 0.0) == b""
+    assert order.push(6, payload(6), 0.04) == b""
+    assert order.push(3, payload(3), 0.05) == spoken(3, 4)
+    assert order.next_deadline() == 0.04 + PATIENCE_SECONDS
+    assert order.due(PATIENCE_SECONDS) == b""
+    assert order.push(5, payload(5), 0.07) == spoken(5, 6)
+    assert order.lost == 0
+
+
+def test_a_gap_that_is_given_up_does_not_hurry_the_next() -> None:
+    order = order_after(1)
+    assert order.push(3, payload(3), 0.0) == b""
+    assert order.push(4, payload(4), 0.02) == b""
+    assert order.push(6, payload(6), 0.04) == b""
+    assert order.due(PATIENCE_SECONDS) == lost(1) + spoken(3, 4)
+    assert order.next_deadline() == 0.04 + PATIENCE_SECONDS
+    assert order.push(5, payload(5), 0.07) == spoken(5, 6)
+    assert order.lost == 1
+
+
+def test_a_frame_that_comes_too_late_or_twice_is_dropped() -> None:
+    order = order_after(1, 2)
+    assert order.push(2, payload(2), 0.0) == b""
+    assert order.push(4, payload(4), 0.0) == b""
+    assert order.push(4, b"again", 0.01) == b""
+    assert order.next_deadline() == PATIENCE_SECONDS
+    assert order.due(PATIENCE_SECONDS) == lost(1) + payload(4)
+    assert order.push(3, payload(3), 0.1) == b""
+    assert order.lost == 1
+
+
+def test_numbers_that_start_anew_are_a_new_count() -> None:
+    order = order_after(5000, 5001)
+    assert order.push(5003, payload(5003), 0.0) == b""
+    assert order.push(1, payload(1), 0.02) == lost(1) + spoken(5003, 1)
+    assert order.push(2, payload(2), 0.04) == payload(2)
+    assert order.next_deadline() is None
+    assert order.lost == 1
+
+
+def test_one_wild_number_costs_nothing() -> None:
+    order = order_after(7)
+    assert order.push(10**9, payload(0), 0.0) == payload(0)
+    assert order.push(8, payload(8), 0.0) == payload(8)
+    assert order.push(9, payload(9), 0.0) == payload(9)
+    assert order.lost == 0
+
+
+@st.composite
+def jittered(draw: st.DrawFn) -> list[tuple[float, int]]:
+    """When each frame of a stream comes: the first is in time, others at most 59 ms late."""
+    count = draw(st.integers(1, 30))
+    late = st.floats(0, 0.059)
+    return sorted(
+        (chunk * FRAME_SECONDS + (draw(late) if chunk else 0.0), chunk) for chunk in range(count)
+    )
+
+
+def heard(arrivals: list[tuple[float, int]]) -> tuple[bytes, FrameOrder]:
+    order, out = FrameOrder(SILENCE), b""
+    for now, chunk in [*arrivals, (1e6, None)]:
+        while (deadline := order.next_deadline()) is not None and deadline <= now:
+            out += order.due(deadline)
+            following = order.next_deadline()
+            assert following is None or following > deadline
+        out += b"" if chunk is None else order.push(chunk, payload(chunk), now)
+    return out, order
+
+
+@given(jittered())
+def test_frames_that_come_within_their_patience_are_all_heard_in_order(
+    arrivals: list[tuple[float, int]],
+) -> None:
+    out, order = heard(arrivals)
+    assert out == spoken(*range(len(arrivals)))
+    assert order.lost == 0
+
+
+@given(jittered(), st.data())
+def test_missing_and_repeated_frames_keep_the_clock_of_the_stream(
+    arrivals: list[tuple[float, int]], data: st.DataObject
+) -> None:
+    kept = [each for each in arrivals if each[1] == 0 or data.draw(st.booleans())]
+    repeated = [(now + 0.01, chunk) for now, chunk in kept if data.draw(st.booleans())]
+    out, order = heard(sorted(kept + repeated))
+    chunks = {chunk for _, chunk in kept}
+    expected = [payload(n) if n in chunks else lost(1) for n in range(max(chunks) + 1)]
+    assert out == b"".join(expected)
+    assert order.lost == max(chunks) + 1 - len(chunks)
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.02, 0.5]), st.integers(0, 200)), max_size=60))
+def test_nothing_is_held_for_long_and_silence_is_bounded(steps: list[tuple[float, int]]) -> None:
+    now, arrivals = 0.0, []
+    for pause, chunk in steps:
+        now += pause
+        arrivals.append((now, chunk))
+    out, order = heard(arrivals)
+    assert order.next_deadline() is None
+    assert order.lost <= LARGEST_GAP * len(steps)
+    assert len(out) <= len(payload(0)) * (len(steps) + order.lost)

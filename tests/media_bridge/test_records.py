@@ -1,0 +1,43 @@
+import threading
+
+import pytest
+
+from media_bridge.records import Records
+from patience import PATIENCE_SECONDS
+from phonebridge.errors import Conflict
+from phonebridge.log import logger
+
+
+async def test_jobs_run_one_after_the_other_away_from_the_event_loop() -> None:
+    records = Records(logger("records"))
+    done: list[tuple[int, bool]] = []
+    for number in range(20):
+        records.add(lambda number=number: done.append((number, _on_main_thread())))  # type: ignore[misc]
+    records.close()
+    await records.write()
+    assert done == [(number, False) for number in range(20)]
+
+
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict("another writer was faster"), ZeroDivisionError("a bug")]
+)
+async def test_a_job_that_fails_is_logged_and_the_next_one_runs(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    done = threading.Event()
+    records = Records(logger(f"records-{type(error).__name__}"))
+    records.add(fail)
+    records.add(done.set)
+    records.close()
+    await records.write()
+    assert done.wait(PATIENCE_SECONDS)
+    [line] = capsys.readouterr().out.splitlines()
+    assert '"message":"record not written"' in line
+    assert str(error) in line

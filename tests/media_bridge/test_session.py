@@ -1,0 +1,336 @@
+"""One call through a running container: what both ends see, what is on record afterwards, and that
+the other calls of the container go on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
+from media_bridge import bridge, conversation, session
+from media_bridge.bridge import Bridge
+from media_bridge.commands import BridgeCommand
+from media_bridge.events import BridgeEvent, DigitPressed
+from media_bridge.openai import client
+from media_plane import SILENCE, Frame, Phone, StartsPlane
+from patience import until
+from phonebridge.call import CallHungUp, CallStatus, Hangup, Outcome, Speaker, Turn
+from phonebridge.settings import ModelAudio
+from realtime_oracle import check_client
+from simulators.g711 import MU_LAW
+from simulators.openai import Faults
+from simulators.speech import CLIPS
+
+DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
+HEARTFELT = "caller_opening_hours"
+
+
+@pytest.mark.parametrize("model_audio", ModelAudio)
+async def test_both_sides_hear_each_other_and_the_record_tells_of_it(
+    start_plane: StartsPlane, model_audio: ModelAudio
+) -> None:
+    async with start_plane(model_audio=model_audio) as plane:
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        await phone.stop()
+        assert await phone.closed() == 1000
+        model = await plane.session(phone.call)
+    record = plane.record(phone.call)
+    greeting, question, answer = sorted(record.turns, key=lambda turn: turn.number)
+    assert (greeting.who, greeting.interrupted) == (Speaker.AGENT, True)
+    assert (question.who, question.text) == (Speaker.CALLER, CLIPS[HEARTFELT].text)
+    assert answer.who is Speaker.AGENT
+    assert record.call.status is CallStatus.STREAMING, "the hangup's webhook will end it"
+    assert (
+        record.call.activity.frames_in == len(MU_LAW.encode(CLIPS[HEARTFELT].samples)) // 160 + 51
+    )
+    assert record.call.activity.frames_out > 0
+    assert record.call.activity.interruptions == 1
+    assert record.call.usage.output_audio > 0
+    for frame in model.received:
+        check_client(frame)
+
+
+NO_FRAMES: list[Frame | str | bytes] = [
+    "{",
+    "",
+    "[]",
+    b"\x00\xff\xfe",
+    b'{"event": "mark", "mark": {"name": "a"}}',
+    {"event": "media"},
+    {"event": "media", "media": {"chunk": "1", "payload": "!not base64!"}},
+    {"event": "media", "media": {"chunk": [], "payload": 7}},
+    {"event": "news", "of": "tomorrow"},
+    {"event": "error", "payload": {"code": 100003, "title": "malformed_frame"}},
+    {"event": "start", "start": {}},
+    DIGIT,
+]
+
+
+async def test_a_call_goes_on_without_the_frames_that_are_none(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        for frame in NO_FRAMES:
+            await phone.send(frame)
+        await plane.converse(phone)
+
+
+async def test_what_the_carrier_delivers_out_of_order_is_heard_in_order(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        frames = phone.frames(MU_LAW.encode(CLIPS[HEARTFELT].samples) + SILENCE)
+        for early, late in zip(frames[1::2], frames[::2], strict=False):
+            await phone.send(early)
+            await phone.send(late)
+        model = await plane.session(phone.call)
+        await until(lambda: model.heard)
+        assert model.heard[0].clip is CLIPS[HEARTFELT]
+
+
+async def test_the_model_misses_no_moment_that_the_carrier_lost(start_plane: StartsPlane) -> None:
+    """Were the lost frames cut out, the clip would be shorter and not be recognised."""
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        frames = phone.frames(MU_LAW.encode(CLIPS[HEARTFELT].samples) + SILENCE)
+        for number, frame in enumerate(frames):
+            if number % 25:
+                await phone.send(frame)
+        model = await plane.session(phone.call)
+        await until(lambda: model.heard)
+        assert model.heard[0].clip is CLIPS[HEARTFELT]
+        await phone.stop()
+        await phone.closed()
+    assert plane.record(phone.call).call.activity.frames_lost == pytest.approx(len(frames) / 25, 1)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "changes", "reason"),
+    [
+        ("L16", {"media_format": {"encoding": "L16", "sample_rate": 16000}}, "unsupported_codec"),
+        ("PCMU", {"client_state": "Y2FsbC05OQ=="}, "wrong_call"),
+        ("PCMU", {"client_state": None, "call_control_id": "v3:other"}, "wrong_call"),
+    ],
+)
+async def test_a_stream_that_cannot_be_carried_ends_its_call_and_no_other(
+    start_plane: StartsPlane, encoding: str, changes: dict[str, Any], reason: str
+) -> None:
+    async with start_plane() as plane:
+        other = await plane.greeted()
+        call = plane.answered()
+        phone = await plane.dial_in(call, plane.token(call))
+        await phone.start(encoding, **changes)
+        assert await plane.failed(call) == reason
+        assert await phone.closed() == 1000
+        await plane.converse(other)
+
+
+async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
+    async with start_plane() as plane:
+        other = await plane.greeted()
+        phone = await plane.greeted()
+        await phone.send("x" * 2_000_000)
+        assert await phone.closed() == 1009
+        assert await plane.failed(phone.call) == "media_lost"
+        await plane.converse(other)
+
+
+async def test_a_stream_without_start_ends_its_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "START_PATIENCE", 0.2)
+    async with start_plane() as plane:
+        call = plane.answered()
+        phone = await plane.dial_in(call, plane.token(call))
+        assert await plane.failed(call) == "no_media_start"
+        assert await phone.closed() == 1000
+
+
+async def test_a_carrier_that_sends_no_audio_ends_its_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "MEDIA_PATIENCE", 0.2)
+    async with start_plane() as plane:
+        phone = await plane.streaming()
+        assert await plane.failed(phone.call) == "media_silent"
+
+
+@pytest.mark.parametrize("leave", [Phone.close, Phone.vanish])
+async def test_a_socket_that_closes_without_stop_fails_its_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, leave: Any
+) -> None:
+    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
+    async with start_plane() as plane:
+        other = await plane.greeted()
+        phone = await plane.greeted()
+        await leave(phone)
+        assert await plane.failed(phone.call) == "media_lost"
+        await plane.converse(other)
+
+
+async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0.5)
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        await phone.close()
+        assert phone.call.leg is not None
+        hangup = Hangup("normal_clearing", "callee", plane.now_ms())
+        plane.services.switchboard.apply(phone.call.call_id, CallHungUp(phone.call.leg, hangup))
+    call = plane.record(phone.call).call
+    assert (call.outcome, call.fault) == (Outcome.COMPLETED, None)
+    assert call.activity.frames_out > 0
+
+
+# The model's side.
+
+
+@pytest.mark.parametrize(
+    ("faults", "settings", "reason"),
+    [
+        (Faults(), {"openai_api_key": "sk-wrong-key"}, "model_refused"),
+        (Faults(), {"openai_realtime_url": "ws://127.0.0.1:99999"}, "bridge_crashed"),
+        (Faults(), {"openai_model": "gpt-4o"}, "model_refused"),
+        (Faults(refuse_session_update=True), {}, "model_refused"),
+        (Faults(formats_not_honoured=True), {}, "model_refused"),
+        (Faults(close_abruptly_in_response=1), {}, "model_lost"),
+        (Faults(fail_internally_in_response=1), {}, "model_lost"),
+        (Faults(expire_in_response=1), {}, "model_lost"),
+        (Faults(fail_responses=True), {}, "model_failed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_the_model_does_not_let_happen_ends_the_call(
+    start_plane: StartsPlane, faults: Faults, settings: dict[str, Any], reason: str
+) -> None:
+    async with start_plane(faults, **settings) as plane:
+        phone = await plane.streaming()
+        assert await plane.failed(phone.call) == reason
+        assert await phone.closed() == 1000
+
+
+async def test_a_call_goes_on_whatever_else_the_model_says(start_plane: StartsPlane) -> None:
+    async with start_plane(Faults(non_fatal_error=True, unknown_events=True)) as plane:
+        await plane.converse(await plane.greeted())
+
+
+async def test_a_slow_reader_at_the_model_delays_nobody_else(start_plane: StartsPlane) -> None:
+    async with start_plane(Faults(slow_reader_ms=2)) as plane:
+        slow, other = await plane.greeted(), await plane.greeted()
+        await slow.say(HEARTFELT)
+        await plane.converse(other)
+        await plane.converse(slow)
+
+
+async def test_a_model_that_falls_silent_in_its_sentence_ends_the_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "REPLY_PATIENCE", 0.3)
+    async with start_plane(Faults(stall_in_response=1)) as plane:
+        phone = await plane.greeted()
+        assert await plane.failed(phone.call) == "model_stalled"
+
+
+@pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)
+async def test_a_server_that_opens_no_socket_ends_the_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+    async with bad_server(answer) as server, start_plane(openai_realtime_url=server.url) as plane:
+        phone = await plane.streaming()
+        assert await plane.failed(phone.call) == "model_unreachable"
+
+
+async def test_a_server_that_is_not_there_ends_the_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+    async with start_plane(openai_realtime_url=NOBODY_LISTENS) as plane:
+        phone = await plane.streaming()
+        assert await plane.failed(phone.call) == "model_unreachable"
+
+
+# Faults of our own.
+
+
+async def test_a_crash_ends_its_call_and_no_other(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = Bridge.handle
+
+    def stumble(bridge: Bridge, event: BridgeEvent, now: float) -> list[BridgeCommand]:
+        assert not isinstance(event, DigitPressed), "a bug"
+        return handle(bridge, event, now)
+
+    monkeypatch.setattr(Bridge, "handle", stumble)
+    async with start_plane() as plane:
+        other, phone = await plane.greeted(), await plane.greeted()
+        await phone.send(DIGIT)
+        assert await plane.failed(phone.call) == "bridge_crashed"
+        assert await phone.closed() == 1000
+        await plane.converse(other)
+
+
+async def test_a_record_that_cannot_be_written_ends_no_call(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(call_id: str, turn: Turn) -> None:
+        raise ZeroDivisionError
+
+    async with start_plane() as plane:
+        monkeypatch.setattr(plane.store, "add_turn", stumble)
+        other, phone = await plane.greeted(), await plane.greeted()
+        await plane.converse(phone)  # its greeting is cut, and so recorded
+        await phone.stop()
+        assert await phone.closed() == 1000
+        await until(lambda: plane.record(phone.call).call.activity.frames_in)
+        await plane.converse(other)
+
+
+async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
+    async with start_plane(max_calls_per_task=2) as plane:
+        other, phone = await plane.greeted(), await plane.greeted()
+        monkeypatch.setattr(plane.store, "load", lambda call_id: 1 / 0)
+        await phone.vanish()
+        await until(lambda: plane.task.has_room)
+        await plane.converse(other)
+
+
+async def test_the_audio_does_not_wait_for_the_table(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        add_turn = plane.store.add_turn
+        with held_back() as released:
+
+            def hang(call_id: str, turn: Turn) -> None:
+                released.wait()
+                add_turn(call_id, turn)
+
+            monkeypatch.setattr(plane.store, "add_turn", hang)
+            phone = await plane.greeted()
+            await plane.converse(phone)
+            await plane.converse(phone)
+            await phone.stop()
+            assert await phone.closed() == 1000
+            assert plane.record(phone.call).turns == ()
+    assert len(plane.record(phone.call).turns) == 5
+
+
+@contextmanager
+def held_back() -> Iterator[threading.Event]:
+    released = threading.Event()
+    try:
+        yield released
+    finally:
+        released.set()

@@ -1,0 +1,88 @@
+"""Turns: numbered as they begin, recorded as they become whole."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_bridge.audio import PassThrough
+from media_bridge.playout import Cut, Item
+from media_bridge.turns import Turns
+from phonebridge.call import Speaker, Turn
+
+
+def cut(item_id: str, heard_ms: int, received_ms: int) -> Cut:
+    return Cut(Item(item_id, 0, "resp-1", PassThrough()), heard_ms, received_ms)
+
+
+def turn(number: int, who: Speaker, text: str, started_ms: int, ended_ms: int) -> Turn:
+    return Turn(number=number, who=who, text=text, started_ms=started_ms, ended_ms=ended_ms)
+
+
+def test_times_count_from_the_start_of_the_stream() -> None:
+    turns = Turns(stream_started=100.0)
+    turns.caller_started("user-1", 101.0)
+    turns.caller_stopped("user-1", 102.5)
+    assert list(turns.caller_said("user-1", "Hello")) == [
+        turn(1, Speaker.CALLER, "Hello", 1000, 2500)
+    ]
+
+
+def test_words_may_come_before_the_sound_they_belong_to() -> None:
+    turns = Turns()
+    turns.agent_said("item-1", "Good ")
+    turns.agent_started("item-1", 1.0, None)
+    turns.agent_said("item-1", "morning.")
+    assert list(turns.agent_heard("item-1", 2.0)) == [
+        turn(1, Speaker.AGENT, "Good morning.", 1000, 2000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heard_ms", "text"),
+    [(0, ""), (499, "one two"), (500, "one two"), (1000, "one two three four")],
+)
+def test_of_a_turn_that_was_cut_the_words_heard_are_kept(heard_ms: int, text: str) -> None:
+    turns = Turns()
+    turns.agent_started("item-1", 0.0, None)
+    turns.agent_said("item-1", "one two three four")
+    [record] = turns.agent_cut(cut("item-1", heard_ms, 1000), 1.0)
+    assert (record.text, record.interrupted) == (text, True)
+
+
+@given(st.text(), st.integers(0, 10_000), st.integers(0, 10_000))
+def test_a_cut_never_invents_words(text: str, one: int, other: int) -> None:
+    turns = Turns()
+    turns.agent_started("item-1", 0.0, None)
+    turns.agent_said("item-1", text)
+    [record] = turns.agent_cut(cut("item-1", min(one, other), max(one, other)), 1.0)
+    spoken, kept = text.split(), record.text.split()
+    assert kept == spoken[: len(kept)]
+
+
+def test_words_about_nobody_are_no_turn() -> None:
+    turns = Turns()
+    assert not list(turns.caller_said("user-9", "Hello"))
+    assert not list(turns.agent_heard("item-9", 1.0))
+    assert not list(turns.agent_cut(cut("item-9", 1, 2), 1.0))
+    turns.caller_stopped("user-9", 1.0)
+    assert turns.close(2.0) == []
+
+
+def test_what_is_open_at_the_end_ends_there() -> None:
+    turns = Turns()
+    turns.caller_started("user-1", 1.0)
+    turns.caller_stopped("user-1", 2.0)
+    turns.caller_started("user-2", 3.0)
+    assert turns.close(4.0) == [
+        turn(1, Speaker.CALLER, "", 1000, 2000),
+        turn(2, Speaker.CALLER, "", 3000, 4000),
+    ]
+    assert turns.close(5.0) == []
+
+
+def test_a_turn_does_not_end_before_it_began() -> None:
+    turns = Turns()
+    turns.caller_started("user-1", 2.0)
+    turns.caller_stopped("user-1", 1.5)
+    [record] = turns.caller_said("user-1", "Hm")
+    assert (record.started_ms, record.ended_ms) == (2000, 2000)

@@ -1,0 +1,293 @@
+"""A media container in the test's own process, and the world around it: the table, a Telnyx that
+records what it is told, a model behind a socket, and phones."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from calls import after, outbound_call
+from clock import Clock
+from media_bridge.server import TOKEN_HEADER, serving
+from media_bridge.session import Services
+from media_bridge.task import MediaTask
+from patience import PATIENCE_SECONDS, until
+from phonebridge import stream_token
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallConfig,
+    CallRequested,
+    CallStatus,
+    DialAccepted,
+    Leg,
+)
+from phonebridge.log import logger
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.settings import MediaSettings, ModelAudio
+from phonebridge.store import CallRecord, DynamoCallStore
+from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.client import TelnyxClient
+from recorded_telnyx import RecordedTelnyx
+from simulators.g711 import MU_LAW
+from simulators.openai import Faults, OpenAISimulator, Session
+from simulators.openai_faults import NO_FAULTS
+from simulators.scenario import SHORT
+from simulators.speech import CLIPS
+
+SECRET = "stream secret"
+FRAME_BYTES = 160
+SILENCE = b"\xff" * 8000
+"""A second of it; the model's detector needs half a second to see that a turn is over."""
+
+Frame = dict[str, Any]
+
+
+def settings(**changes: Any) -> MediaSettings:
+    given: dict[str, Any] = {
+        "calls_table": "unused",
+        "stream_token_secret": SECRET,
+        "telnyx_api_base": "http://127.0.0.1:9/v2",
+        "telnyx_api_key": "KEY-test",
+        "openai_api_key": "sk-test",
+        "openai_realtime_url": "ws://127.0.0.1:9/v1/realtime",
+        "openai_model": "gpt-realtime-2.1-mini",
+        "model_audio": ModelAudio.G711,
+        "max_calls_per_task": 10,
+        "max_call_minutes": 55,
+    }
+    return MediaSettings(**given | changes)
+
+
+class Phone:
+    """Telnyx's end of one media stream. Frames go as fast as the socket takes them."""
+
+    def __init__(self, socket: ClientConnection, call: Call) -> None:
+        self.call = call
+        self._socket = socket
+        self._chunk = 0
+
+    async def send(self, frame: Frame | str | bytes) -> None:
+        await self._socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    async def start(self, encoding: str = "PCMU", **changes: Any) -> None:
+        await self.send({"event": "start", "start": start_of(self.call, encoding) | changes})
+
+    async def say(self, clip: str) -> None:
+        """A clip, and the silence by which the model knows that it is over."""
+        for frame in self.frames(MU_LAW.encode(CLIPS[clip].samples) + SILENCE):
+            await self.send(frame)
+
+    def frames(self, sound: bytes) -> list[Frame]:
+        return [
+            self._frame(sound[at : at + FRAME_BYTES]) for at in range(0, len(sound), FRAME_BYTES)
+        ]
+
+    def _frame(self, payload: bytes) -> Frame:
+        self._chunk += 1
+        encoded = base64.b64encode(payload).decode()
+        return {"event": "media", "media": {"chunk": str(self._chunk), "payload": encoded}}
+
+    async def all_read(self) -> None:
+        """The bridge has read everything that was sent until now."""
+        await (await self._socket.ping())
+
+    async def hear(self, event: str = "media") -> Frame:
+        """The next frame of that kind from the bridge."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                frame: Frame = json.loads(await self._socket.recv())
+                if frame["event"] == event:
+                    return frame
+
+    async def stop(self) -> None:
+        await self.send({"event": "stop", "stop": {}})
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+    async def hang_up(self) -> None:
+        with suppress(ConnectionClosed):
+            await self.stop()
+        await self.close()
+
+    async def vanish(self) -> None:
+        """The connection is gone without a close frame."""
+        self._socket.transport.abort()
+        await self._socket.wait_closed()
+
+    async def closed(self) -> int | None:
+        """The code with which the bridge closed the socket."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            try:
+                while True:
+                    await self._socket.recv()
+            except ConnectionClosed:
+                return self._socket.close_code
+
+
+def start_of(call: Call, encoding: str = "PCMU", rate: int = 8000) -> Frame:
+    assert call.leg is not None
+    return {
+        "call_control_id": call.leg.call_control_id,
+        "client_state": base64.b64encode(call.call_id.encode()).decode(),
+        "media_format": {"encoding": encoding, "sample_rate": rate, "channels": 1},
+    }
+
+
+@dataclass(kw_only=True)
+class Outside:
+    """What a container at `address` has around it. What it is told of calls, and what becomes of
+    them, stands in the table."""
+
+    address: str
+    store: DynamoCallStore
+    telnyx: RecordedTelnyx
+    now_ms: Callable[[], int]
+    _phones: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _placed: int = 0
+
+    def answered(self) -> Call:
+        """A new call, answered: Telnyx has just been told to open its first stream."""
+        self._placed += 1
+        call_id = f"call-{self._placed}"
+        leg = Leg(f"v3:leg-{self._placed}", f"leg-{self._placed}", "session")
+        now_ms = self.now_ms()
+        told = (CallRequested(), DialAccepted(leg), CallAnswered(leg, now_ms))
+        call = after(outbound_call(call_id, created_at_ms=now_ms), *told)
+        # The model's session of a call is known by its instructions.
+        assert self.store.create(call, CallConfig(instructions=call_id))
+        return call
+
+    def token(self, call: Call) -> str:
+        return stream_token.issue(SECRET, call.call_id, call.stream_number, self.now_ms())
+
+    async def dial_in(self, call: Call, token: str | None) -> Phone:
+        """Raises `InvalidStatus` when the upgrade is refused."""
+        socket = await connect(
+            f"ws://{self.address}/media-bridge/{call.call_id}",
+            additional_headers={TOKEN_HEADER: token} if token else {},
+            compression=None,
+            proxy=None,
+        )
+        phone = Phone(socket, call)
+        self._phones.push_async_callback(phone.hang_up)
+        return phone
+
+    async def streaming(self) -> Phone:
+        """The phone of a new call whose stream has just started."""
+        call = self.answered()
+        phone = await self.dial_in(call, self.token(call))
+        await phone.send({"event": "connected", "version": "1.0.0"})
+        await phone.start()
+        return phone
+
+    async def greeted(self) -> Phone:
+        """The phone of a new call on which the model has begun to speak."""
+        phone = await self.streaming()
+        await phone.hear()
+        return phone
+
+    def record(self, call: Call) -> CallRecord:
+        record = self.store.record(call.call_id)
+        assert record is not None
+        return record
+
+    async def failed(self, call: Call) -> str:
+        """Why a call failed, once that is on record and its leg was hung up."""
+        await until(lambda: self.record(call).call.status is CallStatus.ENDED)
+        await until(lambda: self.was_hung_up(call))
+        fault = self.record(call).call.fault
+        assert fault is not None
+        return fault.reason
+
+    def was_hung_up(self, call: Call) -> bool:
+        assert call.leg is not None
+        path = f"/v2/calls/{call.leg.call_control_id}/actions/hangup"
+        return path in [command for command, _ in self.telnyx.commands]
+
+    async def all_hang_up(self) -> None:
+        await self._phones.aclose()
+
+
+@dataclass(kw_only=True)
+class MediaPlane(Outside):
+    """With the container in the test's own process."""
+
+    task: MediaTask
+    services: Services
+    mailbox: DynamoMailbox
+    model: OpenAISimulator
+
+    async def converse(self, phone: Phone) -> None:
+        """The model hears what is said into this phone, word for word, and answers."""
+        session = await self.session(phone.call)
+        known = len(session.heard)
+        await phone.say("caller_opening_hours")
+        await until(lambda: len(session.heard) > known)
+        assert session.heard[-1].clip is CLIPS["caller_opening_hours"]
+        await phone.hear()
+
+    async def session(self, call: Call) -> Session:
+        def found() -> Session | None:
+            sessions = self.model.sessions
+            return next((s for s in sessions if _instructions(s) == call.call_id), None)
+
+        session = await until(found)
+        assert session is not None
+        return session
+
+    async def idle(self) -> None:
+        """Nobody is on the line any more, and everything is written down."""
+        await self.all_hang_up()
+        await self.task.drain(0)
+
+
+class StartsPlane(Protocol):
+    def __call__(
+        self, faults: Faults = NO_FAULTS, **settings: Any
+    ) -> AbstractAsyncContextManager[MediaPlane]: ...
+
+
+def _instructions(session: Session) -> object:
+    return session.settings.settings.instructions
+
+
+@asynccontextmanager
+async def media_plane(
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    telnyx: RecordedTelnyx,
+    clock: Clock,
+    faults: Faults,
+    **changes: Any,
+) -> AsyncIterator[MediaPlane]:
+    async with OpenAISimulator(scenario=SHORT, think_ms=0, faults=faults) as model:
+        given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
+        log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
+        carrier = TelnyxClient(telnyx.base, "KEY-test", None, now_ms=clock)
+        switchboard = Switchboard(store, carrier, clock, log)
+        services = Services(settings(**given), store, switchboard, log, clock)
+        task = MediaTask("task-1", services, mailbox)
+        async with task.running(), serving(task, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            plane = MediaPlane(
+                address=f"{host}:{port}",
+                store=store,
+                telnyx=telnyx,
+                now_ms=clock,
+                task=task,
+                services=services,
+                mailbox=mailbox,
+                model=model,
+            )
+            try:
+                yield plane
+            finally:
+                await plane.idle()

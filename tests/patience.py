@@ -1,0 +1,24 @@
+"""How tests wait for what others do: for as long as it takes, and no longer than is sane."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import TypeVar
+
+PATIENCE_SECONDS = 20.0
+POLL_SECONDS = 0.02
+
+T = TypeVar("T")
+
+
+async def until(look: Callable[[], T | Awaitable[T]]) -> T:
+    """What `look` finds, as soon as it finds anything."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (found := await _looked(look)):  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(POLL_SECONDS)
+        return found
+
+
+async def _looked(look: Callable[[], T | Awaitable[T]]) -> T:
+    found = look()
+    return await found if isawaitable(found) else found
