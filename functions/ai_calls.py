@@ -15,12 +15,18 @@ from api import about, answer, app, documented, handler
 from api_answers import CallList, CallSummary, CreatedCall, WholeCall
 from api_requests import CreateCall, InvalidField
 from control_plane import ControlPlane, control_plane, log
-from phonebridge.call import Call, CallStatus, Direction, EndedBy, EndRequested, Interrupt
+from phonebridge.call import (
+    LONGEST_CALL_ID,
+    Call,
+    CallStatus,
+    Direction,
+    EndedBy,
+    EndRequested,
+    Interrupt,
+)
 from phonebridge.errors import KeyReused, UnknownCall, WrongState
 
 __all__ = ["app", "handler"]
-
-LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
 
 Found = TypeVar("Found")
 CallId = Annotated[str, Path(alias="callId")]

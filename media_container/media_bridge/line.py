@@ -1,7 +1,6 @@
 """Between the bridge and the Telnyx media stream: frames become what happened."""
 
 import base64
-import binascii
 
 from media_bridge import events
 from phonebridge.telnyx import media
@@ -44,5 +43,5 @@ def _decoded(client_state: str | None) -> str | None:
         return None
     try:
         return base64.b64decode(client_state, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return client_state

@@ -126,6 +126,8 @@ class _Door:
             number = None if token is None else self._verify(token, call_id)
         except InvalidToken as error:
             return self._refused(HTTPStatus.UNAUTHORIZED, str(error))
+        if self._task.carries(call_id):
+            return self._refused(HTTPStatus.CONFLICT, "the call has its media socket")
         return _PhoneSocket(lambda phone: self._enter(call_id, number, phone))
 
     def _enter(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:

@@ -32,6 +32,9 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx import media
 
+TIMER_STEP_SECONDS = 0.001
+"""uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
+nothing due, and spin until it is. That cost a third of a call's CPU (`make bench`)."""
 LOST_MEDIA_GRACE_SECONDS = 3.0
 """After a media socket closed without `stop`: mostly the caller hung up, and a webhook says so."""
 
@@ -141,7 +144,7 @@ class CallSession:
         if self._timer:
             self._timer.cancel()
         self._wakes_at = deadline
-        self._timer = self._loop.call_at(deadline, self._on_timer)
+        self._timer = self._loop.call_at(deadline + TIMER_STEP_SECONDS, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None

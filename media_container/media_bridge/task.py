@@ -49,6 +49,9 @@ class MediaTask:
         if not self._taken:
             self._idle.set()
 
+    def carries(self, call_id: str) -> bool:
+        return call_id in self._sessions
+
     async def carry(self, call_id: str, session: CallSession) -> None:
         self._sessions[call_id] = session
         try:

@@ -191,14 +191,13 @@ class Switchboard:
             return self.apply(call.call_id, CallHungUp(leg, hangup))
         name = _NAMES[type(command)]
         self._log.error(f"{name} FAILED", reason=str(error))
+        if not isinstance(command, HangUp):
+            fault = Fault(f"{name}_failed", str(error), now_ms)
+            call = self.apply(call.call_id, CallFailed(fault))
         self._store.note(call.call_id, self._entry(f"{name} FAILED", str(error)))
-        if isinstance(command, HangUp):
+        if isinstance(command, Dial | HangUp):
             raise error
-        fault = Fault(f"{name}_failed", str(error), now_ms)
-        ended = self.apply(call.call_id, CallFailed(fault))
-        if isinstance(command, Dial):
-            raise error
-        return ended
+        return call
 
     def _entry(self, what: str, detail: str) -> TimelineEntry:
         return TimelineEntry(self._now_ms(), str(uuid.uuid4()), what, detail)

@@ -142,6 +142,7 @@ ENDED_AS_ASKED = (
     CallHungUp(LONG_LEG, Hangup("originator_cancel", "unknown", 1_795_003_300_000)),
 )
 FAILED_WITH_ITS_LEG_UP = (StreamingFailed(Fault("streaming_failed", "d" * 60, 1_795_003_300_000)),)
+FAILED_AND_HUNG_UP = (*FAILED_WITH_ITS_LEG_UP, ENDED_AS_ASKED[-1])
 
 
 WRITE_UNIT_BYTES = 1_024
@@ -161,7 +162,7 @@ def size_of_value(attribute: Mapping[str, Any]) -> int:
     return len(attribute["S"])
 
 
-@pytest.mark.parametrize("end", [ENDED_AS_ASKED, FAILED_WITH_ITS_LEG_UP])
+@pytest.mark.parametrize("end", [ENDED_AS_ASKED, FAILED_WITH_ITS_LEG_UP, FAILED_AND_HUNG_UP])
 def test_a_transition_costs_one_write_unit(
     store: DynamoCallStore, client: "DynamoDBClient", table_name: str, end: tuple[CallEvent, ...]
 ) -> None:

@@ -22,7 +22,7 @@ ModelCommand = (
 )
 
 # Refusals of a key repeat parts of it.
-_KEY = re.compile(r"\b(sk|ek)-[\w*-]+")
+_KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
 
 class RealtimeProtocol:
@@ -90,7 +90,7 @@ class RealtimeProtocol:
             case realtime.ResponseDone(response):
                 return _ended(response)
             case realtime.Error(error):
-                message = _KEY.sub(r"\1-…", error.message or "")
+                message = _KEY.sub(r"\1…", error.message or "")
                 return events.ModelComplained(error.code or error.type or "error", message)
             case _:
                 return None
@@ -131,7 +131,7 @@ def _detail(raw: msgspec.Raw) -> str:
     """`status_details` is an object in the reference; some servers have sent a string or null."""
     try:
         details = msgspec.json.decode(raw, type=_StatusDetails | str | None)
-    except msgspec.ValidationError:
+    except ValueError:
         return ""
     if isinstance(details, _StatusDetails):
         error = details.error or _StatusError()

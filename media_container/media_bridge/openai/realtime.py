@@ -23,7 +23,7 @@ class MalformedEvent(ModelError):
 
 
 class AudioFormat(Struct, frozen=True):
-    type: str
+    type: str | UnsetType = UNSET
     rate: int | UnsetType = UNSET
 
 
@@ -242,15 +242,15 @@ def decode(text: Text) -> ServerEvent | Unknown:
     """Raises `MalformedEvent` for what is not JSON, or an event that lacks what its type has."""
     try:
         return _known.decode(text)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         unknown = _type_of(text, error)
         if unknown.type in _TYPES:
             raise MalformedEvent(f"The model sent a malformed {unknown.type}: {error}") from error
         return unknown
 
 
-def _type_of(text: Text, cause: msgspec.DecodeError) -> Unknown:
+def _type_of(text: Text, cause: Exception) -> Unknown:
     try:
         return _unknown.decode(text)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         raise MalformedEvent(f"The model sent what is no event: {cause}") from cause

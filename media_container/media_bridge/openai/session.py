@@ -75,17 +75,20 @@ def _compared(asked: Session, in_force: Session) -> list[tuple[str, object, obje
         ("output_modalities", asked.output_modalities, in_force.output_modalities),
     ]
     for side in ("input", "output"):
-        pairs.append((f"audio.{side}.format", _format(asked, side), _format(in_force, side)))
+        ours, theirs = _format(asked, side), _format(in_force, side)
+        pairs.append((f"audio.{side}.format", ours.type, theirs.type))
+        if ours.rate is not UNSET:  # G.711 has but one
+            pairs.append((f"audio.{side}.format.rate", ours.rate, theirs.rate))
     pairs.append(("audio.output.voice", _voice(asked), _voice(in_force)))
     pairs.append(("audio.input.turn_detection.type", _vad(asked), _vad(in_force)))
     return pairs
 
 
-def _format(session: Session, side: str) -> AudioFormat | UnsetType:
+def _format(session: Session, side: str) -> AudioFormat:
     half: AudioInput | AudioOutput | UnsetType = (
         UNSET if session.audio is UNSET else getattr(session.audio, side)
     )
-    return UNSET if half is UNSET else half.format
+    return AudioFormat() if half is UNSET or half.format is UNSET else half.format
 
 
 def _voice(session: Session) -> str | UnsetType:
@@ -95,11 +98,14 @@ def _voice(session: Session) -> str | UnsetType:
     return voice if isinstance(voice, str) else UNSET
 
 
-def _vad(session: Session) -> str | None | UnsetType:
+def _vad(session: Session) -> str | UnsetType:
     if session.audio is UNSET or session.audio.input is UNSET:
         return UNSET
     vad = session.audio.input.turn_detection
-    return vad.type if isinstance(vad, TurnDetectionSettings) else vad
+    # Null is an answer here: without a detector no turn of the caller would ever end.
+    if vad is None:
+        return "none"
+    return vad if vad is UNSET else vad.type
 
 
 def _turn_detection(
