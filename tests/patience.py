@@ -1,9 +1,9 @@
 """How tests wait for what others do: for as long as it takes, and no longer than is sane."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from inspect import isawaitable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 PATIENCE_SECONDS = 20.0
 POLL_SECONDS = 0.02
@@ -11,7 +11,11 @@ POLL_SECONDS = 0.02
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], T | Awaitable[T]]) -> T:
+@overload
+async def until(look: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+@overload
+async def until(look: Callable[[], T]) -> T: ...
+async def until(look: Callable[[], Any]) -> Any:
     """What `look` finds, as soon as it finds anything."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := await _looked(look)):  # noqa: ASYNC110 - it happens elsewhere
@@ -19,6 +23,6 @@ async def until(look: Callable[[], T | Awaitable[T]]) -> T:
         return found
 
 
-async def _looked(look: Callable[[], T | Awaitable[T]]) -> T:
+async def _looked(look: Callable[[], Any]) -> Any:
     found = look()
     return await found if isawaitable(found) else found

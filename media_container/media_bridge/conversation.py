@@ -16,6 +16,7 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     FailCall,
+    Greet,
     Log,
     PlayAudio,
     RecordTurn,
@@ -190,7 +191,7 @@ class Conversation:
             return [FailCall("model_failed", event.detail)]
         self._retried = True
         self.expect_reply(now)
-        return [failed, Respond()]
+        return [failed, Greet() if self._first_audio_ms is None else Respond()]
 
     def _stop_speaking(self, now: float) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes."""

@@ -1,7 +1,6 @@
 """A call's media from the first frame to the last command."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -504,6 +503,29 @@ def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
     )
 
 
+def test_a_timer_set_before_we_hung_up_does_not_shorten_the_goodbye() -> None:
+    assert (
+        ready_call()
+        >> EndAsked()
+        << EndCall(EndedBy.SHUTDOWN)
+        >> At(0.5)
+        >> DeadlinePassed()
+        >> At(5.0)
+        << LeaveCall(lost=False)
+    )
+
+
+def test_nothing_that_was_due_follows_the_end() -> None:
+    story = ready_call()
+    assert story >> ResponseStarted("resp-1") >> said(1000) << play(100) << play(100)
+    story.now = 0.15  # the timer is late
+    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN)
+
+    story = ready_call()
+    story.now = 15.5
+    assert story >> StreamStopped() << LeaveCall(lost=False)
+
+
 def test_a_gap_in_the_frames_does_not_outlive_the_call() -> None:
     story = ready_call()
     assert (
@@ -640,16 +662,14 @@ def test_every_turn_is_recorded_once(start: float, story: list[tuple[float, Brid
     assert all(0 <= turn.started_ms <= turn.ended_ms for turn in turns)
 
 
-@given(early_by=st.floats(1e-9, 1.0))
-def test_a_timer_that_fires_early_does_no_harm(early_by: float) -> None:
-    bridge = new_bridge()
-    for event in (STARTED, ModelConnected(), ModelReady(), ResponseStarted("resp-1"), said(3000)):
+@given(early_by=st.floats(0.001, 0.09))
+def test_a_timer_that_fires_early_does_nothing(early_by: float) -> None:
+    bridge = ready_call().bridge
+    for event in (ResponseStarted("resp-1"), said(3000)):
         bridge.handle(event, 0.0)
-    times = [0.0]
     for _ in range(20):
         deadline = bridge.next_deadline()
         assert deadline is not None
-        early = max(times[-1], deadline - early_by)
-        bridge.handle(DeadlinePassed(), early)
-        times.append(early)
-    assert all(earlier <= later for earlier, later in pairwise(times))
+        assert bridge.handle(DeadlinePassed(), deadline - early_by) == []
+        assert bridge.next_deadline() == deadline
+        assert bridge.handle(DeadlinePassed(), deadline) == [play(100)]

@@ -1,6 +1,8 @@
 """Who speaks, who is interrupted, and what each of them said."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
 from media_bridge.audio import Codec
@@ -8,12 +10,13 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     FailCall,
+    Greet,
     Log,
     PlayAudio,
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES
+from media_bridge.conversation import FATAL_CODES, REPLY_PATIENCE
 from media_bridge.events import (
     AudioFinished,
     AudioReceived,
@@ -27,9 +30,10 @@ from media_bridge.events import (
 from media_bridge.playout import LEAD_MS
 from phonebridge.call import CallConfig, TurnDetection, Usage
 from phonebridge.settings import ModelAudio
-from playbook import At, Playbook
+from playbook import At, Playbook, pass_time
 
 SILENCE = Codec.PCMU.silence
+STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 
 
 def speaking(seconds: float = 2.0) -> Playbook:
@@ -71,6 +75,7 @@ def test_what_still_comes_of_an_interrupted_response_is_dropped() -> None:
         >> said(500)
         >> AudioFinished("item-1")
         >> done(status="cancelled")
+        >> said(500)
         >> At(2.0)
         >> ResponseStarted("resp-2")
         >> said(100, item="item-2", response="resp-2")
@@ -135,6 +140,27 @@ def test_the_model_is_never_told_that_more_was_heard_than_it_said() -> None:
         << TruncateItem("item-1", 0, 5)
         << agent_turn(1, "", 0, 15, interrupted=True)
     )
+
+
+@given(
+    lengths_ms=st.lists(st.integers(1, 100).map((20).__mul__), min_size=1, max_size=4),
+    heard_seconds=st.floats(0, 8, exclude_min=True),
+)
+def test_whenever_the_caller_cuts_in_each_item_is_truncated_where_it_was_heard_to(
+    lengths_ms: list[int], heard_seconds: float
+) -> None:
+    bridge = ready_call().bridge
+    bridge.handle(ResponseStarted("resp-1"), 0.0)
+    for number, length in enumerate(lengths_ms):
+        bridge.handle(said(length, item=str(number)), 0.0)
+    assert all(isinstance(sent, PlayAudio) for _, sent in pass_time(bridge, 0.0, heard_seconds))
+    cut = bridge.handle(CallerSpeechStarted("user-1"), heard_seconds)
+    ends = [each.audio_end_ms for each in cut if isinstance(each, TruncateItem)]
+    left = heard_seconds * 1000
+    for end, length in zip(ends, lengths_ms, strict=True):
+        assert end <= length
+        assert end == pytest.approx(min(max(left, 0), length), abs=1)
+        left -= length
 
 
 def test_before_any_sound_there_is_nothing_to_clear() -> None:
@@ -240,6 +266,37 @@ def test_a_turn_of_the_caller_and_the_answer_to_it() -> None:
     )
 
 
+def test_only_the_first_item_of_an_answer_ends_the_callers_wait() -> None:
+    story = ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))
+    assert story >> CallerSpeechStarted("user-1") >> At(1.2) >> CallerSpeechStopped("user-1")
+    assert (
+        story
+        >> At(1.4)
+        >> ResponseStarted("resp-1")
+        >> said(100, item="item-1")
+        << play(100)
+        >> AudioFinished("item-1")
+        >> said(100, item="item-2")
+        << play(100)
+        >> done()
+        >> At(2.0)
+        << agent_turn(2, "", 1400, 1600, latency_ms=400)
+        << agent_turn(3, "", 1400, 1600)
+    )
+    assert story.bridge.activity.turn_latency_ms == 400
+
+
+def test_a_turn_that_could_not_be_transcribed_is_still_a_turn() -> None:
+    assert (
+        ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))
+        >> CallerSpeechStarted("user-1")
+        >> At(1.0)
+        >> CallerSpeechStopped("user-1")
+        >> CallerTranscribed("user-1", "")
+        << caller_turn(1, "", 0, 800)
+    )
+
+
 def test_the_callers_words_may_be_known_after_the_answer() -> None:
     assert (
         ready_call()
@@ -280,16 +337,71 @@ def test_usage_adds_up_over_responses_even_interrupted_ones() -> None:
 # Responses that fail.
 
 
+def test_a_response_that_fails_while_the_caller_speaks_is_nobodys_loss() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> CallerSpeechStarted("user-1")
+        >> done(status="failed", detail="server_error")
+        << Log("warning", "model response failed", "server_error")
+        >> At(50.0)
+    )
+
+
+@pytest.mark.parametrize("at", [0.0, 5.0])
+def test_a_second_try_has_its_own_patience(at: float) -> None:
+    assert (
+        ready_call()
+        >> At(at)
+        >> ResponseStarted("resp-1")
+        >> done(status="failed", detail="server_error")
+        << Log("warning", "model response failed", "server_error")
+        << Greet()
+        >> At(at + REPLY_PATIENCE - 0.1)
+        >> At(at + REPLY_PATIENCE)
+        << STALLED
+    )
+
+
+def test_a_caller_who_gets_no_answer_is_not_left_in_silence() -> None:
+    assert (
+        ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=500)))
+        >> CallerSpeechStarted("user-1")
+        >> At(20.0)
+        >> CallerSpeechStopped("user-1")
+        >> At(20.0 + REPLY_PATIENCE - 0.1)
+        >> At(20.0 + REPLY_PATIENCE)
+        << caller_turn(1, "", 0, 19_500)
+        << STALLED
+    )
+
+
 def test_a_response_that_fails_is_asked_for_once_more() -> None:
     assert (
         ready_call()
         >> ResponseStarted("resp-1")
         >> done(status="failed", detail="server_error")
         << Log("warning", "model response failed", "server_error")
-        << Respond()
+        << Greet()
         >> ResponseStarted("resp-2")
         >> done("resp-2", status="failed", detail="server_error")
         << FailCall("model_failed", "server_error")
+    )
+
+
+def test_once_the_agent_has_spoken_the_second_try_is_an_answer_no_greeting() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(0.1)
+        << agent_turn(1, "", 0, 100)
+        >> ResponseStarted("resp-2")
+        >> done("resp-2", status="failed", detail="server_error")
+        << Log("warning", "model response failed", "server_error")
+        << Respond()
     )
 
 
@@ -301,7 +413,7 @@ def test_a_response_that_succeeds_earns_the_next_failure_its_second_try() -> Non
             >> ResponseStarted(f"resp-{number}")
             >> done(f"resp-{number}", status="failed", detail="server_error")
             << Log("warning", "model response failed", "server_error")
-            << Respond()
+            << Greet()
             >> ResponseStarted(f"resp-{number + 1}")
             >> done(f"resp-{number + 1}")
         )
@@ -330,11 +442,8 @@ def test_a_model_that_goes_on_sending_has_not_stalled() -> None:
     story = ready_call()
     story.bridge.handle(ResponseStarted("resp-1"), 0.0)
     for second in range(1, 40):
-        story.bridge.handle(said(1000), float(second))
-    assert not any(
-        isinstance(command, FailCall)
-        for command in story.bridge.handle(AudioFinished("item-1"), 40.0)
-    )
+        commands = story.bridge.handle(said(1000), float(second))
+        assert all(isinstance(command, PlayAudio) for command in commands)
 
 
 @pytest.mark.parametrize("model_audio", list(ModelAudio))

@@ -51,7 +51,8 @@ def test_the_stream_starts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "read"), [(None, None), ("", None), ("not base64!", "not base64!")]
+    ("state", "read"),
+    [(None, None), ("", None), ("not base64!", "not base64!"), ("état", "état"), ("/w==", "/w==")],
 )
 def test_a_client_state_that_is_not_ours_is_kept_as_it_is(
     state: str | None, read: str | None

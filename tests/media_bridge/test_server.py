@@ -13,7 +13,7 @@ from media_bridge import server, session
 from media_plane import MediaPlane, Phone, StartsPlane
 from patience import until
 from phonebridge import stream_token
-from phonebridge.call import Call, CallConfig, CallFailed, CallStatus, Fault
+from phonebridge.call import Call, CallConfig, CallFailed, CallStatus, Fault, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 
 
@@ -110,10 +110,21 @@ async def test_who_leaves_before_saying_anything_leaves_the_place_free(
 async def test_a_token_opens_one_socket(start_plane: StartsPlane) -> None:
     async with start_plane() as plane:
         phone = await plane.greeted()
-        second = await plane.dial_in(phone.call, plane.token(phone.call))
-        assert await second.closed() == 1008
+        assert await refused(plane, phone.call, plane.token(phone.call)) == 409
         await plane.converse(phone)
         assert len(plane.model.sessions) == 1
+
+
+async def test_a_token_opens_one_socket_at_all_containers_together(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        call = plane.answered()
+        elsewhere = MediaAttached(call.stream_number, "task-2", plane.now_ms())
+        taken = plane.services.switchboard.apply(call.call_id, elsewhere)
+        phone = await plane.dial_in(call, plane.token(call))
+        assert await phone.closed() == 1008
+        assert untouched(plane, taken)
 
 
 async def test_no_socket_for_a_call_that_never_was(start_plane: StartsPlane) -> None:

@@ -136,12 +136,24 @@ def test_why_a_response_ended(details: object, detail: str) -> None:
     assert (event.status, event.detail) == ("failed", detail)
 
 
-def test_errors_are_told_without_the_key_they_repeat() -> None:
-    error = {"type": "invalid_request_error", "code": "invalid_api_key"}
-    message = "Incorrect API key provided: sk-proj-abc*****wxyz. Find yours elsewhere."
-    assert happened("error", error=error | {"message": message}) == events.ModelComplained(
-        "invalid_api_key", "Incorrect API key provided: sk-…. Find yours elsewhere."
+@pytest.mark.parametrize(
+    ("key", "told"), [("sk-proj-abc*****wxyz", "sk-…"), ("ek_0123456789abcdef", "ek_…")]
+)
+def test_errors_are_told_without_the_key_they_repeat(key: str, told: str) -> None:
+    error = {
+        "type": "invalid_request_error",
+        "code": "invalid_api_key",
+        "message": f"Incorrect API key provided: {key}. Find yours elsewhere.",
+    }
+    assert happened("error", error=error) == events.ModelComplained(
+        "invalid_api_key", f"Incorrect API key provided: {told}. Find yours elsewhere."
     )
+
+
+def test_a_reason_that_is_no_utf_8_is_left_out() -> None:
+    response = b'{"id": "r", "status": "failed", "status_details": "caf\xe9"}'
+    event = protocol().decode(b'{"type": "response.done", "response": %b}' % response)
+    assert event == events.ResponseEnded("r", "failed", "", Usage())
 
 
 def test_an_error_without_a_code_is_told_by_its_type() -> None:

@@ -64,7 +64,16 @@ def test_events_that_are_not_needed_are_unknown(kind: str) -> None:
     assert realtime.decode(server_event(kind, anything=[1, {"a": None}])) == Unknown(kind)
 
 
-@pytest.mark.parametrize("noise", ["", "nonsense", "[]", "{}", '{"type": 7}', b"\xff"])
+TOO_DEEP = '{"type": "what.is.this", "deep": ' + "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        *("", "nonsense", "[]", "{}", '{"type": 7}', b"\xff", b'{"type": "\xff"}'),
+        pytest.param(TOO_DEEP, id="too deep"),
+    ],
+)
 def test_what_is_no_event_is_told(noise: str | bytes) -> None:
     with pytest.raises(MalformedEvent):
         realtime.decode(noise)
@@ -82,6 +91,14 @@ def test_what_is_no_event_is_told(noise: str | bytes) -> None:
 def test_an_event_that_lacks_what_its_type_has_is_malformed(broken: str) -> None:
     with pytest.raises(MalformedEvent, match=json.loads(broken)["type"]):
         realtime.decode(broken)
+
+
+def test_text_that_is_no_utf_8_is_malformed() -> None:
+    words = server_event(
+        "response.output_audio_transcript.delta", response_id="r", item_id="i", delta="caf?"
+    )
+    with pytest.raises(MalformedEvent, match="response.output_audio_transcript.delta"):
+        realtime.decode(words.encode().replace(b"?", b"\xe9"))
 
 
 @pytest.mark.parametrize(

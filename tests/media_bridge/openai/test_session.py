@@ -91,6 +91,15 @@ def test_a_session_in_force_as_asked_is_agreed() -> None:
 def test_what_a_server_does_not_echo_is_taken_as_agreed() -> None:
     assert session.disagreement(asked(), realtime.Session()) is None
     assert session.disagreement(asked(), realtime.Session(audio=realtime.Audio())) is None
+    bare_pcm = changed(audio__output__format={"type": "audio/pcm"})
+    assert session.disagreement(asked(), bare_pcm) is None
+
+
+def test_the_one_rate_of_g711_may_be_told() -> None:
+    g711 = asked(audio=ModelAudio.G711)
+    output = realtime.AudioOutput(realtime.AudioFormat("audio/pcmu", 8000))
+    in_force = realtime.Session(audio=realtime.Audio(output=output))
+    assert session.disagreement(g711, in_force) is None
 
 
 @pytest.mark.parametrize(
@@ -101,13 +110,14 @@ def test_what_a_server_does_not_echo_is_taken_as_agreed() -> None:
         (changed(audio__input__format={"type": "audio/pcmu"}), "audio.input.format"),
         (
             changed(audio__output__format={"type": "audio/pcm", "rate": 16000}),
-            "audio.output.format",
+            "audio.output.format.rate",
         ),
         (changed(audio__output__voice="alloy"), "audio.output.voice"),
         (
             changed(audio__input__turn_detection={"type": "semantic_vad"}),
             "audio.input.turn_detection.type",
         ),
+        (changed(audio__input__turn_detection=None), "audio.input.turn_detection.type"),
     ],
 )
 def test_each_difference_is_named(in_force: realtime.Session, named: str) -> None:
