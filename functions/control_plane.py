@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-import boto3
-from botocore.config import Config
-
+from phonebridge.aws import dynamodb_client
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.secrets import fetch_secret, with_secrets
@@ -17,11 +15,6 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
-
-# A healthy table answers within milliseconds, and Telnyx gives a webhook two seconds.
-_AWS_CONFIG = Config(
-    connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
-)
 
 log = logger("control-plane")
 
@@ -47,7 +40,7 @@ def control_plane() -> ControlPlane:
 
 def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
     settings = ControlSettings.from_env(environ)
-    dynamodb = boto3.client("dynamodb", config=_AWS_CONFIG)
+    dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = Line(
         connection_id=settings.telnyx_connection_id,

@@ -66,21 +66,17 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     """`given` is the environment that decides which provider is real; it wins over every
     default."""
     url = f"http://127.0.0.1:{plan.port}"
-    async with (
-        _openai(plan, given, show) as openai,
-        _telnyx(plan, given, show, url) as telnyx,
-        _process("dynamodb.py", "--table", TABLE) as database,
-    ):
-        assert database.stdout is not None
-        address = (await database.stdout.readline()).decode().strip()
-        if not address:
-            raise SystemExit("the local DynamoDB ended at its start: see its message above")
-        environ = _environment(given, url, address, openai, telnyx)
-        media_port = free_port()
-        with _log_file(plan.log) as log:
+    with _listening(plan.port) as listener, _log_file(plan.log) as log:
+        async with (
+            _openai(plan, given, show) as openai,
+            _telnyx(plan, given, show, url) as telnyx,
+            _database() as database,
+        ):
+            environ = _environment(given, url, database, openai, telnyx)
+            media_port = free_port()
             async with (
                 _media_container(environ, media_port, log),
-                _gateway(environ, plan.port, media_port),
+                _gateway(environ, listener, media_port),
             ):
                 yield Stack(url, telnyx, openai, environ)
 
@@ -168,6 +164,17 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
+async def _database() -> AsyncIterator[str]:
+    """Its address."""
+    async with _process("dynamodb.py", "--table", TABLE) as process:
+        assert process.stdout is not None
+        address = (await process.stdout.readline()).decode().strip()
+        if not address:
+            raise SystemExit("the local DynamoDB ended at its start: see its message above")
+        yield address
+
+
+@asynccontextmanager
 async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
     # Without a key the API answers 503 and no call gets here; the container wants one all the same.
     environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
@@ -178,16 +185,18 @@ async def _media_container(environ: Mapping[str, str], port: int, log: int) -> A
 
 
 @asynccontextmanager
-async def _gateway(environ: Mapping[str, str], port: int, media_port: int) -> AsyncIterator[None]:
+async def _gateway(
+    environ: Mapping[str, str], listener: socket.socket, media_port: int
+) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
     app = create_app(f"ws://127.0.0.1:{media_port}")
-    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    server = _Server(uvicorn.Config(app, log_level="warning"))
     async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(server.serve())
+        serving = tasks.create_task(server.serve([listener]))
         try:
             while not server.started:
                 if serving.done():
-                    raise SystemExit(f"port {port} of 127.0.0.1 cannot be had: is it in use?")
+                    raise SystemExit("the gateway ended at its start: see its message above")
                 await asyncio.sleep(POLL_SECONDS)
             yield
         finally:
@@ -217,6 +226,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """Taken before anything is started: if somebody else has the port, nothing is."""
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise SystemExit(f"port {port} of 127.0.0.1 cannot be had: is it in use?") from error
+    with listener:
+        yield listener
 
 
 @contextmanager

@@ -11,12 +11,12 @@ import sys
 import time
 import uuid
 
-import boto3
 import uvloop
 
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
+from phonebridge.aws import dynamodb_client
 from phonebridge.errors import NotConfigured
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
@@ -32,7 +32,7 @@ def now_ms() -> int:
 
 def media_task(settings: MediaSettings) -> MediaTask:
     log = logger("media-bridge")
-    dynamodb = boto3.client("dynamodb")
+    dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     carrier = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, None, now_ms=now_ms)
     switchboard = Switchboard(store, carrier, now_ms, log)

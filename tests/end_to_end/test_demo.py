@@ -1,0 +1,41 @@
+"""`make demo`, as its reader sees it."""
+
+import json
+
+from processes import output_of, python
+from template import TEMPLATE
+
+DEMO = str(TEMPLATE.parent / "local" / "demo.py")
+FIELDS = {
+    "call_id",
+    "outcome",
+    "turns",
+    "interruptions",
+    "first_audio_ms",
+    "turn_latency_ms",
+    "frames_in",
+    "frames_out",
+}
+
+
+async def test_one_whole_call_is_shown_and_told_as_json() -> None:
+    async with python(DEMO, "--json", environ={}) as process:
+        printed = (await output_of(process, patience_seconds=60)).splitlines()
+    assert process.returncode == 0, printed
+    shown, result = printed[:-1], json.loads(printed[-1])
+    assert set(result) == FIELDS
+    assert result["outcome"] == "completed"
+    assert result["interruptions"] == 1
+    assert len(result["turns"]) == 11
+    for turn in result["turns"]:
+        assert set(turn) == {"who", "text", "match", "snr_db"}
+        assert turn["match"] > 0.95
+    for event in (
+        "call.answered",
+        "streaming",
+        "agent said",
+        "caller said",
+        "interrupted",
+        "ended",
+    ):
+        assert any(event in line for line in shown)

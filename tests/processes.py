@@ -1,0 +1,63 @@
+"""Our programs as processes of their own."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+
+from patience import PATIENCE_SECONDS, until
+from phonebridge.settings import ControlSettings, MediaSettings
+
+# What this process was given must not reach the programs under test.
+_OURS = {
+    name.upper()
+    for settings in (ControlSettings, MediaSettings)
+    for name in settings.__dataclass_fields__
+}
+
+
+@asynccontextmanager
+async def python(*command: str, environ: Mapping[str, str]) -> AsyncIterator[Process]:
+    """Ends it, if the test did not: first so that it can end what it has started itself."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, env=inherited | dict(environ), stdout=PIPE, stderr=STDOUT
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        with suppress(TimeoutError):
+            await exit_code(process)
+        if process.returncode is None:
+            process.kill()
+
+
+async def exit_code(process: Process) -> int:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await process.wait()
+
+
+async def output_of(process: Process, patience_seconds: float = PATIENCE_SECONDS) -> str:
+    """All it printed, once it has ended by itself."""
+    async with asyncio.timeout(patience_seconds):
+        printed, _ = await process.communicate()
+    return printed.decode()
+
+
+async def answering(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as http:
+
+        async def answers() -> bool:
+            try:
+                return (await http.get(url)).is_success
+            except httpx.TransportError:
+                return False
+
+        await until(answers)

@@ -1,0 +1,149 @@
+"""The whole system on this machine, and calls through it by its HTTP API."""
+
+import asyncio
+import importlib
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from control_plane import control_plane
+from patience import until
+from simulators.openai import OpenAISimulator, Session
+from simulators.scenario import CallerLine, Scenario
+from simulators.speech import CLIPS
+from simulators.telnyx import TelnyxSimulator
+from simulators.telnyx_call import SimulatedCall
+from stack import Plan, free_port, running
+
+Record = dict[str, Any]
+
+ONE_QUESTION = Scenario(
+    name="one question",
+    greeting="agent_opening_hours",
+    caller=(CallerLine("caller_what_to_bring"),),
+    replies={"caller_what_to_bring": "agent_what_to_bring"},
+    fallback="agent_fallback",
+)
+"""The shortest conversation: seven seconds."""
+CONVERSATION = [
+    ("agent", CLIPS["agent_opening_hours"].text),
+    ("caller", CLIPS["caller_what_to_bring"].text),
+    ("agent", CLIPS["agent_what_to_bring"].text),
+]
+"""Its turns on record."""
+PATIENCE_MS = 12_000
+CALL_SECONDS = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What runs, and the two logs it writes: the handlers' and the media container's."""
+
+    api: httpx.AsyncClient
+    telnyx: TelnyxSimulator
+    model: OpenAISimulator
+    logs: tuple[Path, Path]
+
+    async def create(self, to: str) -> httpx.Response:
+        """A call; the model's session of it is known by its instructions."""
+        return await self.api.post("/api/ai-calls/create", json={"to": to, "instructions": to})
+
+    async def dialled(self, to: str) -> str:
+        """The id of a call that rings now."""
+        answer = await self.create(to)
+        assert answer.status_code == 201, answer.text
+        call_id: str = answer.json()["callId"]
+        return call_id
+
+    async def post(self, call_id: str, action: str) -> httpx.Response:
+        return await self.api.post(f"/api/ai-calls/{call_id}/{action}")
+
+    async def record(self, call_id: str) -> Record:
+        answer = await self.api.get(f"/api/ai-calls/{call_id}")
+        record: Record = answer.raise_for_status().json()
+        return record
+
+    async def streaming(self, call_id: str) -> None:
+        await until(lambda: self._is(call_id, "streaming"))
+
+    async def ended(self, call_id: str) -> Record:
+        """The record of a call that has ended, at Telnyx and here, when all of it is written."""
+        number = (await self.record(call_id))["to"]
+        for phone in self.phones(number):
+            async with asyncio.timeout(CALL_SECONDS):
+                await phone.ended.wait()
+        await until(lambda: self._is(call_id, "ended"))
+        if any(phone.media.frames_in for phone in self.phones(number)):
+            await until(lambda: self._is_counted(call_id))
+        return await self.record(call_id)
+
+    async def _is(self, call_id: str, status: str) -> bool:
+        return bool((await self.record(call_id))["status"] == status)
+
+    async def _is_counted(self, call_id: str) -> bool:
+        """The container writes its figures last."""
+        return bool((await self.record(call_id))["activity"]["framesOut"])
+
+    def phones(self, number: str) -> list[SimulatedCall]:
+        return [call for call in self.telnyx.calls if number in (call.to, call.from_)]
+
+    def phone(self, number: str) -> SimulatedCall:
+        return self.phones(number)[-1]
+
+    def session(self, number: str) -> Session:
+        sessions = self.model.sessions
+        return [s for s in sessions if s.settings.settings.instructions == number][-1]
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
+
+
+def said(record: Record) -> list[tuple[str, str]]:
+    return [(turn["who"], turn["text"]) for turn in record["turns"]]
+
+
+@asynccontextmanager
+async def whole_system(folder: Path, given: Mapping[str, str]) -> AsyncIterator[System]:
+    handlers, container = folder / "handlers.log", folder / "container.log"
+    plan = Plan(free_port(), ONE_QUESTION, hangs_up=True, patience_ms=PATIENCE_MS, log=container)
+    with _environment_restored(), _handlers_log_to(handlers):
+        async with (
+            running(plan, given, lambda *_: None) as stack,
+            httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=60) as api,
+        ):
+            assert stack.telnyx is not None
+            assert stack.openai is not None
+            yield System(api, stack.telnyx, stack.openai, (handlers, container))
+
+
+@contextmanager
+def _environment_restored() -> Iterator[None]:
+    """The stack gives the handlers their settings by way of this process's environment."""
+    before = dict(os.environ)
+    control_plane.cache_clear()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        control_plane.cache_clear()
+
+
+@contextmanager
+def _handlers_log_to(path: Path) -> Iterator[None]:
+    importlib.import_module("control_plane")
+    [handler] = logging.getLogger("control-plane").handlers
+    assert isinstance(handler, logging.StreamHandler)
+    with path.open("w") as file:
+        earlier = handler.setStream(file)
+        try:
+            yield
+        finally:
+            handler.setStream(earlier)
