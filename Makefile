@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
-LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam
+PEERS := pipecat agents_sdk livekit floor
+LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam \
+	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev test check build lock
+.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -30,6 +32,18 @@ build: .venv-sam/.stamp         ## what `sam deploy` uploads; that the image's p
 		-r media_container/requirements.txt --only-binary=:all: --implementation cp \
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
 
+bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md
+	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/report.py
+
+bench-peers: $(PEERS:%=.venv-peers/%/.stamp)    ## the environments of those we compare with
+
+bench-quality: .venv-peers/quality/.stamp       ## speech quality against ideal G.711
+	PYTHONPATH=media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
+
+bench-check: .venv/.stamp       ## fails if the container's CPU grew against the plain relay's
+	$(BIN)/python benchmarks/check.py
+
 lock: .venv-lock/.stamp         ## requirements.txt from each requirements.in
 	for name in $(LOCKED); do .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
@@ -40,6 +54,13 @@ lock: .venv-lock/.stamp         ## requirements.txt from each requirements.in
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r local/requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv-peers/quality/.stamp: benchmarks/quality.requirements.txt
+$(PEERS:%=.venv-peers/%/.stamp): .venv-peers/%/.stamp: benchmarks/peers/%.requirements.txt
+.venv-peers/%/.stamp:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-deps --require-hashes -r $<
 	touch $@
 
 .venv-sam/.stamp: .ci/requirements-sam.txt

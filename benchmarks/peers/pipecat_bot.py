@@ -1,0 +1,91 @@
+"""Pipecat's way: its FastAPI socket, its Telnyx serializer, its OpenAI Realtime service.
+
+As in its Telnyx and Realtime examples: an 8 kHz pipeline, a context for each call, turns found by
+the model. Left out in its favour: debug log, metrics, and RTVI, which no phone understands.
+
+Lacks: G.711 at the model (the service appends PCM at 24 kHz whatever format the session names),
+order of frames, and deltas that end in half a sample (an error each, and nothing is heard).
+"""
+
+import sys
+
+from loguru import logger
+from peer import INSTRUCTIONS, LINE_RATE_HZ, Model, serve
+from pipecat.frames.frames import LLMRunFrame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.runner.utils import parse_telephony_websocket
+from pipecat.serializers.telnyx import TelnyxFrameSerializer
+from pipecat.services.openai.realtime.events import (
+    AudioConfiguration,
+    AudioInput,
+    InputAudioTranscription,
+    SessionProperties,
+    TurnDetection,
+)
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.workers.runner import WorkerRunner
+from starlette.websockets import WebSocket
+
+
+async def answer(phone: WebSocket, model: Model) -> None:
+    await phone.accept()
+    transport = await _transport(phone)
+    user, assistant = LLMContextAggregatorPair(LLMContext())
+    pipeline = Pipeline([transport.input(), user, _service(model), transport.output(), assistant])
+    worker = PipelineWorker(
+        pipeline,
+        params=PipelineParams(
+            audio_in_sample_rate=LINE_RATE_HZ, audio_out_sample_rate=LINE_RATE_HZ
+        ),
+        enable_rtvi=False,
+    )
+
+    async def greet(*_: object) -> None:
+        await worker.queue_frames([LLMRunFrame()])
+
+    async def end(*_: object) -> None:
+        await worker.cancel()
+
+    transport.add_event_handler("on_client_connected", greet)
+    transport.add_event_handler("on_client_disconnected", end)
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    await runner.run()
+
+
+async def _transport(phone: WebSocket) -> FastAPIWebsocketTransport:
+    _, call = await parse_telephony_websocket(phone)
+    serializer = TelnyxFrameSerializer(
+        stream_id=call.stream_id,
+        outbound_encoding=call.outbound_encoding,
+        inbound_encoding="PCMU",
+        # Else it needs Telnyx's REST address, which cannot be set, to hang up.
+        params=TelnyxFrameSerializer.InputParams(auto_hang_up=False),
+    )
+    params = FastAPIWebsocketParams(
+        audio_in_enabled=True, audio_out_enabled=True, serializer=serializer
+    )
+    return FastAPIWebsocketTransport(websocket=phone, params=params)
+
+
+def _service(model: Model) -> OpenAIRealtimeLLMService:
+    listening = AudioInput(transcription=InputAudioTranscription(), turn_detection=TurnDetection())
+    return OpenAIRealtimeLLMService(
+        api_key=model.api_key,
+        base_url=model.url,
+        settings=OpenAIRealtimeLLMService.Settings(
+            model=model.name,
+            system_instruction=INSTRUCTIONS,
+            session_properties=SessionProperties(audio=AudioConfiguration(input=listening)),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING")
+    serve(answer, audio="pcm24k")

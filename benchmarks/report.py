@@ -1,0 +1,175 @@
+"""docs/performance.md and its plots, from results.json and cold_start.json."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cold_start
+import results
+from figures import Delays, Figures
+from phonebridge.settings import ModelAudio
+from plot import Point, chart
+from results import Case, Results
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PLOTS = "performance"
+OURS = "phonebridge"
+
+COMMANDS = """\
+Made by `make bench` on one machine; the command, the load and every figure are in `benchmarks/`.
+Regenerate this page with `.venv/bin/python benchmarks/report.py`.
+"""
+
+METHOD = """\
+The media container runs as its own process on one core and writes to a local DynamoDB. On another
+core the load generator plays both far ends of every call: a caller who sends a 20 ms frame fifty
+times a second, and a model that answers every 8 s with 4 s of speech, ten times faster than it is
+spoken; every third answer is interrupted. One process plays both ends, so one clock times them.
+
+Delays run from sound to sound: from a step in a caller's frame to the same step in what the model
+receives, each taken to play from the moment it passed its socket. What is gathered before it is
+sent on, and what a filter holds back, is in them. To the caller they run from the model's first
+delta to the first chunk. CPU is user and system time of the target and its children: the cheapest
+round and the median one, and times ours in the same case. Memory is the proportional share above
+the idle process. Delays are those of the median round. A run in which the generator itself sent
+frames more than 2 ms late (p99) is marked.
+"""
+
+COLUMNS = (
+    "target",
+    "calls",
+    "CPU s per call-minute: least / median",
+    "times ours",
+    "MB per call",
+    "to model ms: p50 / p99 / p99.9",
+    "to caller ms: p50 / p99 / p99.9",
+    "clear p99 ms",
+    "lost ms per minute",
+    "late chunks",
+)
+HEAD = f"| {' | '.join(COLUMNS)} |\n|---|{'--:|' * (len(COLUMNS) - 1)}\n"
+
+
+def render(known: Results, starts: cold_start.ColdStarts | None) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
+    parts = ["# Performance\n", COMMANDS, f"{known.machine}; {versions}.\n", "## How\n", METHOD]
+    for tls in (False, True):
+        for audio in ModelAudio:
+            parts += _section(known, audio, tls)
+    if known.capacities:
+        parts += ["## Calls on one core\n", _capacities(known)]
+    if starts:
+        parts += ["## Control plane\n", _cold_starts(starts)]
+    return "\n".join(parts)
+
+
+def plots(known: Results) -> dict[str, str]:
+    """SVG by file name."""
+    drawn = {}
+    for audio in ModelAudio:
+        cpu = _series(known, audio, lambda each: each.cpu_per_call_minute)
+        if cpu:
+            title = f"CPU seconds per call-minute, {audio}"
+            drawn[f"cpu-{audio}.svg"] = chart(title, "calls on one core", cpu)
+            drawn[f"delay-{audio}.svg"] = chart(
+                f"Delay caller to model, p99 ms, {audio}",
+                "calls on one core",
+                _series(known, audio, lambda each: each.to_model.p99),
+            )
+    return drawn
+
+
+def _section(known: Results, audio: ModelAudio, tls: bool) -> Iterator[str]:
+    cases = [case for case in known.cases() if (case.audio, case.tls) == (audio, tls)]
+    if not cases:
+        return
+    yield f"## {audio}, {'TLS to the model' if tls else 'no TLS'}\n"
+    yield HEAD + "".join(_row(known, case) for case in sorted(cases, key=_order))
+    if not tls:
+        yield f"![CPU]({PLOTS}/cpu-{audio}.svg)\n\n![Delay]({PLOTS}/delay-{audio}.svg)\n"
+
+
+def _order(case: Case) -> tuple[int, bool, str]:
+    return case.calls, case.target != OURS, case.target
+
+
+def _row(known: Results, case: Case) -> str:
+    best, typical = known.best(case), known.typical(case)
+    if best is None or typical is None:
+        return (
+            f"| {case.target} | {case.calls} | {known.failure(case)} {'|' * (len(COLUMNS) - 2)}\n"
+        )
+    cells = [
+        case.target if typical.is_valid else f"{case.target} (generator late)",
+        str(case.calls),
+        f"{best.cpu_per_call_minute:.3f} / {known.median_cpu(case):.3f}",
+        _ratio(known, case, best),
+        f"{best.mb_per_call:.2f}",
+        _three(typical.to_model),
+        _three(typical.to_phone),
+        _ms(typical.barge_in.p99),
+        f"{typical.lost_ms_per_minute:.1f}",
+        str(typical.late_chunks),
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _ratio(known: Results, case: Case, figures: Figures) -> str:
+    """Against ours under the same load."""
+    ours = known.best(Case(OURS, case.audio, case.tls, case.calls))
+    if ours is None:
+        return "–"
+    return f"{figures.cpu_per_call_minute / ours.cpu_per_call_minute:.2f}"
+
+
+def _series(
+    known: Results, audio: ModelAudio, of: Callable[[Figures], float | None]
+) -> dict[str, list[Point]]:
+    series: dict[str, list[Point]] = {}
+    for case in sorted(known.cases(), key=lambda each: each.calls):
+        best = known.best(case)
+        value = of(best) if best else None
+        if case.audio is audio and not case.tls and value is not None:
+            series.setdefault(case.target, []).append((case.calls, value))
+    return series
+
+
+def _capacities(known: Results) -> str:
+    head = "| target | audio | TLS | calls | then |\n|---|---|---|--:|---|\n"
+    return head + "".join(
+        f"| {c.target} | {c.audio} | {'yes' if c.tls else 'no'} | {c.calls} | {c.limit} |\n"
+        for c in known.capacities
+    )
+
+
+def _cold_starts(starts: cold_start.ColdStarts) -> str:
+    cold = "| function | import ms | init ms | heaviest imports |\n|---|--:|--:|---|\n" + "".join(
+        f"| {each.module} | {each.import_ms:.0f} | {each.init_ms:.0f} |"
+        f" {', '.join(f'{heavy.module} {heavy.ms:.0f}' for heavy in each.heaviest)} |\n"
+        for each in starts.functions
+    )
+    warm = "| request | CPU ms | with local DynamoDB ms | requests per CPU second |\n"
+    warm += "|---|--:|--:|--:|\n" + "".join(
+        f"| {each.request} | {each.cpu_ms:.2f} | {each.wall_ms:.2f} | {1000 / each.cpu_ms:.0f} |\n"
+        for each in starts.requests
+    )
+    return f"{cold}\n{warm}"
+
+
+def _three(delays: Delays) -> str:
+    return " / ".join(map(_ms, (delays.p50, delays.p99, delays.p999)))
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def main() -> None:
+    known, starts = results.load(), cold_start.load()
+    (DOCS / "performance.md").write_text(render(known, starts))
+    (DOCS / PLOTS).mkdir(exist_ok=True)
+    for name, svg in plots(known).items():
+        (DOCS / PLOTS / name).write_text(svg)
+
+
+if __name__ == "__main__":
+    main()

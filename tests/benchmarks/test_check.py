@@ -1,0 +1,17 @@
+import pytest
+
+import check
+from benchmark_runs import run
+from phonebridge.settings import ModelAudio
+from results import Results
+
+
+def test_the_ratio_is_that_of_the_cheapest_rounds() -> None:
+    rounds = [("phonebridge", 0.3), ("phonebridge", 0.2), ("relay", 0.4), ("relay", 0.9)]
+    known = Results(runs=[run(target, cpu, check.CALLS) for target, cpu in rounds])
+    assert check.ratio(known, ModelAudio.G711) == pytest.approx(0.5)
+
+
+def test_without_figures_there_is_no_verdict() -> None:
+    with pytest.raises(SystemExit, match="no figures"):
+        check.ratio(Results(), ModelAudio.G711)

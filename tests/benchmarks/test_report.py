@@ -1,0 +1,42 @@
+"""The page that readers see."""
+
+from benchmark_runs import case, run
+from cold_start import ColdStart, ColdStarts, Heavy, Warm
+from phonebridge.settings import ModelAudio
+from report import plots, render
+from results import Capacity, Results, Run
+
+
+def test_every_row_stands_beside_ours_under_the_same_load() -> None:
+    page = render(Results(runs=[run("relay", cpu=0.5), run(cpu=0.25)]), None)
+    ours, relay = (line for line in page.splitlines() if " | 40 | " in line)
+    assert ours.startswith("| phonebridge | 40 | 0.250 / 0.250 | 1.00 |")
+    assert relay.startswith("| relay | 40 | 0.500 / 0.500 | 2.00 |")
+
+
+def test_what_a_peer_refuses_stands_in_its_row() -> None:
+    refused = Run(case("livekit"), "", None, "livekit does not speak g711 to the model")
+    page = render(Results(runs=[refused]), None)
+    head = next(line for line in page.splitlines() if line.startswith("| target"))
+    row = next(line for line in page.splitlines() if line.startswith("| livekit"))
+    assert "livekit does not speak g711 to the model" in row
+    assert row.count("|") == head.count("|")
+
+
+def test_capacities_and_cold_starts_are_told() -> None:
+    known = Results(
+        capacities=[Capacity("phonebridge", ModelAudio.PCM24K, True, 310, "p99 of 22.0 ms")]
+    )
+    starts = ColdStarts(
+        [ColdStart("telnyx_webhook", 120.4, 30.6, [Heavy("botocore", 29.7)])],
+        [Warm("create a call", 2.5, 9.0)],
+    )
+    page = render(known, starts)
+    assert "| phonebridge | pcm24k | yes | 310 | p99 of 22.0 ms |" in page
+    assert "| telnyx_webhook | 120 | 31 | botocore 30 |" in page
+    assert "| create a call | 2.50 | 9.00 | 400 |" in page
+
+
+def test_only_what_was_measured_is_drawn() -> None:
+    drawn = plots(Results(runs=[run(calls=1), run(calls=40)]))
+    assert sorted(drawn) == ["cpu-g711.svg", "delay-g711.svg"]
