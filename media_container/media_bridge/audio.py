@@ -2,7 +2,6 @@
 little-endian at 24 kHz on the model's, and the streaming resamplers between the two rates."""
 
 from enum import Enum
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,17 +32,6 @@ def decode(codec: Codec, payload: bytes) -> bytes:
 
 def encode(codec: Codec, pcm: bytes) -> bytes:
     return _CODES[codec][np.frombuffer(pcm, PCM16)].tobytes()
-
-
-def transcode(payload: bytes, source: Codec, target: Codec) -> bytes:
-    if source is target:
-        return payload
-    return payload.translate(_conversion(source, target))
-
-
-@cache
-def _conversion(source: Codec, target: Codec) -> bytes:
-    return encode(target, decode(source, bytes(range(256))))
 
 
 def _intervals(codec: Codec) -> tuple[NDArray[np.int_], NDArray[np.int_]]:

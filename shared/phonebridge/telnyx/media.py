@@ -144,10 +144,6 @@ def encode_media(payload: bytes) -> str:
     return f'{{"event":"media","media":{{"payload":"{encoded}"}}}}'
 
 
-def encode_mark(name: str) -> str:
-    return msgspec.json.encode({"event": "mark", "mark": {"name": name}}).decode()
-
-
 def _unknown(text: Text, error: msgspec.ValidationError) -> Unknown:
     with suppress(ValueError, RecursionError):
         frame = msgspec.json.decode(text, type=Unknown)

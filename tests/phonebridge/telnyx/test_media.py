@@ -26,7 +26,6 @@ from phonebridge.telnyx.media import (
     StreamedLeg,
     Unknown,
     decode,
-    encode_mark,
     encode_media,
 )
 
@@ -159,11 +158,6 @@ def test_sound_arrives_as_it_was_sent(payload: bytes, chunk: int) -> None:
 def test_sound_leaves_as_base64(payload: bytes) -> None:
     encoded = {"payload": base64.b64encode(payload).decode()}
     assert json.loads(encode_media(payload)) == {"event": "media", "media": encoded}
-
-
-@given(st.text(st.characters(codec="utf-8")))
-def test_marks_bear_any_name(name: str) -> None:
-    assert json.loads(encode_mark(name)) == {"event": "mark", "mark": {"name": name}}
 
 
 def test_clear() -> None:
