@@ -34,7 +34,7 @@ from phonebridge.telnyx import media
 
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
-nothing due, and spin until it is. That cost a third of a call's CPU (`make bench`)."""
+nothing due, and spin until it is."""
 LOST_MEDIA_GRACE_SECONDS = 3.0
 """After a media socket closed without `stop`: mostly the caller hung up, and a webhook says so."""
 

@@ -1,7 +1,7 @@
 """One WebSocket as the bridge sees it: whole messages come by a call, and sending never waits.
 
 picows calls back from the event loop's own read, without a task or a queue between the socket and
-the bridge: that is most of what a frame costs (`make bench`).
+the bridge (what those cost: the plain relay beside the floor in docs/performance.md).
 """
 
 import asyncio
