@@ -15,7 +15,8 @@ import boto3
 
 from figures import Ticket
 from phonebridge import stream_token
-from phonebridge.call import Call, CallConfig, CallStatus, Direction, Leg
+from phonebridge.call import Call, CallStatus, Direction, Leg
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from phonebridge.store import DynamoCallStore
 

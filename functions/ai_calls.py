@@ -11,20 +11,14 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
 import api_answers
+from agent_settings import InvalidField
 from api import about, answer, app, documented, handler
 from api_answers import CallList, CallSummary, CreatedCall, WholeCall
-from api_requests import CreateCall, InvalidField
+from api_requests import CreateCall
 from control_plane import ControlPlane, control_plane, log
-from phonebridge.call import (
-    LONGEST_CALL_ID,
-    Call,
-    CallStatus,
-    Direction,
-    EndedBy,
-    EndRequested,
-    Interrupt,
-)
+from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Direction, EndedBy, EndRequested
 from phonebridge.errors import KeyReused, UnknownCall, WrongState
+from phonebridge.steering import Interrupt
 
 __all__ = ["app", "handler"]
 

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from agent_settings import InvalidField
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
-from api_requests import InvalidField
 from phonebridge.errors import (
     Conflict,
     InvalidTransition,

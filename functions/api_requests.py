@@ -1,97 +1,31 @@
-"""What the HTTP API may be asked for; `api_answers.py` holds what it says. Unknown fields are
-refused by name: a misspelt one would otherwise be silently without effect."""
+"""What the HTTP API may be asked for; `api_answers.py` holds what it says."""
 
 import json
-from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from phonebridge.call import CallConfig, TurnDetection
-from phonebridge.errors import RequestRefused, Unreadable
-
-MAX_DURATION_SECONDS = 55 * 60
+from agent_settings import AgentSettings, InvalidField
+from phonebridge.call_config import CallConfig
+from phonebridge.errors import Unreadable
 
 PhoneNumber = Annotated[
     str, Field(pattern=r"^\+[1-9][0-9]{1,14}$", description="E.164", examples=["+15550100"])
 ]
-Voice = Literal[
-    "alloy",
-    "ash",
-    "ballad",
-    "cedar",
-    "coral",
-    "echo",
-    "fable",
-    "marin",
-    "nova",
-    "onyx",
-    "sage",
-    "shimmer",
-    "verse",
-]
-# Voices of older documents that Realtime does not have.
-_NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
 
 
-class InvalidField(RequestRefused):
-    """A field that is well-formed, yet not what these settings allow."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ServerVad(_Request):
-    """Turns end after a silence."""
-
-    type: Literal["server_vad"]
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 300
-    silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
-
-
-class SemanticVad(_Request):
-    """Turns end when what was said seems complete."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
-
-
-class CreateCall(_Request):
+class CreateCall(AgentSettings):
     to: PhoneNumber
     from_: Annotated[PhoneNumber | None, Field(alias="from")] = None
-    instructions: Annotated[str | None, Field(min_length=1, max_length=32_768)] = None
-    voice: Voice | None = None
-    greeting: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
-    language: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
-    ] = None
-    turn_detection: Annotated[ServerVad | SemanticVad | None, Field(discriminator="type")] = None
-    temperature: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
-    idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
-    record: bool = False
     metadata: Annotated[
         dict[
             Annotated[str, Field(min_length=1, max_length=64)],
             Annotated[str, Field(max_length=512)],
         ],
         Field(max_length=16),
-    ] = {}
-
-    @field_validator("idle_timeout_seconds")
-    @classmethod
-    def _goes_with_server_vad(cls, seconds: int | None, info: ValidationInfo) -> int | None:
-        if seconds is not None and isinstance(info.data.get("turn_detection"), SemanticVad):
-            raise ValueError("goes with turn_detection of type server_vad only")
-        return seconds
+    ] = Field(default={})
 
     @property
     def fingerprint(self) -> str:
@@ -104,27 +38,7 @@ class CreateCall(_Request):
         return self.from_ or default
 
     def config(self, longest_seconds: int) -> CallConfig:
-        if (self.max_duration_seconds or 0) > longest_seconds:
-            raise InvalidField("max_duration_seconds", f"may be {longest_seconds} at most")
-        given = self.model_dump(exclude_none=True, exclude={"to", "from_"})
-        if self.voice:
-            given["voice"] = _NEAREST_VOICE.get(self.voice, self.voice)
-        if self.turn_detection:
-            given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
-        given.setdefault(
-            "max_duration_seconds", min(CallConfig().max_duration_seconds, longest_seconds)
-        )
-        return CallConfig(**given)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What was understood but is not passed on as it was asked for."""
-        warnings = []
-        if nearest := _NEAREST_VOICE.get(self.voice or ""):
-            warnings.append(f"voice: {self.voice} is no Realtime voice; {nearest} speaks instead.")
-        if self.temperature is not None:
-            warnings.append("temperature: has no effect, the Realtime API no longer knows it.")
-        return warnings
+        return replace(super().config(longest_seconds), metadata=self.metadata)
 
 
 def read_json_object(text: str) -> dict[str, Any]:

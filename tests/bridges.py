@@ -5,7 +5,7 @@ from dataclasses import replace
 from calls import LEG, outbound_call
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import ConfigureModel, Greet, PlayAudio, RecordTurn
+from media_bridge.commands import ConfigureModel, PlayAudio, RecordTurn, Respond
 from media_bridge.events import (
     AudioReceived,
     CallerAudio,
@@ -15,7 +15,8 @@ from media_bridge.events import (
     StreamStarted,
     WordsReceived,
 )
-from phonebridge.call import CallConfig, Speaker, Turn, Usage
+from phonebridge.call import Speaker, Turn, Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import Playbook
 
@@ -36,7 +37,12 @@ def ready_call(
     """At 0 s, the model has just been asked to greet."""
     play = Playbook(new_bridge(model_audio, config))
     assert (
-        play >> STARTED >> ModelConnected() << ConfigureModel(Codec.PCMU) >> ModelReady() << Greet()
+        play
+        >> STARTED
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << Respond()
     )
     return play
 

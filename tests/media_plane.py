@@ -19,15 +19,8 @@ from media_bridge.session import Services
 from media_bridge.task import MediaTask
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
-from phonebridge.call import (
-    Call,
-    CallAnswered,
-    CallConfig,
-    CallRequested,
-    CallStatus,
-    DialAccepted,
-    Leg,
-)
+from phonebridge.call import Call, CallAnswered, CallRequested, CallStatus, DialAccepted, Leg
+from phonebridge.call_config import CallConfig
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings, ModelAudio

@@ -21,6 +21,8 @@ LOCAL = ROOT / "local"
 # Values in, values out: the conversation's rules, a call's life, the wire.
 CORE = [
     "shared/phonebridge/call.py",
+    "shared/phonebridge/call_config.py",
+    "shared/phonebridge/steering.py",
     "shared/phonebridge/lifecycle.py",
     "shared/phonebridge/stream_token.py",
     "shared/phonebridge/telnyx/call_control.py",
@@ -37,6 +39,7 @@ CORE = [
             "line",
             "order",
             "playout",
+            "responses",
             "turns",
             "openai/protocol",
             "openai/realtime",
@@ -76,6 +79,9 @@ CATCH_EVERYTHING = {
 
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
+    "shared/phonebridge/call_config.py": "tests/phonebridge/test_store.py",
+    "shared/phonebridge/steering.py": "tests/phonebridge/test_mailbox.py",
+    "functions/agent_settings.py": "tests/functions/test_ai_calls.py",
     "functions/api.py": "tests/functions/test_ai_calls.py",
     "functions/api_answers.py": "tests/functions/test_ai_calls.py",
     "functions/api_errors.py": "tests/functions/test_ai_calls.py",

@@ -18,13 +18,14 @@ from media_bridge.commands import (
     ConfigureModel,
     EndCall,
     FailCall,
-    Greet,
     LeaveCall,
     Log,
+    Respond,
 )
 from media_bridge.conversation import FATAL_CODES, MODEL_BYTES_PER_MS, Conversation
 from media_bridge.order import FrameOrder
-from phonebridge.call import Activity, Call, CallConfig, EndedBy, Usage
+from phonebridge.call import Activity, Call, EndedBy, Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
 START_PATIENCE = 10.0
@@ -57,6 +58,7 @@ class Bridge:
         self._call = call
         self._model_audio = model_audio
         self._max_duration = config.max_duration_seconds
+        self._greeting = Respond(saying=config.greeting)
         self._talk = Conversation(model_audio, config.turn_detection.silence_duration_ms)
         self._deadlines = {_Awaited.START: now + START_PATIENCE}
         self._deadlines[_Awaited.READY] = now + READY_PATIENCE
@@ -106,7 +108,7 @@ class Bridge:
             case events.InterruptAsked():
                 return self._talk.interrupt(now)
             case events.EndAsked():
-                return self._end(EndedBy.SHUTDOWN, now)
+                return [EndCall(EndedBy.SHUTDOWN)]
             case (
                 events.ModelConnected()
                 | events.ModelReady()
@@ -134,6 +136,9 @@ class Bridge:
             if isinstance(command, FailCall | LeaveCall):
                 self._over = True
                 return [*taken, *self._talk.close(now), command]
+            if isinstance(command, EndCall):
+                self._leave_at = now + GOODBYE_PATIENCE
+                return [*taken, command]
             taken.append(command)
         return taken
 
@@ -210,7 +215,7 @@ class Bridge:
             case events.ModelRefused(detail):
                 return [FailCall("model_refused", detail)]
             case events.ModelComplained(code, message):
-                return [self._complaint(code, message)]
+                return self._complaint(code, message)
             case events.ModelClosed(code, reason):
                 return [self._closed(code, reason)]
 
@@ -224,17 +229,19 @@ class Bridge:
         self._talk.expect_reply(now)
         early = [AppendAudio(bytes(self._early_audio))] if self._early_audio else []
         self._early_audio.clear()
-        return [Log("info", "model session ready"), *early, Greet()]
+        greeting = self._talk.ask(self._greeting)
+        return [Log("info", "model session ready"), *early, *greeting]
 
-    def _complaint(self, code: str, message: str) -> BridgeCommand:
+    def _complaint(self, code: str, message: str) -> list[BridgeCommand]:
         detail = f"{code}: {message}"
         if not self._ready:
             # It can only be about the connection or our settings; the whole update is lost then,
             # and the model would go on with a default persona.
-            return FailCall("model_refused", detail)
+            return [FailCall("model_refused", detail)]
         if code in FATAL_CODES:
-            return FailCall("model_failed", detail)
-        return Log("warning", "model error", detail)
+            return [FailCall("model_failed", detail)]
+        self._talk.on_complaint(code)
+        return [Log("warning", "model error", detail)]
 
     def _closed(self, code: int, reason: str) -> BridgeCommand:
         fault = "model_lost" if self._ready else "model_unreachable"
@@ -274,16 +281,12 @@ class Bridge:
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
             case _Awaited.MAX_DURATION:
-                return self._end(EndedBy.MAX_DURATION, now)
+                return [EndCall(EndedBy.MAX_DURATION)]
 
     def _bridge_gap(self) -> list[BridgeCommand]:
         if self._line is None or not self._talk.caller_is_speaking:
             return []
         return self._hear(self._line.silence * (GAP_FILL_SECONDS * 8000))
-
-    def _end(self, by: EndedBy, now: float) -> list[BridgeCommand]:
-        self._leave_at = now + GOODBYE_PATIENCE
-        return [EndCall(by)]
 
 
 def _codec(event: events.StreamStarted) -> Codec | None:

@@ -1,6 +1,7 @@
 """What a bridge may ask for. The shell (`session.py`) carries commands out in their order."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from media_bridge.audio import Codec
 from phonebridge.call import EndedBy, Turn
@@ -38,13 +39,30 @@ class AppendAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class Greet:
-    """Let the model speak first."""
+class Respond:
+    """Let the model speak: these very words (`saying`), or as `guidance` tells it, or else in
+    answer to what it has heard so far."""
+
+    saying: str | None = None
+    guidance: str | None = None
+
+    @property
+    def has_words(self) -> bool:
+        return bool(self.saying or self.guidance)
+
+
+class Role(StrEnum):
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
 
 
 @dataclass(frozen=True, slots=True)
-class Respond:
-    """Let the model answer what it has heard so far."""
+class AddText:
+    """Put a text into the conversation, as if it had been said; nobody speaks because of it."""
+
+    role: Role
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +123,8 @@ BridgeCommand = (
     | ClearPlayback
     | ConfigureModel
     | AppendAudio
-    | Greet
     | Respond
+    | AddText
     | CancelResponse
     | TruncateItem
     | RecordTurn

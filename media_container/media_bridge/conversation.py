@@ -16,7 +16,6 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     FailCall,
-    Greet,
     Log,
     PlayAudio,
     RecordTurn,
@@ -24,6 +23,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.playout import Item, Playout
+from media_bridge.responses import Responses
 from media_bridge.turns import Turns
 from phonebridge.call import Activity, Turn, Usage
 from phonebridge.settings import ModelAudio
@@ -37,7 +37,11 @@ MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(
     {ModelAudio.PCM24K: 48, ModelAudio.G711: 8}
 )
 
+QUIET_PATIENCE = 20.0
+"""Seconds that what waits for the agent to finish (`once_quiet`) waits at most."""
+
 # Neither a new response nor a new session helps against these (OpenAI, "Error codes").
+ALREADY_RESPONDING = "conversation_already_has_active_response"
 FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
 
 
@@ -50,7 +54,9 @@ class Conversation:
         self._end_of_speech = end_of_speech_ms / 1000
         self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
-        self._response: str | None = None
+        self._responses = Responses()
+        self._afterwards: list[BridgeCommand] = []
+        self._quiet_due: float | None = None
         self._unwanted: set[str] = set()
         self._retried = False
         self._reply_due: float | None = None
@@ -65,6 +71,24 @@ class Conversation:
     def begin(self, now: float) -> None:
         """The media stream started: turns and latencies count from here."""
         self._started = self._turns.stream_started = now
+
+    @property
+    def is_quiet(self) -> bool:
+        """The agent has said, and the caller heard, all that there was to say."""
+        return self._responses.idle and not self._playout.is_speaking
+
+    def ask(self, request: Respond) -> list[BridgeCommand]:
+        """Let the model speak, as soon as it may."""
+        return [*self._responses.ask(request)]
+
+    def once_quiet(self, command: BridgeCommand, now: float) -> None:
+        """Do this when the caller has heard everything that was asked for until now."""
+        self._afterwards.append(command)
+        self._quiet_due = now + QUIET_PATIENCE
+
+    def on_complaint(self, code: str) -> None:
+        if code == ALREADY_RESPONDING:
+            self._responses.refused()
 
     def expect_reply(self, now: float) -> None:
         self._reply_due = now + REPLY_PATIENCE
@@ -82,7 +106,7 @@ class Conversation:
         )
 
     def next_deadline(self) -> float | None:
-        times = (self._reply_due, self._playout.next_deadline())
+        times = (self._reply_due, self._quiet_due, self._playout.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     def due(self, now: float) -> list[BridgeCommand]:
@@ -93,7 +117,7 @@ class Conversation:
         for chunk in self._playout.due(now):
             self._chunks_sent += 1
             commands.append(PlayAudio(chunk))
-        return commands
+        return commands + self._after(now)
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
@@ -110,7 +134,7 @@ class Conversation:
             case events.CallerTranscribed(item_id, text):
                 return _records(self._turns.caller_said(item_id, text))
             case events.ResponseStarted(response_id):
-                self._response = response_id
+                self._responses.started(response_id)
                 self.expect_reply(now)
             case events.ResponseEnded():
                 return self._on_response_ended(event, now)
@@ -118,7 +142,7 @@ class Conversation:
 
     def interrupt(self, now: float) -> list[BridgeCommand]:
         """Stop the agent on somebody's word; the model does not know of it by itself."""
-        generating = self._response is not None
+        generating = self._responses.active is not None
         return self._stop_speaking(now) + ([CancelResponse()] if generating else [])
 
     def close(self, now: float) -> list[BridgeCommand]:
@@ -130,6 +154,7 @@ class Conversation:
 
     def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
         self.caller_is_speaking = True
+        self._responses.hold()
         self._reply_due = None
         self._turns.caller_started(item_id, now)
         return self._stop_speaking(now)
@@ -172,32 +197,39 @@ class Conversation:
         for item in self._playout.items:
             if item.response_id == event.response_id:
                 self._playout.finish(item.item_id)
-        if event.response_id == self._response:
-            self._response = None
+        if event.response_id == self._responses.active:
             self._reply_due = None
         if event.status == "failed":
             return self._on_response_failed(event, now)
         self._retried = False
+        commands: list[BridgeCommand] = [*self._responses.ended(event.response_id)]
         if event.status == "incomplete":
-            return [Log("warning", "model response incomplete", event.detail)]
-        return []
+            commands.append(Log("warning", "model response incomplete", event.detail))
+        return commands
 
     def _on_response_failed(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         """A failed response is silence for a caller who waits: once it is worth another try."""
         failed = Log("warning", "model response failed", event.detail)
         if event.response_id in self._unwanted:
-            return [failed]
+            return [failed, *self._responses.ended(event.response_id)]
         if self._retried or any(code in event.detail for code in FATAL_CODES):
             return [FailCall("model_failed", event.detail)]
         self._retried = True
         self.expect_reply(now)
-        return [failed, Greet() if self._first_audio_ms is None else Respond()]
+        return [failed, *self._responses.ask_again()]
+
+    def _after(self, now: float) -> list[BridgeCommand]:
+        overdue = self._quiet_due is not None and self._quiet_due <= now
+        if not self._afterwards or not (self.is_quiet or overdue):
+            return []
+        commands, self._afterwards, self._quiet_due = self._afterwards, [], None
+        return commands
 
     def _stop_speaking(self, now: float) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes."""
         commands = self._heard(now)
-        if self._response:
-            self._unwanted.add(self._response)
+        if self._responses.active:
+            self._unwanted.add(self._responses.active)
         if not self._playout.items:
             return commands
         self._interruptions += 1

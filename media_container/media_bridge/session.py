@@ -18,15 +18,8 @@ from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.records import Records
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
-from phonebridge.call import (
-    Call,
-    CallConfig,
-    CallEvent,
-    CallFailed,
-    EndRequested,
-    Fault,
-    MediaReported,
-)
+from phonebridge.call import Call, CallEvent, CallFailed, EndRequested, Fault, MediaReported
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard

@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
 from media_bridge.session import CallSession, Services
-from phonebridge.call import Interrupt, Steering
 from phonebridge.errors import PhonebridgeError
 from phonebridge.log import call_on_every_line
 from phonebridge.mailbox import DynamoMailbox, Posted, TaskState
+from phonebridge.steering import Interrupt, Steering
 
 T = TypeVar("T")
 

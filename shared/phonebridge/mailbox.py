@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from phonebridge.call import Interrupt, Steering
+from phonebridge.steering import Interrupt, Steering
 from phonebridge.table import Key, Table
 
 if TYPE_CHECKING:

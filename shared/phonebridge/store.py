@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from phonebridge.call import Call, CallConfig, CallStatus, Leg, Turn
+from phonebridge.call import Call, CallStatus, Leg, Turn
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.switchboard import TimelineEntry
 from phonebridge.table import Key, Table

@@ -14,7 +14,6 @@ from phonebridge.call import (
     Call,
     CallArrived,
     CallCommand,
-    CallConfig,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -27,6 +26,7 @@ from phonebridge.call import (
     Leg,
     StartStreaming,
 )
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TelnyxError, TelnyxRefused, UnknownCall
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
 

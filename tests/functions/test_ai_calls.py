@@ -17,18 +17,17 @@ from clock import Clock
 from phonebridge.call import (
     Call,
     CallAnswered,
-    CallConfig,
     CallHungUp,
     CallRequested,
     DialAccepted,
     Hangup,
-    Interrupt,
     MediaAttached,
     Speaker,
     Turn,
-    TurnDetection,
 )
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.mailbox import DynamoMailbox
+from phonebridge.steering import Interrupt
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx
 from template import load_template
@@ -200,7 +199,7 @@ class TestRepeatingARequest:
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
         first = create(TO, headers=KEY)
-        again = create({"to": "+15550100", "record": False}, headers=KEY)
+        again = create({"to": "+15550100", "metadata": {}}, headers=KEY)
 
         assert (again.status, again.json) == (201, first.json)
         assert "Idempotency-Replayed" not in first.headers

@@ -10,7 +10,6 @@ from clock import Clock
 from phonebridge.call import (
     Call,
     CallAnswered,
-    CallConfig,
     CallFailed,
     CallRequested,
     CallStatus,
@@ -18,6 +17,7 @@ from phonebridge.call import (
     Fault,
     MediaAttached,
 )
+from phonebridge.call_config import CallConfig
 from phonebridge.lifecycle import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
 from phonebridge.mailbox import DynamoMailbox, TaskState
 from phonebridge.store import DynamoCallStore

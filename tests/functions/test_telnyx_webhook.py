@@ -15,7 +15,8 @@ import telnyx_webhook
 from api_events import Answer, api_event, read_answer
 from calls import after, outbound_call
 from clock import Clock
-from phonebridge.call import Call, CallConfig, CallRequested, CallStatus, DialAccepted, Leg, Outcome
+from phonebridge.call import Call, CallRequested, CallStatus, DialAccepted, Leg, Outcome
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx

@@ -29,11 +29,11 @@ from media_bridge.commands import (
     ConfigureModel,
     EndCall,
     FailCall,
-    Greet,
     LeaveCall,
     Log,
     PlayAudio,
     RecordTurn,
+    Respond,
 )
 from media_bridge.events import (
     AudioFinished,
@@ -61,7 +61,8 @@ from media_bridge.events import (
     StreamStopped,
     WordsReceived,
 )
-from phonebridge.call import CallConfig, EndedBy, Usage
+from phonebridge.call import EndedBy, Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time
 
@@ -83,7 +84,7 @@ def test_phone_first_then_model() -> None:
         << ConfigureModel(Codec.PCMU)
         >> At(0.5)
         >> ModelReady()
-        << Greet()
+        << Respond()
     )
 
 
@@ -96,7 +97,7 @@ def test_model_first_then_phone() -> None:
         << ConfigureModel(Codec.PCMU)
         >> At(0.5)
         >> ModelReady()
-        << Greet()
+        << Respond()
     )
 
 
@@ -111,7 +112,7 @@ def test_nothing_is_spoken_before_the_session_is_agreed() -> None:
         >> InterruptAsked()
         >> At(1.0)
         >> ModelReady()
-        << Greet()
+        << Respond()
         >> At(2.0)
     )
 
@@ -159,7 +160,7 @@ def test_what_the_caller_says_early_is_heard_before_the_greeting() -> None:
         story
         >> ModelReady()
         << AppendAudio(sound(FRAME_MS, 0x01) + sound(FRAME_MS, 0x02))
-        << Greet()
+        << Respond()
         >> frame(3, 0x03)
         << AppendAudio(sound(FRAME_MS, 0x03))
     )
@@ -172,7 +173,7 @@ def test_only_the_last_second_of_early_audio_is_kept() -> None:
     for early in frames:
         assert story >> early
     last_second = b"".join(early.payload for early in frames)[-SECOND_MS * 8 :]
-    assert story >> ModelReady() << AppendAudio(last_second) << Greet()
+    assert story >> ModelReady() << AppendAudio(last_second) << Respond()
 
 
 # Whose call it is, and in which codec.
@@ -243,7 +244,7 @@ def test_a_line_in_a_law_is_answered_in_mu_law() -> None:
         >> ModelConnected()
         << ConfigureModel(Codec.PCMA)
         >> ModelReady()
-        << Greet()
+        << Respond()
         >> frame(1)
         << AppendAudio(TelephoneToModel(Codec.PCMA).feed(frame(1).payload))
     )

@@ -9,14 +9,14 @@ from media_bridge.audio import Codec
 from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
+    EndCall,
     FailCall,
-    Greet,
     Log,
     PlayAudio,
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES, REPLY_PATIENCE
+from media_bridge.conversation import FATAL_CODES, QUIET_PATIENCE, REPLY_PATIENCE, Conversation
 from media_bridge.events import (
     AudioFinished,
     AudioReceived,
@@ -28,7 +28,8 @@ from media_bridge.events import (
     StreamStopped,
 )
 from media_bridge.playout import LEAD_MS
-from phonebridge.call import CallConfig, TurnDetection, Usage
+from phonebridge.call import EndedBy, Usage
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time
 
@@ -356,7 +357,7 @@ def test_a_second_try_has_its_own_patience(at: float) -> None:
         >> ResponseStarted("resp-1")
         >> done(status="failed", detail="server_error")
         << Log("warning", "model response failed", "server_error")
-        << Greet()
+        << Respond()
         >> At(at + REPLY_PATIENCE - 0.1)
         >> At(at + REPLY_PATIENCE)
         << STALLED
@@ -382,7 +383,7 @@ def test_a_response_that_fails_is_asked_for_once_more() -> None:
         >> ResponseStarted("resp-1")
         >> done(status="failed", detail="server_error")
         << Log("warning", "model response failed", "server_error")
-        << Greet()
+        << Respond()
         >> ResponseStarted("resp-2")
         >> done("resp-2", status="failed", detail="server_error")
         << FailCall("model_failed", "server_error")
@@ -413,7 +414,7 @@ def test_a_response_that_succeeds_earns_the_next_failure_its_second_try() -> Non
             >> ResponseStarted(f"resp-{number}")
             >> done(f"resp-{number}", status="failed", detail="server_error")
             << Log("warning", "model response failed", "server_error")
-            << Greet()
+            << Respond()
             >> ResponseStarted(f"resp-{number + 1}")
             >> done(f"resp-{number + 1}")
         )
@@ -454,3 +455,26 @@ def test_the_lead_over_playback_is_bounded(model_audio: ModelAudio) -> None:
     burst = AudioReceived("resp-1", "item-1", 0, bytes(10_000 * per_ms))
     sent = [each for each in story.bridge.handle(burst, 0.0) if isinstance(each, PlayAudio)]
     assert sum(len(command.payload) for command in sent) == LEAD_MS * 8
+
+
+def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
+    talk = Conversation(ModelAudio.G711, end_of_speech_ms=500)
+    talk.ask(Respond(saying="Goodbye."))
+    talk.once_quiet(EndCall(EndedBy.API), 0.0)
+    talk.handle(ResponseStarted("resp-1"), 0.1)
+    talk.handle(said(500), 0.2)
+    talk.handle(done(), 0.2)
+    now = 0.2
+    while EndCall(EndedBy.API) not in talk.due(now):
+        deadline = talk.next_deadline()
+        assert deadline is not None
+        now = max(now, deadline)
+    assert now == pytest.approx(0.7)
+
+
+def test_what_waits_for_quiet_does_not_wait_for_ever() -> None:
+    talk = Conversation(ModelAudio.G711, end_of_speech_ms=500)
+    talk.ask(Respond(saying="Goodbye."))
+    talk.once_quiet(EndCall(EndedBy.API), 0.0)
+    assert talk.next_deadline() == QUIET_PATIENCE
+    assert talk.due(QUIET_PATIENCE) == [EndCall(EndedBy.API)]

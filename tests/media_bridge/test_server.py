@@ -13,7 +13,8 @@ from media_bridge import server, session
 from media_plane import MediaPlane, Phone, StartsPlane
 from patience import until
 from phonebridge import stream_token
-from phonebridge.call import Call, CallConfig, CallFailed, CallStatus, Fault, MediaAttached
+from phonebridge.call import Call, CallFailed, CallStatus, Fault, MediaAttached
+from phonebridge.call_config import CallConfig
 from phonebridge.stream_token import LIFETIME_SECONDS
 
 

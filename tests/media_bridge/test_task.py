@@ -10,8 +10,9 @@ from botocore.exceptions import EndpointConnectionError
 from media_bridge import bridge, task
 from media_plane import MediaPlane, StartsPlane
 from patience import until
-from phonebridge.call import EndedBy, Interrupt
+from phonebridge.call import EndedBy
 from phonebridge.mailbox import TaskState
+from phonebridge.steering import Interrupt
 
 
 async def test_it_tells_of_itself(

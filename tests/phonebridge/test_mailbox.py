@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clock import Clock
-from phonebridge.call import Interrupt
 from phonebridge.mailbox import COMMAND_SECONDS, HEARTBEAT_SECONDS, DynamoMailbox, TaskState
+from phonebridge.steering import Interrupt
 from phonebridge.table import Key, Table
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from phonebridge.call import (
     Activity,
     Call,
     CallAnswered,
-    CallConfig,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -29,9 +28,9 @@ from phonebridge.call import (
     Speaker,
     StreamingFailed,
     Turn,
-    TurnDetection,
     Usage,
 )
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.store import (
     CONFIG_BYTES_MAX,

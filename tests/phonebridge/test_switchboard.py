@@ -16,7 +16,6 @@ from phonebridge.call import (
     Call,
     CallAnswered,
     CallCommand,
-    CallConfig,
     CallEvent,
     CallHungUp,
     CallInitiated,
@@ -31,6 +30,7 @@ from phonebridge.call import (
     Outcome,
     StartStreaming,
 )
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import (
     InvalidTransition,
     TelnyxError,

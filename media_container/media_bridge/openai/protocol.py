@@ -9,14 +9,15 @@ from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.openai import realtime, session
-from phonebridge.call import CallConfig, Usage
+from phonebridge.call import Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
 ModelCommand = (
     commands.ConfigureModel
     | commands.AppendAudio
-    | commands.Greet
     | commands.Respond
+    | commands.AddText
     | commands.CancelResponse
     | commands.TruncateItem
 )
@@ -39,10 +40,10 @@ class RealtimeProtocol:
                 return realtime.encode_append(audio)
             case commands.ConfigureModel(line):
                 return realtime.encode(realtime.SessionUpdate(self._ask(line)))
-            case commands.Greet():
-                return realtime.encode(_response(session.greeting(self._config)))
             case commands.Respond():
-                return realtime.encode(_response(None))
+                return realtime.encode(_response(session.told(self._config, command)))
+            case commands.AddText(role, text):
+                return realtime.encode(realtime.ItemCreate(realtime.message(role, text)))
             case commands.CancelResponse():
                 return realtime.encode(realtime.ResponseCancel())
             case commands.TruncateItem(item_id, content_index, audio_end_ms):

@@ -88,6 +88,20 @@ class ItemTruncate(Struct, frozen=True, tag="conversation.item.truncate", tag_fi
     audio_end_ms: int
 
 
+class ContentPart(Struct, frozen=True):
+    type: str
+    text: str
+
+
+class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
+    role: str
+    content: tuple[ContentPart, ...]
+
+
+class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field="type"):
+    item: MessageItem
+
+
 class ResponseSettings(Struct, frozen=True, omit_defaults=True):
     instructions: str | None = None
 
@@ -102,7 +116,13 @@ class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type
     pass
 
 
-ClientEvent = SessionUpdate | ItemTruncate | ResponseCreate | ResponseCancel
+ClientEvent = SessionUpdate | ItemCreate | ItemTruncate | ResponseCreate | ResponseCancel
+
+
+def message(role: str, text: str) -> MessageItem:
+    """What the assistant says is its output, what anybody else says its input."""
+    kind = "output_text" if role == "assistant" else "input_text"
+    return MessageItem(role, (ContentPart(kind, text),))
 
 
 def encode(event: ClientEvent) -> bytes:

@@ -7,6 +7,7 @@ instructions, voice and formats. So nobody speaks before `session.updated` agree
 from msgspec import UNSET, UnsetType
 
 from media_bridge.audio import Codec
+from media_bridge.commands import Respond
 from media_bridge.openai.realtime import (
     PCM_24K,
     PCMA,
@@ -20,7 +21,7 @@ from media_bridge.openai.realtime import (
     Transcription,
     TurnDetectionSettings,
 )
-from phonebridge.call import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 
 TRANSCRIPTION_MODEL = "gpt-transcribe"
@@ -48,14 +49,13 @@ def requested(config: CallConfig, line: Codec, spoken: Codec, audio: ModelAudio)
     )
 
 
-def greeting(config: CallConfig) -> str | None:
-    """Instructions of the first response. They replace the session's, so they repeat them."""
-    if config.greeting is None:
-        return None
-    return (
-        f"{config.instructions}\n\n"
-        f"The phone call begins now. Say exactly this, and nothing else: {config.greeting}"
-    )
+def told(config: CallConfig, request: Respond) -> str | None:
+    """Instructions of one response. They replace the session's, so they repeat them."""
+    if request.saying:
+        return f"{config.instructions}\n\nSay exactly this now, and nothing else: {request.saying}"
+    if request.guidance:
+        return f"{config.instructions}\n\n{request.guidance}"
+    return None
 
 
 def disagreement(asked: Session, in_force: Session) -> str | None:

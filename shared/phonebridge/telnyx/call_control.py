@@ -13,15 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
-from phonebridge.call import (
-    Answer,
-    Call,
-    CallCommand,
-    CallConfig,
-    Dial,
-    HangUp,
-    StartStreaming,
-)
+from phonebridge.call import Answer, Call, CallCommand, Dial, HangUp, StartStreaming
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 
 LONGEST_TIME_LIMIT_SECONDS = 14_000

@@ -8,7 +8,8 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from phonebridge.call import Call, CallCommand, CallConfig, Dial, Leg
+from phonebridge.call import Call, CallCommand, Dial, Leg
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import TelnyxRefused, TelnyxUnreachable
 from phonebridge.log import mask_numbers
 from phonebridge.telnyx import call_control

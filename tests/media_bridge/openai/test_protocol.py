@@ -9,11 +9,10 @@ import pytest
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai.protocol import ModelCommand, RealtimeProtocol
-from phonebridge.call import CallConfig, Usage
+from phonebridge.call import Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from realtime_oracle import check_client
-
-GREETING = CallConfig(greeting="Good morning.")
 
 
 def protocol(config: CallConfig | None = None) -> RealtimeProtocol:
@@ -33,27 +32,27 @@ def ended(**response: Any) -> events.ModelEvent | None:
     [
         (commands.ConfigureModel(Codec.PCMU), "session.update"),
         (commands.AppendAudio(b"\x01\x02"), "input_audio_buffer.append"),
-        (commands.Greet(), "response.create"),
+        (commands.Respond(saying="Good morning."), "response.create"),
+        (commands.Respond(guidance="Ask whether anybody is there."), "response.create"),
+        (commands.AddText(commands.Role.USER, "5"), "conversation.item.create"),
+        (commands.AddText(commands.Role.ASSISTANT, "Hello."), "conversation.item.create"),
+        (commands.AddText(commands.Role.SYSTEM, "Be brief."), "conversation.item.create"),
         (commands.Respond(), "response.create"),
         (commands.CancelResponse(), "response.cancel"),
         (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
     ],
 )
 def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> None:
-    for config in (CallConfig(), GREETING):
-        frame = json.loads(protocol(config).encode(command))
-        check_client(frame)
-        assert frame["type"] == kind
+    frame = json.loads(protocol().encode(command))
+    check_client(frame)
+    assert frame["type"] == kind
 
 
-def test_only_a_greeting_of_its_own_needs_instructions() -> None:
-    with_words = json.loads(protocol(GREETING).encode(commands.Greet()))
-    assert "Good morning." in with_words["response"]["instructions"]
-    for bare in (
-        protocol().encode(commands.Greet()),
-        protocol(GREETING).encode(commands.Respond()),
-    ):
-        assert json.loads(bare) == {"type": "response.create"}
+def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
+    for told in (commands.Respond(saying="Good morning."), commands.Respond(guidance="Wave.")):
+        with_words = json.loads(protocol().encode(told))
+        assert (told.saying or told.guidance or "-") in with_words["response"]["instructions"]
+    assert json.loads(protocol().encode(commands.Respond())) == {"type": "response.create"}
 
 
 def test_the_session_opens_and_is_agreed() -> None:

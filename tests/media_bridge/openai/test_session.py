@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from media_bridge.audio import Codec
+from media_bridge.commands import Respond
 from media_bridge.openai import realtime, session
-from phonebridge.call import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from realtime_oracle import check_client
 
@@ -128,10 +129,15 @@ def test_a_voice_told_by_its_id_is_not_compared() -> None:
     assert session.disagreement(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
 
 
-def test_the_greeting_keeps_the_instructions_it_replaces() -> None:
-    config = CallConfig(instructions="You are Ada.", greeting="Hello, Ada speaking.")
-    greeting = session.greeting(config)
-    assert greeting is not None
-    assert greeting.startswith("You are Ada.")
-    assert greeting.endswith("Hello, Ada speaking.")
-    assert session.greeting(CallConfig()) is None
+@pytest.mark.parametrize("request_", [Respond(saying="Hello."), Respond(guidance="Hello.")])
+def test_what_is_told_for_one_response_keeps_the_instructions_it_replaces(
+    request_: Respond,
+) -> None:
+    told = session.told(CallConfig(instructions="You are Ada."), request_)
+    assert told is not None
+    assert told.startswith("You are Ada.")
+    assert told.endswith("Hello.")
+
+
+def test_a_plain_response_is_told_nothing() -> None:
+    assert session.told(CallConfig(), Respond()) is None

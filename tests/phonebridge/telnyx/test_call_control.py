@@ -11,17 +11,8 @@ from telnyx.types.calls.action_hangup_params import ActionHangupParams
 from telnyx.types.calls.action_start_streaming_params import ActionStartStreamingParams
 
 from phonebridge import stream_token
-from phonebridge.call import (
-    Answer,
-    Call,
-    CallCommand,
-    CallConfig,
-    Dial,
-    Direction,
-    HangUp,
-    Leg,
-    StartStreaming,
-)
+from phonebridge.call import Answer, Call, CallCommand, Dial, Direction, HangUp, Leg, StartStreaming
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.call_control import Line, request
 

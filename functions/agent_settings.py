@@ -1,0 +1,110 @@
+"""How an agent may be told to behave over the HTTP API. Unknown fields are refused by name: a
+misspelt one would otherwise be silently without effect."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.errors import RequestRefused
+
+MAX_DURATION_SECONDS = 55 * 60
+
+Voice = Literal[
+    "alloy",
+    "ash",
+    "ballad",
+    "cedar",
+    "coral",
+    "echo",
+    "fable",
+    "marin",
+    "nova",
+    "onyx",
+    "sage",
+    "shimmer",
+    "verse",
+]
+# Voices of older documents that Realtime does not have.
+_NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
+
+
+class InvalidField(RequestRefused):
+    """A field that is well-formed, yet not what these settings allow."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class StrictRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ServerVad(StrictRequest):
+    """Turns end after a silence."""
+
+    type: Literal["server_vad"]
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 300
+    silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
+
+
+class SemanticVad(StrictRequest):
+    """Turns end when what was said seems complete."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+
+
+class AgentSettings(StrictRequest):
+    """Every field may be left out: what is not said here is said elsewhere or by default."""
+
+    instructions: Annotated[str | None, Field(min_length=1, max_length=32_768)] = None
+    voice: Voice | None = None
+    greeting: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
+    language: Annotated[
+        str | None, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
+    ] = None
+    turn_detection: Annotated[ServerVad | SemanticVad | None, Field(discriminator="type")] = None
+    temperature: Annotated[float | None, Field(ge=0, le=1)] = None
+    max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
+    idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
+    record: bool | None = None
+
+    @field_validator("idle_timeout_seconds")
+    @classmethod
+    def _goes_with_server_vad(cls, seconds: int | None, info: ValidationInfo) -> int | None:
+        if seconds is not None and isinstance(info.data.get("turn_detection"), SemanticVad):
+            raise ValueError("goes with turn_detection of type server_vad only")
+        return seconds
+
+    def config(self, longest_seconds: int) -> CallConfig:
+        if (self.max_duration_seconds or 0) > longest_seconds:
+            raise InvalidField("max_duration_seconds", f"may be {longest_seconds} at most")
+        given = self.given()
+        given.setdefault(
+            "max_duration_seconds", min(CallConfig().max_duration_seconds, longest_seconds)
+        )
+        return CallConfig(**given)
+
+    def given(self) -> dict[str, Any]:
+        """The fields of a `CallConfig` that were told."""
+        given = self.model_dump(exclude_none=True, include=set(AgentSettings.model_fields))
+        if self.voice:
+            given["voice"] = _NEAREST_VOICE.get(self.voice, self.voice)
+        if self.turn_detection:
+            given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
+        return given
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was understood but is not passed on as it was asked for."""
+        warnings = []
+        if nearest := _NEAREST_VOICE.get(self.voice or ""):
+            warnings.append(f"voice: {self.voice} is no Realtime voice; {nearest} speaks instead.")
+        if self.temperature is not None:
+            warnings.append("temperature: has no effect, the Realtime API no longer knows it.")
+        return warnings

@@ -1,0 +1,62 @@
+"""One response at a time: the model refuses a second while one is active (OpenAI, "Realtime
+client events", `response.create`), and its detector starts some on its own. So whoever wants the
+model to speak asks here, and is served in turn.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from media_bridge.commands import Respond
+
+
+@dataclass(slots=True)
+class Responses:
+    active: str | None = None
+    """The response that is being generated."""
+    _asked: Respond | None = None
+    _waiting: deque[Respond] = field(default_factory=deque)
+    _held: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being generated, and nothing more was asked for."""
+        return not (self.active or self._asked or self._waiting)
+
+    def ask(self, request: Respond) -> list[Respond]:
+        """What to send now; the rest waits for its turn."""
+        self._waiting.append(request)
+        return self._next()
+
+    def ask_again(self) -> list[Respond]:
+        """The last response failed: the same once more."""
+        self._waiting.appendleft(self._asked or Respond())
+        self.active = self._asked = None
+        return self._next()
+
+    def hold(self) -> None:
+        """The caller speaks: the model will answer that by itself, and first."""
+        self._held = True
+
+    def started(self, response_id: str) -> None:
+        self.active = response_id
+        self._held = False
+        # Any response answers all that was heard so far.
+        self._waiting = deque(request for request in self._waiting if request.has_words)
+
+    def ended(self, response_id: str) -> list[Respond]:
+        if response_id != self.active:
+            return []
+        self.active = self._asked = None
+        return self._next()
+
+    def refused(self) -> None:
+        """The model was already responding: what has words of its own waits for the end of that."""
+        if self._asked and self._asked.has_words:
+            self._waiting.appendleft(self._asked)
+        self._asked = None
+
+    def _next(self) -> list[Respond]:
+        if self.active or self._asked or self._held or not self._waiting:
+            return []
+        self._asked = self._waiting.popleft()
+        return [self._asked]

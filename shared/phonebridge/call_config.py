@@ -1,0 +1,38 @@
+"""How the agent of one call behaves. Written once at create, read once by the media container."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """The model's voice-activity detector; `eagerness` belongs to `semantic_vad`, the rest to
+    `server_vad`. Always sent in full: documents and wire disagree on the defaults
+    (OpenAI, "Voice activity detection (VAD)")."""
+
+    type: str = "server_vad"
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    eagerness: str = "auto"
+
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful assistant on the phone. Speak naturally, in short sentences, "
+    "and ask when something is unclear."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """How the agent of one call behaves: written once at create, read once by the container."""
+
+    instructions: str = DEFAULT_INSTRUCTIONS
+    voice: str = "marin"
+    greeting: str | None = None
+    language: str | None = None
+    temperature: float | None = None
+    turn_detection: TurnDetection = field(default_factory=TurnDetection)
+    max_duration_seconds: int = 1800
+    idle_timeout_seconds: int | None = None
+    record: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
