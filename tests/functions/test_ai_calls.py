@@ -344,7 +344,8 @@ class TestBadRequests:
     def test_every_bad_field_is_named(self) -> None:
         refused = create({"to": "x", "voice": "hal", "shout": True})
 
-        assert [d["field"] for d in refused.error["details"]] == ["to", "voice", "shout"]
+        fields = {detail["field"] for detail in refused.error["details"]}
+        assert fields == {"to", "voice", "shout"}
 
     def test_six_megabytes_are_refused_by_name(self) -> None:
         assert create(TO | {"instructions": "x" * 6_000_000}).status == 422
