@@ -1,23 +1,27 @@
-"""Every minute: ends calls that nobody hears any more, and hangs up legs that outlived theirs."""
+"""Every minute: ends calls that nobody hears any more, and hangs up legs that outlived theirs.
+
+It sees every call, so it counts them too: a call that is up now costs a minute."""
 
 from collections import Counter
 from functools import cache
 
 from control_plane import ControlPlane, control_plane, log
 from phonebridge import lifecycle
-from phonebridge.call import Call
+from phonebridge.call import Call, CallStatus
 from phonebridge.log import call_on_every_line
+from phonebridge.metrics import embedded
 
 MINUTE_MS = 60_000
 
 
 def handler(event: object, context: object) -> dict[str, int]:
-    """How many calls were seen, ended by the sweep, and could not be ended."""
+    """How many calls were seen, were up, ended by the sweep, and could not be ended."""
     plane = control_plane()
     last_beat = cache(lambda task_id: _last_beat_ms(plane, task_id))
-    found = Counter(seen=0, swept=0, failed=0)
+    found = Counter(seen=0, up=0, swept=0, failed=0)
     for call in plane.store.possibly_up():
         found["seen"] += 1
+        found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
         with call_on_every_line(log, call.call_id):
             try:
                 beat_ms = last_beat(call.owner_task) if call.owner_task else None
@@ -26,6 +30,9 @@ def handler(event: object, context: object) -> dict[str, int]:
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")
     log.info("calls swept", seen=found["seen"], swept=found["swept"], failed=found["failed"])
+    figures = {"StuckCalls": found["swept"] + found["failed"], "CallMinutes": found["up"]}
+    for line in embedded("control-plane", figures, plane.now_ms()):
+        print(line)
     return dict(found)
 
 

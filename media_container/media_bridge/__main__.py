@@ -1,6 +1,7 @@
 """Composition root of the media container: settings, clients, server.
 
-SIGTERM drains: no new calls, the present ones may end. SIGINT ends them at once.
+SIGTERM drains: no new calls, the present ones may end. SIGINT ends them with a goodbye, a second
+one without.
 """
 
 import argparse
@@ -44,11 +45,18 @@ def media_task(settings: MediaSettings) -> MediaTask:
 async def serve(settings: MediaSettings, host: str, port: int) -> None:
     task = media_task(settings)
     loop = asyncio.get_running_loop()
-    asked: asyncio.Queue[float] = asyncio.Queue()
-    loop.add_signal_handler(signal.SIGTERM, asked.put_nowait, DRAIN_SECONDS)
-    loop.add_signal_handler(signal.SIGINT, asked.put_nowait, 0.0)
+    asked: asyncio.Future[float] = loop.create_future()
+
+    def end(patience_seconds: float) -> None:
+        if not asked.done():
+            asked.set_result(patience_seconds)
+        elif not patience_seconds:
+            task.hurry()
+
+    loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
+    loop.add_signal_handler(signal.SIGINT, end, 0.0)
     async with task.running(), serving(task, host, port):
-        await task.drain(await asked.get())
+        await task.drain(await asked)
 
 
 def main() -> None:

@@ -109,6 +109,8 @@ class Bridge:
                 return self._talk.interrupt(now)
             case events.EndAsked():
                 return [EndCall(EndedBy.SHUTDOWN)]
+            case events.LeaveAsked():
+                return [LeaveCall(lost=False)]
             case (
                 events.ModelConnected()
                 | events.ModelReady()
@@ -261,7 +263,7 @@ class Bridge:
     ) -> list[BridgeCommand]:
         """We hung up: the stream has to end, and the caller's last words may still come."""
         match event:
-            case events.StreamStopped() | events.StreamLost():
+            case events.StreamStopped() | events.StreamLost() | events.LeaveAsked():
                 return [LeaveCall(lost=False)]
             case events.DeadlinePassed() if leave_at <= now:
                 return [LeaveCall(lost=False)]

@@ -155,6 +155,11 @@ class EndAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveAsked:
+    """The process ends, whatever this call still waits for."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """`Bridge.next_deadline` has come."""
 
@@ -175,4 +180,4 @@ ConversationEvent = (
 )
 PhoneEvent = CallerAudio | StreamEvent
 ModelEvent = SessionEvent | ConversationEvent
-BridgeEvent = PhoneEvent | ModelEvent | InterruptAsked | EndAsked | DeadlinePassed
+BridgeEvent = PhoneEvent | ModelEvent | InterruptAsked | EndAsked | LeaveAsked | DeadlinePassed

@@ -44,7 +44,7 @@ _JSON = {"Content-Type": "application/json"}
 
 @asynccontextmanager
 async def serving(task: MediaTask, host: str, port: int) -> AsyncIterator[asyncio.Server]:
-    """Take calls until the context ends; those that run then are awaited."""
+    """Take calls until the context ends; a call that runs then, in spite of a drain, ends there."""
     async with asyncio.TaskGroup() as calls:
         door = _Door(task, calls)
         server = await ws_create_server(
@@ -60,6 +60,7 @@ async def serving(task: MediaTask, host: str, port: int) -> AsyncIterator[asynci
             yield server
         finally:
             server.close()
+            door.abandon()
 
 
 class _PhoneSocket(WebSocket):
@@ -105,6 +106,7 @@ class _Door:
         self._services = task.services
         self._log = task.services.log
         self._calls = calls
+        self._carried: set[asyncio.Task[None]] = set()
 
     def open(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener | WebSocket | None:
         """None is answered 404."""
@@ -133,7 +135,13 @@ class _Door:
 
     def _enter(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
         self._task.take_slot()
-        self._calls.create_task(self._carry(call_id, number, phone))
+        carried = self._calls.create_task(self._carry(call_id, number, phone))
+        self._carried.add(carried)
+        carried.add_done_callback(self._carried.discard)
+
+    def abandon(self) -> None:
+        for carried in self._carried:
+            carried.cancel()
 
     def _refused(self, status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
         self._log.warning("media socket refused", reason=reason, http_status=status)

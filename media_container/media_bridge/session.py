@@ -6,14 +6,16 @@ what is recorded queues elsewhere (`records.py`).
 """
 
 import asyncio
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
 from media_bridge import commands, events, line
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
+from media_bridge.figures import Figures
 from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.records import Records
@@ -41,6 +43,7 @@ class Services:
     switchboard: Switchboard
     log: Logger
     now_ms: Callable[[], int]
+    figures: Figures = field(default_factory=Figures)
 
 
 class CallSession:
@@ -55,6 +58,7 @@ class CallSession:
         self._bridge = Bridge(call, config, services.settings.model_audio, self._loop.time())
         self._protocol = RealtimeProtocol(config, services.settings.model_audio)
         self._records = Records(services.log)
+        self._activity = self._bridge.activity
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._over = asyncio.Event()
@@ -96,7 +100,8 @@ class CallSession:
             self._timer.cancel()
         self._model.close()
         self._phone.close()
-        report = MediaReported(self._bridge.activity, self._bridge.usage)
+        self._measure()
+        report = MediaReported(self._activity, self._bridge.usage)
         self._records.add(lambda: self._apply(report))
 
     # The sockets.
@@ -109,13 +114,16 @@ class CallSession:
         self.post(events.StreamLost())
 
     async def _open_model_session(self) -> None:
+        started = self._loop.time()
         try:
             await open_session(self._services.settings, self._model)
         except ModelUnreachable as error:
+            self._services.figures.model_unreachable()
             self.post(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
         else:
+            self._services.figures.model_connected(self._loop.time() - started)
             self._say("info", "model connected")
 
     def _on_model_message(self, text: Buffer) -> None:
@@ -153,9 +161,14 @@ class CallSession:
                 self._phone.send(media.encode_media(payload))
             case commands.ClearPlayback():
                 self._phone.send(media.CLEAR)
+                # uvloop's time is the moment at which it woke to read: the model's word that the
+                # caller speaks is among what it read then.
+                self._services.figures.playback_cleared(time.monotonic() - self._loop.time())
             case commands.RecordTurn(turn):
                 call_id = self._call.call_id
                 self._records.add(lambda: self._services.store.add_turn(call_id, turn))
+                self._services.figures.turn_ended(turn)
+                self._measure()
             case commands.EndCall(by):
                 self._say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))
@@ -183,6 +196,10 @@ class CallSession:
     def _crash(self) -> None:
         self._say("exception", "call session crashed")
         self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
+
+    def _measure(self) -> None:
+        before, self._activity = self._activity, self._bridge.activity
+        self._services.figures.call_went_on(before, self._activity)
 
     def _apply(self, event: CallEvent) -> None:
         self._services.switchboard.apply(self._call.call_id, event)

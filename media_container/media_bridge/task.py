@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import product
 from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,15 +13,19 @@ from media_bridge.session import CallSession, Services
 from phonebridge.errors import PhonebridgeError
 from phonebridge.log import call_on_every_line
 from phonebridge.mailbox import DynamoMailbox, Posted, TaskState
+from phonebridge.metrics import embedded
 from phonebridge.steering import Interrupt, Steering
 
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 10.0
 MAILBOX_SECONDS = 0.25
-DRAIN_SECONDS = 100.0
-"""With the goodbye after it, within ECS's longest stop timeout of 120 s."""
-GOODBYE_SECONDS = 10.0
+METRICS_SECONDS = 60.0
+LAG_SECONDS = 1.0
+DRAIN_SECONDS = 95.0
+"""With what follows it, within ECS's longest stop timeout of 120 s."""
+GOODBYE_SECONDS = 15.0
+LAST_WRITES_SECONDS = 5.0
 
 
 class MediaTask:
@@ -32,6 +37,8 @@ class MediaTask:
         self._sessions: dict[str, CallSession] = {}
         self._taken = 0
         self._draining = False
+        self._farewell: tuple[events.BridgeEvent, ...] = ()
+        self._patience: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -54,6 +61,8 @@ class MediaTask:
 
     async def carry(self, call_id: str, session: CallSession) -> None:
         self._sessions[call_id] = session
+        for event in self._farewell:
+            session.post(event)
         try:
             await session.run()
         finally:
@@ -61,29 +70,49 @@ class MediaTask:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Beat, and read the mailbox, as long as the server runs."""
+        """Beat, read the mailbox and measure, as long as the server runs."""
+        jobs = (self._beat(), self._read_mail(), self._watch_loop(), self._tell_metrics())
         async with asyncio.TaskGroup() as background:
-            tasks = [background.create_task(each) for each in (self._beat(), self._read_mail())]
+            tasks = [background.create_task(job) for job in jobs]
             yield
+            self._print_metrics()
             for task in tasks:
                 task.cancel()
 
     async def drain(self, patience_seconds: float) -> None:
-        """Take no more calls and wait for the last; end those that outlast the patience."""
+        """Take no more calls and wait for the last; end those that outlast the patience, and leave
+        those that outlast their goodbye, once what is known of them is written."""
         self._draining = True
         self.services.log.info("draining", active_calls=self._taken)
         if await self._is_idle_within(patience_seconds):
             return
-        for session in self._sessions.values():
-            session.post(events.EndAsked())
-        await self._is_idle_within(GOODBYE_SECONDS)
+        self._bid(events.EndAsked())
+        if await self._is_idle_within(GOODBYE_SECONDS):
+            return
+        self._bid(events.EndAsked(), events.LeaveAsked())
+        if not await self._is_idle_within(LAST_WRITES_SECONDS):
+            self.services.log.error("calls left unwritten", active_calls=self._taken)
+
+    def hurry(self) -> None:
+        """Wait no longer for what a drain waits for now."""
+        if self._patience:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
+    def _bid(self, *farewell: events.BridgeEvent) -> None:
+        """To every call, those included whose session is about to begin."""
+        self.services.log.info("ending calls", active_calls=self._taken)
+        self._farewell = farewell
+        for session, event in product(self._sessions.values(), farewell):
+            session.post(event)
 
     async def _is_idle_within(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as self._patience:
                 await self._idle.wait()
         except TimeoutError:
             return False
+        finally:
+            self._patience = None
         return True
 
     async def _beat(self) -> None:
@@ -95,6 +124,24 @@ class MediaTask:
         now_ms = self.services.now_ms()
         state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
         self._mailbox.beat(state)
+
+    async def _watch_loop(self) -> None:
+        """How much later than it was due does a callback come? It is late for every call alike."""
+        now = asyncio.get_running_loop().time
+        while True:
+            due = now() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self.services.figures.loop_lagged(now() - due)
+
+    async def _tell_metrics(self) -> None:
+        while True:
+            self._print_metrics()
+            await asyncio.sleep(METRICS_SECONDS)
+
+    def _print_metrics(self) -> None:
+        values = self.services.figures.taken(self._taken, self._slots)
+        for line in embedded("media-bridge", values, self.services.now_ms()):
+            print(line, flush=True)
 
     async def _read_mail(self) -> None:
         while True:

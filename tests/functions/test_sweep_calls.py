@@ -1,5 +1,6 @@
 """Calls that nobody hears any more."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -52,7 +53,7 @@ def sweep() -> dict[str, int]:
 
 @pytest.mark.usefixtures("dialing", "streaming")
 def test_young_calls_are_left_alone(telnyx: RecordedTelnyx) -> None:
-    assert sweep() == {"seen": 2, "swept": 0, "failed": 0}
+    assert sweep() == {"seen": 2, "up": 1, "swept": 0, "failed": 0}
     assert telnyx.commands == []
 
 
@@ -94,7 +95,7 @@ def test_a_leg_that_outlived_its_call_is_hung_up(
     store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
     clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
 
-    assert sweep() == {"seen": 1, "swept": 1, "failed": 0}
+    assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
     assert telnyx.names == ["hangup"]
 
 
@@ -105,10 +106,26 @@ def test_one_bad_call_does_not_keep_the_others_alive(
     clock.pass_seconds(3600)
     telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "Bad request"}]})]
 
-    assert sweep() == {"seen": 2, "swept": 1, "failed": 1}
+    assert sweep() == {"seen": 2, "up": 1, "swept": 1, "failed": 1}
 
     for call_id in ("dialing", "streaming"):
         call = store.load(call_id)
         assert call
         assert call.status is CallStatus.ENDED
     assert telnyx.names == ["hangup", "hangup"]
+
+
+@pytest.mark.usefixtures("dialing", "streaming")
+def test_what_it_counts_is_a_metric_every_minute(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> tuple[str, int, int]:
+        lines = capsys.readouterr().out.splitlines()
+        [document] = [json.loads(line) for line in lines if '"_aws"' in line]
+        return document["Service"], document["StuckCalls"], document["CallMinutes"]
+
+    sweep()
+    assert told() == ("control-plane", 0, 1)
+    clock.pass_seconds(3600)
+    sweep()
+    assert told() == ("control-plane", 2, 1)

@@ -48,6 +48,7 @@ from media_bridge.events import (
     EndAsked,
     FrameUnreadable,
     InterruptAsked,
+    LeaveAsked,
     ModelClosed,
     ModelComplained,
     ModelConnected,
@@ -491,6 +492,15 @@ def test_the_callers_last_words_are_still_written_while_hanging_up() -> None:
     )
 
 
+def test_a_process_that_ends_waits_neither_for_a_goodbye_nor_for_the_carrier() -> None:
+    assert ready_call() >> LeaveAsked() << EndCall(EndedBy.SHUTDOWN) << LeaveCall(lost=False), (
+        "nobody had asked the call to end before"
+    )
+    story = ready_call()
+    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN) >> At(1.0)
+    assert story >> LeaveAsked() << LeaveCall(lost=False)
+
+
 @pytest.mark.parametrize("late", [ModelConnected(), ModelReady(), ModelRefused("no"), STARTED])
 def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
     assert (
@@ -609,7 +619,14 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.sampled_from([InterruptAsked(), DeadlinePassed()]),
 )
 _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
-    [StreamStopped(), StreamLost(), ModelRefused(""), ModelClosed(1006, ""), EndAsked()]
+    [
+        StreamStopped(),
+        StreamLost(),
+        ModelRefused(""),
+        ModelClosed(1006, ""),
+        EndAsked(),
+        LeaveAsked(),
+    ]
 )
 _pauses = st.sampled_from([0.0, 0.0, 1 / 3, 0.02, 0.06, 0.1, 0.123456789, 5.0, 20.0])
 _starts = st.sampled_from([0.0, 0.1, 1e6 / 7])

@@ -111,3 +111,21 @@ async def test_sigint_ends_the_calls(
     call = outside.record(phone.call).call
     assert call.end_requested_by is EndedBy.SHUTDOWN
     assert call.activity.frames_out > 0
+
+
+async def test_a_second_sigint_in_a_drain_ends_at_once(
+    environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
+) -> None:
+    async with container(environ) as (process, address):
+        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+        phone, late = await outside.greeted(), outside.answered()
+        process.send_signal(signal.SIGTERM)
+        await until_draining(outside, late)
+        process.send_signal(signal.SIGINT)
+        await until(lambda: outside.was_hung_up(phone.call))
+        process.send_signal(signal.SIGINT)
+        assert await phone.closed() == 1000, "though nobody stopped the stream"
+        assert await exit_code(process) == 0
+    call = outside.record(phone.call).call
+    assert call.end_requested_by is EndedBy.SHUTDOWN
+    assert call.activity.frames_out > 0

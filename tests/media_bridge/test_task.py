@@ -1,8 +1,9 @@
 """A container among others: its heartbeat, its mailbox, its drain."""
 
 import asyncio
+import json
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -101,3 +102,87 @@ async def test_a_drain_ends_the_calls_that_outlast_it(
             assert await each.closed() == 1000
             assert plane.was_hung_up(each.call)
             assert plane.record(each.call).call.end_requested_by is EndedBy.SHUTDOWN
+
+
+async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 600)
+    monkeypatch.setattr(task, "GOODBYE_SECONDS", 0.05)
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        await plane.task.drain(0)
+        assert await phone.closed() == 1000
+        record = plane.record(phone.call)
+        assert record.call.end_requested_by is EndedBy.SHUTDOWN
+        assert record.call.activity.frames_out
+        assert len(record.turns) == record.call.activity.turns
+
+
+async def test_who_drains_in_a_hurry_waits_neither_for_calls_nor_for_goodbyes(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 600)
+    monkeypatch.setattr(task, "GOODBYE_SECONDS", 600)
+    async with start_plane() as plane, asyncio.TaskGroup() as tasks:
+        phone = await plane.greeted()
+        draining = tasks.create_task(plane.task.drain(600))
+        await until(lambda: not plane.task.has_room)
+        plane.task.hurry()
+        await until(lambda: plane.was_hung_up(phone.call))
+        assert not draining.done()
+        plane.task.hurry()
+        await draining
+        plane.task.hurry()  # nothing is waited for any more
+
+
+async def test_a_call_that_begins_after_the_goodbye_gets_it_too(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its upgrade came before the drain, its claim after."""
+    claiming, claimed = threading.Event(), threading.Event()
+    async with start_plane() as plane, asyncio.TaskGroup() as tasks:
+        load = plane.store.config
+
+        def slow(call_id: str) -> object:
+            claiming.set()
+            claimed.wait(60)
+            return load(call_id)
+
+        monkeypatch.setattr(plane.store, "config", slow)
+        call = plane.answered()
+        phone = await plane.dial_in(call, plane.token(call))
+        await until(claiming.is_set)
+        draining = tasks.create_task(plane.task.drain(0))
+        await until(lambda: not plane.task.has_room)
+        claimed.set()
+        await until(lambda: plane.was_hung_up(phone.call))
+        await phone.stop()
+        await draining
+
+
+async def test_metrics_are_told_while_calls_run_and_once_more_at_the_end(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(task, "METRICS_SECONDS", 0.05)
+    monkeypatch.setattr(task, "LAG_SECONDS", 0.01)
+    told: list[dict[str, Any]] = []
+
+    def hear() -> list[dict[str, Any]]:
+        lines = capsys.readouterr().out.splitlines()
+        told.extend(json.loads(line) for line in lines if '"_aws"' in line)
+        return told
+
+    async with start_plane(max_calls_per_task=7) as plane:
+        await until(lambda: [each["ActiveCalls"] for each in hear()] == [0] * len(told) and told)
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        plane.mailbox.post(plane.task.task_id, phone.call.call_id, Interrupt())
+        await phone.hear("clear")
+        await until(lambda: hear()[-1]["ActiveCalls"] == 1)
+    hear()
+    assert {each["CallSlots"] for each in told} == {7}
+    assert told[-1]["ActiveCalls"] == 0
+    for name in ("ModelConnectMs", "FirstAudioMs", "TurnLatencyMs", "BargeInMs", "LoopLagMs"):
+        assert any(each.get(name) for each in told), name
