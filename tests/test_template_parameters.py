@@ -1,14 +1,12 @@
 """The parameters of template.yaml: what each takes, and which contradict each other."""
 
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from itertools import product
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parent.parent / "template.yaml").read_text())
+from conditions import complaints
+from translated import TEMPLATE
 
 
 def test_every_parameter_is_described_bounded_and_grouped() -> None:
@@ -35,7 +33,14 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("OpenAiRealtimeUrl", "wss://example.com/v1/realtime", "ws://example.com/v1/realtime"),
         ("OpenAiModel", "gpt-realtime-2.1-mini", "gpt realtime"),
         ("MediaImageUri", f"{REPOSITORY}@{DIGEST}", f"{REPOSITORY}:latest"),
+        ("ApiDomainName", "api.example.com", "https://api.example.com"),
         ("MediaDomainName", "media.example.com", "https://media.example.com"),
+        ("JwtIssuer", "https://id.example.com/pool", "http://id.example.com"),
+        ("JwtAudience", "phonebridge", "two words"),
+        ("HostedZoneId", "Z0123456789ABCDEFGHIJ", "example.com"),
+        ("AlarmEmail", "", "somebody"),
+        ("AlarmEmail", "ops@example.com", "ops@example.com, dev@example.com"),
+        ("OtlpEndpoint", "https://otlp.example.com/v1/traces", "http://otlp.example.com:4318"),
         (
             "MediaCertificateArn",
             "arn:aws:acm:us-east-1:123456789012:certificate/0f0f0f0f-1e1e",
@@ -52,40 +57,84 @@ def test_a_parameter_takes_what_is_right_and_says_what_is_wrong(
     assert not re.fullmatch(parameter["AllowedPattern"], bad)
 
 
-def holds(condition: Mapping[str, Any], values: Mapping[str, str]) -> bool:
-    """The part of CloudFormation's condition functions that the rules use."""
-    match condition:
-        case {"Fn::Not": [inner]}:
-            return not holds(inner, values)
-        case {"Fn::Equals": [{"Ref": name}, text]}:
-            return values[name] == str(text)
-    raise AssertionError(condition)
+KEY_HASH = "0f" * 32
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0f0f0f0f-1e1e"
+MEDIA = {
+    "ApiKeyHashes": KEY_HASH,
+    "MediaImageUri": f"{REPOSITORY}@{DIGEST}",
+    "BasePublicUrl": "https://api.example.com",
+    "MediaDomainName": "media.example.com",
+    "MediaCertificateArn": CERTIFICATE,
+}
 
 
-def complaints(**given: str) -> list[str]:
-    defaults = {name: str(p.get("Default", "")) for name, p in TEMPLATE["Parameters"].items()}
-    values = defaults | given
-    return [
-        assertion["AssertDescription"]
-        for rule in TEMPLATE["Rules"].values()
-        if holds(rule["RuleCondition"], values)
-        for assertion in rule["Assertions"]
-        if not holds(assertion["Assert"], values)
-    ]
+def test_the_first_deployment_needs_no_more_than_somebody_to_let_in() -> None:
+    assert complaints(ApiKeyHashes=KEY_HASH) == []
+    assert complaints(JwtIssuer="https://id.example.com", JwtAudience="phonebridge") == []
 
 
-def test_the_first_deployment_needs_no_parameter() -> None:
-    assert complaints() == []
+def test_an_image_and_a_way_to_its_sockets_make_a_media_plane() -> None:
+    assert complaints(**MEDIA) == []
 
 
-def test_an_image_needs_a_way_to_its_sockets() -> None:
-    image = f"{REPOSITORY}@{DIGEST}"
-    missing = ["BasePublicUrl", "MediaCertificateArn", "MediaDomainName"]
-    named = [name for name in missing for text in complaints(MediaImageUri=image) if name in text]
-    assert named == missing
-    assert not complaints(
-        MediaImageUri=image,
-        BasePublicUrl="https://api.example.com",
-        MediaDomainName="media.example.com",
-        MediaCertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/0f0f",
-    )
+def test_a_hosted_zone_does_instead_of_certificates() -> None:
+    by_zone = {"HostedZoneId": "Z0123456789", "MediaCertificateArn": ""}
+    assert complaints(**MEDIA | by_zone) == []
+    own_name = {"ApiDomainName": "api.example.com", "BasePublicUrl": ""}
+    assert complaints(**MEDIA | by_zone | own_name) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"ApiKeyHashes": ""}, "ApiKeyHashes or JwtIssuer is needed"),
+        (
+            {"JwtIssuer": "https://id.example.com", "JwtAudience": "x"},
+            "ApiKeyHashes and JwtIssuer exclude each other",
+        ),
+        (
+            {"ApiKeyHashes": "", "JwtIssuer": "https://id.example.com"},
+            "JwtIssuer needs JwtAudience",
+        ),
+        ({"JwtAudience": "x"}, "JwtAudience means nothing without JwtIssuer"),
+        ({"BasePublicUrl": ""}, "MediaImageUri needs BasePublicUrl or ApiDomainName"),
+        ({"MediaDomainName": ""}, "MediaImageUri needs MediaDomainName"),
+        ({"MediaCertificateArn": ""}, "MediaImageUri needs MediaCertificateArn, or HostedZoneId"),
+        (
+            {"ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE},
+            "ApiDomainName makes BasePublicUrl needless",
+        ),
+        (
+            {"ApiDomainName": "api.example.com", "BasePublicUrl": ""},
+            "ApiDomainName needs ApiCertificateArn, or HostedZoneId",
+        ),
+        ({"ApiCertificateArn": CERTIFICATE}, "ApiCertificateArn needs ApiDomainName"),
+        ({"MediaTaskCpu": 256}, "MaxCallsPerTask is more than MediaTaskCpu carries"),
+        ({"MediaTasksMin": 5, "MediaTasksMax": 2}, "MediaTasksMin is above MediaTasksMax"),
+    ],
+    ids=str,
+)
+def test_parameters_that_contradict_each_other_are_told_in_a_sentence(
+    given: dict[str, object], named: str
+) -> None:
+    [complaint] = complaints(**MEDIA | given)
+    assert complaint.startswith(named)
+    assert complaint.endswith(".")
+
+
+def allowed(parameter: str) -> list[int]:
+    found: list[int] = TEMPLATE["Parameters"][parameter]["AllowedValues"]
+    return found
+
+
+def test_the_least_tasks_are_never_more_than_the_most() -> None:
+    for least, most in product(allowed("MediaTasksMin"), allowed("MediaTasksMax")):
+        said = complaints(**MEDIA, MediaTasksMin=least, MediaTasksMax=most)
+        assert bool(said) == (least > most), (least, most)
+
+
+def test_a_task_has_a_hundredth_of_a_core_at_least_for_each_call() -> None:
+    """Docs/performance.md: 0.006 of a core on the machine of the benchmark, without TLS."""
+    for cpu, calls in product(allowed("MediaTaskCpu"), allowed("MaxCallsPerTask")):
+        if not complaints(**MEDIA, MediaTaskCpu=cpu, MaxCallsPerTask=calls):
+            assert cpu / 1024 / calls >= 0.01, (cpu, calls)

@@ -1,0 +1,110 @@
+"""The alarms and the dashboard of template.yaml: what they watch exists, and somebody is told."""
+
+import json
+import re
+from typing import Any
+
+from media_bridge.figures import Figures
+from media_bridge.task import METRICS_SECONDS
+from phonebridge.metrics import NAMESPACE
+from translated import ROOT, TEMPLATE, of_type, properties, resources
+
+OURS: dict[str, set[str]] = {
+    "media-bridge": set(Figures().taken(0, 0)),
+    "control-plane": {"CallMinutes", "StuckCalls"},
+}
+"""What each service measures."""
+DASHBOARD_COLUMNS = 24
+
+
+def alarms() -> dict[str, Any]:
+    return of_type("AWS::CloudWatch::Alarm")
+
+
+def metrics(of: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those that an alarm or a scaling policy looks at."""
+    if "Metrics" in of:
+        return [m["MetricStat"]["Metric"] for m in of["Metrics"] if "MetricStat" in m]
+    return [of]
+
+
+def test_whoever_listens_is_told_of_trouble_and_of_its_end() -> None:
+    for name, alarm in alarms().items():
+        assert alarm["AlarmDescription"].endswith("."), name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
+
+
+def test_silence_alarms_only_where_there_must_be_none() -> None:
+    breaching = {n for n, a in alarms().items() if a["TreatMissingData"] == "breaching"}
+    assert breaching == {"StaleMetricsAlarm"}
+    assert {a["TreatMissingData"] for a in alarms().values()} == {"breaching", "notBreaching"}
+
+
+def test_our_own_metrics_are_watched_by_their_names() -> None:
+    [policy] = of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"]
+    watched = [metric for of in (*alarms().values(), tracking) for metric in metrics(of)]
+    for metric in (m for m in watched if m["Namespace"] == NAMESPACE):
+        if metric["MetricName"] not in from_logs():
+            [service] = metric["Dimensions"]
+            assert service["Name"] == "Service"
+            assert metric["MetricName"] in OURS[service["Value"]]
+
+
+def test_the_sweep_measures_what_is_watched_of_the_control_plane() -> None:
+    code = (ROOT / "functions/sweep_calls.py").read_text()
+    assert all(f'"{name}"' in code for name in OURS["control-plane"])
+
+
+def test_no_period_is_shorter_than_the_minute_between_two_figures() -> None:
+    periods = [alarm["Period"] for alarm in alarms().values() if "Period" in alarm]
+    assert min(periods) >= METRICS_SECONDS
+
+
+def from_logs() -> set[str]:
+    filters = of_type("AWS::Logs::MetricFilter").values()
+    return {t["MetricName"] for each in filters for t in each["MetricTransformations"]}
+
+
+def test_webhook_errors_are_counted_by_what_the_access_log_says() -> None:
+    [condition] = [f["FilterPattern"] for f in of_type("AWS::Logs::MetricFilter").values()]
+    log_format = properties("HttpApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"]
+    line = json.loads(re.sub(r"\$context\.[\w.]+", "200", log_format))
+    assert set(re.findall(r"\$\.(\w+)", condition)) <= line.keys()
+    [route] = re.findall(r'"(.+?)"', condition)
+    method, path = route.split(" ")
+    assert method.lower() in properties("HttpApi")["Body"]["paths"][path]
+
+
+def dashboard() -> tuple[str, list[dict[str, Any]]]:
+    text: str = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    return text, json.loads(re.sub(r"\$\{.+?\}", "0", text))["widgets"]
+
+
+def test_the_dashboard_names_only_what_there_is_without_a_media_plane_too() -> None:
+    text, _ = dashboard()
+    for name in set(re.findall(r"\$\{([\w:]+)\}", text)):
+        there = name in TEMPLATE["Parameters"] or name.startswith("AWS::")
+        assert there or "Condition" not in resources()[name], name
+
+
+def test_the_dashboards_widgets_lie_side_by_side() -> None:
+    _, widgets = dashboard()
+    taken: set[tuple[int, int]] = set()
+    for widget in widgets:
+        place = {
+            (widget["x"] + column, widget["y"] + row)
+            for column in range(widget["width"])
+            for row in range(widget["height"])
+        }
+        assert not place & taken
+        assert max(column for column, _ in place) < DASHBOARD_COLUMNS
+        taken |= place
+
+
+def test_the_dashboard_shows_all_that_is_measured() -> None:
+    text, widgets = dashboard()
+    shown = {name for name in OURS["media-bridge"] | OURS["control-plane"] if f'"{name}"' in text}
+    assert shown == OURS["media-bridge"] | OURS["control-plane"]
+    for widget in widgets:
+        assert widget["properties"]["title"]

@@ -1,0 +1,143 @@
+"""The media plane of template.yaml: network, load balancer, container service and its scaling."""
+
+from conditions import parameters, resources_with
+from media_bridge.server import PING_SECONDS
+from media_bridge.task import DRAIN_SECONDS, GOODBYE_SECONDS, LAST_WRITES_SECONDS
+from translated import TEMPLATE, attributes, of_type, properties
+
+FARGATE_STOP_SECONDS = 120
+ANYWHERE = "0.0.0.0/0"
+
+
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge@sha256:" + "0f" * 32
+
+
+def test_without_an_image_nothing_of_the_media_plane_costs_money() -> None:
+    """Nor with private subnets."""
+    families = ("AWS::EC2::", "AWS::ElasticLoadBalancingV2::", "AWS::ECS::")
+    there = resources_with(parameters(VpcMode="private")).values()
+    assert not [r["Type"] for r in there if r["Type"].startswith(families)]
+
+
+def test_a_nat_gateway_is_paid_for_only_when_asked_for() -> None:
+    def gateways(mode: str) -> int:
+        there = resources_with(parameters(VpcMode=mode, MediaImageUri=IMAGE)).values()
+        return [r["Type"] for r in there].count("AWS::EC2::NatGateway")
+
+    assert (gateways("public"), gateways("private")) == (0, 2)
+
+
+def test_private_tasks_have_no_address_and_go_out_by_their_own_zone() -> None:
+    network = properties("MediaService")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == {"Fn::If": ["IsPrivate", "DISABLED", "ENABLED"]}
+    _, private, _ = network["Subnets"]["Fn::If"]
+    assert private == [{"Ref": "PrivateSubnetA"}, {"Ref": "PrivateSubnetB"}]
+    for zone in "AB":
+        routes = {"Ref": f"PrivateRoutes{zone}"}
+        assert properties(f"PrivateSubnet{zone}Routes")["RouteTableId"] == routes
+        assert properties(f"RouteToNat{zone}")["RouteTableId"] == routes
+        assert properties(f"RouteToNat{zone}")["NatGatewayId"] == {"Ref": f"NatGateway{zone}"}
+        zones = [properties(f"{kind}Subnet{zone}") for kind in ("Public", "Private")]
+        assert zones[0]["AvailabilityZone"] == zones[1]["AvailabilityZone"]
+        assert properties(f"NatGateway{zone}")["SubnetId"] == {"Ref": f"PublicSubnet{zone}"}
+
+
+def test_no_two_subnets_share_addresses() -> None:
+    blocks = [subnet["CidrBlock"]["Fn::Select"] for subnet in of_type("AWS::EC2::Subnet").values()]
+    assert sorted(number for number, _ in blocks) == list(range(len(blocks)))
+    assert all(
+        cidr == {"Fn::Cidr": [{"Fn::GetAtt": ["Vpc", "CidrBlock"]}, 4, 12]} for _, cidr in blocks
+    )
+
+
+def test_dynamodb_and_s3_are_reached_past_the_nat_gateways() -> None:
+    endpoints = of_type("AWS::EC2::VPCEndpoint").values()
+    assert {e["ServiceName"]["Fn::Sub"].rsplit(".")[-1] for e in endpoints} == {"dynamodb", "s3"}
+    for endpoint in endpoints:
+        assert endpoint["VpcEndpointType"] == "Gateway"
+        _, private, public = endpoint["RouteTableIds"]["Fn::If"]
+        tables = {table["Ref"] for table in (*private, *public)}
+        assert tables == set(of_type("AWS::EC2::RouteTable"))
+
+
+def test_only_tls_is_open_to_the_world() -> None:
+    groups = of_type("AWS::EC2::SecurityGroup").values()
+    ingress = [rule for group in groups for rule in group.get("SecurityGroupIngress", [])]
+    ingress += of_type("AWS::EC2::SecurityGroupIngress").values()
+    from_anywhere = [rule for rule in ingress if "SourceSecurityGroupId" not in rule]
+    assert [(r["CidrIp"], r["FromPort"], r["ToPort"]) for r in from_anywhere] == [
+        (ANYWHERE, 443, 443)
+    ]
+
+
+def test_the_load_balancer_forwards_media_and_nothing_else() -> None:
+    listener = properties("MediaListener")
+    assert (listener["Protocol"], listener["Port"]) == ("HTTPS", 443)
+    assert [action["Type"] for action in listener["DefaultActions"]] == ["fixed-response"]
+    (rule,) = of_type("AWS::ElasticLoadBalancingV2::ListenerRule").values()
+    (condition,) = rule["Conditions"]
+    assert condition["PathPatternConfig"]["Values"] == ["/media-bridge/*"]
+
+
+def test_a_replaced_task_can_end_its_longest_call() -> None:
+    longest = TEMPLATE["Parameters"]["MaxCallMinutes"]["MaxValue"] * 60
+    group = attributes(properties("MediaTargetGroup")["TargetGroupAttributes"])
+    balancer = attributes(properties("MediaLoadBalancer")["LoadBalancerAttributes"])
+    (container,) = properties("MediaTask")["ContainerDefinitions"]
+    assert int(group["deregistration_delay.timeout_seconds"]) > longest
+    assert int(balancer["client_keep_alive.seconds"]) > longest
+    assert int(balancer["idle_timeout.timeout_seconds"]) >= 2 * PING_SECONDS
+    drain_seconds = DRAIN_SECONDS + GOODBYE_SECONDS + LAST_WRITES_SECONDS
+    assert drain_seconds < container["StopTimeout"] <= FARGATE_STOP_SECONDS
+
+
+def test_a_deployment_never_stops_tasks_that_carry_calls() -> None:
+    service = properties("MediaService")
+    deployment = service["DeploymentConfiguration"]
+    assert service["AvailabilityZoneRebalancing"] == "DISABLED"
+    assert deployment["MinimumHealthyPercent"] == 100
+    assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+    assert deployment["EarlySuccessCriteria"]["SourceServiceRevisionCleanup"] == "DEFERRED"
+    assert "DesiredCount" not in service  # or each deployment would undo what scaling did
+
+
+def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
+    deployment = properties("MediaService")["DeploymentConfiguration"]
+    bake_seconds = deployment["BakeTimeInMinutes"] * 60
+    assert deployment["Alarms"]["Enable"]
+    assert deployment["Alarms"]["Rollback"]
+    for name in (alarm["Ref"] for alarm in deployment["Alarms"]["AlarmNames"]):
+        alarm = properties(name)
+        assert alarm["Period"] * alarm["DatapointsToAlarm"] <= bake_seconds, name
+
+
+def test_tasks_are_added_by_the_average_of_their_slots_in_use() -> None:
+    [policy] = of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    tracking = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert 50 <= tracking["TargetValue"] <= 60
+    result, *inputs = tracking["CustomizedMetricSpecification"]["Metrics"]
+    assert [(m["Id"], m["MetricStat"]["Metric"]["MetricName"]) for m in inputs] == [
+        ("calls", "ActiveCalls"),
+        ("slots", "CallSlots"),
+    ]
+    assert {m["MetricStat"]["Stat"] for m in inputs} == {"Average"}
+    assert result["Expression"] == "100 * calls / slots"
+    assert [result["ReturnData"], *(m["ReturnData"] for m in inputs)] == [True, False, False]
+
+
+def test_everyone_means_the_same_port() -> None:
+    (container,) = properties("MediaTask")["ContainerDefinitions"]
+    (balancer,) = properties("MediaService")["LoadBalancers"]
+    (egress,) = properties("LoadBalancerSecurityGroup")["SecurityGroupEgress"]
+    ingress = properties("MediaTaskIngress")
+    assert {
+        container["PortMappings"][0]["ContainerPort"],
+        balancer["ContainerPort"],
+        properties("MediaTargetGroup")["Port"],
+        *(rule[end] for rule in (egress, ingress) for end in ("FromPort", "ToPort")),
+    } == {8080}
+
+
+def test_every_size_of_a_task_has_its_memory() -> None:
+    sizes = TEMPLATE["Parameters"]["MediaTaskCpu"]["AllowedValues"]
+    assert {str(cpu) for cpu in sizes} == set(TEMPLATE["Mappings"]["MemoryByCpu"])
