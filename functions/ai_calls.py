@@ -17,6 +17,7 @@ from api_answers import CallList, CallSummary, CreatedCall, WholeCall
 from api_requests import CreateCall
 from control_plane import ControlPlane, control_plane, log
 from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Direction, EndedBy, EndRequested
+from phonebridge.call_config import CallConfig
 from phonebridge.errors import KeyReused, UnknownCall, WrongState
 from phonebridge.steering import Interrupt
 
@@ -36,6 +37,7 @@ IdempotencyKey = Annotated[
         {201: "The call is being dialled"},
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.CONFLICT,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
     ),
 )
@@ -56,7 +58,7 @@ def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Respon
         created_at_ms=plane.now_ms(),
     )
     with about(call_id):
-        now = earlier or plane.switchboard.place(call, config)
+        now = earlier or _placed(plane, call, config)
     headers = {"Idempotency-Replayed": "true"} if earlier else {}
     return answer(HTTPStatus.CREATED, api_answers.created(now, wanted.warnings), headers)
 
@@ -162,6 +164,13 @@ def _claimed(plane: ControlPlane, key: str, wanted: CreateCall, call_id: str) ->
     if not claim.matches:
         raise KeyReused("This Idempotency-Key was used with another body.")
     return claim.call_id
+
+
+def _placed(plane: ControlPlane, call: Call, config: CallConfig) -> Call:
+    plane.admission.admit()
+    placed = plane.switchboard.place(call, config)
+    plane.fleet.reserve(call)
+    return placed
 
 
 def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:

@@ -12,6 +12,7 @@ from api_answers import ErrorAnswer
 from api_errors import refusal
 from api_requests import read_json_object
 from control_plane import log
+from phonebridge.errors import AtCapacity
 from phonebridge.log import call_on_every_line
 
 JSON = "application/json"
@@ -38,7 +39,9 @@ def answer_error(error: Exception) -> Response[str]:
         log.exception("request FAILED", call_id=call_id)
     else:
         log.info("request refused", call_id=call_id, status=status, code=answer.error.code)
-    return Response(status, JSON, answer.model_dump_json(by_alias=True, exclude_none=True))
+    body = answer.model_dump_json(by_alias=True, exclude_none=True)
+    wait = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, AtCapacity) else {}
+    return Response(status, JSON, body, wait)
 
 
 app.exception_handler(Exception)(answer_error)

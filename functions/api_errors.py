@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from agent_settings import InvalidField
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
 from phonebridge.errors import (
+    AtCapacity,
     Conflict,
     InvalidTransition,
     KeyReused,
@@ -36,6 +37,7 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
     RequestValidationError: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field"),
     InvalidField: (HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_field"),
     TooLarge: (HTTPStatus.UNPROCESSABLE_ENTITY, "too_large"),
+    AtCapacity: (HTTPStatus.TOO_MANY_REQUESTS, "at_capacity"),
     TelnyxRefused: (HTTPStatus.BAD_GATEWAY, "provider_refused"),
     TelnyxUnreachable: (HTTPStatus.BAD_GATEWAY, "provider_unreachable"),
     NotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from admission import Admission
 from phonebridge.aws import dynamodb_client
+from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.secrets import fetch_secret, with_secrets
@@ -24,6 +26,8 @@ class ControlPlane:
     settings: ControlSettings
     store: DynamoCallStore
     mailbox: DynamoMailbox
+    fleet: DynamoFleet
+    admission: Admission
     switchboard: Switchboard
     now_ms: Callable[[], int]
 
@@ -42,6 +46,7 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
     settings = ControlSettings.from_env(environ)
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
+    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     line = Line(
         connection_id=settings.telnyx_connection_id,
         webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
@@ -53,6 +58,8 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         settings=settings,
         store=store,
         mailbox=DynamoMailbox(settings.calls_table, dynamodb, now_ms),
+        fleet=fleet,
+        admission=Admission(fleet, now_ms),
         switchboard=Switchboard(store, telnyx, now_ms, log),
         now_ms=now_ms,
     )

@@ -51,5 +51,5 @@ def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool
 
 
 def _last_beat_ms(plane: ControlPlane, task_id: str) -> int | None:
-    task = plane.mailbox.heartbeat(task_id)
+    task = plane.fleet.heartbeat(task_id)
     return task.at_ms if task else None

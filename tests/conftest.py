@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from clock import Clock
 from dynamodb import create_table, dynamodb, local_client
+from phonebridge.fleet import DynamoFleet
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
 from template import load_template
@@ -54,3 +55,8 @@ def store(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoCall
 @pytest.fixture
 def mailbox(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoMailbox:
     return DynamoMailbox(table_name, client, clock)
+
+
+@pytest.fixture
+def fleet(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoFleet:
+    return DynamoFleet(table_name, client, clock)

@@ -21,6 +21,7 @@ from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
 from phonebridge.call import Call, CallAnswered, CallRequested, CallStatus, DialAccepted, Leg
 from phonebridge.call_config import CallConfig
+from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings, ModelAudio
@@ -216,6 +217,7 @@ class MediaPlane(Outside):
     task: MediaTask
     services: Services
     mailbox: DynamoMailbox
+    fleet: DynamoFleet
     model: OpenAISimulator
 
     async def converse(self, phone: Phone) -> None:
@@ -256,6 +258,7 @@ def _instructions(session: Session) -> object:
 async def media_plane(
     store: DynamoCallStore,
     mailbox: DynamoMailbox,
+    fleet: DynamoFleet,
     telnyx: RecordedTelnyx,
     clock: Clock,
     faults: Faults,
@@ -267,7 +270,7 @@ async def media_plane(
         carrier = TelnyxClient(telnyx.base, "KEY-test", None, now_ms=clock)
         switchboard = Switchboard(store, carrier, clock, log)
         services = Services(settings(**given), store, switchboard, log, clock)
-        task = MediaTask("task-1", services, mailbox)
+        task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(
@@ -278,6 +281,7 @@ async def media_plane(
                 task=task,
                 services=services,
                 mailbox=mailbox,
+                fleet=fleet,
                 model=model,
             )
             try:

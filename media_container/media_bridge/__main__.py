@@ -19,6 +19,7 @@ from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
 from phonebridge.aws import dynamodb_client
 from phonebridge.errors import NotConfigured
+from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings
@@ -39,7 +40,8 @@ def media_task(settings: MediaSettings) -> MediaTask:
     switchboard = Switchboard(store, carrier, now_ms, log)
     services = Services(settings, store, switchboard, log, now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
-    return MediaTask(f"task-{uuid.uuid4()}", services, mailbox)
+    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
+    return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
 
 
 async def serve(settings: MediaSettings, host: str, port: int) -> None:

@@ -172,7 +172,7 @@ class _Door:
         self._log.info("media socket accepted")
         session = CallSession(call, config, phone, self._services)
         phone.release()
-        await self._task.carry(call_id, session)
+        await self._task.carry(call, session)
 
     def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig]:
         """Whoever comes second with a token fails here."""

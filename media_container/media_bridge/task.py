@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import product
 from typing import TypeVar
 
@@ -10,15 +10,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
 from media_bridge.session import CallSession, Services
+from phonebridge.call import Call
 from phonebridge.errors import PhonebridgeError
+from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.log import call_on_every_line
-from phonebridge.mailbox import DynamoMailbox, Posted, TaskState
+from phonebridge.mailbox import DynamoMailbox, Posted
 from phonebridge.metrics import embedded
 from phonebridge.steering import Interrupt, Steering
 
 T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 10.0
+BEAT_PAUSE_SECONDS = 1.0
+"""Between two heartbeats, however much changes."""
 MAILBOX_SECONDS = 0.25
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
@@ -29,14 +33,19 @@ LAST_WRITES_SECONDS = 5.0
 
 
 class MediaTask:
-    def __init__(self, task_id: str, services: Services, mailbox: DynamoMailbox) -> None:
+    def __init__(
+        self, task_id: str, services: Services, mailbox: DynamoMailbox, fleet: DynamoFleet
+    ) -> None:
         self.task_id = task_id
         self.services = services
         self._mailbox = mailbox
+        self._fleet = fleet
         self._slots = services.settings.max_calls_per_task
         self._sessions: dict[str, CallSession] = {}
         self._taken = 0
         self._draining = False
+        self._claimed: list[Call] = []
+        self._changed = asyncio.Event()
         self._farewell: tuple[events.BridgeEvent, ...] = ()
         self._patience: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
@@ -50,23 +59,27 @@ class MediaTask:
         """One call's place, from its upgrade to its last write."""
         self._taken += 1
         self._idle.clear()
+        self._changed.set()
 
     def free_slot(self) -> None:
         self._taken -= 1
+        self._changed.set()
         if not self._taken:
             self._idle.set()
 
     def carries(self, call_id: str) -> bool:
         return call_id in self._sessions
 
-    async def carry(self, call_id: str, session: CallSession) -> None:
-        self._sessions[call_id] = session
+    async def carry(self, call: Call, session: CallSession) -> None:
+        self._sessions[call.call_id] = session
+        self._claimed.append(call)
+        self._changed.set()
         for event in self._farewell:
             session.post(event)
         try:
             await session.run()
         finally:
-            del self._sessions[call_id]
+            del self._sessions[call.call_id]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -78,11 +91,13 @@ class MediaTask:
             self._print_metrics()
             for task in tasks:
                 task.cancel()
+        await self._from_store(self._describe, None)
 
     async def drain(self, patience_seconds: float) -> None:
         """Take no more calls and wait for the last; end those that outlast the patience, and leave
         those that outlast their goodbye, once what is known of them is written."""
         self._draining = True
+        self._changed.set()
         self.services.log.info("draining", active_calls=self._taken)
         if await self._is_idle_within(patience_seconds):
             return
@@ -117,13 +132,20 @@ class MediaTask:
 
     async def _beat(self) -> None:
         while True:
+            self._changed.clear()
             await self._from_store(self._describe, None)
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(BEAT_PAUSE_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_SECONDS - BEAT_PAUSE_SECONDS):
+                    await self._changed.wait()
 
     def _describe(self) -> None:
+        """The calls that came count as carried before their reservations go."""
+        claimed, self._claimed = self._claimed, []
         now_ms = self.services.now_ms()
-        state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
-        self._mailbox.beat(state)
+        self._fleet.beat(TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms))
+        for call in claimed:
+            self._fleet.release(call)
 
     async def _watch_loop(self) -> None:
         """How much later than it was due does a callback come? It is late for every call alike."""

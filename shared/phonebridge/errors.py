@@ -7,6 +7,7 @@
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
         * TelnyxUnreachable: it did not answer
+    * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
     * InvalidSignature, InvalidToken: somebody who is neither
     * Conflict: another writer was faster; nothing was changed
@@ -68,6 +69,18 @@ class TelnyxRefused(TelnyxError):
 
 class TelnyxUnreachable(TelnyxError):
     """No answer from the Call Control API within the time and the attempts allowed."""
+
+
+class AtCapacity(PhonebridgeError):
+    """There is no room for another call. Nothing was dialled."""
+
+    retry_after_seconds = 10
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Every media container is full or about to end; the call was not placed. "
+            f"Try again in {self.retry_after_seconds} seconds, or raise the number of tasks."
+        )
 
 
 class ModelError(PhonebridgeError):

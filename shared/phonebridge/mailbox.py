@@ -1,5 +1,5 @@
-"""What a task tells of itself, and the commands it is sent: DynamoDB between the Lambdas and the
-media container that owns a call. The container polls; no Lambda can address one of its tasks."""
+"""The commands a task is sent: DynamoDB between the Lambdas and the media container that owns a
+call. The container polls; no Lambda can address one of its tasks."""
 
 import uuid
 from collections.abc import Callable
@@ -14,21 +14,9 @@ from phonebridge.table import Key, Table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-HEARTBEAT_SECONDS = 300
 COMMAND_SECONDS = 60  # nobody wants to be interrupted a minute late
 
 _COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in (Interrupt,)}
-
-
-@dataclass(frozen=True, slots=True)
-class TaskState:
-    """One media container, as it last described itself."""
-
-    task_id: str
-    slots: int
-    active_calls: int
-    draining: bool
-    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +41,6 @@ class DynamoMailbox:
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
-
-    def beat(self, task: TaskState) -> None:
-        self._table.put(_heartbeat_key(task.task_id), task, HEARTBEAT_SECONDS)
-
-    def heartbeat(self, task_id: str) -> TaskState | None:
-        return self._table.get(_heartbeat_key(task_id), TaskState)
 
     def post(self, task_id: str, call_id: str, command: Steering) -> None:
         command_id = f"{self._now_ms():013d}-{uuid.uuid4().hex}"
@@ -92,10 +74,6 @@ def _decoded(item: _StoredCommand) -> Steering | None:
 
 def _pk(task_id: str) -> str:
     return f"TASK#{task_id}"
-
-
-def _heartbeat_key(task_id: str) -> Key:
-    return Key(_pk(task_id), "HEARTBEAT")
 
 
 def _command_key(task_id: str, command_id: str) -> Key:

@@ -90,6 +90,13 @@ class Table:
             ConsistentRead=True,
         )
 
+    def from_on(self, pk: str, sk: str) -> Iterator[Stored]:
+        """Items of a partition from a sort key on, eventually consistent."""
+        return self._query(
+            KeyConditionExpression="pk = :pk AND sk >= :sk",
+            ExpressionAttributeValues={":pk": _attribute(pk), ":sk": _attribute(sk)},
+        )
+
     def beginning_with(self, pk: str, sk_prefix: str) -> Iterator[Stored]:
         """Items of a partition, eventually consistent (half the price of a poll)."""
         return self._query(

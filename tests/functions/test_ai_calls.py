@@ -26,6 +26,7 @@ from phonebridge.call import (
     Turn,
 )
 from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import Interrupt
 from phonebridge.store import DynamoCallStore
@@ -109,6 +110,33 @@ class TestPlacingACall:
         assert path == "/v2/calls"
         assert (dial["to"], dial["from"], dial["command_id"]) == ("+15550100", "+15550199", call_id)
         assert store.config(call_id) == CallConfig(instructions="Be friendly.")
+
+    def test_where_there_is_no_room_nobodys_phone_rings(
+        self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
+    ) -> None:
+        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        first = create(TO, headers=KEY)
+        assert first.status == 201
+        assert fleet.look().reserved == 1
+
+        refused = create(TO)
+
+        assert refused.status == 429
+        assert refused.json["error"]["code"] == "at_capacity"
+        assert int(refused.headers["Retry-After"]) > 0
+        assert telnyx.names == ["calls"]
+        assert create(TO, headers=KEY).json["callId"] == first.json["callId"], "no second call"
+        clock.pass_seconds(61)
+        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        assert create(TO).status == 201
+
+    def test_a_refused_dial_takes_no_room(
+        self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
+    ) -> None:
+        fleet.beat(TaskState("task-1", 2, 0, draining=False, at_ms=clock.now_ms))
+        telnyx.refusals = [REFUSAL]
+        assert create(TO).status == 502
+        assert fleet.look().reserved == 0
 
     def test_keeps_every_wish(self, store: DynamoCallStore) -> None:
         wishes = {

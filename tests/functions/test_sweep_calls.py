@@ -19,8 +19,8 @@ from phonebridge.call import (
     MediaAttached,
 )
 from phonebridge.call_config import CallConfig
+from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.lifecycle import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
-from phonebridge.mailbox import DynamoMailbox, TaskState
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx
 
@@ -73,10 +73,10 @@ def test_a_call_that_rings_for_ever_is_ended_and_hung_up(
 
 @pytest.mark.usefixtures("streaming")
 def test_a_call_lives_as_long_as_its_container_is_heard_of(
-    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock
 ) -> None:
     clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
-    mailbox.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
+    fleet.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
     clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
     assert sweep()["swept"] == 0
 

@@ -6,6 +6,7 @@ import pytest
 
 from clock import Clock
 from media_plane import StartsPlane, media_plane
+from phonebridge.fleet import DynamoFleet
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx, recorded_telnyx
@@ -20,8 +21,12 @@ def telnyx() -> Iterator[RecordedTelnyx]:
 
 @pytest.fixture
 def start_plane(
-    store: DynamoCallStore, mailbox: DynamoMailbox, telnyx: RecordedTelnyx, clock: Clock
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    fleet: DynamoFleet,
+    telnyx: RecordedTelnyx,
+    clock: Clock,
 ) -> StartsPlane:
     return lambda faults=NO_FAULTS, **settings: media_plane(
-        store, mailbox, telnyx, clock, faults, **settings
+        store, mailbox, fleet, telnyx, clock, faults, **settings
     )

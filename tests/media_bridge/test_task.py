@@ -12,17 +12,17 @@ from media_bridge import bridge, task
 from media_plane import MediaPlane, StartsPlane
 from patience import until
 from phonebridge.call import EndedBy
-from phonebridge.mailbox import TaskState
+from phonebridge.fleet import TaskState
 from phonebridge.steering import Interrupt
 
 
 async def test_it_tells_of_itself(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(task, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(task, "BEAT_PAUSE_SECONDS", 0.01)
 
     def beat() -> TaskState | None:
-        return plane.mailbox.heartbeat(plane.task.task_id)
+        return plane.fleet.heartbeat(plane.task.task_id)
 
     async with start_plane(max_calls_per_task=7) as plane:
         now_ms = plane.now_ms()
@@ -31,6 +31,31 @@ async def test_it_tells_of_itself(
         await until(lambda: beat() == TaskState(plane.task.task_id, 7, 1, False, now_ms))
         await plane.idle()
         await until(lambda: beat() == TaskState(plane.task.task_id, 7, 0, True, now_ms))
+
+
+async def test_the_last_heartbeat_says_that_it_takes_no_more_calls(
+    start_plane: StartsPlane,
+) -> None:
+    """A task that ends within a beat of its first is not taken for one that lives."""
+    async with start_plane() as plane:
+        pass
+    last = plane.fleet.heartbeat(plane.task.task_id)
+    assert last is not None
+    assert last.draining
+
+
+async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "BEAT_PAUSE_SECONDS", 0.01)
+    async with start_plane() as plane:
+        call = plane.answered()
+        plane.fleet.reserve(call)
+        phone = await plane.dial_in(call, plane.token(call))
+        await phone.start()
+        await until(lambda: not plane.fleet.look().reserved)
+        [state] = plane.fleet.look().tasks
+        assert state.active_calls == 1
 
 
 def post(plane: MediaPlane, call_id: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clock import Clock
-from phonebridge.mailbox import COMMAND_SECONDS, HEARTBEAT_SECONDS, DynamoMailbox, TaskState
+from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.steering import Interrupt
 from phonebridge.table import Key, Table
 
@@ -31,7 +31,6 @@ def test_commands_come_oldest_first(mailbox: DynamoMailbox, clock: Clock) -> Non
 
 
 def test_a_task_sees_its_own_commands_alone(mailbox: DynamoMailbox) -> None:
-    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
     mailbox.post("task-2", "call-1", Interrupt())
     assert mailbox.collect("task-1") == []
 
@@ -67,16 +66,3 @@ def test_commands_of_a_newer_version_are_passed_over(
     newer.put(Key("TASK#task-1", "CMD#2"), changed, COMMAND_SECONDS)
     mailbox.post("task-1", "call-2", Interrupt())
     assert [posted.call_id for posted in mailbox.collect("task-1")] == ["call-2"]
-
-
-def test_the_last_heartbeat_counts(mailbox: DynamoMailbox) -> None:
-    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
-    mailbox.beat(TaskState("task-1", 40, 0, True, 11_000))
-    assert mailbox.heartbeat("task-1") == TaskState("task-1", 40, 0, True, 11_000)
-    assert mailbox.heartbeat("task-2") is None
-
-
-def test_a_silent_task_is_forgotten(mailbox: DynamoMailbox, clock: Clock) -> None:
-    mailbox.beat(TaskState("task-1", 40, 1, False, 1_000))
-    clock.pass_seconds(HEARTBEAT_SECONDS)
-    assert mailbox.heartbeat("task-1") is None
