@@ -73,6 +73,7 @@ class AgentSettings(StrictRequest):
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
     idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
     record: bool | None = None
+    record_dtmf: bool | None = None
 
     @field_validator("idle_timeout_seconds")
     @classmethod

@@ -102,6 +102,7 @@ class Config(_Answer):
     max_duration_seconds: int
     idle_timeout_seconds: int | None
     record: bool
+    record_dtmf: bool
 
 
 class WholeCall(CallSummary):

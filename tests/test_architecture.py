@@ -37,6 +37,7 @@ CORE = [
             "commands",
             "conversation",
             "events",
+            "keypad",
             "figures",
             "line",
             "order",

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class CallerLine:
-    clip: str
+    clip: str = ""
     interrupt_after_ms: int | None = None
     """None: said when the agent has finished. Else so long after the agent began: a barge-in."""
+    digits: str = ""
+    """Pressed on the phone's keys instead of a clip that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +77,14 @@ TOOLS = Scenario(
     },
 )
 
-SCENARIOS: Mapping[str, Scenario] = {each.name: each for each in (APPOINTMENT, SHORT, TOOLS)}
+KEYPAD = Scenario(
+    name="keypad",
+    greeting=SHORT.greeting,
+    caller=(CallerLine(digits="12#"), CallerLine("caller_farewell")),
+    replies=SHORT.replies,
+    fallback=SHORT.fallback,
+)
+
+SCENARIOS: Mapping[str, Scenario] = {
+    each.name: each for each in (APPOINTMENT, SHORT, TOOLS, KEYPAD)
+}

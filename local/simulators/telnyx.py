@@ -12,7 +12,7 @@ Anyone can provoke trouble by dialling; every other number is answered by the de
     +15550107 dial: 429              +15550117 chunks lost, late and out of order
     +15550108 dial: 500 twice        +15550118 the socket closes without `stop`
     +15550109 answering machine      +15550119 a second socket for the same call
-    +15550110 dial: no HTTP answer
+    +15550110 dial: no HTTP answer         +15550120 presses 1 2 #
 """
 
 import argparse

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simulators.scenario import Scenario
+from simulators.scenario import KEYPAD, Scenario
 
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
 
@@ -56,6 +56,7 @@ PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550105": {"codec": "PCMA"},
     "+15550109": {"machine": True},
     "+15550115": {"hangs_up": False},
+    "+15550120": {"scenario": KEYPAD},
 }
 FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550104": {"dial": "forbidden"},

@@ -150,6 +150,8 @@ class SimulatedCall(ReportedCall):
         heard = await stream.play() if stream else SILENT_FRAME
         first_sound = self.conversation.first_audio_ms is None
         said = self.conversation.hear(heard)
+        if digit := self.conversation.pressed():
+            await self.press(digit)
         if stream:
             await stream.carry(said)
         if first_sound and self.conversation.first_audio_ms is not None:

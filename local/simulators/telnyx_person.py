@@ -31,6 +31,8 @@ SILENT_FRAME.setflags(write=False)
 # After so much silence the agent is taken to have finished; pauses inside its clips are shorter.
 TURN_END_SILENCE_MS = 400
 REMEMBERED_SILENCE_FRAMES = 10
+KEY_SAMPLES = 12 * FRAME_SAMPLES
+"""From one key to the next."""
 
 Goodbye = Literal["finished", "agent_silent"]
 
@@ -60,6 +62,7 @@ class Conversation:
         self._sound: deque[Samples] = deque()
         self._lines = deque(person.scenario.caller)
         self._saying: Samples = SILENT_FRAME[:0]
+        self._keys: deque[str] = deque()
         self._line_began_ms = -1
         self._line_ended_ms: int | None = None
         self._agent_began_ms = 0
@@ -83,6 +86,12 @@ class Conversation:
             self._sound.popleft()
         self._decide()
         return self._speak()
+
+    def pressed(self) -> str:
+        """The key that goes down in this frame, if one does."""
+        if self._keys and len(self._saying) <= len(self._keys) * KEY_SAMPLES:
+            return self._keys.popleft()
+        return ""
 
     def _agent_started(self, at_ms: int) -> None:
         self._agent_began_ms = at_ms
@@ -136,13 +145,22 @@ class Conversation:
         return waits and self.now_ms - self._silent_since_ms >= self._person.patience_ms
 
     def _begin(self, line: CallerLine) -> None:
-        clip = CLIPS[line.clip]
-        self.said.append(clip.name)
-        self._saying = clip.samples
+        self._saying = self._press(line.digits) if line.digits else self._say(line.clip)
         self._line_began_ms = self.now_ms
-        self._line_ended_ms = self.now_ms + round(clip.duration_ms)
+        self._line_ended_ms = self.now_ms + len(self._saying) * 1000 // SAMPLE_RATE_HZ
         self._my_turn = False
+
+    def _say(self, name: str) -> Samples:
+        clip = CLIPS[name]
+        self.said.append(clip.name)
         self._notify("said", clip.text)
+        return clip.samples
+
+    def _press(self, digits: str) -> Samples:
+        """Keys are not heard as sound: the carrier takes them out of the audio."""
+        self._keys.extend(digits)
+        self._notify("pressed", digits)
+        return np.zeros(len(digits) * KEY_SAMPLES, np.int16)
 
     def _speak(self) -> Samples:
         frame, self._saying = self._saying[:FRAME_SAMPLES], self._saying[FRAME_SAMPLES:]

@@ -59,7 +59,7 @@ class Bridge:
         self._model_audio = model_audio
         self._max_duration = config.max_duration_seconds
         self._greeting = Respond(saying=config.greeting)
-        self._talk = Conversation(model_audio, config.turn_detection.silence_duration_ms)
+        self._talk = Conversation(config, model_audio)
         self._deadlines = {_Awaited.START: now + START_PATIENCE}
         self._deadlines[_Awaited.READY] = now + READY_PATIENCE
         self._line: Codec | None = None
@@ -85,7 +85,8 @@ class Bridge:
             return None
         if self._leave_at is not None:
             return self._leave_at
-        others = (self._talk.next_deadline(), self._order.next_deadline())
+        talk = self._talk.next_deadline() if self._ready else None
+        others = (talk, self._order.next_deadline())
         known = [*self._deadlines.values(), *(time for time in others if time is not None)]
         return min(known, default=None)
 
@@ -158,8 +159,8 @@ class Bridge:
                 return [Log("warning", "telnyx stream error", detail)]
             case events.FrameUnreadable(detail):
                 return [Log("warning", "unreadable media frame", detail)]
-            case events.DigitPressed():
-                return [Log("info", "digit pressed")]
+            case events.DigitPressed(digit):
+                return [Log("info", "digit pressed"), *self._talk.press(digit, now)]
 
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 from types import MappingProxyType
 
-from media_bridge import events
+from media_bridge import events, keypad
 from media_bridge.audio import Codec, Converter, ModelToTelephone, PassThrough
 from media_bridge.commands import (
+    AddText,
     BridgeCommand,
     CancelResponse,
     ClearPlayback,
@@ -20,12 +21,15 @@ from media_bridge.commands import (
     PlayAudio,
     RecordTurn,
     Respond,
+    Role,
     TruncateItem,
 )
+from media_bridge.keypad import Keypad
 from media_bridge.playout import Item, Playout
 from media_bridge.responses import Responses
 from media_bridge.turns import Turns
 from phonebridge.call import Activity, Turn, Usage
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
 OUTBOUND_CODEC = Codec.PCMU
@@ -36,6 +40,9 @@ REPLY_PATIENCE = 15.0
 MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(
     {ModelAudio.PCM24K: 48, ModelAudio.G711: 8}
 )
+
+KEYPAD_TURN = "keypad"
+"""Stands where the turns of the caller's voice have the model's item id."""
 
 QUIET_PATIENCE = 20.0
 """Seconds that what waits for the agent to finish (`once_quiet`) waits at most."""
@@ -49,12 +56,14 @@ class Conversation:
     """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
     Times are seconds of the bridge's clock."""
 
-    def __init__(self, model_audio: ModelAudio, end_of_speech_ms: int) -> None:
+    def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
         self._model_audio = model_audio
-        self._end_of_speech = end_of_speech_ms / 1000
+        self._end_of_speech = config.turn_detection.silence_duration_ms / 1000
+        self._record_dtmf = config.record_dtmf
         self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
         self._responses = Responses()
+        self._keypad = Keypad()
         self._afterwards: list[BridgeCommand] = []
         self._quiet_due: float | None = None
         self._unwanted: set[str] = set()
@@ -106,7 +115,12 @@ class Conversation:
         )
 
     def next_deadline(self) -> float | None:
-        times = (self._reply_due, self._quiet_due, self._playout.next_deadline())
+        times = (
+            self._reply_due,
+            self._quiet_due,
+            self._keypad.complete_at,
+            self._playout.next_deadline(),
+        )
         return min((time for time in times if time is not None), default=None)
 
     def due(self, now: float) -> list[BridgeCommand]:
@@ -114,6 +128,8 @@ class Conversation:
         if self._reply_due is not None and self._reply_due <= now:
             return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
         commands = self._heard(now)
+        if entry := self._keypad.take(now):
+            commands += self._on_entry(entry, now)
         for chunk in self._playout.due(now):
             self._chunks_sent += 1
             commands.append(PlayAudio(chunk))
@@ -140,17 +156,35 @@ class Conversation:
                 return self._on_response_ended(event, now)
         return []
 
+    def press(self, digit: str, now: float) -> list[BridgeCommand]:
+        """A key of the caller's phone; it stops the agent as speech would."""
+        self._keypad.press(digit, now)
+        self._turns.caller_started(KEYPAD_TURN, now)
+        self._turns.caller_stopped(KEYPAD_TURN, now)
+        return self.interrupt(now)
+
     def interrupt(self, now: float) -> list[BridgeCommand]:
         """Stop the agent on somebody's word; the model does not know of it by itself."""
-        generating = self._responses.active is not None
+        generating = self._responses.active not in (None, *self._unwanted)
         return self._stop_speaking(now) + ([CancelResponse()] if generating else [])
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
         commands = self._heard(now)
+        if entry := self._keypad.take_unfinished():
+            commands += self._record_entry(entry)
         for cut in self._playout.clear(now):
             commands += _records(self._turns.agent_cut(cut, now))
         return commands + _records(self._turns.close(now))
+
+    def _on_entry(self, entry: str, now: float) -> list[BridgeCommand]:
+        self.expect_reply(now)
+        text = AddText(Role.USER, keypad.told(entry))
+        return [*self._record_entry(entry), text, *self.ask(Respond())]
+
+    def _record_entry(self, entry: str) -> list[BridgeCommand]:
+        text = keypad.recorded(entry, self._record_dtmf)
+        return _records(self._turns.caller_said(KEYPAD_TURN, text))
 
     def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
         self.caller_is_speaking = True

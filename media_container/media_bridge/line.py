@@ -5,6 +5,8 @@ import base64
 from media_bridge import events
 from phonebridge.telnyx import media
 
+DIGITS = "0123456789ABCD*#"
+
 
 def heard(text: media.Text) -> events.PhoneEvent | None:
     """None for what a bridge need not know."""
@@ -21,12 +23,17 @@ def heard(text: media.Text) -> events.PhoneEvent | None:
         case media.Stop():
             return events.StreamStopped()
         case media.Dtmf(key):
-            return events.DigitPressed(key.digit)
+            return _pressed(key.digit.upper())
         case media.Error(complaint):
             known = (complaint.title, complaint.detail)
             return events.StreamComplained(": ".join(part for part in known if part))
         case media.Connected() | media.Mark() | media.Unknown():
             return None
+
+
+def _pressed(digit: str) -> events.DigitPressed | events.FrameUnreadable:
+    known = len(digit) == 1 and digit in DIGITS
+    return events.DigitPressed(digit) if known else events.FrameUnreadable("a dtmf of no known key")
 
 
 def _started(leg: media.StreamedLeg) -> events.StreamStarted:

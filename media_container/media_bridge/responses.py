@@ -38,10 +38,12 @@ class Responses:
         self._held = True
 
     def started(self, response_id: str) -> None:
+        is_own = self._asked is not None and self.active is None
         self.active = response_id
         self._held = False
-        # Any response answers all that was heard so far.
-        self._waiting = deque(request for request in self._waiting if request.has_words)
+        if not is_own:
+            # It answers all that was heard so far; one of our own, what was heard when we asked.
+            self._waiting = deque(request for request in self._waiting if request.has_words)
 
     def ended(self, response_id: str) -> list[Respond]:
         if response_id != self.active:

@@ -35,4 +35,6 @@ class CallConfig:
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
     record: bool = False
+    record_dtmf: bool = True
+    """Whether the digits that the caller presses stand on the record."""
     metadata: dict[str, str] = field(default_factory=dict)

@@ -147,6 +147,7 @@ class TestPlacingACall:
             "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
             "max_duration_seconds": 60,
             "record": True,
+            "record_dtmf": False,
             "metadata": {"order": "1042"},
         }
 
@@ -161,6 +162,7 @@ class TestPlacingACall:
             turn_detection=TurnDetection("semantic_vad", eagerness="low"),
             max_duration_seconds=60,
             record=True,
+            record_dtmf=False,
             metadata={"order": "1042"},
         )
 
@@ -351,6 +353,7 @@ class TestBadRequests:
                 "idle_timeout_seconds",
             ),
             ({"record": "yes"}, "record"),
+            ({"record_dtmf": 1}, "record_dtmf"),
             ({"metadata": {"order": 1042}}, "metadata.order"),
             ({"metadata": {"order": "x" * 513}}, "metadata.order"),
             ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),

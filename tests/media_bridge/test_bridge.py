@@ -340,11 +340,6 @@ def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, 
     assert ready_call() >> event << entry >> frame(1) << AppendAudio(frame(1).payload)
 
 
-def test_a_digit_is_noted_but_not_which() -> None:
-    [entry] = ready_call().bridge.handle(DigitPressed("7"), 0.0)
-    assert entry == Log("info", "digit pressed")
-
-
 # The model's faults.
 
 

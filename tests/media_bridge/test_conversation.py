@@ -458,7 +458,7 @@ def test_the_lead_over_playback_is_bounded(model_audio: ModelAudio) -> None:
 
 
 def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
-    talk = Conversation(ModelAudio.G711, end_of_speech_ms=500)
+    talk = Conversation(CallConfig(), ModelAudio.G711)
     talk.ask(Respond(saying="Goodbye."))
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
     talk.handle(ResponseStarted("resp-1"), 0.1)
@@ -473,7 +473,7 @@ def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
 
 
 def test_what_waits_for_quiet_does_not_wait_for_ever() -> None:
-    talk = Conversation(ModelAudio.G711, end_of_speech_ms=500)
+    talk = Conversation(CallConfig(), ModelAudio.G711)
     talk.ask(Respond(saying="Goodbye."))
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
     assert talk.next_deadline() == QUIET_PATIENCE

@@ -62,9 +62,17 @@ def test_a_client_state_that_is_not_ours_is_kept_as_it_is(
     )
 
 
+def test_keys_of_a_phone() -> None:
+    for digit in "0123456789ABCD*#":
+        assert line.heard(frame("dtmf", dtmf={"digit": digit})) == events.DigitPressed(digit)
+    assert line.heard(frame("dtmf", dtmf={"digit": "a"})) == events.DigitPressed("A")
+    for digit in ("", "12", "e"):
+        unknown = events.FrameUnreadable("a dtmf of no known key")
+        assert line.heard(frame("dtmf", dtmf={"digit": digit})) == unknown
+
+
 def test_the_other_frames() -> None:
     assert line.heard(frame("stop", stop={"user_id": "3E6F"})) == events.StreamStopped()
-    assert line.heard(frame("dtmf", dtmf={"digit": "5"})) == events.DigitPressed("5")
     complaint = {"code": 100004, "title": "invalid_media", "detail": "not base64"}
     assert line.heard(frame("error", payload=complaint)) == events.StreamComplained(
         "invalid_media: not base64"

@@ -34,6 +34,14 @@ def test_any_response_answers_all_that_was_heard() -> None:
     assert responses.ended("resp-3") == []
 
 
+def test_a_response_does_not_answer_what_came_after_it_was_asked_for() -> None:
+    responses = Responses()
+    assert responses.ask(SAY_A) == [SAY_A]
+    assert responses.ask(ANSWER) == []
+    responses.started("resp-1")
+    assert responses.ended("resp-1") == [ANSWER]
+
+
 def test_words_wait_for_the_answer_to_a_caller_who_is_speaking() -> None:
     responses = Responses()
     responses.hold()

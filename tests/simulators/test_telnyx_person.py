@@ -147,3 +147,16 @@ def test_an_agent_that_will_not_be_interrupted_does_not_stall_the_call() -> None
     agent = Agent(conversation, interruptible=False)
     run(conversation, agent.frame, agent.hear)
     assert conversation.goodbye is not None
+
+
+def test_a_line_of_keys_is_pressed_in_silence_one_after_the_other() -> None:
+    keys = Scenario("keys", "agent_greeting", (CallerLine(digits="12#"),), {}, "agent_fallback")
+    conversation = new_conversation(Person(keys))
+    pressed: dict[int, str] = {}
+    for frame in frames(np.concatenate((CLIPS["agent_greeting"].samples, silence(3000)))):
+        assert not conversation.hear(frame).any()
+        if key := conversation.pressed():
+            pressed[conversation.now_ms] = key
+    assert "".join(pressed.values()) == "12#"
+    first, *_, last = pressed
+    assert last - first == 2 * 240

@@ -216,13 +216,12 @@ class _StreamingFailed(_Payload):
 
 
 class _Detected(_Payload):
-    """What answering-machine detection or a keypad heard."""
+    """What answering-machine detection heard."""
 
     result: str | None = None
-    digit: str | None = None
 
     def detail(self) -> str:
-        return self.result or self.digit or ""
+        return self.result or ""
 
 
 class _RecordingFailed(_Payload):
@@ -248,7 +247,6 @@ _PAYLOADS: Mapping[str, type[_Payload]] = {
     "call.answered": _Answered,
     "call.hangup": _HungUp,
     "streaming.failed": _StreamingFailed,
-    "call.dtmf.received": _Detected,
     "call.machine.detection.ended": _Detected,
     "call.machine.greeting.ended": _Detected,
     "call.machine.premium.detection.ended": _Detected,

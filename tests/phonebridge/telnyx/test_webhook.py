@@ -211,7 +211,7 @@ def test_a_failed_stream_fails_the_call() -> None:
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
-        ("call.dtmf.received", "5"),
+        ("call.dtmf.received", ""),
         ("call.machine.premium.detection.ended", "human_residence"),
         ("call.recording.error", "upload_failed"),
         ("call.bridged", ""),
