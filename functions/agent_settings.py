@@ -4,10 +4,11 @@ misspelt one would otherwise be silently without effect."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from fields import InvalidField, StrictRequest
 from phonebridge.call_config import CallConfig, TurnDetection
-from phonebridge.errors import RequestRefused
+from tool_settings import MOST_TOOLS, Tool, declared, distinct, tool_warnings
 
 MAX_DURATION_SECONDS = 55 * 60
 
@@ -28,19 +29,6 @@ Voice = Literal[
 ]
 # Voices of older documents that Realtime does not have.
 _NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
-
-
-class InvalidField(RequestRefused):
-    """A field that is well-formed, yet not what these settings allow."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
-
-
-class StrictRequest(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ServerVad(StrictRequest):
@@ -74,6 +62,9 @@ class AgentSettings(StrictRequest):
     idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
     record: bool | None = None
     record_dtmf: bool | None = None
+    tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
+
+    _distinct = field_validator("tools")(distinct)
 
     @field_validator("idle_timeout_seconds")
     @classmethod
@@ -96,6 +87,8 @@ class AgentSettings(StrictRequest):
         given = self.model_dump(exclude_none=True, include=set(AgentSettings.model_fields))
         if self.voice:
             given["voice"] = _NEAREST_VOICE.get(self.voice, self.voice)
+        if self.tools is not None:
+            given["tools"] = declared(self.tools)
         if self.turn_detection:
             given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
         return given
@@ -108,4 +101,4 @@ class AgentSettings(StrictRequest):
             warnings.append(f"voice: {self.voice} is no Realtime voice; {nearest} speaks instead.")
         if self.temperature is not None:
             warnings.append("temperature: has no effect, the Realtime API no longer knows it.")
-        return warnings
+        return warnings + tool_warnings(self.tools or [])

@@ -11,11 +11,11 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
 import api_answers
-from agent_settings import InvalidField
 from api import about, answer, app, documented, handler
 from api_answers import CallList, CallSummary, CreatedCall, WholeCall
 from api_requests import CreateCall
 from control_plane import ControlPlane, control_plane, log
+from fields import InvalidField
 from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Direction, EndedBy, EndRequested
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import KeyReused, UnknownCall, WrongState

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
 from phonebridge.store import CallRecord, Page
 from phonebridge.switchboard import TimelineEntry
+from phonebridge.tools import Tools
 
 
 class _Answer(BaseModel):
@@ -92,6 +93,32 @@ class TurnDetection(_Answer):
     eagerness: str
 
 
+class Tool(_Answer):
+    """What was declared, without what is secret in it."""
+
+    type: str
+    name: str
+    url: str | None = None
+
+
+class Message(_Answer):
+    """What the caller left for somebody (`take_message`)."""
+
+    number: int
+    text: str
+    name: str
+    phone: str
+    taken_ms: int
+
+
+def _shown(tools: Tools) -> list[Tool]:
+    return [
+        *(Tool(type="function", name=each.name, url=each.url) for each in tools.functions),
+        *(Tool(type="mcp", name=each.label, url=each.url) for each in tools.mcp_servers),
+        *(Tool(type=each, name=each) for each in tools.built_in),
+    ]
+
+
 class Config(_Answer):
     instructions: str
     voice: str
@@ -103,11 +130,13 @@ class Config(_Answer):
     idle_timeout_seconds: int | None
     record: bool
     record_dtmf: bool
+    tools: Annotated[list[Tool], BeforeValidator(_shown)]
 
 
 class WholeCall(CallSummary):
     fault: Fault | None
     turns: list[Turn]
+    messages: list[Message]
     timeline: list[TimelineItem]
     usage: Usage
     activity: Activity
@@ -168,6 +197,7 @@ def whole(record: CallRecord) -> WholeCall:
         **dict(summary(call)),
         fault=Fault.model_validate(call.fault) if call.fault else None,
         turns=[Turn.model_validate(turn) for turn in record.turns],
+        messages=[Message.model_validate(message) for message in record.messages],
         timeline=[_timeline_item(entry) for entry in record.timeline],
         usage=Usage.model_validate(call.usage),
         activity=Activity.model_validate(call.activity),

@@ -7,8 +7,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from agent_settings import InvalidField
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
+from fields import InvalidField
 from phonebridge.errors import (
     AtCapacity,
     Conflict,
@@ -23,6 +23,7 @@ from phonebridge.errors import (
     Unreadable,
     WrongState,
 )
+from tool_settings import TOOL_TAGS
 
 _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
     Unreadable: (HTTPStatus.BAD_REQUEST, "unreadable"),
@@ -45,7 +46,7 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
 _INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
 
 # Members of a union that Pydantic puts into a field's place, though no sender wrote them.
-_UNION_TAGS = ("server_vad", "semantic_vad")
+_UNION_TAGS = ("server_vad", "semantic_vad", *TOOL_TAGS)
 
 
 def refusal(error: Exception, call_id: str | None) -> tuple[HTTPStatus, ErrorAnswer]:

@@ -7,13 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from agent_settings import AgentSettings, InvalidField
+from agent_settings import AgentSettings
+from fields import InvalidField, PhoneNumber
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
-
-PhoneNumber = Annotated[
-    str, Field(pattern=r"^\+[1-9][0-9]{1,14}$", description="E.164", examples=["+15550100"])
-]
 
 
 class CreateCall(AgentSettings):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from phonebridge.tools import Tools
+
 
 @dataclass(frozen=True, slots=True)
 class TurnDetection:
@@ -37,4 +39,5 @@ class CallConfig:
     record: bool = False
     record_dtmf: bool = True
     """Whether the digits that the caller presses stand on the record."""
+    tools: Tools = field(default_factory=Tools)
     metadata: dict[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.switchboard import TimelineEntry
 from phonebridge.table import Key, Table
+from phonebridge.tools import Message
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,6 +45,7 @@ class CallRecord:
     config: CallConfig
     turns: tuple[Turn, ...]
     timeline: tuple[TimelineEntry, ...]
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,10 @@ class DynamoCallStore:
     def add_turn(self, call_id: str, turn: Turn) -> None:
         self._table.put(Key(_pk(call_id), f"TURN#{turn.number:04d}"), turn, RECORD_SECONDS)
 
+    def add_message(self, call_id: str, message: Message) -> None:
+        key = Key(_pk(call_id), f"MESSAGE#{message.number:04d}")
+        self._table.put(key, message, RECORD_SECONDS)
+
     def link(self, leg: Leg, call_id: str) -> None:
         for key in _leg_keys(leg):
             self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
@@ -138,6 +144,7 @@ class DynamoCallStore:
         call, config = None, CallConfig()
         turns: list[Turn] = []
         timeline: list[TimelineEntry] = []
+        messages: list[Message] = []
         for stored in self._table.partition(_pk(call_id)):
             match stored.sk.split("#")[0]:
                 case "META":
@@ -148,7 +155,11 @@ class DynamoCallStore:
                     turns.append(stored.read(Turn))
                 case "EV":
                     timeline.append(stored.read(TimelineEntry))
-        return CallRecord(call, config, tuple(turns), tuple(timeline)) if call else None
+                case "MESSAGE":
+                    messages.append(stored.read(Message))
+        if call is None:
+            return None
+        return CallRecord(call, config, tuple(turns), tuple(timeline), tuple(messages))
 
     def live(self, cursor: str | None, limit: int) -> Page:
         """Calls that have not ended, newest first. Raises `Unreadable` for a bad cursor."""

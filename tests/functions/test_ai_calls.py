@@ -357,7 +357,7 @@ class TestBadRequests:
             ({"metadata": {"order": 1042}}, "metadata.order"),
             ({"metadata": {"order": "x" * 513}}, "metadata.order"),
             ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
-            ({"tools": []}, "tools"),
+            ({"tools": {}}, "tools"),
             ({"agent": "reception"}, "agent"),
             ({"machine_detection": True}, "machine_detection"),
         ],

@@ -1,0 +1,76 @@
+"""What an agent may do besides talking: the tools of a call, declared with the rest of its
+configuration (docs/tools.md)."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+NO_PARAMETERS = '{"type":"object","properties":{}}'
+
+
+class BuiltIn(StrEnum):
+    """What Phonebridge itself carries out."""
+
+    END_CALL = "end_call"
+    TRANSFER_CALL = "transfer_call"
+    SEND_DTMF = "send_dtmf"
+    TAKE_MESSAGE = "take_message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsFunction:
+    """Carried out by a server of the user's."""
+
+    name: str
+    url: str
+    description: str = ""
+    parameters: str = NO_PARAMETERS
+    """A JSON schema, as JSON."""
+    timeout_seconds: float = 10.0
+    """For the whole request, with its repetitions."""
+    idempotent: bool = False
+    """Whether a request that failed may be sent again."""
+    filler: str | None = None
+    """A sentence for the caller who waits."""
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    secret: str | None = field(default=None, repr=False)
+    """Signs the requests, instead of the operator's secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """Called by the model's own servers (Model Context Protocol)."""
+
+    label: str
+    url: str
+    authorization: str | None = field(default=None, repr=False)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    allowed_tools: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Somebody to whom the model may transfer; it knows nothing but the name."""
+
+    name: str
+    to: str
+    warm: bool = False
+    """Told first what the call is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    functions: tuple[HttpsFunction, ...] = ()
+    mcp_servers: tuple[McpServer, ...] = ()
+    built_in: tuple[BuiltIn, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a caller asked to be passed on; the time counts from the start of the media stream."""
+
+    number: int
+    text: str
+    name: str = ""
+    phone: str = ""
+    taken_ms: int = 0
