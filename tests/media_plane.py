@@ -46,6 +46,7 @@ Frame = dict[str, Any]
 def settings(**changes: Any) -> MediaSettings:
     given: dict[str, Any] = {
         "calls_table": "unused",
+        "media_public_url": "ws://media.example",
         "stream_token_secret": SECRET,
         "telnyx_api_base": "http://127.0.0.1:9/v2",
         "telnyx_api_key": "KEY-test",

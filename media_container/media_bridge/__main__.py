@@ -25,6 +25,7 @@ from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 
 
@@ -36,7 +37,13 @@ def media_task(settings: MediaSettings) -> MediaTask:
     log = logger("media-bridge")
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
-    carrier = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, None, now_ms=now_ms)
+    line = Line(settings.media_public_url, settings.stream_token_secret)
+    carrier = TelnyxClient(
+        settings.telnyx_api_base,
+        settings.telnyx_api_key,
+        line if settings.media_public_url else None,
+        now_ms=now_ms,
+    )
     switchboard = Switchboard(store, carrier, now_ms, log)
     services = Services(settings, store, switchboard, log, now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)

@@ -69,6 +69,21 @@ class Hangup:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyStream:
+    """The media stream that was asked for with the dial. A convenience, never the call's fault:
+    one of `streaming_start` can take its place once the call is answered."""
+
+    fault: Fault | None = None
+    """Its `streaming.failed`."""
+    left: bool = False
+    """The container's part of it was over before the media began."""
+
+    @property
+    def is_lost(self) -> bool:
+        return self.left or self.fault is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """What the media plane counted over a call."""
 
@@ -127,6 +142,8 @@ class Call:
     end_requested_by: EndedBy | None = None
     stream_number: int = 0
     attached_stream: int = 0
+    early_stream: EarlyStream | None = None
+    """None when the dial asked for no stream."""
     owner_task: str | None = None
     activity: Activity = field(default_factory=Activity)
     usage: Usage = field(default_factory=Usage)
@@ -162,7 +179,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class CallRequested:
-    """Somebody asked the API for an outbound call."""
+    """Somebody asked the API for an outbound call; `with_stream`: its media stream is to be there
+    before the callee is."""
+
+    with_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +222,20 @@ class MediaAttached:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaStarted:
+    """The carrier's `start` on a stream that was attached while the phone rang: it was answered."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MediaReported:
     """The container's figures, once its part of the call is over."""
 
     activity: Activity
     usage: Usage
+    started: bool = True
+    """Whether the media stream ever began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +258,13 @@ class StreamingFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyStreamFailed:
+    """The first `streaming.failed` of a call whose dial asked for a stream: that one's."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
 class CallHungUp:
     """`call.hangup`, or the carrier's word that the call has already ended (90018)."""
 
@@ -241,19 +277,18 @@ class LegOutlivedCall:
     """The call ended a while ago, yet nothing tells that its leg did."""
 
 
+MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | EarlyStreamFailed
 CallEvent = (
     CallRequested
     | CallArrived
     | DialAccepted
     | CallInitiated
     | CallAnswered
-    | MediaAttached
-    | MediaReported
     | EndRequested
     | CallFailed
-    | StreamingFailed
     | CallHungUp
     | LegOutlivedCall
+    | MediaEvent
 )
 
 
@@ -262,7 +297,9 @@ CallEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Ring the callee."""
+    """Ring the callee, and open this media stream meanwhile."""
+
+    stream_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

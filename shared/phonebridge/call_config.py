@@ -1,6 +1,7 @@
 """How the agent of one call behaves. Written once at create, read once by the media container."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from phonebridge.tools import Tools
 
@@ -16,6 +17,20 @@ class TurnDetection:
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
     eagerness: str = "auto"
+
+
+class StreamSetup(StrEnum):
+    """When the media stream and the model's session are opened, and the greeting made."""
+
+    ON_ANSWER = "on_answer"
+    WITH_DIAL = "with_dial"
+    """While the phone rings."""
+    PREPARED = "prepared"
+    """The greeting too: it is made while the phone rings, or kept from an earlier call."""
+
+    @property
+    def begins_with_dial(self) -> bool:
+        return self is not StreamSetup.ON_ANSWER
 
 
 DEFAULT_INSTRUCTIONS = (
@@ -40,4 +55,5 @@ class CallConfig:
     record_dtmf: bool = True
     """Whether the digits that the caller presses stand on the record."""
     tools: Tools = field(default_factory=Tools)
+    stream_setup: StreamSetup = StreamSetup.ON_ANSWER
     metadata: dict[str, str] = field(default_factory=dict)

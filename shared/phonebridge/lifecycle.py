@@ -10,6 +10,7 @@ so an event that changes nothing asks for nothing.
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from phonebridge.call import (
     Answer,
@@ -25,13 +26,17 @@ from phonebridge.call import (
     CallStatus,
     Dial,
     DialAccepted,
+    EarlyStream,
+    EarlyStreamFailed,
     EndRequested,
     Fault,
     HangUp,
     Hangup,
     LegOutlivedCall,
     MediaAttached,
+    MediaEvent,
     MediaReported,
+    MediaStarted,
     Outcome,
     StartStreaming,
     StreamingFailed,
@@ -50,7 +55,11 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DialAccepted: _S.DIALING,
             CallInitiated: _S.DIALING,
             EndRequested: _S.DIALING,
+            MediaAttached: _S.DIALING,
+            MediaReported: _S.DIALING,
+            EarlyStreamFailed: _S.DIALING,
             CallAnswered: _S.ANSWERED,
+            MediaStarted: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -69,7 +78,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallInitiated: _S.ANSWERED,
             CallAnswered: _S.ANSWERED,
             EndRequested: _S.ANSWERED,
+            MediaReported: _S.ANSWERED,
+            EarlyStreamFailed: _S.ANSWERED,
             MediaAttached: _S.STREAMING,
+            MediaStarted: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -81,7 +93,9 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallAnswered: _S.STREAMING,
             EndRequested: _S.STREAMING,
             MediaAttached: _S.STREAMING,
+            MediaStarted: _S.STREAMING,
             MediaReported: _S.STREAMING,
+            EarlyStreamFailed: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -92,7 +106,9 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallInitiated: _S.ENDED,
             CallAnswered: _S.ENDED,
             EndRequested: _S.ENDED,
+            MediaStarted: _S.ENDED,
             MediaReported: _S.ENDED,
+            EarlyStreamFailed: _S.ENDED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -125,6 +141,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]
     A call that comes back equal has nothing to save. Raises `InvalidTransition` for an event that
     the table does not name in that status.
     """
+    event = _told_apart(call, event)
     row = TRANSITIONS[call.status]
     if type(event) not in row:
         raise InvalidTransition(
@@ -142,6 +159,14 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]
     return moved, commands
 
 
+def _told_apart(call: Call, event: CallEvent) -> CallEvent:
+    """Telnyx does not say which stream of a call failed: the first failure is the early one's."""
+    early = call.early_stream
+    if early and isinstance(event, StreamingFailed) and early.fault in (None, event.fault):
+        return EarlyStreamFailed(event.fault)
+    return event
+
+
 def _add_fact(call: Call, event: CallEvent) -> Call:
     match event:
         case CallArrived(leg) | CallInitiated(leg):
@@ -154,16 +179,31 @@ def _add_fact(call: Call, event: CallEvent) -> Call:
             return replace(call, leg=leg, answered_at_ms=_earliest(call.answered_at_ms, at_ms))
         case CallHungUp(leg, hangup):
             return replace(call, leg=leg, hangup=_first_hangup(call.hangup, hangup))
-        case CallFailed(fault) | StreamingFailed(fault):
+        case CallFailed(fault):
             return replace(call, fault=_first_fault(call.fault, fault))
         case EndRequested(by):
             return replace(call, end_requested_by=call.end_requested_by or by)
+        case LegOutlivedCall():
+            return call
+        case _:
+            return _add_fact_of_media(call, event)
+
+
+def _add_fact_of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
+    match event:
+        case CallRequested(with_stream):
+            early = EarlyStream() if with_stream else None
+            return replace(call, early_stream=early, stream_number=int(with_stream))
         case MediaAttached():
             return _attached(call, event)
-        case MediaReported(activity, usage):
-            return replace(call, activity=activity, usage=usage)
-        case CallRequested() | LegOutlivedCall():
-            return call
+        case MediaStarted(at_ms):
+            return replace(call, streaming_at_ms=_earliest(call.streaming_at_ms, at_ms))
+        case MediaReported():
+            return _reported(call, event)
+        case StreamingFailed(fault):
+            return _streaming_failed(call, fault)
+        case EarlyStreamFailed(fault):
+            return replace(call, early_stream=_early(call, fault=fault))
 
 
 def _attached(call: Call, event: MediaAttached) -> Call:
@@ -171,25 +211,40 @@ def _attached(call: Call, event: MediaAttached) -> Call:
         raise InvalidTransition(
             f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
         )
-    return replace(
-        call,
-        attached_stream=event.stream_number,
-        owner_task=event.task_id,
-        streaming_at_ms=_earliest(call.streaming_at_ms, event.at_ms),
-    )
+    attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
+    if call.early_stream and event.stream_number == 1:
+        return attached  # its media begin when somebody answers (`MediaStarted`)
+    return replace(attached, streaming_at_ms=_earliest(call.streaming_at_ms, event.at_ms))
+
+
+def _reported(call: Call, report: MediaReported) -> Call:
+    """Usage adds up: of a stream that never began and of the one that took its place."""
+    reported = replace(call, activity=report.activity, usage=call.usage + report.usage)
+    if call.early_stream and not report.started:
+        return replace(reported, early_stream=_early(call, left=True))
+    return reported
+
+
+def _streaming_failed(call: Call, fault: Fault) -> Call:
+    """Of several failures the earliest is the early stream's, whichever is heard of first."""
+    if call.early_stream and call.early_stream.fault:
+        early, fault = sorted((call.early_stream.fault, fault), key=_age)
+        call = replace(call, early_stream=_early(call, fault=early))
+    return replace(call, fault=_first_fault(call.fault, fault))
+
+
+def _early(call: Call, **facts: Any) -> EarlyStream:
+    return replace(call.early_stream or EarlyStream(), **facts)
 
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
+    if number := _stream_wanted(after):
+        return replace(after, stream_number=number), (StartStreaming(number),)
     match event:
         case CallRequested():
-            return after, (Dial(),)
+            return after, (Dial(after.stream_number or None),)
         case CallArrived() if before.status is CallStatus.CREATED:
             return after, (Answer(),)
-        case CallAnswered() if _moved_to(CallStatus.ANSWERED, before, after):
-            if after.end_requested_by:
-                return after, (HangUp(),)
-            number = after.stream_number + 1
-            return replace(after, stream_number=number), (StartStreaming(number),)
         case EndRequested() | LegOutlivedCall():
             return after, _hang_up(after)
         case CallFailed() | StreamingFailed() if _moved_to(CallStatus.ENDED, before, after):
@@ -198,6 +253,17 @@ def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple
             return after, _hang_up(after)
         case _:
             return after, ()
+
+
+def _stream_wanted(call: Call) -> int:
+    """The number of the stream that an answered call lacks: its first, or the one that takes the
+    place of the early stream; 0 for none."""
+    is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
+    if not is_up or call.end_requested_by:
+        return 0
+    if call.stream_number == 1 and call.early_stream and call.early_stream.is_lost:
+        return 2
+    return 0 if call.stream_number else 1
 
 
 def _moved_to(status: CallStatus, before: Call, after: Call) -> bool:
@@ -224,10 +290,10 @@ def _verdict(call: Call) -> tuple[Outcome, str]:
         return Outcome.FAILED, call.fault.reason
     assert call.hangup is not None, "only a fault or a hangup ends a call"
     cause, source = call.hangup.cause, call.hangup.source
+    answered = (call.answered_at_ms, call.streaming_at_ms) != (None, None)
     if call.end_requested_by:
-        answered = call.answered_at_ms is not None
         return (Outcome.COMPLETED if answered else Outcome.CANCELED), call.end_requested_by
-    if call.answered_at_ms is None:
+    if not answered:
         return _UNANSWERED.get(cause, Outcome.FAILED), cause
     return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause
 
@@ -238,7 +304,11 @@ def _earliest(known: int | None, at_ms: int) -> int:
 
 def _first_fault(known: Fault | None, new: Fault) -> Fault:
     faults = [fault for fault in (known, new) if fault]
-    return min(faults, key=lambda fault: (fault.at_ms, fault.reason, fault.detail))
+    return min(faults, key=_age)
+
+
+def _age(fault: Fault) -> tuple[int, str, str]:
+    return fault.at_ms, fault.reason, fault.detail
 
 
 def _first_hangup(known: Hangup | None, new: Hangup) -> Hangup:

@@ -101,6 +101,8 @@ class MediaSettings:
     """Settings of the media container."""
 
     calls_table: str
+    media_public_url: str
+    """Where Telnyx reaches this container, to open a stream anew; empty where nobody said."""
     stream_token_secret: str
     telnyx_api_base: str
     telnyx_api_key: str
@@ -116,6 +118,7 @@ class MediaSettings:
         read = _Reader(environ)
         settings = MediaSettings(
             calls_table=read.text("CALLS_TABLE"),
+            media_public_url=read.url("MEDIA_PUBLIC_URL", ("ws", "wss"), ""),
             stream_token_secret=read.text("STREAM_TOKEN_SECRET"),
             telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
             telnyx_api_key=read.text("TELNYX_API_KEY"),

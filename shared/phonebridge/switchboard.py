@@ -88,7 +88,8 @@ class Switchboard:
     def place(self, call: Call, config: CallConfig) -> Call:
         """Store and dial a new outbound call. Raises `TelnyxError` if the carrier refuses; the
         record then says why."""
-        return self._begin(call, config, CallRequested())
+        with_stream = config.stream_setup.begins_with_dial
+        return self._begin(call, config, CallRequested(with_stream))
 
     def deliver(self, webhook: Webhook) -> Call | None:
         """Apply a verified webhook; None when it is about no call of ours."""

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import pairwise, permutations, product
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,8 @@ from phonebridge.call import (
     CallStatus,
     Dial,
     DialAccepted,
+    EarlyStream,
+    EarlyStreamFailed,
     EndedBy,
     EndRequested,
     Fault,
@@ -33,6 +36,7 @@ from phonebridge.call import (
     LegOutlivedCall,
     MediaAttached,
     MediaReported,
+    MediaStarted,
     Outcome,
     StartStreaming,
     StreamingFailed,
@@ -56,12 +60,19 @@ ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
+STARTED = MediaStarted(6_500)
+NEVER_STARTED = MediaReported(Activity(), Usage(output_audio=60), started=False)
 CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
 MAX_CALL_MS = 1_800_000
 
 
 def dialing() -> Call:
     return after(outbound_call(), CallRequested(), DialAccepted(LEG))
+
+
+def ringing() -> Call:
+    """A call whose media stream was asked for with the dial."""
+    return after(outbound_call(), CallRequested(with_stream=True), DialAccepted(LEG))
 
 
 def incoming() -> Call:
@@ -252,6 +263,71 @@ def test_what_repeats_itself_has_nothing_to_save() -> None:
     assert after(call, INITIATED, ANSWERED, HUNG_UP, DialAccepted(LEG)) == call
 
 
+# Calls whose stream is asked for with the dial.
+
+
+def test_a_stream_that_is_there_when_somebody_answers_needs_no_command() -> None:
+    assert commands_of(outbound_call(), CallRequested(with_stream=True)) == [Dial(1)]
+    assert commands_of(ringing(), ATTACHED, ANSWERED, STARTED, HUNG_UP) == []
+    call = after(ringing(), ATTACHED)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.DIALING, None)
+    call = after(call, ANSWERED, STARTED)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.STREAMING, STARTED.at_ms)
+    call = after(call, HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+
+
+@pytest.mark.parametrize("order", [*permutations((ATTACHED, ANSWERED, STARTED))])
+def test_a_stream_is_found_in_whatever_order_its_news_come(order: Sequence[CallEvent]) -> None:
+    assert commands_of(ringing(), *order) == []
+    call = after(ringing(), *order)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.STREAMING, STARTED.at_ms)
+
+
+@pytest.mark.parametrize("lost", [STREAM_FAILED, NEVER_STARTED])
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_stream_lost_while_the_phone_rings_is_replaced_on_the_answer(
+    lost: StreamingFailed | MediaReported, answered_first: bool
+) -> None:
+    events = [ATTACHED, *([ANSWERED, lost] if answered_first else [lost, ANSWERED])]
+    assert commands_of(ringing(), *events, ANSWERED, lost) == [StartStreaming(2)]
+    call = after(ringing(), *events, replace(ATTACHED, stream_number=2))
+    assert (call.status, call.attached_stream) == (CallStatus.STREAMING, 2)
+    assert call.fault is None
+    assert call.streaming_at_ms == ATTACHED.at_ms, "the stream that replaces it begins at once"
+
+
+def test_its_failure_is_told_once_and_any_other_ends_the_call() -> None:
+    call = after(ringing(), STREAM_FAILED, ANSWERED, STREAM_FAILED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, SECOND_FAILURE)
+    assert (call.outcome, call.fault) == (Outcome.FAILED, STREAM_FAILED.fault), "the later one"
+    assert call.early_stream == EarlyStream(fault=SECOND_FAILURE.fault)
+
+
+def test_nobody_answers_and_the_lost_stream_is_no_fault() -> None:
+    call = after(ringing(), ATTACHED, NEVER_STARTED, STREAM_FAILED, hung_up("timeout"))
+    assert (call.outcome, call.reason) == (Outcome.NO_ANSWER, "timeout")
+    assert call.usage == NEVER_STARTED.usage, "a greeting that nobody heard was paid for"
+    assert commands_of(ringing(), ATTACHED, NEVER_STARTED, hung_up("timeout")) == []
+
+
+def test_no_stream_replaces_the_lost_one_of_a_call_that_is_to_end() -> None:
+    call = after(ringing(), ATTACHED, EndRequested(EndedBy.API), NEVER_STARTED)
+    assert commands_of(call, ANSWERED) == [HangUp()]
+
+
+def test_a_call_whose_media_began_was_answered_even_if_no_webhook_says_so() -> None:
+    call = after(ringing(), ATTACHED, STARTED, HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+
+
+def test_usage_of_a_stream_that_never_began_and_of_its_successor_adds_up() -> None:
+    report = MediaReported(Activity(turns=2), Usage(output_audio=500))
+    call = after(ringing(), ATTACHED, NEVER_STARTED, ANSWERED, report)
+    assert (call.activity.turns, call.usage.output_audio) == (2, 560)
+
+
 # The sweeper.
 
 SAVED_AT_MS = 700_000
@@ -271,6 +347,8 @@ def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEv
     [
         (saved(dialing()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
         (saved(incoming()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(after(ringing(), ATTACHED)), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(after(ringing(), ATTACHED, ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
         (saved(after(dialing(), ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
         (
             saved(after(dialing(), ANSWERED, ATTACHED)),
@@ -336,6 +414,7 @@ BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
     (after(outbound_call(), CallRequested()), OUTBOUND),
     (incoming(), INBOUND),
 ]
+RINGING = after(outbound_call(), CallRequested(with_stream=True))
 
 
 @st.composite
@@ -352,12 +431,86 @@ def histories(
     return begun, events, draw(st.permutations(delivered))
 
 
+@st.composite
+def early_histories(
+    draw: st.DrawFn,
+) -> tuple[Call, Sequence[CallEvent], Sequence[CallEvent]]:
+    """The same of a call whose stream was asked for with the dial. The container claims it once
+    at most, at any time; `start` and the report come after that, in this order."""
+    left_out = [ANSWERED] if draw(st.booleans()) else []
+    faults = [e for e in (STREAM_FAILED, SECOND_FAILURE, FOUND) if draw(st.booleans())]
+    webhooks: list[CallEvent] = [e for e in (*OUTBOUND, *faults) if e not in left_out]
+    delivered = draw(st.permutations([e for e in webhooks for _ in range(draw(st.integers(1, 2)))]))
+    ours = draw(st.sampled_from(OF_THE_CONTAINER))
+    return RINGING, [*ours, *webhooks], _interleaved(draw, delivered, ours)
+
+
+OF_THE_CONTAINER: list[tuple[CallEvent, ...]] = [
+    (),
+    (ATTACHED,),
+    (ATTACHED, NEVER_STARTED),
+    (ATTACHED, STARTED),
+    (ATTACHED, STARTED, MediaReported(Activity(turns=4), Usage(output_audio=900))),
+]
+
+
+def _interleaved(
+    draw: st.DrawFn, theirs: Sequence[CallEvent], ours: Sequence[CallEvent]
+) -> list[CallEvent]:
+    places = sorted(draw(st.integers(0, len(theirs))) for _ in ours)
+    mixed: list[CallEvent] = []
+    for place, event in enumerate([*theirs, None]):
+        mixed += [own for own, at in zip(ours, places, strict=True) if at == place]
+        mixed += [event] if event else []
+    return mixed
+
+
+def after_all(call: Call, events: Sequence[CallEvent]) -> tuple[Call, list[CallCommand]]:
+    """A container that comes for a call that has ended is turned away, and reports nothing."""
+    asked: list[CallCommand] = []
+    for event in events:
+        late = call.status is CallStatus.ENDED and not call.attached_stream
+        if late and isinstance(event, MediaAttached | MediaStarted | MediaReported):
+            continue
+        call, commands = advance(call, event)
+        asked += commands
+    return call, asked
+
+
 def terminal_record(call: Call) -> Call:
     """`version` counts the changes on the way, and `stream_number` the streams that were asked
     for: none, if the end was heard of before the answer. All the rest must not depend on it.
     (`changed_at_ms`, the third that does, is the switchboard's: nothing here sets it.)"""
     assert call.status is CallStatus.ENDED
     return replace(call, version=0, stream_number=0)
+
+
+@given(early_histories())
+def test_every_order_of_an_early_stream_and_its_webhooks_ends_in_the_same_record(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, natural, delivered = history
+    ended, _ = after_all(begun, delivered)
+    claimed = ended.attached_stream > 0
+    expected, _ = after_all(begun, natural if claimed else [e for e in natural if _is_theirs(e)])
+    assert terminal_record(ended) == terminal_record(expected)
+
+
+def _is_theirs(event: CallEvent) -> bool:
+    return not isinstance(event, MediaAttached | MediaStarted | MediaReported)
+
+
+@given(early_histories())
+def test_no_order_replaces_an_early_stream_twice_or_without_need(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    ended, commands = after_all(begun, delivered)
+    streams = [each for each in commands if isinstance(each, StartStreaming)]
+    assert streams in ([], [StartStreaming(2)])
+    if streams:
+        assert ended.early_stream
+        assert ended.early_stream.is_lost
 
 
 @given(histories())
@@ -401,16 +554,18 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     INITIATED,
     ANSWERED,
     ATTACHED,
+    STARTED,
     MediaReported(Activity(), Usage()),
     EndRequested(EndedBy.API),
     CONTAINER_LOST,
     STREAM_FAILED,
+    EarlyStreamFailed(STREAM_FAILED.fault),
     HUNG_UP,
     LegOutlivedCall(),
 )
 IN_EACH_STATUS = (
     outbound_call(),
-    after(outbound_call(), CallRequested()),
+    replace(dialing(), stream_number=1),
     incoming(),
     after(dialing(), ANSWERED),
     replace(after(dialing(), ANSWERED, ATTACHED), stream_number=2),
@@ -419,7 +574,7 @@ IN_EACH_STATUS = (
 
 
 def test_one_of_each_is_tried() -> None:
-    assert {type(event) for event in ONE_OF_EACH} == set(CallEvent.__args__)
+    assert {type(event) for event in ONE_OF_EACH} == set(get_args(CallEvent))
     assert [call.status for call in IN_EACH_STATUS] == list(CallStatus)
 
 

@@ -28,11 +28,12 @@ TIME_LIMIT_GRACE_SECONDS = 60
 class Line:
     """What Telnyx must know of our side to place, take and stream calls."""
 
-    connection_id: str
-    webhook_url: str
     media_url: str
     """ws or wss base of the media container, without a trailing slash."""
     stream_token_secret: str = field(repr=False)
+    connection_id: str = ""
+    webhook_url: str = ""
+    """Empty in the media container, which only ever opens a stream anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,15 @@ def request(
 ) -> ControlRequest:
     """Raises `NotConfigured` for a command that needs a line where there is none."""
     match command:
-        case Dial():
-            return ControlRequest("/calls", _JSON.encode(_dial(call, config, _needed(line))))
+        case Dial(stream_number):
+            dial = _dial(call, config, _needed(line))
+            stream = _stream(call, stream_number, line, now_ms) if stream_number else None
+            return ControlRequest("/calls", _body(dial, stream))
         case Answer():
             return _action("answer", call, _answer(call, config, _needed(line)))
         case StartStreaming(stream_number):
-            body = _streaming_start(call, stream_number, _needed(line), now_ms)
-            return _action("streaming_start", call, body)
+            stream = _stream(call, stream_number, line, now_ms)
+            return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case HangUp():
             return _action("hangup", call, _hangup(call))
         case _:
@@ -80,9 +83,10 @@ class _Dial(_NewLeg, kw_only=True, rename={"from_": "from"}):
     time_limit_secs: int
 
 
-class _StreamingStart(_Command, kw_only=True):
-    """`stream_codec` stays away: its default is the codec of the leg, and Telnyx transcodes hardly
-    anything else ("Stream" page of TeXML)."""
+class _Stream(msgspec.Struct, kw_only=True):
+    """Of `dial` and `streaming_start` alike (`answer` takes no token). `stream_codec` stays away:
+    its default is the codec of the leg, and Telnyx transcodes hardly anything else ("Stream" page
+    of TeXML)."""
 
     stream_url: str
     stream_auth_token: str
@@ -119,10 +123,13 @@ def _answer(call: Call, config: CallConfig, line: Line) -> _NewLeg:
     )
 
 
-def _streaming_start(call: Call, number: int, line: Line, now_ms: int) -> _StreamingStart:
-    return _StreamingStart(
-        client_state=_client_state(call),
-        command_id=f"{call.call_id}-stream-{number}",
+def _streaming_start(call: Call, number: int) -> _Command:
+    return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-stream-{number}")
+
+
+def _stream(call: Call, number: int, line: Line | None, now_ms: int) -> _Stream:
+    line = _needed(line)
+    return _Stream(
         stream_url=f"{line.media_url}/media-bridge/{call.call_id}",
         stream_auth_token=stream_token.issue(
             line.stream_token_secret, call.call_id, number, now_ms
@@ -134,10 +141,16 @@ def _hangup(call: Call) -> _Command:
     return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-hangup")
 
 
-def _action(name: str, call: Call, body: _Command) -> ControlRequest:
+def _action(
+    name: str, call: Call, command: _Command, stream: _Stream | None = None
+) -> ControlRequest:
     assert call.leg is not None, "the lifecycle asks only for what can be done to a known leg"
     control_id = quote(call.leg.call_control_id, safe=":")
-    return ControlRequest(f"/calls/{control_id}/actions/{name}", _JSON.encode(body))
+    return ControlRequest(f"/calls/{control_id}/actions/{name}", _body(command, stream))
+
+
+def _body(command: _Command, stream: _Stream | None) -> bytes:
+    return _JSON.encode(msgspec.to_builtins(command) | msgspec.to_builtins(stream or {}))
 
 
 def _needed(line: Line | None) -> Line:

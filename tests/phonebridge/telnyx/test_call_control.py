@@ -56,6 +56,20 @@ def test_dial() -> None:
     }
 
 
+def test_dial_with_a_stream() -> None:
+    _, plain = asked(Dial())
+    path, body = asked(Dial(1))
+    token = body.pop("stream_auth_token")
+    assert stream_token.verify("secret", token, "call-1", NOW_MS) == 1
+    assert path == "/calls"
+    assert body == plain | {
+        "stream_url": "wss://media.phonebridge.example/media-bridge/call-1",
+        "stream_track": "inbound_track",
+        "stream_bidirectional_mode": "rtp",
+        "stream_bidirectional_codec": "PCMU",
+    }
+
+
 def test_answer() -> None:
     assert asked(Answer()) == (
         "/calls/v3:leg/actions/answer",
@@ -92,7 +106,7 @@ def test_hangup_needs_no_line() -> None:
     }
 
 
-@pytest.mark.parametrize("command", [Dial(), Answer(), StartStreaming(1)])
+@pytest.mark.parametrize("command", [Dial(), Dial(1), Answer(), StartStreaming(1)])
 def test_everything_else_does(command: CallCommand) -> None:
     with pytest.raises(NotConfigured):
         request(command, CALL, CallConfig(), None, NOW_MS)
@@ -123,6 +137,7 @@ def test_the_secret_does_not_show() -> None:
     ("command", "params"),
     [
         (Dial(), CallDialParams),
+        (Dial(1), CallDialParams),
         (Answer(), ActionAnswerParams),
         (StartStreaming(1), ActionStartStreamingParams),
         (HangUp(), ActionHangupParams),
