@@ -1,18 +1,17 @@
 """A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
 
-import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
+import moto_stack
 from clock import Clock
-from dynamodb import create_table, dynamodb, local_client
+from dynamodb import dynamodb, local_client
 from phonebridge.fleet import DynamoFleet
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
-from template import load_template
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,11 +34,17 @@ def client(dynamodb_address: str) -> Iterator["DynamoDBClient"]:
     client.close()
 
 
+@pytest.fixture(scope="session")
+def cloudformation(dynamodb_address: str) -> Iterator[Any]:
+    client = moto_stack.cloudformation(dynamodb_address)
+    yield client
+    client.close()
+
+
 @pytest.fixture
-def table_name(client: "DynamoDBClient") -> str:
-    name = f"calls-{uuid.uuid4()}"
-    create_table(client, name, load_template())
-    return name
+def table_name(cloudformation: Any) -> str:
+    """Made from the template by CloudFormation, as on AWS."""
+    return moto_stack.create(cloudformation, ["CallsTable"])["CallsTable"]
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 import base64
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
 from clock import Clock
+from permissions import Caller, role_of
 from recorded_telnyx import RecordedTelnyx, recorded_telnyx
 
 
@@ -30,6 +32,18 @@ def signing_key() -> Ed25519PrivateKey:
 
 
 @pytest.fixture
+def caller(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, table_name: str
+) -> Iterator[Caller]:
+    """Handlers run under the role that the template gives to theirs: `test_x.py` tests `x.py`."""
+    module = request.module.__name__.rpartition(".")[2].removeprefix("test_")
+    caller = Caller({table_name: "CallsTable"}, role_of(module))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", caller.session())
+    yield caller
+    assert caller.refused == []
+
+
+@pytest.fixture
 def environment(
     monkeypatch: pytest.MonkeyPatch,
     dynamodb_address: str,
@@ -37,6 +51,7 @@ def environment(
     telnyx: RecordedTelnyx,
     signing_key: Ed25519PrivateKey,
     clock: Clock,
+    caller: Caller,
 ) -> Iterator[None]:
     variables = {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_address,

@@ -1,0 +1,133 @@
+"""What the roles of template.yaml allow, and what the code asks for: each boto3 call becomes the
+IAM action and the resource that AWS would check (Service Authorization Reference)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from boto3 import Session
+
+from translated import as_list, functions, of_type, resources, statements
+
+PREFIX = "arn:aws"
+ACCOUNT = "us-east-1:123456789012"
+
+# Operations that are not called as their action is.
+ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    action: str
+    resource: str
+    """The name in an ARN is the resource's in the template; the pattern of a permission may end
+    in `*`."""
+
+    def allows(self, asked: "Permission") -> bool:
+        return self.action == asked.action and fnmatchcase(asked.resource, self.resource)
+
+
+def granted(role: str) -> set[Permission]:
+    """By the template, to what our code may do with it; what AWS does with a function's role for
+    the function's sake (its logs, its queues) is not among it."""
+    return {
+        Permission(action, _text(resource))
+        for name, statement in statements()
+        if name == role
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+        if (action, _text(resource)) not in _done_by_lambda(role)
+    }
+
+
+def role_of(handler_module: str) -> str | None:
+    """None: it is no Lambda's."""
+    for function in functions().values():
+        if function["Handler"].split(".")[0] == handler_module:
+            role: str = function["Role"]["Fn::GetAtt"][0]
+            return role
+    return None
+
+
+@dataclass
+class Caller:
+    """Everything that is asked of AWS in a session, under the role that is set at the time."""
+
+    physical: Mapping[str, str]
+    """What a physical name or ARN is called in the template."""
+    role: str | None = None
+    asked: dict[str, set[Permission]] = field(default_factory=dict)
+    refused: list[tuple[str, Permission]] = field(default_factory=list)
+
+    def session(self) -> Session:
+        session = Session()
+        session.events.register("before-parameter-build", self._check)
+        return session
+
+    def _check(self, params: Mapping[str, Any], model: Any, **_: object) -> None:
+        if self.role is None:
+            return
+        permission = self._permission(model.service_model.service_name, model.name, params)
+        self.asked.setdefault(self.role, set()).add(permission)
+        if not any(each.allows(permission) for each in granted(self.role)):
+            self.refused.append((self.role, permission))
+
+    def _permission(self, service: str, operation: str, params: Mapping[str, Any]) -> Permission:
+        action = f"{service}:{operation}"
+        return Permission(ACTIONS.get(action, action), self._resource(params))
+
+    def _resource(self, params: Mapping[str, Any]) -> str:
+        match params:
+            case {"TableName": name, "IndexName": index}:
+                return f"{_arn(self.physical[name])}/index/{index}"
+            case {"Bucket": name, "Key": key}:
+                return f"{_arn(self.physical[name])}/{key}"
+            case {"TableName": name} | {"SecretId": name} | {"Bucket": name} | {"QueueUrl": name}:
+                return _arn(self.physical[name])
+        raise AssertionError(f"a call of a kind that no permission is known for: {params.keys()}")
+
+
+def _done_by_lambda(role: str) -> Iterator[tuple[str, str]]:
+    """A failed invocation is put into the queue by Lambda itself, under the function's role."""
+    owners = {n for n, f in functions().items() if f["Role"]["Fn::GetAtt"][0] == role}
+    for config in of_type("AWS::Lambda::EventInvokeConfig").values():
+        if config["FunctionName"]["Ref"] in owners:
+            yield "sqs:SendMessage", _text(config["DestinationConfig"]["OnFailure"]["Destination"])
+
+
+_KINDS = {
+    "AWS::DynamoDB::Table": "dynamodb:" + ACCOUNT + ":table/",
+    "AWS::S3::Bucket": "s3:::",
+    "AWS::SecretsManager::Secret": "secretsmanager:" + ACCOUNT + ":secret:",
+    "AWS::SQS::Queue": "sqs:" + ACCOUNT + ":",
+}
+
+
+def _arn(name: str) -> str:
+    return f"{PREFIX}:{_KINDS[resources()[name]['Type']]}{name}"
+
+
+def _text(value: Any) -> str:
+    """An ARN as the template builds it, with the names of the template."""
+    match value:
+        case str():
+            return value
+        case {"Fn::GetAtt": [name, "Arn"]}:
+            return _arn(name)
+        case {"Ref": name}:  # a secret's, for one, is its ARN
+            return _arn(name)
+        case {"Fn::Sub": [text, variables]}:
+            return _filled(text, {name: _text(each) for name, each in variables.items()})
+        case {"Fn::Sub": text}:
+            return _filled(text, {})
+    raise AssertionError(value)
+
+
+def _filled(text: str, variables: Mapping[str, str]) -> str:
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        return variables[name] if name in variables else _arn(name.removesuffix(".Arn"))
+
+    return re.sub(r"\$\{([\w.]+)\}", fill, text)
