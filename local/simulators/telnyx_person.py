@@ -89,7 +89,7 @@ class Conversation:
 
     def pressed(self) -> str:
         """The key that goes down in this frame, if one does."""
-        if self._keys and len(self._saying) <= len(self._keys) * KEY_SAMPLES:
+        if self._keys and len(self._saying) < len(self._keys) * KEY_SAMPLES:
             return self._keys.popleft()
         return ""
 
