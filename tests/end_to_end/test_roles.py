@@ -1,0 +1,225 @@
+"""One call through handlers and container, each under the role that template.yaml gives it: what
+the code asks of AWS is allowed, and what is allowed is asked for."""
+
+import base64
+import importlib
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+import control_plane
+import media_bridge.__main__ as container
+from api_events import Answer, api_event, read_answer
+from media_bridge.server import serving
+from media_plane import SECRET, Outside, settings
+from patience import until
+from permissions import Caller, granted, role_of
+from phonebridge.call import Call, CallStatus, Outcome
+from phonebridge.lifecycle import DIAL_PATIENCE_MS
+from phonebridge.store import DynamoCallStore
+from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
+from simulators.openai import OpenAISimulator
+from simulators.scenario import SHORT
+from translated import functions
+
+if TYPE_CHECKING:
+    pass
+
+KEY = Ed25519PrivateKey.generate()
+MEDIA_ROLE = "MediaTaskRole"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def telnyx() -> Iterator[RecordedTelnyx]:
+    with recorded_telnyx() as telnyx:
+        yield telnyx
+
+
+@pytest.fixture
+def provider_secret(dynamodb_address: str) -> str:
+    """Its ARN."""
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=dynamodb_address,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    keys = {
+        "OPENAI_API_KEY": "sk-test",
+        "TELNYX_API_KEY": "KEY-test",
+        "TELNYX_PUBLIC_KEY": base64.b64encode(KEY.public_key().public_bytes_raw()).decode(),
+        "STREAM_TOKEN_SECRET": SECRET,
+    }
+    made = client.create_secret(Name=f"provider-{now_ms()}", SecretString=json.dumps(keys))
+    client.close()
+    return str(made["ARN"])
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch,
+    dynamodb_address: str,
+    table_name: str,
+    telnyx: RecordedTelnyx,
+    provider_secret: str,
+) -> None:
+    variables = {
+        "AWS_ENDPOINT_URL": dynamodb_address,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "CALLS_TABLE": table_name,
+        "BASE_PUBLIC_URL": "https://phonebridge.example",
+        "PROVIDER_SECRET_ARN": provider_secret,
+        "TELNYX_API_BASE": telnyx.base,
+        "TELNYX_CONNECTION_ID": "42",
+        "TELNYX_FROM_NUMBER": "+15550199",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    """Handlers as AWS runs them: each in a process of its own, under a role of its own."""
+
+    caller: Caller
+
+    def invoke(self, handler: str, event: object) -> Any:
+        module, function = handler.split(".")
+        self.caller.role = role_of(module)
+        control_plane.control_plane.cache_clear()
+        try:
+            return getattr(importlib.import_module(module), function)(event, None)
+        finally:
+            self.caller.role = None
+
+    def request(self, method: str, path: str, **event: Any) -> Answer:
+        answer = read_answer(self.invoke("ai_calls.handler", api_event(method, path, **event)))
+        assert answer.status < 300, answer.json
+        return answer
+
+    def webhook(self, event_type: str, call_id: str, **payload: Any) -> None:
+        state = base64.b64encode(call_id.encode()).decode()
+        data = {
+            "event_type": event_type,
+            "id": f"event-{event_type}",
+            "occurred_at": "2026-09-14T09:30:04.370371Z",
+            "payload": LEG | {"client_state": state} | payload,
+        }
+        body, timestamp = json.dumps({"data": data}).encode(), str(now_ms() // 1000)
+        signature = KEY.sign(timestamp.encode() + b"|" + body)
+        headers = {
+            "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
+            "telnyx-timestamp": timestamp,
+        }
+        event = api_event("POST", "/webhooks/telnyx", body, headers)
+        assert read_answer(self.invoke("telnyx_webhook.handler", event)).status == 200
+
+
+@pytest.fixture
+def caller(
+    monkeypatch: pytest.MonkeyPatch, environment: None, table_name: str, provider_secret: str
+) -> Iterator[Caller]:
+    caller = Caller({table_name: "CallsTable", provider_secret: "ProviderSecret"})
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", caller.session())
+    yield caller
+    control_plane.control_plane.cache_clear()
+
+
+@asynccontextmanager
+async def media_container(
+    caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx, table_name: str
+) -> AsyncIterator[Outside]:
+    async with OpenAISimulator(scenario=SHORT, think_ms=0) as model:
+        given = settings(
+            calls_table=table_name,
+            telnyx_api_base=telnyx.base,
+            openai_realtime_url=model.url,
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(boto3, "DEFAULT_SESSION", caller.session())
+            task = container.media_task(given)
+        async with task.running(), serving(task, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            outside = Outside(address=f"{host}:{port}", store=store, telnyx=telnyx, now_ms=now_ms)
+            try:
+                yield outside
+            finally:
+                await outside.all_hang_up()
+                await task.drain(0)
+
+
+async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
+    caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx, table_name: str
+) -> None:
+    plane = ControlPlane(caller)
+    media = Caller(caller.physical, MEDIA_ROLE)
+    async with media_container(media, store, telnyx, table_name) as outside:
+        await _whole_call(plane, outside)
+        _lost_call(plane, store)
+
+    assert caller.refused == media.refused == []
+    for role in (*_roles_of_functions(), MEDIA_ROLE):
+        asked = (media if role == MEDIA_ROLE else caller).asked.get(role, set())
+        unused = {each for each in granted(role) if not any(map(each.allows, asked))}
+        assert not unused, role
+
+
+async def _whole_call(plane: ControlPlane, outside: Outside) -> None:
+    body = json.dumps({"to": "+15550100", "instructions": "Be brief."}).encode()
+    created = plane.request(
+        "POST", "/api/ai-calls/create", body=body, headers={"idempotency-key": "order-1"}
+    )
+    call_id = created.json["callId"]
+    plane.webhook("call.answered", call_id)
+    call = _loaded(outside, call_id)
+    phone = await outside.dial_in(call, outside.token(call))
+    await phone.send({"event": "connected", "version": "1.0.0"})
+    await phone.start()
+    await phone.hear()
+
+    assert plane.request("GET", "/api/ai-calls/status").json["calls"]
+    plane.request("POST", f"/api/ai-calls/{call_id}/interrupt")
+    await phone.hear("clear")
+
+    plane.request("POST", f"/api/ai-calls/{call_id}/hangup")
+    plane.webhook("call.hangup", call_id, hangup_cause="normal_clearing", hangup_source="caller")
+    await phone.hang_up()
+    await until(lambda: _loaded(outside, call_id).activity.frames_out > 0)
+    plane.request("GET", "/api/ai-calls/status", query={"ended": "true"})
+    assert plane.request("GET", f"/api/ai-calls/{call_id}").json["turns"]
+
+
+def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
+    """Its webhooks never come, and no container has ever heard of it."""
+    body = json.dumps({"to": "+15550123"}).encode()
+    call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["callId"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control_plane, "now_ms", lambda: now_ms() + 2 * DIAL_PATIENCE_MS)
+        plane.invoke("sweep_calls.handler", {})
+    lost = store.load(call_id)
+    assert lost
+    assert (lost.status, lost.outcome) == (CallStatus.ENDED, Outcome.FAILED)
+
+
+def _loaded(outside: Outside, call_id: str) -> Call:
+    call = outside.store.load(call_id)
+    assert call
+    return call
+
+
+def _roles_of_functions() -> list[str]:
+    return [function["Role"]["Fn::GetAtt"][0] for function in functions().values()]
