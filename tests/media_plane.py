@@ -17,6 +17,7 @@ from clock import Clock
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
 from media_bridge.task import MediaTask
+from media_bridge.turn_log import TurnLog
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
 from phonebridge.call import Call, CallAnswered, CallRequested, CallStatus, DialAccepted, Leg
@@ -270,7 +271,7 @@ async def media_plane(
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
         carrier = TelnyxClient(telnyx.base, "KEY-test", None, now_ms=clock)
         switchboard = Switchboard(store, carrier, clock, log)
-        services = Services(settings(**given), store, switchboard, log, clock)
+        services = Services(settings(**given), store, switchboard, log, TurnLog(store, log), clock)
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()

@@ -103,6 +103,7 @@ def test_records_are_read_and_written_but_never_scanned_and_not_deleted_by_lambd
     assert {action for _, action in allowed} == {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "dynamodb:BatchWriteItem",
         "dynamodb:Query",
         "dynamodb:DeleteItem",
     }

@@ -17,6 +17,7 @@ import uvloop
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.turn_log import TurnLog
 from phonebridge.aws import dynamodb_client
 from phonebridge.errors import NotConfigured
 from phonebridge.fleet import DynamoFleet
@@ -45,7 +46,8 @@ def media_task(settings: MediaSettings) -> MediaTask:
         now_ms=now_ms,
     )
     switchboard = Switchboard(store, carrier, now_ms, log)
-    services = Services(settings, store, switchboard, log, now_ms)
+    turns = TurnLog(store, log)
+    services = Services(settings, store, switchboard, log, turns, now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)

@@ -19,6 +19,7 @@ from media_bridge.figures import Figures
 from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.records import Records
+from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
 from phonebridge.call import Call, CallEvent, CallFailed, EndRequested, Fault, MediaReported
 from phonebridge.call_config import CallConfig
@@ -42,6 +43,7 @@ class Services:
     store: DynamoCallStore
     switchboard: Switchboard
     log: Logger
+    turns: TurnLog
     now_ms: Callable[[], int]
     figures: Figures = field(default_factory=Figures)
 
@@ -89,17 +91,22 @@ class CallSession:
                 await self._over.wait()
             finally:
                 connecting.cancel()
-                self._conclude()
+                self._close()
+            await self._services.turns.flush()
+            self._report()
             if self._lost:
                 await asyncio.sleep(LOST_MEDIA_GRACE_SECONDS)
                 self._record_fault("media_lost", "the media socket closed")
             self._records.close()
 
-    def _conclude(self) -> None:
+    def _close(self) -> None:
         if self._timer:
             self._timer.cancel()
         self._model.close()
         self._phone.close()
+
+    def _report(self) -> None:
+        """The last word of the container about the call."""
         self._measure()
         report = MediaReported(self._activity, self._bridge.usage)
         self._records.add(lambda: self._apply(report))
@@ -166,7 +173,7 @@ class CallSession:
                 self._services.figures.playback_cleared(time.monotonic() - self._loop.time())
             case commands.RecordTurn(turn):
                 call_id = self._call.call_id
-                self._records.add(lambda: self._services.store.add_turn(call_id, turn))
+                self._services.turns.add(call_id, turn)
                 self._services.figures.turn_ended(turn)
                 self._measure()
             case commands.EndCall(by):

@@ -84,7 +84,13 @@ class MediaTask:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Beat, read the mailbox and measure, as long as the server runs."""
-        jobs = (self._beat(), self._read_mail(), self._watch_loop(), self._tell_metrics())
+        jobs = (
+            self._beat(),
+            self._read_mail(),
+            self.services.turns.write(),
+            self._watch_loop(),
+            self._tell_metrics(),
+        )
         async with asyncio.TaskGroup() as background:
             tasks = [background.create_task(job) for job in jobs]
             yield

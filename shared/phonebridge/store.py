@@ -6,7 +6,7 @@ import binascii
 import heapq
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -122,8 +122,13 @@ class DynamoCallStore:
         key = Key(_pk(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
         self._table.add(key, entry, RECORD_SECONDS)
 
-    def add_turn(self, call_id: str, turn: Turn) -> None:
-        self._table.put(Key(_pk(call_id), f"TURN#{turn.number:04d}"), turn, RECORD_SECONDS)
+    def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
+        """Turns of any calls; those that the table had no room for now come back."""
+        by_key = {
+            Key(_pk(call_id), f"TURN#{turn.number:04d}"): (call_id, turn) for call_id, turn in turns
+        }
+        values = {key: turn for key, (_, turn) in by_key.items()}
+        return [by_key[key] for key in self._table.put_all(values, RECORD_SECONDS)]
 
     def add_message(self, call_id: str, message: Message) -> None:
         key = Key(_pk(call_id), f"MESSAGE#{message.number:04d}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 _AFTER_EVERY_SORT_KEY = "~"
+_LARGEST_BATCH = 25
+"""Items of one `BatchWriteItem` (DynamoDB, "BatchWriteItem")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,21 @@ class Table:
 
     def put(self, key: Key, value: "DataclassInstance", keep_seconds: int) -> None:
         self._client.put_item(TableName=self._name, Item=self._item(key, value, keep_seconds))
+
+    def put_all(self, values: Mapping[Key, "DataclassInstance"], keep_seconds: int) -> list[Key]:
+        """In as few requests as can be; the keys of what was not taken, being too much at once."""
+        requests: list[Any] = [
+            {"PutRequest": {"Item": self._item(key, value, keep_seconds)}}
+            for key, value in values.items()
+        ]
+        left: list[Key] = []
+        for start in range(0, len(requests), _LARGEST_BATCH):
+            batch = {self._name: requests[start : start + _LARGEST_BATCH]}
+            unprocessed = self._client.batch_write_item(RequestItems=batch)["UnprocessedItems"]
+            for request in unprocessed.get(self._name, []):
+                item = request["PutRequest"]["Item"]
+                left.append(Key(item["pk"]["S"], item["sk"]["S"]))
+        return left
 
     def add(self, key: Key, value: T, keep_seconds: int, **index_keys: str) -> T:
         """Put the value if there is none yet; returns the one that is there now."""

@@ -571,7 +571,7 @@ class TestWatching:
         said = Turn(
             number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900, latency_ms=80
         )
-        store.add_turn("call-1", said)
+        store.add_turns([("call-1", said)])
 
         record = request("GET", "/api/ai-calls/call-1").json
 

@@ -2,7 +2,7 @@
 the other calls of the container go on."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -281,11 +281,11 @@ async def test_a_crash_ends_its_call_and_no_other(
 async def test_a_record_that_cannot_be_written_ends_no_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumble(call_id: str, turn: Turn) -> None:
+    def stumble(turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
         raise ZeroDivisionError
 
     async with start_plane() as plane:
-        monkeypatch.setattr(plane.store, "add_turn", stumble)
+        monkeypatch.setattr(plane.store, "add_turns", stumble)
         other, phone = await plane.greeted(), await plane.greeted()
         await plane.converse(phone)  # its greeting is cut, and so recorded
         await phone.stop()
@@ -310,14 +310,14 @@ async def test_the_audio_does_not_wait_for_the_table(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start_plane() as plane:
-        add_turn = plane.store.add_turn
+        add_turns = plane.store.add_turns
         with held_back() as released:
 
-            def hang(call_id: str, turn: Turn) -> None:
+            def hang(turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
                 released.wait()
-                add_turn(call_id, turn)
+                return add_turns(turns)
 
-            monkeypatch.setattr(plane.store, "add_turn", hang)
+            monkeypatch.setattr(plane.store, "add_turns", hang)
             phone = await plane.greeted()
             await plane.converse(phone)
             await plane.converse(phone)

@@ -257,7 +257,7 @@ def test_a_record_holds_turns_and_timeline_in_order(store: DynamoCallStore) -> N
     store.note("call-1", hung_up)
     store.note("call-1", answered)
     for turn in (tenth, reply, hello):
-        store.add_turn("call-1", turn)
+        assert store.add_turns([("call-1", turn)]) == []
     record = store.record("call-1")
     assert record is not None
     assert record.call == dialing()
@@ -271,7 +271,7 @@ def test_a_record_may_exceed_one_page_of_dynamodb(store: DynamoCallStore) -> Non
     for number in range(1, 8):
         text = str(number) * 200_000
         turn = Turn(number=number, who=Speaker.CALLER, text=text, started_ms=0, ended_ms=1)
-        store.add_turn("call-1", turn)
+        assert store.add_turns([("call-1", turn)]) == []
     record = store.record("call-1")
     assert record is not None
     assert [turn.number for turn in record.turns] == list(range(1, 8))
