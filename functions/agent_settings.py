@@ -4,7 +4,7 @@ misspelt one would otherwise be silently without effect."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from fields import InvalidField, StrictRequest
 from phonebridge.call_config import CallConfig, TurnDetection
@@ -59,19 +59,13 @@ class AgentSettings(StrictRequest):
     turn_detection: Annotated[ServerVad | SemanticVad | None, Field(discriminator="type")] = None
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
-    idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
+    idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
+    idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
     record: bool | None = None
     record_dtmf: bool | None = None
     tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
 
     _distinct = field_validator("tools")(distinct)
-
-    @field_validator("idle_timeout_seconds")
-    @classmethod
-    def _goes_with_server_vad(cls, seconds: int | None, info: ValidationInfo) -> int | None:
-        if seconds is not None and isinstance(info.data.get("turn_detection"), SemanticVad):
-            raise ValueError("goes with turn_detection of type server_vad only")
-        return seconds
 
     def config(self, longest_seconds: int) -> CallConfig:
         if (self.max_duration_seconds or 0) > longest_seconds:
