@@ -10,18 +10,22 @@ from typing import Annotated, Any, TypeVar
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 
+import agents
 import api_answers
 from api import about, answer, app, documented, handler
 from api_answers import CallList, CallSummary, CreatedCall, WholeCall
 from api_requests import CreateCall
 from control_plane import ControlPlane, control_plane, log
+from directory import Agent
 from fields import InvalidField
 from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Direction, EndedBy, EndRequested
 from phonebridge.call_config import CallConfig
-from phonebridge.errors import KeyReused, UnknownCall, WrongState
+from phonebridge.errors import KeyReused, UnknownAgent, UnknownCall, WrongState
 from phonebridge.steering import Interrupt
 
 __all__ = ["app", "handler"]
+
+app.include_router(agents.router)
 
 Found = TypeVar("Found")
 CallId = Annotated[str, Path(alias="callId")]
@@ -44,7 +48,8 @@ IdempotencyKey = Annotated[
 def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[CreatedCall]:
     plane = control_plane()
     plane.settings.require_dialing()
-    config = wanted.config(longest_seconds=plane.settings.max_call_minutes * 60)
+    agent = _agent(plane, wanted.agent) if wanted.agent else None
+    config = wanted.config(plane.longest_seconds, agent)
     caller = wanted.caller(plane.settings.telnyx_from_number)
     call_id = str(uuid.uuid4())
     if idempotency_key:
@@ -171,6 +176,13 @@ def _placed(plane: ControlPlane, call: Call, config: CallConfig) -> Call:
     placed = plane.switchboard.place(call, config)
     plane.fleet.reserve(call)
     return placed
+
+
+def _agent(plane: ControlPlane, name: str) -> Agent:
+    try:
+        return plane.directory.agent(name)
+    except UnknownAgent as error:
+        raise InvalidField("agent", "there is no agent of that name") from error
 
 
 def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:

@@ -1,11 +1,13 @@
 """What the HTTP API answers, in camelCase; `api_requests.py` holds what it may be asked for."""
 
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+import directory
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
 from phonebridge.store import CallRecord, Page
 from phonebridge.switchboard import TimelineEntry
@@ -128,13 +130,13 @@ class Config(_Answer):
     turn_detection: TurnDetection
     max_duration_seconds: int
     idle_timeout_seconds: int | None
-    idle_prompts: int
     record: bool
     record_dtmf: bool
     tools: Annotated[list[Tool], BeforeValidator(_shown)]
 
 
 class WholeCall(CallSummary):
+    agent: str | None
     fault: Fault | None
     turns: list[Turn]
     messages: list[Message]
@@ -143,6 +145,38 @@ class WholeCall(CallSummary):
     activity: Activity
     config: Config
     metadata: dict[str, str]
+
+
+class Agent(Config):
+    """What a call gets that says nothing of its own."""
+
+    name: str
+    changed_at: datetime
+
+
+class ChangedAgent(Agent):
+    warnings: list[str]
+
+
+class NamedAgent(_Answer):
+    name: str
+    changed_at: datetime
+
+
+class AgentList(_Answer):
+    agents: list[NamedAgent]
+    cursor: Annotated[str | None, Field(description="Asks for the next page; null on the last.")]
+
+
+class Number(_Answer):
+    number: str
+    agent: str
+    changed_at: datetime
+
+
+class NumberList(_Answer):
+    numbers: list[Number]
+    cursor: Annotated[str | None, Field(description="Asks for the next page; null on the last.")]
 
 
 class FieldProblem(_Answer):
@@ -196,6 +230,7 @@ def whole(record: CallRecord) -> WholeCall:
     call = record.call
     return WholeCall(
         **dict(summary(call)),
+        agent=record.config.agent,
         fault=Fault.model_validate(call.fault) if call.fault else None,
         turns=[Turn.model_validate(turn) for turn in record.turns],
         messages=[Message.model_validate(message) for message in record.messages],
@@ -205,6 +240,36 @@ def whole(record: CallRecord) -> WholeCall:
         config=Config.model_validate(record.config),
         metadata=record.config.metadata,
     )
+
+
+def agent(found: directory.Agent) -> Agent:
+    return Agent(**_of_agent(found))
+
+
+def changed_agent(changed: directory.Agent, warnings: list[str]) -> ChangedAgent:
+    return ChangedAgent(**_of_agent(changed), warnings=warnings)
+
+
+def _of_agent(found: directory.Agent) -> dict[str, Any]:
+    config = found.config()
+    settings = {each.name: getattr(config, each.name) for each in fields(config)}
+    return settings | {"name": found.name, "changed_at": _time(found.changed_at_ms)}
+
+
+def listed_agents(found: list[directory.Agent], limit: int) -> AgentList:
+    shown = [NamedAgent(name=each.name, changed_at=_time(each.changed_at_ms)) for each in found]
+    return AgentList(agents=shown[:limit], cursor=shown[limit - 1].name if shown[limit:] else None)
+
+
+def number(assigned: directory.Assignment) -> Number:
+    changed_at = _time(assigned.changed_at_ms)
+    return Number(number=assigned.number, agent=assigned.agent, changed_at=changed_at)
+
+
+def listed_numbers(found: list[directory.Assignment], limit: int) -> NumberList:
+    shown = [number(each) for each in found]
+    cursor = shown[limit - 1].number if shown[limit:] else None
+    return NumberList(numbers=shown[:limit], cursor=cursor)
 
 
 def _timeline_item(entry: TimelineEntry) -> TimelineItem:

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
 from fields import InvalidField
 from phonebridge.errors import (
+    AgentInUse,
     AtCapacity,
     Conflict,
     InvalidTransition,
@@ -19,7 +20,9 @@ from phonebridge.errors import (
     TelnyxRefused,
     TelnyxUnreachable,
     TooLarge,
+    UnknownAgent,
     UnknownCall,
+    UnknownNumber,
     Unreadable,
     WrongState,
 )
@@ -30,8 +33,11 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
     UnicodeDecodeError: (HTTPStatus.BAD_REQUEST, "unreadable"),
     binascii.Error: (HTTPStatus.BAD_REQUEST, "unreadable"),
     UnknownCall: (HTTPStatus.NOT_FOUND, "unknown_call"),
+    UnknownAgent: (HTTPStatus.NOT_FOUND, "unknown_agent"),
+    UnknownNumber: (HTTPStatus.NOT_FOUND, "unknown_number"),
     NotFoundError: (HTTPStatus.NOT_FOUND, "unknown_route"),
     WrongState: (HTTPStatus.CONFLICT, "wrong_state"),
+    AgentInUse: (HTTPStatus.CONFLICT, "agent_in_use"),
     InvalidTransition: (HTTPStatus.CONFLICT, "wrong_state"),
     Conflict: (HTTPStatus.CONFLICT, "conflict"),
     KeyReused: (HTTPStatus.CONFLICT, "idempotency_key_reused"),

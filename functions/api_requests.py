@@ -8,13 +8,23 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from agent_settings import AgentSettings
-from fields import InvalidField, PhoneNumber
+from directory import Agent
+from fields import InvalidField, PhoneNumber, StrictRequest
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
+
+AgentName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", examples=["reception"])]
+
+
+class AssignNumber(StrictRequest):
+    agent: AgentName
 
 
 class CreateCall(AgentSettings):
     to: PhoneNumber
+    agent: Annotated[
+        AgentName | None, Field(description="Whose settings hold where this request has none.")
+    ] = None
     from_: Annotated[PhoneNumber | None, Field(alias="from")] = None
     metadata: Annotated[
         dict[
@@ -34,8 +44,8 @@ class CreateCall(AgentSettings):
             raise InvalidField("from", "is required, since TELNYX_FROM_NUMBER is not set")
         return self.from_ or default
 
-    def config(self, longest_seconds: int) -> CallConfig:
-        return replace(super().config(longest_seconds), metadata=self.metadata)
+    def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
+        return replace(super().config(longest_seconds, agent), metadata=self.metadata)
 
 
 def read_json_object(text: str) -> dict[str, Any]:

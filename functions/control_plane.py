@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from admission import Admission
+from directory import Directory
 from phonebridge.aws import dynamodb_client
 from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
@@ -28,8 +29,13 @@ class ControlPlane:
     mailbox: DynamoMailbox
     fleet: DynamoFleet
     admission: Admission
+    directory: Directory
     switchboard: Switchboard
     now_ms: Callable[[], int]
+
+    @property
+    def longest_seconds(self) -> int:
+        return self.settings.max_call_minutes * 60
 
 
 def now_ms() -> int:
@@ -60,6 +66,7 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         mailbox=DynamoMailbox(settings.calls_table, dynamodb, now_ms),
         fleet=fleet,
         admission=Admission(fleet, now_ms),
+        directory=Directory(settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60),
         switchboard=Switchboard(store, telnyx, now_ms, log),
         now_ms=now_ms,
     )

@@ -70,7 +70,7 @@ def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
             occurred_at_ms=webhook.occurred_at_ms,
         )
         try:
-            plane.switchboard.deliver(webhook)
+            plane.switchboard.deliver(webhook, plane.directory)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))

@@ -38,7 +38,6 @@ CORE = [
             "commands",
             "conversation",
             "events",
-            "idle",
             "keypad",
             "figures",
             "line",

@@ -108,7 +108,14 @@ def test_records_are_read_and_written_but_never_scanned_and_not_deleted_by_lambd
         "dynamodb:DeleteItem",
     }
     deleting = {role for role, action in allowed if action == "dynamodb:DeleteItem"}
-    assert deleting == {"MediaTaskRole"}  # it takes commands out of its mailbox
+    # One takes commands out of its mailbox, the other forgets agents and numbers.
+    assert deleting == {"MediaTaskRole", "AiCallsFunctionRole"}
+    [only] = [
+        statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+        for role, statement in statements()
+        if role == "AiCallsFunctionRole" and "dynamodb:DeleteItem" in as_list(statement["Action"])
+    ]
+    assert only == ["AGENTS", "NUMBERS"]
 
 
 # HTTP API

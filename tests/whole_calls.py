@@ -51,14 +51,13 @@ class System:
     model: OpenAISimulator
     logs: tuple[Path, Path]
 
-    async def create(self, to: str, **wishes: Any) -> httpx.Response:
+    async def create(self, to: str) -> httpx.Response:
         """A call; the model's session of it is known by its instructions."""
-        body = {"to": to, "instructions": to} | wishes
-        return await self.api.post("/api/ai-calls/create", json=body)
+        return await self.api.post("/api/ai-calls/create", json={"to": to, "instructions": to})
 
-    async def dialled(self, to: str, **wishes: Any) -> str:
+    async def dialled(self, to: str) -> str:
         """The id of a call that rings now."""
-        answer = await self.create(to, **wishes)
+        answer = await self.create(to)
         assert answer.status_code == 201, answer.text
         call_id: str = answer.json()["callId"]
         return call_id

@@ -37,8 +37,8 @@ class EndedBy(StrEnum):
     """Who on our side asked for the end of a call."""
 
     API = "ended_by_api"
-    IDLE = "idle"
     MAX_DURATION = "max_duration"
+    UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"
 
 
@@ -194,6 +194,13 @@ class CallArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTurnedAway:
+    """`call.initiated` of an inbound call to a number that no agent answers."""
+
+    leg: Leg
+
+
+@dataclass(frozen=True, slots=True)
 class DialAccepted:
     """The carrier took the dial command; webhooks may have come before it."""
 
@@ -282,6 +289,7 @@ MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | Ea
 CallEvent = (
     CallRequested
     | CallArrived
+    | CallTurnedAway
     | DialAccepted
     | CallInitiated
     | CallAnswered
@@ -309,6 +317,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse an inbound call without taking it."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartStreaming:
     """Open media stream `stream_number` towards the media container."""
 
@@ -320,4 +333,4 @@ class HangUp:
     """End the leg."""
 
 
-CallCommand = Dial | Answer | StartStreaming | HangUp
+CallCommand = Dial | Answer | Reject | StartStreaming | HangUp

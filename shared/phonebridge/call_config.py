@@ -1,6 +1,6 @@
 """How the agent of one call behaves. Written once at create, read once by the media container."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from phonebridge.tools import Tools
@@ -43,6 +43,8 @@ DEFAULT_INSTRUCTIONS = (
 class CallConfig:
     """How the agent of one call behaves: written once at create, read once by the container."""
 
+    agent: str | None = None
+    """The profile that the rest was taken from, where the request did not say otherwise."""
     instructions: str = DEFAULT_INSTRUCTIONS
     voice: str = "marin"
     greeting: str | None = None
@@ -51,12 +53,13 @@ class CallConfig:
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
-    """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
-    idle_prompts: int = 2
-    """How often in a row, before the call is ended."""
     record: bool = False
     record_dtmf: bool = True
     """Whether the digits that the caller presses stand on the record."""
     tools: Tools = field(default_factory=Tools)
     stream_setup: StreamSetup = StreamSetup.ON_ANSWER
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def at_most(self, longest_seconds: int) -> "CallConfig":
+        """The same, for no longer than the operator allows."""
+        return replace(self, max_duration_seconds=min(self.max_duration_seconds, longest_seconds))

@@ -2,7 +2,8 @@
 
 * PhonebridgeError
     * RequestRefused: the user of the HTTP API asked for what cannot be
-        * Unreadable, TooLarge, UnknownCall, WrongState, KeyReused
+        * Unreadable, TooLarge, UnknownCall, UnknownAgent, UnknownNumber
+        * WrongState, AgentInUse, KeyReused
     * NotConfigured: the operator left a setting out or gave a bad one
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
@@ -13,6 +14,8 @@
     * Conflict: another writer was faster; nothing was changed
     * InvalidTransition: an event that the lifecycle does not allow in that status
 """
+
+from collections.abc import Sequence
 
 
 class PhonebridgeError(Exception):
@@ -34,6 +37,23 @@ class TooLarge(RequestRefused):
 class UnknownCall(RequestRefused):
     def __init__(self, call_id: str) -> None:
         super().__init__(f"There is no call {call_id}: it never existed or has expired.")
+
+
+class UnknownAgent(RequestRefused):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no agent {name}.")
+
+
+class UnknownNumber(RequestRefused):
+    def __init__(self, number: str) -> None:
+        super().__init__(f"No agent has been told to answer {number}.")
+
+
+class AgentInUse(RequestRefused):
+    """Deleting the agent would leave numbers that nobody answers."""
+
+    def __init__(self, name: str, numbers: Sequence[str]) -> None:
+        super().__init__(f"Agent {name} answers {', '.join(numbers)}: assign another one first.")
 
 
 class WrongState(RequestRefused):

@@ -24,10 +24,12 @@ from phonebridge.call import (
     CallInitiated,
     CallRequested,
     CallStatus,
+    CallTurnedAway,
     Dial,
     DialAccepted,
     EarlyStream,
     EarlyStreamFailed,
+    EndedBy,
     EndRequested,
     Fault,
     HangUp,
@@ -38,6 +40,7 @@ from phonebridge.call import (
     MediaReported,
     MediaStarted,
     Outcome,
+    Reject,
     StartStreaming,
     StreamingFailed,
 )
@@ -50,6 +53,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
         _S.CREATED: {
             CallRequested: _S.DIALING,
             CallArrived: _S.INCOMING,
+            CallTurnedAway: _S.INCOMING,
         },
         _S.DIALING: {
             DialAccepted: _S.DIALING,
@@ -169,7 +173,7 @@ def _told_apart(call: Call, event: CallEvent) -> CallEvent:
 
 def _add_fact(call: Call, event: CallEvent) -> Call:
     match event:
-        case CallArrived(leg) | CallInitiated(leg):
+        case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
             return replace(call, leg=leg)
         case DialAccepted(leg):
             # Webhooks may come before the dial's answer, and may name another id than it does:
@@ -245,6 +249,8 @@ def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple
             return after, (Dial(after.stream_number or None),)
         case CallArrived() if before.status is CallStatus.CREATED:
             return after, (Answer(),)
+        case CallTurnedAway():
+            return replace(after, end_requested_by=EndedBy.UNKNOWN_NUMBER), (Reject(),)
         case EndRequested() | LegOutlivedCall():
             return after, _hang_up(after)
         case CallFailed() | StreamingFailed() if _moved_to(CallStatus.ENDED, before, after):
@@ -291,8 +297,11 @@ def _verdict(call: Call) -> tuple[Outcome, str]:
     assert call.hangup is not None, "only a fault or a hangup ends a call"
     cause, source = call.hangup.cause, call.hangup.source
     answered = (call.answered_at_ms, call.streaming_at_ms) != (None, None)
+    if call.end_requested_by and answered:
+        return Outcome.COMPLETED, call.end_requested_by
     if call.end_requested_by:
-        return (Outcome.COMPLETED if answered else Outcome.CANCELED), call.end_requested_by
+        turned_away = call.end_requested_by is EndedBy.UNKNOWN_NUMBER
+        return (Outcome.REJECTED if turned_away else Outcome.CANCELED), call.end_requested_by
     if not answered:
         return _UNANSWERED.get(cause, Outcome.FAILED), cause
     return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause

@@ -18,12 +18,14 @@ from phonebridge.call import (
     CallFailed,
     CallHungUp,
     CallRequested,
+    CallTurnedAway,
     Dial,
     DialAccepted,
     Fault,
     HangUp,
     Hangup,
     Leg,
+    Reject,
     StartStreaming,
 )
 from phonebridge.call_config import CallConfig
@@ -38,6 +40,7 @@ ATTEMPTS = 10
 _NAMES: dict[type[CallCommand], str] = {
     Dial: "dial",
     Answer: "answer",
+    Reject: "reject",
     StartStreaming: "streaming_start",
     HangUp: "hangup",
 }
@@ -74,6 +77,13 @@ class Carrier(Protocol):
         """The leg, when the command dialled one."""
 
 
+class Directory(Protocol):
+    """Who answers inbound calls."""
+
+    def answering(self, number: str) -> CallConfig | None:
+        """How to speak with whoever calls this number; None if nobody answers it."""
+
+
 class Switchboard:
     """Every change of a call goes through here. Raises `UnknownCall` and `InvalidTransition`."""
 
@@ -91,10 +101,10 @@ class Switchboard:
         with_stream = config.stream_setup.begins_with_dial
         return self._begin(call, config, CallRequested(with_stream))
 
-    def deliver(self, webhook: Webhook) -> Call | None:
+    def deliver(self, webhook: Webhook, directory: Directory) -> Call | None:
         """Apply a verified webhook; None when it is about no call of ours."""
         if webhook.arrival:
-            return self._receive(webhook, webhook.arrival)
+            return self._receive(webhook, webhook.arrival, directory)
         call_id = self._call_of(webhook)
         if call_id is None:
             self._log.warning("webhook for an unknown call", event_type=webhook.event_type)
@@ -119,7 +129,9 @@ class Switchboard:
             return self._carry_out(commands, after, None)
         raise Conflict(f"Call {call_id} changed {ATTEMPTS} times while one event was applied.")
 
-    def _begin(self, call: Call, config: CallConfig, event: CallRequested | CallArrived) -> Call:
+    def _begin(
+        self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
+    ) -> Call:
         begun, commands = lifecycle.advance(call, event)
         begun = self._dated(begun)
         if not self._store.create(begun, config):
@@ -127,8 +139,13 @@ class Switchboard:
         self._log_move(call, begun, event)
         return self._carry_out(commands, begun, config)
 
-    def _receive(self, webhook: Webhook, arrival: Call) -> Call:
-        call = self._begin(arrival, CallConfig(), CallArrived(webhook.leg))
+    def _receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
+        if self._store.load(arrival.call_id):
+            # A repetition: who answers was decided when the call came, and may have changed since.
+            return self._deliver_to(arrival.call_id, webhook)
+        config = directory.answering(arrival.to)
+        event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
+        call = self._begin(arrival, config or CallConfig(), event)
         self._store.note(call.call_id, _entry(webhook))
         return call
 

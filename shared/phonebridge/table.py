@@ -1,6 +1,7 @@
 """The one DynamoDB table: typed values in and out, an item at a time, conditions as answers.
 
 What has expired is not there, whether DynamoDB has deleted it or not (TTL takes up to two days).
+What is kept for None seconds is kept for ever.
 """
 
 import secrets
@@ -49,7 +50,7 @@ class Table:
         item = found.get("Item")
         return _read(item, kind) if item and self._is_valid(item) else None
 
-    def put(self, key: Key, value: "DataclassInstance", keep_seconds: int) -> None:
+    def put(self, key: Key, value: "DataclassInstance", keep_seconds: int | None) -> None:
         self._client.put_item(TableName=self._name, Item=self._item(key, value, keep_seconds))
 
     def put_all(self, values: Mapping[Key, "DataclassInstance"], keep_seconds: int) -> list[Key]:
@@ -114,6 +115,16 @@ class Table:
             ExpressionAttributeValues={":pk": _attribute(pk), ":sk": _attribute(sk)},
         )
 
+    def following(self, pk: str, sk: str | None, page_size: int) -> Iterator[Stored]:
+        """Items of a partition in the order of their sort keys, from the one after `sk` on."""
+        return self._query(
+            KeyConditionExpression="pk = :pk AND sk > :sk",
+            # No sort key is empty, and none of ours comes before "!".
+            ExpressionAttributeValues={":pk": _attribute(pk), ":sk": _attribute(sk or "!")},
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": page_size},
+        )
+
     def beginning_with(self, pk: str, sk_prefix: str) -> Iterator[Stored]:
         """Items of a partition, eventually consistent (half the price of a poll)."""
         return self._query(
@@ -162,15 +173,17 @@ class Table:
         return None
 
     def _item(
-        self, key: Key, value: "DataclassInstance", keep_seconds: int, **index_keys: str
+        self, key: Key, value: "DataclassInstance", keep_seconds: int | None, **index_keys: str
     ) -> dict[str, Any]:
         item = _key(key) | _attributes(value, _named_by(key.pk))
         item |= {name: _attribute(index_key) for name, index_key in index_keys.items()}
-        item["expires_at"] = _attribute(self._now_seconds() + keep_seconds)
+        if keep_seconds is not None:
+            item["expires_at"] = _attribute(self._now_seconds() + keep_seconds)
         return item
 
     def _is_valid(self, item: Mapping[str, Any]) -> bool:
-        return int(item["expires_at"]["N"]) > self._now_seconds()
+        expires_at = item.get("expires_at")
+        return expires_at is None or int(expires_at["N"]) > self._now_seconds()
 
     def _now_seconds(self) -> int:
         return self._now_ms() // 1000

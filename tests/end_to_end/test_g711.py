@@ -31,6 +31,9 @@ async def a_law_callee(system: System) -> None:
 
 
 async def caller(system: System) -> None:
+    agent = await system.api.put("/api/agents/reception", json={"instructions": OUR_NUMBER})
+    number = await system.api.put(f"/api/numbers/{OUR_NUMBER}", json={"agent": "reception"})
+    assert (agent.status_code, number.status_code) == (200, 200)
     phone = await system.telnyx.ring(to=OUR_NUMBER, from_=CALLER)
     await phone.ended.wait()
     calls = (await system.api.get("/api/ai-calls/status")).json()["calls"]

@@ -19,6 +19,7 @@ from phonebridge.call import Call, CallRequested, CallStatus, DialAccepted, Leg,
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict
 from phonebridge.store import DynamoCallStore
+from phonebridge.telnyx.webhook import inbound_call_id
 from recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -26,6 +27,8 @@ pytestmark = pytest.mark.usefixtures("environment")
 SAMPLES = Path(__file__).parents[2] / "events" / "telnyx"
 CALL_ID = "6f1c2c9e-3d0f-4d5b-9a52-2b7c1f0e8a41"  # of the samples' client_state
 LEG = Leg("v3:sample-Kq1Zt0u7Jw3mXyB_4cR9vQ", "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10")
+
+INCOMING_LEG = Leg("v3:sample-Zx8Pq2Lw5nTgHs_7dE1yUa", "e41b1d35-6f0a-4b0f-9d55-7b1d9f7c2a12")
 
 Deliver = Callable[..., Answer]
 LogLines = Callable[[], list[dict[str, Any]]]
@@ -200,10 +203,28 @@ class TestSignedForNobody:
 
         assert deliver(json.dumps(webhook).encode()).status == 200
 
-    def test_an_inbound_call_is_answered(self, deliver: Deliver, telnyx: RecordedTelnyx) -> None:
+    def test_an_inbound_call_is_answered_by_the_agent_of_its_number(
+        self, deliver: Deliver, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        directory = control_plane.control_plane().directory
+        directory.put_agent("reception", greeting="Good morning!", max_duration_seconds=9_999)
+        directory.assign("+15550100", "reception")
+
         assert deliver("call.initiated.incoming").status == 200
 
         assert telnyx.names == ["answer"]
+        assert store.config(inbound_call_id(INCOMING_LEG)) == CallConfig(
+            agent="reception", greeting="Good morning!", max_duration_seconds=3_300
+        )
+
+    def test_an_inbound_call_to_an_unknown_number_is_rejected(
+        self, deliver: Deliver, telnyx: RecordedTelnyx
+    ) -> None:
+        assert deliver("call.initiated.incoming").status == 200
+
+        [(path, rejection)] = telnyx.commands
+        assert path == f"/v2/calls/{INCOMING_LEG.call_control_id}/actions/reject"
+        assert rejection["cause"] == "NOT_FOUND"
 
     @pytest.mark.parametrize("body", [b"", b"hello", b"[]", b'{"data": {}}', b"\xff"])
     def test_what_is_no_webhook_is_unreadable(self, body: bytes, deliver: Deliver) -> None:

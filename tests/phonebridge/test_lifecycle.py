@@ -23,6 +23,7 @@ from phonebridge.call import (
     CallInitiated,
     CallRequested,
     CallStatus,
+    CallTurnedAway,
     Dial,
     DialAccepted,
     EarlyStream,
@@ -38,6 +39,7 @@ from phonebridge.call import (
     MediaReported,
     MediaStarted,
     Outcome,
+    Reject,
     StartStreaming,
     StreamingFailed,
     Usage,
@@ -107,6 +109,7 @@ def test_an_outbound_call_from_dial_to_goodbye() -> None:
 def test_each_step_asks_for_the_next() -> None:
     assert commands_of(outbound_call(), CallRequested()) == [Dial()]
     assert commands_of(inbound_call(), CallArrived(LEG)) == [Answer()]
+    assert commands_of(inbound_call(), CallTurnedAway(LEG)) == [Reject()]
     assert commands_of(dialing(), INITIATED, ANSWERED) == [StartStreaming(1)]
     assert commands_of(incoming(), ANSWERED, ANSWERED) == [StartStreaming(1)]
     assert commands_of(dialing(), ANSWERED, ATTACHED, HUNG_UP, HUNG_UP) == [StartStreaming(1)]
@@ -413,6 +416,7 @@ ENDS = CallHungUp | StreamingFailed | CallFailed
 BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
     (after(outbound_call(), CallRequested()), OUTBOUND),
     (incoming(), INBOUND),
+    (after(inbound_call(), CallTurnedAway(LEG)), (CallArrived(LEG), HUNG_UP)),
 ]
 RINGING = after(outbound_call(), CallRequested(with_stream=True))
 
@@ -550,6 +554,7 @@ def test_no_order_takes_a_status_back(
 ONE_OF_EACH: tuple[CallEvent, ...] = (
     CallRequested(),
     CallArrived(LEG),
+    CallTurnedAway(LEG),
     DialAccepted(LEG),
     INITIATED,
     ANSWERED,

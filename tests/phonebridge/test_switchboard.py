@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ from phonebridge.call import (
     Leg,
     MediaAttached,
     Outcome,
+    Reject,
     StartStreaming,
 )
 from phonebridge.call_config import CallConfig
@@ -63,6 +65,20 @@ class RecordingCarrier:
         if refusal := self.refusals.get(type(command)):
             raise refusal
         return LEG if isinstance(command, Dial) else None
+
+
+@dataclass(frozen=True)
+class Reception:
+    """Answers every number alike, or none."""
+
+    config: CallConfig | None
+
+    def answering(self, number: str) -> CallConfig | None:
+        return self.config
+
+
+SOMEBODY = Reception(CallConfig(greeting="Good morning!"))
+NOBODY = Reception(None)
 
 
 class OvertakenStore(DynamoCallStore):
@@ -151,10 +167,10 @@ def test_an_outbound_call_from_dial_to_goodbye(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     place(switchboard)
-    switchboard.deliver(webhook(CallInitiated(LEG), "call.initiated", "initiated"))
-    switchboard.deliver(ANSWERED)
+    switchboard.deliver(webhook(CallInitiated(LEG), "call.initiated", "initiated"), SOMEBODY)
+    switchboard.deliver(ANSWERED, SOMEBODY)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
-    ended = switchboard.deliver(HUNG_UP)
+    ended = switchboard.deliver(HUNG_UP, SOMEBODY)
     assert ended == loaded(store)
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert carrier.executed == [Dial(), StartStreaming(1)]
@@ -168,13 +184,47 @@ def test_an_inbound_call_is_answered_once_however_often_it_arrives(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     for _ in range(3):
-        switchboard.deliver(arrival())
+        switchboard.deliver(arrival(), SOMEBODY)
     call_id = inbound_call_id(LEG)
     assert loaded(store, call_id).status is CallStatus.INCOMING
     assert carrier.executed == [Answer()]
     assert sorted(timeline(store, call_id)) == ["answer", "call.initiated"]
-    switchboard.deliver(replace(ANSWERED, client_state=None))
+    switchboard.deliver(replace(ANSWERED, client_state=None), SOMEBODY)
     assert carrier.executed == [Answer(), StartStreaming(1)]
+
+
+def test_an_inbound_call_takes_the_settings_of_who_answers(
+    switchboard: Switchboard, store: DynamoCallStore
+) -> None:
+    switchboard.deliver(arrival(), SOMEBODY)
+    assert store.config(inbound_call_id(LEG)) == SOMEBODY.config
+
+
+def test_a_call_that_nobody_answers_is_rejected_once_and_says_why(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    call_id = inbound_call_id(LEG)
+    for _ in range(2):
+        switchboard.deliver(arrival(), NOBODY)
+    # In the meantime the number was given to an agent: this call stays rejected.
+    switchboard.deliver(arrival(), SOMEBODY)
+    assert carrier.executed == [Reject()]
+    rejected = CallHungUp(LEG, Hangup("not_found", "callee", 6_000))
+    switchboard.deliver(
+        replace(webhook(rejected, "call.hangup", "hung-up"), client_state=None), NOBODY
+    )
+    call = loaded(store, call_id)
+    assert (call.outcome, call.reason) == (Outcome.REJECTED, "unknown_number")
+    assert sorted(timeline(store, call_id)) == ["call.hangup", "call.initiated", "reject"]
+
+
+def test_a_caller_who_gave_up_before_the_rejection_was_rejected_all_the_same(
+    store: DynamoCallStore, clock: Clock
+) -> None:
+    carrier = RecordingCarrier(refusals={Reject: ALREADY_ENDED})
+    Switchboard(store, carrier, clock, logger("switchboard")).deliver(arrival(), NOBODY)
+    call = loaded(store, inbound_call_id(LEG))
+    assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.REJECTED)
 
 
 def test_a_refused_dial_leaves_a_record_that_says_why(
@@ -198,7 +248,7 @@ def test_a_call_is_streamed_once_although_its_answer_is_delivered_five_times_at_
 ) -> None:
     place(switchboard)
     with ThreadPoolExecutor(5) as threads:
-        list(threads.map(switchboard.deliver, [ANSWERED] * 5))
+        list(threads.map(partial(switchboard.deliver, directory=SOMEBODY), [ANSWERED] * 5))
     assert carrier.executed == [Dial(), StartStreaming(1)]
     assert loaded(store).stream_number == 1
     assert timeline(store).count("call.answered") == 1
@@ -209,7 +259,7 @@ def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
 ) -> None:
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
-    ended = switchboard.deliver(ANSWERED)
+    ended = switchboard.deliver(ANSWERED, SOMEBODY)
     assert ended == loaded(store)
     assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_start_failed")
     assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
@@ -224,7 +274,7 @@ def test_a_refused_stream_is_logged_with_its_reason(
     switchboard = Switchboard(store, carrier, clock, logger("switchboard-refused"))
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
-    switchboard.deliver(ANSWERED)
+    switchboard.deliver(ANSWERED, SOMEBODY)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [failed] = [line for line in lines if line["message"] == "streaming_start FAILED"]
     assert failed["level"] == "ERROR"
@@ -235,7 +285,7 @@ def test_an_answer_that_never_reached_telnyx_ends_the_call(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     carrier.refusals = {Answer: TelnyxUnreachable("no answer in 5 s")}
-    call = switchboard.deliver(arrival())
+    call = switchboard.deliver(arrival(), SOMEBODY)
     assert call is not None
     assert (call.outcome, call.reason) == (Outcome.FAILED, "answer_failed")
     assert carrier.executed == [Answer(), HangUp()]
@@ -248,7 +298,7 @@ def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
     asked = switchboard.apply("call-1", EndRequested(EndedBy.API))
     assert asked.status is CallStatus.DIALING
     assert carrier.executed == [Dial(), HangUp()]
-    switchboard.deliver(HUNG_UP)
+    switchboard.deliver(HUNG_UP, SOMEBODY)
     assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, EndedBy.API)
 
 
@@ -268,8 +318,8 @@ def test_a_caller_who_hung_up_before_we_streamed_is_no_failure(
 ) -> None:
     place(switchboard)
     carrier.refusals = {StartStreaming: ALREADY_ENDED}
-    switchboard.deliver(ANSWERED)
-    switchboard.deliver(HUNG_UP)
+    switchboard.deliver(ANSWERED, SOMEBODY)
+    switchboard.deliver(HUNG_UP, SOMEBODY)
     assert (loaded(store).outcome, loaded(store).reason) == (Outcome.COMPLETED, "caller_hung_up")
 
 
@@ -331,7 +381,7 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
         place(Switchboard(forgetful, carrier, clock, logger("switchboard")))
     assert store.linked(LEG) == "call-1"
     assert loaded(store).leg == LEG, "it can be hung up"
-    switchboard.deliver(replace(HUNG_UP, client_state=None))
+    switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
 
 
@@ -341,21 +391,21 @@ def test_a_change_is_dated_by_our_clock_whatever_the_carriers_says(
     assert place(switchboard).changed_at_ms == clock.now_ms
     clock.pass_seconds(5)
     answered_at_ms = clock.now_ms
-    switchboard.deliver(ANSWERED)
+    switchboard.deliver(ANSWERED, SOMEBODY)
     assert loaded(store).changed_at_ms == answered_at_ms
     clock.pass_seconds(5)
-    switchboard.deliver(ANSWERED)
+    switchboard.deliver(ANSWERED, SOMEBODY)
     assert loaded(store).changed_at_ms == answered_at_ms, "a repetition changes nothing"
     clock.pass_seconds(5)
-    switchboard.deliver(HUNG_UP)
+    switchboard.deliver(HUNG_UP, SOMEBODY)
     assert loaded(store).changed_at_ms == clock.now_ms
 
 
 def test_a_webhook_about_no_call_of_ours_changes_nothing(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
-    assert switchboard.deliver(ANSWERED) is None
-    assert switchboard.deliver(replace(HUNG_UP, client_state=None)) is None
+    assert switchboard.deliver(ANSWERED, SOMEBODY) is None
+    assert switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY) is None
     assert carrier.executed == []
     assert store.record("call-1") is None
 
@@ -366,15 +416,15 @@ def test_a_webhook_without_client_state_finds_its_call_by_its_leg(
     place(switchboard)
     renamed = replace(LEG, call_control_id="v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
-    switchboard.deliver(replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up))
+    switchboard.deliver(replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
 
 
 def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
-    switchboard.deliver(arrival())
-    switchboard.deliver(replace(HUNG_UP, client_state="not ours"))
+    switchboard.deliver(arrival(), SOMEBODY)
+    switchboard.deliver(replace(HUNG_UP, client_state="not ours"), SOMEBODY)
     assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
 
 
@@ -383,9 +433,9 @@ def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
     switchboard: Switchboard, store: DynamoCallStore, length: int
 ) -> None:
     foreign = "x" * length
-    assert switchboard.deliver(replace(HUNG_UP, client_state=foreign)) is None
+    assert switchboard.deliver(replace(HUNG_UP, client_state=foreign), SOMEBODY) is None
     place(switchboard)
-    switchboard.deliver(replace(HUNG_UP, client_state=foreign))
+    switchboard.deliver(replace(HUNG_UP, client_state=foreign), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED, "found by its leg"
 
 
@@ -396,7 +446,9 @@ def test_a_call_id_may_be_as_long_as_the_longest(
     switchboard.place(outbound_call(call_id), CallConfig())
     renamed = Leg("v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
-    switchboard.deliver(replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up))
+    switchboard.deliver(
+        replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up), SOMEBODY
+    )
     assert loaded(store, call_id).status is CallStatus.ENDED
 
 
@@ -404,7 +456,7 @@ def test_a_webhook_that_moves_nothing_is_noted(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
     placed = place(switchboard)
-    assert switchboard.deliver(webhook(None, "call.dtmf.received")) == placed
+    assert switchboard.deliver(webhook(None, "call.dtmf.received"), SOMEBODY) == placed
     assert "call.dtmf.received" in timeline(store)
 
 
@@ -421,7 +473,7 @@ def test_a_stream_is_claimed_by_one_of_two_containers(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
     place(switchboard)
-    switchboard.deliver(ANSWERED)
+    switchboard.deliver(ANSWERED, SOMEBODY)
 
     def claim(task_id: str) -> bool:
         try:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
-from phonebridge.call import Answer, Call, CallCommand, Dial, HangUp, StartStreaming
+from phonebridge.call import Answer, Call, CallCommand, Dial, HangUp, Reject, StartStreaming
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 
@@ -55,6 +55,8 @@ def request(
             return ControlRequest("/calls", _body(dial, stream))
         case Answer():
             return _action("answer", call, _answer(call, config, _needed(line)))
+        case Reject():
+            return _action("reject", call, _reject(call))
         case StartStreaming(stream_number):
             stream = _stream(call, stream_number, line, now_ms)
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
@@ -81,6 +83,10 @@ class _Dial(_NewLeg, kw_only=True, rename={"from_": "from"}):
     to: str
     from_: str
     time_limit_secs: int
+
+
+class _Reject(_Command, kw_only=True):
+    cause: str
 
 
 class _Stream(msgspec.Struct, kw_only=True):
@@ -120,6 +126,13 @@ def _answer(call: Call, config: CallConfig, line: Line) -> _NewLeg:
         command_id=f"{call.call_id}-answer",
         webhook_url=line.webhook_url,
         record=_record(config),
+    )
+
+
+def _reject(call: Call) -> _Reject:
+    """`NOT_FOUND` is SIP's 404: the caller hears that there is no such number."""
+    return _Reject(
+        client_state=_client_state(call), command_id=f"{call.call_id}-reject", cause="NOT_FOUND"
     )
 
 

@@ -1,0 +1,235 @@
+"""Agents and their numbers as a program sees them: made, changed, taken on a call, deleted."""
+
+import json
+from typing import Any
+
+import pytest
+
+import ai_calls
+import control_plane
+from api_events import Answer, api_event, read_answer
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.store import CONFIG_BYTES_MAX, DynamoCallStore
+from recorded_telnyx import RecordedTelnyx
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+RECEPTION = "/api/agents/reception"
+NUMBER = "/api/numbers/+15550100"
+SETTINGS: dict[str, Any] = {
+    "instructions": "You answer for a dental practice.",
+    "voice": "cedar",
+    "greeting": "Good morning!",
+    "turn_detection": {"type": "server_vad", "silence_duration_ms": 300},
+    "idle_timeout_seconds": 10,
+}
+
+
+def request(method: str, path: str, body: object = None, **more: Any) -> Answer:
+    raw = None if body is None else json.dumps(body).encode()
+    return read_answer(ai_calls.handler(api_event(method, path, raw, **more), None))
+
+
+def field_refused(answer: Answer) -> str:
+    assert (answer.status, answer.error["code"]) == (422, "invalid_field")
+    [problem] = answer.error["details"]
+    field: str = problem["field"]
+    return field
+
+
+def call_of(to: str = "+15550123", **wishes: Any) -> Answer:
+    return request("POST", "/api/ai-calls/create", {"to": to} | wishes)
+
+
+class TestAnAgent:
+    def test_is_answered_as_it_was_put_with_the_rest_by_default(self) -> None:
+        put = request("PUT", RECEPTION, SETTINGS)
+
+        assert put.status == 200
+        assert put.json == request("GET", RECEPTION).json | {"warnings": []}
+        assert put.json["name"] == "reception"
+        assert put.json["greeting"] == "Good morning!"
+        assert put.json["turnDetection"]["silenceDurationMs"] == 300
+        assert put.json["maxDurationSeconds"] == CallConfig().max_duration_seconds
+
+    def test_keeps_its_tools_and_never_shows_their_secrets(self, store: DynamoCallStore) -> None:
+        secret = "0123456789abcdef"
+        tool = {
+            "name": "book",
+            "url": "https://practice.example/book",
+            "headers": {"authorization": f"Bearer {secret}"},
+            "secret": secret,
+        }
+        put = request("PUT", RECEPTION, {"tools": [tool]})
+
+        assert secret not in json.dumps([put.json, request("GET", RECEPTION).json])
+        config = store.config(call_of(agent="reception").json["callId"])
+        assert config
+        assert [each.secret for each in config.tools.functions] == [secret]
+
+    def test_put_again_is_made_anew_not_merged(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+        request("PUT", RECEPTION, {"voice": "marin"})
+
+        assert request("GET", RECEPTION).json["greeting"] is None
+
+    def test_warns_as_a_call_would(self) -> None:
+        [warning] = request("PUT", RECEPTION, {"voice": "fable"}).json["warnings"]
+
+        assert warning.startswith("voice:")
+
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    def test_that_was_never_put_is_not_there(self, method: str) -> None:
+        missing = request(method, RECEPTION)
+
+        assert (missing.status, missing.error["code"]) == (404, "unknown_agent")
+
+    @pytest.mark.parametrize("name", ["Reception", "re_ception", "a" * 65, "r%C3%A9ception"])
+    def test_has_a_plain_name(self, name: str) -> None:
+        assert field_refused(request("PUT", f"/api/agents/{name}", SETTINGS)) == "name"
+
+    @pytest.mark.parametrize(
+        ("settings", "field"),
+        [
+            ({"voices": "cedar"}, "voices"),
+            ({"voice": "darth"}, "voice"),
+            ({"to": "+15550123"}, "to"),
+            ({"instructions": "x" * 32_769}, "instructions"),
+            ({"max_duration_seconds": 3_301}, "max_duration_seconds"),
+            (
+                {"turn_detection": {"type": "server_vad", "threshold": 2}},
+                "turn_detection.threshold",
+            ),
+            (
+                {"turn_detection": {"type": "semantic_vad"}, "idle_timeout_seconds": 10},
+                "idle_timeout_seconds",
+            ),
+        ],
+    )
+    def test_is_refused_with_the_name_of_a_bad_field(
+        self, settings: dict[str, Any], field: str
+    ) -> None:
+        assert field_refused(request("PUT", RECEPTION, settings)) == field
+        assert request("GET", RECEPTION).status == 404
+
+    def test_is_no_larger_than_a_call_may_be(self) -> None:
+        refused = request("PUT", RECEPTION, {"instructions": "\N{PILE OF POO}" * 20_000})
+
+        assert (refused.status, refused.error["code"]) == (422, "too_large")
+        assert str(CONFIG_BYTES_MAX) in refused.error["message"]
+
+    def test_without_a_body_is_unreadable(self) -> None:
+        assert request("PUT", RECEPTION).status == 400
+
+
+class TestAgents:
+    def test_are_listed_by_name_page_by_page(self) -> None:
+        for name in ("sales", "night", "reception"):
+            request("PUT", f"/api/agents/{name}", SETTINGS)
+
+        first = request("GET", "/api/agents", query={"limit": "2"}).json
+        second = request("GET", "/api/agents", query={"cursor": first["cursor"]}).json
+
+        assert [each["name"] for each in first["agents"]] == ["night", "reception"]
+        assert [each["name"] for each in second["agents"]] == ["sales"]
+        assert second["cursor"] is None
+
+    def test_are_none_at_first(self) -> None:
+        assert request("GET", "/api/agents").json == {"agents": [], "cursor": None}
+
+    def test_are_deleted(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+
+        assert request("DELETE", RECEPTION).status == 204
+        assert request("GET", RECEPTION).status == 404
+
+    def test_stay_while_a_number_needs_them(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+        request("PUT", NUMBER, {"agent": "reception"})
+
+        refused = request("DELETE", RECEPTION)
+
+        assert (refused.status, refused.error["code"]) == (409, "agent_in_use")
+        assert "+15550100" in refused.error["message"]
+        assert request("DELETE", NUMBER).status == 204
+        assert request("DELETE", RECEPTION).status == 204
+
+
+class TestANumber:
+    @pytest.mark.parametrize("plus", ["+", "%2B"])
+    def test_is_answered_by_the_agent_it_was_given(self, plus: str) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+
+        put = request("PUT", f"/api/numbers/{plus}15550100", {"agent": "reception"})
+
+        assert put.status == 200
+        assert (put.json["number"], put.json["agent"]) == ("+15550100", "reception")
+        assert request("GET", NUMBER).json == put.json
+        assert request("GET", "/api/numbers").json == {"numbers": [put.json], "cursor": None}
+
+    def test_is_given_to_an_agent_that_is_there(self) -> None:
+        assert field_refused(request("PUT", NUMBER, {"agent": "nobody"})) == "agent"
+
+    @pytest.mark.parametrize("number", ["15550100", "+0155", "+1555x", "sip:a@b"])
+    def test_is_a_number(self, number: str) -> None:
+        refused = request("PUT", f"/api/numbers/{number}", {"agent": "reception"})
+
+        assert field_refused(refused) == "number"
+
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    def test_that_nobody_answers_is_not_there(self, method: str) -> None:
+        missing = request(method, NUMBER)
+
+        assert (missing.status, missing.error["code"]) == (404, "unknown_number")
+
+
+class TestACall:
+    def test_takes_the_agents_settings_and_its_own_win(self, store: DynamoCallStore) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+
+        created = call_of(agent="reception", voice="marin", metadata={"order": "1042"})
+
+        assert created.status == 201
+        assert store.config(created.json["callId"]) == CallConfig(
+            agent="reception",
+            instructions="You answer for a dental practice.",
+            voice="marin",
+            greeting="Good morning!",
+            turn_detection=TurnDetection(silence_duration_ms=300),
+            idle_timeout_seconds=10,
+            metadata={"order": "1042"},
+        )
+        record = request("GET", f"/api/ai-calls/{created.json['callId']}").json
+        assert record["agent"] == "reception"
+
+    def test_keeps_them_when_the_agent_changes(self, store: DynamoCallStore) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+        call_id = call_of(agent="reception").json["callId"]
+        request("PUT", RECEPTION, {"greeting": "Good evening!"})
+
+        config = store.config(call_id)
+        assert config
+        assert config.greeting == "Good morning!"
+
+    def test_of_an_unknown_agent_is_refused(self, telnyx: RecordedTelnyx) -> None:
+        assert field_refused(call_of(agent="nobody")) == "agent"
+        assert telnyx.commands == []
+
+    def test_may_not_be_told_what_does_not_go_with_the_agents_settings(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+
+        refused = call_of(agent="reception", turn_detection={"type": "semantic_vad"})
+
+        assert field_refused(refused) == "idle_timeout_seconds"
+
+    def test_lasts_no_longer_than_the_operator_allows_now(
+        self, store: DynamoCallStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request("PUT", RECEPTION, {"max_duration_seconds": 3_000})
+        monkeypatch.setenv("MAX_CALL_MINUTES", "10")
+        control_plane.control_plane.cache_clear()
+
+        config = store.config(call_of(agent="reception").json["callId"])
+
+        assert config
+        assert config.max_duration_seconds == 600
