@@ -60,23 +60,18 @@ class AgentSettings(StrictRequest):
     turn_detection: Annotated[ServerVad | SemanticVad | None, Field(discriminator="type")] = None
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
-    idle_timeout_seconds: Annotated[int | None, Field(ge=5, le=30)] = None
+    idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
+    idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
     record: bool | None = None
     record_dtmf: bool | None = None
     tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
 
     _distinct = field_validator("tools")(distinct)
 
-    def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
-        """What is told here wins over the agent's."""
-        if (self.max_duration_seconds or 0) > longest_seconds:
+o        if (self.max_duration_seconds or 0) > longest_seconds:
             raise InvalidField("max_duration_seconds", f"may be {longest_seconds} at most")
         given = self.given()
         config = agent.config(**given) if agent else CallConfig(**given)
-        if config.idle_timeout_seconds and config.turn_detection.type == "semantic_vad":
-            raise InvalidField(
-                "idle_timeout_seconds", "goes with turn_detection of type server_vad only"
-            )
         return config.at_most(longest_seconds)
 
     def given(self) -> dict[str, Any]:

@@ -130,6 +130,7 @@ class Config(_Answer):
     turn_detection: TurnDetection
     max_duration_seconds: int
     idle_timeout_seconds: int | None
+    idle_prompts: int
     record: bool
     record_dtmf: bool
     tools: Annotated[list[Tool], BeforeValidator(_shown)]

@@ -38,6 +38,7 @@ CORE = [
             "commands",
             "conversation",
             "events",
+            "idle",
             "keypad",
             "figures",
             "line",

@@ -51,13 +51,14 @@ class System:
     model: OpenAISimulator
     logs: tuple[Path, Path]
 
-    async def create(self, to: str) -> httpx.Response:
+    async def create(self, to: str, **wishes: Any) -> httpx.Response:
         """A call; the model's session of it is known by its instructions."""
-        return await self.api.post("/api/ai-calls/create", json={"to": to, "instructions": to})
+        body = {"to": to, "instructions": to} | wishes
+        return await self.api.post("/api/ai-calls/create", json=body)
 
-    async def dialled(self, to: str) -> str:
+    async def dialled(self, to: str, **wishes: Any) -> str:
         """The id of a call that rings now."""
-        answer = await self.create(to)
+        answer = await self.create(to, **wishes)
         assert answer.status_code == 201, answer.text
         call_id: str = answer.json()["callId"]
         return call_id

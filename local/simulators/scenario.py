@@ -85,6 +85,14 @@ KEYPAD = Scenario(
     fallback=SHORT.fallback,
 )
 
+NOT_A_WORD = Scenario(
+    name="not a word",
+    greeting=SHORT.greeting,
+    caller=(),
+    replies={},
+    fallback=SHORT.fallback,
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     each.name: each for each in (APPOINTMENT, SHORT, TOOLS, KEYPAD)
 }

@@ -13,6 +13,7 @@ Anyone can provoke trouble by dialling; every other number is answered by the de
     +15550108 dial: 500 twice        +15550118 the socket closes without `stop`
     +15550109 answering machine      +15550119 a second socket for the same call
     +15550110 dial: no HTTP answer         +15550120 presses 1 2 #
+    +15550121 says nothing and stays on the line
 """
 
 import argparse

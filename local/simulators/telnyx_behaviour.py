@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from simulators.scenario import KEYPAD, Scenario
+from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
 
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
 
@@ -57,6 +57,7 @@ PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550109": {"machine": True},
     "+15550115": {"hangs_up": False},
     "+15550120": {"scenario": KEYPAD},
+    "+15550121": {"scenario": NOT_A_WORD, "hangs_up": False},
 }
 FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550104": {"dial": "forbidden"},

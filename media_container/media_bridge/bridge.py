@@ -23,6 +23,7 @@ from media_bridge.commands import (
     Respond,
 )
 from media_bridge.conversation import FATAL_CODES, MODEL_BYTES_PER_MS, Conversation
+from media_bridge.idle import IdleCaller
 from media_bridge.order import FrameOrder
 from phonebridge.call import Activity, Call, EndedBy, Usage
 from phonebridge.call_config import CallConfig
@@ -38,6 +39,8 @@ GAP_FILL_SECONDS = 1
 clock: after `GAP_PATIENCE` it gets this much silence."""
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
+WARNING_SECONDS = 30
+"""Before the longest duration of a call is reached, where it is at least twice as long."""
 EARLY_AUDIO_SECONDS = 1
 """How much of the caller is kept while the model is not ready."""
 
@@ -47,7 +50,17 @@ class _Awaited(Enum):
     READY = auto()
     FRAME = auto()
     MEDIA = auto()
+    WARNING = auto()
     MAX_DURATION = auto()
+
+
+WARNING = Respond(
+    guidance="This call must end in half a minute. Tell the caller so, in one short sentence."
+)
+GOODBYE = Respond(
+    guidance="This call has reached its longest duration. Say in one short sentence that it has to "
+    "end now, and goodbye."
+)
 
 
 class Bridge:
@@ -60,6 +73,7 @@ class Bridge:
         self._max_duration = config.max_duration_seconds
         self._greeting = Respond(saying=config.greeting)
         self._talk = Conversation(config, model_audio)
+        self._idle = IdleCaller(config)
         self._deadlines = {_Awaited.START: now + START_PATIENCE}
         self._deadlines[_Awaited.READY] = now + READY_PATIENCE
         self._line: Codec | None = None
@@ -86,7 +100,7 @@ class Bridge:
         if self._leave_at is not None:
             return self._leave_at
         talk = self._talk.next_deadline() if self._ready else None
-        others = (talk, self._order.next_deadline())
+        others = (talk, self._idle.due_at, self._order.next_deadline())
         known = [*self._deadlines.values(), *(time for time in others if time is not None)]
         return min(known, default=None)
 
@@ -98,6 +112,7 @@ class Bridge:
         commands = self._until_the_end(self._answer(event, now), now)
         if self._ready and self._leave_at is None and not self._over:
             commands += self._until_the_end(self._talk.due(now), now)
+            commands += self._idle.watch(self._talk, now)
         return commands
 
     def _answer(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
@@ -179,6 +194,8 @@ class Bridge:
         del self._deadlines[_Awaited.START]
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
         self._deadlines[_Awaited.MAX_DURATION] = now + self._max_duration
+        if self._max_duration >= 2 * WARNING_SECONDS:
+            self._deadlines[_Awaited.WARNING] = now + self._max_duration - WARNING_SECONDS
         return [Log("info", "media stream started", line.value), *self._configured()]
 
     def _is_this_call(self, event: events.StreamStarted) -> bool:
@@ -283,8 +300,17 @@ class Bridge:
                 return self._bridge_gap()
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
+            case _Awaited.WARNING:
+                return self._talk.ask(WARNING) if self._ready else []
             case _Awaited.MAX_DURATION:
-                return [EndCall(EndedBy.MAX_DURATION)]
+                return self._time_is_up(now)
+
+    def _time_is_up(self, now: float) -> list[BridgeCommand]:
+        end = EndCall(EndedBy.MAX_DURATION)
+        if not self._ready:
+            return [end]
+        self._talk.once_quiet(end, now)
+        return self._talk.ask(GOODBYE)
 
     def _bridge_gap(self) -> list[BridgeCommand]:
         if self._line is None or not self._talk.caller_is_speaking:

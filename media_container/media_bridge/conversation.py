@@ -75,6 +75,7 @@ class Conversation:
         self._interruptions = 0
         self._first_audio_ms: int | None = None
         self.caller_is_speaking = False
+        self.last_sign_of_caller_at: float | None = None
         self.usage = Usage()
 
     def begin(self, now: float) -> None:
@@ -86,6 +87,12 @@ class Conversation:
         """The agent has said, and the caller heard, all that there was to say."""
         return self._responses.idle and not self._playout.is_speaking
 
+    @property
+    def waits_for_caller(self) -> bool:
+        """Nobody speaks, or is about to: it is the caller's turn."""
+        expected = self._reply_due is not None or self._keypad.entered or self._afterwards
+        return self.is_quiet and not self.caller_is_speaking and not expected
+
     def ask(self, request: Respond) -> list[BridgeCommand]:
         """Let the model speak, as soon as it may."""
         return [*self._responses.ask(request)]
@@ -94,6 +101,11 @@ class Conversation:
         """Do this when the caller has heard everything that was asked for until now."""
         self._afterwards.append(command)
         self._quiet_due = now + QUIET_PATIENCE
+
+    def withdraw(self, command: BridgeCommand) -> None:
+        """It does not have to be done any more (`once_quiet`)."""
+        self._afterwards = [each for each in self._afterwards if each != command]
+        self._quiet_due = self._quiet_due if self._afterwards else None
 
     def on_complaint(self, code: str) -> None:
         if code == ALREADY_RESPONDING:
@@ -159,6 +171,7 @@ class Conversation:
     def press(self, digit: str, now: float) -> list[BridgeCommand]:
         """A key of the caller's phone; it stops the agent as speech would."""
         self._keypad.press(digit, now)
+        self.last_sign_of_caller_at = now
         self._turns.caller_started(KEYPAD_TURN, now)
         self._turns.caller_stopped(KEYPAD_TURN, now)
         return self.interrupt(now)
@@ -188,6 +201,7 @@ class Conversation:
 
     def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
         self.caller_is_speaking = True
+        self.last_sign_of_caller_at = now
         self._responses.hold()
         self._reply_due = None
         self._turns.caller_started(item_id, now)

@@ -37,6 +37,7 @@ class EndedBy(StrEnum):
     """Who on our side asked for the end of a call."""
 
     API = "ended_by_api"
+    IDLE = "idle"
     MAX_DURATION = "max_duration"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"

@@ -53,6 +53,9 @@ class CallConfig:
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
+    """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
+    idle_prompts: int = 2
+    """How often in a row, before the call is ended."""
     record: bool = False
     record_dtmf: bool = True
     """Whether the digits that the caller presses stand on the record."""

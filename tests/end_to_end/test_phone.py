@@ -8,7 +8,7 @@ from whole_calls import ONE_QUESTION, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-PRESSES_KEYS = "+15550120"
+PRESSES_KEYS, SAYS_NOTHING = "+15550120", "+15550121"
 
 
 async def test_keys_that_the_caller_presses_are_told_to_the_model_and_answered(
@@ -33,3 +33,19 @@ async def test_keys_that_the_caller_presses_are_told_to_the_model_and_answered(
     assert {each["detail"] for each in keys} == {""}
     for path in system.logs:
         assert "pressed 1" not in path.read_text()
+
+
+async def test_a_caller_who_says_nothing_is_asked_then_left(system: System) -> None:
+    call_id = await system.dialled(SAYS_NOTHING, idle_timeout_seconds=3, idle_prompts=1)
+    record = await system.ended(call_id)
+    assert (record["outcome"], record["reason"]) == ("completed", "idle")
+    asked = [
+        frame["response"]["instructions"]
+        for frame in system.session(SAYS_NOTHING).received
+        if frame["type"] == "response.create" and "response" in frame
+    ]
+    assert ["still there" in each for each in asked] == [True, False]
+    greeting, prompt, goodbye = record["turns"]
+    assert prompt["startedMs"] - greeting["endedMs"] >= 3000
+    assert goodbye["startedMs"] - prompt["endedMs"] >= 3000
+    assert not goodbye["interrupted"]

@@ -100,10 +100,6 @@ class TestAnAgent:
                 {"turn_detection": {"type": "server_vad", "threshold": 2}},
                 "turn_detection.threshold",
             ),
-            (
-                {"turn_detection": {"type": "semantic_vad"}, "idle_timeout_seconds": 10},
-                "idle_timeout_seconds",
-            ),
         ],
     )
     def test_is_refused_with_the_name_of_a_bad_field(
@@ -214,13 +210,6 @@ class TestACall:
     def test_of_an_unknown_agent_is_refused(self, telnyx: RecordedTelnyx) -> None:
         assert field_refused(call_of(agent="nobody")) == "agent"
         assert telnyx.commands == []
-
-    def test_may_not_be_told_what_does_not_go_with_the_agents_settings(self) -> None:
-        request("PUT", RECEPTION, SETTINGS)
-
-        refused = call_of(agent="reception", turn_detection={"type": "semantic_vad"})
-
-        assert field_refused(refused) == "idle_timeout_seconds"
 
     def test_lasts_no_longer_than_the_operator_allows_now(
         self, store: DynamoCallStore, monkeypatch: pytest.MonkeyPatch

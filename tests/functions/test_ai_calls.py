@@ -169,12 +169,15 @@ class TestPlacingACall:
     def test_tunes_the_detector_of_silence(self, store: DynamoCallStore) -> None:
         detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300}
 
-        created = create(TO | {"turn_detection": detection, "idle_timeout_seconds": 10})
+        created = create(
+            TO | {"turn_detection": detection, "idle_timeout_seconds": 10, "idle_prompts": 0}
+        )
 
         config = store.config(created.json["callId"])
         assert config == CallConfig(
             turn_detection=TurnDetection("server_vad", 0.7, silence_duration_ms=300),
             idle_timeout_seconds=10,
+            idle_prompts=0,
         )
 
     @pytest.mark.parametrize(("former", "now"), [("fable", "ballad"), ("nova", "coral")])
@@ -347,11 +350,9 @@ class TestBadRequests:
             ({"max_duration_seconds": 3301}, "max_duration_seconds"),
             ({"max_duration_seconds": 60.5}, "max_duration_seconds"),
             ({"max_duration_seconds": True}, "max_duration_seconds"),
-            ({"idle_timeout_seconds": 31}, "idle_timeout_seconds"),
-            (
-                {"turn_detection": {"type": "semantic_vad"}, "idle_timeout_seconds": 10},
-                "idle_timeout_seconds",
-            ),
+            ({"idle_timeout_seconds": 2}, "idle_timeout_seconds"),
+            ({"idle_timeout_seconds": 121}, "idle_timeout_seconds"),
+            ({"idle_prompts": 6}, "idle_prompts"),
             ({"record": "yes"}, "record"),
             ({"record_dtmf": 1}, "record_dtmf"),
             ({"metadata": {"order": 1042}}, "metadata.order"),

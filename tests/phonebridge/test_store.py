@@ -101,6 +101,7 @@ def test_a_config_keeps_all_that_a_user_may_ask_for(store: DynamoCallStore) -> N
         temperature=0.8,
         turn_detection=TurnDetection(threshold=0.65, silence_duration_ms=700),
         idle_timeout_seconds=20,
+        idle_prompts=1,
         record=True,
         metadata={"order": "17"},
     )

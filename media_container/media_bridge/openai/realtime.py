@@ -32,7 +32,6 @@ class TurnDetectionSettings(Struct, frozen=True):
     threshold: float | UnsetType = UNSET
     prefix_padding_ms: int | UnsetType = UNSET
     silence_duration_ms: int | UnsetType = UNSET
-    idle_timeout_ms: int | None | UnsetType = UNSET
     eagerness: str | UnsetType = UNSET
     create_response: bool | UnsetType = UNSET
     interrupt_response: bool | UnsetType = UNSET

@@ -40,7 +40,7 @@ def requested(config: CallConfig, line: Codec, spoken: Codec, audio: ModelAudio)
         audio=Audio(
             input=AudioInput(
                 format=_G711[line] if g711 else PCM_24K,
-                turn_detection=_turn_detection(config.turn_detection, config.idle_timeout_seconds),
+                turn_detection=_turn_detection(config.turn_detection),
                 transcription=Transcription(TRANSCRIPTION_MODEL, config.language or UNSET),
                 noise_reduction=NoiseReduction("near_field"),
             ),
@@ -108,9 +108,7 @@ def _vad(session: Session) -> str | UnsetType:
     return vad if vad is UNSET else vad.type
 
 
-def _turn_detection(
-    wanted: TurnDetection, idle_timeout_seconds: int | None
-) -> TurnDetectionSettings:
+def _turn_detection(wanted: TurnDetection) -> TurnDetectionSettings:
     if wanted.type == "semantic_vad":
         return TurnDetectionSettings(
             type=wanted.type,
@@ -123,7 +121,6 @@ def _turn_detection(
         threshold=wanted.threshold,
         prefix_padding_ms=wanted.prefix_padding_ms,
         silence_duration_ms=wanted.silence_duration_ms,
-        idle_timeout_ms=None if idle_timeout_seconds is None else idle_timeout_seconds * 1000,
         create_response=True,
         interrupt_response=True,
     )

@@ -20,7 +20,6 @@ CONFIGS = [
         instructions="You are a dentist's receptionist.",
         voice="cedar",
         language="de",
-        idle_timeout_seconds=8,
         turn_detection=TurnDetection(threshold=0.7, prefix_padding_ms=100, silence_duration_ms=800),
     ),
     CallConfig(turn_detection=SEMANTIC),
@@ -69,7 +68,6 @@ def test_every_field_of_the_detector_is_sent_for_nobody_agrees_on_the_defaults()
         "threshold": 0.7,
         "prefix_padding_ms": 100,
         "silence_duration_ms": 800,
-        "idle_timeout_ms": 8000,
         "create_response": True,
         "interrupt_response": True,
     }

@@ -1,0 +1,128 @@
+"""A caller who says nothing."""
+
+import pytest
+
+from bridges import agent_turn, caller_turn, done, play, ready_call, said
+from media_bridge.commands import EndCall, LeaveCall
+from media_bridge.events import (
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    CallerTranscribed,
+    DigitPressed,
+    ResponseStarted,
+    StreamStopped,
+)
+from media_bridge.idle import GOODBYE, PROMPT
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig, TurnDetection
+from playbook import At, Playbook
+
+
+def greeted(prompts: int = 2) -> Playbook:
+    """The caller may be silent for 10 s from now on."""
+    story = ready_call(config=CallConfig(idle_timeout_seconds=10, idle_prompts=prompts))
+    answered(story, "resp-1")
+    return story
+
+
+def answered(story: Playbook, response: str) -> None:
+    """The model did as it was asked, in no time."""
+    assert story >> ResponseStarted(response) >> done(response)
+
+
+@pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
+def test_silence_counts_from_the_end_of_playback_whatever_the_detector(detection: str) -> None:
+    config = CallConfig(idle_timeout_seconds=10, turn_detection=TurnDetection(detection))
+    assert (
+        ready_call(config=config)
+        >> ResponseStarted("resp-1")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> done()
+        >> At(0.2)
+        << agent_turn(1, "", 0, 200)
+        >> At(10.1)
+        >> At(10.2)
+        << PROMPT
+    )
+
+
+def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
+    story = greeted()
+    assert story >> At(10.0) << PROMPT
+    answered(story, "resp-2")
+    assert story >> At(20.0) << PROMPT
+    answered(story, "resp-3")
+    assert story >> At(30.0) << GOODBYE
+    assert (
+        story
+        >> ResponseStarted("resp-4")
+        >> said(200, "item-4", "resp-4")
+        << play(100)
+        << play(100)
+        >> done("resp-4")
+        >> At(30.1)
+        >> At(30.2)
+        << agent_turn(1, "", 30_000, 30_200)
+        << EndCall(EndedBy.IDLE)
+        >> StreamStopped()
+        << LeaveCall(lost=False)
+    )
+
+
+def test_no_prompt_where_none_is_wished() -> None:
+    assert greeted(prompts=0) >> At(10.0) << GOODBYE
+
+
+def test_who_speaks_is_not_idle_and_starts_anew() -> None:
+    story = greeted(prompts=1)
+    assert story >> At(10.0) << PROMPT
+    answered(story, "resp-2")
+    assert (
+        story
+        >> At(15.0)
+        >> CallerSpeechStarted("user-1")
+        >> At(40.0)  # a long story
+        >> CallerSpeechStopped("user-1")
+        >> CallerTranscribed("user-1", "Yes")
+        << caller_turn(1, "Yes", 15_000, 39_500)
+        >> ResponseStarted("resp-3")
+        >> done("resp-3")
+        >> At(49.9)
+        >> At(50.0)
+        << PROMPT
+    )
+
+
+def test_a_key_is_a_sign_of_life() -> None:
+    story = greeted(prompts=1)
+    assert story >> At(10.0) << PROMPT
+    answered(story, "resp-2")
+    story.now = 12.0
+    story.bridge.handle(DigitPressed("#"), story.now)
+    answered(story, "resp-3")
+    assert story >> At(21.9) >> At(22.0) << PROMPT
+
+
+def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
+    story = greeted(prompts=0)
+    assert story >> At(10.0) << GOODBYE
+    assert (
+        story
+        >> ResponseStarted("resp-2")
+        >> CallerSpeechStarted("user-1")
+        >> done("resp-2", "cancelled")
+        >> At(12.0)
+        >> CallerSpeechStopped("user-1")
+        >> ResponseStarted("resp-3")
+        >> done("resp-3")
+        >> At(21.9)
+        >> At(22.0)
+        << GOODBYE
+    )
+
+
+def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
+    story = ready_call()
+    assert story >> ResponseStarted("resp-1") >> done() >> At(59.9)
