@@ -68,7 +68,9 @@ class AgentSettings(StrictRequest):
 
     _distinct = field_validator("tools")(distinct)
 
-o        if (self.max_duration_seconds or 0) > longest_seconds:
+    def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
+        """What is told here wins over the agent's."""
+        if (self.max_duration_seconds or 0) > longest_seconds:
             raise InvalidField("max_duration_seconds", f"may be {longest_seconds} at most")
         given = self.given()
         config = agent.config(**given) if agent else CallConfig(**given)
