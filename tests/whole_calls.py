@@ -103,7 +103,8 @@ class System:
         return [s for s in sessions if s.settings.settings.instructions == number][-1]
 
     def log_lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
+        return [line for line in lines if "_aws" not in line]  # metrics are no messages
 
 
 def said(record: Record) -> list[tuple[str, str]]:

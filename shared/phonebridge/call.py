@@ -75,14 +75,8 @@ class EarlyStream:
     """The media stream that was asked for with the dial. A convenience, never the call's fault:
     one of `streaming_start` can take its place once the call is answered."""
 
-    fault: Fault | None = None
-    """Its `streaming.failed`."""
     left: bool = False
     """The container's part of it was over before the media began."""
-
-    @property
-    def is_lost(self) -> bool:
-        return self.left or self.fault is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +140,8 @@ class Call:
     attached_stream: int = 0
     early_stream: EarlyStream | None = None
     """None when the dial asked for no stream."""
+    stream_fault: Fault | None = None
+    """Why the first stream could not be opened; a second one took its place."""
     owner_task: str | None = None
     activity: Activity = field(default_factory=Activity)
     usage: Usage = field(default_factory=Usage)
@@ -267,8 +263,9 @@ class StreamingFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyStreamFailed:
-    """The first `streaming.failed` of a call whose dial asked for a stream: that one's."""
+class FirstStreamFailed:
+    """The first `streaming.failed` of a call: a second stream takes its place. Not so when that
+    stream was attached after the answer, for then it had carried the call."""
 
     fault: Fault
 
@@ -286,7 +283,7 @@ class LegOutlivedCall:
     """The call ended a while ago, yet nothing tells that its leg did."""
 
 
-MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | EarlyStreamFailed
+MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | FirstStreamFailed
 CallEvent = (
     CallRequested
     | CallArrived

@@ -10,7 +10,6 @@ so an event that changes nothing asks for nothing.
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 from phonebridge.call import (
     Answer,
@@ -28,10 +27,10 @@ from phonebridge.call import (
     Dial,
     DialAccepted,
     EarlyStream,
-    EarlyStreamFailed,
     EndedBy,
     EndRequested,
     Fault,
+    FirstStreamFailed,
     HangUp,
     Hangup,
     LegOutlivedCall,
@@ -61,7 +60,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             EndRequested: _S.DIALING,
             MediaAttached: _S.DIALING,
             MediaReported: _S.DIALING,
-            EarlyStreamFailed: _S.DIALING,
+            FirstStreamFailed: _S.DIALING,
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
             CallFailed: _S.ENDED,
@@ -71,6 +70,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
         _S.INCOMING: {
             CallArrived: _S.INCOMING,
             EndRequested: _S.INCOMING,
+            FirstStreamFailed: _S.INCOMING,
             CallAnswered: _S.ANSWERED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
@@ -83,7 +83,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallAnswered: _S.ANSWERED,
             EndRequested: _S.ANSWERED,
             MediaReported: _S.ANSWERED,
-            EarlyStreamFailed: _S.ANSWERED,
+            FirstStreamFailed: _S.ANSWERED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             CallFailed: _S.ENDED,
@@ -99,7 +99,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             MediaReported: _S.STREAMING,
-            EarlyStreamFailed: _S.STREAMING,
+            FirstStreamFailed: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -112,7 +112,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             EndRequested: _S.ENDED,
             MediaStarted: _S.ENDED,
             MediaReported: _S.ENDED,
-            EarlyStreamFailed: _S.ENDED,
+            FirstStreamFailed: _S.ENDED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -164,11 +164,16 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]
 
 
 def _told_apart(call: Call, event: CallEvent) -> CallEvent:
-    """Telnyx does not say which stream of a call failed: the first failure is the early one's."""
-    early = call.early_stream
-    if early and isinstance(event, StreamingFailed) and early.fault in (None, event.fault):
-        return EarlyStreamFailed(event.fault)
-    return event
+    """Telnyx does not say which stream of a call failed: the first failure is the first one's.
+    Its container was full, or about to end; the second may find another. But a stream that carried
+    the call takes it along."""
+    if not isinstance(event, StreamingFailed) or _has_carried(call):
+        return event
+    return FirstStreamFailed(event.fault) if call.stream_fault in (None, event.fault) else event
+
+
+def _has_carried(call: Call) -> bool:
+    return call.attached_stream == 1 and not call.early_stream
 
 
 def _add_fact(call: Call, event: CallEvent) -> Call:
@@ -206,8 +211,8 @@ def _add_fact_of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
             return _reported(call, event)
         case StreamingFailed(fault):
             return _streaming_failed(call, fault)
-        case EarlyStreamFailed(fault):
-            return replace(call, early_stream=_early(call, fault=fault))
+        case FirstStreamFailed(fault):
+            return replace(call, stream_fault=fault)
 
 
 def _attached(call: Call, event: MediaAttached) -> Call:
@@ -225,20 +230,16 @@ def _reported(call: Call, report: MediaReported) -> Call:
     """Usage adds up: of a stream that never began and of the one that took its place."""
     reported = replace(call, activity=report.activity, usage=call.usage + report.usage)
     if call.early_stream and not report.started:
-        return replace(reported, early_stream=_early(call, left=True))
+        return replace(reported, early_stream=EarlyStream(left=True))
     return reported
 
 
 def _streaming_failed(call: Call, fault: Fault) -> Call:
-    """Of several failures the earliest is the early stream's, whichever is heard of first."""
-    if call.early_stream and call.early_stream.fault:
-        early, fault = sorted((call.early_stream.fault, fault), key=_age)
-        call = replace(call, early_stream=_early(call, fault=early))
-    return replace(call, fault=_first_fault(call.fault, fault))
-
-
-def _early(call: Call, **facts: Any) -> EarlyStream:
-    return replace(call.early_stream or EarlyStream(), **facts)
+    """Of several failures the earliest is the first stream's, whichever is heard of first."""
+    first = call.stream_fault
+    if first:
+        first, fault = sorted((first, fault), key=_age)
+    return replace(call, stream_fault=first, fault=_first_fault(call.fault, fault))
 
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
@@ -263,11 +264,12 @@ def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple
 
 def _stream_wanted(call: Call) -> int:
     """The number of the stream that an answered call lacks: its first, or the one that takes the
-    place of the early stream; 0 for none."""
+    place of a first that is lost; 0 for none."""
     is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
     if not is_up or call.end_requested_by:
         return 0
-    if call.stream_number == 1 and call.early_stream and call.early_stream.is_lost:
+    left = call.early_stream is not None and call.early_stream.left
+    if call.stream_number == 1 and (left or (call.stream_fault and not _has_carried(call))):
         return 2
     return 0 if call.stream_number else 1
 

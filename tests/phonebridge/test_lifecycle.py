@@ -26,11 +26,10 @@ from phonebridge.call import (
     CallTurnedAway,
     Dial,
     DialAccepted,
-    EarlyStream,
-    EarlyStreamFailed,
     EndedBy,
     EndRequested,
     Fault,
+    FirstStreamFailed,
     HangUp,
     Hangup,
     Leg,
@@ -166,13 +165,38 @@ def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> 
 
 @pytest.mark.parametrize("failed", [STREAM_FAILED, CONTAINER_LOST])
 def test_a_fault_ends_the_call_and_the_leg(failed: StreamingFailed | CallFailed) -> None:
-    call = after(dialing(), ANSWERED)
+    call = after(dialing(), ANSWERED, ATTACHED)
     assert commands_of(call, failed, failed) == [HangUp()]
     call = after(call, failed)
     assert (call.outcome, call.reason) == (Outcome.FAILED, failed.fault.reason)
     assert call.ended_at_ms == failed.fault.at_ms
     assert call.may_be_up, "until the hangup is heard of"
     assert not after(call, HUNG_UP).may_be_up
+
+
+def test_a_stream_that_could_not_be_opened_is_opened_once_more() -> None:
+    """Its container was full, or about to end; the balancer may choose another one now."""
+    call = after(dialing(), ANSWERED)
+    assert commands_of(call, STREAM_FAILED, STREAM_FAILED) == [StartStreaming(2)]
+    call = after(call, STREAM_FAILED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, replace(ATTACHED, stream_number=2), STREAM_FAILED)
+    assert call.status is CallStatus.STREAMING, "the webhook came again"
+    assert after(call, HUNG_UP).outcome is Outcome.COMPLETED
+
+
+def test_a_second_stream_that_fails_ends_the_call() -> None:
+    call = after(dialing(), ANSWERED, STREAM_FAILED)
+    again = StreamingFailed(Fault("streaming_failed", "connection_failed", 51_000))
+    assert commands_of(call, again) == [HangUp()]
+    assert (after(call, again).outcome, after(call, again).fault) == (Outcome.FAILED, again.fault)
+    carried = after(call, replace(ATTACHED, stream_number=2))
+    assert commands_of(carried, again) == [HangUp()]
+
+
+def test_no_stream_is_opened_again_for_a_call_that_is_to_end() -> None:
+    call = after(dialing(), ANSWERED, EndRequested(EndedBy.API))
+    assert commands_of(call, STREAM_FAILED) == []
 
 
 def test_a_dial_that_failed_leaves_no_leg_to_hang_up() -> None:
@@ -233,7 +257,7 @@ def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) 
     call = after(dialing(), ANSWERED, *[HUNG_UP, later][::order])
     assert (call.reason, call.ended_at_ms) == ("caller_hung_up", 90_000)
     later_failure = StreamingFailed(Fault("streaming_failed", "dns_failed", 60_000))
-    call = after(dialing(), ANSWERED, *[STREAM_FAILED, later_failure][::order])
+    call = after(dialing(), ANSWERED, ATTACHED, *[STREAM_FAILED, later_failure][::order])
     assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
 
 
@@ -246,16 +270,16 @@ def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
 
 
 def test_a_failure_of_the_carriers_counts_after_the_end_too() -> None:
-    hung_up_first = after(dialing(), ANSWERED, HUNG_UP, STREAM_FAILED)
+    hung_up_first = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, STREAM_FAILED)
     assert (hung_up_first.outcome, hung_up_first.reason) == (Outcome.FAILED, "streaming_failed")
     assert hung_up_first.ended_at_ms == 90_000
     failed_first = StreamingFailed(replace(STREAM_FAILED.fault, at_ms=44_999))
-    call = after(dialing(), ANSWERED, CONTAINER_LOST, failed_first)
+    call = after(dialing(), ANSWERED, ATTACHED, CONTAINER_LOST, failed_first)
     assert (call.reason, call.ended_at_ms) == ("streaming_failed", 44_999)
 
 
 def test_an_end_asked_for_after_the_end_changes_nothing_but_hangs_up_what_is_up() -> None:
-    ended = after(dialing(), ANSWERED, STREAM_FAILED)
+    ended = after(dialing(), ANSWERED, ATTACHED, STREAM_FAILED)
     assert after(ended, EndRequested(EndedBy.API)) == ended
     assert commands_of(ended, EndRequested(EndedBy.API)) == [HangUp()]
     assert commands_of(after(ended, HUNG_UP), EndRequested(EndedBy.API)) == []
@@ -305,7 +329,7 @@ def test_its_failure_is_told_once_and_any_other_ends_the_call() -> None:
     assert call.status is CallStatus.ANSWERED
     call = after(call, SECOND_FAILURE)
     assert (call.outcome, call.fault) == (Outcome.FAILED, STREAM_FAILED.fault), "the later one"
-    assert call.early_stream == EarlyStream(fault=SECOND_FAILURE.fault)
+    assert call.stream_fault == SECOND_FAILURE.fault
 
 
 def test_nobody_answers_and_the_lost_stream_is_no_fault() -> None:
@@ -372,7 +396,7 @@ def test_a_call_that_nobody_hears_any_more_fails(call: Call, deadline_ms: int, r
 def test_no_clock_of_the_carriers_hastens_or_delays_the_sweeper(carriers_ms: int) -> None:
     arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
     answered = after(arrived, CallAnswered(LEG, carriers_ms))
-    failed = StreamingFailed(replace(STREAM_FAILED.fault, at_ms=carriers_ms))
+    failed = CallFailed(replace(STREAM_FAILED.fault, at_ms=carriers_ms))
     for call, patience_ms in (
         (arrived, DIAL_PATIENCE_MS),
         (answered, MEDIA_PATIENCE_MS),
@@ -397,7 +421,7 @@ def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
 
 
 def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
-    call = saved(after(dialing(), ANSWERED, STREAM_FAILED))
+    call = saved(after(dialing(), ANSWERED, CONTAINER_LOST))
     assert sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS) is None
     event = sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS + 1)
     assert event == LegOutlivedCall()
@@ -411,7 +435,6 @@ OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
 INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
 SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000))
 FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
-ENDS = CallHungUp | StreamingFailed | CallFailed
 
 BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
     (after(outbound_call(), CallRequested()), OUTBOUND),
@@ -514,7 +537,7 @@ def test_no_order_replaces_an_early_stream_twice_or_without_need(
     assert streams in ([], [StartStreaming(2)])
     if streams:
         assert ended.early_stream
-        assert ended.early_stream.is_lost
+        assert ended.early_stream.left or ended.stream_fault
 
 
 @given(histories())
@@ -526,14 +549,20 @@ def test_every_order_of_the_same_events_ends_in_the_same_record(
 
 
 @given(histories(ours=(CONTAINER_LOST,)))
-def test_no_order_opens_a_second_stream_or_one_after_the_end(
+def test_no_order_opens_a_third_stream_or_one_after_the_end(
     history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
 ) -> None:
     begun, _, delivered = history
-    streams = [c for c in commands_of(begun, *delivered) if isinstance(c, StartStreaming)]
-    ends = [i for i, e in enumerate(delivered) if isinstance(e, ENDS)]
-    answered_first = ANSWERED in delivered[: ends[0]]
-    assert streams == ([StartStreaming(1)] if answered_first else [])
+    call, alive, asked = begun, [], list[CallCommand]()
+    for event in delivered:
+        if call.status is not CallStatus.ENDED:
+            alive.append(event)
+        call, commands = advance(call, event)
+        asked += commands
+    streams = [command for command in asked if isinstance(command, StartStreaming)]
+    assert streams in ([], [StartStreaming(1)], [StartStreaming(1), StartStreaming(2)])
+    failed = any(isinstance(event, StreamingFailed) for event in alive)
+    assert failed or len(streams) == (ANSWERED in alive)
 
 
 @given(histories(ours=(CONTAINER_LOST,)))
@@ -564,7 +593,7 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     EndRequested(EndedBy.API),
     CONTAINER_LOST,
     STREAM_FAILED,
-    EarlyStreamFailed(STREAM_FAILED.fault),
+    FirstStreamFailed(STREAM_FAILED.fault),
     HUNG_UP,
     LegOutlivedCall(),
 )
@@ -589,6 +618,8 @@ def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
 ) -> None:
     if call.status is CallStatus.STREAMING and isinstance(event, MediaAttached):
         event = replace(event, stream_number=2)
+    if isinstance(event, StreamingFailed) and call.status is not CallStatus.CREATED:
+        call = replace(call, stream_fault=SECOND_FAILURE.fault)  # another one came before
     target = TRANSITIONS[call.status].get(type(event))
     if target is None:
         with pytest.raises(InvalidTransition, match=f"call-1, which is {call.status}"):
