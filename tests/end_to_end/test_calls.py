@@ -120,6 +120,14 @@ async def test_a_dial_that_telnyx_does_not_carry_out_is_answered_in_its_words(
     assert not system.phones(number)
 
 
+async def test_a_stream_that_telnyx_cannot_open_is_asked_for_twice(
+    system: System, afternoon: Afternoon
+) -> None:
+    commands = system.phone(STREAMING_FAILS).commands
+    starts = [each.command_id for each in commands if each.name == "streaming_start"]
+    assert len(starts) == len(set(starts)) == 2
+
+
 async def test_a_refused_stream_is_logged_with_its_reason(
     system: System, afternoon: Afternoon
 ) -> None:
