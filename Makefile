@@ -20,17 +20,20 @@ dev: .venv/.stamp               ## the whole system on http://localhost:3000, un
 test: .venv/.stamp
 	$(BIN)/pytest $(ARGS)
 
-check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template
+check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template and its build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(SAM) validate --lint
+	$(SAM) build
 
-build: .venv-sam/.stamp         ## what `sam deploy` uploads; that the image's packages exist for arm64
+build: .venv/.stamp .venv-sam/.stamp    ## what `sam deploy` uploads; the image's packages, for arm64, and its size
 	$(SAM) build $(ARGS)
-	.venv-sam/bin/pip install --quiet --dry-run --no-deps --require-hashes --target .build \
+	rm -rf .build/packages
+	.venv-sam/bin/pip install --quiet --no-deps --require-hashes --target .build/packages \
 		-r media_container/requirements.txt --only-binary=:all: --implementation cp \
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
+	$(BIN)/python benchmarks/image_size.py .build/packages
 
 bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md
 	$(BIN)/python benchmarks/run.py $(ARGS)

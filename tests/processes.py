@@ -7,6 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 
@@ -22,11 +23,18 @@ _OURS = {
 
 
 @asynccontextmanager
-async def python(*command: str, environ: Mapping[str, str]) -> AsyncIterator[Process]:
+async def python(
+    *command: str, environ: Mapping[str, str], cwd: Path | None = None
+) -> AsyncIterator[Process]:
     """Ends it, if the test did not: first so that it can end what it has started itself."""
     inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, env=inherited | dict(environ), stdout=PIPE, stderr=STDOUT
+        sys.executable,
+        *command,
+        env=inherited | dict(environ),
+        cwd=cwd,
+        stdout=PIPE,
+        stderr=STDOUT,
     )
     try:
         yield process

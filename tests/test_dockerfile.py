@@ -2,13 +2,14 @@
 
 import json
 import re
-import subprocess
-import sys
-import sysconfig
+import signal
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
+from processes import answering, exit_code, output_of, python
+from stack import free_port
 from template import load_template
 
 ROOT = Path(__file__).parent.parent
@@ -79,21 +80,55 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """The working directory of the container: links to what it would copy."""
+    """What the container holds, as links: /app with the code, /packages with what is locked."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "packages").mkdir()
     for source, target in copied_from_context():
         if (ROOT / source).is_dir():
-            (tmp_path / target).symlink_to(ROOT / source)
+            (tmp_path / "app" / target).symlink_to(ROOT / source)
+    lock = (ROOT / "media_container/requirements.txt").read_text()
+    for name in re.findall(r"(?m)^([\w.-]+)==", lock):
+        for top in {file.parts[0] for file in distribution(name).files or []} - {".."}:
+            link = tmp_path / "packages" / top
+            if not link.exists():
+                link.symlink_to(Path(str(distribution(name).locate_file(top))))
     return tmp_path
 
 
-def test_the_code_in_the_image_is_all_the_code_it_needs(image: Path) -> None:
-    # -S: no site directories, hence not the editable install of the whole repository.
-    finished = subprocess.run(
-        [sys.executable, "-S", "-c", "import media_bridge.__main__"],
-        cwd=image,
-        env={"PYTHONPATH": sysconfig.get_path("purelib")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+@pytest.fixture
+def environ(image: Path, dynamodb_address: str, table_name: str) -> dict[str, str]:
+    """As the image and the template set it."""
+    (command,) = arguments("ENV")
+    assert dict(pair.split("=") for pair in command.split())["PYTHONPATH"] == "/packages"
+    return {
+        "PYTHONPATH": str(image / "packages"),
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_address,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "CALLS_TABLE": table_name,
+        "OPENAI_API_KEY": "sk-test",
+        "TELNYX_API_KEY": "KEY-test",
+        "STREAM_TOKEN_SECRET": "secret",
+    }
+
+
+async def test_its_command_runs_with_nothing_but_what_the_image_holds(
+    image: Path, environ: dict[str, str]
+) -> None:
+    _, *command = json.loads(*arguments("CMD"))
+    port = str(free_port())
+    # -S: no site directories, hence neither this environment's packages nor the repository.
+    started = ("-S", *command, "--host", "127.0.0.1", "--port", port)
+    async with python(*started, environ=environ, cwd=image / "app") as process:
+        await answering(f"http://127.0.0.1:{port}/healthz")
+        process.send_signal(signal.SIGTERM)
+        assert await exit_code(process) == 0
+
+
+async def test_a_package_that_the_lock_forgot_would_be_missed(
+    image: Path, environ: dict[str, str]
+) -> None:
+    (image / "packages" / "picows").unlink()
+    async with python("-S", "-m", "media_bridge", environ=environ, cwd=image / "app") as process:
+        assert "No module named 'picows'" in await output_of(process)
