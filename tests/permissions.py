@@ -18,22 +18,29 @@ ACCOUNT = "us-east-1:123456789012"
 ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Permission:
     action: str
     resource: str
     """The name in an ARN is the resource's in the template; the pattern of a permission may end
     in `*`."""
+    partitions: frozenset[str] = frozenset()
+    """The partition keys that are asked for, or that alone are allowed (`dynamodb:LeadingKeys`);
+    none: all of them."""
 
     def allows(self, asked: "Permission") -> bool:
-        return self.action == asked.action and fnmatchcase(asked.resource, self.resource)
+        return (
+            self.action == asked.action
+            and fnmatchcase(asked.resource, self.resource)
+            and (not self.partitions or asked.partitions <= self.partitions)
+        )
 
 
 def granted(role: str) -> set[Permission]:
     """By the template, to what our code may do with it; what AWS does with a function's role for
     the function's sake (its logs, its queues) is not among it."""
     return {
-        Permission(action, _text(resource))
+        Permission(action, _text(resource), _leading_keys(statement))
         for name, statement in statements()
         if name == role
         for action in as_list(statement["Action"])
@@ -76,7 +83,9 @@ class Caller:
 
     def _permission(self, service: str, operation: str, params: Mapping[str, Any]) -> Permission:
         action = f"{service}:{operation}"
-        return Permission(ACTIONS.get(action, action), self._resource(params))
+        return Permission(
+            ACTIONS.get(action, action), self._resource(params), _partitions(operation, params)
+        )
 
     def _resource(self, params: Mapping[str, Any]) -> str:
         match params:
@@ -84,9 +93,26 @@ class Caller:
                 return f"{_arn(self.physical[name])}/index/{index}"
             case {"Bucket": name, "Key": key}:
                 return f"{_arn(self.physical[name])}/{key}"
+            case {"RequestItems": tables}:
+                [name] = tables
+                return _arn(self.physical[name])
             case {"TableName": name} | {"SecretId": name} | {"Bucket": name} | {"QueueUrl": name}:
                 return _arn(self.physical[name])
         raise AssertionError(f"a call of a kind that no permission is known for: {params.keys()}")
+
+
+def _leading_keys(statement: Mapping[str, Any]) -> frozenset[str]:
+    match statement:
+        case {"Condition": {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": keys}}}:
+            return frozenset(keys)
+        case {"Condition": condition}:
+            raise AssertionError(condition)
+    return frozenset()
+
+
+def _partitions(operation: str, params: Mapping[str, Any]) -> frozenset[str]:
+    """Told where they decide anything: what is deleted."""
+    return frozenset([params["Key"]["pk"]["S"]] if operation == "DeleteItem" else [])
 
 
 def _done_by_lambda(role: str) -> Iterator[tuple[str, str]]:

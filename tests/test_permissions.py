@@ -62,6 +62,12 @@ def test_a_pattern_allows_what_it_matches() -> None:
     assert not recordings.allows(Permission("s3:GetObject", f"{bucket}/recordings/call-1.mp3"))
 
 
+def test_some_partitions_alone_may_be_allowed() -> None:
+    names = Permission("dynamodb:DeleteItem", TABLE, frozenset({"AGENTS", "NUMBERS"}))
+    assert names.allows(Permission("dynamodb:DeleteItem", TABLE, frozenset({"AGENTS"})))
+    assert not names.allows(Permission("dynamodb:DeleteItem", TABLE, frozenset({"CALL#1"})))
+
+
 def test_the_authorizer_may_do_nothing() -> None:
     role = role_of("authorizer")
     assert role

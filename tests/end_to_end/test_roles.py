@@ -166,6 +166,8 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx, table_name: str
 ) -> None:
     plane = ControlPlane(caller)
+    plane.request("PUT", "/api/agents/reception", body=b"{}")
+    plane.invoke("ai_calls.handler", api_event("DELETE", "/api/agents/reception"))
     media = Caller(caller.physical, MEDIA_ROLE)
     async with media_container(media, store, telnyx, table_name) as outside:
         await _whole_call(plane, outside)
