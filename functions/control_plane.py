@@ -60,13 +60,14 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         stream_token_secret=settings.stream_token_secret,
     )
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     return ControlPlane(
         settings=settings,
         store=store,
-        mailbox=DynamoMailbox(settings.calls_table, dynamodb, now_ms),
+        mailbox=mailbox,
         fleet=fleet,
         admission=Admission(fleet, now_ms),
         directory=Directory(settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60),
-        switchboard=Switchboard(store, telnyx, now_ms, log),
+        switchboard=Switchboard(store, telnyx, mailbox, now_ms, log),
         now_ms=now_ms,
     )

@@ -6,10 +6,10 @@ from collections import Counter
 from functools import cache
 
 from control_plane import ControlPlane, control_plane, log
-from phonebridge import lifecycle
 from phonebridge.call import Call, CallStatus
 from phonebridge.log import call_on_every_line
 from phonebridge.metrics import embedded
+from phonebridge.overdue import overdue
 
 MINUTE_MS = 60_000
 
@@ -37,7 +37,7 @@ def handler(event: object, context: object) -> dict[str, int]:
 
 
 def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool:
-    event = lifecycle.overdue(
+    event = overdue(
         call,
         heartbeat_at_ms=heartbeat_at_ms,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,

@@ -15,6 +15,7 @@ from phonebridge.errors import (
     Unreadable,
 )
 from phonebridge.log import call_on_every_line
+from phonebridge.telnyx.leg_name import call_and_transfer
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id, parse, verify
 
 _REFUSALS: dict[type[Exception], tuple[HTTPStatus, str]] = {
@@ -61,7 +62,7 @@ def _body(event: dict[str, Any]) -> bytes:
 
 
 def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
-    call_id = webhook.client_state or inbound_call_id(webhook.leg)
+    call_id, _ = call_and_transfer(webhook.client_state or inbound_call_id(webhook.leg))
     with call_on_every_line(log, call_id):
         log.info(
             "webhook received",

@@ -28,6 +28,7 @@ from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings, ModelAudio
 from phonebridge.store import CallRecord, DynamoCallStore
 from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 from recorded_telnyx import RecordedTelnyx
 from simulators.g711 import MU_LAW
@@ -51,6 +52,8 @@ def settings(**changes: Any) -> MediaSettings:
         "stream_token_secret": SECRET,
         "telnyx_api_base": "http://127.0.0.1:9/v2",
         "telnyx_api_key": "KEY-test",
+        "telnyx_connection_id": "connection-1",
+        "base_public_url": "https://phonebridge.example",
         "openai_api_key": "sk-test",
         "openai_realtime_url": "ws://127.0.0.1:9/v1/realtime",
         "openai_model": "gpt-realtime-2.1-mini",
@@ -269,8 +272,10 @@ async def media_plane(
     async with OpenAISimulator(scenario=SHORT, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
-        carrier = TelnyxClient(telnyx.base, "KEY-test", None, now_ms=clock)
-        switchboard = Switchboard(store, carrier, clock, log)
+        webhook_url = "https://phonebridge.example/webhooks/telnyx"
+        line = Line("wss://media.example", SECRET, "connection-1", webhook_url)
+        carrier = TelnyxClient(telnyx.base, "KEY-test", line, now_ms=clock)
+        switchboard = Switchboard(store, carrier, mailbox, clock, log)
         services = Services(settings(**given), store, switchboard, log, TurnLog(store, log), clock)
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:

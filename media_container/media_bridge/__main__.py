@@ -38,19 +38,24 @@ def media_task(settings: MediaSettings) -> MediaTask:
     log = logger("media-bridge")
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
-    line = Line(settings.media_public_url, settings.stream_token_secret)
-    carrier = TelnyxClient(
-        settings.telnyx_api_base,
-        settings.telnyx_api_key,
-        line if settings.media_public_url else None,
-        now_ms=now_ms,
-    )
-    switchboard = Switchboard(store, carrier, now_ms, log)
-    turns = TurnLog(store, log)
-    services = Services(settings, store, switchboard, log, turns, now_ms)
+    line = _line(settings)
+    carrier = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    switchboard = Switchboard(store, carrier, mailbox, now_ms, log)
+    services = Services(settings, store, switchboard, log, TurnLog(store, log), now_ms)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
+
+
+def _line(settings: MediaSettings) -> Line | None:
+    if not settings.media_public_url:
+        return None
+    return Line(
+        media_url=settings.media_public_url,
+        stream_token_secret=settings.stream_token_secret,
+        connection_id=settings.telnyx_connection_id,
+        webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
+    )
 
 
 async def serve(settings: MediaSettings, host: str, port: int) -> None:

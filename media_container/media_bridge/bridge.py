@@ -25,6 +25,7 @@ from media_bridge.commands import (
 from media_bridge.conversation import FATAL_CODES, MODEL_BYTES_PER_MS, Conversation
 from media_bridge.idle import IdleCaller
 from media_bridge.order import FrameOrder
+from media_bridge.steering import needs_words, steered
 from phonebridge.call import Activity, Call, EndedBy, Usage
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
@@ -81,6 +82,7 @@ class Bridge:
         self._hearing: Converter = PassThrough()
         self._frames_in = 0
         self._early_audio = bytearray()
+        self._told_early: list[events.SteeringEvent] = []
         self._model_connected = False
         self._ready = False
         self._leave_at: float | None = None
@@ -121,10 +123,13 @@ class Bridge:
                 return self._on_caller_audio(event, now)
             case events.DeadlinePassed():
                 return self._on_deadline(now)
-            case events.InterruptAsked():
-                return self._talk.interrupt(now)
-            case events.EndAsked():
-                return [EndCall(EndedBy.SHUTDOWN)]
+            case (
+                events.InterruptAsked()
+                | events.EndAsked()
+                | events.TransferFailed()
+                | events.DigitsFailed()
+            ):
+                return self._on_steering(event, now)
             case events.LeaveAsked():
                 return [LeaveCall(lost=False)]
             case (
@@ -249,8 +254,10 @@ class Bridge:
         self._talk.expect_reply(now)
         early = [AppendAudio(bytes(self._early_audio))] if self._early_audio else []
         self._early_audio.clear()
-        greeting = self._talk.ask(self._greeting)
-        return [Log("info", "model session ready"), *early, *greeting]
+        commands = [Log("info", "model session ready"), *early, *self._talk.ask(self._greeting)]
+        for told in self._told_early:
+            commands += steered(told, self._talk, now)
+        return commands
 
     def _complaint(self, code: str, message: str) -> list[BridgeCommand]:
         detail = f"{code}: {message}"
@@ -266,6 +273,15 @@ class Bridge:
     def _closed(self, code: int, reason: str) -> BridgeCommand:
         fault = "model_lost" if self._ready else "model_unreachable"
         return FailCall(fault, f"the model's server closed with {code} {reason}".strip())
+
+    # What it is told from outside.
+
+    def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
+        """Nobody can speak before the model is ready: what needs words waits for that."""
+        if self._ready or not needs_words(event):
+            return steered(event, self._talk, now)
+        self._told_early.append(event)
+        return []
 
     # Time.
 

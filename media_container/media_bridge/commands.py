@@ -88,6 +88,24 @@ class RecordTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferCall:
+    """Connect the caller with `to`, who is told the summary first, if there is one. What becomes
+    of it comes back as an event."""
+
+    to: str
+    summary: str = ""
+    from_: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys on our side of the line: `0-9 A-D * #`, and pauses: `w` half a second, `W` one."""
+
+    digits: str
+    duration_ms: int = 250
+
+
+@dataclass(frozen=True, slots=True)
 class FailCall:
     """End the call; it cannot be carried any further."""
 
@@ -128,6 +146,8 @@ BridgeCommand = (
     | CancelResponse
     | TruncateItem
     | RecordTurn
+    | TransferCall
+    | SendDigits
     | FailCall
     | EndCall
     | LeaveCall

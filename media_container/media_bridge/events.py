@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phonebridge.call import Usage
+from phonebridge.call import EndedBy, Usage
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
 
@@ -151,12 +151,30 @@ class InterruptAsked:
 
 @dataclass(frozen=True, slots=True)
 class EndAsked:
-    """The process shuts down; the call has to end."""
+    """The call has to end: at once, or when the caller has heard a last sentence."""
+
+    by: EndedBy
+    saying: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed:
+    """The target was not reached, or the carrier refused: the caller is still ours."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsFailed:
+    """The carrier did not press the keys."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveAsked:
-    """The process ends, whatever this call still waits for."""
+    """Our part of the call is over, whatever it still waits for: the caller was connected with
+    somebody else, or the process ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +198,5 @@ ConversationEvent = (
 )
 PhoneEvent = CallerAudio | StreamEvent
 ModelEvent = SessionEvent | ConversationEvent
-BridgeEvent = PhoneEvent | ModelEvent | InterruptAsked | EndAsked | LeaveAsked | DeadlinePassed
+SteeringEvent = InterruptAsked | EndAsked | TransferFailed | DigitsFailed
+BridgeEvent = PhoneEvent | ModelEvent | SteeringEvent | LeaveAsked | DeadlinePassed

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import commands, events, line
 from media_bridge.bridge import Bridge
@@ -21,12 +22,22 @@ from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.records import Records
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
-from phonebridge.call import Call, CallEvent, CallFailed, EndRequested, Fault, MediaReported
+from phonebridge.call import (
+    Call,
+    CallEvent,
+    CallFailed,
+    DigitsRequested,
+    EndRequested,
+    Fault,
+    MediaReported,
+)
 from phonebridge.call_config import CallConfig
+from phonebridge.errors import PhonebridgeError
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx import media
+from phonebridge.transfer import TransferRequested
 
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
@@ -176,6 +187,12 @@ class CallSession:
                 self._services.turns.add(call_id, turn)
                 self._services.figures.turn_ended(turn)
                 self._measure()
+            case commands.TransferCall(to, summary, from_):
+                asked = TransferRequested(to, from_, summary)
+                self._records.add(lambda: self._ask_carrier(asked, events.TransferFailed))
+            case commands.SendDigits(digits, duration_ms):
+                wanted = DigitsRequested(digits, duration_ms)
+                self._records.add(lambda: self._ask_carrier(wanted, events.DigitsFailed))
             case commands.EndCall(by):
                 self._say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))
@@ -210,6 +227,16 @@ class CallSession:
 
     def _apply(self, event: CallEvent) -> None:
         self._services.switchboard.apply(self._call.call_id, event)
+
+    def _ask_carrier(
+        self, wanted: CallEvent, failed: Callable[[str], events.SteeringEvent]
+    ) -> None:
+        """In a thread. What the carrier tells later comes by webhook, and by the mailbox."""
+        try:
+            self._apply(wanted)
+        except (PhonebridgeError, BotoCoreError, ClientError) as error:
+            self._loop.call_soon_threadsafe(self.post, failed(str(error)))
+            raise
 
     def _say(self, level: str, message: str, **fields: object) -> None:
         # Callbacks of a socket run outside the task that named the call.

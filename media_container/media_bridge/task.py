@@ -10,13 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
 from media_bridge.session import CallSession, Services
-from phonebridge.call import Call
+from phonebridge.call import Call, EndedBy
 from phonebridge.errors import PhonebridgeError
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.log import call_on_every_line
 from phonebridge.mailbox import DynamoMailbox, Posted
 from phonebridge.metrics import embedded
-from phonebridge.steering import Interrupt, Steering
+from phonebridge.steering import Interrupt, Steering, TransferSettled
 
 T = TypeVar("T")
 
@@ -107,10 +107,10 @@ class MediaTask:
         self.services.log.info("draining", active_calls=self._taken)
         if await self._is_idle_within(patience_seconds):
             return
-        self._bid(events.EndAsked())
+        self._bid(events.EndAsked(EndedBy.SHUTDOWN))
         if await self._is_idle_within(GOODBYE_SECONDS):
             return
-        self._bid(events.EndAsked(), events.LeaveAsked())
+        self._bid(events.EndAsked(EndedBy.SHUTDOWN), events.LeaveAsked())
         if not await self._is_idle_within(LAST_WRITES_SECONDS):
             self.services.log.error("calls left unwritten", active_calls=self._taken)
 
@@ -205,3 +205,5 @@ def _event(command: Steering) -> events.BridgeEvent:
     match command:
         case Interrupt():
             return events.InterruptAsked()
+        case TransferSettled(failure):
+            return events.LeaveAsked() if failure is None else events.TransferFailed(failure)

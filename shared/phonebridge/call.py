@@ -6,6 +6,8 @@ Times are Unix milliseconds. `lifecycle.advance` is the only function that moves
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from phonebridge.transfer import ReportTransfer, Transfer, TransferCommand, TransferEvent
+
 LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
 
 
@@ -15,6 +17,7 @@ class CallStatus(StrEnum):
     INCOMING = "incoming"
     ANSWERED = "answered"
     STREAMING = "streaming"
+    TRANSFERRED = "transferred"
     ENDED = "ended"
 
 
@@ -142,6 +145,8 @@ class Call:
     """None when the dial asked for no stream."""
     stream_fault: Fault | None = None
     """Why the first stream could not be opened; a second one took its place."""
+    transfer: Transfer | None = None
+    transferred_at_ms: int | None = None
     owner_task: str | None = None
     activity: Activity = field(default_factory=Activity)
     usage: Usage = field(default_factory=Usage)
@@ -244,6 +249,14 @@ class MediaReported:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsRequested:
+    """Somebody wants keys to be pressed on our side of the line."""
+
+    digits: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndRequested:
     by: EndedBy
 
@@ -284,19 +297,21 @@ class LegOutlivedCall:
 
 
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | FirstStreamFailed
-CallEvent = (
+LegEvent = (
     CallRequested
     | CallArrived
     | CallTurnedAway
     | DialAccepted
     | CallInitiated
     | CallAnswered
+    | DigitsRequested
     | EndRequested
     | CallFailed
     | CallHungUp
     | LegOutlivedCall
     | MediaEvent
 )
+CallEvent = LegEvent | TransferEvent
 
 
 # What a call may ask of the carrier.
@@ -327,8 +342,24 @@ class StartStreaming:
 
 
 @dataclass(frozen=True, slots=True)
+class StopStreaming:
+    """Close the media stream; the call goes on without us."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys: `0-9 A-D * #`, a pause of half a second (`w`) or of a whole one (`W`)."""
+
+    digits: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the leg."""
 
 
-CallCommand = Dial | Answer | Reject | StartStreaming | HangUp
+CarrierCommand = (
+    Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
+)
+CallCommand = CarrierCommand | ReportTransfer

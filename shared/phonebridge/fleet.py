@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phonebridge.call import Call
-from phonebridge.lifecycle import HEARTBEAT_PATIENCE_MS
+from phonebridge.overdue import HEARTBEAT_PATIENCE_MS
 from phonebridge.table import Key, Table
 
 if TYPE_CHECKING:

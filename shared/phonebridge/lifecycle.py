@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from phonebridge import transfer
 from phonebridge.call import (
     Answer,
     Call,
@@ -26,6 +27,7 @@ from phonebridge.call import (
     CallTurnedAway,
     Dial,
     DialAccepted,
+    DigitsRequested,
     EarlyStream,
     EndedBy,
     EndRequested,
@@ -33,6 +35,7 @@ from phonebridge.call import (
     FirstStreamFailed,
     HangUp,
     Hangup,
+    LegEvent,
     LegOutlivedCall,
     MediaAttached,
     MediaEvent,
@@ -40,10 +43,24 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    SendDigits,
     StartStreaming,
+    StopStreaming,
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition
+from phonebridge.transfer import (
+    CallTransferred,
+    HangUpTarget,
+    ReportTransfer,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
+    TransferEvent,
+    TransferRefused,
+    TransferRequested,
+)
 
 _S = CallStatus
 
@@ -63,6 +80,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             FirstStreamFailed: _S.DIALING,
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
+            CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -72,6 +90,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             EndRequested: _S.INCOMING,
             FirstStreamFailed: _S.INCOMING,
             CallAnswered: _S.ANSWERED,
+            CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -81,9 +100,11 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DialAccepted: _S.ANSWERED,
             CallInitiated: _S.ANSWERED,
             CallAnswered: _S.ANSWERED,
+            DigitsRequested: _S.ANSWERED,
             EndRequested: _S.ANSWERED,
             MediaReported: _S.ANSWERED,
             FirstStreamFailed: _S.ANSWERED,
+            CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             CallFailed: _S.ENDED,
@@ -95,13 +116,40 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DialAccepted: _S.STREAMING,
             CallInitiated: _S.STREAMING,
             CallAnswered: _S.STREAMING,
+            DigitsRequested: _S.STREAMING,
             EndRequested: _S.STREAMING,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             MediaReported: _S.STREAMING,
             FirstStreamFailed: _S.STREAMING,
+            TransferRequested: _S.STREAMING,
+            TransferRefused: _S.STREAMING,
+            TargetInitiated: _S.STREAMING,
+            TargetAnswered: _S.STREAMING,
+            TargetBriefed: _S.STREAMING,
+            TargetHungUp: _S.STREAMING,
+            CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
+            CallHungUp: _S.ENDED,
+        },
+        _S.TRANSFERRED: {
+            CallArrived: _S.TRANSFERRED,
+            DialAccepted: _S.TRANSFERRED,
+            CallInitiated: _S.TRANSFERRED,
+            CallAnswered: _S.TRANSFERRED,
+            EndRequested: _S.TRANSFERRED,
+            MediaStarted: _S.TRANSFERRED,
+            MediaReported: _S.TRANSFERRED,
+            FirstStreamFailed: _S.TRANSFERRED,
+            TransferRefused: _S.TRANSFERRED,
+            TargetInitiated: _S.TRANSFERRED,
+            TargetAnswered: _S.TRANSFERRED,
+            TargetBriefed: _S.TRANSFERRED,
+            TargetHungUp: _S.TRANSFERRED,
+            CallTransferred: _S.TRANSFERRED,
+            CallFailed: _S.TRANSFERRED,
+            StreamingFailed: _S.TRANSFERRED,
             CallHungUp: _S.ENDED,
         },
         _S.ENDED: {
@@ -113,6 +161,12 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaStarted: _S.ENDED,
             MediaReported: _S.ENDED,
             FirstStreamFailed: _S.ENDED,
+            TransferRefused: _S.ENDED,
+            TargetInitiated: _S.ENDED,
+            TargetAnswered: _S.ENDED,
+            TargetBriefed: _S.ENDED,
+            TargetHungUp: _S.ENDED,
+            CallTransferred: _S.ENDED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -151,10 +205,7 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]
         raise InvalidTransition(
             f"{type(event).__name__} cannot happen to call {call.call_id}, which is {call.status}."
         )
-    # Once a call has ended, what we failed at or asked for changes nothing: a socket that breaks
-    # because the caller hung up is no fault. The carrier's facts count whenever they come.
-    is_late = call.status is CallStatus.ENDED and isinstance(event, CallFailed | EndRequested)
-    moved = replace(call if is_late else _add_fact(call, event), status=row[type(event)])
+    moved = replace(_learned(call, event), status=row[type(event)])
     if moved.status is CallStatus.ENDED:
         moved = _concluded(moved)
     moved, commands = _asked_for(call, moved, event)
@@ -176,7 +227,25 @@ def _has_carried(call: Call) -> bool:
     return call.attached_stream == 1 and not call.early_stream
 
 
-def _add_fact(call: Call, event: CallEvent) -> Call:
+def _learned(call: Call, event: CallEvent) -> Call:
+    if _is_late(call, event):
+        return call
+    return _of_transfer(call, event) if isinstance(event, TransferEvent) else _of_leg(call, event)
+
+
+def _is_late(call: Call, event: CallEvent) -> bool:
+    """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
+    that breaks because the caller hung up is no fault. The carrier's facts count always."""
+    match call.status:
+        case CallStatus.ENDED:
+            return isinstance(event, CallFailed | EndRequested)
+        case CallStatus.TRANSFERRED:
+            return isinstance(event, CallFailed)
+        case _:
+            return False
+
+
+def _of_leg(call: Call, event: LegEvent) -> Call:
     match event:
         case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
             return replace(call, leg=leg)
@@ -192,13 +261,13 @@ def _add_fact(call: Call, event: CallEvent) -> Call:
             return replace(call, fault=_first_fault(call.fault, fault))
         case EndRequested(by):
             return replace(call, end_requested_by=call.end_requested_by or by)
-        case LegOutlivedCall():
+        case DigitsRequested() | LegOutlivedCall():
             return call
         case _:
-            return _add_fact_of_media(call, event)
+            return _of_media(call, event)
 
 
-def _add_fact_of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
+def _of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
     match event:
         case CallRequested(with_stream):
             early = EarlyStream() if with_stream else None
@@ -213,6 +282,15 @@ def _add_fact_of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
             return _streaming_failed(call, fault)
         case FirstStreamFailed(fault):
             return replace(call, stream_fault=fault)
+
+
+def _of_transfer(call: Call, event: TransferEvent) -> Call:
+    known = call.transfer
+    if isinstance(event, CallTransferred):
+        return replace(call, transferred_at_ms=_earliest(call.transferred_at_ms, event.at_ms))
+    if isinstance(event, TransferRequested) and known and not known.end:
+        raise InvalidTransition(f"A transfer of call {call.call_id} is under way already.")
+    return replace(call, transfer=transfer.add_fact(known, event))
 
 
 def _attached(call: Call, event: MediaAttached) -> Call:
@@ -243,6 +321,13 @@ def _streaming_failed(call: Call, fault: Fault) -> Call:
 
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
+    after, commands = _asked_of_caller(before, after, event)
+    return after, (*commands, *_asked_of_target(before, after, event))
+
+
+def _asked_of_caller(
+    before: Call, after: Call, event: CallEvent
+) -> tuple[Call, tuple[CallCommand, ...]]:
     if number := _stream_wanted(after):
         return replace(after, stream_number=number), (StartStreaming(number),)
     match event:
@@ -258,6 +343,11 @@ def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple
             return after, _hang_up(after)
         case DialAccepted() | CallInitiated() | CallAnswered() if _is_unwanted(after):
             return after, _hang_up(after)
+        case CallTransferred() if _moved_to(CallStatus.TRANSFERRED, before, after):
+            # Stopped first: a stream that its server closes might count as failed.
+            return after, (StopStreaming(), ReportTransfer())
+        case DigitsRequested(digits, duration_ms):
+            return after, (SendDigits(digits, duration_ms),)
         case _:
             return after, ()
 
@@ -272,6 +362,19 @@ def _stream_wanted(call: Call) -> int:
     if call.stream_number == 1 and (left or (call.stream_fault and not _has_carried(call))):
         return 2
     return 0 if call.stream_number else 1
+
+
+def _asked_of_target(before: Call, after: Call, event: CallEvent) -> tuple[CallCommand, ...]:
+    known = after.transfer
+    if known is None or after.transferred_at_ms is not None:
+        return ()
+    if _is_unwanted(after):
+        appears = isinstance(event, TargetInitiated | TargetAnswered)
+        ended = _moved_to(CallStatus.ENDED, before, after)
+        # Of a blind transfer Telnyx takes care itself.
+        is_up = known.is_warm and known.target and not known.end
+        return (HangUpTarget(),) if is_up and (appears or ended) else ()
+    return () if known == before.transfer else transfer.next_step(known, event)
 
 
 def _moved_to(status: CallStatus, before: Call, after: Call) -> bool:
@@ -294,7 +397,7 @@ def _concluded(call: Call) -> Call:
 
 
 def _verdict(call: Call) -> tuple[Outcome, str]:
-    if call.fault:
+    if call.fault and not (call.transferred_at_ms is not None and call.hangup):
         return Outcome.FAILED, call.fault.reason
     assert call.hangup is not None, "only a fault or a hangup ends a call"
     cause, source = call.hangup.cause, call.hangup.source
@@ -304,6 +407,8 @@ def _verdict(call: Call) -> tuple[Outcome, str]:
     if call.end_requested_by:
         turned_away = call.end_requested_by is EndedBy.UNKNOWN_NUMBER
         return (Outcome.REJECTED if turned_away else Outcome.CANCELED), call.end_requested_by
+    if call.transferred_at_ms is not None:
+        return Outcome.COMPLETED, CallStatus.TRANSFERRED
     if not answered:
         return _UNANSWERED.get(cause, Outcome.FAILED), cause
     return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause
@@ -328,36 +433,3 @@ def _first_hangup(known: Hangup | None, new: Hangup) -> Hangup:
     if new.cause == FOUND_ENDED:
         return known
     return min(known, new, key=lambda hangup: (hangup.at_ms, hangup.cause, hangup.source))
-
-
-DIAL_PATIENCE_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for
-MEDIA_PATIENCE_MS = 60_000  # from the answer until a container has claimed the call
-HEARTBEAT_PATIENCE_MS = 45_000  # a task beats every 10 s
-LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's
-
-
-def overdue(
-    call: Call, *, heartbeat_at_ms: int | None, max_call_ms: int, now_ms: int
-) -> CallEvent | None:
-    """What the sweeper must tell a call that nobody hears any more; None while all is well."""
-    if call.status is CallStatus.ENDED:
-        late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
-        return LegOutlivedCall() if late else None
-    deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
-    if now_ms <= deadline_ms:
-        return None
-    detail = f"nothing was heard of the call while it was {call.status}"
-    return CallFailed(Fault(reason, detail, now_ms))
-
-
-def _patience(call: Call, heartbeat_at_ms: int | None, max_call_ms: int) -> tuple[int, str]:
-    """Until when a live call may stay as it is, and the fault it has after that."""
-    if call.status is CallStatus.ANSWERED:
-        return call.changed_at_ms + MEDIA_PATIENCE_MS, "no_media"
-    if call.status is not CallStatus.STREAMING:
-        return call.changed_at_ms + DIAL_PATIENCE_MS, "never_answered"
-    since = call.streaming_at_ms or call.changed_at_ms
-    return min(
-        ((heartbeat_at_ms or since) + HEARTBEAT_PATIENCE_MS, "container_lost"),
-        (since + max_call_ms + MEDIA_PATIENCE_MS, "max_duration_overrun"),
-    )

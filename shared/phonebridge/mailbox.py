@@ -4,11 +4,11 @@ call. The container polls; no Lambda can address one of its tasks."""
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from phonebridge.steering import Interrupt, Steering
+from phonebridge.steering import Steering
 from phonebridge.table import Key, Table
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS = 60  # nobody wants to be interrupted a minute late
 
-_COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in (Interrupt,)}
+_COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in get_args(Steering)}
 
 
 @dataclass(frozen=True, slots=True)

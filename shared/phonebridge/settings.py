@@ -103,9 +103,13 @@ class MediaSettings:
     calls_table: str
     media_public_url: str
     """Where Telnyx reaches this container, to open a stream anew; empty where nobody said."""
+    base_public_url: str
+    """Where Telnyx reaches the webhooks: those of a transfer's target too."""
     stream_token_secret: str
     telnyx_api_base: str
     telnyx_api_key: str
+    telnyx_connection_id: str
+    """To dial the target of a warm transfer."""
     openai_api_key: str
     openai_realtime_url: str
     openai_model: str
@@ -116,12 +120,15 @@ class MediaSettings:
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "MediaSettings":
         read = _Reader(environ)
+        base = read.url("BASE_PUBLIC_URL", ("http", "https"), "")
         settings = MediaSettings(
             calls_table=read.text("CALLS_TABLE"),
-            media_public_url=read.url("MEDIA_PUBLIC_URL", ("ws", "wss"), ""),
+            media_public_url=read.url("MEDIA_PUBLIC_URL", ("ws", "wss"), _as_websocket(base)),
+            base_public_url=base,
             stream_token_secret=read.text("STREAM_TOKEN_SECRET"),
             telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
             telnyx_api_key=read.text("TELNYX_API_KEY"),
+            telnyx_connection_id=read.text("TELNYX_CONNECTION_ID", ""),
             openai_api_key=read.text("OPENAI_API_KEY"),
             openai_realtime_url=read.url(
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL

@@ -1,4 +1,4 @@
-"""What somebody may ask of the container that carries a call; `mailbox.py` takes it there."""
+"""What the container that carries a call may be told; `mailbox.py` takes it there."""
 
 from dataclasses import dataclass
 
@@ -8,4 +8,11 @@ class Interrupt:
     """Stop the model's speech now."""
 
 
-Steering = Interrupt
+@dataclass(frozen=True, slots=True)
+class TransferSettled:
+    """The caller was connected with the target, or why not."""
+
+    failure: str | None
+
+
+Steering = Interrupt | TransferSettled

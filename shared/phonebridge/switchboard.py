@@ -19,6 +19,7 @@ from phonebridge.call import (
     CallHungUp,
     CallRequested,
     CallTurnedAway,
+    CarrierCommand,
     Dial,
     DialAccepted,
     Fault,
@@ -26,23 +27,45 @@ from phonebridge.call import (
     Hangup,
     Leg,
     Reject,
+    SendDigits,
     StartStreaming,
+    StopStreaming,
 )
 from phonebridge.call_config import CallConfig
-from phonebridge.errors import Conflict, TelnyxError, TelnyxRefused, UnknownCall
-from phonebridge.telnyx.webhook import Webhook, inbound_call_id
+from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
+from phonebridge.steering import Steering, TransferSettled
+from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
+from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
+from phonebridge.transfer import (
+    BridgeLegs,
+    DialTarget,
+    HangUpTarget,
+    ReportTransfer,
+    SpeakSummary,
+    TargetInitiated,
+    TransferCommand,
+    TransferLeg,
+    TransferRefused,
+)
 
 CALL_ALREADY_ENDED = "90018"
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
 
 # Telnyx's own names of what a call may ask for (Call Control, "Call commands").
-_NAMES: dict[type[CallCommand], str] = {
+_NAMES: dict[type[CarrierCommand], str] = {
     Dial: "dial",
     Answer: "answer",
     Reject: "reject",
     StartStreaming: "streaming_start",
+    StopStreaming: "streaming_stop",
+    SendDigits: "send_dtmf",
     HangUp: "hangup",
+    TransferLeg: "transfer",
+    DialTarget: "dial of transfer target",
+    SpeakSummary: "speak",
+    BridgeLegs: "bridge",
+    HangUpTarget: "hangup of transfer target",
 }
 
 
@@ -66,14 +89,16 @@ class CallStore(Protocol):
     def save(self, call: Call) -> None: ...
     def config(self, call_id: str) -> CallConfig | None: ...
     def note(self, call_id: str, entry: TimelineEntry) -> None: ...
-    def link(self, leg: Leg, call_id: str) -> None: ...
+    def link(self, leg: Leg, name: str) -> None:
+        """`name` as of `leg_name.py`."""
+
     def linked(self, leg: Leg) -> str | None: ...
 
 
 class Carrier(Protocol):
     """Who carries out what a call asks for. Raises `TelnyxError`."""
 
-    def execute(self, command: CallCommand, call: Call, config: CallConfig) -> Leg | None:
+    def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
         """The leg, when the command dialled one."""
 
 
@@ -84,14 +109,26 @@ class Directory(Protocol):
         """How to speak with whoever calls this number; None if nobody answers it."""
 
 
+class Mailbox(Protocol):
+    """The way to the container that carries a call."""
+
+    def post(self, task_id: str, call_id: str, command: Steering) -> None: ...
+
+
 class Switchboard:
     """Every change of a call goes through here. Raises `UnknownCall` and `InvalidTransition`."""
 
     def __init__(
-        self, store: CallStore, carrier: Carrier, now_ms: Callable[[], int], log: Logger
+        self,
+        store: CallStore,
+        carrier: Carrier,
+        mailbox: Mailbox,
+        now_ms: Callable[[], int],
+        log: Logger,
     ) -> None:
         self._store = store
         self._carrier = carrier
+        self._mailbox = mailbox
         self._now_ms = now_ms
         self._log = log
 
@@ -105,11 +142,16 @@ class Switchboard:
         """Apply a verified webhook; None when it is about no call of ours."""
         if webhook.arrival:
             return self._receive(webhook, webhook.arrival, directory)
-        call_id = self._call_of(webhook)
-        if call_id is None:
+        found = self._found(webhook)
+        if found is None:
             self._log.warning("webhook for an unknown call", event_type=webhook.event_type)
             return None
-        return self._deliver_to(call_id, webhook)
+        call, transfer = found
+        if transfer is not None:
+            is_warm = call.transfer is not None and call.transfer.is_warm
+            webhook = about_target(webhook, transfer, is_warm)
+            self._store.link(webhook.leg, leg_name(call.call_id, transfer))
+        return self._deliver_to(call.call_id, webhook)
 
     def apply(self, call_id: str, event: CallEvent) -> Call:
         """Advance, save, then carry out what the call asks for. The loser of a race starts over
@@ -168,17 +210,19 @@ class Switchboard:
             raise UnknownCall(call_id)
         return call
 
-    def _call_of(self, webhook: Webhook) -> str | None:
-        """`client_state` names the call, but may be missing or another application's, and the leg
-        may bear another id than the dial's answer gave it."""
+    def _found(self, webhook: Webhook) -> tuple[Call, int | None] | None:
+        """The call, and the number of the transfer whose target the webhook is about.
+        `client_state` names both, but may be missing or another application's, and the leg may
+        bear another id than the dial's answer gave it."""
         named = webhook.client_state
-        if named and len(named) > LONGEST_CALL_ID:
+        if named and len(call_and_transfer(named)[0]) > LONGEST_CALL_ID:
             named = None
-        candidates = (
-            named or self._store.linked(webhook.leg),
-            inbound_call_id(webhook.leg),
-        )
-        return next((c for c in candidates if c and self._store.load(c)), None)
+        candidates = (named or self._store.linked(webhook.leg), inbound_call_id(webhook.leg))
+        for name in filter(None, candidates):
+            call_id, transfer = call_and_transfer(name)
+            if call := self._store.load(call_id):
+                return call, transfer or _transfer_of_stranger(call, webhook.leg)
+        return None
 
     def _carry_out(
         self, commands: Iterable[CallCommand], call: Call, config: CallConfig | None
@@ -189,32 +233,70 @@ class Switchboard:
         return call
 
     def _execute(self, command: CallCommand, call: Call, config: CallConfig) -> Call:
+        if isinstance(command, ReportTransfer):
+            return self._report(call)
         try:
             leg = self._carrier.execute(command, call, config)
         except TelnyxError as error:
             return self._refused(command, call, error)
+        except NotConfigured as error:
+            if not isinstance(command, TransferCommand):
+                raise
+            return self._without_effect(command, call, error)
         done = self._entry(_NAMES[type(command)], "")
         if leg:
-            # First of all: whatever fails below, webhooks must find the call that now rings.
-            self._store.link(leg, call.call_id)
-            call = self.apply(call.call_id, DialAccepted(leg))
+            call = self._dialled(leg, call, command)
         self._store.note(call.call_id, done)
         return call
 
-    def _refused(self, command: CallCommand, call: Call, error: TelnyxError) -> Call:
-        now_ms = self._now_ms()
-        if isinstance(error, TelnyxRefused) and error.code == CALL_ALREADY_ENDED:
-            hangup = Hangup(lifecycle.FOUND_ENDED, "unknown", now_ms)
-            leg = call.leg or Leg("")
-            return self.apply(call.call_id, CallHungUp(leg, hangup))
+    def _dialled(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
+        # Linked first of all: whatever fails below, webhooks must find the call that now rings.
+        if isinstance(command, DialTarget) and call.transfer:
+            number = call.transfer.number
+            self._store.link(leg, leg_name(call.call_id, number))
+            return self.apply(call.call_id, TargetInitiated(number, leg.call_control_id))
+        self._store.link(leg, call.call_id)
+        return self.apply(call.call_id, DialAccepted(leg))
+
+    def _refused(self, command: CarrierCommand, call: Call, error: TelnyxError) -> Call:
+        already_ended = isinstance(error, TelnyxRefused) and error.code == CALL_ALREADY_ENDED
+        # A target that has ended says nothing of the call.
+        if already_ended and not isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
+            hangup = Hangup(lifecycle.FOUND_ENDED, "unknown", self._now_ms())
+            return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
+        call = self._without_effect(command, call, error)
+        if isinstance(command, Dial | HangUp | SendDigits):
+            raise error
+        return call
+
+    def _without_effect(
+        self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
+    ) -> Call:
         name = _NAMES[type(command)]
         self._log.error(f"{name} FAILED", reason=str(error))
-        if not isinstance(command, HangUp):
-            fault = Fault(f"{name}_failed", str(error), now_ms)
-            call = self.apply(call.call_id, CallFailed(fault))
+        if event := self._setback(command, call, error):
+            call = self.apply(call.call_id, event)
         self._store.note(call.call_id, self._entry(f"{name} FAILED", str(error)))
-        if isinstance(command, Dial | HangUp):
-            raise error
+        return call
+
+    def _setback(
+        self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
+    ) -> CallEvent | None:
+        """What it means to the call that a command had no effect."""
+        match command:
+            case Dial() | Answer() | Reject() | StartStreaming():
+                fault = Fault(f"{_NAMES[type(command)]}_failed", str(error), self._now_ms())
+                return CallFailed(fault)
+            case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() if call.transfer:
+                reason = error.title if isinstance(error, TelnyxRefused) else str(error)
+                return TransferRefused(call.transfer.number, reason)
+            case _:
+                return None
+
+    def _report(self, call: Call) -> Call:
+        if call.owner_task and call.transfer:
+            failure = None if call.transferred_at_ms is not None else call.transfer.end
+            self._mailbox.post(call.owner_task, call.call_id, TransferSettled(failure))
         return call
 
     def _entry(self, what: str, detail: str) -> TimelineEntry:
@@ -236,3 +318,13 @@ def _entry(webhook: Webhook) -> TimelineEntry:
     return TimelineEntry(
         webhook.occurred_at_ms, webhook.event_id, webhook.event_type, webhook.detail
     )
+
+
+def _transfer_of_stranger(call: Call, leg: Leg) -> int | None:
+    """Of a leg that bears the call's name but none of its ids: the target's, if it is not told
+    apart by a name of its own."""
+    if call.transfer is None or call.leg is None:
+        return None
+    ours = {call.leg.call_control_id, call.leg.call_leg_id} - {""}
+    theirs = {leg.call_control_id, leg.call_leg_id} - {""}
+    return call.transfer.number if theirs and not ours & theirs else None

@@ -22,7 +22,7 @@ from media_plane import SECRET, Outside, settings
 from patience import until
 from permissions import Caller, granted, role_of
 from phonebridge.call import Call, CallStatus, Outcome
-from phonebridge.lifecycle import DIAL_PATIENCE_MS
+from phonebridge.overdue import DIAL_PATIENCE_MS
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
 from simulators.openai import OpenAISimulator

@@ -20,7 +20,7 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.lifecycle import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
+from phonebridge.overdue import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx
 

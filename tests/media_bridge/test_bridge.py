@@ -484,7 +484,13 @@ def test_a_socket_that_closes_without_a_word_is_lost() -> None:
 @pytest.mark.parametrize("farewell", [StreamStopped(), StreamLost()])
 def test_a_stream_that_ends_because_we_hung_up_is_not_lost(farewell: BridgeEvent) -> None:
     story = ready_call()
-    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN) >> EndAsked() >> ModelClosed(1006, "")
+    assert (
+        story
+        >> EndAsked(EndedBy.SHUTDOWN)
+        << EndCall(EndedBy.SHUTDOWN)
+        >> EndAsked(EndedBy.SHUTDOWN)
+        >> ModelClosed(1006, "")
+    )
     assert story >> At(0.2) >> farewell << LeaveCall(lost=False)
 
 
@@ -497,7 +503,7 @@ def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
         << play(100)
         << play(100)
         >> At(0.05)
-        >> EndAsked()
+        >> EndAsked(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> said(1000)
         >> At(1.0)
@@ -514,7 +520,7 @@ def test_the_callers_last_words_are_still_written_while_hanging_up() -> None:
         >> CallerSpeechStarted("item-c")
         >> At(2.5)
         >> CallerSpeechStopped("item-c")
-        >> EndAsked()
+        >> EndAsked(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> CallerTranscribed("item-c", "Goodbye")
         << caller_turn(1, "Goodbye", 1000, 2000)
@@ -525,7 +531,7 @@ def test_the_callers_last_words_are_still_written_while_hanging_up() -> None:
 
 def test_a_process_that_ends_waits_neither_for_a_goodbye_nor_for_the_carrier() -> None:
     story = ready_call()
-    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN) >> At(1.0)
+    assert story >> EndAsked(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN) >> At(1.0)
     assert story >> LeaveAsked() << LeaveCall(lost=False)
 
 
@@ -533,7 +539,7 @@ def test_a_process_that_ends_waits_neither_for_a_goodbye_nor_for_the_carrier() -
 def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
     assert (
         Playbook(new_bridge())
-        >> EndAsked()
+        >> EndAsked(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> late
         >> frame(1)
@@ -545,7 +551,7 @@ def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
 def test_a_timer_set_before_we_hung_up_does_not_shorten_the_goodbye() -> None:
     assert (
         ready_call()
-        >> EndAsked()
+        >> EndAsked(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> At(0.5)
         >> DeadlinePassed()
@@ -558,7 +564,7 @@ def test_nothing_that_was_due_follows_the_end() -> None:
     story = ready_call()
     assert story >> ResponseStarted("resp-1") >> said(1000) << play(100) << play(100)
     story.now = 0.15  # the timer is late
-    assert story >> EndAsked() << EndCall(EndedBy.SHUTDOWN)
+    assert story >> EndAsked(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN)
 
     story = ready_call()
     story.now = 15.5
@@ -572,7 +578,7 @@ def test_a_gap_in_the_frames_does_not_outlive_the_call() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
         >> frame(3)
-        >> EndAsked()
+        >> EndAsked(EndedBy.SHUTDOWN)
         << (EndCall(EndedBy.SHUTDOWN))
     )
     assert story >> At(5.0) << LeaveCall(lost=False)
@@ -652,7 +658,7 @@ _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
         StreamLost(),
         ModelRefused(""),
         ModelClosed(1006, ""),
-        EndAsked(),
+        EndAsked(EndedBy.SHUTDOWN),
         LeaveAsked(),
     ]
 )

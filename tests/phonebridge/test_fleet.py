@@ -7,7 +7,7 @@ from calls import outbound_call
 from clock import Clock
 from phonebridge.call import Call
 from phonebridge.fleet import RESERVATION_SECONDS, TASK_SECONDS, DynamoFleet, Fleet, TaskState
-from phonebridge.lifecycle import HEARTBEAT_PATIENCE_MS
+from phonebridge.overdue import HEARTBEAT_PATIENCE_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -26,6 +26,7 @@ from phonebridge.call import (
     CallTurnedAway,
     Dial,
     DialAccepted,
+    DigitsRequested,
     EndedBy,
     EndRequested,
     Fault,
@@ -39,32 +40,42 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    SendDigits,
     StartStreaming,
+    StopStreaming,
     StreamingFailed,
     Usage,
 )
 from phonebridge.errors import InvalidTransition
-from phonebridge.lifecycle import (
-    DIAL_PATIENCE_MS,
-    FOUND_ENDED,
-    HEARTBEAT_PATIENCE_MS,
-    LEG_PATIENCE_MS,
-    MEDIA_PATIENCE_MS,
-    TRANSITIONS,
-    advance,
-    overdue,
+from phonebridge.lifecycle import FOUND_ENDED, TRANSITIONS, advance
+from phonebridge.transfer import (
+    BridgeLegs,
+    CallTransferred,
+    DialTarget,
+    HangUpTarget,
+    ReportTransfer,
+    SpeakSummary,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
+    TransferLeg,
+    TransferRefused,
+    TransferRequested,
 )
 
 DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
 INITIATED = CallInitiated(LEG)
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)
+TRANSFER = TransferRequested("+15550142")
+WARM_TRANSFER = TransferRequested("+15550142", summary="The caller wants to move an appointment.")
+TRANSFERRED = CallTransferred(60_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
 STARTED = MediaStarted(6_500)
 NEVER_STARTED = MediaReported(Activity(), Usage(output_audio=60), started=False)
 CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
-MAX_CALL_MS = 1_800_000
 
 
 def dialing() -> Call:
@@ -355,78 +366,108 @@ def test_usage_of_a_stream_that_never_began_and_of_its_successor_adds_up() -> No
     assert (call.activity.turns, call.usage.output_audio) == (2, 560)
 
 
-# The sweeper.
-
-SAVED_AT_MS = 700_000
+# Transfer.
 
 
-def saved(call: Call) -> Call:
-    """As the switchboard saved it, by our clock, which is not the carrier's."""
-    return replace(call, changed_at_ms=SAVED_AT_MS)
+def streaming() -> Call:
+    return after(dialing(), ANSWERED, ATTACHED)
 
 
-def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEvent | None:
-    return overdue(call, heartbeat_at_ms=heartbeat_at_ms, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
+def test_a_blind_transfer_takes_the_agent_off_the_line_and_the_call_goes_on() -> None:
+    assert commands_of(streaming(), TRANSFER) == [TransferLeg()]
+    call = after(streaming(), TRANSFER)
+    assert commands_of(call, TargetInitiated(1, "v3:target")) == []
+    assert commands_of(call, TRANSFERRED, TRANSFERRED) == [StopStreaming(), ReportTransfer()]
+    call = after(call, TRANSFERRED)
+    assert call.status is CallStatus.TRANSFERRED
+    call = after(
+        call, MediaReported(Activity(turns=2), Usage()), TargetHungUp(1, "normal"), HUNG_UP
+    )
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "transferred")
 
 
-@pytest.mark.parametrize(
-    ("call", "deadline_ms", "reason"),
-    [
-        (saved(dialing()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
-        (saved(incoming()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
-        (saved(after(ringing(), ATTACHED)), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
-        (saved(after(ringing(), ATTACHED, ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
-        (saved(after(dialing(), ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
-        (
-            saved(after(dialing(), ANSWERED, ATTACHED)),
-            ATTACHED.at_ms + HEARTBEAT_PATIENCE_MS,
-            "container_lost",
-        ),
-    ],
-)
-def test_a_call_that_nobody_hears_any_more_fails(call: Call, deadline_ms: int, reason: str) -> None:
-    assert sweep(call, deadline_ms) is None
-    event = sweep(call, deadline_ms + 1)
-    assert isinstance(event, CallFailed)
-    assert event.fault.reason == reason
-    assert after(call, event).status is CallStatus.ENDED
+def test_a_target_that_is_busy_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), TRANSFER)
+    busy = TargetHungUp(1, "user_busy")
+    assert commands_of(call, busy, busy) == [ReportTransfer()]
+    call = after(call, busy)
+    assert call.status is CallStatus.STREAMING
+    assert commands_of(call, TRANSFER) == [TransferLeg()], "another attempt"
+    again = after(call, TRANSFER)
+    assert again.transfer
+    assert again.transfer.number == 2
+    assert after(again, busy) == again, "that was the first"
 
 
-@pytest.mark.parametrize("carriers_ms", [-1, 0, 5_000, 10**15])
-def test_no_clock_of_the_carriers_hastens_or_delays_the_sweeper(carriers_ms: int) -> None:
-    arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
-    answered = after(arrived, CallAnswered(LEG, carriers_ms))
-    failed = CallFailed(replace(STREAM_FAILED.fault, at_ms=carriers_ms))
-    for call, patience_ms in (
-        (arrived, DIAL_PATIENCE_MS),
-        (answered, MEDIA_PATIENCE_MS),
-        (after(answered, failed), LEG_PATIENCE_MS),
-    ):
-        assert sweep(saved(call), SAVED_AT_MS + patience_ms) is None
-        assert sweep(saved(call), SAVED_AT_MS + patience_ms + 1) is not None
+def test_one_transfer_at_a_time() -> None:
+    call = after(streaming(), TRANSFER)
+    with pytest.raises(InvalidTransition, match="under way"):
+        after(call, TRANSFER)
 
 
-def test_a_call_is_well_while_its_container_beats() -> None:
-    call = after(dialing(), ANSWERED, ATTACHED)
-    assert sweep(call, 600_000, heartbeat_at_ms=600_000 - HEARTBEAT_PATIENCE_MS) is None
-    assert sweep(call, 600_000, heartbeat_at_ms=599_999 - HEARTBEAT_PATIENCE_MS) is not None
+def test_a_refused_transfer_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), TRANSFER)
+    refused = TransferRefused(1, "not allowed")
+    assert commands_of(call, refused) == [ReportTransfer()]
+    assert after(call, refused).status is CallStatus.STREAMING
 
 
-def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
-    call = after(dialing(), ANSWERED, ATTACHED)
-    now_ms = 6_000 + MAX_CALL_MS + MEDIA_PATIENCE_MS + 1
-    event = sweep(call, now_ms, heartbeat_at_ms=now_ms)
-    assert isinstance(event, CallFailed)
-    assert event.fault.reason == "max_duration_overrun"
+def test_the_target_of_a_warm_transfer_hears_the_summary_before_the_caller() -> None:
+    call = streaming()
+    steps: list[tuple[CallEvent, list[CallCommand]]] = [
+        (WARM_TRANSFER, [DialTarget()]),
+        (TargetInitiated(1, "v3:target"), []),
+        (TargetAnswered(1, "v3:target"), [SpeakSummary()]),
+        (TargetBriefed(1), [BridgeLegs()]),
+        (TRANSFERRED, [StopStreaming(), ReportTransfer()]),
+    ]
+    for event, commands in steps:
+        assert commands_of(call, event) == commands
+        call = after(call, event)
+        assert event is WARM_TRANSFER or commands_of(call, event) == []
+    assert after(call, HUNG_UP).reason == "transferred"
 
 
-def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
-    call = saved(after(dialing(), ANSWERED, CONTAINER_LOST))
-    assert sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS) is None
-    event = sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS + 1)
-    assert event == LegOutlivedCall()
-    assert commands_of(call, event) == [HangUp()]
-    assert sweep(after(call, HUNG_UP), 10_000_000) is None
+def test_a_target_that_hangs_up_during_the_summary_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetAnswered(1, "v3:target"))
+    hung_up = TargetHungUp(1, "normal_clearing")
+    assert commands_of(call, hung_up, TargetBriefed(1)) == [ReportTransfer()]
+
+
+def test_a_summary_that_cannot_be_spoken_sends_the_target_away() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetAnswered(1, "v3:target"))
+    refused = TransferRefused(1, "speak refused")
+    assert commands_of(call, refused) == [HangUpTarget(), ReportTransfer()]
+
+
+def test_a_caller_who_hangs_up_during_a_consultation_takes_the_target_off_the_line() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetInitiated(1, "v3:target"))
+    assert commands_of(call, HUNG_UP) == [HangUpTarget()]
+    assert commands_of(call, CONTAINER_LOST) == [HangUp(), HangUpTarget()]
+    early = after(streaming(), WARM_TRANSFER, HUNG_UP)
+    assert commands_of(early, TargetInitiated(1, "v3:target")) == [HangUpTarget()]
+    assert commands_of(early, TargetAnswered(1, "v3:target")) == [HangUpTarget()]
+    gone = after(streaming(), WARM_TRANSFER, TargetHungUp(1, "no_answer"))
+    assert commands_of(gone, HUNG_UP) == []
+
+
+def test_no_failure_of_ours_ends_a_call_that_was_transferred() -> None:
+    call = after(streaming(), TRANSFER, TRANSFERRED)
+    assert after(call, CONTAINER_LOST) == call
+    assert commands_of(call, CONTAINER_LOST, STREAM_FAILED) == []
+    assert after(call, STREAM_FAILED).status is CallStatus.TRANSFERRED
+
+
+def test_a_transferred_call_can_be_ended_by_the_api() -> None:
+    call = after(streaming(), TRANSFER, TRANSFERRED)
+    assert commands_of(call, EndRequested(EndedBy.API)) == [HangUp()]
+    assert after(call, EndRequested(EndedBy.API), HUNG_UP).reason == "ended_by_api"
+
+
+def test_digits_are_sent_each_time_they_are_asked_for() -> None:
+    digits = DigitsRequested("12#", 250)
+    assert commands_of(streaming(), digits, digits) == [SendDigits("12#", 250)] * 2
+    assert after(streaming(), digits) == streaming()
 
 
 # Laws.
@@ -436,10 +477,29 @@ INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
 SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000))
 FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
 
+TRANSFERS = (
+    (TRANSFER, TargetInitiated(1, "v3:target"), TRANSFERRED, TargetHungUp(1, "normal_clearing")),
+    (TRANSFER, TargetInitiated(1, "v3:target"), TargetHungUp(1, "user_busy")),
+    (TRANSFER, TransferRefused(1, "not allowed")),
+    (
+        WARM_TRANSFER,
+        TargetInitiated(1, "v3:target"),
+        TargetAnswered(1, "v3:target"),
+        TargetBriefed(1),
+        TRANSFERRED,
+        TargetHungUp(1, "normal_clearing"),
+    ),
+)
+
 BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
     (after(outbound_call(), CallRequested()), OUTBOUND),
     (incoming(), INBOUND),
     (after(inbound_call(), CallTurnedAway(LEG)), (CallArrived(LEG), HUNG_UP)),
+    # What is told of a target comes after the transfer was asked for; for the rest, in any order.
+    *(
+        (after(dialing(), ANSWERED, ATTACHED, asked), (ANSWERED, *told, HUNG_UP))
+        for asked, *told in TRANSFERS
+    ),
 ]
 RINGING = after(outbound_call(), CallRequested(with_stream=True))
 
@@ -562,7 +622,8 @@ def test_no_order_opens_a_third_stream_or_one_after_the_end(
     streams = [command for command in asked if isinstance(command, StartStreaming)]
     assert streams in ([], [StartStreaming(1)], [StartStreaming(1), StartStreaming(2)])
     failed = any(isinstance(event, StreamingFailed) for event in alive)
-    assert failed or len(streams) == (ANSWERED in alive)
+    answered = ANSWERED in alive and not begun.answered_at_ms
+    assert failed or len(streams) == answered
 
 
 @given(histories(ours=(CONTAINER_LOST,)))
@@ -596,6 +657,14 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     FirstStreamFailed(STREAM_FAILED.fault),
     HUNG_UP,
     LegOutlivedCall(),
+    TRANSFER,
+    TransferRefused(1, "not allowed"),
+    TargetInitiated(1, "v3:target"),
+    TargetAnswered(1, "v3:target"),
+    TargetBriefed(1),
+    TargetHungUp(1, "user_busy"),
+    TRANSFERRED,
+    DigitsRequested("1", 250),
 )
 IN_EACH_STATUS = (
     outbound_call(),
@@ -603,6 +672,7 @@ IN_EACH_STATUS = (
     incoming(),
     after(dialing(), ANSWERED),
     replace(after(dialing(), ANSWERED, ATTACHED), stream_number=2),
+    after(dialing(), ANSWERED, ATTACHED, TRANSFER, TRANSFERRED),
     after(dialing(), ANSWERED, HUNG_UP),
 )
 

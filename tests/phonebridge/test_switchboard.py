@@ -41,6 +41,7 @@ from phonebridge.errors import (
     UnknownCall,
 )
 from phonebridge.log import logger
+from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
@@ -108,8 +109,10 @@ def carrier() -> RecordingCarrier:
 
 
 @pytest.fixture
-def switchboard(store: DynamoCallStore, carrier: RecordingCarrier, clock: Clock) -> Switchboard:
-    return Switchboard(store, carrier, clock, logger("switchboard"))
+def switchboard(
+    store: DynamoCallStore, carrier: RecordingCarrier, mailbox: DynamoMailbox, clock: Clock
+) -> Switchboard:
+    return Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
 
 
 def webhook(event: CallEvent | None, event_type: str, event_id: str = "event-1") -> Webhook:
@@ -219,10 +222,10 @@ def test_a_call_that_nobody_answers_is_rejected_once_and_says_why(
 
 
 def test_a_caller_who_gave_up_before_the_rejection_was_rejected_all_the_same(
-    store: DynamoCallStore, clock: Clock
+    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
 ) -> None:
     carrier = RecordingCarrier(refusals={Reject: ALREADY_ENDED})
-    Switchboard(store, carrier, clock, logger("switchboard")).deliver(arrival(), NOBODY)
+    Switchboard(store, carrier, mailbox, clock, logger("switchboard")).deliver(arrival(), NOBODY)
     call = loaded(store, inbound_call_id(LEG))
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.REJECTED)
 
@@ -268,10 +271,11 @@ def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
 def test_a_refused_stream_is_logged_with_its_reason(
     store: DynamoCallStore,
     carrier: RecordingCarrier,
+    mailbox: DynamoMailbox,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    switchboard = Switchboard(store, carrier, clock, logger("switchboard-refused"))
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard-refused"))
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
     switchboard.deliver(ANSWERED, SOMEBODY)
@@ -351,12 +355,13 @@ def test_the_slower_of_two_writers_starts_over_with_what_the_faster_left(
     table_name: str,
     clock: Clock,
     carrier: RecordingCarrier,
+    mailbox: DynamoMailbox,
     slower: CallEvent,
     faster: CallEvent,
     commands: list[CallCommand],
 ) -> None:
     store = OvertakenStore(table_name, client, clock)
-    switchboard = Switchboard(store, carrier, clock, logger("switchboard"))
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
     place(switchboard)
     store.other_writer = lambda: switchboard.apply("call-1", faster)
     call = switchboard.apply("call-1", slower)
@@ -373,12 +378,13 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
     table_name: str,
     clock: Clock,
     carrier: RecordingCarrier,
+    mailbox: DynamoMailbox,
     store: DynamoCallStore,
     switchboard: Switchboard,
 ) -> None:
     forgetful = ForgetfulStore(table_name, client, clock)
     with pytest.raises(TimelineLost):
-        place(Switchboard(forgetful, carrier, clock, logger("switchboard")))
+        place(Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard")))
     assert store.linked(LEG) == "call-1"
     assert loaded(store).leg == LEG, "it can be hung up"
     switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY)

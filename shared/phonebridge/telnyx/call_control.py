@@ -13,15 +13,41 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
-from phonebridge.call import Answer, Call, CallCommand, Dial, HangUp, Reject, StartStreaming
+from phonebridge.call import (
+    Answer,
+    Call,
+    CarrierCommand,
+    Dial,
+    Direction,
+    HangUp,
+    Reject,
+    SendDigits,
+    StartStreaming,
+    StopStreaming,
+)
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
+from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.transfer import (
+    BridgeLegs,
+    DialTarget,
+    HangUpTarget,
+    SpeakSummary,
+    Transfer,
+    TransferCommand,
+    TransferLeg,
+)
 
 LONGEST_TIME_LIMIT_SECONDS = 14_000
 """Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
 
 TIME_LIMIT_GRACE_SECONDS = 60
 """Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
+
+RING_SECONDS = 30
+"""How long a transfer's target may take to answer: Telnyx's default for a dial."""
+SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
+"""Of Telnyx's speech providers; it speaks the language that the text is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +57,8 @@ class Line:
     media_url: str
     """ws or wss base of the media container, without a trailing slash."""
     stream_token_secret: str = field(repr=False)
-    connection_id: str = ""
-    webhook_url: str = ""
-    """Empty in the media container, which only ever opens a stream anew."""
+    connection_id: str
+    webhook_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +70,7 @@ class ControlRequest:
 
 
 def request(
-    command: CallCommand, call: Call, config: CallConfig, line: Line | None, now_ms: int
+    command: CarrierCommand, call: Call, config: CallConfig, line: Line | None, now_ms: int
 ) -> ControlRequest:
     """Raises `NotConfigured` for a command that needs a line where there is none."""
     match command:
@@ -60,8 +85,35 @@ def request(
         case StartStreaming(stream_number):
             stream = _stream(call, stream_number, line, now_ms)
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
+        case StopStreaming():
+            return _action("streaming_stop", call, _command(call, "stop-streaming"))
+        case SendDigits(digits, duration_ms):
+            return _action("send_dtmf", call, _send_dtmf(call, digits, duration_ms, now_ms))
         case HangUp():
-            return _action("hangup", call, _hangup(call))
+            return _action("hangup", call, _command(call, "hangup"))
+        case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
+            assert call.transfer is not None, "the lifecycle asks only for steps of a transfer"
+            return _step(command, call, call.transfer, line)
+        case _:
+            assert_never(command)
+
+
+def _step(
+    command: TransferCommand, call: Call, transfer: Transfer, line: Line | None
+) -> ControlRequest:
+    number = transfer.number
+    match command:
+        case TransferLeg():
+            return _action("transfer", call, _transfer(call, transfer, _needed(line)))
+        case DialTarget():
+            return ControlRequest("/calls", _body(_dial_target(call, transfer, _needed(line))))
+        case SpeakSummary():
+            return _action_on(transfer.target, "speak", _speak(call, transfer))
+        case BridgeLegs():
+            return _action("bridge", call, _bridge(call, transfer))
+        case HangUpTarget():
+            body = _command(call, f"hangup-target-{number}", number)
+            return _action_on(transfer.target, "hangup", body)
         case _:
             assert_never(command)
 
@@ -100,6 +152,40 @@ class _Stream(msgspec.Struct, kw_only=True):
     stream_bidirectional_mode: str = "rtp"
     """Left out it means mp3 files, and the caller hears nothing."""
     stream_bidirectional_codec: str = "PCMU"
+
+
+class _SendDtmf(_Command, kw_only=True):
+    digits: str
+    duration_millis: int
+
+
+class _Transfer(_Command, kw_only=True, rename={"from_": "from"}):
+    """`client_state` stays that of the caller's leg."""
+
+    to: str
+    from_: str
+    timeout_secs: int
+    target_leg_client_state: str
+    webhook_url: str
+    webhook_url_method: str = "POST"
+
+
+class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
+    connection_id: str
+    to: str
+    from_: str
+    timeout_secs: int
+    link_to: str
+    """Puts the new leg into the session of the caller's."""
+
+
+class _Speak(_Command, kw_only=True):
+    payload: str
+    voice: str = SUMMARY_VOICE
+
+
+class _Bridge(_Command, kw_only=True):
+    call_control_id: str
 
 
 _JSON = msgspec.json.Encoder()
@@ -150,20 +236,88 @@ def _stream(call: Call, number: int, line: Line | None, now_ms: int) -> _Stream:
     )
 
 
-def _hangup(call: Call) -> _Command:
-    return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-hangup")
+def _command(call: Call, intent: str, transfer: int | None = None) -> _Command:
+    return _Command(
+        client_state=_client_state(call, transfer), command_id=f"{call.call_id}-{intent}"
+    )
+
+
+def _send_dtmf(call: Call, digits: str, duration_ms: int, now_ms: int) -> _SendDtmf:
+    return _SendDtmf(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-dtmf-{now_ms}",
+        digits=digits,
+        duration_millis=duration_ms,
+    )
+
+
+def _transfer(call: Call, transfer: Transfer, line: Line) -> _Transfer:
+    return _Transfer(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-transfer-{transfer.number}",
+        to=transfer.to,
+        from_=transfer.from_ or _our_number(call),
+        timeout_secs=RING_SECONDS,
+        target_leg_client_state=_client_state(call, transfer.number),
+        webhook_url=line.webhook_url,
+    )
+
+
+def _dial_target(call: Call, transfer: Transfer, line: Line) -> _DialTarget:
+    return _DialTarget(
+        client_state=_client_state(call, transfer.number),
+        command_id=f"{call.call_id}-transfer-{transfer.number}",
+        webhook_url=line.webhook_url,
+        connection_id=line.connection_id,
+        to=transfer.to,
+        from_=transfer.from_ or _our_number(call),
+        timeout_secs=RING_SECONDS,
+        link_to=_control_id(call),
+    )
+
+
+def _speak(call: Call, transfer: Transfer) -> _Speak:
+    return _Speak(
+        client_state=_client_state(call, transfer.number),
+        command_id=f"{call.call_id}-speak-{transfer.number}",
+        payload=transfer.summary,
+    )
+
+
+def _bridge(call: Call, transfer: Transfer) -> _Bridge:
+    return _Bridge(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-bridge-{transfer.number}",
+        call_control_id=transfer.target,
+    )
+
+
+def _our_number(call: Call) -> str:
+    """Telnyx would show the target the number that the caller's leg went to: of an outbound call
+    that is the callee's own, which the account may not use."""
+    return call.to if call.direction is Direction.INBOUND else call.from_
 
 
 def _action(
     name: str, call: Call, command: _Command, stream: _Stream | None = None
 ) -> ControlRequest:
-    assert call.leg is not None, "the lifecycle asks only for what can be done to a known leg"
-    control_id = quote(call.leg.call_control_id, safe=":")
-    return ControlRequest(f"/calls/{control_id}/actions/{name}", _body(command, stream))
+    return _action_on(_control_id(call), name, command, stream)
 
 
-def _body(command: _Command, stream: _Stream | None) -> bytes:
+def _action_on(
+    control_id: str, name: str, command: _Command, stream: _Stream | None = None
+) -> ControlRequest:
+    path = f"/calls/{quote(control_id, safe=':')}/actions/{name}"
+    return ControlRequest(path, _body(command, stream))
+
+
+def _body(command: _Command, stream: _Stream | None = None) -> bytes:
     return _JSON.encode(msgspec.to_builtins(command) | msgspec.to_builtins(stream or {}))
+
+
+def _control_id(call: Call) -> str:
+    assert call.leg is not None, "the lifecycle asks only for what can be done to a known leg"
+    return call.leg.call_control_id
 
 
 def _needed(line: Line | None) -> Line:
@@ -172,8 +326,8 @@ def _needed(line: Line | None) -> Line:
     return line
 
 
-def _client_state(call: Call) -> str:
-    return base64.b64encode(call.call_id.encode()).decode()
+def _client_state(call: Call, transfer: int | None = None) -> str:
+    return base64.b64encode(leg_name(call.call_id, transfer).encode()).decode()
 
 
 def _record(config: CallConfig) -> str | UnsetType:

@@ -8,12 +8,13 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from phonebridge.call import Call, CallCommand, Dial, Leg
+from phonebridge.call import Call, CarrierCommand, Dial, Leg
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import TelnyxRefused, TelnyxUnreachable
 from phonebridge.log import mask_numbers
 from phonebridge.telnyx import call_control
 from phonebridge.telnyx.call_control import ControlRequest, Line
+from phonebridge.transfer import DialTarget
 
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 PAUSES_SECONDS = (0.2, 0.6)
@@ -46,7 +47,7 @@ class TelnyxClient:
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
         )
 
-    def execute(self, command: CallCommand, call: Call, config: CallConfig) -> Leg | None:
+    def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
         """The leg, when the command dialled one and the answer names it: the answer to a repeated
         `command_id` may not, but webhooks will."""
         request = call_control.request(command, call, config, self._line, self._now_ms())
@@ -54,7 +55,8 @@ class TelnyxClient:
         answer = _read(response.data)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES or answer is None or answer.errors:
             raise _refusal(response.status, answer)
-        return answer.data.leg() if isinstance(command, Dial) and answer.data else None
+        dialled = isinstance(command, Dial | DialTarget)
+        return answer.data.leg() if dialled and answer.data else None
 
     def _send(self, request: ControlRequest) -> urllib3.BaseHTTPResponse:
         """With up to three attempts: every request bears a `command_id`."""

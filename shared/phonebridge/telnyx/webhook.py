@@ -6,7 +6,7 @@ Their counterpart are the commands in `call_control.py`.
 import base64
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import cryptography.exceptions
@@ -28,6 +28,13 @@ from phonebridge.call import (
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
 from phonebridge.log import mask_numbers
+from phonebridge.transfer import (
+    CallTransferred,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
+)
 
 TOLERANCE_SECONDS = 300
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
@@ -95,6 +102,26 @@ def parse(body: bytes) -> Webhook:
         arrival=payload.arrival(at_ms),
         detail=mask_numbers(payload.detail()),
     )
+
+
+def about_target(webhook: Webhook, transfer: int, is_warm: bool) -> Webhook:
+    """The same as told of the leg of a transfer's target: nothing of it may end the call."""
+    target = webhook.leg.call_control_id
+    event: CallEvent | None = None
+    match webhook.event:
+        case CallInitiated():
+            event = TargetInitiated(transfer, target)
+        case CallAnswered(_, at_ms):
+            # Telnyx connects a blind transfer's target with the caller by itself.
+            event = TargetAnswered(transfer, target) if is_warm else CallTransferred(at_ms)
+        case CallHungUp(_, hangup):
+            event = TargetHungUp(transfer, hangup.cause)
+        case CallTransferred() as connected:
+            event = connected
+        case None if webhook.event_type == "call.speak.ended":
+            event = TargetBriefed(transfer)
+    detail = f"transfer {transfer}: {webhook.detail}".removesuffix(": ")
+    return replace(webhook, event=event, detail=detail)
 
 
 def inbound_call_id(leg: Leg) -> str:
@@ -189,6 +216,11 @@ class _Answered(_Payload):
         return CallAnswered(self.leg, at_ms)
 
 
+class _Bridged(_Payload):
+    def event(self, at_ms: int) -> CallEvent:
+        return CallTransferred(at_ms)
+
+
 class _HungUp(_Payload):
     hangup_cause: str | None = None
     hangup_source: str | None = None
@@ -245,6 +277,7 @@ class _Envelope(msgspec.Struct):
 _PAYLOADS: Mapping[str, type[_Payload]] = {
     "call.initiated": _Initiated,
     "call.answered": _Answered,
+    "call.bridged": _Bridged,
     "call.hangup": _HungUp,
     "streaming.failed": _StreamingFailed,
     "call.machine.detection.ended": _Detected,

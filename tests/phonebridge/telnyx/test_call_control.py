@@ -11,7 +11,16 @@ from telnyx.types.calls.action_hangup_params import ActionHangupParams
 from telnyx.types.calls.action_start_streaming_params import ActionStartStreamingParams
 
 from phonebridge import stream_token
-from phonebridge.call import Answer, Call, CallCommand, Dial, Direction, HangUp, Leg, StartStreaming
+from phonebridge.call import (
+    Answer,
+    Call,
+    CarrierCommand,
+    Dial,
+    Direction,
+    HangUp,
+    Leg,
+    StartStreaming,
+)
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.call_control import Line, request
@@ -35,7 +44,7 @@ NOW_MS = 1_800_000_000_000
 
 
 def asked(
-    command: CallCommand, call: Call = CALL, config: CallConfig | None = None
+    command: CarrierCommand, call: Call = CALL, config: CallConfig | None = None
 ) -> tuple[str, dict[str, Any]]:
     made = request(command, call, config or CallConfig(), LINE, NOW_MS)
     return made.path, json.loads(made.body)
@@ -107,13 +116,13 @@ def test_hangup_needs_no_line() -> None:
 
 
 @pytest.mark.parametrize("command", [Dial(), Dial(1), Answer(), StartStreaming(1)])
-def test_everything_else_does(command: CallCommand) -> None:
+def test_everything_else_does(command: CarrierCommand) -> None:
     with pytest.raises(NotConfigured):
         request(command, CALL, CallConfig(), None, NOW_MS)
 
 
 @pytest.mark.parametrize("command", [Dial(), Answer()])
-def test_a_call_is_recorded_from_its_answer_on(command: CallCommand) -> None:
+def test_a_call_is_recorded_from_its_answer_on(command: CarrierCommand) -> None:
     _, body = asked(command, config=CallConfig(record=True))
     assert body["record"] == "record-from-answer"
 
@@ -143,7 +152,9 @@ def test_the_secret_does_not_show() -> None:
         (HangUp(), ActionHangupParams),
     ],
 )
-def test_the_official_sdk_knows_every_field_and_value(command: CallCommand, params: object) -> None:
+def test_the_official_sdk_knows_every_field_and_value(
+    command: CarrierCommand, params: object
+) -> None:
     """Fields that it does not know would be lost, values would be refused."""
     _, body = asked(command, config=CallConfig(record=True))
     if "from" in body:

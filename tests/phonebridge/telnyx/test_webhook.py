@@ -12,6 +12,7 @@ from telnyx import Telnyx
 from phonebridge.call import (
     CallAnswered,
     CallArrived,
+    CallEvent,
     CallHungUp,
     CallInitiated,
     Direction,
@@ -21,13 +22,22 @@ from phonebridge.call import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
+from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     TOLERANCE_SECONDS,
+    about_target,
     inbound_call_id,
     parse,
     verify,
+)
+from phonebridge.transfer import (
+    CallTransferred,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
 )
 
 SAMPLES = Path(__file__).parents[3] / "events" / "telnyx"
@@ -214,13 +224,54 @@ def test_a_failed_stream_fails_the_call() -> None:
         ("call.dtmf.received", ""),
         ("call.machine.premium.detection.ended", "human_residence"),
         ("call.recording.error", "upload_failed"),
-        ("call.bridged", ""),
     ],
 )
 def test_what_moves_nothing_is_noted(name: str, detail: str) -> None:
     webhook = parse(sample(name))
     assert webhook.event is None
     assert webhook.detail == detail
+
+
+def test_a_bridged_call_is_a_transferred_one() -> None:
+    webhook = parse(sample("call.bridged"))
+    assert webhook.event == CallTransferred(webhook.occurred_at_ms)
+
+
+CONNECTED = CallTransferred(1_789_378_204_370)
+
+
+@pytest.mark.parametrize(
+    ("name", "warm", "blind"),
+    [
+        ("call.initiated", TargetInitiated(2, LEG.call_control_id), None),
+        (
+            "call.answered",
+            TargetAnswered(2, LEG.call_control_id),
+            CONNECTED,
+        ),
+        ("call.speak.ended", TargetBriefed(2), None),
+        ("call.hangup", TargetHungUp(2, "normal_clearing"), None),
+        ("streaming.failed", None, None),
+    ],
+)
+def test_what_is_told_of_a_transfers_target_never_ends_the_call(
+    name: str, warm: CallEvent | None, blind: CallEvent | None
+) -> None:
+    webhook = parse(sample(name))
+    assert about_target(webhook, 2, is_warm=True).event == warm
+    assert about_target(webhook, 2, is_warm=False).event == (blind or warm)
+    assert about_target(webhook, 2, is_warm=True).detail.startswith("transfer 2")
+
+
+@given(st.text(), st.one_of(st.none(), st.integers(1, 99_999)))
+def test_a_leg_is_named_for_its_call_and_its_transfer(call_id: str, transfer: int | None) -> None:
+    name = leg_name(call_id.replace("/", ""), transfer)
+    assert call_and_transfer(name) == (call_id.replace("/", ""), transfer)
+
+
+@pytest.mark.parametrize("name", ["", "a/transfer/", "a/transfer/x", "a/transfer/" + "9" * 5000])
+def test_a_name_that_is_not_ours_is_taken_whole(name: str) -> None:
+    assert call_and_transfer(name) == (name, None)
 
 
 def test_a_webhook_of_another_product_is_tolerated() -> None:

@@ -1,0 +1,48 @@
+"""What the sweeper must tell a call of which nothing is heard any more. Pure."""
+
+from phonebridge.call import (
+    Call,
+    CallEvent,
+    CallFailed,
+    CallStatus,
+    EndedBy,
+    EndRequested,
+    Fault,
+    LegOutlivedCall,
+)
+
+DIAL_PATIENCE_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for
+MEDIA_PATIENCE_MS = 60_000  # from the answer until a container has claimed the call
+HEARTBEAT_PATIENCE_MS = 45_000  # a task beats every 10 s
+TRANSFER_PATIENCE_MS = 14_460_000  # longer than any leg may last at Telnyx
+LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's
+
+
+def overdue(
+    call: Call, *, heartbeat_at_ms: int | None, max_call_ms: int, now_ms: int
+) -> CallEvent | None:
+    """What the sweeper must tell a call that nobody hears any more; None while all is well."""
+    if call.status is CallStatus.ENDED:
+        late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
+        return LegOutlivedCall() if late else None
+    if call.status is CallStatus.TRANSFERRED:
+        late = now_ms > call.changed_at_ms + TRANSFER_PATIENCE_MS
+        return EndRequested(EndedBy.MAX_DURATION) if late else None
+    deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
+    if now_ms <= deadline_ms:
+        return None
+    detail = f"nothing was heard of the call while it was {call.status}"
+    return CallFailed(Fault(reason, detail, now_ms))
+
+
+def _patience(call: Call, heartbeat_at_ms: int | None, max_call_ms: int) -> tuple[int, str]:
+    """Until when a live call may stay as it is, and the fault it has after that."""
+    if call.status is CallStatus.ANSWERED:
+        return call.changed_at_ms + MEDIA_PATIENCE_MS, "no_media"
+    if call.status is not CallStatus.STREAMING:
+        return call.changed_at_ms + DIAL_PATIENCE_MS, "never_answered"
+    since = call.streaming_at_ms or call.changed_at_ms
+    return min(
+        ((heartbeat_at_ms or since) + HEARTBEAT_PATIENCE_MS, "container_lost"),
+        (since + max_call_ms + MEDIA_PATIENCE_MS, "max_duration_overrun"),
+    )

@@ -1,0 +1,132 @@
+"""Which calls the sweeper ends, and when."""
+
+from dataclasses import replace
+
+import pytest
+
+from calls import LEG, after, inbound_call, outbound_call
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallArrived,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallRequested,
+    CallStatus,
+    DialAccepted,
+    EndedBy,
+    EndRequested,
+    Fault,
+    HangUp,
+    Hangup,
+    LegOutlivedCall,
+    MediaAttached,
+)
+from phonebridge.lifecycle import advance
+from phonebridge.overdue import (
+    DIAL_PATIENCE_MS,
+    HEARTBEAT_PATIENCE_MS,
+    LEG_PATIENCE_MS,
+    MEDIA_PATIENCE_MS,
+    TRANSFER_PATIENCE_MS,
+    overdue,
+)
+from phonebridge.transfer import CallTransferred, TransferRequested
+
+ANSWERED = CallAnswered(LEG, 5_000)
+ATTACHED = MediaAttached(1, "task-1", 6_000)
+HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
+CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
+MAX_CALL_MS = 1_800_000
+SAVED_AT_MS = 700_000
+
+
+def dialing() -> Call:
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG))
+
+
+def ringing() -> Call:
+    """A stream was asked for with the dial."""
+    return after(outbound_call(), CallRequested(with_stream=True), DialAccepted(LEG))
+
+
+def incoming() -> Call:
+    return after(inbound_call(), CallArrived(LEG))
+
+
+def saved(call: Call) -> Call:
+    """As the switchboard saved it, by our clock, which is not the carrier's."""
+    return replace(call, changed_at_ms=SAVED_AT_MS)
+
+
+def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEvent | None:
+    return overdue(call, heartbeat_at_ms=heartbeat_at_ms, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
+
+
+@pytest.mark.parametrize(
+    ("call", "deadline_ms", "reason"),
+    [
+        (saved(dialing()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(incoming()), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(after(ringing(), ATTACHED)), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
+        (saved(after(ringing(), ATTACHED, ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
+        (saved(after(dialing(), ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
+        (
+            saved(after(dialing(), ANSWERED, ATTACHED)),
+            ATTACHED.at_ms + HEARTBEAT_PATIENCE_MS,
+            "container_lost",
+        ),
+    ],
+)
+def test_a_call_that_nobody_hears_any_more_fails(call: Call, deadline_ms: int, reason: str) -> None:
+    assert sweep(call, deadline_ms) is None
+    event = sweep(call, deadline_ms + 1)
+    assert isinstance(event, CallFailed)
+    assert event.fault.reason == reason
+    assert after(call, event).status is CallStatus.ENDED
+
+
+@pytest.mark.parametrize("carriers_ms", [-1, 0, 5_000, 10**15])
+def test_no_clock_of_the_carriers_hastens_or_delays_the_sweeper(carriers_ms: int) -> None:
+    arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
+    answered = after(arrived, CallAnswered(LEG, carriers_ms))
+    failed = CallFailed(replace(CONTAINER_LOST.fault, at_ms=carriers_ms))
+    for call, patience_ms in (
+        (arrived, DIAL_PATIENCE_MS),
+        (answered, MEDIA_PATIENCE_MS),
+        (after(answered, failed), LEG_PATIENCE_MS),
+    ):
+        assert sweep(saved(call), SAVED_AT_MS + patience_ms) is None
+        assert sweep(saved(call), SAVED_AT_MS + patience_ms + 1) is not None
+
+
+def test_a_call_is_well_while_its_container_beats() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert sweep(call, 600_000, heartbeat_at_ms=600_000 - HEARTBEAT_PATIENCE_MS) is None
+    assert sweep(call, 600_000, heartbeat_at_ms=599_999 - HEARTBEAT_PATIENCE_MS) is not None
+
+
+def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    now_ms = 6_000 + MAX_CALL_MS + MEDIA_PATIENCE_MS + 1
+    event = sweep(call, now_ms, heartbeat_at_ms=now_ms)
+    assert isinstance(event, CallFailed)
+    assert event.fault.reason == "max_duration_overrun"
+
+
+def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
+    call = saved(after(dialing(), ANSWERED, CONTAINER_LOST))
+    assert sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS) is None
+    event = sweep(call, SAVED_AT_MS + LEG_PATIENCE_MS + 1)
+    assert event == LegOutlivedCall()
+    assert advance(call, event)[1] == (HangUp(),)
+    assert sweep(after(call, HUNG_UP), 10_000_000) is None
+
+
+def test_a_transferred_call_needs_no_container_but_ends_before_the_carriers_longest() -> None:
+    told = (ANSWERED, ATTACHED, TransferRequested("+15550142"), CallTransferred(60_000))
+    call = saved(after(dialing(), *told))
+    assert sweep(call, SAVED_AT_MS + TRANSFER_PATIENCE_MS) is None
+    event = sweep(call, SAVED_AT_MS + TRANSFER_PATIENCE_MS + 1)
+    assert event == EndRequested(EndedBy.MAX_DURATION)
