@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-scale bench-check lock
+.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-scale bench-interruption bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -46,6 +46,9 @@ bench-quality: .venv-peers/quality/.stamp       ## speech quality against ideal 
 
 bench-scale: .venv/.stamp       ## what one call asks of the table, and where the next limit lies; docs/scale.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
+
+bench-interruption: .venv/.stamp        ## how exactly the model knows what the caller heard
+	$(BIN)/python benchmarks/interruption.py $(ARGS)
 
 bench-check: .venv/.stamp       ## fails if the container's CPU grew against the plain relay's
 	$(BIN)/python benchmarks/check.py

@@ -8,16 +8,17 @@
         << FailCall("model_timeout", "the model session did not become ready")
     )
 
-The answers are told in full and in their order; only log entries of level info are left out.
+The answers are told in full and in their order; only log entries of level info and the marks among
+the chunks (`test_playback.py`) are left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from itertools import zip_longest
 from typing import Self
 
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, Log
+from media_bridge.commands import BridgeCommand, Log, MarkPlayback
 from media_bridge.events import BridgeEvent, DeadlinePassed
 
 
@@ -62,14 +63,22 @@ class Playbook:
             self.now = cause.seconds
         else:
             commands = self.bridge.handle(cause, self.now)
-        return [each for each in commands if not (isinstance(each, Log) and each.level == "info")]
+        return [each for each in unmarked(commands) if not _is_info(each)]
+
+
+def unmarked(commands: Iterable[BridgeCommand]) -> list[BridgeCommand]:
+    return [each for each in commands if not isinstance(each, MarkPlayback)]
+
+
+def _is_info(command: BridgeCommand) -> bool:
+    return isinstance(command, Log) and command.level == "info"
 
 
 def pass_time(bridge: Bridge, now: float, until: float) -> Iterator[tuple[float, BridgeCommand]]:
     """Keep every deadline up to `until`; a deadline that does not go away would spin forever."""
     while (deadline := bridge.next_deadline()) is not None and deadline <= until:
         now = max(now, deadline)
-        for command in bridge.handle(DeadlinePassed(), now):
+        for command in unmarked(bridge.handle(DeadlinePassed(), now)):
             yield now, command
         following = bridge.next_deadline()
         assert following is None or following > now, f"the deadline at {now} s was not met"

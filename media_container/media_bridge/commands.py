@@ -17,6 +17,13 @@ class PlayAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkPlayback:
+    """Have this name given back when everything sent before it has been played."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClearPlayback:
     """Drop what was sent and not played yet."""
 
@@ -138,6 +145,7 @@ class Log:
 
 BridgeCommand = (
     PlayAudio
+    | MarkPlayback
     | ClearPlayback
     | ConfigureModel
     | AppendAudio

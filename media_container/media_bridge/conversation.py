@@ -25,8 +25,9 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.keypad import Keypad
-from media_bridge.playout import Item, Playout
+from media_bridge.playout import Heard, Item, Playout
 from media_bridge.responses import Responses
+from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
 from phonebridge.call import Activity, Turn, Usage
 from phonebridge.call_config import CallConfig
@@ -66,7 +67,7 @@ class Conversation:
         self._keypad = Keypad()
         self._afterwards: list[BridgeCommand] = []
         self._quiet_due: float | None = None
-        self._unwanted: set[str] = set()
+        self._stopped = Stopped()
         self._retried = False
         self._reply_due: float | None = None
         self._speech_ended: float | None = None
@@ -139,18 +140,19 @@ class Conversation:
         """What time alone brings: audio to send, turns heard to their end, a stalled model."""
         if self._reply_due is not None and self._reply_due <= now:
             return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
-        commands = self._heard(now)
+        commands = self._heard(self._playout.listen(now))
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
-        for chunk in self._playout.due(now):
-            self._chunks_sent += 1
-            commands.append(PlayAudio(chunk))
-        return commands + self._after(now)
+        sending = self._playout.due(now)
+        self._chunks_sent += sum(isinstance(each, PlayAudio) for each in sending)
+        return [*commands, *sending, *self._after(now)]
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
+            case events.MarkReturned(name):
+                self._playout.mark_returned(name, now)
             case events.AudioReceived():
-                self._on_audio(event, now)
+                return self._on_audio(event, now)
             case events.AudioFinished(item_id):
                 self._playout.finish(item_id)
             case events.WordsReceived():
@@ -178,15 +180,15 @@ class Conversation:
 
     def interrupt(self, now: float) -> list[BridgeCommand]:
         """Stop the agent on somebody's word; the model does not know of it by itself."""
-        generating = self._responses.active not in (None, *self._unwanted)
-        return self._stop_speaking(now) + ([CancelResponse()] if generating else [])
+        return self._stop_speaking(now, cancel=True)
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
-        commands = self._heard(now)
+        heard, cuts = self._playout.clear(now)
+        commands = self._heard(heard)
         if entry := self._keypad.take_unfinished():
             commands += self._record_entry(entry)
-        for cut in self._playout.clear(now):
+        for cut in cuts:
             commands += _records(self._turns.agent_cut(cut, now))
         return commands + _records(self._turns.close(now))
 
@@ -205,7 +207,7 @@ class Conversation:
         self._responses.hold()
         self._reply_due = None
         self._turns.caller_started(item_id, now)
-        return self._stop_speaking(now)
+        return self._stop_speaking(now, cancel=False)
 
     def _on_speech_stopped(self, item_id: str, now: float) -> None:
         self.caller_is_speaking = False
@@ -213,16 +215,23 @@ class Conversation:
         self._turns.caller_stopped(item_id, self._speech_ended)
         self.expect_reply(now)
 
-    def _on_audio(self, event: events.AudioReceived, now: float) -> None:
-        if event.response_id in self._unwanted:
-            return
+    def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
+        if event.response_id in self._stopped:
+            return self._unheard(event)
         if self._reply_due is not None:
             self.expect_reply(now)
         item = self._playout.item(event.item_id) or self._begin_item(event, now)
         self._playout.feed(item, event.audio)
+        return []
+
+    def _unheard(self, event: events.AudioReceived) -> list[BridgeCommand]:
+        """Sound of a response that was stopped: of an item that begins only now, nothing is."""
+        if not self._stopped.tell(event.response_id, event.item_id):
+            return []
+        return [TruncateItem(event.item_id, event.content_index, 0)]
 
     def _on_words(self, event: events.WordsReceived) -> None:
-        if event.response_id not in self._unwanted:
+        if event.response_id not in self._stopped:
             self._turns.agent_said(event.item_id, event.text)
 
     def _begin_item(self, event: events.AudioReceived, now: float) -> Item:
@@ -258,7 +267,7 @@ class Conversation:
     def _on_response_failed(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         """A failed response is silence for a caller who waits: once it is worth another try."""
         failed = Log("warning", "model response failed", event.detail)
-        if event.response_id in self._unwanted:
+        if event.response_id in self._stopped:
             return [failed, *self._responses.ended(event.response_id)]
         if self._retried or any(code in event.detail for code in FATAL_CODES):
             return [FailCall("model_failed", event.detail)]
@@ -273,29 +282,32 @@ class Conversation:
         commands, self._afterwards, self._quiet_due = self._afterwards, [], None
         return commands
 
-    def _stop_speaking(self, now: float) -> list[BridgeCommand]:
-        """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes."""
-        commands = self._heard(now)
-        if self._responses.active:
-            self._unwanted.add(self._responses.active)
+    def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
+        """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes. The
+        model cancels by itself where its own detector heard the caller."""
+        cancelled: list[BridgeCommand] = []
+        if (active := self._responses.active) and active not in self._stopped:
+            self._stopped.add(active)
+            cancelled += [CancelResponse()] if cancel else []
         if not self._playout.items:
-            return commands
-        self._interruptions += 1
-        cuts = self._playout.clear(now)
-        commands.append(ClearPlayback())
+            return cancelled
+        heard, cuts = self._playout.clear(now)
+        self._interruptions += bool(cuts)
+        commands: list[BridgeCommand] = [ClearPlayback(), *cancelled]
         for cut in cuts:
             item = cut.item
+            self._stopped.tell(item.response_id, item.item_id)
             commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
+        commands += self._heard(heard)
         for cut in cuts:
             commands += _records(self._turns.agent_cut(cut, now))
         return commands
 
-    def _heard(self, now: float) -> list[BridgeCommand]:
-        heard = self._playout.listen(now)
+    def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
         return [
             record
             for item in heard
-            for record in _records(self._turns.agent_heard(item.item_id, now))
+            for record in _records(self._turns.agent_heard(item.item_id, item.at))
         ]
 
 

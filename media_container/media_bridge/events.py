@@ -24,6 +24,13 @@ class CallerAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkReturned:
+    """What was sent before that mark has been played, or cleared."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class DigitPressed:
     digit: str
 
@@ -187,7 +194,8 @@ StreamEvent = (
 )
 SessionEvent = ModelConnected | ModelReady | ModelRefused | ModelComplained | ModelClosed
 ConversationEvent = (
-    CallerSpeechStarted
+    MarkReturned
+    | CallerSpeechStarted
     | CallerSpeechStopped
     | CallerTranscribed
     | ResponseStarted
@@ -196,7 +204,7 @@ ConversationEvent = (
     | WordsReceived
     | ResponseEnded
 )
-PhoneEvent = CallerAudio | StreamEvent
+PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 ModelEvent = SessionEvent | ConversationEvent
 SteeringEvent = InterruptAsked | EndAsked | TransferFailed | DigitsFailed
 BridgeEvent = PhoneEvent | ModelEvent | SteeringEvent | LeaveAsked | DeadlinePassed

@@ -1,9 +1,11 @@
-"""Between the bridge and the Telnyx media stream: frames become what happened."""
+"""Between the bridge and the Telnyx media stream: frames become what happened, commands frames."""
 
 import base64
 
-from media_bridge import events
+from media_bridge import commands, events
 from phonebridge.telnyx import media
+
+PhoneCommand = commands.PlayAudio | commands.MarkPlayback | commands.ClearPlayback
 
 DIGITS = "0123456789ABCD*#"
 
@@ -27,8 +29,20 @@ def heard(text: media.Text) -> events.PhoneEvent | None:
         case media.Error(complaint):
             known = (complaint.title, complaint.detail)
             return events.StreamComplained(": ".join(part for part in known if part))
-        case media.Connected() | media.Mark() | media.Unknown():
+        case media.Mark(mark):
+            return events.MarkReturned(mark.name)
+        case media.Connected() | media.Unknown():
             return None
+
+
+def told(command: PhoneCommand) -> str:
+    match command:
+        case commands.PlayAudio(payload):
+            return media.encode_media(payload)
+        case commands.MarkPlayback(name):
+            return media.encode_mark(name)
+        case commands.ClearPlayback():
+            return media.CLEAR
 
 
 def _pressed(digit: str) -> events.DigitPressed | events.FrameUnreadable:

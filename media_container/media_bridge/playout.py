@@ -3,13 +3,15 @@
 The model bursts: a long answer may arrive in the first fraction of its length. Telnyx would queue
 all of it, and then nobody knows what the caller has heard. So audio waits here and leaves with a
 bounded lead over its playback: what Telnyx has not played yet is never more than `LEAD_MS`, and
-the place up to which the caller has listened follows from the clock.
+the place up to which the caller has listened is known (`playback.py`).
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 
 from media_bridge.audio import Codec, Converter
+from media_bridge.commands import MarkPlayback, PlayAudio
+from media_bridge.playback import Playback
 
 BYTES_PER_MS = 8
 """G.711: 8000 one-byte samples a second."""
@@ -25,6 +27,12 @@ _SHORTEST = SHORTEST_CHUNK_MS * BYTES_PER_MS
 
 
 @dataclass(slots=True)
+class _Span:
+    begin: int
+    end: int
+
+
+@dataclass(slots=True)
 class Item:
     """One audio item of the conversation, on its way to the caller. Sizes are bytes of the line's
     codec, except `model_bytes`."""
@@ -34,14 +42,35 @@ class Item:
     response_id: str
     converter: Converter
     model_bytes: int = 0
-    queued: int = 0
-    sent: int = 0
-    heard: int = 0
+    waiting: int = 0
     finished: bool = False
+    _sent: list[_Span] = field(default_factory=list)
+    """Where in all that was sent this item stands."""
 
     @property
-    def heard_whole(self) -> bool:
-        return self.finished and self.heard >= self.queued
+    def ends(self) -> int | None:
+        """The place where it ends, once all of it was sent."""
+        if not self.finished or self.waiting:
+            return None
+        return self._sent[-1].end if self._sent else 0
+
+    def place(self, begin: int, size: int) -> None:
+        self.waiting -= size
+        if self._sent and self._sent[-1].end == begin:
+            self._sent[-1].end += size
+        else:
+            self._sent.append(_Span(begin, begin + size))
+
+    def heard(self, played: int) -> int:
+        return sum(max(0, min(span.end, played) - span.begin) for span in self._sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An item was played to its end, at that time."""
+
+    item_id: str
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +97,19 @@ class Playout:
     model_bytes_per_ms: int
     _waiting: deque[_Piece] = field(default_factory=deque)
     _audio: bytearray = field(default_factory=bytearray)
-    _playing: deque[_Piece] = field(default_factory=deque)
-    _playing_since: float = 0.0
+    _playback: Playback = field(default_factory=lambda: Playback(BYTES_PER_MS))
+    _played: int = 0
+    """For sure, as of the last `listen`."""
     _items: dict[str, Item] = field(default_factory=dict)
 
     @property
     def is_speaking(self) -> bool:
         """Whether the caller still has something to hear; judged as of the last `listen`."""
-        return bool(self._waiting or self._playing)
+        return bool(self._waiting) or self._played < self._playback.sent
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """Items not yet heard whole, in the order of their playback."""
+        """Items not known to be heard whole, in the order of their playback."""
         return tuple(self._items.values())
 
     def item(self, item_id: str) -> Item | None:
@@ -100,59 +130,65 @@ class Playout:
             self._flush(item)
             item.finished = True
 
-    def due(self, now: float) -> list[bytes]:
-        """The chunks that have to leave now."""
-        self.listen(now)
-        chunks = []
+    def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
+        """What has to leave now: chunks, each with a mark behind it. A mark before the first
+        tells the round trip."""
+        sending: list[PlayAudio | MarkPlayback] = []
         while self._ahead(now) <= _LEAD - _CHUNK and (chunk := self._next_chunk()):
-            if not self._playing:
-                self._playing_since = now
-            self._place(len(chunk))
-            chunks.append(chunk)
-        return chunks
+            sending += self._mark(now) if self._playback.is_empty(now) else ()
+            self._place(len(chunk), now)
+            sending.append(PlayAudio(chunk))
+            if not self._sendable() or self._playback.wants_mark:
+                sending += self._mark(now)
+        return sending
+
+    def mark_returned(self, name: str, now: float) -> None:
+        self._playback.mark_returned(name, now)
 
     def next_deadline(self) -> float | None:
         """When the next chunk has to leave, or what was sent last will have been heard."""
-        if not self._playing:
+        if self._played >= self._playback.sent:
             return None
-        until_then = self._unplayed() - (_LEAD - _CHUNK if self._sendable() else 0)
-        return self._playing_since + until_then / BYTES_PER_MS / 1000
+        if self._sendable():
+            return self._playback.reached(self._playback.sent - _LEAD + _CHUNK)
+        return self._playback.reached(self._playback.sent) + self._playback.patience
 
-    def listen(self, now: float) -> list[Item]:
+    def listen(self, now: float) -> list[Heard]:
         """Move playback on to `now`; the items that were thereby heard to their end."""
-        played = self._played(now)
-        while self._playing and played >= self._playing[0].size:
-            piece = self._playing.popleft()
-            piece.item.heard += piece.size
-            played -= piece.size
-            self._playing_since += piece.size / BYTES_PER_MS / 1000
-        whole = [item for item in self._items.values() if item.heard_whole]
-        for item in whole:
-            del self._items[item.item_id]
-        return whole
+        self._played = self._playback.surely_played(now)
+        return self._take_heard(self._played, now)
 
-    def clear(self, now: float) -> list[Cut]:
-        """Stop: forget everything not heard yet, and tell where each item was cut."""
-        self.listen(now)
-        if self._playing:
-            self._playing[0].item.heard += max(0, self._played(now))
-        cuts = [self._cut(item) for item in self._items.values()]
+    def clear(self, now: float) -> tuple[list[Heard], list[Cut]]:
+        """Stop: forget everything, and tell which items had been heard to their end and where each
+        of the others was cut."""
+        played = self._playback.played(now)
+        whole = self._take_heard(played, now)
+        cuts = [self._cut(item, played) for item in self._items.values()]
         self._waiting.clear()
-        self._playing.clear()
         self._audio.clear()
         self._items.clear()
-        return cuts
+        self._playback.clear()
+        self._played = self._playback.sent
+        return whole, cuts
 
-    def _cut(self, item: Item) -> Cut:
+    def _take_heard(self, played: int, now: float) -> list[Heard]:
+        whole = []
+        for item in list(self._items.values()):
+            if item.ends is not None and item.ends <= played:
+                del self._items[item.item_id]
+                whole.append(Heard(item.item_id, min(now, self._playback.reached(item.ends))))
+        return whole
+
+    def _cut(self, item: Item, played: int) -> Cut:
         received_ms = item.model_bytes // self.model_bytes_per_ms
         # The model refuses a truncation beyond what it sent, and believes then that all was heard.
-        return Cut(item, min(item.heard // BYTES_PER_MS, received_ms), received_ms)
+        return Cut(item, min(item.heard(played) // BYTES_PER_MS, received_ms), received_ms)
 
     def _queue(self, item: Item, audio: bytes) -> None:
         if not audio:
             return
         self._audio += audio
-        item.queued += len(audio)
+        item.waiting += len(audio)
         if self._waiting and self._waiting[-1].item is item:
             self._waiting[-1].size += len(audio)
         else:
@@ -178,27 +214,23 @@ class Playout:
         del self._audio[:size]
         return chunk + self.codec.silence * (_SHORTEST - len(chunk))
 
-    def _place(self, size: int) -> None:
-        """Note which items the next `size` bytes belong to; padding belongs to the last of them."""
+    def _place(self, size: int, now: float) -> None:
+        """Note which items the next `size` bytes belong to; padding belongs to none."""
+        begin = self._playback.sent
+        self._playback.send(size, now)
         while self._waiting and size:
             piece = self._waiting[0]
             taken = min(piece.size, size)
-            self._playing.append(_Piece(piece.item, taken))
-            piece.item.sent += taken
+            piece.item.place(begin, taken)
             piece.size -= taken
             size -= taken
+            begin += taken
             if not piece.size:
                 self._waiting.popleft()
-        if size:
-            self._playing[-1].size += size
 
-    def _unplayed(self) -> int:
-        return sum(piece.size for piece in self._playing)
-
-    def _played(self, now: float) -> int:
-        """Of what is playing, as of the last `listen`. Whole bytes: a fraction left by the clock's
-        rounding would keep a deadline from ever being met."""
-        return round((now - self._playing_since) * 1000 * BYTES_PER_MS)
+    def _mark(self, now: float) -> tuple[MarkPlayback, ...]:
+        name = self._playback.mark(now)
+        return (MarkPlayback(name),) if name else ()
 
     def _ahead(self, now: float) -> int:
-        return self._unplayed() - self._played(now) if self._playing else 0
+        return self._playback.sent - self._playback.played(now)

@@ -36,7 +36,6 @@ from phonebridge.errors import PhonebridgeError
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
-from phonebridge.telnyx import media
 from phonebridge.transfer import TransferRequested
 
 TIMER_STEP_SECONDS = 0.001
@@ -175,10 +174,10 @@ class CallSession:
         match command:
             case commands.AppendAudio():
                 self._model.send(self._protocol.encode(command))
-            case commands.PlayAudio(payload):
-                self._phone.send(media.encode_media(payload))
+            case commands.PlayAudio() | commands.MarkPlayback():
+                self._phone.send(line.told(command))
             case commands.ClearPlayback():
-                self._phone.send(media.CLEAR)
+                self._phone.send(line.told(command))
                 # uvloop's time is the moment at which it woke to read: the model's word that the
                 # caller speaks is among what it read then.
                 self._services.figures.playback_cleared(time.monotonic() - self._loop.time())

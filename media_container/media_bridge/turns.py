@@ -63,7 +63,7 @@ class Turns:
     def agent_heard(self, item_id: str, now: float) -> Iterable[Turn]:
         """The caller heard the item to its end."""
         turn = self._open.pop(item_id, None)
-        return (self._closed(turn, now),) if turn else ()
+        return (self._closed(turn, max(now, turn.started)),) if turn else ()
 
     def agent_cut(self, cut: Cut, now: float) -> Iterable[Turn]:
         """The item was stopped: its text is what was heard, by the share of its audio."""

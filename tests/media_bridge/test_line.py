@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from media_bridge import events, line
+from media_bridge import commands, events, line
 
 PAYLOAD = bytes(range(160))
 
@@ -71,6 +71,18 @@ def test_keys_of_a_phone() -> None:
         assert line.heard(frame("dtmf", dtmf={"digit": digit})) == unknown
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (commands.PlayAudio(b"\xff\x7f"), {"event": "media", "media": {"payload": "/38="}}),
+        (commands.MarkPlayback("heard-1"), {"event": "mark", "mark": {"name": "heard-1"}}),
+        (commands.ClearPlayback(), {"event": "clear"}),
+    ],
+)
+def test_what_is_told_to_the_carrier(command: line.PhoneCommand, told: dict[str, object]) -> None:
+    assert json.loads(line.told(command)) == told
+
+
 def test_the_other_frames() -> None:
     assert line.heard(frame("stop", stop={"user_id": "3E6F"})) == events.StreamStopped()
     complaint = {"code": 100004, "title": "invalid_media", "detail": "not base64"}
@@ -78,7 +90,7 @@ def test_the_other_frames() -> None:
         "invalid_media: not base64"
     )
     assert line.heard(frame("connected", version="1.0.0")) is None
-    assert line.heard(frame("mark", mark={"name": "turn-7"})) is None
+    assert line.heard(frame("mark", mark={"name": "turn-7"})) == events.MarkReturned("turn-7")
     assert line.heard(frame("surprise")) is None
 
 

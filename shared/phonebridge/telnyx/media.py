@@ -144,6 +144,11 @@ def encode_media(payload: bytes) -> str:
     return f'{{"event":"media","media":{{"payload":"{encoded}"}}}}'
 
 
+def encode_mark(name: str) -> str:
+    """`name` is plain ASCII; it comes back when the media before it has been played or cleared."""
+    return f'{{"event":"mark","mark":{{"name":"{name}"}}}}'
+
+
 def _unknown(text: Text, error: msgspec.ValidationError) -> Unknown:
     with suppress(ValueError, RecursionError):
         frame = msgspec.json.decode(text, type=Unknown)
