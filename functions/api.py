@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from api_answers import ErrorAnswer
 from api_errors import refusal
 from api_requests import read_json_object
-from control_plane import log
+from control_plane import control_plane, log
 from phonebridge.errors import AtCapacity
 from phonebridge.log import call_on_every_line
 
@@ -67,7 +67,12 @@ def documented(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
 
 @contextmanager
 def about(call_id: str) -> Iterator[None]:
-    """Errors and log lines inside name the call."""
+    """Errors, log lines and traces of what happens inside name the call."""
     app.context["call_id"] = call_id
+    tracer = control_plane().tracer
     with call_on_every_line(log, call_id):
-        yield
+        try:
+            with tracer.span(call_id, app.current_event.raw_event["routeKey"]):
+                yield
+        finally:
+            tracer.flush()

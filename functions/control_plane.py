@@ -18,6 +18,7 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
+from phonebridge.tracing import Collector, TracedCarrier, Tracer
 
 log = logger("control-plane")
 
@@ -31,6 +32,7 @@ class ControlPlane:
     admission: Admission
     directory: Directory
     switchboard: Switchboard
+    tracer: Tracer
     now_ms: Callable[[], int]
 
     @property
@@ -61,6 +63,7 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
     )
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
     return ControlPlane(
         settings=settings,
         store=store,
@@ -68,6 +71,9 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         fleet=fleet,
         admission=Admission(fleet, now_ms),
         directory=Directory(settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60),
-        switchboard=Switchboard(store, telnyx, mailbox, now_ms, log),
+        switchboard=Switchboard(
+            store, TracedCarrier(telnyx, tracer), mailbox, now_ms, log, tracer.record
+        ),
+        tracer=tracer,
         now_ms=now_ms,
     )

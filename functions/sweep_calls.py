@@ -29,6 +29,7 @@ def handler(event: object, context: object) -> dict[str, int]:
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")
+    plane.tracer.flush()
     log.info("calls swept", seen=found["seen"], swept=found["swept"], failed=found["failed"])
     figures = {"StuckCalls": found["swept"] + found["failed"], "CallMinutes": found["up"]}
     for line in embedded("control-plane", figures, plane.now_ms()):

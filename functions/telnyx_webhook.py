@@ -71,10 +71,13 @@ def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
             occurred_at_ms=webhook.occurred_at_ms,
         )
         try:
-            plane.switchboard.deliver(webhook, plane.directory)
+            with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
+                plane.switchboard.deliver(webhook, plane.directory)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))
+        finally:
+            plane.tracer.flush()
 
 
 def _answer(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from phonebridge.store import CallRecord, DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
+from phonebridge.tracing import Tracer
 from recorded_telnyx import RecordedTelnyx
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, OpenAISimulator, Session
@@ -276,7 +277,8 @@ async def media_plane(
         line = Line("wss://media.example", SECRET, "connection-1", webhook_url)
         carrier = TelnyxClient(telnyx.base, "KEY-test", line, now_ms=clock)
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
-        services = Services(settings(**given), store, switchboard, log, TurnLog(store, log), clock)
+        turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
+        services = Services(settings(**given), store, switchboard, log, turns, clock, tracer)
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()

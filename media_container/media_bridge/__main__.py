@@ -28,6 +28,7 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
+from phonebridge.tracing import Collector, TracedCarrier, Tracer
 
 
 def now_ms() -> int:
@@ -39,10 +40,13 @@ def media_task(settings: MediaSettings) -> MediaTask:
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)
-    carrier = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
-    switchboard = Switchboard(store, carrier, mailbox, now_ms, log)
-    services = Services(settings, store, switchboard, log, TurnLog(store, log), now_ms)
+    tracer = Tracer("phonebridge media-bridge", Collector.from_env(os.environ), log, now_ms)
+    carrier = TracedCarrier(telnyx, tracer)
+    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
+    turns = TurnLog(store, log)
+    services = Services(settings, store, switchboard, log, turns, now_ms, tracer)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
 

@@ -93,6 +93,11 @@ class Bridge:
         return self._talk.activity(self._frames_in, self._order.lost)
 
     @property
+    def stream_started(self) -> float:
+        """Turns count from here."""
+        return self._talk.stream_started
+
+    @property
     def usage(self) -> Usage:
         return self._talk.usage
 

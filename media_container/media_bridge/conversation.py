@@ -84,6 +84,10 @@ class Conversation:
         self._started = self._turns.stream_started = now
 
     @property
+    def stream_started(self) -> float:
+        return self._started
+
+    @property
     def is_quiet(self) -> bool:
         """The agent has said, and the caller heard, all that there was to say."""
         return self._responses.idle and not self._playout.is_speaking

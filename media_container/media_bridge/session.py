@@ -30,12 +30,14 @@ from phonebridge.call import (
     EndRequested,
     Fault,
     MediaReported,
+    Turn,
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import PhonebridgeError
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
+from phonebridge.tracing import Span, Tracer
 from phonebridge.transfer import TransferRequested
 
 TIMER_STEP_SECONDS = 0.001
@@ -55,6 +57,7 @@ class Services:
     log: Logger
     turns: TurnLog
     now_ms: Callable[[], int]
+    tracer: Tracer
     figures: Figures = field(default_factory=Figures)
 
 
@@ -94,6 +97,10 @@ class CallSession:
             self._crash()
 
     async def run(self) -> None:
+        with self._services.tracer.span(self._call.call_id, "media session"):
+            await self._carry()
+
+    async def _carry(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._records.write())
             connecting = tasks.create_task(self._open_model_session())
@@ -133,7 +140,8 @@ class CallSession:
     async def _open_model_session(self) -> None:
         started = self._loop.time()
         try:
-            await open_session(self._services.settings, self._model)
+            with self._services.tracer.span(self._call.call_id, "model connect"):
+                await open_session(self._services.settings, self._model)
         except ModelUnreachable as error:
             self._services.figures.model_unreachable()
             self.post(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
@@ -186,6 +194,7 @@ class CallSession:
                 self._services.turns.add(call_id, turn)
                 self._services.figures.turn_ended(turn)
                 self._measure()
+                self._trace_turn(turn)
             case commands.TransferCall(to, summary, from_):
                 asked = TransferRequested(to, from_, summary)
                 self._records.add(lambda: self._ask_carrier(asked, events.TransferFailed))
@@ -219,6 +228,19 @@ class CallSession:
     def _crash(self) -> None:
         self._say("exception", "call session crashed")
         self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
+
+    def _trace_turn(self, turn: Turn) -> None:
+        if self._services.tracer.is_on:
+            since = self._loop.time() - self._bridge.stream_started
+            start_ms = self._services.now_ms() - round(since * 1000)
+            span = Span(
+                self._call.call_id,
+                f"turn of {turn.who}",
+                start_ms + turn.started_ms,
+                start_ms + turn.ended_ms,
+                {"turn.number": turn.number, "turn.latency_ms": turn.latency_ms or 0},
+            )
+            self._services.tracer.record(span)
 
     def _measure(self) -> None:
         before, self._activity = self._activity, self._bridge.activity

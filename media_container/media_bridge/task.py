@@ -26,6 +26,7 @@ BEAT_PAUSE_SECONDS = 1.0
 MAILBOX_SECONDS = 0.25
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
+TRACES_SECONDS = 2.0
 DRAIN_SECONDS = 95.0
 """With what follows it, within ECS's longest stop timeout of 120 s."""
 GOODBYE_SECONDS = 15.0
@@ -90,6 +91,7 @@ class MediaTask:
             self.services.turns.write(),
             self._watch_loop(),
             self._tell_metrics(),
+            self._export_traces(),
         )
         async with asyncio.TaskGroup() as background:
             tasks = [background.create_task(job) for job in jobs]
@@ -98,6 +100,7 @@ class MediaTask:
             for task in tasks:
                 task.cancel()
         await self._from_store(self._describe, None)
+        await asyncio.to_thread(self.services.tracer.flush)
 
     async def drain(self, patience_seconds: float) -> None:
         """Take no more calls and wait for the last; end those that outlast the patience, and leave
@@ -165,6 +168,11 @@ class MediaTask:
         while True:
             self._print_metrics()
             await asyncio.sleep(METRICS_SECONDS)
+
+    async def _export_traces(self) -> None:
+        while self.services.tracer.is_on:
+            await asyncio.sleep(TRACES_SECONDS)
+            await asyncio.to_thread(self.services.tracer.flush)
 
     def _print_metrics(self) -> None:
         values = self.services.figures.taken(self._taken, self._slots)

@@ -18,6 +18,7 @@ from phonebridge.call import (
     CallFailed,
     CallHungUp,
     CallRequested,
+    CallStatus,
     CallTurnedAway,
     CarrierCommand,
     Dial,
@@ -36,6 +37,7 @@ from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefus
 from phonebridge.steering import Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
+from phonebridge.tracing import Span
 from phonebridge.transfer import (
     BridgeLegs,
     DialTarget,
@@ -125,8 +127,10 @@ class Switchboard:
         mailbox: Mailbox,
         now_ms: Callable[[], int],
         log: Logger,
+        trace: Callable[[Span], object] = lambda span: None,
     ) -> None:
         self._store = store
+        self._trace = trace
         self._carrier = carrier
         self._mailbox = mailbox
         self._now_ms = now_ms
@@ -312,6 +316,20 @@ class Switchboard:
                 outcome=after.outcome,
                 reason=after.reason,
             )
+            if after.status is CallStatus.ENDED:
+                self._trace(_whole(after))
+
+
+def _whole(call: Call) -> Span:
+    return Span(
+        call.call_id,
+        "call",
+        call.created_at_ms,
+        call.changed_at_ms,
+        {"call.direction": call.direction, "call.outcome": str(call.outcome)},
+        failed=call.fault.reason if call.fault else None,
+        is_whole_call=True,
+    )
 
 
 def _entry(webhook: Webhook) -> TimelineEntry:

@@ -1,0 +1,67 @@
+"""An OpenTelemetry collector on the loopback interface, which keeps what it is sent."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+SPAN_KINDS = range(1, 6)
+
+
+@dataclass
+class ReceivedTraces:
+    endpoint: str = ""
+    status: int = 200
+    requests: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
+    """Path, headers and body."""
+
+    @property
+    def spans(self) -> list[dict[str, Any]]:
+        return [
+            span
+            for _, _, body in self.requests
+            for resource in body["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
+
+    def services(self) -> set[str]:
+        return {
+            attribute["value"]["stringValue"]
+            for _, _, body in self.requests
+            for resource in body["resourceSpans"]
+            for attribute in resource["resource"]["attributes"]
+            if attribute["key"] == "service.name"
+        }
+
+
+@contextmanager
+def otlp_receiver() -> Iterator[ReceivedTraces]:
+    received = ReceivedTraces()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            received.requests.append((self.path, headers, body))
+            self.send_response(received.status)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    received.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
