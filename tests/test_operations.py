@@ -1,0 +1,29 @@
+"""docs/operations.md speaks of what there is: alarms, parameters, outputs."""
+
+import re
+
+from translated import ROOT, TEMPLATE, of_type
+
+PAGE = (ROOT / "docs/operations.md").read_text()
+
+
+def test_every_alarm_has_its_section_and_no_other() -> None:
+    sections = re.findall(r"(?m)^### (\w+)$", PAGE)
+    assert sorted(sections) == sorted(of_type("AWS::CloudWatch::Alarm"))
+
+
+def test_every_section_says_something() -> None:
+    for text in re.split(r"(?m)^### \w+$", PAGE)[1:]:
+        assert len(text.split("\n## ")[0].split()) > 25
+
+
+def test_parameters_that_commands_give_can_be_given() -> None:
+    given = set(re.findall(r"[\s`]([A-Z][a-z]+[A-Z]\w+)=", PAGE))
+    assert given
+    assert given <= TEMPLATE["Parameters"].keys()
+
+
+def test_outputs_that_commands_ask_for_are_there() -> None:
+    asked = set(re.findall(r"\boutput\s+([A-Z]\w+)", PAGE))
+    assert asked
+    assert asked <= TEMPLATE["Outputs"].keys()
