@@ -18,7 +18,8 @@ import numpy as np
 from media_bridge import commands, events
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
-from phonebridge.call import Call, Direction, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import Call, Direction
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from simulators.telnyx_playout import Playout

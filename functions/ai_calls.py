@@ -15,6 +15,7 @@ import api_answers
 from api import about, answer, app, documented, handler
 from api_answers import CallList, CallSummary, CreatedCall, WholeCall
 from api_requests import CreateCall
+from call_records import whole_call
 from control_plane import ControlPlane, control_plane, log
 from directory import Agent
 from fields import InvalidField
@@ -101,7 +102,7 @@ def list_calls(
     responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
 )
 def get_call(call_id: CallId) -> Response[WholeCall]:
-    return answer(HTTPStatus.OK, api_answers.whole(_found(call_id, control_plane().store.record)))
+    return answer(HTTPStatus.OK, _whole(control_plane(), call_id))
 
 
 @app.post(
@@ -119,7 +120,7 @@ def hang_up(call_id: CallId) -> Response[WholeCall | CallSummary]:
     with about(call_id):
         after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
     if before.status is CallStatus.ENDED:
-        return answer(HTTPStatus.OK, api_answers.whole(_found(call_id, plane.store.record)))
+        return answer(HTTPStatus.OK, _whole(plane, call_id))
     return answer(HTTPStatus.ACCEPTED, api_answers.summary(after))
 
 
@@ -183,6 +184,10 @@ def _agent(plane: ControlPlane, name: str) -> Agent:
         return plane.directory.agent(name)
     except UnknownAgent as error:
         raise InvalidField("agent", "there is no agent of that name") from error
+
+
+def _whole(plane: ControlPlane, call_id: str) -> WholeCall:
+    return _found(call_id, lambda each: whole_call(plane, each))
 
 
 def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 import directory
+import prices
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
 from phonebridge.store import CallRecord, Page
 from phonebridge.switchboard import TimelineEntry
@@ -68,7 +69,8 @@ class Fault(_Answer):
 
 
 class Usage(_Answer):
-    """Tokens; cached counts are part of the input counts."""
+    """Tokens of all responses; cached counts are part of the input counts. The caller's
+    transcription has counts of its own, of tokens or of time."""
 
     input_text: int
     input_audio: int
@@ -76,6 +78,22 @@ class Usage(_Answer):
     cached_audio: int
     output_text: int
     output_audio: int
+    responses: int
+    transcribed_input: int
+    transcribed_output: int
+    transcribed_ms: int
+
+
+class Cost(_Answer):
+    """By list prices of a day; null is what cannot be told, and `notes` say why."""
+
+    currency: str
+    model: float | None
+    transcription: float | None
+    carrier: float | None
+    total: Annotated[float | None, Field(description="Of those parts that can be told.")]
+    prices_as_of: str
+    notes: list[str]
 
 
 class Activity(_Answer):
@@ -143,6 +161,7 @@ class WholeCall(CallSummary):
     messages: list[Message]
     timeline: list[TimelineItem]
     usage: Usage
+    cost: Cost
     activity: Activity
     config: Config
     metadata: dict[str, str]
@@ -227,7 +246,7 @@ def listed(page: Page) -> CallList:
     return CallList(calls=[summary(call) for call in page.calls], cursor=page.cursor)
 
 
-def whole(record: CallRecord) -> WholeCall:
+def whole(record: CallRecord, cost: prices.Cost) -> WholeCall:
     call = record.call
     return WholeCall(
         **dict(summary(call)),
@@ -236,7 +255,8 @@ def whole(record: CallRecord) -> WholeCall:
         turns=[Turn.model_validate(turn) for turn in record.turns],
         messages=[Message.model_validate(message) for message in record.messages],
         timeline=[_timeline_item(entry) for entry in record.timeline],
-        usage=Usage.model_validate(call.usage),
+        usage=Usage.model_validate(record.usage),
+        cost=Cost.model_validate(cost),
         activity=Activity.model_validate(call.activity),
         config=Config.model_validate(record.config),
         metadata=record.config.metadata,
@@ -278,10 +298,7 @@ def _timeline_item(entry: TimelineEntry) -> TimelineItem:
 
 
 def _talk_seconds(call: Call) -> float | None:
-    if call.ended_at_ms is None:
-        return None
-    answered_at_ms = call.answered_at_ms or call.ended_at_ms
-    return max(0, call.ended_at_ms - answered_at_ms) / 1000
+    return None if call.talk_ms is None else call.talk_ms / 1000
 
 
 def _time(unix_ms: int) -> datetime:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from control_plane import ControlPlane, control_plane, log
+from phonebridge.billing import Charge
 from phonebridge.errors import (
     InvalidSignature,
     InvalidTransition,
@@ -72,7 +73,9 @@ def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
         )
         try:
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
-                plane.switchboard.deliver(webhook, plane.directory)
+                call = plane.switchboard.deliver(webhook, plane.directory)
+            if call and isinstance(webhook.enclosed, Charge):
+                plane.store.add_charge(call.call_id, webhook.enclosed)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))

@@ -15,7 +15,8 @@ from media_bridge.events import (
     StreamStarted,
     WordsReceived,
 )
-from phonebridge.call import Speaker, Turn, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import Speaker, Turn
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import Playbook

@@ -21,10 +21,13 @@ LOCAL = ROOT / "local"
 # Values in, values out: the conversation's rules, a call's life, the wire.
 CORE = [
     "shared/phonebridge/call.py",
+    "shared/phonebridge/billing.py",
     "shared/phonebridge/call_config.py",
     "shared/phonebridge/steering.py",
     "shared/phonebridge/lifecycle.py",
     "shared/phonebridge/overdue.py",
+    "shared/phonebridge/recording.py",
+    "functions/prices.py",
     "shared/phonebridge/metrics.py",
     "shared/phonebridge/stream_token.py",
     "shared/phonebridge/tools.py",
@@ -95,7 +98,9 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/steering.py": "tests/phonebridge/test_mailbox.py",
     "shared/phonebridge/transfer.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
     "functions/agent_settings.py": "tests/functions/test_ai_calls.py",
+    "functions/call_records.py": "tests/functions/test_ai_calls.py",
     "functions/fields.py": "tests/functions/test_ai_calls.py",
     "shared/phonebridge/tools.py": "tests/phonebridge/test_store.py",
     "functions/api.py": "tests/functions/test_ai_calls.py",

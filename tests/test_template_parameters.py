@@ -30,6 +30,7 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("ApiKeyHashes", "0f" * 32 + "," + "1e" * 32, "a key in the clear"),
         ("TelnyxConnectionId", "2000000000000000001", "my app"),
         ("TelnyxFromNumber", "+15550100", "5550100"),
+        ("TelnyxMinutePrice", "0.007", "7 cents"),
         ("OpenAiRealtimeUrl", "wss://example.com/v1/realtime", "ws://example.com/v1/realtime"),
         ("OpenAiModel", "gpt-realtime-2.1-mini", "gpt realtime"),
         ("MediaImageUri", f"{REPOSITORY}@{DIGEST}", f"{REPOSITORY}:latest"),

@@ -26,7 +26,8 @@ from media_bridge.conversation import FATAL_CODES, MODEL_BYTES_PER_MS, Conversat
 from media_bridge.idle import IdleCaller
 from media_bridge.order import FrameOrder
 from media_bridge.steering import needs_words, steered
-from phonebridge.call import Activity, Call, EndedBy, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import Activity, Call, EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 

@@ -29,7 +29,8 @@ from media_bridge.playout import Heard, Item, Playout
 from media_bridge.responses import Responses
 from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
-from phonebridge.call import Activity, Turn, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import Activity, Turn
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
@@ -165,7 +166,8 @@ class Conversation:
                 return self._on_speech_started(item_id, now)
             case events.CallerSpeechStopped(item_id):
                 self._on_speech_stopped(item_id, now)
-            case events.CallerTranscribed(item_id, text):
+            case events.CallerTranscribed(item_id, text, usage):
+                self.usage += usage
                 return _records(self._turns.caller_said(item_id, text))
             case events.ResponseStarted(response_id):
                 self._responses.started(response_id)

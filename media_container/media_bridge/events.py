@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from phonebridge.call import EndedBy, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import EndedBy
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
 
@@ -93,6 +94,7 @@ class CallerSpeechStopped:
 class CallerTranscribed:
     item_id: str
     text: str
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True, slots=True)

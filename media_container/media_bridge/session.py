@@ -19,9 +19,11 @@ from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
+from media_bridge.openai.session import TRANSCRIPTION_MODEL
 from media_bridge.records import Records
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
+from phonebridge.billing import ModelUsage
 from phonebridge.call import (
     Call,
     CallEvent,
@@ -125,7 +127,15 @@ class CallSession:
     def _report(self) -> None:
         """The last word of the container about the call."""
         self._measure()
-        report = MediaReported(self._activity, self._bridge.usage)
+        settings, store = self._services.settings, self._services.store
+        usage = ModelUsage(
+            self._call.attached_stream,
+            settings.openai_model,
+            TRANSCRIPTION_MODEL,
+            self._bridge.usage,
+        )
+        self._records.add(lambda: store.add_usage(self._call.call_id, usage))
+        report = MediaReported(self._activity)
         self._records.add(lambda: self._apply(report))
 
     # The sockets.

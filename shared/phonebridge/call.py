@@ -95,28 +95,6 @@ class Activity:
     turn_latency_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens over all responses of a call; cached counts are part of the input counts."""
-
-    input_text: int = 0
-    input_audio: int = 0
-    cached_text: int = 0
-    cached_audio: int = 0
-    output_text: int = 0
-    output_audio: int = 0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.input_text + other.input_text,
-            self.input_audio + other.input_audio,
-            self.cached_text + other.cached_text,
-            self.cached_audio + other.cached_audio,
-            self.output_text + other.output_text,
-            self.output_audio + other.output_audio,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """The head of a call's record: small enough that a transition costs one write unit."""
@@ -149,7 +127,13 @@ class Call:
     transferred_at_ms: int | None = None
     owner_task: str | None = None
     activity: Activity = field(default_factory=Activity)
-    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def talk_ms(self) -> int | None:
+        """From answer to end; None until the end. Without an answer nobody talked."""
+        if self.ended_at_ms is None:
+            return None
+        return max(0, self.ended_at_ms - (self.answered_at_ms or self.ended_at_ms))
 
     @property
     def may_be_up(self) -> bool:
@@ -243,7 +227,6 @@ class MediaReported:
     """The container's figures, once its part of the call is over."""
 
     activity: Activity
-    usage: Usage
     started: bool = True
     """Whether the media stream ever began."""
 

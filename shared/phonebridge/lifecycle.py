@@ -305,8 +305,7 @@ def _attached(call: Call, event: MediaAttached) -> Call:
 
 
 def _reported(call: Call, report: MediaReported) -> Call:
-    """Usage adds up: of a stream that never began and of the one that took its place."""
-    reported = replace(call, activity=report.activity, usage=call.usage + report.usage)
+    reported = replace(call, activity=report.activity)
     if call.early_stream and not report.started:
         return replace(reported, early_stream=EarlyStream(left=True))
     return reported

@@ -46,6 +46,8 @@ class ControlSettings:
     """The Lambdas only look whether there is one; the media container uses it."""
     openai_realtime_url: str
     max_call_minutes: int
+    telnyx_minute_price: float | None
+    """US dollars for a minute of a call, where the carrier tells no charge (`call.cost`)."""
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "ControlSettings":
@@ -68,6 +70,7 @@ class ControlSettings:
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
+            telnyx_minute_price=read.price("TELNYX_MINUTE_PRICE"),
         )
         read.raise_problems()
         return settings
@@ -173,6 +176,15 @@ class _Reader:
             return number
 
         return self._parsed(name, default, parse, f"a whole number from {low} to {high}")
+
+    def price(self, name: str) -> float | None:
+        def parse(text: str) -> float | None:
+            amount = float(text)
+            if not 0 <= amount < 100:
+                raise ValueError
+            return amount
+
+        return self._parsed(name, None, parse, "an amount such as 0.007")
 
     def choice(self, name: str, kind: Callable[[str], T], default: T) -> T:
         choices = ", ".join(str(choice) for choice in type(default))  # type: ignore[attr-defined]

@@ -6,18 +6,20 @@ import binascii
 import heapq
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, CallStatus, Leg, Turn
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
+from phonebridge.recording import Recording
 from phonebridge.switchboard import TimelineEntry
 from phonebridge.table import Key, Table
 from phonebridge.tools import Message
@@ -46,6 +48,13 @@ class CallRecord:
     turns: tuple[Turn, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[Message, ...] = ()
+    usages: tuple[ModelUsage, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+
+    @property
+    def usage(self) -> Usage:
+        return sum((each.usage for each in self.usages), Usage())
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,19 @@ class _StoredLink:
 class _StoredClaim:
     call_id: str
     fingerprint: str
+
+
+# What stands in the partition of a call, by the beginning of its sort key.
+_PARTS: Mapping[str, type] = {
+    "META": Call,
+    "CONFIG": _StoredConfig,
+    "TURN": Turn,
+    "EV": TimelineEntry,
+    "MESSAGE": Message,
+    "USAGE": ModelUsage,
+    "CHARGE": Charge,
+    "RECORDING": Recording,
+}
 
 
 class DynamoCallStore:
@@ -134,6 +156,22 @@ class DynamoCallStore:
         key = Key(_pk(call_id), f"MESSAGE#{message.number:04d}")
         self._table.put(key, message, RECORD_SECONDS)
 
+    def add_usage(self, call_id: str, usage: ModelUsage) -> None:
+        key = Key(_pk(call_id), f"USAGE#{usage.stream_number:04d}")
+        self._table.put(key, usage, RECORD_SECONDS)
+
+    def add_charge(self, call_id: str, charge: Charge) -> None:
+        self._table.put(Key(_pk(call_id), f"CHARGE#{charge.leg_id}"), charge, RECORD_SECONDS)
+
+    def add_recording(self, call_id: str, recording: Recording) -> Recording:
+        """The one on record, if it is there already."""
+        key = _recording_key(call_id, recording.recording_id)
+        return self._table.add(key, recording, RECORD_SECONDS)
+
+    def put_recording(self, call_id: str, recording: Recording) -> None:
+        key = _recording_key(call_id, recording.recording_id)
+        self._table.put(key, recording, RECORD_SECONDS)
+
     def link(self, leg: Leg, call_id: str) -> None:
         for key in _leg_keys(leg):
             self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
@@ -146,25 +184,22 @@ class DynamoCallStore:
 
     def record(self, call_id: str) -> CallRecord | None:
         """All that is known of a call, in one query."""
-        call, config = None, CallConfig()
-        turns: list[Turn] = []
-        timeline: list[TimelineEntry] = []
-        messages: list[Message] = []
+        found: dict[type, list[Any]] = {kind: [] for kind in _PARTS.values()}
         for stored in self._table.partition(_pk(call_id)):
-            match stored.sk.split("#")[0]:
-                case "META":
-                    call = stored.read(Call)
-                case "CONFIG":
-                    config = _config(stored.read(_StoredConfig))
-                case "TURN":
-                    turns.append(stored.read(Turn))
-                case "EV":
-                    timeline.append(stored.read(TimelineEntry))
-                case "MESSAGE":
-                    messages.append(stored.read(Message))
-        if call is None:
+            if kind := _PARTS.get(stored.sk.split("#")[0]):
+                found[kind].append(stored.read(kind))
+        if not found[Call]:
             return None
-        return CallRecord(call, config, tuple(turns), tuple(timeline), tuple(messages))
+        return CallRecord(
+            call=found[Call][0],
+            config=next(map(_config, found[_StoredConfig]), CallConfig()),
+            turns=tuple(found[Turn]),
+            timeline=tuple(found[TimelineEntry]),
+            messages=tuple(found[Message]),
+            usages=tuple(found[ModelUsage]),
+            charges=tuple(found[Charge]),
+            recordings=tuple(found[Recording]),
+        )
 
     def live(self, cursor: str | None, limit: int) -> Page:
         """Calls that have not ended, newest first. Raises `Unreadable` for a bad cursor."""
@@ -208,6 +243,10 @@ def _pk(call_id: str) -> str:
 
 def _head_key(call_id: str) -> Key:
     return Key(_pk(call_id), "META")
+
+
+def _recording_key(call_id: str, recording_id: str) -> Key:
+    return Key(_pk(call_id), f"RECORDING#{recording_id}")
 
 
 def _config_key(call_id: str) -> Key:

@@ -14,6 +14,7 @@ from api_events import Answer, api_event, read_answer
 from api_requests import CreateCall
 from calls import LEG, after, outbound_call
 from clock import Clock
+from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import (
     Call,
     CallAnswered,
@@ -30,6 +31,7 @@ from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import Interrupt
 from phonebridge.store import DynamoCallStore
+from prices import PRICES_AS_OF
 from recorded_telnyx import RecordedTelnyx
 from template import load_template
 
@@ -595,6 +597,38 @@ class TestWatching:
         assert record["config"]["voice"] == "marin"
         assert record["config"]["turnDetection"]["type"] == "server_vad"
         assert record == request("GET", "/api/ai-calls/call-1/status").json
+
+    def test_the_record_tells_what_was_used_and_what_it_cost(
+        self, store: DynamoCallStore, clock: Clock
+    ) -> None:
+        stored(store, ended_call(clock))
+        spoken = Usage(input_text=1_000, output_audio=2_000, responses=2, transcribed_ms=6_000)
+        store.add_usage("call-1", ModelUsage(1, "gpt-realtime-2.1-mini", "gpt-transcribe", spoken))
+        store.add_charge("call-1", Charge(LEG.call_leg_id, 2_500, "USD"))
+
+        record = request("GET", "/api/ai-calls/call-1").json
+
+        assert record["usage"]["outputAudio"] == 2_000
+        assert record["cost"] == {
+            "currency": "USD",
+            "model": 0.0406,
+            "transcription": 0.00045,
+            "carrier": 0.0025,
+            "total": 0.04355,
+            "pricesAsOf": PRICES_AS_OF,
+            "notes": [],
+        }
+
+    def test_the_operators_price_of_a_minute_stands_in_for_a_charge(
+        self, store: DynamoCallStore, clock: Clock, reconfigure: Reconfigure
+    ) -> None:
+        reconfigure(TELNYX_MINUTE_PRICE="0.012")
+        stored(store, ended_call(clock))
+
+        cost = request("GET", "/api/ai-calls/call-1").json["cost"]
+
+        assert cost["carrier"] == 0.0025
+        assert len(cost["notes"]) == 1
 
     def test_the_timeline_tells_what_was_done(self) -> None:
         call_id = create(TO).json["callId"]

@@ -15,6 +15,7 @@ import telnyx_webhook
 from api_events import Answer, api_event, read_answer
 from calls import after, outbound_call
 from clock import Clock
+from phonebridge.billing import Charge
 from phonebridge.call import Call, CallRequested, CallStatus, DialAccepted, Leg, Outcome
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict
@@ -98,6 +99,15 @@ class TestSigned:
 
     def test_the_raw_body_counts_however_it_is_wrapped(self, deliver: Deliver) -> None:
         assert deliver("call.answered", as_base64=True).status == 200
+
+    def test_what_the_carrier_charges_is_on_record(
+        self, deliver: Deliver, store: DynamoCallStore
+    ) -> None:
+        assert [deliver("call.cost").status for _ in range(2)] == [200, 200]
+
+        record = store.record(CALL_ID)
+        assert record
+        assert record.charges == (Charge(LEG.call_leg_id, 14_000, "USD"),)
 
     def test_a_repetition_does_nothing_more(self, deliver: Deliver, telnyx: RecordedTelnyx) -> None:
         assert [deliver("call.answered").status for _ in range(3)] == [200, 200, 200]

@@ -62,7 +62,8 @@ from media_bridge.events import (
     StreamStopped,
     WordsReceived,
 )
-from phonebridge.call import EndedBy, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time, unmarked

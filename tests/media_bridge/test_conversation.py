@@ -28,7 +28,8 @@ from media_bridge.events import (
     StreamStopped,
 )
 from media_bridge.playout import LEAD_MS
-from phonebridge.call import EndedBy, Usage
+from phonebridge.billing import Usage
+from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time, unmarked

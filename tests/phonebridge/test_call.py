@@ -1,11 +1,9 @@
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from calls import LEG, inbound_call, outbound_call
-from phonebridge.call import Call, CallStatus, Fault, Hangup, Usage
+from phonebridge.call import Call, CallStatus, Fault, Hangup
 
 HANGUP = Hangup("normal_clearing", "caller", 2_000)
 ENDED = replace(outbound_call(), status=CallStatus.ENDED)
@@ -26,14 +24,3 @@ def test_a_call_that_has_not_ended_may_be_up(status: CallStatus) -> None:
 )
 def test_an_ended_call_may_be_up_until_its_leg_hung_up(call: Call, may_be_up: bool) -> None:
     assert call.may_be_up is may_be_up
-
-
-usages = st.builds(Usage, *(st.integers(0, 1_000_000) for _ in fields(Usage)))
-
-
-@given(usages, usages)
-def test_usage_adds_up_count_by_count(one: Usage, other: Usage) -> None:
-    total = one + other
-    for count in fields(Usage):
-        parts = getattr(one, count.name), getattr(other, count.name)
-        assert getattr(total, count.name) == sum(parts)

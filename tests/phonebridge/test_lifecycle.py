@@ -44,7 +44,6 @@ from phonebridge.call import (
     StartStreaming,
     StopStreaming,
     StreamingFailed,
-    Usage,
 )
 from phonebridge.errors import InvalidTransition
 from phonebridge.lifecycle import FOUND_ENDED, TRANSITIONS, advance
@@ -74,7 +73,7 @@ TRANSFERRED = CallTransferred(60_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
 STARTED = MediaStarted(6_500)
-NEVER_STARTED = MediaReported(Activity(), Usage(output_audio=60), started=False)
+NEVER_STARTED = MediaReported(Activity(), started=False)
 CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
 
 
@@ -242,9 +241,9 @@ def test_a_call_that_has_ended_takes_no_media() -> None:
 
 
 def test_figures_may_come_after_the_end() -> None:
-    report = MediaReported(Activity(turns=4), Usage(output_audio=900))
+    report = MediaReported(Activity(turns=4))
     call = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, report)
-    assert (call.activity.turns, call.usage.output_audio) == (4, 900)
+    assert call.activity.turns == 4
     assert call.outcome is Outcome.COMPLETED
 
 
@@ -346,7 +345,6 @@ def test_its_failure_is_told_once_and_any_other_ends_the_call() -> None:
 def test_nobody_answers_and_the_lost_stream_is_no_fault() -> None:
     call = after(ringing(), ATTACHED, NEVER_STARTED, STREAM_FAILED, hung_up("timeout"))
     assert (call.outcome, call.reason) == (Outcome.NO_ANSWER, "timeout")
-    assert call.usage == NEVER_STARTED.usage, "a greeting that nobody heard was paid for"
     assert commands_of(ringing(), ATTACHED, NEVER_STARTED, hung_up("timeout")) == []
 
 
@@ -361,9 +359,9 @@ def test_a_call_whose_media_began_was_answered_even_if_no_webhook_says_so() -> N
 
 
 def test_usage_of_a_stream_that_never_began_and_of_its_successor_adds_up() -> None:
-    report = MediaReported(Activity(turns=2), Usage(output_audio=500))
+    report = MediaReported(Activity(turns=2))
     call = after(ringing(), ATTACHED, NEVER_STARTED, ANSWERED, report)
-    assert (call.activity.turns, call.usage.output_audio) == (2, 560)
+    assert call.activity.turns == 2
 
 
 # Transfer.
@@ -380,9 +378,7 @@ def test_a_blind_transfer_takes_the_agent_off_the_line_and_the_call_goes_on() ->
     assert commands_of(call, TRANSFERRED, TRANSFERRED) == [StopStreaming(), ReportTransfer()]
     call = after(call, TRANSFERRED)
     assert call.status is CallStatus.TRANSFERRED
-    call = after(
-        call, MediaReported(Activity(turns=2), Usage()), TargetHungUp(1, "normal"), HUNG_UP
-    )
+    call = after(call, MediaReported(Activity(turns=2)), TargetHungUp(1, "normal"), HUNG_UP)
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "transferred")
 
 
@@ -537,7 +533,7 @@ OF_THE_CONTAINER: list[tuple[CallEvent, ...]] = [
     (ATTACHED,),
     (ATTACHED, NEVER_STARTED),
     (ATTACHED, STARTED),
-    (ATTACHED, STARTED, MediaReported(Activity(turns=4), Usage(output_audio=900))),
+    (ATTACHED, STARTED, MediaReported(Activity(turns=4))),
 ]
 
 
@@ -650,7 +646,7 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     ANSWERED,
     ATTACHED,
     STARTED,
-    MediaReported(Activity(), Usage()),
+    MediaReported(Activity()),
     EndRequested(EndedBy.API),
     CONTAINER_LOST,
     STREAM_FAILED,

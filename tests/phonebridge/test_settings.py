@@ -129,3 +129,10 @@ def test_a_missing_model_key_is_said_in_so_many_words() -> None:
 def test_what_is_complete_is_not_refused() -> None:
     control().require_dialing()
     control().require_webhooks()
+
+
+def test_the_price_of_a_minute_is_an_amount_or_unknown() -> None:
+    assert control().telnyx_minute_price is None
+    assert control(TELNYX_MINUTE_PRICE="0.007").telnyx_minute_price == 0.007
+    with pytest.raises(NotConfigured, match="TELNYX_MINUTE_PRICE must be an amount"):
+        control(TELNYX_MINUTE_PRICE="cheap")

@@ -28,7 +28,6 @@ from phonebridge.call import (
     Speaker,
     StreamingFailed,
     Turn,
-    Usage,
 )
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.errors import Conflict, TooLarge, Unreadable
@@ -131,7 +130,6 @@ def streamed() -> Call:
         MediaAttached(1, "t" * 36, 1_795_000_006_000),
         MediaReported(
             Activity(400, 100, 165_000, 165_000, 1_000, 1_200, 1_200),
-            Usage(90_000, 990_000, 80_000, 880_000, 90_000, 990_000),
         ),
     )
     return replace(call, changed_at_ms=1_795_003_300_000)

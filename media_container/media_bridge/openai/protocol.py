@@ -9,7 +9,7 @@ from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.openai import realtime, session
-from phonebridge.call import Usage
+from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
@@ -73,8 +73,8 @@ class RealtimeProtocol:
                 return events.CallerSpeechStarted(item_id)
             case realtime.SpeechStopped(item_id):
                 return events.CallerSpeechStopped(item_id)
-            case realtime.TranscriptionCompleted(item_id, transcript):
-                return events.CallerTranscribed(item_id, transcript)
+            case realtime.TranscriptionCompleted(item_id, transcript, usage):
+                return events.CallerTranscribed(item_id, transcript, _transcribed(usage))
             case realtime.TranscriptionFailed(item_id):
                 return events.CallerTranscribed(item_id, "")
             case _:
@@ -113,7 +113,7 @@ def _ended(response: realtime.Response) -> events.ResponseEnded:
         response_id=response.id,
         status=response.status or "completed",
         detail=_detail(response.status_details),
-        usage=_usage(response.usage),
+        usage=_used(response),
     )
 
 
@@ -141,10 +141,12 @@ def _detail(raw: msgspec.Raw) -> str:
     return details or ""
 
 
-def _usage(usage: realtime.ResponseUsage | None) -> Usage:
-    if usage is None:
-        return Usage()
-    heard = usage.input_token_details or realtime.InputTokens()
+def _used(response: realtime.Response) -> Usage:
+    usage = response.usage
+    if usage is None or usage.input_token_details is None:
+        # One that failed before it began costs nothing, and has no count.
+        return Usage(responses=1, uncounted=0 if response.status == "failed" else 1)
+    heard = usage.input_token_details
     cached = heard.cached_tokens_details or realtime.TextTokens()
     spoken = usage.output_token_details or realtime.TextTokens()
     return Usage(
@@ -154,4 +156,16 @@ def _usage(usage: realtime.ResponseUsage | None) -> Usage:
         cached_audio=cached.audio_tokens or 0,
         output_text=spoken.text_tokens or 0,
         output_audio=spoken.audio_tokens or 0,
+        responses=1,
+        cache_unknown=int(heard.cached_tokens_details is None and heard.cached_tokens != 0),
+    )
+
+
+def _transcribed(usage: realtime.TranscriptionUsage | None) -> Usage:
+    if usage is None:
+        return Usage()
+    return Usage(
+        transcribed_input=usage.input_tokens or 0,
+        transcribed_output=usage.output_tokens or 0,
+        transcribed_ms=round((usage.seconds or 0) * 1000),
     )

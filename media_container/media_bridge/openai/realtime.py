@@ -150,12 +150,21 @@ class TextTokens(Struct, frozen=True):
 
 
 class InputTokens(TextTokens, frozen=True):
+    cached_tokens: int | None = None
     cached_tokens_details: TextTokens | None = None
 
 
 class ResponseUsage(Struct, frozen=True):
     input_token_details: InputTokens | None = None
     output_token_details: TextTokens | None = None
+
+
+class TranscriptionUsage(Struct, frozen=True):
+    """Of type `tokens` or `duration`, as the transcription model is priced."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float | None = None
 
 
 class Response(Struct, frozen=True):
@@ -194,6 +203,7 @@ class TranscriptionCompleted(
 ):
     item_id: str
     transcript: str
+    usage: TranscriptionUsage | None = None
 
 
 class TranscriptionFailed(

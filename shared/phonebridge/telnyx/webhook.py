@@ -4,6 +4,7 @@ Their counterpart are the commands in `call_control.py`.
 """
 
 import base64
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import cryptography.exceptions
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from phonebridge.billing import Charge
 from phonebridge.call import (
     Call,
     CallAnswered,
@@ -28,6 +30,7 @@ from phonebridge.call import (
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
 from phonebridge.log import mask_numbers
+from phonebridge.recording import SavedRecording
 from phonebridge.transfer import (
     CallTransferred,
     TargetAnswered,
@@ -42,6 +45,7 @@ TIMESTAMP_HEADER = "telnyx-timestamp"
 
 _PUBLIC_KEY_BYTES = 32
 _INBOUND_CALLS = uuid.UUID("5f0e3f57-64f4-4a4b-8c0f-6f2f5d3f9a1e")
+_PLAIN = re.compile(r"[A-Za-z0-9-]{1,64}")
 _UNSPECIFIED = "unspecified"
 
 
@@ -60,6 +64,8 @@ class Webhook:
     """The call to be born, when this is the first word of an inbound one."""
     detail: str
     """One phrase for the timeline, without phone numbers."""
+    enclosed: Charge | SavedRecording | None = None
+    """What it brings to the record besides."""
 
 
 def verify(public_key_base64: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> None:
@@ -101,6 +107,7 @@ def parse(body: bytes) -> Webhook:
         event=event,
         arrival=payload.arrival(at_ms),
         detail=mask_numbers(payload.detail()),
+        enclosed=payload.enclosed(),
     )
 
 
@@ -181,6 +188,9 @@ class _Payload(msgspec.Struct):
     def detail(self) -> str:
         return ""
 
+    def enclosed(self) -> Charge | SavedRecording | None:
+        return None
+
 
 class _Initiated(_Payload, rename={"from_": "from"}):
     """Sent for outbound legs too; only `incoming` ones are new to us."""
@@ -256,6 +266,56 @@ class _Detected(_Payload):
         return self.result or ""
 
 
+class _CostPart(msgspec.Struct):
+    currency: str | None = None
+
+
+class _Cost(_Payload):
+    """Money is text in Telnyx's SDK and a number in its API reference."""
+
+    total_cost: str | float | None = None
+    cost_parts: list[_CostPart] | None = None
+
+    def enclosed(self) -> Charge | None:
+        try:
+            micros = round(float(self.total_cost or "") * 1_000_000)
+        except (ValueError, OverflowError):
+            return None
+        named = (part.currency for part in self.cost_parts or () if part.currency)
+        leg_id = self.call_leg_id or self.call_control_id or ""
+        return Charge(leg_id, micros, next(named, "USD").upper()) if leg_id else None
+
+
+class _RecordingSaved(_Payload):
+    """Bears neither `from` nor `to`, and may come after the hangup."""
+
+    recording_id: str | None = None
+    format: str | None = None
+    channels: str | None = None
+    recording_urls: dict[str, str | None] | None = None
+    recording_started_at: datetime | None = None
+    recording_ended_at: datetime | None = None
+
+    def enclosed(self) -> SavedRecording | None:
+        urls = {name: url for name, url in (self.recording_urls or {}).items() if url}
+        kind = self.format if self.format in urls else next(iter(urls), None)
+        # Both become parts of keys.
+        if not kind or not _PLAIN.fullmatch(kind) or not _PLAIN.fullmatch(self.recording_id or ""):
+            return None
+        return SavedRecording(
+            recording_id=self.recording_id or "",
+            format=kind,
+            channels=self.channels or "",
+            url=urls[kind],
+            duration_ms=self._duration_ms(),
+        )
+
+    def _duration_ms(self) -> int | None:
+        if not (self.recording_started_at and self.recording_ended_at):
+            return None
+        return max(0, _unix_ms(self.recording_ended_at) - _unix_ms(self.recording_started_at))
+
+
 class _RecordingFailed(_Payload):
     reason: str | None = None
 
@@ -285,7 +345,9 @@ _PAYLOADS: Mapping[str, type[_Payload]] = {
     "call.machine.premium.detection.ended": _Detected,
     "call.machine.premium.greeting.ended": _Detected,
     "call.machine.premium.call_screening.detected": _Detected,
+    "call.recording.saved": _RecordingSaved,
     "call.recording.error": _RecordingFailed,
+    "call.cost": _Cost,
 }
 
 

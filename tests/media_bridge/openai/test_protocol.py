@@ -9,7 +9,7 @@ import pytest
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai.protocol import ModelCommand, RealtimeProtocol
-from phonebridge.call import Usage
+from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from realtime_oracle import check_client
@@ -106,13 +106,39 @@ def test_usage_is_counted_with_and_without_its_cached_part() -> None:
         "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
     }
     assert ended(status="completed", usage=usage) == events.ResponseEnded(
-        "resp_1", "completed", "", Usage(119, 13, 0, 0, 30, 91)
+        "resp_1", "completed", "", Usage(119, 13, 0, 0, 30, 91, responses=1, cache_unknown=1)
     )
     usage["input_token_details"]["cached_tokens_details"] = {"text_tokens": 64, "audio_tokens": 0}
     assert ended(status="completed", usage=usage) == events.ResponseEnded(
-        "resp_1", "completed", "", Usage(119, 13, 64, 0, 30, 91)
+        "resp_1", "completed", "", Usage(119, 13, 64, 0, 30, 91, responses=1)
     )
-    assert ended(usage=None) == events.ResponseEnded("resp_1", "completed", "", Usage())
+    uncounted = Usage(responses=1, uncounted=1)
+    assert ended(usage=None) == events.ResponseEnded("resp_1", "completed", "", uncounted)
+    usage["input_token_details"] = {"text_tokens": 119, "cached_tokens": 0}
+    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+        "resp_1", "completed", "", Usage(119, 0, 0, 0, 30, 91, responses=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        (
+            {"type": "tokens", "total_tokens": 24, "input_tokens": 16, "output_tokens": 8},
+            Usage(transcribed_input=16, transcribed_output=8),
+        ),
+        ({"type": "duration", "seconds": 1.63}, Usage(transcribed_ms=1630)),
+        (None, Usage()),
+    ],
+)
+def test_transcription_is_counted_in_tokens_or_in_time(usage: object, counted: Usage) -> None:
+    transcribed = happened(
+        "conversation.item.input_audio_transcription.completed",
+        item_id="i",
+        transcript="Hi there",
+        usage=usage,
+    )
+    assert transcribed == events.CallerTranscribed("i", "Hi there", counted)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +178,7 @@ def test_errors_are_told_without_the_key_they_repeat(key: str, told: str) -> Non
 def test_a_reason_that_is_no_utf_8_is_left_out() -> None:
     response = b'{"id": "r", "status": "failed", "status_details": "caf\xe9"}'
     event = protocol().decode(b'{"type": "response.done", "response": %b}' % response)
-    assert event == events.ResponseEnded("r", "failed", "", Usage())
+    assert event == events.ResponseEnded("r", "failed", "", Usage(responses=1))
 
 
 def test_an_error_without_a_code_is_told_by_its_type() -> None:

@@ -2,6 +2,7 @@ import base64
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telnyx import Telnyx
 
+from phonebridge.billing import Charge
 from phonebridge.call import (
     CallAnswered,
     CallArrived,
@@ -22,11 +24,13 @@ from phonebridge.call import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
+from phonebridge.recording import SavedRecording
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     TOLERANCE_SECONDS,
+    Webhook,
     about_target,
     inbound_call_id,
     parse,
@@ -347,3 +351,62 @@ def test_what_is_no_webhook_is_unreadable(body: bytes) -> None:
 def test_no_bytes_surprise_the_parser(body: bytes) -> None:
     with pytest.raises(Unreadable):
         parse(body)
+
+
+def test_a_saved_recording_is_enclosed_with_its_link() -> None:
+    assert parse(sample("call.recording.saved")).enclosed == SavedRecording(
+        recording_id="93a4b5c6-7d8e-4f90-a1b2-c3d4e5f60718",
+        format="mp3",
+        channels="dual",
+        url="https://recordings.example/sample.mp3?expires=600",
+        duration_ms=91_100,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recording_urls": {}},
+        {"recording_urls": {"mp3": None}},
+        {"recording_urls": None},
+        {"recording_id": None},
+        {"recording_id": "../other"},
+        {"format": "a/b", "recording_urls": {"a/b": "https://recordings.example/1"}},
+    ],
+)
+def test_a_recording_that_cannot_be_kept_is_only_noted(change: dict[str, Any]) -> None:
+    told = changed("call.recording.saved", **change)
+    assert (told.event_type, told.enclosed) == ("call.recording.saved", None)
+
+
+def test_a_recording_without_times_has_no_duration() -> None:
+    told = changed("call.recording.saved", recording_ended_at=None).enclosed
+    assert isinstance(told, SavedRecording)
+    assert told.duration_ms is None
+
+
+@pytest.mark.parametrize(
+    ("change", "micros", "currency"),
+    [
+        ({}, 14_000, "USD"),
+        ({"total_cost": 0.014}, 14_000, "USD"),
+        ({"cost_parts": None}, 14_000, "USD"),
+        ({"cost_parts": [{"currency": "eur"}]}, 14_000, "EUR"),
+    ],
+)
+def test_a_charge_is_enclosed_whether_it_is_text_or_a_number(
+    change: dict[str, Any], micros: int, currency: str
+) -> None:
+    leg_id = "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10"
+    assert changed("call.cost", **change).enclosed == Charge(leg_id, micros, currency)
+
+
+@pytest.mark.parametrize("total", [None, "", "free", "inf", "nan"])
+def test_a_charge_that_is_no_amount_is_only_noted(total: str | None) -> None:
+    assert changed("call.cost", total_cost=total).enclosed is None
+
+
+def changed(name: str, **change: Any) -> Webhook:
+    told = json.loads(sample(name))
+    told["data"]["payload"] |= change
+    return parse(json.dumps(told).encode())

@@ -1,0 +1,16 @@
+"""The whole record of a call, as the API answers it and as the outcome webhook tells it."""
+
+import api_answers
+import prices
+from api_answers import WholeCall
+from control_plane import ControlPlane
+
+
+def whole_call(plane: ControlPlane, call_id: str) -> WholeCall | None:
+    record = plane.store.record(call_id)
+    if record is None:
+        return None
+    talk_ms = record.call.talk_ms or 0
+    minute_price = plane.settings.telnyx_minute_price
+    cost = prices.cost(record.usages, record.charges, talk_ms, minute_price)
+    return api_answers.whole(record, cost)
