@@ -32,7 +32,8 @@ def handler(event: object, context: object) -> dict[str, int]:
     plane.tracer.flush()
     log.info("calls swept", seen=found["seen"], swept=found["swept"], failed=found["failed"])
     figures = {"StuckCalls": found["swept"] + found["failed"], "CallMinutes": found["up"]}
-    for line in embedded("control-plane", figures, plane.now_ms()):
+    namespace = plane.settings.metrics_namespace
+    for line in embedded(namespace, "control-plane", figures, plane.now_ms()):
         print(line)
     return dict(found)
 

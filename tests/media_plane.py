@@ -61,6 +61,7 @@ def settings(**changes: Any) -> MediaSettings:
         "model_audio": ModelAudio.G711,
         "max_calls_per_task": 10,
         "max_call_minutes": 55,
+        "metrics_namespace": "Phonebridge",
     }
     return MediaSettings(**given | changes)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from media_bridge.figures import Figures
 from media_bridge.task import METRICS_SECONDS
-from phonebridge.metrics import NAMESPACE
 from translated import ROOT, TEMPLATE, of_type, properties, resources
 
 OURS: dict[str, set[str]] = {
@@ -14,6 +13,8 @@ OURS: dict[str, set[str]] = {
     "control-plane": {"CallMinutes", "StuckCalls"},
 }
 """What each service measures."""
+NAMESPACE = {"Fn::Sub": "Phonebridge/${AWS::StackName}"}
+"""Another for each stack, or the figures of two in an account would add up."""
 DASHBOARD_COLUMNS = 24
 
 
@@ -49,6 +50,19 @@ def test_our_own_metrics_are_watched_by_their_names() -> None:
             [service] = metric["Dimensions"]
             assert service["Name"] == "Service"
             assert metric["MetricName"] in OURS[service["Value"]]
+
+
+def test_both_planes_write_where_alarms_and_dashboard_look() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    [container] = properties("MediaTask")["ContainerDefinitions"]
+    given = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
+    assert variables["METRICS_NAMESPACE"] == given["METRICS_NAMESPACE"] == NAMESPACE
+    [errors] = of_type("AWS::Logs::MetricFilter").values()
+    assert errors["MetricTransformations"][0]["MetricNamespace"] == NAMESPACE
+    text, _ = dashboard()
+    assert set(re.findall(r'"(Phonebridge[^"]*)"', text)) == {NAMESPACE["Fn::Sub"]}
+    ours = [m for alarm in alarms().values() for m in metrics(alarm) if m["Namespace"] == NAMESPACE]
+    assert {m["MetricName"] for m in ours} >= {"ActiveCalls", "WebhookErrors", "StuckCalls"}
 
 
 def test_the_sweep_measures_what_is_watched_of_the_control_plane() -> None:

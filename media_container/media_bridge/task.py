@@ -176,7 +176,8 @@ class MediaTask:
 
     def _print_metrics(self) -> None:
         values = self.services.figures.taken(self._taken, self._slots)
-        for line in embedded("media-bridge", values, self.services.now_ms()):
+        namespace = self.services.settings.metrics_namespace
+        for line in embedded(namespace, "media-bridge", values, self.services.now_ms()):
             print(line, flush=True)
 
     async def _read_mail(self) -> None:

@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 DEFAULT_TELNYX_API = "https://api.telnyx.com/v2"
 DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
+DEFAULT_METRICS_NAMESPACE = "Phonebridge"
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
 # The names that the message of a missing key uses.
@@ -48,6 +49,8 @@ class ControlSettings:
     max_call_minutes: int
     telnyx_minute_price: float | None
     """US dollars for a minute of a call, where the carrier tells no charge (`call.cost`)."""
+    metrics_namespace: str
+    """Of CloudWatch; another one for each stack, or their figures would add up."""
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "ControlSettings":
@@ -71,6 +74,7 @@ class ControlSettings:
             ),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
             telnyx_minute_price=read.price("TELNYX_MINUTE_PRICE"),
+            metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
         )
         read.raise_problems()
         return settings
@@ -119,6 +123,8 @@ class MediaSettings:
     model_audio: ModelAudio
     max_calls_per_task: int
     max_call_minutes: int
+    metrics_namespace: str
+    """Of CloudWatch; another one for each stack, or their figures would add up."""
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "MediaSettings":
@@ -140,6 +146,7 @@ class MediaSettings:
             model_audio=read.choice("MODEL_AUDIO", ModelAudio, ModelAudio.PCM24K),
             max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
+            metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
         )
         read.raise_problems()
         return settings

@@ -7,7 +7,7 @@ from phonebridge.metrics import MOST_VALUES, embedded
 
 
 def documents(values: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in embedded("media-bridge", values, 1_000)]
+    return [json.loads(line) for line in embedded("Phonebridge", "media-bridge", values, 1_000)]
 
 
 def directive(document: dict[str, Any]) -> dict[str, Any]:
@@ -49,5 +49,5 @@ def test_a_long_distribution_takes_more_documents_and_counts_are_told_once() -> 
 
 
 def test_nothing_has_a_newline_that_would_end_the_event_early() -> None:
-    [line] = embedded("media-bridge", {"ActiveCalls": 0}, 1_000)
+    [line] = embedded("Phonebridge", "media-bridge", {"ActiveCalls": 0}, 1_000)
     assert "\n" not in line
