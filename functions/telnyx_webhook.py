@@ -1,5 +1,5 @@
-"""POST /webhooks/telnyx: verify, parse, deliver. Telnyx repeats what is not answered 2xx when the
-status is 5xx, and gives up on any other (Telnyx, "Voice API webhooks")."""
+"""POST /webhooks/telnyx: verify, parse, deliver. Telnyx repeats what is answered 408, 429 or 5xx,
+and gives up on any other 4xx (Telnyx, "Voice API webhooks")."""
 
 import base64
 import json
