@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from directory import Agent
 from fields import InvalidField, StrictRequest
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
 from tool_settings import MOST_TOOLS, Tool, declared, distinct, tool_warnings
 
 MAX_DURATION_SECONDS = 55 * 60
@@ -64,6 +64,7 @@ class AgentSettings(StrictRequest):
     idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
     record: bool | None = None
     record_dtmf: bool | None = None
+    stream_setup: Literal["on_answer", "with_dial", "prepared"] | None = None
     tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
 
     _distinct = field_validator("tools")(distinct)
@@ -83,6 +84,8 @@ class AgentSettings(StrictRequest):
             given["voice"] = _NEAREST_VOICE.get(self.voice, self.voice)
         if self.tools is not None:
             given["tools"] = declared(self.tools)
+        if self.stream_setup:
+            given["stream_setup"] = StreamSetup(self.stream_setup)
         if self.turn_detection:
             given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
         return given

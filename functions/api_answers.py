@@ -151,6 +151,7 @@ class Config(_Answer):
     idle_prompts: int
     record: bool
     record_dtmf: bool
+    stream_setup: str
     tools: Annotated[list[Tool], BeforeValidator(_shown)]
 
 

@@ -15,13 +15,17 @@ from media_bridge.events import (
     StreamStarted,
     WordsReceived,
 )
+from media_bridge.greeting import KeptGreeting
 from phonebridge.billing import Usage
-from phonebridge.call import Speaker, Turn
-from phonebridge.call_config import CallConfig
+from phonebridge.call import EarlyStream, Speaker, Turn
+from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)
+RINGING = replace(CALL, early_stream=EarlyStream(), stream_number=1, attached_stream=1)
+WITH_DIAL = CallConfig(stream_setup=StreamSetup.WITH_DIAL)
+PREPARED = CallConfig(greeting="Good morning!", stream_setup=StreamSetup.PREPARED)
 STARTED = StreamStarted(LEG.call_control_id, "call-1", "PCMU", 8000)
 FRAME_MS = 20
 
@@ -30,6 +34,14 @@ def new_bridge(
     model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
 ) -> Bridge:
     return Bridge(CALL, config or CallConfig(), model_audio, now=0.0)
+
+
+def ringing_bridge(
+    config: CallConfig,
+    model_audio: ModelAudio = ModelAudio.G711,
+    kept: KeptGreeting | None = None,
+) -> Bridge:
+    return Bridge(RINGING, config, model_audio, 0.0, kept)
 
 
 def ready_call(

@@ -6,21 +6,30 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from calls import after, outbound_call
 from clock import Clock
+from media_bridge.greeting_cache import GreetingCache
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
 from media_bridge.task import MediaTask
 from media_bridge.turn_log import TurnLog
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
-from phonebridge.call import Call, CallAnswered, CallRequested, CallStatus, DialAccepted, Leg
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallEvent,
+    CallRequested,
+    CallStatus,
+    DialAccepted,
+    Leg,
+)
 from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
@@ -38,7 +47,11 @@ from simulators.openai_faults import NO_FAULTS
 from simulators.scenario import SHORT
 from simulators.speech import CLIPS
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 SECRET = "stream secret"
+CONFIG = CallConfig()
 FRAME_BYTES = 160
 SILENCE = b"\xff" * 8000
 """A second of it; the model's detector needs half a second to see that a turn is over."""
@@ -152,18 +165,28 @@ class Outside:
     telnyx: RecordedTelnyx
     now_ms: Callable[[], int]
     _phones: AsyncExitStack = field(default_factory=AsyncExitStack)
-    _placed: int = 0
+    _legs: int = 0
 
-    def answered(self) -> Call:
+    def answered(self, config: CallConfig = CONFIG) -> Call:
         """A new call, answered: Telnyx has just been told to open its first stream."""
-        self._placed += 1
-        call_id = f"call-{self._placed}"
-        leg = Leg(f"v3:leg-{self._placed}", f"leg-{self._placed}", "session")
-        now_ms = self.now_ms()
-        told = (CallRequested(), DialAccepted(leg), CallAnswered(leg, now_ms))
-        call = after(outbound_call(call_id, created_at_ms=now_ms), *told)
+        leg = self._new_leg()
+        told = (CallRequested(), DialAccepted(leg), CallAnswered(leg, self.now_ms()))
+        return self._placed(config, *told)
+
+    def ringing(self, config: CallConfig) -> Call:
+        """A new call that rings, and whose stream Telnyx was told to open meanwhile."""
+        told = (CallRequested(with_stream=True), DialAccepted(self._new_leg()))
+        return self._placed(config, *told)
+
+    def _new_leg(self) -> Leg:
+        self._legs += 1
+        return Leg(f"v3:leg-{self._legs}", f"leg-{self._legs}", "session")
+
+    def _placed(self, config: CallConfig, *told: CallEvent) -> Call:
+        call_id = f"call-{self._legs}"
+        call = after(outbound_call(call_id, created_at_ms=self.now_ms()), *told)
         # The model's session of a call is known by its instructions.
-        assert self.store.create(call, CallConfig(instructions=call_id))
+        assert self.store.create(call, replace(config, instructions=call_id))
         return call
 
     def token(self, call: Call) -> str:
@@ -181,11 +204,14 @@ class Outside:
         self._phones.push_async_callback(phone.hang_up)
         return phone
 
-    async def streaming(self) -> Phone:
-        """The phone of a new call whose stream has just started."""
-        call = self.answered()
+    async def connected(self, call: Call) -> Phone:
         phone = await self.dial_in(call, self.token(call))
         await phone.send({"event": "connected", "version": "1.0.0"})
+        return phone
+
+    async def streaming(self, config: CallConfig = CONFIG) -> Phone:
+        """The phone of a new call whose stream has just started."""
+        phone = await self.connected(self.answered(config))
         await phone.start()
         return phone
 
@@ -268,6 +294,7 @@ async def media_plane(
     fleet: DynamoFleet,
     telnyx: RecordedTelnyx,
     clock: Clock,
+    client: "DynamoDBClient",
     faults: Faults,
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
@@ -279,7 +306,10 @@ async def media_plane(
         carrier = TelnyxClient(telnyx.base, "KEY-test", line, now_ms=clock)
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
         turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
-        services = Services(settings(**given), store, switchboard, log, turns, clock, tracer)
+        greetings = GreetingCache(settings(**given), client, clock)
+        services = Services(
+            settings(**given), store, switchboard, log, turns, clock, tracer, greetings
+        )
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()

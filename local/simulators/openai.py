@@ -9,7 +9,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,6 +79,15 @@ class OpenAISimulator:
         assert self._server
         self._server.close()
         await self._server.wait_closed()
+
+    @property
+    def faults(self) -> Faults:
+        """Of the sessions that are opened from now on."""
+        return self._manner.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._manner = replace(self._manner, faults=faults)
 
     @property
     def url(self) -> str:

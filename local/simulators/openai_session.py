@@ -100,6 +100,7 @@ class Session:
         self.said: list[Said] = []
         self.truncations: list[Truncation] = []
         self.errors: list[ErrorDetail] = []
+        self.closed = False
         self.outbox: asyncio.Queue[str | Ending] = asyncio.Queue()
         self._expires_at = int(time.time()) + SESSION_MINUTES * 60
         self._faults, self._burst = manner.faults, manner.burst
@@ -145,6 +146,7 @@ class Session:
         self.end(EXPIRED)
 
     def close(self) -> None:
+        self.closed = True
         self._responder.stop()
 
     def receive(self, frame: str | bytes) -> None:

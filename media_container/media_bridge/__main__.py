@@ -14,6 +14,7 @@ import uuid
 
 import uvloop
 
+from media_bridge.greeting_cache import GreetingCache
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
@@ -46,7 +47,8 @@ def media_task(settings: MediaSettings) -> MediaTask:
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
-    services = Services(settings, store, switchboard, log, turns, now_ms, tracer)
+    greetings = GreetingCache(settings, dynamodb, now_ms)
+    services = Services(settings, store, switchboard, log, turns, now_ms, tracer, greetings)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
 

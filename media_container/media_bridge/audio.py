@@ -193,6 +193,19 @@ class PassThrough:
         return b""
 
 
+class Transcoder:
+    """One law of G.711 to the other."""
+
+    def __init__(self, line: Codec, wanted: Codec) -> None:
+        self._codes = encode(wanted, decode(line, bytes(range(256))))
+
+    def feed(self, payload: bytes) -> bytes:
+        return payload.translate(self._codes)
+
+    def flush(self) -> bytes:
+        return b""
+
+
 class Converter(Protocol):
     """One direction of one stream, in pieces of any size; `flush` ends an utterance."""
 

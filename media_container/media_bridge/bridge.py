@@ -5,46 +5,45 @@ there it asks for the session's settings, and speaks only when the model confirm
 caller's frames go to the model as they come, and the model's audio to the caller as the
 conversation (`conversation.py`) lets it. Whatever another side owes has a deadline, so no call is
 left in silence. The first ending wins: afterwards a bridge asks for nothing more.
+Where the stream was opened with the dial, the session is made ready while the phone rings.
 """
 
 from collections.abc import Iterable
 from enum import Enum, auto
 
 from media_bridge import events
-from media_bridge.audio import Codec, Converter, PassThrough, TelephoneToModel
+from media_bridge.audio import Codec
 from media_bridge.commands import (
-    AppendAudio,
     BridgeCommand,
-    ConfigureModel,
     EndCall,
     FailCall,
     LeaveCall,
     Log,
+    RecordStart,
     Respond,
 )
-from media_bridge.conversation import FATAL_CODES, MODEL_BYTES_PER_MS, Conversation
+from media_bridge.conversation import Conversation
+from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
+from media_bridge.hearing import Hearing, codec_of
 from media_bridge.idle import IdleCaller
-from media_bridge.order import FrameOrder
+from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_words, steered
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Call, EndedBy
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 
 START_PATIENCE = 10.0
+RING_PATIENCE = 120.0
+"""As long as the sweeper grants. Unanswered, the socket is closed, after 30 s by default."""
 READY_PATIENCE = 12.0
 MEDIA_PATIENCE = 60.0
 """The carrier sends frames all the time; a line on hold may pause."""
 GAP_PATIENCE = 0.75
-GAP_FILL_SECONDS = 1
-"""Without frames the model cannot see the end of a turn, for its detector runs on the audio's
-clock: after `GAP_PATIENCE` it gets this much silence."""
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 WARNING_SECONDS = 30
 """Before the longest duration of a call is reached, where it is at least twice as long."""
-EARLY_AUDIO_SECONDS = 1
-"""How much of the caller is kept while the model is not ready."""
 
 
 class _Awaited(Enum):
@@ -69,29 +68,40 @@ class Bridge:
     """One call's media. `handle` answers every event with commands; call it again no later than
     `next_deadline`. Times are seconds of any clock that does not go back."""
 
-    def __init__(self, call: Call, config: CallConfig, model_audio: ModelAudio, now: float) -> None:
+    def __init__(
+        self,
+        call: Call,
+        config: CallConfig,
+        model_audio: ModelAudio,
+        now: float,
+        kept: KeptGreeting | None = None,
+    ) -> None:
         self._call = call
+        self._config = config
         self._model_audio = model_audio
-        self._max_duration = config.max_duration_seconds
-        self._greeting = Respond(saying=config.greeting)
+        self._kept = kept
+        self._tape = Tape.of(config, model_audio)
         self._talk = Conversation(config, model_audio)
         self._idle = IdleCaller(config)
-        self._deadlines = {_Awaited.START: now + START_PATIENCE}
-        self._deadlines[_Awaited.READY] = now + READY_PATIENCE
+        self._hearing = Hearing(model_audio)
+        self._model = ModelSession(rings=call.carries_early_stream)
+        if call.carries_early_stream:
+            self._deadlines = {_Awaited.START: now + RING_PATIENCE}
+        else:
+            self._deadlines = {_Awaited.START: now + START_PATIENCE}
+            self._deadlines[_Awaited.READY] = now + READY_PATIENCE
         self._line: Codec | None = None
-        self._order = FrameOrder(b"")
-        self._hearing: Converter = PassThrough()
-        self._frames_in = 0
-        self._early_audio = bytearray()
+        self._greeted = False
+        self._spent = Usage()
         self._told_early: list[events.SteeringEvent] = []
-        self._model_connected = False
-        self._ready = False
         self._leave_at: float | None = None
         self._over = False
 
     @property
     def activity(self) -> Activity:
-        return self._talk.activity(self._frames_in, self._order.lost)
+        if not self.started:  # a prepared greeting that nobody heard is no turn
+            return Activity()
+        return self._talk.activity(self._hearing.frames, self._hearing.frames_lost)
 
     @property
     def stream_started(self) -> float:
@@ -100,15 +110,24 @@ class Bridge:
 
     @property
     def usage(self) -> Usage:
-        return self._talk.usage
+        return self._spent + self._talk.usage
+
+    @property
+    def started(self) -> bool:
+        """Whether the media stream ever began."""
+        return self._line is not None
+
+    @property
+    def _speaks(self) -> bool:
+        return self.started and (self._model.ready or self._kept is not None)
 
     def next_deadline(self) -> float | None:
         if self._over:
             return None
         if self._leave_at is not None:
             return self._leave_at
-        talk = self._talk.next_deadline() if self._ready else None
-        others = (talk, self._idle.due_at, self._order.next_deadline())
+        talk = self._talk.next_deadline() if self._speaks else None
+        others = (talk, self._idle.due_at, self._hearing.next_deadline())
         known = [*self._deadlines.values(), *(time for time in others if time is not None)]
         return min(known, default=None)
 
@@ -118,9 +137,9 @@ class Bridge:
         if self._leave_at is not None:
             return self._until_the_end(self._take_leave(event, now, self._leave_at), now)
         commands = self._until_the_end(self._answer(event, now), now)
-        if self._ready and self._leave_at is None and not self._over:
+        if self._speaks and self._leave_at is None and not self._over:
             commands += self._until_the_end(self._talk.due(now), now)
-            commands += self._idle.watch(self._talk, now)
+            commands += self._until_the_end(self._idle.watch(self._talk, now), now)
         return commands
 
     def _answer(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
@@ -156,15 +175,17 @@ class Bridge:
             ):
                 return self._on_stream(event, now)
             case _:
-                return self._talk.handle(event, now) if self._ready else []
+                return self._on_conversation(event, now)
 
     def _until_the_end(self, commands: Iterable[BridgeCommand], now: float) -> list[BridgeCommand]:
         """The commands up to the first that ends the bridge's part, the turns recorded before."""
         taken: list[BridgeCommand] = []
-        for command in commands:
+        for command in told_as_text(commands) if self._kept else commands:
+            if self._model.hold(command):
+                continue
             if isinstance(command, FailCall | LeaveCall):
                 self._over = True
-                return [*taken, *self._talk.close(now), command]
+                return [*taken, *(self._talk.close(now) if self.started else ()), command]
             if isinstance(command, EndCall):
                 self._leave_at = now + GOODBYE_PATIENCE
                 return [*taken, command]
@@ -180,7 +201,7 @@ class Bridge:
             case events.StreamStopped():
                 return [LeaveCall(lost=False)]
             case events.StreamLost():
-                return [LeaveCall(lost=True)]
+                return [LeaveCall(lost=not self._model.rings)]
             case events.StreamComplained(detail):
                 return [Log("warning", "telnyx stream error", detail)]
             case events.FrameUnreadable(detail):
@@ -193,21 +214,30 @@ class Bridge:
             return [Log("warning", "second start on one media socket")]
         if not self._is_this_call(event):
             return [FailCall("wrong_call", "the media stream belongs to another call")]
-        line = _codec(event)
+        line = codec_of(event)
         if line is None:
             detail = f"{event.encoding} at {event.sample_rate_hz} Hz is not G.711 at 8000 Hz"
             return [FailCall("unsupported_codec", detail)]
+        commands: list[BridgeCommand] = [Log("info", "media stream started", line.value)]
+        if self._model.rings:
+            commands.append(RecordStart())
+        return [*commands, *self._model.answered(), *self._begin(line, now)]
+
+    def _begin(self, line: Codec, now: float) -> list[BridgeCommand]:
         self._line = line
-        self._order = FrameOrder(line.silence)
-        if self._model_audio is ModelAudio.PCM24K:
-            self._hearing = TelephoneToModel(line)
+        self._hearing.begin(line, self._model.told or line)
         self._talk.begin(now)
+        if self._kept:
+            self._talk.recite(KEPT_ITEM, self._kept.words, self._kept.sound, now)
         del self._deadlines[_Awaited.START]
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
-        self._deadlines[_Awaited.MAX_DURATION] = now + self._max_duration
-        if self._max_duration >= 2 * WARNING_SECONDS:
-            self._deadlines[_Awaited.WARNING] = now + self._max_duration - WARNING_SECONDS
-        return [Log("info", "media stream started", line.value), *self._configured()]
+        duration = self._config.max_duration_seconds
+        self._deadlines[_Awaited.MAX_DURATION] = now + duration
+        if duration >= 2 * WARNING_SECONDS:
+            self._deadlines[_Awaited.WARNING] = now + duration - WARNING_SECONDS
+        if not self._model.ready:
+            self._deadlines.setdefault(_Awaited.READY, now + READY_PATIENCE)
+        return [*self._model.configure(line), *self._greet(now)]
 
     def _is_this_call(self, event: events.StreamStarted) -> bool:
         # The leg's id may differ from the one in the dial's answer; client_state is ours.
@@ -218,73 +248,64 @@ class Bridge:
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
         if self._line is None:
             return []
-        self._frames_in += 1
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
         self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
-        return self._hear(self._order.push(event.chunk, event.payload, now))
-
-    def _hear(self, payload: bytes) -> list[BridgeCommand]:
-        audio = self._hearing.feed(payload) if payload else b""
-        if not audio:
-            return []
-        if self._ready:
-            return [AppendAudio(audio)]
-        self._early_audio += audio
-        keep = EARLY_AUDIO_SECONDS * 1000 * MODEL_BYTES_PER_MS[self._model_audio]
-        del self._early_audio[:-keep]
-        return []
+        return self._hearing.frame(event.chunk, event.payload, now)
 
     # The model's session.
 
     def _on_session(self, event: events.SessionEvent, now: float) -> list[BridgeCommand]:
-        match event:
-            case events.ModelConnected():
-                self._model_connected = True
-                return self._configured()
-            case events.ModelReady():
-                return [] if self._ready else self._on_ready(now)
-            case events.ModelRefused(detail):
-                return [FailCall("model_refused", detail)]
-            case events.ModelComplained(code, message):
-                return self._complaint(code, message)
-            case events.ModelClosed(code, reason):
-                return [self._closed(code, reason)]
-
-    def _configured(self) -> list[BridgeCommand]:
-        both = self._line is not None and self._model_connected
-        return [ConfigureModel(self._line)] if self._line and both else []
-
-    def _on_ready(self, now: float) -> list[BridgeCommand]:
-        self._ready = True
-        del self._deadlines[_Awaited.READY]
-        self._talk.expect_reply(now)
-        early = [AppendAudio(bytes(self._early_audio))] if self._early_audio else []
-        self._early_audio.clear()
-        commands = [Log("info", "model session ready"), *early, *self._talk.ask(self._greeting)]
-        for told in self._told_early:
-            commands += steered(told, self._talk, now)
+        was_ready, was_lost = self._model.ready, self._model.lost
+        commands = self._model.handle(event, self._line)
+        if self._model.lost and not was_lost:
+            self._start_over()
+        elif self._model.ready and not was_ready:
+            self._deadlines.pop(_Awaited.READY, None)
+            commands += [*self._hearing.pass_on(), *self._greet(now)]
+            for told in self._told_early:
+                commands += steered(told, self._talk, now)
+        elif isinstance(event, events.ModelComplained):
+            self._talk.on_complaint(event.code)
         return commands
 
-    def _complaint(self, code: str, message: str) -> list[BridgeCommand]:
-        detail = f"{code}: {message}"
-        if not self._ready:
-            # It can only be about the connection or our settings; the whole update is lost then,
-            # and the model would go on with a default persona.
-            return [FailCall("model_refused", detail)]
-        if code in FATAL_CODES:
-            return [FailCall("model_failed", detail)]
-        self._talk.on_complaint(code)
-        return [Log("warning", "model error", detail)]
+    def _greet(self, now: float) -> list[BridgeCommand]:
+        """Once, as soon as somebody listens, or before that to have it at hand then."""
+        prepares = self._config.stream_setup is StreamSetup.PREPARED
+        if self._kept or self._greeted or not self._model.ready or not (self.started or prepares):
+            return []
+        self._greeted = True
+        self._talk.expect_reply(now)
+        return self._talk.ask(Respond(saying=self._config.greeting))
 
-    def _closed(self, code: int, reason: str) -> BridgeCommand:
-        fault = "model_lost" if self._ready else "model_unreachable"
-        return FailCall(fault, f"the model's server closed with {code} {reason}".strip())
+    def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
+        of_phone = isinstance(event, events.MarkReturned)
+        if not (self._speaks if of_phone else self._model.ready):
+            return []
+        commands = self._talk.handle(event, now)
+        if self._model.rings:
+            for failed in commands:
+                if isinstance(failed, FailCall):
+                    self._start_over()
+                    return self._model.lose(failed.detail)
+        if self._tape and (kept := self._tape.hear(event)):
+            commands.append(kept)
+        return commands
+
+    def _start_over(self) -> None:
+        """The session is of no use any more, and nobody has answered yet."""
+        self._spent = self.usage
+        self._talk = Conversation(self._config, self._model_audio)
+        self._hearing = Hearing(self._model_audio)
+        self._tape = Tape.of(self._config, self._model_audio)
+        self._greeted = False
 
     # What it is told from outside.
 
     def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
         """Nobody can speak before the model is ready: what needs words waits for that."""
-        if self._ready or not needs_words(event):
+        if self._model.rings and isinstance(event, events.EndAsked):
+            return [EndCall(event.by)]
+        if self._model.ready or not needs_words(event):
             return steered(event, self._talk, now)
         self._told_early.append(event)
         return []
@@ -292,7 +313,7 @@ class Bridge:
     # Time.
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
-        commands = self._hear(self._order.due(now))
+        commands = self._hearing.due(now)
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)
@@ -319,27 +340,17 @@ class Bridge:
             case _Awaited.READY:
                 return [FailCall("model_timeout", "the model session did not become ready")]
             case _Awaited.FRAME:
-                return self._bridge_gap()
+                return self._hearing.fill_gap() if self._talk.caller_is_speaking else []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
             case _Awaited.WARNING:
-                return self._talk.ask(WARNING) if self._ready else []
+                return self._talk.ask(WARNING) if self._model.ready else []
             case _Awaited.MAX_DURATION:
                 return self._time_is_up(now)
 
     def _time_is_up(self, now: float) -> list[BridgeCommand]:
         end = EndCall(EndedBy.MAX_DURATION)
-        if not self._ready:
+        if not self._model.ready:
             return [end]
         self._talk.once_quiet(end, now)
         return self._talk.ask(GOODBYE)
-
-    def _bridge_gap(self) -> list[BridgeCommand]:
-        if self._line is None or not self._talk.caller_is_speaking:
-            return []
-        return self._hear(self._line.silence * (GAP_FILL_SECONDS * 8000))
-
-
-def _codec(event: events.StreamStarted) -> Codec | None:
-    known = event.sample_rate_hz == 8000 and event.encoding in Codec.__members__
-    return Codec[event.encoding] if known else None

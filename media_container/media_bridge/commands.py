@@ -32,6 +32,11 @@ class ClearPlayback:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectModel:
+    """Open a new session in place of the one that was lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigureModel:
     """Send the session's settings; `line` is the codec in which the caller will be heard."""
 
@@ -113,6 +118,19 @@ class SendDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordStart:
+    """The media began on a stream that was there while the phone rang: somebody answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepGreeting:
+    """What was said, and its sound in the model's format: calls to come may begin with it."""
+
+    words: str
+    sound: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class FailCall:
     """End the call; it cannot be carried any further."""
 
@@ -143,21 +161,20 @@ class Log:
     detail: str = ""
 
 
+SetDown = RecordTurn | RecordStart | KeepGreeting | TransferCall | SendDigits | EndCall
 BridgeCommand = (
     PlayAudio
     | MarkPlayback
     | ClearPlayback
+    | ConnectModel
     | ConfigureModel
     | AppendAudio
     | Respond
     | AddText
     | CancelResponse
     | TruncateItem
-    | RecordTurn
-    | TransferCall
-    | SendDigits
     | FailCall
-    | EndCall
     | LeaveCall
     | Log
+    | SetDown
 )

@@ -25,7 +25,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.keypad import Keypad
-from media_bridge.playout import Heard, Item, Playout
+from media_bridge.playout import BYTES_PER_MS, Heard, Item, Playout
 from media_bridge.responses import Responses
 from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
@@ -83,6 +83,18 @@ class Conversation:
     def begin(self, now: float) -> None:
         """The media stream started: turns and latencies count from here."""
         self._started = self._turns.stream_started = now
+        if self._reply_due is not None:
+            self.expect_reply(now)
+
+    def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
+        """Play what is at hand already, in the line's codec."""
+        item = Item(item_id, 0, "", PassThrough())
+        self._playout.add(item)
+        self._playout.feed(item, sound)
+        self._playout.finish(item_id)
+        item.model_bytes = len(sound) // BYTES_PER_MS * self._playout.model_bytes_per_ms
+        self._turns.agent_started(item_id, now, None)
+        self._turns.agent_said(item_id, words)
 
     @property
     def stream_started(self) -> float:
@@ -149,7 +161,10 @@ class Conversation:
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
         sending = self._playout.due(now)
-        self._chunks_sent += sum(isinstance(each, PlayAudio) for each in sending)
+        chunks = sum(isinstance(each, PlayAudio) for each in sending)
+        self._chunks_sent += chunks
+        if chunks and self._first_audio_ms is None:
+            self._first_audio_ms = round((now - self._started) * 1000)
         return [*commands, *sending, *self._after(now)]
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
@@ -245,8 +260,6 @@ class Conversation:
         converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
         item = Item(event.item_id, event.content_index, event.response_id, converter)
         self._playout.add(item)
-        if self._first_audio_ms is None:
-            self._first_audio_ms = round((now - self._started) * 1000)
         self._turns.agent_started(item.item_id, now, self._latency_ms(now))
         return item
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 from picows import (
     WSTransport,
     WSUpgradeRequest,
@@ -17,6 +18,7 @@ from picows import (
     ws_create_server,
 )
 
+from media_bridge.greeting import KeptGreeting
 from media_bridge.session import CallSession
 from media_bridge.task import MediaTask
 from media_bridge.websocket import Buffer, WebSocket
@@ -168,17 +170,26 @@ class _Door:
     async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
         if number is None:
             number = self._verify(await _token_of_first_frame(phone), call_id)
-        call, config = await asyncio.to_thread(self._claim, call_id, number)
+        call, config, greeting = await asyncio.to_thread(self._claim, call_id, number)
         self._log.info("media socket accepted")
-        session = CallSession(call, config, phone, self._services)
+        session = CallSession(call, config, greeting, phone, self._services)
         phone.release()
         await self._task.carry(call, session)
 
-    def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig]:
+    def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig, KeptGreeting | None]:
         """Whoever comes second with a token fails here."""
         attached = MediaAttached(number, self._task.task_id, self._services.now_ms())
         call = self._services.switchboard.apply(call_id, attached)
-        return call, self._services.store.config(call_id) or CallConfig()
+        config = self._services.store.config(call_id) or CallConfig()
+        return call, config, self._kept_greeting(config)
+
+    def _kept_greeting(self, config: CallConfig) -> KeptGreeting | None:
+        """A call is greeted without it, if a little later."""
+        try:
+            return self._services.greetings.find(config)
+        except (BotoCoreError, ClientError, msgspec.ValidationError) as error:
+            self._log.error("kept greeting not read", reason=str(error))
+            return None
 
 
 def _answer(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:

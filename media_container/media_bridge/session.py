@@ -17,6 +17,8 @@ from media_bridge import commands, events, line
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
+from media_bridge.greeting import KeptGreeting
+from media_bridge.greeting_cache import GreetingCache
 from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.openai.session import TRANSCRIPTION_MODEL
@@ -32,6 +34,7 @@ from phonebridge.call import (
     EndRequested,
     Fault,
     MediaReported,
+    MediaStarted,
     Turn,
 )
 from phonebridge.call_config import CallConfig
@@ -60,6 +63,7 @@ class Services:
     turns: TurnLog
     now_ms: Callable[[], int]
     tracer: Tracer
+    greetings: GreetingCache
     figures: Figures = field(default_factory=Figures)
 
 
@@ -67,13 +71,19 @@ class CallSession:
     """`phone` is connected; `run` returns when the call is over and written down."""
 
     def __init__(
-        self, call: Call, config: CallConfig, phone: WebSocket, services: Services
+        self,
+        call: Call,
+        config: CallConfig,
+        greeting: KeptGreeting | None,
+        phone: WebSocket,
+        services: Services,
     ) -> None:
         self._call = call
+        self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
-        self._bridge = Bridge(call, config, services.settings.model_audio, self._loop.time())
-        self._protocol = RealtimeProtocol(config, services.settings.model_audio)
+        audio = services.settings.model_audio
+        self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
         self._records = Records(services.log)
         self._activity = self._bridge.activity
         self._timer: asyncio.TimerHandle | None = None
@@ -84,8 +94,8 @@ class CallSession:
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
         self._model = WebSocket()
-        self._model.on_message = self._on_model_message
-        self._model.on_close = self._on_model_close
+        self._protocol = RealtimeProtocol(config, audio)
+        self._model_wanted = asyncio.Event()
 
     def post(self, event: events.BridgeEvent) -> None:
         """Something happened: let the bridge answer, and do what it says."""
@@ -105,7 +115,7 @@ class CallSession:
     async def _carry(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._records.write())
-            connecting = tasks.create_task(self._open_model_session())
+            connecting = tasks.create_task(self._open_model_sessions())
             try:
                 await self._over.wait()
             finally:
@@ -135,7 +145,7 @@ class CallSession:
             self._bridge.usage,
         )
         self._records.add(lambda: store.add_usage(self._call.call_id, usage))
-        report = MediaReported(self._activity)
+        report = MediaReported(self._activity, self._bridge.started)
         self._records.add(lambda: self._apply(report))
 
     # The sockets.
@@ -146,6 +156,20 @@ class CallSession:
 
     def _on_phone_close(self, code: int, reason: str) -> None:
         self.post(events.StreamLost())
+
+    async def _open_model_sessions(self) -> None:
+        """One at once, and another in its place whenever the bridge wants it."""
+        while True:
+            self._protocol = RealtimeProtocol(self._config, self._services.settings.model_audio)
+            self._model = WebSocket()
+            self._model.on_message = self._on_model_message
+            self._model.on_close = self._on_model_close
+            await self._open_model_session()
+            await self._model_wanted.wait()
+            self._model_wanted.clear()
+            self._model.on_message = lambda _: None
+            self._model.on_close = lambda *_: None
+            self._model.close()
 
     async def _open_model_session(self) -> None:
         started = self._loop.time()
@@ -199,9 +223,29 @@ class CallSession:
                 # uvloop's time is the moment at which it woke to read: the model's word that the
                 # caller speaks is among what it read then.
                 self._services.figures.playback_cleared(time.monotonic() - self._loop.time())
+            case commands.ConnectModel():
+                self._model_wanted.set()
+            case (
+                commands.RecordTurn()
+                | commands.RecordStart()
+                | commands.KeepGreeting()
+                | commands.TransferCall()
+                | commands.SendDigits()
+                | commands.EndCall()
+            ):
+                self._set_down(command)
+            case commands.FailCall() | commands.LeaveCall():
+                self._leave(command)
+            case commands.Log(level, message, detail):
+                self._say(level, message, detail=detail)
+            case _:
+                self._model.send(self._protocol.encode(command))
+
+    def _set_down(self, command: commands.SetDown) -> None:
+        """What takes a while, and is done in threads."""
+        match command:
             case commands.RecordTurn(turn):
-                call_id = self._call.call_id
-                self._services.turns.add(call_id, turn)
+                self._services.turns.add(self._call.call_id, turn)
                 self._services.figures.turn_ended(turn)
                 self._measure()
                 self._trace_turn(turn)
@@ -211,15 +255,15 @@ class CallSession:
             case commands.SendDigits(digits, duration_ms):
                 wanted = DigitsRequested(digits, duration_ms)
                 self._records.add(lambda: self._ask_carrier(wanted, events.DigitsFailed))
+            case commands.RecordStart():
+                started = MediaStarted(self._services.now_ms())
+                self._records.add(lambda: self._apply(started))
+            case commands.KeepGreeting(words, sound):
+                keep = self._services.greetings.keep
+                self._records.add(lambda: keep(self._config, words, sound))
             case commands.EndCall(by):
                 self._say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))
-            case commands.FailCall() | commands.LeaveCall():
-                self._leave(command)
-            case commands.Log(level, message, detail):
-                self._say(level, message, detail=detail)
-            case _:
-                self._model.send(self._protocol.encode(command))
 
     def _leave(self, command: commands.FailCall | commands.LeaveCall) -> None:
         match command:

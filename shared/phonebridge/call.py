@@ -136,6 +136,11 @@ class Call:
         return max(0, self.ended_at_ms - (self.answered_at_ms or self.ended_at_ms))
 
     @property
+    def carries_early_stream(self) -> bool:
+        """Whether the stream that was attached last is the one that the dial asked for."""
+        return self.early_stream is not None and self.attached_stream == 1
+
+    @property
     def may_be_up(self) -> bool:
         """Whether the carrier may still hold, and bill, a leg of this call."""
         if self.status is CallStatus.ENDED:

@@ -223,6 +223,8 @@ def _attribute(value: object) -> dict[str, Any]:
             return {"N": str(value)}
         case str():
             return {"S": str(value)}  # an enum's value
+        case bytes():
+            return {"B": value}
     if is_dataclass(value) and not isinstance(value, type):
         return {"M": _attributes(value, {})}
     raise TypeError(f"{type(value).__name__} is no attribute of this table")

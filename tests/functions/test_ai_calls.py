@@ -26,7 +26,7 @@ from phonebridge.call import (
     Speaker,
     Turn,
 )
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import Interrupt
@@ -150,6 +150,7 @@ class TestPlacingACall:
             "max_duration_seconds": 60,
             "record": True,
             "record_dtmf": False,
+            "stream_setup": "prepared",
             "metadata": {"order": "1042"},
         }
 
@@ -165,8 +166,19 @@ class TestPlacingACall:
             max_duration_seconds=60,
             record=True,
             record_dtmf=False,
+            stream_setup=StreamSetup.PREPARED,
             metadata={"order": "1042"},
         )
+
+    @pytest.mark.parametrize("setup", ["with_dial", "prepared"])
+    def test_opens_the_media_stream_with_the_dial(self, telnyx: RecordedTelnyx, setup: str) -> None:
+        created = create(TO | {"stream_setup": setup})
+        [(path, dial)] = telnyx.commands
+        assert path == "/v2/calls"
+        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['callId']}")
+        assert dial["stream_auth_token"]
+        record = request("GET", f"/api/ai-calls/{created.json['callId']}")
+        assert record.json["config"]["streamSetup"] == setup
 
     def test_tunes_the_detector_of_silence(self, store: DynamoCallStore) -> None:
         detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300}
@@ -357,6 +369,7 @@ class TestBadRequests:
             ({"idle_prompts": 6}, "idle_prompts"),
             ({"record": "yes"}, "record"),
             ({"record_dtmf": 1}, "record_dtmf"),
+            ({"stream_setup": "at_once"}, "stream_setup"),
             ({"metadata": {"order": 1042}}, "metadata.order"),
             ({"metadata": {"order": "x" * 513}}, "metadata.order"),
             ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),

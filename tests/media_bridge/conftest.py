@@ -1,6 +1,7 @@
 """A media container for each test that starts one."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
 from recorded_telnyx import RecordedTelnyx, recorded_telnyx
 from simulators.openai_faults import NO_FAULTS
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
@@ -26,7 +30,9 @@ def start_plane(
     fleet: DynamoFleet,
     telnyx: RecordedTelnyx,
     clock: Clock,
+    client: "DynamoDBClient",
+    table_name: str,
 ) -> StartsPlane:
     return lambda faults=NO_FAULTS, **settings: media_plane(
-        store, mailbox, fleet, telnyx, clock, faults, **settings
+        store, mailbox, fleet, telnyx, clock, client, faults, calls_table=table_name, **settings
     )

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from bridges import (
     CALL,
     FRAME_MS,
+    PREPARED,
+    RINGING,
     STARTED,
     agent_turn,
     caller_turn,
@@ -62,13 +64,15 @@ from media_bridge.events import (
     StreamStopped,
     WordsReceived,
 )
+from media_bridge.greeting import KeptGreeting
 from phonebridge.billing import Usage
-from phonebridge.call import EndedBy
+from phonebridge.call import Call, EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
+LONGEST_PREPARED = replace(PREPARED, max_duration_seconds=60)
 STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
@@ -439,6 +443,8 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
         << WARNING
         >> ResponseStarted("resp-2")
         >> done("resp-2")
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
         >> At(60.0)
         << GOODBYE
     )
@@ -665,24 +671,32 @@ _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
 )
 _pauses = st.sampled_from([0.0, 0.0, 1 / 3, 0.02, 0.06, 0.1, 0.123456789, 5.0, 20.0])
 _starts = st.sampled_from([0.0, 0.1, 1e6 / 7])
+_calls = st.sampled_from([CALL, RINGING])
+_configs = st.sampled_from([CallConfig(max_duration_seconds=60), LONGEST_PREPARED])
+_kept = st.sampled_from([None, KeptGreeting("Good morning!", sound(700))])
 _openings = st.sampled_from([(), (STARTED, ModelConnected(), ModelReady())])
 
 
 @given(
+    call=_calls,
+    config=_configs,
+    kept=_kept,
     model_audio=st.sampled_from(ModelAudio),
     start=_starts,
     opening=_openings,
     story=st.lists(st.tuples(_pauses, _events | _endings), max_size=30),
 )
 def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
+    call: Call,
+    config: CallConfig,
+    kept: KeptGreeting | None,
     model_audio: ModelAudio,
     start: float,
     opening: tuple[BridgeEvent, ...],
     story: list[tuple[float, BridgeEvent]],
 ) -> None:
     now = start
-    config = CallConfig(max_duration_seconds=60)
-    bridge = Bridge(CALL, config, model_audio, now)
+    bridge = Bridge(call, config, model_audio, now, kept)
     commands: list[BridgeCommand] = []
     for pause, event in [*((0.0, event) for event in opening), *story]:
         commands += [command for _, command in pass_time(bridge, now, now + pause)]
@@ -697,12 +711,21 @@ def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
 
 
 @given(
+    call=_calls,
+    config=_configs,
+    kept=_kept,
     start=_starts,
     story=st.lists(st.tuples(_pauses, _events), max_size=30),
 )
-def test_every_turn_is_recorded_once(start: float, story: list[tuple[float, BridgeEvent]]) -> None:
+def test_every_turn_is_recorded_once(
+    call: Call,
+    config: CallConfig,
+    kept: KeptGreeting | None,
+    start: float,
+    story: list[tuple[float, BridgeEvent]],
+) -> None:
     now = start
-    bridge = Bridge(CALL, CallConfig(max_duration_seconds=60), ModelAudio.G711, now)
+    bridge = Bridge(call, config, ModelAudio.G711, now, kept)
     commands: list[BridgeCommand] = []
     opening: list[BridgeEvent] = [STARTED, ModelConnected(), ModelReady()]
     for pause, event in [*((0.0, event) for event in opening), *story]:

@@ -14,13 +14,25 @@ from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.events import BridgeEvent, DigitPressed
 from media_bridge.openai import client
-from media_plane import SILENCE, Frame, Phone, StartsPlane
+from media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
 from patience import until
-from phonebridge.call import CallHungUp, CallStatus, Hangup, Outcome, Speaker, Turn
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallHungUp,
+    CallStatus,
+    EarlyStream,
+    Hangup,
+    Outcome,
+    Speaker,
+    Turn,
+)
+from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from realtime_oracle import check_client
 from simulators.g711 import MU_LAW
-from simulators.openai import Faults
+from simulators.openai import Faults, Session
+from simulators.openai_faults import NO_FAULTS
 from simulators.speech import CLIPS
 
 DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
@@ -334,3 +346,100 @@ def held_back() -> Iterator[threading.Event]:
         yield released
     finally:
         released.set()
+
+
+# While the phone rings.
+
+GREETING = CLIPS["agent_opening_hours"].text
+PREPARED = CallConfig(greeting=GREETING, stream_setup=StreamSetup.PREPARED)
+
+
+async def greeting_made(plane: MediaPlane, call: Call) -> Session:
+    session = await plane.session(call)
+    await until(lambda: session.said)
+    return session
+
+
+async def test_a_greeting_made_while_the_phone_rings_is_heard_with_the_start_and_kept(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        call = plane.ringing(PREPARED)
+        phone = await plane.connected(call)
+        await greeting_made(plane, call)
+        assert plane.record(call).call.status is CallStatus.DIALING
+        await phone.start()
+        await phone.hear()
+        await plane.converse(phone)
+        await phone.hang_up()
+        await until(lambda: plane.services.greetings.find(PREPARED))
+
+        second = await plane.streaming(PREPARED)
+        await second.hear()
+        model = await plane.session(second.call)
+        await until(lambda: told_of_greeting(model))
+        await plane.converse(second)
+    record = plane.record(call)
+    assert record.call.status is CallStatus.STREAMING
+    assert record.call.streaming_at_ms is not None
+    assert record.turns[0].who is Speaker.AGENT
+    assert told_of_greeting(model) == [("assistant", "output_text", GREETING)]
+    kinds = [frame["type"] for frame in model.received]
+    assert "response.create" not in kinds, "the greeting was at hand"
+    for frame in model.received:
+        check_client(frame)
+
+
+def told_of_greeting(session: Session) -> list[tuple[str, str, str]]:
+    items = [f["item"] for f in session.received if f["type"] == "conversation.item.create"]
+    return [
+        (item["role"], part["type"], part["text"]) for item in items for part in item["content"]
+    ]
+
+
+async def test_nobody_answers_and_nothing_failed(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        call = plane.ringing(PREPARED)
+        phone = await plane.connected(call)
+        await greeting_made(plane, call)
+        await phone.close()
+        await until(lambda: plane.record(call).call.early_stream == EarlyStream(left=True))
+    ended = plane.record(call).call
+    assert (ended.status, ended.fault) == (CallStatus.DIALING, None)
+    assert plane.record(call).usage.output_audio > 0, "it was paid for all the same"
+    assert not plane.record(call).turns
+    assert not plane.telnyx.commands
+
+
+async def test_a_stream_that_is_gone_when_somebody_answers_is_opened_anew(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        call = plane.ringing(PREPARED)
+        phone = await plane.connected(call)
+        await greeting_made(plane, call)
+        assert call.leg is not None
+        plane.services.switchboard.apply(call.call_id, CallAnswered(call.leg, plane.now_ms()))
+        await phone.vanish()
+        await until(lambda: plane.telnyx.names == ["streaming_start"])
+        again = await plane.connected(plane.record(call).call)
+        await again.start()
+        await again.hear()
+
+
+@pytest.mark.parametrize(
+    "faults", [Faults(close_abruptly_in_response=1), Faults(fail_internally_in_response=1)]
+)
+async def test_a_session_lost_while_the_phone_rings_is_replaced_when_somebody_answers(
+    start_plane: StartsPlane, faults: Faults
+) -> None:
+    async with start_plane(faults) as plane:
+        call = plane.ringing(PREPARED)
+        phone = await plane.connected(call)
+        session = await plane.session(call)
+        await until(lambda: session.closed)
+        plane.model.faults = NO_FAULTS
+        await phone.start()
+        await phone.hear()
+        assert len(plane.model.sessions) == 2
+    assert plane.record(call).call.fault is None

@@ -1,0 +1,97 @@
+"""The first words of a call: kept from an earlier one, or kept for those to come.
+
+A kept greeting is played without the model, who learns of it as text: the whole of it when the
+caller has heard it, or as much as was heard when somebody cut in.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from media_bridge import events
+from media_bridge.commands import (
+    AddText,
+    BridgeCommand,
+    KeepGreeting,
+    RecordTurn,
+    Role,
+    TruncateItem,
+)
+from media_bridge.conversation import MODEL_BYTES_PER_MS
+from phonebridge.call import Speaker, Turn
+from phonebridge.call_config import CallConfig, StreamSetup
+from phonebridge.settings import ModelAudio
+
+KEPT_ITEM = "kept-greeting"
+"""Stands where what the model says has its item's id."""
+LONGEST_KEPT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeptGreeting:
+    """Words, and their sound in the codec in which we speak on the line."""
+
+    words: str
+    sound: bytes
+
+
+def told_as_text(commands: Iterable[BridgeCommand]) -> Iterator[BridgeCommand]:
+    """For a call that began with a kept greeting, which is its first turn."""
+    for command in commands:
+        if isinstance(command, TruncateItem) and command.item_id == KEPT_ITEM:
+            continue
+        yield command
+        match command:
+            case RecordTurn(Turn(number=1, who=Speaker.AGENT, text=words)) if words:
+                yield AddText(Role.ASSISTANT, words)
+
+
+@dataclass(slots=True)
+class Tape:
+    """Takes down the first response of a session, which is to say `wanted`. Kept is only what came
+    whole, as one item, and with just these words."""
+
+    wanted: str
+    bytes_per_ms: int
+    _response_id: str | None = None
+    _items: set[str] = field(default_factory=set)
+    _words: list[str] = field(default_factory=list)
+    _sound: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def of(cls, config: CallConfig, model_audio: ModelAudio) -> "Tape | None":
+        """Only words that are told beforehand are worth keeping."""
+        if config.stream_setup is not StreamSetup.PREPARED or not config.greeting:
+            return None
+        return cls(config.greeting, MODEL_BYTES_PER_MS[model_audio])
+
+    def hear(self, event: events.ConversationEvent) -> KeepGreeting | None:
+        match event:
+            case events.ResponseStarted(response_id) if self._response_id is None:
+                self._response_id = response_id
+            case events.AudioReceived(response_id, item_id, _, audio) if self._is_mine(response_id):
+                self._items.add(item_id)
+                self._sound += audio if self._is_short else b""
+            case events.WordsReceived(response_id, _, text) if self._is_mine(response_id):
+                self._words.append(text)
+            case events.ResponseEnded(response_id, status) if self._is_mine(response_id):
+                return self._kept() if status == "completed" else None
+        return None
+
+    def _is_mine(self, response_id: str) -> bool:
+        return response_id == self._response_id
+
+    @property
+    def _is_short(self) -> bool:
+        return len(self._sound) <= LONGEST_KEPT_MS * self.bytes_per_ms
+
+    def _kept(self) -> KeepGreeting | None:
+        words = "".join(self._words).strip()
+        if len(self._items) != 1 or not self._is_short or _spoken(words) != _spoken(self.wanted):
+            return None
+        return KeepGreeting(words, bytes(self._sound))
+
+
+def _spoken(text: str) -> list[str]:
+    """What of a text is heard."""
+    return re.findall(r"\w+", text.casefold())

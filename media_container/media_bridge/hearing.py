@@ -1,0 +1,77 @@
+"""The caller's sound on its way to the model: in order, in the model's format, kept until the model
+is ready."""
+
+from media_bridge import events
+from media_bridge.audio import Codec, Converter, PassThrough, TelephoneToModel, Transcoder
+from media_bridge.commands import AppendAudio, BridgeCommand
+from media_bridge.conversation import MODEL_BYTES_PER_MS
+from media_bridge.order import FrameOrder
+from phonebridge.settings import ModelAudio
+
+EARLY_AUDIO_SECONDS = 1
+"""How much of the caller is kept while the model is not ready."""
+GAP_FILL_SECONDS = 1
+"""Without frames the model cannot see the end of a turn, for its detector runs on the audio's
+clock: in a gap it gets this much silence."""
+
+
+class Hearing:
+    """Nothing is heard before `begin`, and nothing passed on before `pass_on`."""
+
+    def __init__(self, model_audio: ModelAudio) -> None:
+        self.frames = 0
+        self._model_audio = model_audio
+        self._silence = b""
+        self._order = FrameOrder(b"")
+        self._converter: Converter = PassThrough()
+        self._early = bytearray()
+        self._passes_on = False
+
+    @property
+    def frames_lost(self) -> int:
+        return self._order.lost
+
+    def begin(self, line: Codec, told: Codec) -> None:
+        """`told` is the codec of which the model knows; a line may turn out to speak the other."""
+        self._silence = line.silence
+        self._order = FrameOrder(line.silence)
+        if self._model_audio is ModelAudio.PCM24K:
+            self._converter = TelephoneToModel(line)
+        elif line is not told:
+            self._converter = Transcoder(line, told)
+
+    def frame(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
+        self.frames += 1
+        return self._hear(self._order.push(chunk, payload, now))
+
+    def due(self, now: float) -> list[BridgeCommand]:
+        return self._hear(self._order.due(now))
+
+    def next_deadline(self) -> float | None:
+        return self._order.next_deadline()
+
+    def fill_gap(self) -> list[BridgeCommand]:
+        return self._hear(self._silence * (GAP_FILL_SECONDS * 8000))
+
+    def pass_on(self) -> list[BridgeCommand]:
+        """The model is ready: what was kept for it."""
+        self._passes_on = True
+        early = [AppendAudio(bytes(self._early))] if self._early else []
+        self._early.clear()
+        return [*early]
+
+    def _hear(self, payload: bytes) -> list[BridgeCommand]:
+        audio = self._converter.feed(payload) if payload else b""
+        if not audio:
+            return []
+        if self._passes_on:
+            return [AppendAudio(audio)]
+        self._early += audio
+        keep = EARLY_AUDIO_SECONDS * 1000 * MODEL_BYTES_PER_MS[self._model_audio]
+        del self._early[:-keep]
+        return []
+
+
+def codec_of(event: events.StreamStarted) -> Codec | None:
+    known = event.sample_rate_hz == 8000 and event.encoding in Codec.__members__
+    return Codec[event.encoding] if known else None

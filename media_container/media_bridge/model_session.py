@@ -1,0 +1,117 @@
+"""Where the model's session stands, from its connection to its end.
+
+Nothing may be asked of it before it runs with our settings. While the phone rings nobody is hurt by
+its loss: the next one is opened when somebody answers.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from media_bridge import events
+from media_bridge.audio import Codec
+from media_bridge.commands import (
+    AddText,
+    BridgeCommand,
+    CancelResponse,
+    ConfigureModel,
+    ConnectModel,
+    FailCall,
+    Log,
+    Respond,
+    TruncateItem,
+)
+from media_bridge.conversation import FATAL_CODES
+
+_OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
+
+
+class _Stage(Enum):
+    AWAITED = auto()
+    CONNECTED = auto()
+    CONFIGURED = auto()
+    READY = auto()
+    LOST = auto()
+
+
+@dataclass(slots=True)
+class ModelSession:
+    rings: bool
+    """Nobody has answered yet."""
+    told: Codec | None = None
+    """The codec in which it expects the caller."""
+    _stage: _Stage = _Stage.AWAITED
+    _held: list[BridgeCommand] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        return self._stage is _Stage.READY
+
+    @property
+    def lost(self) -> bool:
+        return self._stage is _Stage.LOST
+
+    def hold(self, command: BridgeCommand) -> bool:
+        """Whether the command has to wait until the session is ready."""
+        too_early = not self.ready and isinstance(command, _OF_A_READY_SESSION)
+        if too_early:
+            self._held.append(command)
+        return too_early
+
+    def handle(self, event: events.SessionEvent, line: Codec | None) -> list[BridgeCommand]:
+        if self.lost:
+            return []
+        match event:
+            case events.ModelConnected():
+                if self._stage is _Stage.AWAITED:
+                    self._stage = _Stage.CONNECTED
+                return self.configure(line)
+            case events.ModelReady():
+                return self._on_ready()
+            case events.ModelRefused(detail):
+                return [FailCall("model_refused", detail)]
+            case events.ModelComplained(code, message):
+                return self._complaint(code, message)
+            case events.ModelClosed(code, reason):
+                return self._closed(f"the model's server closed with {code} {reason}".strip())
+
+    def configure(self, line: Codec | None) -> list[BridgeCommand]:
+        """As soon as it is connected and the line is known. While the phone rings it is not: the
+        caller's sound is transcoded then, should it come in the other law."""
+        codec = line or (Codec.PCMU if self.rings else None)
+        if self._stage is not _Stage.CONNECTED or codec is None:
+            return []
+        self._stage, self.told = _Stage.CONFIGURED, codec
+        return [ConfigureModel(codec)]
+
+    def lose(self, why: str) -> list[BridgeCommand]:
+        self._stage, self.told = _Stage.LOST, None
+        return [Log("warning", "model session lost while the phone rings", why)]
+
+    def answered(self) -> list[BridgeCommand]:
+        self.rings = False
+        if not self.lost:
+            return []
+        self._stage = _Stage.AWAITED
+        return [ConnectModel()]
+
+    def _on_ready(self) -> list[BridgeCommand]:
+        if self._stage is not _Stage.CONFIGURED:
+            return []
+        self._stage = _Stage.READY
+        held, self._held = self._held, []
+        return [Log("info", "model session ready"), *held]
+
+    def _complaint(self, code: str, message: str) -> list[BridgeCommand]:
+        detail = f"{code}: {message}"
+        if not self.ready:
+            # It can only be about the connection or our settings; the whole update is lost then,
+            # and the model would go on with a default persona.
+            return [FailCall("model_refused", detail)]
+        if code in FATAL_CODES:
+            return [FailCall("model_failed", detail)]
+        return [Log("warning", "model error", detail)]
+
+    def _closed(self, why: str) -> list[BridgeCommand]:
+        if self.rings:
+            return self.lose(why)
+        return [FailCall("model_lost" if self.ready else "model_unreachable", why)]

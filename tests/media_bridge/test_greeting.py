@@ -1,0 +1,236 @@
+"""Greetings that are kept, and calls that begin with a kept one."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridges import (
+    CALL,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    done,
+    frame,
+    play,
+    said,
+    sound,
+    words,
+)
+from media_bridge.audio import Codec
+from media_bridge.bridge import Bridge
+from media_bridge.commands import (
+    AddText,
+    AppendAudio,
+    ClearPlayback,
+    ConfigureModel,
+    KeepGreeting,
+    LeaveCall,
+    RecordStart,
+    Respond,
+    Role,
+)
+from media_bridge.events import (
+    CallerSpeechStarted,
+    ConversationEvent,
+    ModelConnected,
+    ModelReady,
+    ResponseStarted,
+    StreamStopped,
+)
+from media_bridge.greeting import LONGEST_KEPT_MS, KeptGreeting, Tape
+from phonebridge.call import Call
+from phonebridge.settings import ModelAudio
+from playbook import At, Playbook
+
+KEPT = KeptGreeting("One two three four five", sound(500, 0x33))
+
+
+def kept_call(call: Call = CALL, model_audio: ModelAudio = ModelAudio.G711) -> Playbook:
+    return Playbook(Bridge(call, PREPARED, model_audio, 0.0, KEPT))
+
+
+# A call that begins with a kept greeting.
+
+
+def heard_before_the_model_came(model_audio: ModelAudio = ModelAudio.G711) -> Playbook:
+    story = kept_call(model_audio=model_audio)
+    assert (
+        story
+        >> STARTED
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> At(0.6)
+        << play(100, 0x33)
+        << play(100, 0x33)
+        << play(100, 0x33)
+        << agent_turn(1, KEPT.words, 0, 500)
+    )
+    return story
+
+
+@pytest.mark.parametrize("model_audio", ModelAudio)
+def test_it_is_played_before_there_is_a_model_which_then_learns_of_it(
+    model_audio: ModelAudio,
+) -> None:
+    story = heard_before_the_model_came(model_audio)
+    assert (
+        story
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << AddText(Role.ASSISTANT, KEPT.words)
+        >> At(30.0)
+    )
+    assert story.bridge.activity.first_audio_ms == 0
+
+
+def test_the_model_learns_of_it_when_it_was_heard() -> None:
+    assert (
+        kept_call(RINGING)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        >> At(4.0)
+        >> STARTED
+        << RecordStart()
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> At(4.45)
+        << play(100, 0x33)
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> At(4.6)
+        << agent_turn(1, KEPT.words, 0, 500)
+        << AddText(Role.ASSISTANT, KEPT.words)
+    )
+
+
+@pytest.mark.parametrize("model_audio", ModelAudio)
+def test_of_one_that_was_cut_the_model_learns_what_was_heard(model_audio: ModelAudio) -> None:
+    assert (
+        kept_call(RINGING, model_audio)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        >> STARTED
+        << RecordStart()
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> At(0.2)
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> CallerSpeechStarted("item-c")
+        << ClearPlayback()
+        << agent_turn(1, "One two", 0, 200, interrupted=True)
+        << AddText(Role.ASSISTANT, "One two")
+    )
+
+
+def test_one_that_nobody_heard_is_not_told() -> None:
+    assert (
+        kept_call(RINGING)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        >> STARTED
+        << RecordStart()
+        << play(100, 0x33)
+        << play(100, 0x33)
+        >> CallerSpeechStarted("item-c")
+        << ClearPlayback()
+        << agent_turn(1, "", 0, 0, interrupted=True)
+    )
+
+
+def test_the_model_is_told_of_it_before_it_hears_the_caller() -> None:
+    assert (
+        heard_before_the_model_came()
+        >> frame(1)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << AddText(Role.ASSISTANT, KEPT.words)
+        << AppendAudio(frame(1).payload)
+    )
+
+
+def test_a_call_that_ends_in_its_greeting_tells_nobody() -> None:
+    story = kept_call()
+    assert story >> STARTED << play(100, 0x33) << play(100, 0x33)
+    story.now = 0.1
+    assert (
+        story
+        >> StreamStopped()
+        << agent_turn(1, "One", 0, 100, interrupted=True)
+        << LeaveCall(lost=False)
+    )
+
+
+def test_what_the_model_itself_says_is_not_told_to_it() -> None:
+    story = heard_before_the_model_came()
+    for event in (ModelConnected(), ModelReady()):
+        story.bridge.handle(event, story.now)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> words("Yes")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(0.75)
+        << agent_turn(2, "Yes", 600, 700)
+    )
+
+
+# What is kept.
+
+
+def tape(wanted: str = "Good morning!") -> Tape:
+    return Tape(wanted, bytes_per_ms=8)
+
+
+def hear(tape: Tape, *events: ConversationEvent) -> list[KeepGreeting]:
+    return [kept for event in events if (kept := tape.hear(event))]
+
+
+SAID: tuple[ConversationEvent, ...] = (
+    ResponseStarted("resp-1"),
+    words("Good "),
+    said(300),
+    words("morning"),
+    said(200, code=0x12),
+)
+
+
+def test_a_greeting_that_came_whole_is_kept() -> None:
+    whole = KeepGreeting("Good morning", sound(300) + sound(200, 0x12))
+    assert hear(tape("Good morning!"), *SAID, done()) == [whole]
+    assert hear(tape("good, MORNING"), *SAID, done()) == [whole], "which is heard alike"
+
+
+@pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
+def test_one_that_did_not_come_whole_is_not(status: str) -> None:
+    assert hear(tape(), *SAID, done(status=status)) == []
+
+
+def test_nor_is_one_in_other_words_or_of_several_pieces_or_without_end() -> None:
+    assert hear(tape("Good evening"), *SAID, done()) == []
+    assert hear(tape(), *SAID, said(20, item="item-2"), done()) == []
+    assert hear(tape(), *SAID, said(LONGEST_KEPT_MS), said(20), done()) == []
+
+
+def test_only_the_first_response_is_taken_down() -> None:
+    later = [replace(event, response_id="resp-2") for event in (said(100), done())]
+    assert hear(tape(), *SAID, ResponseStarted("resp-2"), *later) == []
+
+
+@pytest.mark.parametrize("call", [CALL, RINGING])
+def test_a_prepared_call_keeps_its_greeting(call: Call) -> None:
+    bridge = Bridge(call, PREPARED, ModelAudio.G711, 0.0)
+    opening = () if call is RINGING else (STARTED,)
+    for event in (*opening, ModelConnected(), ModelReady()):
+        commands = bridge.handle(event, 0.0)
+    assert commands[-1] == Respond(saying=PREPARED.greeting)
+    kept = [each for event in (*SAID, done()) for each in bridge.handle(event, 0.1)]
+    assert KeepGreeting("Good morning", sound(300) + sound(200, 0x12)) in kept

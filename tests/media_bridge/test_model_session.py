@@ -1,0 +1,289 @@
+"""Sessions that are made ready while the phone rings, and what becomes of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from bridges import (
+    PREPARED,
+    STARTED,
+    WITH_DIAL,
+    agent_turn,
+    done,
+    frame,
+    play,
+    ringing_bridge,
+    said,
+    sound,
+    words,
+)
+from media_bridge.audio import Codec, decode, encode
+from media_bridge.commands import (
+    AppendAudio,
+    ClearPlayback,
+    ConfigureModel,
+    ConnectModel,
+    EndCall,
+    FailCall,
+    LeaveCall,
+    Log,
+    PlayAudio,
+    RecordStart,
+    Respond,
+    TruncateItem,
+)
+from media_bridge.events import (
+    AudioFinished,
+    BridgeEvent,
+    CallerSpeechStarted,
+    EndAsked,
+    ModelClosed,
+    ModelComplained,
+    ModelConnected,
+    ModelReady,
+    ModelRefused,
+    ResponseStarted,
+    StreamLost,
+)
+from media_bridge.model_session import ModelSession
+from phonebridge.billing import Usage
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig
+from phonebridge.settings import ModelAudio
+from playbook import At, Playbook
+
+GREET = Respond(saying=PREPARED.greeting)
+
+
+def lost(why: str) -> Log:
+    return Log("warning", "model session lost while the phone rings", why)
+
+
+def ready_while_ringing(
+    config: CallConfig = WITH_DIAL, model_audio: ModelAudio = ModelAudio.G711
+) -> Playbook:
+    story = Playbook(ringing_bridge(config, model_audio))
+    assert story >> ModelConnected() << ConfigureModel(Codec.PCMU)
+    return story
+
+
+def test_the_session_is_ready_when_somebody_answers() -> None:
+    assert (
+        ready_while_ringing()
+        >> ModelReady()
+        >> At(20.0)
+        >> STARTED
+        << RecordStart()
+        << Respond()
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+
+
+def test_a_prepared_greeting_leaves_with_the_start() -> None:
+    story = ready_while_ringing(PREPARED)
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> ResponseStarted("resp-1")
+        >> words("Good evening!")
+        >> said(500)
+        >> AudioFinished("item-1")
+        >> done(usage=Usage(output_audio=10))
+        >> At(20.0)
+        >> STARTED
+        << RecordStart()
+        << play(100)
+        << play(100)
+        >> At(20.6)
+        << play(100)
+        << play(100)
+        << play(100)
+        << agent_turn(1, "Good evening!", 0, 500)
+    )
+    assert story.bridge.activity.first_audio_ms == 0
+    assert story.bridge.usage.output_audio == 10
+
+
+def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
+    story = ready_while_ringing(PREPARED)
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> ResponseStarted("resp-1")
+        >> words("One two three four five six seven eight nine ten")
+        >> said(1000)
+        >> done()
+        >> At(7.0)
+        >> STARTED
+        << RecordStart()
+        << play(100)
+        << play(100)
+        >> At(7.25)
+        << play(100)
+        << play(100)
+        >> CallerSpeechStarted("item-c")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 250)
+        << agent_turn(1, "One two", 0, 250, interrupted=True)
+    )
+
+
+def test_a_greeting_that_is_not_prepared_in_time_comes_as_it_is_made() -> None:
+    story = ready_while_ringing(PREPARED)
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> ResponseStarted("resp-1")
+        >> At(1.0)
+        >> STARTED
+        << RecordStart()
+        >> At(1.4)
+        >> said(100)
+        << play(100)
+    )
+    assert story.bridge.activity.first_audio_ms == 400
+    assert Playbook(ringing_bridge(PREPARED)) >> At(0.1) >> STARTED << RecordStart()
+
+
+def test_a_session_that_comes_after_the_answer_hears_the_line_as_it_is() -> None:
+    assert (
+        Playbook(ringing_bridge(PREPARED))
+        >> At(0.1)
+        >> replace(STARTED, encoding="PCMA")
+        << RecordStart()
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMA)
+        >> ModelReady()
+        << GREET
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+
+
+def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
+    every_code = bytes(range(256)) * 2
+    assert (
+        ready_while_ringing()
+        >> ModelReady()
+        >> replace(STARTED, encoding="PCMA")
+        << RecordStart()
+        << Respond()
+        >> replace(frame(1), payload=every_code)
+        << AppendAudio(encode(Codec.PCMU, decode(Codec.PCMA, every_code)))
+    )
+
+
+def test_nobody_answers() -> None:
+    story = ready_while_ringing(PREPARED)
+    assert story >> ModelReady() << GREET >> At(30.0) >> StreamLost() << LeaveCall(lost=False)
+    assert not story.bridge.started
+
+
+def test_a_phone_rings_for_two_minutes_at_most() -> None:
+    no_start = FailCall("no_media_start", "the media socket sent no start")
+    story = ready_while_ringing(PREPARED)
+    assert story >> ModelReady() << GREET >> At(119.9) >> At(120.0) << no_start
+
+
+@pytest.mark.parametrize("saying", [None, "Goodbye!"])
+def test_a_call_that_is_to_end_while_the_phone_rings_ends_without_a_word(
+    saying: str | None,
+) -> None:
+    story = ready_while_ringing(PREPARED)
+    end = EndAsked(EndedBy.SHUTDOWN, saying)
+    assert story >> ModelReady() << GREET >> end << EndCall(EndedBy.SHUTDOWN)
+
+
+@pytest.mark.parametrize("config", [WITH_DIAL, PREPARED])
+@pytest.mark.parametrize("before", [[], [ModelConnected()], [ModelConnected(), ModelReady()]])
+def test_a_session_lost_while_the_phone_rings_is_opened_anew_on_the_answer(
+    config: CallConfig, before: list[BridgeEvent]
+) -> None:
+    story = Playbook(ringing_bridge(config))
+    for event in before:
+        story.bridge.handle(event, 0.0)
+    assert (
+        story
+        >> ModelClosed(1011, "internal error")
+        << lost("the model's server closed with 1011 internal error")
+        >> ModelComplained("server_error", "late")
+        >> At(8.0)
+        >> STARTED
+        << RecordStart()
+        << ConnectModel()
+        >> frame(1)
+        >> At(8.3)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << AppendAudio(frame(1).payload)
+        << Respond(saying=config.greeting)
+    )
+
+
+def test_a_greeting_that_fails_twice_is_tried_anew_on_the_answer() -> None:
+    story = ready_while_ringing(PREPARED)
+    failed = Log("warning", "model response failed", "rate limit")
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> ResponseStarted("resp-1")
+        >> done("resp-1", "failed", "rate limit", Usage(input_text=5))
+        << failed
+        << GREET
+        >> ResponseStarted("resp-2")
+        >> done("resp-2", "failed", "rate limit", Usage(input_text=5))
+        << lost("rate limit")
+        >> said(100, response="resp-2")
+        >> At(9.0)
+        >> STARTED
+        << RecordStart()
+        << ConnectModel()
+    )
+    assert story.bridge.usage.input_text == 10, "what was in vain was paid for too"
+
+
+def test_a_session_that_does_not_come_after_the_answer_ends_the_call() -> None:
+    timeout = FailCall("model_timeout", "the model session did not become ready")
+    story = Playbook(ringing_bridge(WITH_DIAL))
+    assert story >> At(20.0) >> STARTED << RecordStart() >> At(31.9) >> At(32.0) << timeout
+    story = ready_while_ringing() >> ModelReady() >> STARTED << RecordStart() << Respond()
+    assert (
+        story
+        >> ModelClosed(1006, "")
+        << FailCall("model_lost", "the model's server closed with 1006")
+    )
+
+
+@pytest.mark.parametrize(
+    "refusal", [ModelRefused("voice"), ModelComplained("invalid_api_key", "Incorrect API key")]
+)
+def test_a_call_that_no_session_would_carry_ends_before_somebody_answers(
+    refusal: BridgeEvent,
+) -> None:
+    story = ready_while_ringing()
+    [command] = story.bridge.handle(refusal, 1.0)
+    assert isinstance(command, FailCall)
+    assert command.reason == "model_refused"
+
+
+def test_what_needs_a_ready_session_waits_for_it() -> None:
+    session = ModelSession(rings=False)
+    assert session.hold(Respond())
+    assert not session.hold(LeaveCall(lost=False))
+    session.handle(ModelConnected(), Codec.PCMU)
+    assert session.handle(ModelReady(), Codec.PCMU)[-1] == Respond()
+    assert not session.hold(Respond())
+
+
+def test_pcm_is_played_at_once_too() -> None:
+    story = ready_while_ringing(PREPARED, ModelAudio.PCM24K)
+    assert story >> ModelReady() << GREET >> ResponseStarted("resp-1")
+    story.bridge.handle(replace(said(3000), audio=sound(3000)), 0.0)
+    started = story.bridge.handle(STARTED, 5.0)
+    assert [type(each) for each in started].count(PlayAudio) == 2
