@@ -164,6 +164,8 @@ class EndAsked:
 
     by: EndedBy
     saying: str | None = None
+    guidance: str | None = None
+    """For a sentence of the model's own, in the caller's language."""
 
 
 @dataclass(frozen=True, slots=True)

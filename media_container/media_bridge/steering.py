@@ -9,8 +9,8 @@ def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list
     match event:
         case events.InterruptAsked():
             return talk.interrupt(now)
-        case events.EndAsked(by, saying):
-            return _end(EndCall(by), saying, talk, now)
+        case events.EndAsked(by, saying, guidance):
+            return _end(EndCall(by), Respond(saying, guidance), talk, now)
         case events.TransferFailed(reason):
             told = f"The call could not be transferred: {reason}. The caller is still with you."
             return _tell_model(told, talk)
@@ -21,19 +21,19 @@ def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list
 def needs_words(event: events.SteeringEvent) -> bool:
     """Whether the model must speak because of it, which it cannot before it is ready."""
     match event:
-        case events.EndAsked(_, saying):
-            return bool(saying)
+        case events.EndAsked(_, saying, guidance):
+            return bool(saying or guidance)
         case events.TransferFailed() | events.DigitsFailed():
             return True
         case events.InterruptAsked():
             return False
 
 
-def _end(end: EndCall, saying: str | None, talk: Conversation, now: float) -> list[BridgeCommand]:
-    if not saying:
+def _end(end: EndCall, words: Respond, talk: Conversation, now: float) -> list[BridgeCommand]:
+    if not words.has_words:
         return [end]
     talk.once_quiet(end, now)
-    return talk.ask(Respond(saying=saying))
+    return talk.ask(words)
 
 
 def _tell_model(what: str, talk: Conversation) -> list[BridgeCommand]:

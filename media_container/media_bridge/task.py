@@ -1,6 +1,7 @@
 """One media container among many: the calls it carries, its heartbeat, its mailbox, its drain."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import product
@@ -30,6 +31,10 @@ TRACES_SECONDS = 2.0
 DRAIN_SECONDS = 95.0
 """With what follows it, within ECS's longest stop timeout of 120 s."""
 GOODBYE_SECONDS = 15.0
+GOODBYE = (
+    "The call has to end now, for reasons that have nothing to do with the caller. Say so in one "
+    "short sentence, apologise, and say goodbye."
+)
 LAST_WRITES_SECONDS = 5.0
 
 
@@ -47,6 +52,7 @@ class MediaTask:
         self._draining = False
         self._claimed: list[Call] = []
         self._changed = asyncio.Event()
+        self._one_at_a_time = threading.Lock()
         self._farewell: tuple[events.BridgeEvent, ...] = ()
         self._patience: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
@@ -110,7 +116,7 @@ class MediaTask:
         self.services.log.info("draining", active_calls=self._taken)
         if await self._is_idle_within(patience_seconds):
             return
-        self._bid(events.EndAsked(EndedBy.SHUTDOWN))
+        self._bid(events.EndAsked(EndedBy.SHUTDOWN, guidance=GOODBYE))
         if await self._is_idle_within(GOODBYE_SECONDS):
             return
         self._bid(events.EndAsked(EndedBy.SHUTDOWN), events.LeaveAsked())
@@ -150,11 +156,14 @@ class MediaTask:
 
     def _describe(self) -> None:
         """The calls that came count as carried before their reservations go."""
-        claimed, self._claimed = self._claimed, []
-        now_ms = self.services.now_ms()
-        self._fleet.beat(TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms))
-        for call in claimed:
-            self._fleet.release(call)
+        # The last heartbeat may come while the one before it, though cancelled, is being written.
+        with self._one_at_a_time:
+            claimed, self._claimed = self._claimed, []
+            now_ms = self.services.now_ms()
+            state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
+            self._fleet.beat(state)
+            for call in claimed:
+                self._fleet.release(call)
 
     async def _watch_loop(self) -> None:
         """How much later than it was due does a callback come? It is late for every call alike."""

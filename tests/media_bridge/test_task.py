@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from media_bridge import bridge, task
 from media_plane import MediaPlane, StartsPlane
 from patience import until
-from phonebridge.call import EndedBy
+from phonebridge.call import EndedBy, Speaker
 from phonebridge.fleet import TaskState
 from phonebridge.steering import Interrupt
 
@@ -116,7 +116,7 @@ async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> N
     assert plane.record(phone.call).call.activity.frames_in
 
 
-async def test_a_drain_ends_the_calls_that_outlast_it(
+async def test_a_drain_ends_the_calls_that_outlast_it_with_a_goodbye(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 0.1)
@@ -125,6 +125,9 @@ async def test_a_drain_ends_the_calls_that_outlast_it(
         await plane.task.drain(0)
         for each in (phone, other):
             assert await each.closed() == 1000
+            asked = [frame for frame in (await plane.session(each.call)).received]
+            assert [f["type"] for f in asked if task.GOODBYE in str(f)] == ["response.create"]
+            assert plane.record(each.call).turns[-1].who is Speaker.AGENT
             assert plane.was_hung_up(each.call)
             assert plane.record(each.call).call.end_requested_by is EndedBy.SHUTDOWN
 
@@ -178,6 +181,7 @@ async def test_a_call_that_begins_after_the_goodbye_gets_it_too(
         monkeypatch.setattr(plane.store, "config", slow)
         call = plane.answered()
         phone = await plane.dial_in(call, plane.token(call))
+        await phone.start()
         await until(claiming.is_set)
         draining = tasks.create_task(plane.task.drain(0))
         await until(lambda: not plane.task.has_room)
