@@ -114,6 +114,7 @@ async def test_sigint_ends_the_calls(
         process.send_signal(signal.SIGINT)
         await until(lambda: outside.was_hung_up(phone.call))
         await phone.stop()
+        assert await phone.closed() == 1000
         assert await exit_code(process) == 0
     call = outside.record(phone.call).call
     assert call.end_requested_by is EndedBy.SHUTDOWN
