@@ -45,6 +45,27 @@ def test_every_stage_has_the_python_of_the_lambdas() -> None:
     assert bases == {f"{runtime.replace('python', 'python:')}-slim"}
 
 
+def test_the_image_is_made_of_what_other_stages_and_the_context_hold() -> None:
+    words = {name for stage in stages() for name, _ in stage}
+    assert words <= {
+        "FROM",
+        "ENV",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "USER",
+        "EXPOSE",
+        "CMD",
+    }  # no ADD, ARG
+    assert len(stages()) > 1
+    names = {
+        rest.partition(" AS ")[2] for stage in stages() for name, rest in stage if name == "FROM"
+    }
+    sources = re.findall(r"--from=(\S+)", TEXT)
+    assert sources
+    assert set(sources) <= names
+
+
 def test_packages_are_installed_from_the_lock_alone() -> None:
     installs = [rest for stage in stages() for name, rest in stage if "pip install" in rest]
     (install,) = installs

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from translated import functions
+
 ROOT = Path(__file__).parent.parent
 SOURCES = [
     ROOT / "shared/requirements.in",
@@ -94,9 +96,9 @@ def test_both_planes_and_the_developer_run_the_same_versions() -> None:
         assert deployed == {name: developer[name] for name in deployed}
 
 
-def imported(folder: Path) -> Iterator[str]:
-    """Top-level names of what the modules in a folder import, anywhere in them."""
-    for path in folder.rglob("*.py"):
+def imported(*paths: Path) -> Iterator[str]:
+    """Top-level names of what the modules import, anywhere in them."""
+    for path in paths:
         for node in ast.walk(without_type_checking(ast.parse(path.read_text()))):
             match node:
                 case ast.Import(names=names):
@@ -128,7 +130,36 @@ def test_what_is_deployed_imports_only_what_is_deployed_with_it(
 ) -> None:
     given = {name for folder in requirements for name in locked(ROOT / folder / "requirements.in")}
     ours = {"phonebridge", "media_bridge"} | {path.stem for path in (ROOT / code).glob("*.py")}
+    assert not not_among(given, set(imported(*(ROOT / code).rglob("*.py"))) - ours)
+
+
+def not_among(packages: set[str], modules: set[str]) -> set[str]:
+    """Modules that neither Python itself nor any of the packages brings along."""
     distributions = packages_distributions()
-    foreign = set(imported(ROOT / code)) - ours - set(sys.stdlib_module_names)
+    foreign = modules - set(sys.stdlib_module_names)
     providers = {name: {canonical(d) for d in distributions.get(name, [])} for name in foreign}
-    assert {name for name in foreign if not providers[name] & given} == set()
+    return {name for name in foreign if not providers[name] & packages}
+
+
+def modules_of(handler: str) -> set[Path]:
+    """Of functions/: the handler's module, and all that it imports directly or not."""
+    found: set[Path] = set()
+    waiting = [ROOT / "functions" / f"{handler.split('.')[0]}.py"]
+    while waiting:
+        path = waiting.pop()
+        if path.exists() and path not in found:
+            found.add(path)
+            waiting += [path.parent / f"{name}.py" for name in imported(path)]
+    return found
+
+
+@pytest.mark.parametrize("name", functions())
+def test_a_lambda_is_built_with_what_its_handler_imports(name: str) -> None:
+    rules = (ROOT / "functions/Makefile").read_text()
+    has_packages = re.search(rf"(?m)^build-.*\b{name}\b.*:", rules)
+    folders = ["shared", "functions"] if has_packages else ["shared"]
+    given = {each for folder in folders for each in locked(ROOT / folder / "requirements.in")}
+    modules = modules_of(functions()[name]["Handler"])
+    assert modules
+    ours = {"phonebridge"} | {path.stem for path in modules}
+    assert not not_among(given, set(imported(*modules)) - ours)
