@@ -81,7 +81,7 @@ KEYPAD = Scenario(
     name="keypad",
     greeting=SHORT.greeting,
     caller=(CallerLine(digits="12#"), CallerLine("caller_farewell")),
-    replies=SHORT.replies,
+    replies={"caller_farewell": "agent_farewell"},
     fallback=SHORT.fallback,
 )
 

@@ -21,6 +21,7 @@ async def test_a_full_container_refuses_calls_to_and_from_us(tmp_path: Path) -> 
 
 async def caller_is_refused(system: System) -> None:
     """Nobody asked whether there was room: the media socket is refused, and tried once more."""
+    (await system.api.put("/api/agents/default", json={})).raise_for_status()
     phone = await system.telnyx.ring(to=OUR_NUMBER, from_=CALLER)
     await phone.ended.wait()
     names = [command.name for command in phone.commands]

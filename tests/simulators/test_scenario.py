@@ -10,7 +10,7 @@ OPENAI_DEFAULT_SILENCE_MS = 200
 
 @every_scenario
 def test_every_line_has_its_clip_and_its_answer(scenario: Scenario) -> None:
-    said = {line.clip for line in scenario.caller}
+    said = {line.clip for line in scenario.caller if not line.digits}
     preambles = {call.preamble for call in scenario.tool_calls.values() if call.preamble}
     answers = {scenario.greeting, scenario.fallback, *scenario.replies.values(), *preambles}
     assert said == set(scenario.replies)
@@ -21,6 +21,8 @@ def test_every_line_has_its_clip_and_its_answer(scenario: Scenario) -> None:
 @every_scenario
 def test_a_caller_line_is_one_turn_for_the_model(scenario: Scenario) -> None:
     for line in scenario.caller:
+        if line.digits:
+            continue
         detector = VoiceActivityDetector(
             SAMPLE_RATE_HZ, silence_duration_ms=OPENAI_DEFAULT_SILENCE_MS
         )
