@@ -1,35 +1,34 @@
-"""/api/ai-calls: place, watch, steer and end calls. Its counterpart is any HTTP client."""
+"""/api/ai-calls: place and watch calls; `live_calls.py` steers and ends them. Its counterpart is
+any HTTP client."""
 
 import json
 import uuid
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 import agents
 import api_answers
+import live_calls
 from api import about, answer, app, documented, handler
-from api_answers import CallList, CallSummary, CreatedCall, WholeCall
-from api_requests import CreateCall
+from api_answers import CallList, WarnedCall, WholeCall
+from api_requests import CallId, CreateCall
 from call_records import whole_call
-from control_plane import ControlPlane, control_plane, log
+from control_plane import ControlPlane, control_plane
 from directory import Agent
 from fields import InvalidField
-from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Direction, EndedBy, EndRequested
+from phonebridge.call import Call, Direction
 from phonebridge.call_config import CallConfig
-from phonebridge.errors import KeyReused, UnknownAgent, UnknownCall, WrongState
-from phonebridge.steering import Interrupt
+from phonebridge.errors import KeyReused, UnknownAgent
 
 __all__ = ["app", "handler"]
 
 app.include_router(agents.router)
+app.include_router(live_calls.router)
 
-Found = TypeVar("Found")
-CallId = Annotated[str, Path(alias="callId")]
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)
 ]
@@ -46,7 +45,7 @@ IdempotencyKey = Annotated[
         HTTPStatus.BAD_GATEWAY,
     ),
 )
-def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[CreatedCall]:
+def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[WarnedCall]:
     plane = control_plane()
     plane.settings.require_dialing()
     agent = _agent(plane, wanted.agent) if wanted.agent else None
@@ -66,7 +65,7 @@ def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Respon
     with about(call_id):
         now = earlier or _placed(plane, call, config)
     headers = {"Idempotency-Replayed": "true"} if earlier else {}
-    return answer(HTTPStatus.CREATED, api_answers.created(now, wanted.warnings), headers)
+    return answer(HTTPStatus.CREATED, api_answers.warned(now, wanted.warnings), headers)
 
 
 @app.get(
@@ -102,44 +101,7 @@ def list_calls(
     responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
 )
 def get_call(call_id: CallId) -> Response[WholeCall]:
-    return answer(HTTPStatus.OK, _whole(control_plane(), call_id))
-
-
-@app.post(
-    "/api/ai-calls/<callId>/hangup",
-    summary="End a call",
-    responses=documented(
-        {200: "The call had already ended", 202: "The call is being ended"},
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.BAD_GATEWAY,
-    ),
-)
-def hang_up(call_id: CallId) -> Response[WholeCall | CallSummary]:
-    plane = control_plane()
-    before = _found(call_id, plane.store.load)
-    with about(call_id):
-        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
-    if before.status is CallStatus.ENDED:
-        return answer(HTTPStatus.OK, _whole(plane, call_id))
-    return answer(HTTPStatus.ACCEPTED, api_answers.summary(after))
-
-
-@app.post(
-    "/api/ai-calls/<callId>/interrupt",
-    summary="Stop the model's speech now",
-    responses=documented(
-        {202: "The call's container has been told"}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
-    ),
-)
-def interrupt(call_id: CallId) -> Response[CallSummary]:
-    plane = control_plane()
-    call = _found(call_id, plane.store.load)
-    if call.status is not CallStatus.STREAMING or not call.owner_task:
-        raise WrongState(call_id, call.status, "only a streaming call can be interrupted")
-    with about(call_id):
-        plane.mailbox.post(call.owner_task, call_id, Interrupt())
-        log.info("interrupt posted", task_id=call.owner_task)
-    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))
+    return answer(HTTPStatus.OK, whole_call(control_plane(), call_id))
 
 
 @app.get(
@@ -184,14 +146,3 @@ def _agent(plane: ControlPlane, name: str) -> Agent:
         return plane.directory.agent(name)
     except UnknownAgent as error:
         raise InvalidField("agent", "there is no agent of that name") from error
-
-
-def _whole(plane: ControlPlane, call_id: str) -> WholeCall:
-    return _found(call_id, lambda each: whole_call(plane, each))
-
-
-def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:
-    found = look_up(call_id) if len(call_id) <= LONGEST_CALL_ID else None
-    if found is None:
-        raise UnknownCall(call_id)
-    return found

@@ -38,7 +38,7 @@ class CallSummary(_Answer):
     ]
 
 
-class CreatedCall(CallSummary):
+class WarnedCall(CallSummary):
     warnings: list[str]
 
 
@@ -66,6 +66,16 @@ class TimelineItem(_Answer):
 class Fault(_Answer):
     reason: str
     detail: str
+
+
+class Transfer(_Answer):
+    """The latest attempt to hand the caller over."""
+
+    number: int
+    to: str
+    is_warm: Annotated[bool, Field(alias="warm")]
+    answered: bool
+    end: Annotated[str, Field(description="Why it failed, or how the target's leg ended.")]
 
 
 class Usage(_Answer):
@@ -158,6 +168,8 @@ class Config(_Answer):
 class WholeCall(CallSummary):
     agent: str | None
     fault: Fault | None
+    transfer: Transfer | None
+    transferred_at: datetime | None
     turns: list[Turn]
     messages: list[Message]
     timeline: list[TimelineItem]
@@ -239,8 +251,8 @@ def summary(call: Call) -> CallSummary:
     )
 
 
-def created(call: Call, warnings: list[str]) -> CreatedCall:
-    return CreatedCall(**dict(summary(call)), warnings=warnings)
+def warned(call: Call, warnings: list[str]) -> WarnedCall:
+    return WarnedCall(**dict(summary(call)), warnings=warnings)
 
 
 def listed(page: Page) -> CallList:
@@ -253,6 +265,8 @@ def whole(record: CallRecord, cost: prices.Cost) -> WholeCall:
         **dict(summary(call)),
         agent=record.config.agent,
         fault=Fault.model_validate(call.fault) if call.fault else None,
+        transfer=Transfer.model_validate(call.transfer) if call.transfer else None,
+        transferred_at=_time_if_any(call.transferred_at_ms),
         turns=[Turn.model_validate(turn) for turn in record.turns],
         messages=[Message.model_validate(message) for message in record.messages],
         timeline=[_timeline_item(entry) for entry in record.timeline],

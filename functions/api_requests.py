@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Annotated, Any
 
+from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import Field
 
 from agent_settings import AgentSettings
@@ -13,6 +14,7 @@ from fields import InvalidField, PhoneNumber, StrictRequest
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
 
+CallId = Annotated[str, Path(alias="callId")]
 AgentName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", examples=["reception"])]
 
 

@@ -6,10 +6,9 @@ from api_answers import WholeCall
 from control_plane import ControlPlane
 
 
-def whole_call(plane: ControlPlane, call_id: str) -> WholeCall | None:
-    record = plane.store.record(call_id)
-    if record is None:
-        return None
+def whole_call(plane: ControlPlane, call_id: str) -> WholeCall:
+    """Raises `UnknownCall`."""
+    record = plane.record(call_id)
     talk_ms = record.call.talk_ms or 0
     minute_price = plane.settings.telnyx_minute_price
     cost = prices.cost(record.usages, record.charges, talk_ms, minute_price)

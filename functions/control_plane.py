@@ -5,20 +5,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from admission import Admission
 from directory import Directory
 from phonebridge.aws import dynamodb_client
+from phonebridge.call import LONGEST_CALL_ID, Call
+from phonebridge.errors import UnknownCall
 from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import ControlSettings
-from phonebridge.store import DynamoCallStore
+from phonebridge.store import CallRecord, DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 from phonebridge.tracing import Collector, TracedCarrier, Tracer
+
+Found = TypeVar("Found")
 
 log = logger("control-plane")
 
@@ -38,6 +43,20 @@ class ControlPlane:
     @property
     def longest_seconds(self) -> int:
         return self.settings.max_call_minutes * 60
+
+    def call(self, call_id: str) -> Call:
+        """Raises `UnknownCall`, as does `record`."""
+        return _found(call_id, self.store.load)
+
+    def record(self, call_id: str) -> CallRecord:
+        return _found(call_id, self.store.record)
+
+
+def _found(call_id: str, look_up: Callable[[str], Found | None]) -> Found:
+    found = look_up(call_id) if len(call_id) <= LONGEST_CALL_ID else None
+    if found is None:
+        raise UnknownCall(call_id)
+    return found
 
 
 def now_ms() -> int:

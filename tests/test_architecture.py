@@ -110,6 +110,7 @@ TESTED_ELSEWHERE = {
     "functions/api_answers.py": "tests/functions/test_ai_calls.py",
     "functions/api_errors.py": "tests/functions/test_ai_calls.py",
     "functions/api_requests.py": "tests/functions/test_ai_calls.py",
+    "functions/steering_requests.py": "tests/functions/test_live_calls.py",
     "functions/control_plane.py": "tests/functions/test_ai_calls.py",
     "local/demo.py": "tests/end_to_end/test_demo.py",
     "local/dev.py": "tests/end_to_end/test_dev.py",

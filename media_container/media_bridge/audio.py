@@ -211,3 +211,17 @@ class Converter(Protocol):
 
     def feed(self, payload: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
+
+
+class Muted:
+    """As much silence as there would be sound."""
+
+    def __init__(self, silence: bytes, inner: Converter) -> None:
+        self.inner = inner
+        self._silence = silence
+
+    def feed(self, payload: bytes) -> bytes:
+        return self.inner.feed(self._silence * len(payload))
+
+    def flush(self) -> bytes:
+        return self.inner.flush()

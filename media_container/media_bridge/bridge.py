@@ -27,11 +27,12 @@ from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
 from media_bridge.hearing import Hearing, codec_of
 from media_bridge.idle import IdleCaller
 from media_bridge.model_session import ModelSession
-from media_bridge.steering import needs_words, steered
+from media_bridge.steering import needs_model, steered
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Call, EndedBy
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from phonebridge.steering import Side
 
 START_PATIENCE = 10.0
 RING_PATIENCE = 120.0
@@ -143,39 +144,19 @@ class Bridge:
         return commands
 
     def _answer(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
-        match event:
-            case events.CallerAudio():
-                return self._on_caller_audio(event, now)
-            case events.DeadlinePassed():
-                return self._on_deadline(now)
-            case (
-                events.InterruptAsked()
-                | events.EndAsked()
-                | events.TransferFailed()
-                | events.DigitsFailed()
-            ):
-                return self._on_steering(event, now)
-            case events.LeaveAsked():
-                return [LeaveCall(lost=False)]
-            case (
-                events.ModelConnected()
-                | events.ModelReady()
-                | events.ModelRefused()
-                | events.ModelComplained()
-                | events.ModelClosed()
-            ):
-                return self._on_session(event, now)
-            case (
-                events.StreamStarted()
-                | events.StreamStopped()
-                | events.StreamLost()
-                | events.StreamComplained()
-                | events.FrameUnreadable()
-                | events.DigitPressed()
-            ):
-                return self._on_stream(event, now)
-            case _:
-                return self._on_conversation(event, now)
+        if isinstance(event, events.CallerAudio):
+            return self._on_caller_audio(event, now)
+        if isinstance(event, events.ConversationEvent):
+            return self._on_conversation(event, now)
+        if isinstance(event, events.DeadlinePassed):
+            return self._on_deadline(now)
+        if isinstance(event, events.SteeringEvent):
+            return self._on_steering(event, now)
+        if isinstance(event, events.SessionEvent):
+            return self._on_session(event, now)
+        if isinstance(event, events.LeaveAsked):
+            return [LeaveCall(lost=False)]
+        return self._on_stream(event, now)
 
     def _until_the_end(self, commands: Iterable[BridgeCommand], now: float) -> list[BridgeCommand]:
         """The commands up to the first that ends the bridge's part, the turns recorded before."""
@@ -263,7 +244,7 @@ class Bridge:
             self._deadlines.pop(_Awaited.READY, None)
             commands += [*self._hearing.pass_on(), *self._greet(now)]
             for told in self._told_early:
-                commands += steered(told, self._talk, now)
+                commands += self._on_steering(told, now)
         elif isinstance(event, events.ModelComplained):
             self._talk.on_complaint(event.code)
         return commands
@@ -302,13 +283,15 @@ class Bridge:
     # What it is told from outside.
 
     def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
-        """Nobody can speak before the model is ready: what needs words waits for that."""
         if self._model.rings and isinstance(event, events.EndAsked):
             return [EndCall(event.by)]
-        if self._model.ready or not needs_words(event):
-            return steered(event, self._talk, now)
-        self._told_early.append(event)
-        return []
+        if needs_model(event) and not self._model.ready:
+            self._told_early.append(event)
+            return []
+        if isinstance(event, events.MuteAsked) and event.side is Side.CALLER:
+            self._hearing.mute(event.muted)
+            return []
+        return steered(event, self._talk, now)
 
     # Time.
 

@@ -185,8 +185,7 @@ class Conversation:
                 self.usage += usage
                 return _records(self._turns.caller_said(item_id, text))
             case events.ResponseStarted(response_id):
-                self._responses.started(response_id)
-                self.expect_reply(now)
+                return self._on_response_started(response_id, now)
             case events.ResponseEnded():
                 return self._on_response_ended(event, now)
         return []
@@ -202,6 +201,18 @@ class Conversation:
     def interrupt(self, now: float) -> list[BridgeCommand]:
         """Stop the agent on somebody's word; the model does not know of it by itself."""
         return self._stop_speaking(now, cancel=True)
+
+    def cut_in(self, request: Respond, now: float) -> list[BridgeCommand]:
+        """Let the model speak at once, whatever it is saying."""
+        return [*self.interrupt(now), *self._responses.ask_first(request)]
+
+    def mute(self, now: float) -> list[BridgeCommand]:
+        """The agent goes on listening and says nothing; what it is asked to say waits."""
+        self._responses.muted = True
+        return self.interrupt(now)
+
+    def unmute(self) -> list[BridgeCommand]:
+        return [*self._responses.unmute()]
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
@@ -235,6 +246,14 @@ class Conversation:
         self._speech_ended = now - self._end_of_speech
         self._turns.caller_stopped(item_id, self._speech_ended)
         self.expect_reply(now)
+
+    def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
+        self._responses.started(response_id)
+        self.expect_reply(now)
+        if not self._responses.muted:
+            return []
+        self._stopped.add(response_id)
+        return [CancelResponse()]
 
     def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
         if event.response_id in self._stopped:

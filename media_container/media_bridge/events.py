@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from media_bridge.commands import Respond, TransferCall
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
+from phonebridge.steering import Side
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
 
@@ -169,6 +171,28 @@ class EndAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SayAsked:
+    """The agent is to say something, with or without finishing what it says now."""
+
+    request: Respond
+    interrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MuteAsked:
+    side: Side
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """The caller is to be handed over, after a last sentence."""
+
+    transfer: TransferCall
+    saying: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TransferFailed:
     """The target was not reached, or the carrier refused: the caller is still ours."""
 
@@ -210,5 +234,7 @@ ConversationEvent = (
 )
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 ModelEvent = SessionEvent | ConversationEvent
-SteeringEvent = InterruptAsked | EndAsked | TransferFailed | DigitsFailed
+SteeringEvent = (
+    InterruptAsked | SayAsked | MuteAsked | TransferAsked | EndAsked | TransferFailed | DigitsFailed
+)
 BridgeEvent = PhoneEvent | ModelEvent | SteeringEvent | LeaveAsked | DeadlinePassed

@@ -2,7 +2,7 @@
 is ready."""
 
 from media_bridge import events
-from media_bridge.audio import Codec, Converter, PassThrough, TelephoneToModel, Transcoder
+from media_bridge.audio import Codec, Converter, Muted, PassThrough, TelephoneToModel, Transcoder
 from media_bridge.commands import AppendAudio, BridgeCommand
 from media_bridge.conversation import MODEL_BYTES_PER_MS
 from media_bridge.order import FrameOrder
@@ -39,6 +39,11 @@ class Hearing:
             self._converter = TelephoneToModel(line)
         elif line is not told:
             self._converter = Transcoder(line, told)
+
+    def mute(self, muted: bool) -> None:
+        """The model hears silence instead: its detector runs on the audio's clock."""
+        inner = self._converter.inner if isinstance(self._converter, Muted) else self._converter
+        self._converter = Muted(self._silence, inner) if muted else inner
 
     def frame(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
         self.frames += 1

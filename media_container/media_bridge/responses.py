@@ -16,6 +16,7 @@ class Responses:
     _asked: Respond | None = None
     _waiting: deque[Respond] = field(default_factory=deque)
     _held: bool = False
+    muted: bool = False
 
     @property
     def idle(self) -> bool:
@@ -27,10 +28,19 @@ class Responses:
         self._waiting.append(request)
         return self._next()
 
+    def ask_first(self, request: Respond) -> list[Respond]:
+        """Before all that waits."""
+        self._waiting.appendleft(request)
+        return self._next()
+
     def ask_again(self) -> list[Respond]:
         """The last response failed: the same once more."""
         self._waiting.appendleft(self._asked or Respond())
         self.active = self._asked = None
+        return self._next()
+
+    def unmute(self) -> list[Respond]:
+        self.muted = False
         return self._next()
 
     def hold(self) -> None:
@@ -58,7 +68,7 @@ class Responses:
         self._asked = None
 
     def _next(self) -> list[Respond]:
-        if self.active or self._asked or self._held or not self._waiting:
+        if self.active or self._asked or self._held or self.muted or not self._waiting:
             return []
         self._asked = self._waiting.popleft()
         return [self._asked]

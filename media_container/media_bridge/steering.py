@@ -1,39 +1,84 @@
 """What a call does when it is told something from outside: by the API, or by the carrier."""
 
 from media_bridge import events
-from media_bridge.commands import AddText, BridgeCommand, EndCall, Respond, Role
+from media_bridge.commands import (
+    AddText,
+    BridgeCommand,
+    EndCall,
+    Respond,
+    Role,
+    TransferCall,
+)
 from media_bridge.conversation import Conversation
+from phonebridge import steering
+from phonebridge.call import EndedBy
+from phonebridge.steering import Steering
+
+
+def told(command: Steering) -> events.BridgeEvent:
+    """What a command from the mailbox is to the bridge."""
+    match command:
+        case steering.Interrupt():
+            return events.InterruptAsked()
+        case steering.Say():
+            request = Respond(saying=command.words, guidance=command.instruction)
+            return events.SayAsked(request, command.interrupt)
+        case steering.Mute(side, muted):
+            return events.MuteAsked(side, muted)
+        case steering.Transfer():
+            transfer = TransferCall(command.to, command.summary, command.from_)
+            return events.TransferAsked(transfer, command.words)
+        case steering.HangUp(words):
+            return events.EndAsked(EndedBy.API, words)
+        case steering.TransferSettled(None):
+            return events.LeaveAsked()
+        case steering.TransferSettled(failure):
+            return events.TransferFailed(failure or "")
+
+
+def needs_model(event: events.SteeringEvent) -> bool:
+    """Whether the model must be ready for it: who has to speak, for one."""
+    match event:
+        case events.EndAsked(_, saying, guidance):
+            return bool(saying or guidance)
+        case events.InterruptAsked():
+            return False
+        case _:
+            return True
 
 
 def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list[BridgeCommand]:
     match event:
         case events.InterruptAsked():
             return talk.interrupt(now)
+        case events.SayAsked(request, interrupt):
+            return talk.cut_in(request, now) if interrupt else talk.ask(request)
+        case events.MuteAsked(_, muted):
+            return talk.mute(now) if muted else talk.unmute()
+        case events.TransferAsked(transfer, saying):
+            return _finish(transfer, Respond(saying=saying), talk, now)
         case events.EndAsked(by, saying, guidance):
             return _end(EndCall(by), Respond(saying, guidance), talk, now)
         case events.TransferFailed(reason):
-            told = f"The call could not be transferred: {reason}. The caller is still with you."
-            return _tell_model(told, talk)
+            what = f"The call could not be transferred: {reason}. The caller is still with you."
+            return _tell_model(what, talk)
         case events.DigitsFailed(reason):
             return _tell_model(f"The keys could not be pressed: {reason}.", talk)
 
 
-def needs_words(event: events.SteeringEvent) -> bool:
-    """Whether the model must speak because of it, which it cannot before it is ready."""
-    match event:
-        case events.EndAsked(_, saying, guidance):
-            return bool(saying or guidance)
-        case events.TransferFailed() | events.DigitsFailed():
-            return True
-        case events.InterruptAsked():
-            return False
-
-
 def _end(end: EndCall, words: Respond, talk: Conversation, now: float) -> list[BridgeCommand]:
+    """Last words are heard of a muted agent too."""
     if not words.has_words:
         return [end]
-    talk.once_quiet(end, now)
-    return talk.ask(words)
+    return [*talk.unmute(), *_finish(end, words, talk, now)]
+
+
+def _finish(
+    command: BridgeCommand, words: Respond, talk: Conversation, now: float
+) -> list[BridgeCommand]:
+    """When all has been said, last words included."""
+    talk.once_quiet(command, now)
+    return talk.ask(words) if words.has_words else []
 
 
 def _tell_model(what: str, talk: Conversation) -> list[BridgeCommand]:

@@ -11,13 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
 from media_bridge.session import CallSession, Services
+from media_bridge.steering import told
 from phonebridge.call import Call, EndedBy
 from phonebridge.errors import PhonebridgeError
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.log import call_on_every_line
 from phonebridge.mailbox import DynamoMailbox, Posted
 from phonebridge.metrics import embedded
-from phonebridge.steering import Interrupt, Steering, TransferSettled
 
 T = TypeVar("T")
 
@@ -208,7 +208,7 @@ class MediaTask:
         if await self._from_store(lambda: self._mailbox.acknowledge(self.task_id, posted), False):
             with call_on_every_line(self.services.log, posted.call_id):
                 self.services.log.info("command received", command=type(posted.command).__name__)
-            session.post(_event(posted.command))
+            session.post(told(posted.command))
 
     async def _from_store(self, job: Callable[[], T], otherwise: T) -> T:
         """A store that fails for a while must not end the calls."""
@@ -217,11 +217,3 @@ class MediaTask:
         except (PhonebridgeError, BotoCoreError, ClientError) as error:
             self.services.log.error("store unreachable", reason=str(error))
             return otherwise
-
-
-def _event(command: Steering) -> events.BridgeEvent:
-    match command:
-        case Interrupt():
-            return events.InterruptAsked()
-        case TransferSettled(failure):
-            return events.LeaveAsked() if failure is None else events.TransferFailed(failure)

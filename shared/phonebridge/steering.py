@@ -1,11 +1,54 @@
 """What the container that carries a call may be told; `mailbox.py` takes it there."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
     """Stop the model's speech now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """Let the agent say these very words, or what an instruction asks for."""
+
+    words: str | None = None
+    instruction: str | None = None
+    interrupt: bool = False
+    """Whether the agent breaks off what it is saying; else that comes first."""
+
+
+class Side(StrEnum):
+    AGENT = "agent"
+    CALLER = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Let one side be heard by the other no more, or again."""
+
+    side: Side
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Connect the caller with somebody else, once all that was asked for has been said."""
+
+    to: str
+    from_: str = ""
+    summary: str = ""
+    """What the target is told first."""
+    words: str | None = None
+    """What the caller is told first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the call when the caller has heard these words."""
+
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +58,4 @@ class TransferSettled:
     failure: str | None
 
 
-Steering = Interrupt | TransferSettled
+Steering = Interrupt | Say | Mute | Transfer | HangUp | TransferSettled

@@ -28,8 +28,6 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
 from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.mailbox import DynamoMailbox
-from phonebridge.steering import Interrupt
 from phonebridge.store import DynamoCallStore
 from prices import PRICES_AS_OF
 from recorded_telnyx import RecordedTelnyx
@@ -526,59 +524,6 @@ class TestTelnyxRefusing:
 
         assert refused.status == 502
         assert refused.error["details"]["callId"] == call.call_id
-
-
-class TestHangingUp:
-    def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
-        stored(store, streaming_call())
-
-        accepted = request("POST", "/api/ai-calls/call-1/hangup")
-
-        assert (accepted.status, accepted.json["callId"]) == (202, "call-1")
-        assert accepted.json["status"] == "streaming"
-        assert telnyx.names == ["hangup"]
-
-    def test_of_an_ended_call_answers_its_record(
-        self, telnyx: RecordedTelnyx, store: DynamoCallStore, clock: Clock
-    ) -> None:
-        stored(store, ended_call(clock))
-
-        answer = request("POST", "/api/ai-calls/call-1/hangup")
-
-        assert answer.status == 200
-        assert answer.json == request("GET", "/api/ai-calls/call-1").json
-        assert telnyx.commands == []
-
-    def test_of_a_call_that_telnyx_knows_to_be_over_ends_it(
-        self, telnyx: RecordedTelnyx, store: DynamoCallStore
-    ) -> None:
-        stored(store, streaming_call())
-        telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
-
-        accepted = request("POST", "/api/ai-calls/call-1/hangup")
-
-        assert (accepted.status, accepted.json["status"]) == (202, "ended")
-
-
-class TestInterrupting:
-    def test_reaches_the_task_that_owns_the_call(
-        self, store: DynamoCallStore, mailbox: DynamoMailbox
-    ) -> None:
-        stored(store, streaming_call())
-
-        accepted = request("POST", "/api/ai-calls/call-1/interrupt")
-
-        assert accepted.status == 202
-        [posted] = mailbox.collect("task-1")
-        assert (posted.call_id, posted.command) == ("call-1", Interrupt())
-
-    def test_needs_a_streaming_call(self, store: DynamoCallStore) -> None:
-        stored(store, after(outbound_call(), CallRequested()))
-
-        refused = request("POST", "/api/ai-calls/call-1/interrupt")
-
-        assert (refused.status, refused.error["code"]) == (409, "wrong_state")
-        assert "dialing" in refused.error["message"]
 
 
 class TestWatching:

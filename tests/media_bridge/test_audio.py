@@ -17,6 +17,7 @@ from media_bridge.audio import (
     Codec,
     Downsampler,
     ModelToTelephone,
+    Muted,
     TelephoneToModel,
     Upsampler,
     decode,
@@ -254,3 +255,10 @@ def test_full_scale_clips_and_does_not_wrap(make: Callable[[], Converter]) -> No
         assert np.abs(half).max() >= 32_767
         between_the_steps = half[3:-3]
         assert (sign * between_the_steps > 16_384).all()
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_who_is_muted_is_silent_for_as_long_as_they_spoke(codec: Codec) -> None:
+    loud = encode(codec, to_pcm(tone(440, TELEPHONE_RATE_HZ)))
+    muted = convert(Muted(codec.silence, TelephoneToModel(codec)), loud)
+    assert muted == convert(TelephoneToModel(codec), codec.silence * len(loud))

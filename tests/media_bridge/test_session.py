@@ -29,6 +29,8 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from phonebridge.steering import Steering, Transfer
+from phonebridge.transfer import CallTransferred, TransferRequested
 from realtime_oracle import check_client
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, Session
@@ -443,3 +445,53 @@ async def test_a_session_lost_while_the_phone_rings_is_replaced_when_somebody_an
         await phone.hear()
         assert len(plane.model.sessions) == 2
     assert plane.record(call).call.fault is None
+
+
+# Steered from outside.
+
+
+async def test_a_transfer_and_keys_go_to_telnyx_without_holding_the_audio(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        post(plane, phone.call, Transfer(to="+15550142"))
+        path = f"/v2/calls/{leg_of(phone.call)}/actions/transfer"
+        await until(lambda: path in dict(plane.telnyx.commands))
+        body = dict(plane.telnyx.commands)[path]
+        assert (body["to"], body["from"]) == ("+15550142", phone.call.from_)
+        await plane.converse(phone)
+
+
+async def test_the_model_is_told_of_a_transfer_that_telnyx_refuses(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        plane.telnyx.refusals = [(422, {"errors": [{"code": "10016", "title": "Bad number"}]})]
+        post(plane, phone.call, Transfer(to="+15550142"))
+        model = await plane.session(phone.call)
+        await until(lambda: "Bad number" in str(model.received))
+        record = plane.record(phone.call)
+        assert record.call.status is CallStatus.STREAMING
+        assert "transfer FAILED" in [entry.what for entry in record.timeline]
+
+
+async def test_the_container_leaves_a_call_that_was_transferred(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        plane.services.switchboard.apply(phone.call.call_id, TransferRequested("+15550142"))
+        plane.services.switchboard.apply(phone.call.call_id, CallTransferred(plane.now_ms()))
+        assert await phone.closed() == 1000
+        assert plane.telnyx.names[-1] == "streaming_stop"
+        await until(lambda: plane.record(phone.call).call.activity.frames_out)
+        assert plane.record(phone.call).call.status is CallStatus.TRANSFERRED
+
+
+def post(plane: MediaPlane, call: Call, command: Steering) -> None:
+    plane.mailbox.post(plane.task.task_id, call.call_id, command)
+
+
+def leg_of(call: Call) -> str:
+    assert call.leg is not None
+    return call.leg.call_control_id

@@ -2,22 +2,40 @@
 
 import pytest
 
-from bridges import STARTED, agent_turn, done, new_bridge, play, ready_call, said, words
+from bridges import STARTED, agent_turn, done, frame, new_bridge, play, ready_call, said, words
 from media_bridge.audio import Codec
-from media_bridge.commands import AddText, ConfigureModel, EndCall, Respond, Role
+from media_bridge.commands import (
+    AddText,
+    AppendAudio,
+    CancelResponse,
+    ClearPlayback,
+    ConfigureModel,
+    EndCall,
+    Respond,
+    Role,
+    TransferCall,
+    TruncateItem,
+)
 from media_bridge.events import (
+    CallerSpeechStarted,
+    CallerSpeechStopped,
     DigitsFailed,
     EndAsked,
     LeaveAsked,
     ModelConnected,
     ModelReady,
+    MuteAsked,
     ResponseStarted,
+    SayAsked,
     SteeringEvent,
+    TransferAsked,
     TransferFailed,
 )
 from phonebridge.call import EndedBy
+from phonebridge.steering import Side
 from playbook import At, Playbook
 
+WORDS = Respond(saying="Your table is ready.")
 FAREWELL = EndAsked(EndedBy.API, saying="Goodbye!")
 
 
@@ -35,6 +53,144 @@ def quiet_call() -> Playbook:
         << agent_turn(1, "Hello.", 0, 20)
     )
     return story
+
+
+# Said by order.
+
+
+def test_exact_words_and_an_instruction() -> None:
+    assert quiet_call() >> SayAsked(WORDS) << WORDS
+    guidance = Respond(guidance="Ask for the order's number.")
+    assert quiet_call() >> SayAsked(guidance) << guidance
+
+
+def test_what_is_to_be_said_waits_for_what_the_agent_says_just_now() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> SayAsked(WORDS)
+        >> done()
+        << WORDS
+    )
+
+
+def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> words("Hello there.")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> SayAsked(Respond(saying="Later."))
+        >> At(0.1)
+        >> SayAsked(WORDS, interrupt=True)
+        << ClearPlayback()
+        << CancelResponse()
+        << TruncateItem("item-1", 0, 100)
+        << agent_turn(1, "Hello", 0, 100, interrupted=True)
+        >> said(200)
+        >> done(status="cancelled")
+        << WORDS
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        << Respond(saying="Later.")
+    )
+
+
+def test_nothing_is_said_by_order_while_the_caller_speaks() -> None:
+    assert (
+        quiet_call()
+        >> CallerSpeechStarted("caller-1")
+        >> SayAsked(WORDS, interrupt=True)
+        >> CallerSpeechStopped("caller-1")
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        << WORDS
+    )
+
+
+# Muted.
+
+
+def test_a_muted_agent_is_cut_and_stays_silent_until_it_is_unmuted() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> words("Hello there.")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> At(0.1)
+        >> MuteAsked(Side.AGENT, True)
+        << ClearPlayback()
+        << CancelResponse()
+        << TruncateItem("item-1", 0, 100)
+        << agent_turn(1, "Hello", 0, 100, interrupted=True)
+        >> done(status="cancelled")
+        >> CallerSpeechStarted("caller-1")
+        >> CallerSpeechStopped("caller-1")
+        >> ResponseStarted("resp-2")
+        << CancelResponse()
+        >> said(100, "item-2", "resp-2")
+        << TruncateItem("item-2", 0, 0)
+        >> done("resp-2", status="cancelled")
+        >> SayAsked(WORDS)
+        >> At(5.0)
+        >> MuteAsked(Side.AGENT, False)
+        << WORDS
+    )
+
+
+def test_a_last_sentence_is_heard_of_a_muted_agent_too() -> None:
+    assert quiet_call() >> MuteAsked(Side.AGENT, True) >> FAREWELL << Respond(saying="Goodbye!")
+
+
+def test_of_a_muted_caller_the_model_hears_silence() -> None:
+    silence = AppendAudio(Codec.PCMU.silence * 160)
+    assert (
+        quiet_call()
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+        >> MuteAsked(Side.CALLER, True)
+        >> MuteAsked(Side.CALLER, True)
+        >> frame(2)
+        << silence
+        >> MuteAsked(Side.CALLER, False)
+        >> frame(3)
+        << AppendAudio(frame(3).payload)
+    )
+
+
+# Transferred.
+
+TRANSFER = TransferCall("+15550142", "A caller from Ulm.")
+
+
+def test_a_quiet_call_is_transferred_at_once() -> None:
+    assert quiet_call() >> TransferAsked(TRANSFER) << TRANSFER
+
+
+def test_the_caller_hears_a_last_sentence_before_the_transfer() -> None:
+    assert (
+        quiet_call()
+        >> TransferAsked(TRANSFER, saying="One moment.")
+        << Respond(saying="One moment.")
+        >> ResponseStarted("resp-2")
+        >> words("One moment.", "item-2", "resp-2")
+        >> said(100, "item-2", "resp-2")
+        << play(100)
+        >> done("resp-2")
+        >> At(1.05)
+        >> At(2.0)
+        << agent_turn(2, "One moment.", 1000, 1100)
+        << TRANSFER
+    )
+
+
+# Ended.
 
 
 def test_a_call_ends_when_its_last_sentence_was_heard() -> None:

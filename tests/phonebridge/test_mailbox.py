@@ -4,9 +4,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
+
 from clock import Clock
 from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
-from phonebridge.steering import Interrupt
+from phonebridge.steering import (
+    HangUp,
+    Interrupt,
+    Mute,
+    Say,
+    Side,
+    Steering,
+    Transfer,
+    TransferSettled,
+)
 from phonebridge.table import Key, Table
 
 if TYPE_CHECKING:
@@ -66,3 +77,18 @@ def test_commands_of_a_newer_version_are_passed_over(
     newer.put(Key("TASK#task-1", "CMD#2"), changed, COMMAND_SECONDS)
     mailbox.post("task-1", "call-2", Interrupt())
     assert [posted.call_id for posted in mailbox.collect("task-1")] == ["call-2"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Say(words="Hello", interrupt=True),
+        Mute(Side.CALLER, True),
+        Transfer(to="+15550142", summary="A caller from Ulm."),
+        HangUp("Goodbye!"),
+        TransferSettled(None),
+    ],
+)
+def test_a_command_arrives_as_it_was_posted(mailbox: DynamoMailbox, command: Steering) -> None:
+    mailbox.post("task-1", "call-1", command)
+    assert [posted.command for posted in mailbox.collect("task-1")] == [command]

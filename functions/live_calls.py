@@ -1,0 +1,130 @@
+"""/api/ai-calls/{callId}/…: steer and end a live call. What needs its container goes through that
+one's mailbox; what Telnyx can do alone goes there at once."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+import api_answers
+from api import about, answer, documented
+from api_answers import CallSummary, WholeCall
+from api_requests import CallId
+from call_records import whole_call
+from control_plane import control_plane, log
+from phonebridge.call import Call, CallStatus, DigitsRequested, EndedBy, EndRequested
+from phonebridge.errors import WrongState
+from phonebridge.steering import HangUp, Interrupt, Steering
+from steering_requests import (
+    DtmfRequest,
+    HangUpRequest,
+    MuteRequest,
+    SayRequest,
+    TransferRequest,
+)
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+_TOLD = documented(
+    {202: "The call's container has been told"}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+)
+
+
+@router.post(
+    "/api/ai-calls/<callId>/hangup",
+    summary="End a call, after a last sentence if there is one",
+    responses=documented(
+        {200: "The call had already ended", 202: "The call is being ended"},
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def hang_up(
+    call_id: CallId, wanted: HangUpRequest | None = None
+) -> Response[WholeCall | CallSummary]:
+    plane = control_plane()
+    before = plane.call(call_id)
+    if wanted and wanted.say and _has_container(before):
+        return _tell(before, HangUp(wanted.say))
+    with about(call_id):
+        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
+    if before.status is CallStatus.ENDED:
+        return answer(HTTPStatus.OK, whole_call(plane, call_id))
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(after))
+
+
+@router.post(
+    "/api/ai-calls/<callId>/interrupt", summary="Stop the agent's speech now", responses=_TOLD
+)
+def interrupt(call_id: CallId) -> Response[CallSummary]:
+    return _tell(_streaming(call_id), Interrupt())
+
+
+@router.post("/api/ai-calls/<callId>/say", summary="Let the agent say something", responses=_TOLD)
+def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
+    command = wanted.command()
+    return _tell(_streaming(call_id), command)
+
+
+@router.post(
+    "/api/ai-calls/<callId>/mute",
+    summary="Keep the agent silent, or the caller unheard",
+    responses=_TOLD,
+)
+def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
+    return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
+
+
+@router.post("/api/ai-calls/<callId>/unmute", summary="Take a mute back", responses=_TOLD)
+def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
+    return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
+
+
+@router.post("/api/ai-calls/<callId>/transfer", summary="Hand the caller over", responses=_TOLD)
+def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
+    command = wanted.command()
+    call = _streaming(call_id)
+    if call.transfer and not call.transfer.end:
+        raise WrongState(call_id, call.status, "a transfer is under way already")
+    return _tell(call, command)
+
+
+@router.post(
+    "/api/ai-calls/<callId>/dtmf",
+    summary="Press keys",
+    responses=documented(
+        {202: "The carrier has been told"},
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def dtmf(call_id: CallId, wanted: DtmfRequest) -> Response[CallSummary]:
+    plane = control_plane()
+    call = plane.call(call_id)
+    if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
+        with about(call_id):
+            pressed = DigitsRequested(wanted.digits, wanted.duration_ms)
+            call = plane.switchboard.apply(call_id, pressed)
+    if call.status not in (CallStatus.ANSWERED, CallStatus.STREAMING):
+        raise WrongState(call_id, call.status, "only an answered call has keys to press")
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))
+
+
+def _streaming(call_id: str) -> Call:
+    call = control_plane().call(call_id)
+    if not _has_container(call):
+        raise WrongState(call_id, call.status, "only a streaming call can be steered")
+    return call
+
+
+def _has_container(call: Call) -> bool:
+    return call.status is CallStatus.STREAMING and bool(call.owner_task)
+
+
+def _tell(call: Call, command: Steering) -> Response[CallSummary]:
+    assert call.owner_task, "only a call with a container is told anything"
+    with about(call.call_id):
+        control_plane().mailbox.post(call.owner_task, call.call_id, command)
+        log.info("command posted", command=type(command).__name__, task_id=call.owner_task)
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))

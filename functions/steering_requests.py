@@ -1,0 +1,74 @@
+"""What a live call may be told over the HTTP API; `live_calls.py` passes it on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fields import InvalidField, PhoneNumber, StrictRequest
+from phonebridge.steering import Mute, Say, Side, Transfer
+
+Words = Annotated[str, Field(min_length=1, max_length=1000)]
+Target = Annotated[
+    str,
+    Field(
+        pattern=r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
+        description="E.164, or a SIP URI",
+        examples=["+15550142"],
+    ),
+]
+
+
+class SayRequest(StrictRequest):
+    text: Annotated[Words | None, Field(description="These very words.")] = None
+    instruction: Annotated[Words | None, Field(description="What to speak about.")] = None
+    interrupt: Annotated[
+        bool, Field(description="Break off what the agent is saying; else that comes first.")
+    ] = False
+
+    def command(self) -> Say:
+        if bool(self.text) == bool(self.instruction):
+            raise InvalidField("text", "is required, or instruction; not both")
+        return Say(words=self.text, instruction=self.instruction, interrupt=self.interrupt)
+
+
+class MuteRequest(StrictRequest):
+    side: Annotated[Literal["agent", "caller"], Field(description="Who is not heard.")] = "agent"
+
+    def command(self, muted: bool) -> Mute:
+        return Mute(Side(self.side), muted)
+
+
+class TransferRequest(StrictRequest):
+    to: Target
+    from_: Annotated[
+        PhoneNumber | None, Field(alias="from", description="What the target sees as the caller.")
+    ] = None
+    mode: Annotated[
+        Literal["blind", "warm"], Field(description="warm: the target hears the summary first.")
+    ] = "blind"
+    summary: Annotated[Words | None, Field(description="Spoken to the target.")] = None
+    say: Annotated[Words | None, Field(description="Spoken to the caller, before.")] = None
+
+    def command(self) -> Transfer:
+        if self.mode == "warm" and not self.summary:
+            raise InvalidField("summary", "is required for a warm transfer")
+        if self.mode == "blind" and self.summary:
+            raise InvalidField("summary", "nobody hears it in a blind transfer")
+        return Transfer(
+            to=self.to, from_=self.from_ or "", summary=self.summary or "", words=self.say
+        )
+
+
+class DtmfRequest(StrictRequest):
+    digits: Annotated[
+        str,
+        Field(
+            pattern=r"^[0-9A-D*#wW]{1,64}$",
+            description="w pauses for half a second, W for a whole one.",
+        ),
+    ]
+    duration_ms: Annotated[int, Field(ge=100, le=500, description="Of each key.")] = 250
+
+
+class HangUpRequest(StrictRequest):
+    say: Annotated[Words | None, Field(description="A last sentence.")] = None

@@ -1,0 +1,298 @@
+"""Live calls, steered and ended by requests."""
+
+import json
+from typing import Any
+
+import pytest
+
+import ai_calls
+from api_events import Answer, api_event, read_answer
+from calls import LEG, after, outbound_call
+from clock import Clock
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallHungUp,
+    CallRequested,
+    DialAccepted,
+    Hangup,
+    MediaAttached,
+)
+from phonebridge.call_config import CallConfig
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, Transfer
+from phonebridge.store import DynamoCallStore
+from phonebridge.transfer import CallTransferred, TargetHungUp, TransferRequested
+from recorded_telnyx import RecordedTelnyx
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+def post(action: str, body: dict[str, Any] | None = None) -> Answer:
+    encoded = None if body is None else json.dumps(body).encode()
+    event = api_event("POST", f"/api/ai-calls/call-1/{action}", encoded)
+    return read_answer(ai_calls.handler(event, None))
+
+
+def stored(store: DynamoCallStore, call: Call) -> Call:
+    # A record at version 0 is one that was just created.
+    assert store.create(call, CallConfig())
+    return call
+
+
+def streaming_call() -> Call:
+    return after(
+        outbound_call(),
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, 5_000),
+        MediaAttached(1, "task-1", 6_000),
+    )
+
+
+def ended_call(clock: Clock) -> Call:
+    now_ms = clock.now_ms
+    told = (
+        CallAnswered(LEG, now_ms - 12_500),
+        CallHungUp(LEG, Hangup("normal_clearing", "callee", now_ms)),
+    )
+    return after(streaming_call(), *told)
+
+
+def told(mailbox: DynamoMailbox) -> list[Steering]:
+    posted = mailbox.collect("task-1")
+    assert {each.call_id for each in posted} <= {"call-1"}
+    return [each.command for each in posted]
+
+
+class TestHangingUp:
+    def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
+        stored(store, streaming_call())
+
+        accepted = post("hangup")
+
+        assert (accepted.status, accepted.json["callId"]) == (202, "call-1")
+        assert accepted.json["status"] == "streaming"
+        assert telnyx.names == ["hangup"]
+
+    def test_of_an_ended_call_answers_its_record(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore, clock: Clock
+    ) -> None:
+        stored(store, ended_call(clock))
+
+        answer = post("hangup")
+
+        assert answer.status == 200
+        assert answer.json["outcome"] == "completed"
+        assert telnyx.commands == []
+
+    def test_of_a_call_that_telnyx_knows_to_be_over_ends_it(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        stored(store, streaming_call())
+        telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
+
+        accepted = post("hangup")
+
+        assert (accepted.status, accepted.json["status"]) == (202, "ended")
+
+    def test_after_a_last_sentence_is_the_containers_part(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore, mailbox: DynamoMailbox
+    ) -> None:
+        stored(store, streaming_call())
+
+        accepted = post("hangup", {"say": "Goodbye!"})
+
+        assert accepted.status == 202
+        assert told(mailbox) == [HangUp("Goodbye!")]
+        assert telnyx.commands == []
+
+    def test_of_a_call_that_nobody_could_speak_on_is_at_once(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        stored(store, after(outbound_call(), CallRequested(), DialAccepted(LEG)))
+
+        assert post("hangup", {"say": "Goodbye!"}).status == 202
+        assert telnyx.names == ["hangup"]
+
+    def test_of_a_transferred_call_ends_both_legs(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        transferred = (TransferRequested("+15550142"), CallTransferred(60_000))
+        stored(store, after(streaming_call(), *transferred))
+
+        assert post("hangup", {"say": "Nobody would hear this."}).status == 202
+        assert telnyx.names == ["hangup"]
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "command"),
+    [
+        ("interrupt", None, Interrupt()),
+        ("say", {"text": "Your table is ready."}, Say(words="Your table is ready.")),
+        (
+            "say",
+            {"instruction": "Ask for the order's number.", "interrupt": True},
+            Say(instruction="Ask for the order's number.", interrupt=True),
+        ),
+        ("mute", None, Mute(Side.AGENT, True)),
+        ("mute", {"side": "caller"}, Mute(Side.CALLER, True)),
+        ("unmute", {"side": "agent"}, Mute(Side.AGENT, False)),
+        ("transfer", {"to": "+15550142"}, Transfer(to="+15550142")),
+        (
+            "transfer",
+            {
+                "to": "sip:desk@pbx.example",
+                "from": "+15550100",
+                "mode": "warm",
+                "summary": "A caller from Ulm.",
+                "say": "One moment.",
+            },
+            Transfer(
+                to="sip:desk@pbx.example",
+                from_="+15550100",
+                summary="A caller from Ulm.",
+                words="One moment.",
+            ),
+        ),
+    ],
+)
+class TestSteering:
+    def test_reaches_the_task_that_owns_the_call(
+        self,
+        store: DynamoCallStore,
+        mailbox: DynamoMailbox,
+        action: str,
+        body: dict[str, Any] | None,
+        command: Steering,
+    ) -> None:
+        stored(store, streaming_call())
+
+        accepted = post(action, body)
+
+        assert (accepted.status, accepted.json["status"]) == (202, "streaming")
+        assert told(mailbox) == [command]
+
+    def test_needs_a_streaming_call(
+        self, store: DynamoCallStore, action: str, body: dict[str, Any] | None, command: Steering
+    ) -> None:
+        stored(store, after(outbound_call(), CallRequested()))
+
+        refused = post(action, body)
+
+        assert (refused.status, refused.error["code"]) == (409, "wrong_state")
+        assert "dialing" in refused.error["message"]
+
+    def test_needs_a_call(
+        self, action: str, body: dict[str, Any] | None, command: Steering
+    ) -> None:
+        assert post(action, body).status == 404
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "field"),
+    [
+        ("say", {}, "text"),
+        ("say", {"text": ""}, "text"),
+        ("say", {"text": "x" * 1001}, "text"),
+        ("say", {"text": "Hello", "instruction": "Greet."}, "text"),
+        ("say", {"text": "Hello", "interrupt": "yes"}, "interrupt"),
+        ("say", {"words": "Hello"}, "words"),
+        ("mute", {"side": "both"}, "side"),
+        ("transfer", {}, "to"),
+        ("transfer", {"to": "5550142"}, "to"),
+        ("transfer", {"to": "sip:nobody"}, "to"),
+        ("transfer", {"to": "+15550142", "from": "me"}, "from"),
+        ("transfer", {"to": "+15550142", "mode": "cold"}, "mode"),
+        ("transfer", {"to": "+15550142", "mode": "warm"}, "summary"),
+        ("transfer", {"to": "+15550142", "summary": "Nobody hears it."}, "summary"),
+        ("dtmf", {}, "digits"),
+        ("dtmf", {"digits": ""}, "digits"),
+        ("dtmf", {"digits": "12E"}, "digits"),
+        ("dtmf", {"digits": "1" * 65}, "digits"),
+        ("dtmf", {"digits": "1", "duration_ms": 99}, "duration_ms"),
+        ("dtmf", {"digits": "1", "duration_ms": 501}, "duration_ms"),
+        ("hangup", {"say": ""}, "say"),
+        ("hangup", {"say": "x" * 1001}, "say"),
+    ],
+)
+def test_a_bad_field_is_named(
+    store: DynamoCallStore, action: str, body: dict[str, Any], field: str
+) -> None:
+    stored(store, streaming_call())
+
+    refused = post(action, body)
+
+    assert refused.status == 422
+    assert field in [each["field"] for each in refused.error["details"]]
+
+
+class TestTransferring:
+    def test_again_while_one_is_under_way_is_refused(self, store: DynamoCallStore) -> None:
+        stored(store, after(streaming_call(), TransferRequested("+15550142")))
+
+        refused = post("transfer", {"to": "+15550143"})
+
+        assert (refused.status, refused.error["code"]) == (409, "wrong_state")
+        assert "under way" in refused.error["message"]
+
+    def test_again_after_a_failure_is_another_attempt(
+        self, store: DynamoCallStore, mailbox: DynamoMailbox
+    ) -> None:
+        busy = (TransferRequested("+15550142"), TargetHungUp(1, "user_busy"))
+        stored(store, after(streaming_call(), *busy))
+
+        assert post("transfer", {"to": "+15550143"}).status == 202
+        assert told(mailbox) == [Transfer(to="+15550143")]
+
+    def test_of_a_transferred_call_names_its_state(self, store: DynamoCallStore) -> None:
+        transferred = (TransferRequested("+15550142"), CallTransferred(60_000))
+        stored(store, after(streaming_call(), *transferred))
+
+        refused = post("transfer", {"to": "+15550143"})
+
+        assert refused.status == 409
+        assert "transferred" in refused.error["message"]
+
+
+class TestPressingKeys:
+    def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
+        stored(store, streaming_call())
+
+        accepted = post("dtmf", {"digits": "1w23#", "duration_ms": 300})
+
+        assert accepted.status == 202
+        [(path, body)] = telnyx.commands
+        assert path == "/v2/calls/v3:leg-1/actions/send_dtmf"
+        assert (body["digits"], body["duration_millis"]) == ("1w23#", 300)
+
+    def test_needs_an_answered_call(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
+        stored(store, after(outbound_call(), CallRequested()))
+
+        refused = post("dtmf", {"digits": "1"})
+
+        assert (refused.status, refused.error["code"]) == (409, "wrong_state")
+        assert "dialing" in refused.error["message"]
+        assert telnyx.commands == []
+
+    def test_that_telnyx_refuses_tells_why(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        stored(store, streaming_call())
+        telnyx.refusals = [(422, {"errors": [{"code": "10033", "title": "Out of range"}]})]
+
+        refused = post("dtmf", {"digits": "1"})
+
+        assert refused.status == 502
+        assert refused.error["details"]["title"] == "Out of range"
+
+    def test_on_a_call_that_telnyx_knows_to_be_over_names_its_state(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore
+    ) -> None:
+        stored(store, streaming_call())
+        telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
+
+        refused = post("dtmf", {"digits": "1"})
+
+        assert refused.status == 409
+        assert "ended" in refused.error["message"]
