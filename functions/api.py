@@ -29,7 +29,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     # Powertools keeps the current request on a class. A Lambda works on one at a time anyway; the
     # local gateway has threads.
     with _one_request:
-        return app.resolve({**event, "headers": headers}, context)
+        answered = app.resolve({**event, "headers": headers}, context)
+    if answered["statusCode"] == HTTPStatus.NO_CONTENT:
+        del answered["body"]  # Powertools writes `null`; a 204 has no content (RFC 9110, 15.3.5)
+    return answered
 
 
 def answer_error(error: Exception) -> Response[str]:

@@ -46,4 +46,4 @@ def api_event(
 
 
 def read_answer(answer: Mapping[str, Any]) -> Answer:
-    return Answer(answer["statusCode"], answer["headers"], json.loads(answer["body"] or "null"))
+    return Answer(answer["statusCode"], answer["headers"], json.loads(answer.get("body") or "{}"))

@@ -222,3 +222,9 @@ class TestACall:
 
         assert config
         assert config.max_duration_seconds == 600
+
+
+def test_an_answer_without_content_has_none() -> None:
+    request("PUT", RECEPTION, {})
+    answered = ai_calls.handler(api_event("DELETE", RECEPTION), None)
+    assert (answered["statusCode"], "body" in answered) == (204, False)
