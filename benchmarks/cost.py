@@ -30,6 +30,10 @@ MONTH = 5.0
 """Secret, alarms, metrics, dashboard."""
 HOURS_PER_MONTH = 730
 
+# Dollars for a minute of the caller's and of the agent's audio: 600 and 1,200 tokens (OpenAI,
+# "Managing costs" and the models' pages, November 2026).
+MODEL_MINUTE = {"gpt-realtime-2.1-mini": (0.006, 0.024), "gpt-realtime-2.1": (0.0192, 0.0768)}
+
 # The defaults of template.yaml.
 CALLS_PER_TASK = 40
 TASK_VCPU, TASK_GB = 1, 2
@@ -113,7 +117,7 @@ def _gb_per_hour(bytes_per_second: float) -> float:
 
 
 def tables(known: Results) -> str:
-    return "\n".join([_cpu(known), _by_size(), _by_term(1_000), _waiting()])
+    return "\n".join([_cpu(known), _by_size(), _by_term(1_000), _waiting(), _beside_the_model()])
 
 
 def _cpu(known: Results) -> str:
@@ -173,6 +177,21 @@ def _waiting() -> str:
     return (
         f"A stack that waits for calls costs {whole:.0f} dollars a month with one task of 1 vCPU,\n"
         f"{half:.0f} with one of half a vCPU (`MediaTaskCpu=512`, `MaxCallsPerTask=20`).\n"
+    )
+
+
+def _beside_the_model() -> str:
+    prices = {
+        name: (1 - SPEECH) * caller + SPEECH * agent
+        for name, (caller, agent) in MODEL_MINUTE.items()
+    }
+    told = " or ".join(f"{100 * price:.1f} ({name})" for name, price in prices.items())
+    ours = 100 * hour(1_000, ModelAudio.PCM24K).per_call_minute
+    return (
+        f"Beside that {ours:.2f} cents, a minute of the model's audio, half of it the caller's,\n"
+        f"costs {told} at list prices.\n"
+        "What the model remembers is billed again with every answer, and the carrier's minutes\n"
+        "come on top.\n"
     )
 
 

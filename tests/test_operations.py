@@ -1,6 +1,7 @@
 """docs/operations.md speaks of what there is: alarms, parameters, outputs."""
 
 import re
+import subprocess
 
 from translated import ROOT, TEMPLATE, of_type
 
@@ -15,6 +16,17 @@ def test_every_alarm_has_its_section_and_no_other() -> None:
 def test_every_section_says_something() -> None:
     for text in re.split(r"(?m)^### \w+$", PAGE)[1:]:
         assert len(text.split("\n## ")[0].split()) > 25
+
+
+def test_commands_are_such_that_a_shell_can_read_them() -> None:
+    blocks = re.findall(r"(?ms)^ *```\n(.+?)^ *```$", PAGE)
+    commands = [block for block in blocks if "$ per hour" not in block]  # that one is a formula
+    assert len(blocks) - len(commands) == 1
+    for block in commands:
+        read = subprocess.run(
+            ["bash", "-n"], input=block.encode(), capture_output=True, check=False
+        )
+        assert not read.stderr, block
 
 
 def test_parameters_that_commands_give_can_be_given() -> None:
