@@ -54,6 +54,7 @@ class Turn(_Answer):
     started_ms: int
     ended_ms: int
     interrupted: bool
+    unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
     latency_ms: int | None
 
 

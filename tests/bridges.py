@@ -98,6 +98,7 @@ def agent_turn(
     started_ms: int,
     ended_ms: int,
     interrupted: bool = False,
+    unheard: str = "",
     latency_ms: int | None = None,
 ) -> RecordTurn:
     turn = Turn(
@@ -107,6 +108,7 @@ def agent_turn(
         started_ms=started_ms,
         ended_ms=ended_ms,
         interrupted=interrupted,
+        unheard=unheard,
         latency_ms=latency_ms,
     )
     return RecordTurn(turn)

@@ -49,6 +49,7 @@ CORE = [
             "idle",
             "keypad",
             "figures",
+            "heard_words",
             "line",
             "model_session",
             "order",

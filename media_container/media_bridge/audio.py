@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 TELEPHONE_RATE_HZ = 8_000
 MODEL_RATE_HZ = 24_000
 
+LOUDNESS_STEP_MS = 20
+
 PCM16: np.dtype[np.int16] = np.dtype("<i2")
 PCM16_MIN, PCM16_MAX = -32_768, 32_767
 
@@ -204,6 +206,26 @@ class Transcoder:
 
     def flush(self) -> bytes:
         return b""
+
+
+class Loudness:
+    """How loud the model's sound is, in steps of `LOUDNESS_STEP_MS`; `codec` where it is G.711."""
+
+    def __init__(self, codec: Codec | None) -> None:
+        self._codec = codec
+        rate_hz = MODEL_RATE_HZ if codec is None else TELEPHONE_RATE_HZ
+        self._step = rate_hz * LOUDNESS_STEP_MS // 1000
+        self._step_bytes = self._step * (PCM16.itemsize if codec is None else 1)
+        self._rest = b""
+        self.steps: list[int] = []
+
+    def feed(self, audio: bytes) -> None:
+        audio = self._rest + audio
+        whole = len(audio) - len(audio) % self._step_bytes
+        self._rest = audio[whole:]
+        pcm = audio[:whole] if self._codec is None else decode(self._codec, audio[:whole])
+        levels = np.abs(np.frombuffer(pcm, PCM16).astype(np.int32)).reshape(-1, self._step)
+        self.steps += levels.mean(axis=1).astype(int).tolist()
 
 
 class Converter(Protocol):

@@ -10,7 +10,7 @@ from statistics import median
 from types import MappingProxyType
 
 from media_bridge import events, keypad
-from media_bridge.audio import Codec, Converter, ModelToTelephone, PassThrough
+from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import (
     AddText,
     BridgeCommand,
@@ -88,7 +88,7 @@ class Conversation:
 
     def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
         """Play what is at hand already, in the line's codec."""
-        item = Item(item_id, 0, "", PassThrough())
+        item = Item(item_id, 0, "", PassThrough(), Loudness(OUTBOUND_CODEC))
         self._playout.add(item)
         self._playout.feed(item, sound)
         self._playout.finish(item_id)
@@ -277,7 +277,8 @@ class Conversation:
     def _begin_item(self, event: events.AudioReceived, now: float) -> Item:
         pcm = self._model_audio is ModelAudio.PCM24K
         converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
-        item = Item(event.item_id, event.content_index, event.response_id, converter)
+        loudness = Loudness(None if pcm else OUTBOUND_CODEC)
+        item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
         self._playout.add(item)
         self._turns.agent_started(item.item_id, now, self._latency_ms(now))
         return item
@@ -342,11 +343,7 @@ class Conversation:
         return commands
 
     def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
-        return [
-            record
-            for item in heard
-            for record in _records(self._turns.agent_heard(item.item_id, item.at))
-        ]
+        return [record for each in heard for record in _records(self._turns.agent_heard(each))]
 
 
 def _records(turns: Iterable[Turn]) -> list[BridgeCommand]:

@@ -9,7 +9,7 @@ the place up to which the caller has listened is known (`playback.py`).
 from collections import deque
 from dataclasses import dataclass, field
 
-from media_bridge.audio import Codec, Converter
+from media_bridge.audio import Codec, Converter, Loudness
 from media_bridge.commands import MarkPlayback, PlayAudio
 from media_bridge.playback import Playback
 
@@ -41,6 +41,7 @@ class Item:
     content_index: int
     response_id: str
     converter: Converter
+    loudness: Loudness
     model_bytes: int = 0
     waiting: int = 0
     finished: bool = False
@@ -69,7 +70,7 @@ class Item:
 class Heard:
     """An item was played to its end, at that time."""
 
-    item_id: str
+    item: Item
     at: float
 
 
@@ -123,6 +124,7 @@ class Playout:
 
     def feed(self, item: Item, audio: bytes) -> None:
         item.model_bytes += len(audio)
+        item.loudness.feed(audio)
         self._queue(item, item.converter.feed(audio))
 
     def finish(self, item_id: str) -> None:
@@ -176,7 +178,7 @@ class Playout:
         for item in list(self._items.values()):
             if item.ends is not None and item.ends <= played:
                 del self._items[item.item_id]
-                whole.append(Heard(item.item_id, min(now, self._playback.reached(item.ends))))
+                whole.append(Heard(item, min(now, self._playback.reached(item.ends))))
         return whole
 
     def _cut(self, item: Item, played: int) -> Cut:

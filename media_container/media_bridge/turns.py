@@ -4,9 +4,10 @@ Seconds of the bridge's clock come in; milliseconds since the start of the media
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from media_bridge.playout import Cut
+from media_bridge import heard_words
+from media_bridge.playout import Cut, Heard
 from phonebridge.call import Speaker, Turn
 
 
@@ -32,6 +33,7 @@ class Turns:
     stream_started: float = 0.0
     count: int = 0
     latencies_ms: list[int] = field(default_factory=list)
+    _pace: float = heard_words.USUAL_PACE
     _open: dict[str, _OpenTurn] = field(default_factory=dict)
     _words_ahead: dict[str, list[str]] = field(default_factory=dict)
 
@@ -60,21 +62,24 @@ class Turns:
         turn = self._open.get(item_id)
         (turn.words if turn else self._words_ahead.setdefault(item_id, [])).append(words)
 
-    def agent_heard(self, item_id: str, now: float) -> Iterable[Turn]:
+    def agent_heard(self, heard: Heard) -> Iterable[Turn]:
         """The caller heard the item to its end."""
-        turn = self._open.pop(item_id, None)
-        return (self._closed(turn, max(now, turn.started)),) if turn else ()
+        turn = self._open.pop(heard.item.item_id, None)
+        if turn is None:
+            return ()
+        self._pace = heard_words.pace(turn.text, heard.item.loudness.steps) or self._pace
+        return (self._closed(turn, max(heard.at, turn.started)),)
 
     def agent_cut(self, cut: Cut, now: float) -> Iterable[Turn]:
-        """The item was stopped: its text is what was heard, by the share of its audio."""
+        """The item was stopped: its text is what was heard."""
         self._words_ahead.pop(cut.item.item_id, None)
         turn = self._open.pop(cut.item.item_id, None)
         if turn is None:
             return ()
-        words = turn.text.split()
-        heard = round(len(words) * cut.heard_ms / max(1, cut.received_ms))
-        turn.words = [" ".join(words[:heard])]
-        return (self._closed(turn, now, interrupted=True),)
+        pace = None if cut.item.finished else self._pace
+        text, unheard = heard_words.split(turn.text, cut.item.loudness.steps, cut.heard_ms, pace)
+        closed = self._closed(turn, now)
+        return (replace(closed, text=text, unheard=unheard, interrupted=True),)
 
     def close(self, now: float) -> list[Turn]:
         """The call is over: whatever is still open ends here, with the words known so far."""
@@ -91,14 +96,13 @@ class Turns:
             self._open[item_id] = _OpenTurn(self.count, who, now)
         return self._open[item_id]
 
-    def _closed(self, turn: _OpenTurn, ended: float, interrupted: bool = False) -> Turn:
+    def _closed(self, turn: _OpenTurn, ended: float) -> Turn:
         return Turn(
             number=turn.number,
             who=turn.who,
             text=turn.text,
             started_ms=self._since_start_ms(turn.started),
             ended_ms=self._since_start_ms(ended),
-            interrupted=interrupted,
             latency_ms=turn.latency_ms,
         )
 

@@ -155,7 +155,8 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What one side said without a break; times count from the start of the media stream."""
+    """What one side said without a break; times count from the start of the media stream. Of a turn
+    that was interrupted, `text` is what was heard and `unheard` the words that were cut off."""
 
     number: int
     who: Speaker
@@ -163,6 +164,7 @@ class Turn:
     started_ms: int
     ended_ms: int
     interrupted: bool = False
+    unheard: str = ""
     latency_ms: int | None = None
 
 

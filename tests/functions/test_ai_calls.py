@@ -547,6 +547,7 @@ class TestWatching:
                 "startedMs": 120,
                 "endedMs": 900,
                 "interrupted": False,
+                "unheard": "",
                 "latencyMs": 80,
             }
         ]

@@ -515,7 +515,7 @@ def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
         >> said(1000)
         >> At(1.0)
         >> StreamStopped()
-        << agent_turn(1, "One", 0, 1000, interrupted=True)
+        << agent_turn(1, "One", 0, 1000, interrupted=True, unheard="two three four")
         << LeaveCall(lost=False)
     )
 
@@ -617,7 +617,7 @@ def test_a_call_that_fails_writes_what_is_open_first() -> None:
         >> At(0.1)
         >> CallerTranscribed("item-of-nobody", "Hm")
         >> ModelClosed(1011, "internal error")
-        << agent_turn(1, "One", 0, 100, interrupted=True)
+        << agent_turn(1, "", 0, 100, interrupted=True, unheard="One two")
         << FailCall("model_lost", "the model's server closed with 1011 internal error")
     )
 

@@ -64,7 +64,7 @@ def test_the_caller_interrupts_in_this_order_clear_truncate_and_what_was_heard()
         >> CallerSpeechStarted("user-1")
         << ClearPlayback()
         << TruncateItem("item-1", 0, 1000)
-        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four")
     )
 
 
@@ -213,7 +213,7 @@ def test_each_interruption_is_its_own() -> None:
         >> CallerSpeechStarted("user-1")
         << ClearPlayback()
         << TruncateItem("item-1", 0, 500)
-        << agent_turn(1, "one", 0, 500, interrupted=True)
+        << agent_turn(1, "one", 0, 500, interrupted=True, unheard="two three four")
         >> CallerSpeechStopped("user-1")
         >> done(status="cancelled")
         >> ResponseStarted("resp-2")
@@ -238,7 +238,7 @@ def test_the_api_interrupts_a_model_that_does_not_know_of_it() -> None:
         << ClearPlayback()
         << CancelResponse()
         << TruncateItem("item-1", 0, 1000)
-        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four")
     )
 
 
@@ -250,7 +250,7 @@ def test_a_response_that_is_complete_need_not_be_cancelled() -> None:
         >> InterruptAsked()
         << ClearPlayback()
         << TruncateItem("item-1", 0, 1000)
-        << agent_turn(1, "one two", 0, 1000, interrupted=True)
+        << agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four")
     )
 
 
@@ -334,7 +334,7 @@ def test_the_callers_words_may_be_known_after_the_answer() -> None:
 def test_a_call_that_ends_mid_sentence_keeps_what_was_heard() -> None:
     story = speaking(1.0)
     played = story.bridge.handle(StreamStopped(), story.now)
-    assert agent_turn(1, "one two", 0, 1000, interrupted=True) in played
+    assert agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four") in played
 
 
 def test_usage_adds_up_over_responses_even_interrupted_ones() -> None:

@@ -122,7 +122,7 @@ def test_of_one_that_was_cut_the_model_learns_what_was_heard(model_audio: ModelA
         << play(100, 0x33)
         >> CallerSpeechStarted("item-c")
         << ClearPlayback()
-        << agent_turn(1, "One two", 0, 200, interrupted=True)
+        << agent_turn(1, "One two", 0, 200, interrupted=True, unheard="three four five")
         << AddText(Role.ASSISTANT, "One two")
     )
 
@@ -139,7 +139,7 @@ def test_one_that_nobody_heard_is_not_told() -> None:
         << play(100, 0x33)
         >> CallerSpeechStarted("item-c")
         << ClearPlayback()
-        << agent_turn(1, "", 0, 0, interrupted=True)
+        << agent_turn(1, "", 0, 0, interrupted=True, unheard="One two three four five")
     )
 
 
@@ -162,7 +162,7 @@ def test_a_call_that_ends_in_its_greeting_tells_nobody() -> None:
     assert (
         story
         >> StreamStopped()
-        << agent_turn(1, "One", 0, 100, interrupted=True)
+        << agent_turn(1, "One", 0, 100, interrupted=True, unheard="two three four five")
         << LeaveCall(lost=False)
     )
 

@@ -91,7 +91,7 @@ def test_a_key_stops_the_agent_and_the_entry_waits_for_the_end_of_that_response(
         << ClearPlayback()
         << CancelResponse()
         << TruncateItem("item-1", 0, 50)
-        << agent_turn(1, "", 0, 50, interrupted=True)
+        << agent_turn(1, "", 0, 50, interrupted=True, unheard="Press one for")
         >> DigitPressed("#")
         << caller_turn(2, "[pressed 1 #]", 50, 50)
         << pressed("1 #")

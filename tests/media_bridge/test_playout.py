@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridges import sound
-from media_bridge.audio import Codec, Converter, ModelToTelephone, PassThrough
+from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import PlayAudio
 from media_bridge.playout import (
     BYTES_PER_MS,
@@ -59,7 +59,8 @@ class Caller:
 
 
 def speech(number: int, converter: Converter | None = None) -> Item:
-    return Item(f"item-{number}", 0, "resp-1", converter or PassThrough())
+    loudness = Loudness(None if converter else Codec.PCMU)
+    return Item(f"item-{number}", 0, "resp-1", converter or PassThrough(), loudness)
 
 
 def g711() -> Playout:

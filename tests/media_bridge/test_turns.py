@@ -4,14 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_bridge.audio import PassThrough
-from media_bridge.playout import Cut, Item
+from bridges import sound
+from media_bridge.audio import Codec, Loudness, PassThrough
+from media_bridge.playout import Cut, Heard, Item
 from media_bridge.turns import Turns
 from phonebridge.call import Speaker, Turn
 
 
+def spoken(item_id: str, ms: int = 1000) -> Item:
+    """All of it equally loud."""
+    item = Item(item_id, 0, "resp-1", PassThrough(), Loudness(Codec.PCMU), finished=True)
+    item.loudness.feed(sound(ms))
+    return item
+
+
 def cut(item_id: str, heard_ms: int, received_ms: int) -> Cut:
-    return Cut(Item(item_id, 0, "resp-1", PassThrough()), heard_ms, received_ms)
+    return Cut(spoken(item_id, received_ms), heard_ms, received_ms)
 
 
 def turn(number: int, who: Speaker, text: str, started_ms: int, ended_ms: int) -> Turn:
@@ -32,21 +40,40 @@ def test_words_may_come_before_the_sound_they_belong_to() -> None:
     turns.agent_said("item-1", "Good ")
     turns.agent_started("item-1", 1.0, None)
     turns.agent_said("item-1", "morning.")
-    assert list(turns.agent_heard("item-1", 2.0)) == [
+    assert list(turns.agent_heard(Heard(spoken("item-1"), 2.0))) == [
         turn(1, Speaker.AGENT, "Good morning.", 1000, 2000)
     ]
 
 
 @pytest.mark.parametrize(
-    ("heard_ms", "text"),
-    [(0, ""), (499, "one two"), (500, "one two"), (1000, "one two three four")],
+    ("heard_ms", "text", "unheard"),
+    [
+        (0, "", "one two four five"),
+        (480, "one two", "four five"),
+        (520, "one two", "four five"),
+        (1000, "one two four five", ""),
+    ],
 )
-def test_of_a_turn_that_was_cut_the_words_heard_are_kept(heard_ms: int, text: str) -> None:
+def test_of_a_turn_that_was_cut_the_words_heard_and_those_cut_off_are_kept(
+    heard_ms: int, text: str, unheard: str
+) -> None:
     turns = Turns()
     turns.agent_started("item-1", 0.0, None)
-    turns.agent_said("item-1", "one two three four")
+    turns.agent_said("item-1", "one two four five")
     [record] = turns.agent_cut(cut("item-1", heard_ms, 1000), 1.0)
-    assert (record.text, record.interrupted) == (text, True)
+    assert (record.text, record.unheard, record.interrupted) == (text, unheard, True)
+
+
+def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> None:
+    turns = Turns()
+    for item in ("item-1", "item-2"):
+        turns.agent_started(item, 0.0, None)
+        turns.agent_said(item, "one two four five")
+    unfinished = Item("item-2", 0, "resp-1", PassThrough(), Loudness(Codec.PCMU))
+    unfinished.loudness.feed(sound(2000))
+    assert list(turns.agent_heard(Heard(spoken("item-1", 4000), 4.0)))
+    [record] = turns.agent_cut(Cut(unfinished, 2000, 2000), 6.0)
+    assert (record.text, record.unheard) == ("one two", "four five")
 
 
 @given(st.text(), st.integers(0, 10_000), st.integers(0, 10_000))
@@ -55,14 +82,15 @@ def test_a_cut_never_invents_words(text: str, one: int, other: int) -> None:
     turns.agent_started("item-1", 0.0, None)
     turns.agent_said("item-1", text)
     [record] = turns.agent_cut(cut("item-1", min(one, other), max(one, other)), 1.0)
-    spoken, kept = text.split(), record.text.split()
-    assert kept == spoken[: len(kept)]
+    assert (record.text + record.unheard).split() == text.split() or (
+        f"{record.text} {record.unheard}".split() == text.split()
+    )
 
 
 def test_words_about_nobody_are_no_turn() -> None:
     turns = Turns()
     assert not list(turns.caller_said("user-9", "Hello"))
-    assert not list(turns.agent_heard("item-9", 1.0))
+    assert not list(turns.agent_heard(Heard(spoken("item-9"), 1.0)))
     assert not list(turns.agent_cut(cut("item-9", 1, 2), 1.0))
     turns.caller_stopped("user-9", 1.0)
     assert turns.close(2.0) == []
