@@ -1,5 +1,6 @@
 """What the HTTP API answers, in camelCase; `api_requests.py` holds what it may be asked for."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -9,7 +10,9 @@ from pydantic.alias_generators import to_camel
 
 import directory
 import prices
+from phonebridge import recording
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
+from phonebridge.recording import RecordingState
 from phonebridge.store import CallRecord, Page
 from phonebridge.switchboard import TimelineEntry
 from phonebridge.tools import Tools
@@ -132,6 +135,19 @@ class Tool(_Answer):
     url: str | None = None
 
 
+class Recording(_Answer):
+    """A copy of what the carrier recorded; `url` lives for a quarter of an hour."""
+
+    id: str
+    state: RecordingState
+    format: str
+    channels: str
+    duration_seconds: float | None
+    size_bytes: int | None
+    problem: str
+    url: str | None
+
+
 class Message(_Answer):
     """What the caller left for somebody (`take_message`)."""
 
@@ -176,6 +192,7 @@ class WholeCall(CallSummary):
     timeline: list[TimelineItem]
     usage: Usage
     cost: Cost
+    recordings: list[Recording]
     activity: Activity
     config: Config
     metadata: dict[str, str]
@@ -260,7 +277,11 @@ def listed(page: Page) -> CallList:
     return CallList(calls=[summary(call) for call in page.calls], cursor=page.cursor)
 
 
-def whole(record: CallRecord, cost: prices.Cost) -> WholeCall:
+def whole(
+    record: CallRecord,
+    cost: prices.Cost,
+    link_to: Callable[[recording.Recording], str | None],
+) -> WholeCall:
     call = record.call
     return WholeCall(
         **dict(summary(call)),
@@ -273,6 +294,7 @@ def whole(record: CallRecord, cost: prices.Cost) -> WholeCall:
         timeline=[_timeline_item(entry) for entry in record.timeline],
         usage=Usage.model_validate(record.usage),
         cost=Cost.model_validate(cost),
+        recordings=[_recording(each, link_to(each)) for each in record.recordings],
         activity=Activity.model_validate(call.activity),
         config=Config.model_validate(record.config),
         metadata=record.config.metadata,
@@ -307,6 +329,19 @@ def listed_numbers(found: list[directory.Assignment], limit: int) -> NumberList:
     shown = [number(each) for each in found]
     cursor = shown[limit - 1].number if shown[limit:] else None
     return NumberList(numbers=shown[:limit], cursor=cursor)
+
+
+def _recording(kept: recording.Recording, url: str | None) -> Recording:
+    return Recording(
+        id=kept.recording_id,
+        state=kept.state,
+        format=kept.format,
+        channels=kept.channels,
+        duration_seconds=None if kept.duration_ms is None else kept.duration_ms / 1000,
+        size_bytes=kept.size_bytes,
+        problem=kept.problem,
+        url=url,
+    )
 
 
 def _timeline_item(entry: TimelineEntry) -> TimelineItem:

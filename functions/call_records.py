@@ -12,4 +12,4 @@ def whole_call(plane: ControlPlane, call_id: str) -> WholeCall:
     talk_ms = record.call.talk_ms or 0
     minute_price = plane.settings.telnyx_minute_price
     cost = prices.cost(record.usages, record.charges, talk_ms, minute_price)
-    return api_answers.whole(record, cost)
+    return api_answers.whole(record, cost, plane.recordings.link)

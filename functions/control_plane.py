@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from admission import Admission
 from directory import Directory
+from errands import Errands
 from phonebridge.aws import dynamodb_client
 from phonebridge.call import LONGEST_CALL_ID, Call
 from phonebridge.errors import UnknownCall
@@ -22,6 +23,7 @@ from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 from phonebridge.tracing import Collector, TracedCarrier, Tracer
+from recordings import Recordings
 
 Found = TypeVar("Found")
 
@@ -36,6 +38,7 @@ class ControlPlane:
     fleet: DynamoFleet
     admission: Admission
     directory: Directory
+    recordings: Recordings
     switchboard: Switchboard
     tracer: Tracer
     now_ms: Callable[[], int]
@@ -90,6 +93,13 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         fleet=fleet,
         admission=Admission(fleet, now_ms),
         directory=Directory(settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60),
+        recordings=Recordings(
+            store,
+            settings.recordings_bucket,
+            Errands(settings.recordings_queue_url),
+            settings.telnyx_api_base,
+            now_ms,
+        ),
         switchboard=Switchboard(
             store, TracedCarrier(telnyx, tracer), mailbox, now_ms, log, tracer.record
         ),

@@ -16,6 +16,7 @@ from phonebridge.errors import (
     Unreadable,
 )
 from phonebridge.log import call_on_every_line
+from phonebridge.recording import SavedRecording
 from phonebridge.telnyx.leg_name import call_and_transfer
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id, parse, verify
 
@@ -74,13 +75,21 @@ def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
         try:
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
                 call = plane.switchboard.deliver(webhook, plane.directory)
-            if call and isinstance(webhook.enclosed, Charge):
-                plane.store.add_charge(call.call_id, webhook.enclosed)
+            if call:
+                _keep(plane, call.call_id, webhook.enclosed)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))
         finally:
             plane.tracer.flush()
+
+
+def _keep(plane: ControlPlane, call_id: str, enclosed: Charge | SavedRecording | None) -> None:
+    match enclosed:
+        case Charge():
+            plane.store.add_charge(call_id, enclosed)
+        case SavedRecording():
+            plane.recordings.announce(call_id, enclosed)
 
 
 def _answer(status: HTTPStatus, body: dict[str, Any]) -> dict[str, Any]:

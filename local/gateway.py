@@ -1,5 +1,6 @@
-"""API Gateway and EventBridge Scheduler on this machine: the routes and schedules of template.yaml,
-its handlers in this process. It knows no authorizers: serve it on the loopback interface only."""
+"""API Gateway, EventBridge Scheduler and polled SQS queues on this machine, as template.yaml has
+them, with its handlers in this process. It knows no authorizers: serve it on the loopback
+interface only."""
 
 import asyncio
 import importlib
@@ -24,6 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from media_relay import MediaRelay
 from payload import event_of, response_of
+from queues import LARGEST_BATCH, EventSource
 from template import TEMPLATE, Template, load_template
 
 LONGEST_BODY = 10 * 1024 * 1024  # bytes
@@ -92,14 +94,18 @@ def create_app(media_url: str, template_path: Path = TEMPLATE) -> Starlette:
     sys.path.append(str(template_path.parent / "functions"))
     template = load_template(template_path)
     scheduled = [function for function, _ in _events(template, "ScheduleV2")]
+    queues = [_event_source(function, event) for function, event in _events(template, "SQS")]
 
     @asynccontextmanager
     async def ticking(app: Starlette) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            ticks = [tasks.create_task(_every_minute(function)) for function in scheduled]
+            background = [
+                *(tasks.create_task(_every_minute(function)) for function in scheduled),
+                *(tasks.create_task(queue.poll()) for queue in queues),
+            ]
             yield
-            for tick in ticks:
-                tick.cancel()
+            for each in background:
+                each.cancel()
 
     return Starlette(
         lifespan=ticking,
@@ -184,6 +190,11 @@ def _routes(template: Template) -> list[ApiRoute]:
         for function, event in _events(template, "HttpApi")
     ]
     return sorted(routes, key=lambda route: route.path.count("{"))
+
+
+def _event_source(function: Function, event: Mapping[str, Any]) -> EventSource:
+    queue = event["Queue"]["Fn::GetAtt"].partition(".")[0]
+    return EventSource(queue, function, event.get("BatchSize", LARGEST_BATCH))
 
 
 def _is_open(event: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from aws_state import create_state
 from gateway import create_app
 from simulators.openai import OpenAISimulator
 from simulators.scenario import Scenario
@@ -72,7 +73,8 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             _telnyx(plan, given, show, url) as telnyx,
             _database() as database,
         ):
-            environ = _environment(given, url, database, openai, telnyx)
+            state = await asyncio.to_thread(create_state, database)
+            environ = _environment(given, url, state, openai, telnyx)
             media_port = free_port()
             async with (
                 _media_container(environ, media_port, log),
@@ -84,12 +86,14 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
 def _environment(
     given: Mapping[str, str],
     url: str,
-    database: str,
+    state: Mapping[str, str],
     openai: OpenAISimulator | None,
     telnyx: TelnyxSimulator | None,
 ) -> dict[str, str]:
-    defaults = _AWS_LOCAL | {
-        "AWS_ENDPOINT_URL_DYNAMODB": database,
+    """`state` are the settings that tell where the table, the queues and the bucket are."""
+    defaults = {
+        **_AWS_LOCAL,
+        **state,
         "CALLS_TABLE": TABLE,
         "BASE_PUBLIC_URL": url,
         "STREAM_TOKEN_SECRET": secrets.token_hex(32),

@@ -13,14 +13,24 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 @dataclass(frozen=True, slots=True)
 class Template:
     resources: Mapping[str, Any]
+    globals: Mapping[str, Any]
 
     def properties(self, resource: str) -> Mapping[str, Any]:
         properties: Mapping[str, Any] = self.resources[resource]["Properties"]
         return properties
 
+    def of_type(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Properties by name."""
+        return {
+            name: resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == kind
+        }
+
 
 def load_template(path: Path = TEMPLATE) -> Template:
-    return Template(yaml.load(path.read_text(), _Loader)["Resources"])
+    written = yaml.load(path.read_text(), _Loader)
+    return Template(written["Resources"], written.get("Globals", {}))
 
 
 class _Loader(yaml.SafeLoader):

@@ -27,6 +27,8 @@ RATE_HEADERS = {
     "x-ratelimit-reset": "1",
 }
 FAILURES_BEFORE_SUCCESS = 2
+# MPEG-2 layer III frames of 24 ms, 32 kbit/s, 24 kHz, stereo, in which nothing is encoded.
+SILENT_MP3 = (b"\xff\xf3\x44\x00" + bytes(92)) * 42
 
 
 class Switch(Protocol):
@@ -59,6 +61,7 @@ class CallControlApi:
                 Route("/v2/calls/{id}", self._show, methods=["GET"]),
                 Route("/v2/calls/{id}/actions/{action}", self._act, methods=["POST", "PUT"]),
                 Route("/v2/connections/{id}/active_calls", self._list, methods=["GET"]),
+                Route("/v2/recordings/{name}.mp3", _recording, methods=["GET"]),
             ],
             exception_handlers={ApiError: _refused, 404: _no_such_path, 405: _no_such_path},
         )
@@ -153,6 +156,11 @@ class CallControlApi:
             if call.call_control_id == call_control_id:
                 return call
         raise ApiError(404, "10005", "Resource not found")
+
+
+async def _recording(request: Request) -> Response:
+    """As by a link that is signed: without a key."""
+    return Response(SILENT_MP3, media_type="audio/mpeg")
 
 
 def _command(call: SimulatedCall, command: CommandBody) -> None:

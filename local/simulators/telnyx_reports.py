@@ -67,6 +67,9 @@ class Reporter(Protocol):
 
     sender: WebhookSender
 
+    @property
+    def api_base(self) -> str: ...
+
     def run(self, delivery: Coroutine[None, None, None]) -> None: ...
     def notify(self, call_control_id: str, name: str, detail: str) -> None: ...
 
@@ -167,7 +170,7 @@ class ReportedCall:
         self.notify("hangup", f"{self.ending.cause} by {self.ending.source}")
 
     def post_recording(self) -> None:
-        url = f"https://recordings.example.com/{self.recording_id}.mp3"
+        url = f"{self._reporter.api_base}/recordings/{self.recording_id}.mp3?expires=600"
         self.post(
             events.RecordingSaved,
             recording_id=self.recording_id,

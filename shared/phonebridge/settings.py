@@ -47,6 +47,9 @@ class ControlSettings:
     """The Lambdas only look whether there is one; the media container uses it."""
     openai_realtime_url: str
     max_call_minutes: int
+    recordings_bucket: str
+    recordings_queue_url: str
+    """Where copies of recordings are asked for; empty: they are left where the carrier has them."""
     telnyx_minute_price: float | None
     """US dollars for a minute of a call, where the carrier tells no charge (`call.cost`)."""
     metrics_namespace: str
@@ -73,6 +76,8 @@ class ControlSettings:
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
+            recordings_bucket=read.text("RECORDINGS_BUCKET", ""),
+            recordings_queue_url=read.text("RECORDINGS_QUEUE_URL", ""),
             telnyx_minute_price=read.price("TELNYX_MINUTE_PRICE"),
             metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
         )

@@ -5,7 +5,7 @@ import base64
 import importlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
 import media_bridge.__main__ as container
+import moto_stack
 from api_events import Answer, api_event, read_answer
 from media_bridge.server import serving
 from media_plane import SECRET, Outside, settings
@@ -24,6 +25,7 @@ from permissions import Caller, granted, role_of
 from phonebridge.call import Call, CallStatus, Outcome
 from phonebridge.overdue import DIAL_PATIENCE_MS
 from phonebridge.store import DynamoCallStore
+from recorded_files import recorded_files
 from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
@@ -68,12 +70,19 @@ def provider_secret(dynamodb_address: str) -> str:
 
 
 @pytest.fixture
+def state(cloudformation: Any) -> Mapping[str, str]:
+    names = [name for name in moto_stack.names_of_state() if name != "CallsTable"]
+    return moto_stack.create(cloudformation, names)
+
+
+@pytest.fixture
 def environment(
     monkeypatch: pytest.MonkeyPatch,
     dynamodb_address: str,
     table_name: str,
     telnyx: RecordedTelnyx,
     provider_secret: str,
+    state: Mapping[str, str],
 ) -> None:
     variables = {
         "AWS_ENDPOINT_URL": dynamodb_address,
@@ -86,6 +95,8 @@ def environment(
         "TELNYX_API_BASE": telnyx.base,
         "TELNYX_CONNECTION_ID": "42",
         "TELNYX_FROM_NUMBER": "+15550199",
+        "RECORDINGS_BUCKET": state["RecordingsBucket"],
+        "RECORDINGS_QUEUE_URL": state["RecordingsQueue"],
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -111,6 +122,20 @@ class ControlPlane:
         assert answer.status < 300, answer.json
         return answer
 
+    def work_off(self, handler: str, queue_url: str) -> None:
+        """What waits in a queue, as Lambda hands it over."""
+        sqs = boto3.Session().client("sqs")
+        received = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)
+        sqs.close()
+        for message in received["Messages"]:
+            record = {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
+            assert self.invoke(handler, {"Records": [record]}) == {"batchItemFailures": []}
+
     def webhook(self, event_type: str, call_id: str, **payload: Any) -> None:
         state = base64.b64encode(call_id.encode()).decode()
         data = {
@@ -131,9 +156,14 @@ class ControlPlane:
 
 @pytest.fixture
 def caller(
-    monkeypatch: pytest.MonkeyPatch, environment: None, table_name: str, provider_secret: str
+    monkeypatch: pytest.MonkeyPatch,
+    environment: None,
+    table_name: str,
+    provider_secret: str,
+    state: Mapping[str, str],
 ) -> Iterator[Caller]:
-    caller = Caller({table_name: "CallsTable", provider_secret: "ProviderSecret"})
+    names = {physical: name for name, physical in state.items()}
+    caller = Caller(names | {table_name: "CallsTable", provider_secret: "ProviderSecret"})
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", caller.session())
     yield caller
     control_plane.control_plane.cache_clear()
@@ -163,14 +193,19 @@ async def media_container(
 
 
 async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
-    caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx, table_name: str
+    caller: Caller,
+    store: DynamoCallStore,
+    telnyx: RecordedTelnyx,
+    table_name: str,
+    state: Mapping[str, str],
 ) -> None:
     plane = ControlPlane(caller)
     plane.request("PUT", "/api/agents/reception", body=b"{}")
     plane.invoke("ai_calls.handler", api_event("DELETE", "/api/agents/reception"))
     media = Caller(caller.physical, MEDIA_ROLE)
     async with media_container(media, store, telnyx, table_name) as outside:
-        await _whole_call(plane, outside)
+        call_id = await _whole_call(plane, outside)
+        _recorded(plane, call_id, state)
         _lost_call(plane, store)
 
     assert caller.refused == media.refused == []
@@ -180,7 +215,8 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
         assert not unused, role
 
 
-async def _whole_call(plane: ControlPlane, outside: Outside) -> None:
+async def _whole_call(plane: ControlPlane, outside: Outside) -> str:
+    """Its id."""
     body = json.dumps({"to": "+15550100", "instructions": "Be brief."}).encode()
     created = plane.request(
         "POST", "/api/ai-calls/create", body=body, headers={"idempotency-key": "order-1"}
@@ -203,6 +239,17 @@ async def _whole_call(plane: ControlPlane, outside: Outside) -> None:
     await until(lambda: _loaded(outside, call_id).activity.frames_out > 0)
     plane.request("GET", "/api/ai-calls/status", query={"ended": "true"})
     assert plane.request("GET", f"/api/ai-calls/{call_id}").json["turns"]
+    return str(call_id)
+
+
+def _recorded(plane: ControlPlane, call_id: str, state: Mapping[str, str]) -> None:
+    with recorded_files() as files, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TELNYX_API_BASE", files.base)
+        link = {"recording_id": "rec-1", "recording_urls": {"mp3": f"{files.base}/1.mp3"}}
+        plane.webhook("call.recording.saved", call_id, **link)
+        plane.work_off("copy_recording.handler", state["RecordingsQueue"])
+    [recording] = plane.request("GET", f"/api/ai-calls/{call_id}").json["recordings"]
+    assert recording["state"] == "kept"
 
 
 def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:

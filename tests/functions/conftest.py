@@ -1,16 +1,19 @@
 """The Lambdas' environment: the table of the test, and a Telnyx that records."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
+import moto_stack
 from clock import Clock
 from permissions import Caller, role_of
 from recorded_telnyx import RecordedTelnyx, recorded_telnyx
+from translated import TEMPLATE
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +77,25 @@ def environment(
     control_plane.control_plane.cache_clear()
     yield
     control_plane.control_plane.cache_clear()
+
+
+@pytest.fixture
+def state(
+    cloudformation: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    dynamodb_address: str,
+    caller: Caller,
+    environment: None,
+) -> Mapping[str, str]:
+    """The bucket and the queues that the template describes, by their names in it."""
+    names = [name for name in moto_stack.names_of_state() if name != "CallsTable"]
+    made = moto_stack.create(cloudformation, names)
+    caller.physical = {**caller.physical, **{each: name for name, each in made.items()}}
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    for name, value in variables.items():
+        if isinstance(value, dict) and value.get("Ref") in made:
+            monkeypatch.setenv(name, made[value["Ref"]])
+    for service in ("SQS", "S3"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", dynamodb_address)
+    control_plane.control_plane.cache_clear()
+    return made

@@ -4,6 +4,7 @@ import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import telnyx
 
@@ -156,7 +157,9 @@ async def test_a_recording_is_saved_without_from_and_to() -> None:
         await phone.actions.start_recording(call_id, channels="dual", format="mp3")
         await phone.actions.stop_recording(call_id)
         saved = (await phone.receiver.wait_for("call.recording.saved")).json["data"]["payload"]
-    assert saved["recording_urls"]["mp3"].startswith("https://")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            link = await client.get(saved["recording_urls"]["mp3"])
+    assert (link.status_code, link.headers["content-type"]) == (200, "audio/mpeg")
     assert not {"from", "to"} & set(saved)
 
 

@@ -21,6 +21,10 @@ class Nobody:
     def run(self, delivery: Coroutine[None, None, None]) -> None:
         raise AssertionError("there is no URL to deliver to")
 
+    @property
+    def api_base(self) -> str:
+        return "http://127.0.0.1:9500/v2"
+
     def notify(self, call_control_id: str, name: str, detail: str) -> None:
         self.shown.append((name, detail))
 

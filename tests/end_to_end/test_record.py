@@ -1,0 +1,37 @@
+"""What is left of a call when it is over: what it cost, and how it sounded."""
+
+import httpx
+import pytest
+
+from patience import until
+from whole_calls import System
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+RECORDED = "+15550131"
+
+
+async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None:
+    wanted = {"to": RECORDED, "instructions": RECORDED, "record": True}
+    created = await system.api.post("/api/ai-calls/create", json=wanted)
+    call_id = created.raise_for_status().json()["callId"]
+    await system.ended(call_id)
+
+    async def kept() -> bool:
+        recordings = (await system.record(call_id))["recordings"]
+        return [each["state"] for each in recordings] == ["kept"]
+
+    await until(kept)
+    record = await system.record(call_id)
+    [recording] = record["recordings"]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        copy = await client.get(recording["url"])
+    assert copy.status_code == 200
+    assert len(copy.content) == recording["sizeBytes"] > 0
+    assert recording["durationSeconds"] > 0
+
+    assert record["usage"]["responses"] == len([t for t in record["turns"] if t["who"] == "agent"])
+    cost = record["cost"]
+    assert cost["model"] > 0
+    assert cost["transcription"] > 0
+    assert cost["total"] == pytest.approx(cost["model"] + cost["transcription"])

@@ -1,0 +1,45 @@
+"""A server that has files, and troubles: where a carrier keeps its recordings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+@dataclass
+class RecordedFiles:
+    base: str
+    content: bytes = b"RIFF of a call"
+    statuses: list[int] = field(default_factory=list)
+    """Of the next answers; then every one is 200."""
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def recorded_files() -> Iterator[RecordedFiles]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            files.asked.append(self.path)
+            status = files.statuses.pop(0) if files.statuses else 200
+            self.send_response(status)
+            if status == 302:
+                self.send_header("location", f"{files.base}/elsewhere")
+            content = files.content if status == 200 else b"no"
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    files = RecordedFiles(f"http://127.0.0.1:{server.server_port}")
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield files
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
