@@ -270,6 +270,16 @@ def test_every_queue_is_encrypted_and_every_log_expires() -> None:
     assert all(group["RetentionInDays"] for group in of_type("AWS::Logs::LogGroup").values())
 
 
+def test_a_queue_waits_for_its_function_and_gives_up_into_the_dead_letters() -> None:
+    for source in of_type("AWS::Lambda::EventSourceMapping").values():
+        function = properties(source["FunctionName"]["Ref"])
+        queue = properties(source["EventSourceArn"]["Fn::GetAtt"][0])
+        assert queue["VisibilityTimeout"] > function["Timeout"]
+        redrive = queue["RedrivePolicy"]["deadLetterTargetArn"]
+        assert redrive == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
 # Build
 
 
