@@ -84,6 +84,8 @@ class MediaLog:
     marks: list[str] = field(default_factory=list)
     """In the order they were given back."""
     clears: int = 0
+    cleared_after_ms: list[int] = field(default_factory=list)
+    """How long the sound had been heard that each clear stopped."""
     flagged: list[str] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
 
@@ -210,6 +212,7 @@ class MediaStream:
                 await self._give_back(self._playout.mark(name))
             case FrameIn(event="clear"):
                 self._log.clears += 1
+                self._log.cleared_after_ms.append(self._playout.sounded_ms)
                 await self._give_back(self._playout.clear())
             case _:
                 await self._complain(MALFORMED_FRAME, "malformed_frame", f"event {frame.event}")

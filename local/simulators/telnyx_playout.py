@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 
 from simulators.speech import Samples
-from simulators.telnyx_person import SILENT_FRAME
+from simulators.telnyx_person import FRAME_MS, SILENT_FRAME
 
 
 class Playout:
@@ -15,6 +15,8 @@ class Playout:
         self._queue: deque[Samples | str] = deque()
         self._sounding_marks: list[str] = []
         self._sounding = False
+        self.sounded_ms = 0
+        """How long the caller has heard something without a break."""
 
     def add(self, samples: Samples) -> None:
         self._queue.append(samples)
@@ -35,6 +37,7 @@ class Playout:
         self._queue.clear()
         self._sounding_marks = []
         self._sounding = False
+        self.sounded_ms = 0
         return marks
 
     def play(self) -> tuple[Samples, list[str]]:
@@ -52,4 +55,5 @@ class Playout:
                 self._queue.appendleft(item[missing:])
             missing -= len(played[-1])
         self._sounding = bool(played)
+        self.sounded_ms = self.sounded_ms + FRAME_MS if played else 0
         return np.concatenate((*played, SILENT_FRAME[:missing])), passed

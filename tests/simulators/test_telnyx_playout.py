@@ -51,3 +51,18 @@ def test_clear_silences_at_once_and_gives_all_marks_back() -> None:
     assert not heard.any()
     assert passed == []
     assert playout.mark("after") == ["after"]
+
+
+def test_how_long_something_was_heard_counts_from_the_last_silence() -> None:
+    playout = Playout()
+    playout.add(tone(60))
+    for _ in range(3):
+        playout.play()
+    assert playout.sounded_ms == 60
+    playout.play()
+    assert playout.sounded_ms == 0
+    playout.add(tone(60))
+    playout.play()
+    assert playout.sounded_ms == 20
+    playout.clear()
+    assert playout.sounded_ms == 0
