@@ -15,9 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from calls import after, outbound_call
 from clock import Clock
 from media_bridge.greeting_cache import GreetingCache
+from media_bridge.https_client import HttpsClient
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
 from media_bridge.task import MediaTask
+from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
@@ -75,6 +77,8 @@ def settings(**changes: Any) -> MediaSettings:
         "max_calls_per_task": 10,
         "max_call_minutes": 55,
         "metrics_namespace": "Phonebridge",
+        "tool_signing_secret": "",
+        "tool_hosts_allowed": frozenset(),
     }
     return MediaSettings(**given | changes)
 
@@ -306,9 +310,11 @@ async def media_plane(
         carrier = TelnyxClient(telnyx.base, "KEY-test", line, now_ms=clock)
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
         turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
-        greetings = GreetingCache(settings(**given), client, clock)
+        configured = settings(**given)
+        greetings = GreetingCache(configured, client, clock)
+        toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), clock)
         services = Services(
-            settings(**given), store, switchboard, log, turns, clock, tracer, greetings
+            configured, store, switchboard, log, turns, clock, tracer, greetings, toolbox
         )
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:

@@ -39,8 +39,10 @@ CORE = [
     *(
         f"media_container/media_bridge/{name}.py"
         for name in (
+            "addresses",
             "audio",
             "bridge",
+            "built_in",
             "commands",
             "conversation",
             "events",
@@ -58,10 +60,13 @@ CORE = [
             "responses",
             "steering",
             "stopped",
+            "signature",
+            "tools",
             "turns",
             "openai/protocol",
             "openai/realtime",
             "openai/session",
+            "openai/tools",
         )
     ),
 ]

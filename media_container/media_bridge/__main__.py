@@ -15,9 +15,12 @@ import uuid
 import uvloop
 
 from media_bridge.greeting_cache import GreetingCache
+from media_bridge.https_client import HttpsClient
 from media_bridge.server import serving
 from media_bridge.session import Services
+from media_bridge.signature import derived_secret
 from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from phonebridge.aws import dynamodb_client
 from phonebridge.errors import NotConfigured
@@ -48,9 +51,17 @@ def media_task(settings: MediaSettings) -> MediaTask:
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
     greetings = GreetingCache(settings, dynamodb, now_ms)
-    services = Services(settings, store, switchboard, log, turns, now_ms, tracer, greetings)
+    toolbox = _toolbox(settings)
+    services = Services(
+        settings, store, switchboard, log, turns, now_ms, tracer, greetings, toolbox
+    )
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
+
+
+def _toolbox(settings: MediaSettings) -> Toolbox:
+    secret = settings.tool_signing_secret or derived_secret(settings.stream_token_secret)
+    return Toolbox(secret, HttpsClient(settings.tool_hosts_allowed), now_ms)
 
 
 def _line(settings: MediaSettings) -> Line | None:

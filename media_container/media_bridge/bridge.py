@@ -28,6 +28,7 @@ from media_bridge.hearing import Hearing, codec_of
 from media_bridge.idle import IdleCaller
 from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_model, steered
+from media_bridge.tools import ToolCalls
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Call, EndedBy
 from phonebridge.call_config import CallConfig, StreamSetup
@@ -83,6 +84,7 @@ class Bridge:
         self._kept = kept
         self._tape = Tape.of(config, model_audio)
         self._talk = Conversation(config, model_audio)
+        self._tools = ToolCalls(config.tools, self._talk)
         self._idle = IdleCaller(config)
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(rings=call.carries_early_stream)
@@ -128,7 +130,12 @@ class Bridge:
         if self._leave_at is not None:
             return self._leave_at
         talk = self._talk.next_deadline() if self._speaks else None
-        others = (talk, self._idle.due_at, self._hearing.next_deadline())
+        others = (
+            talk,
+            self._tools.next_deadline(),
+            self._idle.due_at,
+            self._hearing.next_deadline(),
+        )
         known = [*self._deadlines.values(), *(time for time in others if time is not None)]
         return min(known, default=None)
 
@@ -148,6 +155,8 @@ class Bridge:
             return self._on_caller_audio(event, now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
+        if isinstance(event, events.ToolEvent):
+            return self._tools.handle(event, now)
         if isinstance(event, events.DeadlinePassed):
             return self._on_deadline(now)
         if isinstance(event, events.SteeringEvent):
@@ -166,7 +175,8 @@ class Bridge:
                 continue
             if isinstance(command, FailCall | LeaveCall):
                 self._over = True
-                return [*taken, *(self._talk.close(now) if self.started else ()), command]
+                closed = self._talk.close(now) if self.started else []
+                return [*taken, *closed, *self._tools.close(), command]
             if isinstance(command, EndCall):
                 self._leave_at = now + GOODBYE_PATIENCE
                 return [*taken, command]
@@ -188,7 +198,8 @@ class Bridge:
             case events.FrameUnreadable(detail):
                 return [Log("warning", "unreadable media frame", detail)]
             case events.DigitPressed(digit):
-                return [Log("info", "digit pressed"), *self._talk.press(digit, now)]
+                pressed = self._talk.press(digit, now)
+                return [Log("info", "digit pressed"), *pressed, *self._tools.caller_spoke()]
 
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:
@@ -262,7 +273,7 @@ class Bridge:
         of_phone = isinstance(event, events.MarkReturned)
         if not (self._speaks if of_phone else self._model.ready):
             return []
-        commands = self._talk.handle(event, now)
+        commands = [*self._talk.handle(event, now), *self._tools.hear(event, now)]
         if self._model.rings:
             for failed in commands:
                 if isinstance(failed, FailCall):
@@ -276,6 +287,7 @@ class Bridge:
         """The session is of no use any more, and nobody has answered yet."""
         self._spent = self.usage
         self._talk = Conversation(self._config, self._model_audio)
+        self._tools = ToolCalls(self._config.tools, self._talk)
         self._hearing = Hearing(self._model_audio)
         self._tape = Tape.of(self._config, self._model_audio)
         self._greeted = False
@@ -296,7 +308,7 @@ class Bridge:
     # Time.
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
-        commands = self._hearing.due(now)
+        commands = [*self._hearing.due(now), *self._tools.due(now)]
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)

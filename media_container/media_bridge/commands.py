@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from media_bridge.audio import Codec
 from phonebridge.call import EndedBy, Turn
+from phonebridge.tools import HttpsFunction, Message
 
 # Of the phone.
 
@@ -57,6 +58,8 @@ class Respond:
 
     saying: str | None = None
     guidance: str | None = None
+    may_call: bool = True
+    """Whether it may call tools; never for very words."""
 
     @property
     def has_words(self) -> bool:
@@ -75,6 +78,14 @@ class AddText:
 
     role: Role
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTool:
+    """What came of a call of the model's; nobody speaks because of it."""
+
+    call_id: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,29 @@ class TruncateItem:
 @dataclass(frozen=True, slots=True)
 class RecordTurn:
     turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMessage:
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An entry in the call's timeline; `what` is constant, what varies stands in `detail`."""
+
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFunction:
+    """Have it carried out; what comes of it is told by `FunctionReturned`."""
+
+    call_id: str
+    function: HttpsFunction
+    arguments: str
+    """A JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +195,16 @@ class Log:
     detail: str = ""
 
 
-SetDown = RecordTurn | RecordStart | KeepGreeting | TransferCall | SendDigits | EndCall
+SetDown = (
+    RecordTurn
+    | RecordMessage
+    | RecordStart
+    | Note
+    | KeepGreeting
+    | TransferCall
+    | SendDigits
+    | EndCall
+)
 BridgeCommand = (
     PlayAudio
     | MarkPlayback
@@ -171,8 +214,10 @@ BridgeCommand = (
     | AppendAudio
     | Respond
     | AddText
+    | AnswerTool
     | CancelResponse
     | TruncateItem
+    | RunFunction
     | FailCall
     | LeaveCall
     | Log

@@ -13,6 +13,7 @@ from media_bridge import events, keypad
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import (
     AddText,
+    AnswerTool,
     BridgeCommand,
     CancelResponse,
     ClearPlayback,
@@ -77,6 +78,7 @@ class Conversation:
         self._interruptions = 0
         self._first_audio_ms: int | None = None
         self.caller_is_speaking = False
+        self.last_spoken_response: str | None = None
         self.last_sign_of_caller_at: float | None = None
         self.usage = Usage()
 
@@ -120,14 +122,28 @@ class Conversation:
         self._afterwards.append(command)
         self._quiet_due = now + QUIET_PATIENCE
 
-    def withdraw(self, command: BridgeCommand) -> None:
-        """It does not have to be done any more (`once_quiet`)."""
+    def withdraw(self, command: BridgeCommand) -> bool:
+        """It does not have to be done any more (`once_quiet`); whether it had to."""
+        was_planned = command in self._afterwards
         self._afterwards = [each for each in self._afterwards if each != command]
         self._quiet_due = self._quiet_due if self._afterwards else None
+        return was_planned
 
     def on_complaint(self, code: str) -> None:
         if code == ALREADY_RESPONDING:
             self._responses.refused()
+
+    def answer(self, call_id: str, output: str) -> BridgeCommand:
+        """Let the model know what came of a call."""
+        self._responses.unseen.add(call_id)
+        return AnswerTool(call_id, output)
+
+    def answer_added(self, call_id: str) -> None:
+        """Responses that start from now on see it."""
+        self._responses.unseen.discard(call_id)
+
+    def elapsed_ms(self, now: float) -> int:
+        return round((now - self._started) * 1000)
 
     def expect_reply(self, now: float) -> None:
         self._reply_due = now + REPLY_PATIENCE
@@ -164,7 +180,7 @@ class Conversation:
         chunks = sum(isinstance(each, PlayAudio) for each in sending)
         self._chunks_sent += chunks
         if chunks and self._first_audio_ms is None:
-            self._first_audio_ms = round((now - self._started) * 1000)
+            self._first_audio_ms = self.elapsed_ms(now)
         return [*commands, *sending, *self._after(now)]
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
@@ -279,6 +295,7 @@ class Conversation:
         converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
         loudness = Loudness(None if pcm else OUTBOUND_CODEC)
         item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
+        self.last_spoken_response = event.response_id
         self._playout.add(item)
         self._turns.agent_started(item.item_id, now, self._latency_ms(now))
         return item
@@ -299,6 +316,8 @@ class Conversation:
             return self._on_response_failed(event, now)
         self._retried = False
         commands: list[BridgeCommand] = [*self._responses.ended(event.response_id)]
+        if commands:
+            self.expect_reply(now)
         if event.status == "incomplete":
             commands.append(Log("warning", "model response incomplete", event.detail))
         return commands

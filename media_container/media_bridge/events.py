@@ -129,6 +129,38 @@ class WordsReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionCalled:
+    """Perhaps told more than once; `arguments` is whatever the model wrote."""
+
+    response_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpCalled:
+    """The model's own servers carry this out."""
+
+    response_id: str
+    item_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpReturned:
+    item_id: str
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAdded:
+    """The model has what came of a call: responses that start from now on see it."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseEnded:
     """Generation is over, not playback. `detail` says why, where the status is not `completed`."""
 
@@ -136,6 +168,7 @@ class ResponseEnded:
     status: str
     detail: str
     usage: Usage
+    calls: tuple[FunctionCalled | McpCalled, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +186,15 @@ class ModelClosed:
 
 
 # From elsewhere.
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionReturned:
+    """A function was carried out, or why not, in words for the model."""
+
+    call_id: str
+    output: str
+    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +274,9 @@ ConversationEvent = (
     | WordsReceived
     | ResponseEnded
 )
+ToolEvent = FunctionCalled | McpCalled | McpReturned | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
-ModelEvent = SessionEvent | ConversationEvent
+ModelEvent = SessionEvent | ConversationEvent | ToolEvent
 SteeringEvent = (
     InterruptAsked | SayAsked | MuteAsked | TransferAsked | EndAsked | TransferFailed | DigitsFailed
 )

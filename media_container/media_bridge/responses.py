@@ -13,10 +13,14 @@ from media_bridge.commands import Respond
 class Responses:
     active: str | None = None
     """The response that is being generated."""
+    unseen: set[str] = field(default_factory=set)
+    """Outputs of tools that the model was sent, and has not added to the conversation yet."""
     _asked: Respond | None = None
     _waiting: deque[Respond] = field(default_factory=deque)
     _held: bool = False
     muted: bool = False
+    _started_unaware: bool = False
+    """The active response began before the model had all outputs: it does not tell of them."""
 
     @property
     def idle(self) -> bool:
@@ -51,19 +55,23 @@ class Responses:
         is_own = self._asked is not None and self.active is None
         self.active = response_id
         self._held = False
-        if not is_own:
+        self._started_unaware = bool(self.unseen)
+        if not (is_own or self.unseen):
             # It answers all that was heard so far; one of our own, what was heard when we asked.
             self._waiting = deque(request for request in self._waiting if request.has_words)
 
     def ended(self, response_id: str) -> list[Respond]:
         if response_id != self.active:
             return []
+        if self._asked:
+            # It came after them, whether the server confirmed them or not: some never do.
+            self.unseen.clear()
         self.active = self._asked = None
         return self._next()
 
     def refused(self) -> None:
-        """The model was already responding: what has words of its own waits for the end of that."""
-        if self._asked and self._asked.has_words:
+        """The model was already responding: what that does not answer waits for its end."""
+        if self._asked and (self._asked.has_words or self._started_unaware):
             self._waiting.appendleft(self._asked)
         self._asked = None
 

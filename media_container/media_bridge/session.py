@@ -7,6 +7,7 @@ what is recorded queues elsewhere (`records.py`).
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from media_bridge.openai.client import ModelUnreachable, open_session
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.openai.session import TRANSCRIPTION_MODEL
 from media_bridge.records import Records
+from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
 from phonebridge.billing import ModelUsage
@@ -41,7 +43,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.errors import PhonebridgeError
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import Switchboard
+from phonebridge.switchboard import Switchboard, TimelineEntry
 from phonebridge.tracing import Span, Tracer
 from phonebridge.transfer import TransferRequested
 
@@ -64,6 +66,7 @@ class Services:
     now_ms: Callable[[], int]
     tracer: Tracer
     greetings: GreetingCache
+    toolbox: Toolbox
     figures: Figures = field(default_factory=Figures)
 
 
@@ -85,6 +88,8 @@ class CallSession:
         audio = services.settings.model_audio
         self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
         self._records = Records(services.log)
+        self._tasks = asyncio.TaskGroup()
+        self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
@@ -113,13 +118,14 @@ class CallSession:
             await self._carry()
 
     async def _carry(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
+        async with self._tasks as tasks:
             tasks.create_task(self._records.write())
             connecting = tasks.create_task(self._open_model_sessions())
             try:
                 await self._over.wait()
             finally:
-                connecting.cancel()
+                for task in (connecting, *self._functions):
+                    task.cancel()
                 self._close()
             await self._services.turns.flush()
             self._report()
@@ -225,8 +231,14 @@ class CallSession:
                 self._services.figures.playback_cleared(time.monotonic() - self._loop.time())
             case commands.ConnectModel():
                 self._model_wanted.set()
+            case commands.RunFunction():
+                task = self._tasks.create_task(self._run_function(command))
+                self._functions.add(task)
+                task.add_done_callback(self._functions.discard)
             case (
                 commands.RecordTurn()
+                | commands.RecordMessage()
+                | commands.Note()
                 | commands.RecordStart()
                 | commands.KeepGreeting()
                 | commands.TransferCall()
@@ -249,6 +261,12 @@ class CallSession:
                 self._services.figures.turn_ended(turn)
                 self._measure()
                 self._trace_turn(turn)
+            case commands.RecordMessage(message):
+                add = self._services.store.add_message
+                self._records.add(lambda: add(self._call.call_id, message))
+            case commands.Note(what, detail):
+                entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
+                self._records.add(lambda: self._services.store.note(self._call.call_id, entry))
             case commands.TransferCall(to, summary, from_):
                 asked = TransferRequested(to, from_, summary)
                 self._records.add(lambda: self._ask_carrier(asked, events.TransferFailed))
@@ -278,6 +296,16 @@ class CallSession:
     def _record_fault(self, reason: str, detail: str) -> None:
         fault = Fault(reason, detail, self._services.now_ms())
         self._records.add(lambda: self._apply(CallFailed(fault)))
+
+    async def _run_function(self, command: commands.RunFunction) -> None:
+        try:
+            with self._services.tracer.span(self._call.call_id, "tool"):
+                returned = await self._services.toolbox.run(self._call.call_id, command)
+        except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
+            self._crash()
+        else:
+            self._say("info", "tool returned", tool=command.function.name, ok=returned.ok)
+            self.post(returned)
 
     def _crash(self) -> None:
         self._say("exception", "call session crashed")

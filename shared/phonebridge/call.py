@@ -41,6 +41,7 @@ class EndedBy(StrEnum):
 
     API = "ended_by_api"
     IDLE = "idle"
+    AGENT = "ended_by_agent"
     MAX_DURATION = "max_duration"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"

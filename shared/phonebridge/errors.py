@@ -10,6 +10,7 @@
         * TelnyxUnreachable: it did not answer
     * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
+    * ToolFailed: a server that carries out functions for the model
     * InvalidSignature, InvalidToken: somebody who is neither
     * Conflict: another writer was faster; nothing was changed
     * InvalidTransition: an event that the lifecycle does not allow in that status
@@ -105,6 +106,15 @@ class AtCapacity(PhonebridgeError):
 
 class ModelError(PhonebridgeError):
     """The model's server refused or lost the session."""
+
+
+class ToolFailed(PhonebridgeError):
+    """The message is for the model, which speaks about it to the caller."""
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+        """Whether it may be otherwise in a moment."""
 
 
 class InvalidSignature(PhonebridgeError):

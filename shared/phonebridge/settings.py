@@ -130,6 +130,10 @@ class MediaSettings:
     max_call_minutes: int
     metrics_namespace: str
     """Of CloudWatch; another one for each stack, or their figures would add up."""
+    tool_signing_secret: str
+    """Empty: one that is derived from the stream token's."""
+    tool_hosts_allowed: frozenset[tuple[str, int]]
+    """Host and port of tools that may have any address, and be reached by plain HTTP."""
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "MediaSettings":
@@ -152,6 +156,8 @@ class MediaSettings:
             max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
             metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
+            tool_signing_secret=read.text("TOOL_SIGNING_SECRET", ""),
+            tool_hosts_allowed=read.hosts("TOOL_HOSTS_ALLOWED"),
         )
         read.raise_problems()
         return settings
@@ -202,6 +208,12 @@ class _Reader:
         choices = ", ".join(str(choice) for choice in type(default))  # type: ignore[attr-defined]
         return self._parsed(name, default, kind, f"one of {choices}")
 
+    def hosts(self, name: str) -> frozenset[tuple[str, int]]:
+        nothing: frozenset[tuple[str, int]] = frozenset()
+        return self._parsed(
+            name, nothing, _hosts, "a list such as 127.0.0.1:8000,tools.internal:80"
+        )
+
     def _parsed(self, name: str, default: T, parse: Callable[[str], T], wanted: str) -> T:
         text = self.text(name, "")
         if not text:
@@ -219,6 +231,17 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and bool(parts.hostname)
+
+
+def _hosts(text: str) -> frozenset[tuple[str, int]]:
+    return frozenset(_host_and_port(entry.strip()) for entry in text.split(","))
+
+
+def _host_and_port(entry: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{entry}")
+    if not (parts.hostname and parts.port) or parts.netloc != entry or "@" in entry:
+        raise ValueError
+    return parts.hostname, parts.port
 
 
 def _as_websocket(url: str) -> str:

@@ -82,3 +82,35 @@ def test_a_failed_response_is_asked_for_again_before_all_others() -> None:
     responses.started("resp-1")
     responses.ask(SAY_B)
     assert responses.ask_again() == [SAY_A]
+
+
+def unaware() -> Responses:
+    """The model has an output on its way when another response starts."""
+    responses = Responses()
+    responses.unseen.add("call-1")
+    return responses
+
+
+def test_a_response_that_started_without_an_output_does_not_answer_it() -> None:
+    responses = unaware()
+    responses.hold()
+    assert responses.ask(ANSWER) == []
+    responses.started("of the detector")
+    responses.unseen.discard("call-1")
+    assert responses.ended("of the detector") == [ANSWER]
+
+
+def test_nor_does_the_one_because_of_which_ours_was_refused() -> None:
+    responses = unaware()
+    assert responses.ask(ANSWER) == [ANSWER]
+    responses.started("of the detector")
+    responses.refused()
+    assert responses.ended("of the detector") == [ANSWER]
+
+
+def test_a_server_that_never_confirms_an_output_is_asked_once() -> None:
+    responses = unaware()
+    assert responses.ask(ANSWER) == [ANSWER]
+    responses.started("ours")
+    assert responses.ended("ours") == []
+    assert not responses.unseen

@@ -107,6 +107,26 @@ def test_good_values_are_read() -> None:
     assert settings.openai_realtime_url == "ws://127.0.0.1:9400/v1/realtime"
 
 
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("", set()),
+        ("127.0.0.1:8000", {("127.0.0.1", 8000)}),
+        ("Tools.internal:80, [::1]:8443", {("tools.internal", 80), ("::1", 8443)}),
+    ],
+)
+def test_hosts_of_tools_are_listed_with_their_ports(text: str, hosts: set[tuple[str, int]]) -> None:
+    assert media(TOOL_HOSTS_ALLOWED=text).tool_hosts_allowed == hosts
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "http://127.0.0.1:80", "a:port", "a:0", "me@a:80", "a:80/b", ":80", ","]
+)
+def test_what_is_no_such_list_is_named(text: str) -> None:
+    with pytest.raises(NotConfigured, match="TOOL_HOSTS_ALLOWED must be a list"):
+        media(TOOL_HOSTS_ALLOWED=text)
+
+
 def test_the_lambdas_start_without_provider_keys_and_refuse_what_needs_them() -> None:
     settings = ControlSettings.from_env(
         {"CALLS_TABLE": "calls", "BASE_PUBLIC_URL": "https://calls.example.com"}

@@ -8,18 +8,29 @@ import msgspec
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.conversation import OUTBOUND_CODEC
-from media_bridge.openai import realtime, session
+from media_bridge.openai import realtime, session, tools
 from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
+from phonebridge.tools import Tools
 
 ModelCommand = (
     commands.ConfigureModel
     | commands.AppendAudio
     | commands.Respond
     | commands.AddText
+    | commands.AnswerTool
     | commands.CancelResponse
     | commands.TruncateItem
+)
+
+_SessionEvent = (
+    realtime.SessionCreated
+    | realtime.SessionUpdated
+    | realtime.ResponseCreated
+    | realtime.ResponseDone
+    | realtime.Error
+    | tools.ToolEvent
 )
 
 # Refusals of a key repeat parts of it.
@@ -41,13 +52,23 @@ class RealtimeProtocol:
             case commands.ConfigureModel(line):
                 return realtime.encode(realtime.SessionUpdate(self._ask(line)))
             case commands.Respond():
-                return realtime.encode(_response(session.told(self._config, command)))
+                return realtime.encode(self._response(command))
             case commands.AddText(role, text):
                 return realtime.encode(realtime.ItemCreate(realtime.message(role, text)))
+            case commands.AnswerTool(call_id, output):
+                item = tools.FunctionOutputItem(call_id, output)
+                return realtime.encode(realtime.ItemCreate(item))
             case commands.CancelResponse():
                 return realtime.encode(realtime.ResponseCancel())
             case commands.TruncateItem(item_id, content_index, audio_end_ms):
                 return realtime.encode(realtime.ItemTruncate(item_id, content_index, audio_end_ms))
+
+    def _response(self, request: commands.Respond) -> realtime.ResponseCreate:
+        words_only = bool(request.saying) or not request.may_call
+        choice = "none" if words_only and self._config.tools != Tools() else None
+        settings = realtime.ResponseSettings(session.told(self._config, request), choice)
+        empty = settings == realtime.ResponseSettings()
+        return realtime.ResponseCreate(None if empty else settings)
 
     def decode(self, text: realtime.Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
@@ -80,7 +101,7 @@ class RealtimeProtocol:
             case _:
                 return self._of_session(event)
 
-    def _of_session(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
+    def _of_session(self, event: _SessionEvent) -> events.ModelEvent | None:
         match event:
             case realtime.SessionCreated():
                 return events.ModelConnected()
@@ -94,7 +115,7 @@ class RealtimeProtocol:
                 message = _KEY.sub(r"\1…", error.message or "")
                 return events.ModelComplained(error.code or error.type or "error", message)
             case _:
-                return None
+                return tools.happened(event)
 
     def _judged(self, in_force: realtime.Session) -> events.ModelEvent | None:
         if self._asked is None:
@@ -103,17 +124,13 @@ class RealtimeProtocol:
         return events.ModelRefused(difference) if difference else events.ModelReady()
 
 
-def _response(instructions: str | None) -> realtime.ResponseCreate:
-    settings = realtime.ResponseSettings(instructions) if instructions else None
-    return realtime.ResponseCreate(settings)
-
-
 def _ended(response: realtime.Response) -> events.ResponseEnded:
     return events.ResponseEnded(
         response_id=response.id,
         status=response.status or "completed",
         detail=_detail(response.status_details),
         usage=_used(response),
+        calls=tools.calls_in(response.id, response.output),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from media_bridge.openai.tools import FunctionOutputItem, Tool, ToolEvent
 from phonebridge.errors import ModelError
 
 Text = str | bytes | memoryview
@@ -72,6 +73,7 @@ class Session(Struct, frozen=True):
     instructions: str | None | UnsetType = UNSET
     output_modalities: tuple[str, ...] | UnsetType = UNSET
     audio: Audio | UnsetType = UNSET
+    tools: tuple[Tool, ...] | None | UnsetType = UNSET
 
 
 # Client events.
@@ -98,11 +100,12 @@ class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field="type"):
-    item: MessageItem
+    item: MessageItem | FunctionOutputItem
 
 
 class ResponseSettings(Struct, frozen=True, omit_defaults=True):
     instructions: str | None = None
+    tool_choice: str | None = None
 
 
 class ResponseCreate(
@@ -172,6 +175,7 @@ class Response(Struct, frozen=True):
     status: str | None = None
     status_details: msgspec.Raw = msgspec.Raw(b"null")
     usage: ResponseUsage | None = None
+    output: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
@@ -256,6 +260,7 @@ ServerEvent = (
     | OutputAudioDelta
     | OutputAudioDone
     | OutputAudioTranscriptDelta
+    | ToolEvent
 )
 
 _known: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)

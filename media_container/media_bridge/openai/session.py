@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from media_bridge.audio import Codec
 from media_bridge.commands import Respond
+from media_bridge.openai import tools
 from media_bridge.openai.realtime import (
     PCM_24K,
     PCMA,
@@ -46,6 +47,7 @@ def requested(config: CallConfig, line: Codec, spoken: Codec, audio: ModelAudio)
             ),
             output=AudioOutput(format=_G711[spoken] if g711 else PCM_24K, voice=config.voice),
         ),
+        tools=tools.declared(config.tools),
     )
 
 
@@ -81,7 +83,14 @@ def _compared(asked: Session, in_force: Session) -> list[tuple[str, object, obje
             pairs.append((f"audio.{side}.format.rate", ours.rate, theirs.rate))
     pairs.append(("audio.output.voice", _voice(asked), _voice(in_force)))
     pairs.append(("audio.input.turn_detection.type", _vad(asked), _vad(in_force)))
+    pairs.append(("tools", _tool_names(asked), _tool_names(in_force)))
     return pairs
+
+
+def _tool_names(session: Session) -> set[object] | UnsetType:
+    if isinstance(session.tools, UnsetType) or session.tools is None:
+        return UNSET
+    return {tool.server_label or tool.name for tool in session.tools}
 
 
 def _format(session: Session, side: str) -> AudioFormat:

@@ -1,0 +1,137 @@
+"""POST to a server that a user named: HTTPS, public addresses, no redirect, a limit on the answer.
+
+The name is resolved here, every address it has is checked, and the connection goes to one of
+those very addresses: a name that resolves otherwise a moment later gains nothing. Whoever cancels
+a request leaves no thread and no socket behind; that is why no blocking client does this.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+import h11
+
+from media_bridge.addresses import is_public
+from phonebridge.errors import ToolFailed
+
+READ_BYTES = 16_384
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+    body: bytes
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsClient:
+    allowed_hosts: frozenset[tuple[str, int]] = frozenset()
+    """Hosts of the operator's own choice: any address, and plain HTTP too."""
+    resolve: Resolve = resolve
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, most_bytes: int
+    ) -> Answer:
+        """Raises `ToolFailed`; it has no time limit of its own."""
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+        chosen = (host, port) in self.allowed_hosts
+        if parts.scheme != "https" and not chosen:
+            raise ToolFailed("The tool's URL is not https.")
+        try:
+            addresses = await self.resolve(host, port)
+        except OSError as error:
+            raise ToolFailed("The tool's server has no address.", passing=True) from error
+        if not chosen and not all(map(is_public, addresses)):
+            raise ToolFailed("The tool's server has an address that is not public.")
+        tls = self.tls if parts.scheme == "https" else None
+        reader, writer = await _connect(addresses, port, tls, host)
+        try:
+            return await _exchange(reader, writer, _request(parts, headers, body), body, most_bytes)
+        except (OSError, h11.RemoteProtocolError) as error:
+            raise ToolFailed(
+                "The tool's server broke off its answer, or sent none.", passing=True
+            ) from error
+        finally:
+            writer.transport.abort()
+
+
+async def _connect(
+    addresses: list[str], port: int, tls: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the first address that takes the connection."""
+    name = host if tls else None
+    for address in addresses:
+        try:
+            return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
+        except ssl.SSLCertVerificationError as error:
+            raise ToolFailed("The tool's server has no valid certificate.") from error
+        except OSError:
+            continue
+    raise ToolFailed("The tool's server cannot be reached.", passing=True)
+
+
+def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11.Request:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    ours = {
+        "Host": parts.netloc,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Accept": "application/json, text/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "User-Agent": "Phonebridge",
+    }
+    known = {name.lower() for name in headers}
+    lines = [*headers.items(), *(each for each in ours.items() if each[0].lower() not in known)]
+    return h11.Request(method="POST", target=target, headers=lines)
+
+
+async def _exchange(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    request: h11.Request,
+    body: bytes,
+    most_bytes: int,
+) -> Answer:
+    http = h11.Connection(h11.CLIENT)
+    for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+        writer.write(http.send(event) or b"")
+    await writer.drain()
+    response: h11.Response | None = None
+    received = bytearray()
+    while True:
+        match http.next_event():
+            case h11.NEED_DATA:
+                http.receive_data(await reader.read(READ_BYTES))
+            case h11.Response() as response:
+                pass
+            case h11.Data(data=data):
+                received += data
+                if len(received) > most_bytes:
+                    raise ToolFailed(f"The tool's answer is longer than {most_bytes} bytes.")
+            case h11.EndOfMessage() if response:
+                return _answer(response, bytes(received))
+            case h11.ConnectionClosed():
+                raise h11.RemoteProtocolError("closed without an answer")
+            case _:  # 1xx
+                continue
+
+
+def _answer(response: h11.Response, body: bytes) -> Answer:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    return Answer(response.status_code, headers, body)

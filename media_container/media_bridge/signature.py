@@ -1,0 +1,19 @@
+"""The proof that a request to somebody's server comes from here (docs/tools.md)."""
+
+import hashlib
+import hmac
+
+TIMESTAMP_HEADER = "Phonebridge-Timestamp"
+SIGNATURE_HEADER = "Phonebridge-Signature"
+
+
+def signed(secret: str, body: bytes, now_ms: int) -> dict[str, str]:
+    """Headers: Unix seconds, and the HMAC-SHA256 of `timestamp|body` in hexadecimal."""
+    timestamp = str(now_ms // 1000)
+    digest = hmac.new(secret.encode(), f"{timestamp}|".encode() + body, hashlib.sha256)
+    return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: f"v1={digest.hexdigest()}"}
+
+
+def derived_secret(stream_token_secret: str) -> str:
+    """Where the operator gave no secret of its own for tools."""
+    return hmac.new(stream_token_secret.encode(), b"tools", hashlib.sha256).hexdigest()

@@ -1,0 +1,102 @@
+"""Carries out the functions that a model calls, by requests to the servers of their users."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+import msgspec
+
+from media_bridge.commands import RunFunction
+from media_bridge.events import FunctionReturned
+from media_bridge.https_client import Answer, HttpsClient
+from media_bridge.signature import signed
+from media_bridge.tools import error_output
+from phonebridge.errors import ToolFailed
+from phonebridge.tools import HttpsFunction
+
+MOST_ANSWER_BYTES = 65_536
+LONGEST_EXPLANATION = 2000
+PAUSES_SECONDS = (0.2, 0.6)
+"""Before the second and the third attempt, where there may be any."""
+
+
+class _Body(msgspec.Struct, rename="camel"):
+    call_id: str
+    tool: str
+    tool_call_id: str
+    arguments: msgspec.Raw
+
+
+class Toolbox:
+    def __init__(self, secret: str, client: HttpsClient, now_ms: Callable[[], int]) -> None:
+        self._secret = secret
+        self._client = client
+        self._now_ms = now_ms
+
+    async def run(self, call_id: str, command: RunFunction) -> FunctionReturned:
+        """Whatever happens, the model can speak about it."""
+        function = command.function
+        try:
+            async with asyncio.timeout(function.timeout_seconds):
+                output = _output(await self._request(command.function, _body(call_id, command)))
+        except TimeoutError:
+            why = f"The tool did not answer within {function.timeout_seconds:g} seconds."
+            return FunctionReturned(command.call_id, error_output(why), ok=False)
+        except ToolFailed as error:
+            return FunctionReturned(command.call_id, error_output(str(error)), ok=False)
+        return FunctionReturned(command.call_id, output, ok=True)
+
+    async def _request(self, function: HttpsFunction, body: bytes) -> Answer:
+        """Only what does no harm twice is sent again."""
+        for pause_seconds in PAUSES_SECONDS if function.idempotent else ():
+            try:
+                answer = await self._post(function, body)
+            except ToolFailed as error:
+                if not error.passing:
+                    raise
+            else:
+                if not _is_passing(answer.status):
+                    return answer
+            await asyncio.sleep(pause_seconds)
+        return await self._post(function, body)
+
+    async def _post(self, function: HttpsFunction, body: bytes) -> Answer:
+        proof = signed(function.secret or self._secret, body, self._now_ms())
+        headers = {**function.headers, **proof}
+        return await self._client.post(function.url, headers, body, MOST_ANSWER_BYTES)
+
+
+def _body(call_id: str, command: RunFunction) -> bytes:
+    arguments = msgspec.Raw(command.arguments.encode())
+    return msgspec.json.encode(_Body(call_id, command.function.name, command.call_id, arguments))
+
+
+def _is_passing(status: int) -> bool:
+    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _output(answer: Answer) -> str:
+    """What the model is to know. Raises `ToolFailed`."""
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        raise ToolFailed(f"The tool answered with a redirect ({answer.status}).")
+    text = _text(answer)
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        explanation = f": {text[:LONGEST_EXPLANATION]}" if text else ""
+        raise ToolFailed(f"The tool answered with {answer.status}{explanation}")
+    return text or '{"status":"done"}'
+
+
+def _text(answer: Answer) -> str:
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        raise ToolFailed("The tool's answer is compressed.")
+    kind = answer.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
+    is_json = kind == "application/json" or kind.endswith("+json")
+    if not (is_json or kind.startswith("text/")):
+        raise ToolFailed(f"The tool answered with {kind}, not with JSON or text.")
+    try:
+        text = answer.body.decode()
+        if is_json and text:
+            msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ToolFailed("The tool's answer is not the JSON or text it claims to be.") from error
+    return text

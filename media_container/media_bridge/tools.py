@@ -1,0 +1,323 @@
+"""The calls that the model makes: which are open, what answers them, when it speaks about it.
+
+What a response calls is carried out when that response has ended well: one that was cut may have
+been cut because the caller said no. Each output goes to the model as it comes, and when the last
+one of a response is there the model is asked to speak, once. Who says goodbye, or "I'll put you
+through", is heard to the end before it is done.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from media_bridge import events
+from media_bridge.built_in import DigitsArguments, MessageArguments, TransferArguments
+from media_bridge.commands import (
+    AddText,
+    BridgeCommand,
+    EndCall,
+    Log,
+    Note,
+    RecordMessage,
+    Respond,
+    Role,
+    RunFunction,
+    SendDigits,
+    TransferCall,
+)
+from media_bridge.conversation import Conversation
+from phonebridge.call import EndedBy
+from phonebridge.errors import ModelError
+from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
+
+FILLER_SECONDS = 1.5
+"""So long the caller waits in silence before a filler."""
+MOST_OPEN = 8
+"""Functions that are carried out at one time."""
+LONGEST_NAME = 64
+
+HANG_UP = EndCall(EndedBy.AGENT)
+GOODBYE = Respond(guidance="Say goodbye to the caller now, in one short sentence.", may_call=False)
+CALLED_OFF = "The caller spoke before you hung up, so the call goes on."
+
+_Call = events.FunctionCalled | events.McpCalled
+_Arguments = TypeVar("_Arguments")
+
+
+class _Refused(ModelError):
+    """A call that cannot be carried out; the model is told why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    name: str
+    since: float
+    filler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parting:
+    """A call that ends the agent's part, once the rest of its round is done."""
+
+    call: events.FunctionCalled
+    command: EndCall | TransferCall
+
+
+@dataclass(slots=True)
+class _Round:
+    """The calls of one response; one response answers them."""
+
+    spoke: bool
+    """Whether that response said something besides."""
+    open: dict[str, _Open] = field(default_factory=dict)
+    parting: _Parting | None = None
+    failed: bool = False
+    wants_words: bool = False
+    filler_due: float | None = None
+
+    @property
+    def filler(self) -> str | None:
+        return next((call.filler for call in self.open.values() if call.filler), None)
+
+
+class ToolCalls:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, tools: Tools, talk: Conversation) -> None:
+        self._tools = tools
+        self._talk = talk
+        self._functions = {function.name: function for function in tools.functions}
+        self._announced: dict[str, list[_Call]] = {}
+        self._known: set[str] = set()
+        self._returned: dict[str, bool] = {}
+        """Calls of MCP servers that were over before the response that made them."""
+        self._ended: str | None = None
+        self._rounds: list[_Round] = []
+        self._messages = 0
+
+    def next_deadline(self) -> float | None:
+        times = (round_.filler_due for round_ in self._rounds)
+        return min((time for time in times if time is not None), default=None)
+
+    def due(self, now: float) -> list[BridgeCommand]:
+        """A sentence for a caller who has waited long; not while anybody speaks."""
+        commands: list[BridgeCommand] = []
+        for round_ in self._rounds:
+            if round_.filler_due is None or now < round_.filler_due:
+                continue
+            if self._talk.caller_is_speaking or not self._talk.is_quiet:
+                round_.filler_due = now + FILLER_SECONDS
+                continue
+            round_.filler_due = None
+            commands += self._talk.ask(Respond(saying=round_.filler))
+        return commands
+
+    def handle(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.FunctionCalled() | events.McpCalled():
+                self._announce(event)
+                late = event.response_id == self._ended
+                return self._carry_out(event.response_id, now) if late else []
+            case events.OutputAdded(call_id):
+                self._talk.answer_added(call_id)
+                return []
+            case events.McpReturned(item_id, ok):
+                self._returned[item_id] = ok
+                return self._settle(item_id, ok, now)
+            case events.FunctionReturned(call_id, output, ok):
+                return [self._talk.answer(call_id, output), *self._settle(call_id, ok, now)]
+
+    def _response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
+        for call in event.calls:
+            self._announce(call)
+        if event.status == "completed":
+            self._ended = event.response_id
+            return self._carry_out(event.response_id, now)
+        dropped = self._announced.pop(event.response_id, [])
+        return [Log("info", "calls of a cut response dropped", event.status)] if dropped else []
+
+    def hear(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
+        """What of the conversation matters here."""
+        match event:
+            case events.CallerSpeechStarted():
+                return self.caller_spoke()
+            case events.ResponseEnded():
+                return self._response_ended(event, now)
+            case _:
+                return []
+
+    def caller_spoke(self) -> list[BridgeCommand]:
+        """Nobody is hung up on who still has something to say."""
+        for round_ in self._rounds:
+            if round_.parting and round_.parting.command == HANG_UP:
+                round_.failed = True
+        return [AddText(Role.SYSTEM, CALLED_OFF)] if self._talk.withdraw(HANG_UP) else []
+
+    def close(self) -> list[BridgeCommand]:
+        """The call is over, whatever is still open."""
+        calls = [call for round_ in self._rounds for call in round_.open.values()]
+        self._rounds.clear()
+        return [_note(call.name, "the call ended first") for call in calls]
+
+    def _announce(self, call: _Call) -> None:
+        known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
+        if known_as not in self._known:
+            self._known.add(known_as)
+            self._announced.setdefault(call.response_id, []).append(call)
+
+    def _carry_out(self, response_id: str, now: float) -> list[BridgeCommand]:
+        calls = self._announced.pop(response_id, [])
+        if not calls:
+            return []
+        round_ = _Round(spoke=self._talk.last_spoken_response == response_id)
+        self._rounds.append(round_)
+        commands = [command for call in calls for command in self._begin(call, round_, now)]
+        if round_.filler:
+            round_.filler_due = now + FILLER_SECONDS
+        return commands + self._conclude(round_, now)
+
+    # What is called.
+
+    def _begin(self, call: _Call, round_: _Round, now: float) -> list[BridgeCommand]:
+        if isinstance(call, events.McpCalled):
+            return self._await(call, round_, now)
+        try:
+            if function := self._functions.get(call.name):
+                return self._run(function, call, round_, now)
+            if call.name not in self._tools.built_in:
+                raise _Refused(f"There is no tool {call.name[:LONGEST_NAME]}.")
+            return self._do(BuiltIn(call.name), call, round_, now)
+        except _Refused as refused:
+            round_.failed = round_.wants_words = True
+            return self._refuse(call, str(refused))
+
+    def _await(self, call: events.McpCalled, round_: _Round, now: float) -> list[BridgeCommand]:
+        round_.wants_words = True
+        if call.item_id in self._returned:
+            return [_note(call.name, "ok" if self._returned[call.item_id] else "failed")]
+        round_.open[call.item_id] = _Open(call.name, now)
+        return []
+
+    def _run(
+        self, function: HttpsFunction, call: events.FunctionCalled, round_: _Round, now: float
+    ) -> list[BridgeCommand]:
+        arguments = call.arguments.strip() or "{}"
+        _read(arguments, dict[str, msgspec.Raw])
+        if sum(len(each.open) for each in self._rounds) >= MOST_OPEN:
+            raise _Refused("Too many calls are under way; wait for them.")
+        round_.wants_words = True
+        round_.open[call.call_id] = _Open(call.name, now, function.filler)
+        return [RunFunction(call.call_id, function, arguments)]
+
+    def _do(
+        self, tool: BuiltIn, call: events.FunctionCalled, round_: _Round, now: float
+    ) -> list[BridgeCommand]:
+        match tool:
+            case BuiltIn.END_CALL:
+                if self._talk.caller_is_speaking:
+                    raise _Refused("The caller is speaking: hear them out.")
+                return _part(HANG_UP, call, round_)
+            case BuiltIn.TRANSFER_CALL:
+                return _part(self._transfer(call), call, round_)
+            case BuiltIn.SEND_DTMF:
+                # No words follow: the menu would not hear the model, nor the model the menu.
+                digits = _read(call.arguments, DigitsArguments).digits
+                return [SendDigits(digits), *self._confirm(call, "pressed")]
+            case BuiltIn.TAKE_MESSAGE:
+                round_.wants_words = True
+                message = self._message(_read(call.arguments, MessageArguments), now)
+                return [RecordMessage(message), *self._confirm(call, "stored")]
+
+    def _transfer(self, call: events.FunctionCalled) -> TransferCall:
+        wanted = _read(call.arguments, TransferArguments)
+        found = _destination(wanted.destination, self._tools.destinations)
+        if found is None:
+            names = ", ".join(each.name for each in self._tools.destinations)
+            raise _Refused(f"The destinations are: {names}.")
+        if found.warm and not wanted.summary.strip():
+            raise _Refused(f"{found.name} must be told a summary of the call.")
+        return TransferCall(found.to, wanted.summary.strip() if found.warm else "")
+
+    def _message(self, given: MessageArguments, now: float) -> Message:
+        self._messages += 1
+        return Message(
+            number=self._messages,
+            text=given.message,
+            name=given.name,
+            phone=given.phone,
+            taken_ms=self._talk.elapsed_ms(now),
+        )
+
+    # What comes of it.
+
+    def _settle(self, call_id: str, ok: bool, now: float) -> list[BridgeCommand]:
+        for round_ in self._rounds:
+            if call := round_.open.pop(call_id, None):
+                round_.failed |= not ok
+                took_ms = round((now - call.since) * 1000)
+                note = _note(call.name, f"{'ok' if ok else 'failed'} after {took_ms} ms")
+                return [note, *self._conclude(round_, now)]
+        return []
+
+    def _conclude(self, round_: _Round, now: float) -> list[BridgeCommand]:
+        if round_.open:
+            return []
+        self._rounds.remove(round_)
+        if round_.parting:
+            return self._take_leave(round_.parting, round_, now)
+        return self._speak(now) if round_.wants_words else []
+
+    def _take_leave(self, parting: _Parting, round_: _Round, now: float) -> list[BridgeCommand]:
+        if round_.failed:
+            why = "Not done: something else went wrong, or the caller spoke. Go on."
+            return [*self._refuse(parting.call, why), *self._speak(now)]
+        commands = self._confirm(parting.call, "done as soon as the caller has heard you")
+        if parting.command == HANG_UP and not round_.spoke:
+            commands += self._talk.ask(GOODBYE)
+        self._talk.once_quiet(parting.command, now)
+        return commands
+
+    def _speak(self, now: float) -> list[BridgeCommand]:
+        asked = self._talk.ask(Respond())
+        if asked:
+            self._talk.expect_reply(now)
+        return asked
+
+    def _confirm(self, call: events.FunctionCalled, status: str) -> list[BridgeCommand]:
+        output = msgspec.json.encode({"status": status}).decode()
+        return [self._talk.answer(call.call_id, output), _note(call.name, "ok")]
+
+    def _refuse(self, call: events.FunctionCalled, why: str) -> list[BridgeCommand]:
+        return [self._talk.answer(call.call_id, error_output(why)), _note(call.name, "refused")]
+
+
+def error_output(message: str) -> str:
+    """What tells the model that its call failed, so that it can speak about it."""
+    return msgspec.json.encode({"error": message}).decode()
+
+
+def _part(
+    command: EndCall | TransferCall, call: events.FunctionCalled, round_: _Round
+) -> list[BridgeCommand]:
+    if round_.parting:
+        raise _Refused(f"{round_.parting.call.name} was called before it.")
+    round_.parting = _Parting(call, command)
+    return []
+
+
+def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
+    try:
+        return msgspec.json.decode(arguments, type=kind)
+    except (ValueError, RecursionError) as error:
+        raise _Refused(f"The arguments are not as declared: {error}.") from error
+
+
+def _destination(wanted: str, destinations: tuple[Destination, ...]) -> Destination | None:
+    """By its name, or its number if that is all it has."""
+    named = wanted.strip().casefold()
+    return next((each for each in destinations if each.name.casefold() == named), None)
+
+
+def _note(name: str, outcome: str) -> Note:
+    return Note("tool", f"{name[:LONGEST_NAME]}: {outcome}")

@@ -1,0 +1,186 @@
+"""Requests to servers that users name, with real sockets and real TLS."""
+
+import asyncio
+
+import pytest
+
+from media_bridge.https_client import Answer, HttpsClient, resolve
+from phonebridge.errors import ToolFailed
+from tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
+
+OK = answer(200, b'{"status":"shipped"}')
+MOST_BYTES = 1000
+
+
+async def post(client: HttpsClient, url: str, body: bytes = b"{}") -> Answer:
+    return await client.post(url, {"X-Team": "a"}, body, MOST_BYTES)
+
+
+async def test_the_server_gets_one_whole_request_under_its_own_name() -> None:
+    async with tool_server(OK) as server:
+        got = await post(server.client(), server.url(), b'{"tool":"order"}')
+    assert (got.status, got.body) == (200, b'{"status":"shipped"}')
+    assert got.headers["content-type"] == "application/json"
+    [received] = server.received
+    assert (received.target, received.json) == ("/order?shop=7", {"tool": "order"})
+    assert received.headers["host"] == f"{NAME}:{server.port}"
+    assert received.headers["x-team"] == "a"
+    assert received.headers["accept-encoding"] == "identity"
+    assert server.server_names == [NAME]
+
+
+async def test_a_certificate_of_another_name_is_none() -> None:
+    async with tool_server(OK) as server:
+        with pytest.raises(ToolFailed, match="no valid certificate"):
+            await post(server.client("other.example.com"), server.url("other.example.com"))
+        assert not server.received
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_none() -> None:
+    async with tool_server(OK) as server:
+        client = HttpsClient(server.client().allowed_hosts, server.client().resolve)
+        with pytest.raises(ToolFailed, match="no valid certificate"):
+            await post(client, server.url())
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["169.254.169.254"],
+        ["10.0.0.1"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["1.1.1.1", "10.0.0.1"],
+    ],
+)
+async def test_a_name_of_any_address_that_is_not_public_is_not_called(
+    addresses: list[str],
+) -> None:
+    async def resolved(host: str, port: int) -> list[str]:
+        return addresses
+
+    async with tool_server(OK) as server:
+        with pytest.raises(ToolFailed, match="not public") as raised:
+            await post(HttpsClient(resolve=resolved, tls=trusting()), server.url())
+        assert not server.received
+    assert not raised.value.passing
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1"])
+async def test_no_spelling_of_loopback_is_called(host: str) -> None:
+    async with tool_server(OK) as server:
+        with pytest.raises(ToolFailed):
+            await post(HttpsClient(), f"https://{host}:{server.port}/")
+        assert not server.received
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
+    """Whoever answers otherwise a moment later (DNS rebinding) is not asked again."""
+    asked: list[str] = []
+
+    async def resolved(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
+
+    async with tool_server(OK) as server:
+        client = HttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        await post(client, server.url())
+    assert asked == [NAME]
+
+
+async def test_plain_http_is_for_the_operators_hosts_alone() -> None:
+    async with tool_server(OK, tls=False) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        with pytest.raises(ToolFailed, match="not https"):
+            await post(HttpsClient(), url)
+        allowed = frozenset({("127.0.0.1", server.port)})
+        assert (await post(HttpsClient(allowed), url)).status == 200
+    assert [each.target for each in server.received] == ["/"]
+
+
+async def test_a_redirect_is_an_answer_like_any_other() -> None:
+    async with tool_server(answer(302, Location="https://169.254.169.254/")) as server:
+        assert (await post(server.client(), server.url())).status == 302
+        assert len(server.received) == 1
+
+
+async def test_of_a_long_answer_no_more_is_read_than_is_allowed() -> None:
+    sent = 0
+
+    async def endless(connection: Connection) -> None:
+        nonlocal sent
+        await connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n")
+        for _ in range(500):
+            await connection.write(bytes(10_000))
+            sent += 10_000
+
+    async with tool_server(endless) as server:
+        with pytest.raises(ToolFailed, match="longer than 1000 bytes"):
+            await post(server.client(), server.url())
+        await server.lost.wait()
+    assert sent < 5_000_000
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"\r\n",
+        b"220 mail.example.com ESMTP\r\n\r\n",
+        b"\x00\x01\x02",
+        b"",
+    ],
+    ids=["cut short", "no number", "endless headers", "not HTTP", "binary", "nothing"],
+)
+async def test_what_is_no_answer_fails(reply: bytes) -> None:
+    async def send(connection: Connection) -> None:
+        await connection.write(reply)
+
+    async with tool_server(send if reply else nothing) as server:
+        with pytest.raises(ToolFailed, match="broke off its answer, or sent none") as raised:
+            await post(server.client(), server.url())
+    assert raised.value.passing
+
+
+async def test_chunks_and_interim_answers_are_read() -> None:
+    async def send(connection: Connection) -> None:
+        await connection.write(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n")
+        await connection.write(b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+
+    async with tool_server(send) as server:
+        assert (await post(server.client(), server.url())).body == b"{}"
+
+
+async def test_a_request_that_is_given_up_leaves_no_connection() -> None:
+    async with tool_server(silence) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await post(server.client(), server.url())
+        await server.lost.wait()
+
+
+async def test_nobody_listens() -> None:
+    client = HttpsClient(frozenset({("127.0.0.1", 9)}))
+    with pytest.raises(ToolFailed, match="cannot be reached") as raised:
+        await post(client, "https://127.0.0.1:9/")
+    assert raised.value.passing
+
+
+async def test_the_next_address_is_tried() -> None:
+    async def resolved(host: str, port: int) -> list[str]:
+        return ["::1", "127.0.0.1"]
+
+    async with tool_server(OK) as server:
+        client = HttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        assert (await post(client, server.url())).status == 200
+
+
+async def test_a_name_without_an_address() -> None:
+    with pytest.raises(ToolFailed, match="no address"):
+        await post(HttpsClient(), "https://tools.invalid/")
+
+
+async def test_names_are_resolved_by_the_system() -> None:
+    assert "127.0.0.1" in await resolve("localhost", 80)

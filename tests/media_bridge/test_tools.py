@@ -1,0 +1,607 @@
+"""The model calls tools: what is carried out, what it is answered, and when it speaks about it."""
+
+import pytest
+
+from bridges import agent_turn, done, play, ready_call, said, words
+from media_bridge.commands import (
+    AddText,
+    AnswerTool,
+    ClearPlayback,
+    EndCall,
+    LeaveCall,
+    Log,
+    Note,
+    RecordMessage,
+    Respond,
+    Role,
+    RunFunction,
+    SendDigits,
+    TransferCall,
+    TruncateItem,
+)
+from media_bridge.conversation import ALREADY_RESPONDING
+from media_bridge.events import (
+    AudioFinished,
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    DigitPressed,
+    FunctionCalled,
+    FunctionReturned,
+    McpCalled,
+    McpReturned,
+    ModelComplained,
+    OutputAdded,
+    ResponseEnded,
+    ResponseStarted,
+    StreamStopped,
+)
+from media_bridge.tools import CALLED_OFF, FILLER_SECONDS, GOODBYE, MOST_OPEN, error_output
+from phonebridge.billing import Usage
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig
+from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
+from playbook import At, Playbook
+
+ORDER = HttpsFunction(name="order", url="https://example.com/order")
+SLOW = HttpsFunction(name="slow", url="https://example.com/slow", filler="One moment.")
+HANG_UP = EndCall(EndedBy.AGENT)
+SALES = Destination("Sales", "+15550101")
+SUPPORT = Destination("support", "+15550102", warm=True)
+
+
+def calling(*tools: HttpsFunction | BuiltIn) -> Playbook:
+    """The greeting is over, and the model answers the caller."""
+    config = CallConfig(
+        tools=Tools(
+            functions=tuple(tool for tool in tools if isinstance(tool, HttpsFunction)),
+            built_in=tuple(tool for tool in tools if isinstance(tool, BuiltIn)),
+            destinations=(SALES, SUPPORT),
+        )
+    )
+    story = ready_call(config=config)
+    assert story >> ResponseStarted("greeting") >> done("greeting") >> ResponseStarted("resp-1")
+    return story
+
+
+def call(name: str, arguments: str = "{}", number: int = 1) -> FunctionCalled:
+    return FunctionCalled("resp-1", f"call-{number}", name, arguments)
+
+
+def answered(output: str = '{"status":"shipped"}', number: int = 1) -> AnswerTool:
+    return AnswerTool(f"call-{number}", output)
+
+
+def returned(
+    output: str = '{"status":"shipped"}', number: int = 1, ok: bool = True
+) -> FunctionReturned:
+    return FunctionReturned(f"call-{number}", output, ok)
+
+
+def noted(what: str) -> Note:
+    return Note("tool", what)
+
+
+def run(arguments: str = "{}", number: int = 1) -> RunFunction:
+    return RunFunction(f"call-{number}", ORDER, arguments)
+
+
+# Functions.
+
+
+def test_a_function_is_run_when_its_response_ended_and_answered_with_one_response() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order", '{"number":"17"}')
+        >> done()
+        << run('{"number":"17"}')
+        >> At(0.4)
+        >> returned()
+        << answered()
+        << noted("order: ok after 400 ms")
+        << Respond()
+        >> OutputAdded("call-1")
+        >> ResponseStarted("resp-2")
+    )
+
+
+def test_several_calls_of_one_response_are_answered_once() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order", number=1)
+        >> call("order", number=2)
+        >> done()
+        << run(number=1)
+        << run(number=2)
+        >> returned("2", number=2)
+        << answered("2", number=2)
+        << noted("order: ok after 0 ms")
+        >> returned("1", number=1)
+        << answered("1", number=1)
+        << noted("order: ok after 0 ms")
+        << Respond()
+    )
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (call("order"), call("order"), done()),
+        (call("order"), ResponseEnded("resp-1", "completed", "", Usage(), (call("order"),))),
+        (ResponseEnded("resp-1", "completed", "", Usage(), (call("order"),)),),
+        (done(), call("order")),
+    ],
+    ids=["twice", "and in the response", "in the response alone", "after the response"],
+)
+def test_a_call_is_run_once_however_it_is_told(
+    events: tuple[FunctionCalled | ResponseEnded, ...],
+) -> None:
+    story = calling(ORDER)
+    for event in events[:-1]:
+        assert story >> event
+    assert story >> events[-1] << run()
+
+
+@pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
+def test_a_call_of_a_response_that_was_cut_is_not_run(status: str) -> None:
+    story = calling(ORDER)
+    story.bridge.handle(call("order"), 0.0)
+    commands = story.bridge.handle(done(status=status), 0.0)
+    assert Log("info", "calls of a cut response dropped", status) in commands
+    assert not [each for each in commands if isinstance(each, RunFunction)]
+
+
+@pytest.mark.parametrize("arguments", ["", "  "])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    assert calling(ORDER) >> call("order", arguments) >> done() << run("{}")
+
+
+@pytest.mark.parametrize("arguments", ["{", "[]", "null", '"a"', '{"a":', "[" * 100_000])
+def test_broken_arguments_are_answered_with_an_error(arguments: str) -> None:
+    story = calling(ORDER)
+    story.bridge.handle(call("order", arguments), 0.0)
+    answer, note, respond = story.bridge.handle(done(), 0.0)
+    assert isinstance(answer, AnswerTool)
+    assert answer.output.startswith('{"error":"The arguments are not as declared')
+    assert (note, respond) == (noted("order: refused"), Respond())
+
+
+def test_an_unknown_tool_is_answered_with_an_error() -> None:
+    assert (
+        calling(ORDER)
+        >> call("sing")
+        >> done()
+        << answered(error_output("There is no tool sing."))
+        << noted("sing: refused")
+        << Respond()
+    )
+
+
+def test_a_built_in_tool_that_was_not_declared_is_unknown() -> None:
+    assert (
+        calling(ORDER)
+        >> call("end_call")
+        >> done()
+        << answered(error_output("There is no tool end_call."))
+        << noted("end_call: refused")
+        << Respond()
+    )
+
+
+def test_only_so_many_functions_run_at_one_time() -> None:
+    story = calling(ORDER)
+    for number in range(MOST_OPEN + 1):
+        story.bridge.handle(call("order", number=number), 0.0)
+    *running, answer, _ = story.bridge.handle(done(), 0.0)
+    assert running == [run(number=number) for number in range(MOST_OPEN)]
+    assert answer == AnswerTool(
+        f"call-{MOST_OPEN}", error_output("Too many calls are under way; wait for them.")
+    )
+
+
+def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done()
+        << run()
+        >> StreamStopped()
+        << noted("order: the call ended first")
+        << LeaveCall(lost=False)
+        >> returned()
+    )
+
+
+# Who speaks meanwhile.
+
+
+def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done()
+        << run()
+        >> CallerSpeechStarted("user-1")
+        >> returned()
+        << answered()
+        << noted("order: ok after 0 ms")
+        >> OutputAdded("call-1")
+        >> CallerSpeechStopped("user-1")
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+    )
+
+
+def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done()
+        << run()
+        >> CallerSpeechStarted("user-1")
+        >> CallerSpeechStopped("user-1")
+        >> returned()
+        << answered()
+        << noted("order: ok after 0 ms")
+        >> ResponseStarted("resp-2")
+        >> OutputAdded("call-1")
+        >> done("resp-2")
+        << Respond()
+    )
+
+
+def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done()
+        << run()
+        >> returned()
+        << answered()
+        << noted("order: ok after 0 ms")
+        << Respond()
+        >> ResponseStarted("resp-2")
+        >> OutputAdded("call-1")
+        >> ModelComplained(ALREADY_RESPONDING, "")
+        << Log("warning", "model error", f"{ALREADY_RESPONDING}: ")
+        >> done("resp-2")
+        << Respond()
+    )
+
+
+# Fillers.
+
+
+def test_who_waits_in_silence_is_told_a_filler_once() -> None:
+    assert (
+        calling(SLOW)
+        >> call("slow")
+        >> done()
+        << RunFunction("call-1", SLOW, "{}")
+        >> At(FILLER_SECONDS)
+        << Respond(saying="One moment.")
+        >> ResponseStarted("filler")
+        >> done("filler")
+        >> At(3 * FILLER_SECONDS)
+        >> returned()
+        << answered()
+        << noted("slow: ok after 4500 ms")
+        << Respond()
+    )
+
+
+def test_an_output_that_comes_during_the_filler_waits_for_its_end() -> None:
+    assert (
+        calling(SLOW)
+        >> call("slow")
+        >> done()
+        << RunFunction("call-1", SLOW, "{}")
+        >> At(FILLER_SECONDS)
+        << Respond(saying="One moment.")
+        >> ResponseStarted("filler")
+        >> returned()
+        << answered()
+        << noted("slow: ok after 1500 ms")
+        >> done("filler")
+        << Respond()
+    )
+
+
+def test_there_is_no_filler_while_the_agent_still_speaks() -> None:
+    story = calling(SLOW)
+    assert (
+        story
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> call("slow")
+        >> AudioFinished("item-1")
+        >> done()
+        << RunFunction("call-1", SLOW, "{}")
+        >> At(0.2)
+        << agent_turn(1, "", 0, 200)
+        >> At(1.4)
+        >> CallerSpeechStarted("user-1")
+        >> At(2.9)
+        >> returned()
+        << answered()
+        << noted("slow: ok after 2900 ms")
+    )
+
+
+def test_no_filler_without_one_and_none_after_the_answer() -> None:
+    assert calling(ORDER) >> call("order") >> done() << run() >> At(10.0)
+    assert (
+        calling(SLOW)
+        >> call("slow")
+        >> done()
+        << RunFunction("call-1", SLOW, "{}")
+        >> returned()
+        << answered()
+        << noted("slow: ok after 0 ms")
+        << Respond()
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        >> At(10.0)
+    )
+
+
+# Servers of the Model Context Protocol.
+
+
+def test_the_model_is_asked_to_speak_of_what_an_mcp_server_returned() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> done()
+        >> At(0.5)
+        >> McpReturned("item-7", ok=False)
+        << noted("find: failed after 500 ms")
+        << Respond()
+    )
+
+
+def test_an_mcp_server_may_be_faster_than_the_response_that_called_it() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> McpReturned("item-7", ok=True)
+        >> done()
+        << noted("find: ok")
+        << Respond()
+    )
+
+
+# The end of a call.
+
+BYE = '{"status":"done as soon as the caller has heard you"}'
+
+
+def test_the_agent_hangs_up_when_its_goodbye_was_heard() -> None:
+    assert (
+        calling(BuiltIn.END_CALL)
+        >> words("Goodbye.")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> call("end_call")
+        >> AudioFinished("item-1")
+        >> done()
+        << answered(BYE)
+        << noted("end_call: ok")
+        >> At(0.19)
+        >> At(0.2)
+        << agent_turn(1, "Goodbye.", 0, 200)
+        << HANG_UP
+    )
+
+
+def test_an_agent_that_says_nothing_is_asked_for_a_goodbye_first() -> None:
+    assert (
+        calling(BuiltIn.END_CALL)
+        >> call("end_call")
+        >> done()
+        << answered(BYE)
+        << noted("end_call: ok")
+        << GOODBYE
+        >> ResponseStarted("resp-2")
+        >> said(100, response="resp-2")
+        << play(100)
+        >> AudioFinished("item-1")
+        >> done("resp-2")
+        >> At(0.1)
+        << agent_turn(1, "", 0, 100)
+        << HANG_UP
+    )
+
+
+def ending() -> Playbook:
+    story = calling(BuiltIn.END_CALL)
+    assert (
+        story
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> call("end_call")
+        >> AudioFinished("item-1")
+        >> done()
+        << answered(BYE)
+        << noted("end_call: ok")
+    )
+    return story
+
+
+def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
+    story = ending()
+    assert (
+        story
+        >> At(0.1)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << TruncateItem("item-1", 0, 100)
+        << agent_turn(1, "", 0, 100, interrupted=True)
+        << AddText(Role.SYSTEM, CALLED_OFF)
+        >> At(5.0)
+    )
+
+
+def test_a_key_is_something_to_say_too() -> None:
+    story = ending()
+    commands = story.bridge.handle(DigitPressed("1"), 0.1)
+    assert commands[-1] == AddText(Role.SYSTEM, CALLED_OFF)
+
+
+def test_a_caller_who_speaks_at_that_moment_is_heard_out() -> None:
+    assert (
+        calling(BuiltIn.END_CALL)
+        >> call("end_call")
+        >> CallerSpeechStarted("user-1")
+        >> done()
+        << answered(error_output("The caller is speaking: hear them out."))
+        << noted("end_call: refused")
+    )
+
+
+def both(ok: bool) -> Playbook:
+    story = calling(ORDER, BuiltIn.END_CALL)
+    output = "{}" if ok else error_output("The tool answered with 500")
+    assert (
+        story
+        >> call("end_call", number=2)
+        >> call("order")
+        >> done()
+        << run()
+        >> returned(output, ok=ok)
+        << answered(output)
+        << noted(f"order: {'ok' if ok else 'failed'} after 0 ms")
+        << answered(BYE if ok else error_output(NOT_DONE), number=2)
+        << noted(f"end_call: {'ok' if ok else 'refused'}")
+        << (GOODBYE if ok else Respond())
+    )
+    return story
+
+
+NOT_DONE = "Not done: something else went wrong, or the caller spoke. Go on."
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_what_is_called_with_the_end_comes_before_it_and_must_go_well(ok: bool) -> None:
+    story = both(ok)
+    story.bridge.handle(ResponseStarted("resp-2"), 0.0)
+    ends = story.bridge.handle(done("resp-2"), 0.0)
+    assert (HANG_UP in ends) is ok
+
+
+def test_a_caller_who_speaks_while_a_tool_still_runs_calls_the_end_off() -> None:
+    assert (
+        calling(ORDER, BuiltIn.END_CALL)
+        >> call("end_call", number=2)
+        >> call("order")
+        >> done()
+        << run()
+        >> CallerSpeechStarted("user-1")
+        >> returned()
+        << answered()
+        << noted("order: ok after 0 ms")
+        << answered(error_output(NOT_DONE), number=2)
+        << noted("end_call: refused")
+    )
+
+
+# The other built-in tools.
+
+
+def test_a_transfer_waits_for_the_words_that_announce_it() -> None:
+    assert (
+        calling(BuiltIn.TRANSFER_CALL)
+        >> said(100)
+        << play(100)
+        >> call("transfer_call", '{"destination":"sales","summary":"A new order."}')
+        >> AudioFinished("item-1")
+        >> done()
+        << answered(BYE)
+        << noted("transfer_call: ok")
+        >> At(0.1)
+        << agent_turn(1, "", 0, 100)
+        << TransferCall("+15550101")
+    )
+
+
+def test_without_words_it_is_done_at_once() -> None:
+    arguments = '{"destination":"support","summary":" The line is dead. "}'
+    assert (
+        calling(BuiltIn.TRANSFER_CALL)
+        >> call("transfer_call", arguments)
+        >> done()
+        << answered(BYE)
+        << noted("transfer_call: ok")
+        << TransferCall("+15550102", "The line is dead.")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ('{"destination":"+15550199"}', "The destinations are: Sales, support."),
+        ('{"destination":"support"}', "support must be told a summary of the call."),
+        ("{}", "The arguments are not as declared: Object missing required field `destination`."),
+    ],
+)
+def test_the_model_cannot_call_whom_it_likes(arguments: str, why: str) -> None:
+    assert (
+        calling(BuiltIn.TRANSFER_CALL)
+        >> call("transfer_call", arguments)
+        >> done()
+        << answered(error_output(why))
+        << noted("transfer_call: refused")
+        << Respond()
+    )
+
+
+def test_one_response_parts_once() -> None:
+    assert (
+        calling(BuiltIn.TRANSFER_CALL, BuiltIn.END_CALL)
+        >> call("transfer_call", '{"destination":"sales"}')
+        >> call("end_call", number=2)
+        >> done()
+        << answered(error_output("transfer_call was called before it."), number=2)
+        << noted("end_call: refused")
+        << answered(error_output(NOT_DONE))
+        << noted("transfer_call: refused")
+        << Respond()
+    )
+
+
+def test_keys_are_pressed_at_once_and_the_model_listens() -> None:
+    assert (
+        calling(BuiltIn.SEND_DTMF)
+        >> call("send_dtmf", '{"digits":"1w#"}')
+        >> done()
+        << SendDigits("1w#")
+        << answered('{"status":"pressed"}')
+        << noted("send_dtmf: ok")
+    )
+
+
+@pytest.mark.parametrize("digits", ["", "12x", "1" * 33])
+def test_what_is_no_key_is_not_pressed(digits: str) -> None:
+    story = calling(BuiltIn.SEND_DTMF)
+    story.bridge.handle(call("send_dtmf", f'{{"digits":"{digits}"}}'), 0.0)
+    answer, note, respond = story.bridge.handle(done(), 0.0)
+    assert isinstance(answer, AnswerTool)
+    assert answer.output.startswith('{"error":')
+    assert (note, respond) == (noted("send_dtmf: refused"), Respond())
+
+
+def test_a_message_is_stored_and_the_model_says_so() -> None:
+    arguments = '{"message":"Call me back.","name":"Ann","phone":"+15550101"}'
+    message = Message(number=1, text="Call me back.", name="Ann", phone="+15550101", taken_ms=700)
+    assert (
+        calling(BuiltIn.TAKE_MESSAGE)
+        >> At(0.7)
+        >> call("take_message", arguments)
+        >> done()
+        << RecordMessage(message)
+        << answered('{"status":"stored"}')
+        << noted("take_message: ok")
+        << Respond()
+    )
