@@ -1,7 +1,6 @@
 """What each Call Control command does to a call, and when it may not be given."""
 
 import uuid
-from dataclasses import replace
 from functools import singledispatch
 
 from msgspec.structs import replace as replace_fields
@@ -11,6 +10,7 @@ from simulators.telnyx_call import SimulatedCall
 from simulators.telnyx_commands import (
     Answer,
     ApiError,
+    Bridge,
     CommandBody,
     Hangup,
     PlaybackStart,
@@ -101,15 +101,24 @@ def _transfer(command: Transfer, call: SimulatedCall) -> None:
         connection_id=call.plan.connection_id,
         call_session_id=call.plan.call_session_id,
         client_state=command.target_leg_client_state,
-        webhook_url=call.webhook_url,
+        webhook_url=command.webhook_url or call.webhook_url,
         timeout_ms=command.timeout_secs * 1000,
         time_limit_ms=command.time_limit_secs * 1000,
     )
-    listener = replace(
-        call.person, scenario=replace(call.person.scenario, caller=()), hangs_up=False
-    )
-    call.partner = call.exchange.place(plan, listener)
+    call.partner = call.exchange.place(plan, call.person.listening)
     call.partner.partner = call
+
+
+@carry_out.register
+def _bridge(command: Bridge, call: SimulatedCall) -> None:
+    _require_answer(call)
+    wanted = command.call_control_id
+    other = next((each for each in call.exchange.calls if each.call_control_id == wanted), None)
+    if other is None:
+        raise ApiError(422, "90015", "Invalid Call Control ID", "", "/call_control_id")
+    refuse_after_end(other)
+    _require_answer(other)
+    call.bridge(other)
 
 
 @carry_out.register
@@ -141,5 +150,4 @@ def _playback_start(command: PlaybackStart, call: SimulatedCall) -> None:
 @carry_out.register
 def _speak(command: Speak, call: SimulatedCall) -> None:
     _require_answer(call)
-    call.post(events.SpeakStarted)
-    call.post(events.SpeakEnded)
+    call.speak(command.payload)

@@ -1,6 +1,7 @@
 """The REST border of the Telnyx simulator: Call Control v2 over HTTP, with its errors."""
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -87,12 +88,20 @@ class CallControlApi:
             return _forbidden()
         if faults.dial is not None:
             await self._spoil(faults.dial, dial.numbers[0])
-        call = self._switch.place(_plan(dial))
+        call = self._switch.place(*self._linked(dial))
         if dial.command_id:
             self._dialled[dial.command_id] = Dialled(time.monotonic(), call)
         if faults.webhook_before_dial_answer and call.webhook_url:
             await call.webhooks[0].delivered.wait()
         return JSONResponse({"data": _described(call)})
+
+    def _linked(self, dial: Dial) -> tuple[CallPlan, Person | None]:
+        """Who is called into another call's session has come to listen."""
+        if dial.link_to is None:
+            return _plan(dial), None
+        session_id = self._find(dial.link_to).plan.call_session_id
+        person, _ = self._switch.behind(dial.numbers[0])
+        return dataclasses.replace(_plan(dial), call_session_id=session_id), person.listening
 
     async def _spoil(self, fault: DialFault, number: str) -> None:
         match fault:

@@ -23,6 +23,11 @@ class Person:
     patience_ms: int = 15_000
     """How long nobody may speak before the person gives up."""
 
+    @property
+    def listening(self) -> "Person":
+        """The same, without lines of their own."""
+        return replace(self, scenario=replace(self.scenario, caller=()), hangs_up=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:

@@ -18,6 +18,7 @@ from simulators.telnyx_webhooks import timestamp_now
 NO_ANSWER_AFTER_MS = 500  # of ringing: nobody wants to wait 30 s for a simulated no-answer
 CALLER_RINGS_MS = 30_000
 DETECTION_TAKES_MS = 500
+SPEAKING_MS_PER_CHARACTER = 20
 USER_ID = "3e6f995f-0000-4000-8000-000000000100"
 End = Literal["person", "agent"]
 BUSY = Ending("user_busy", "callee", "486")
@@ -29,6 +30,8 @@ TIME_LIMIT = Ending("time_limit", "unknown", "200")
 class Exchange(Reporter, Protocol):
     """What a call needs of the simulator it runs in."""
 
+    calls: "list[SimulatedCall]"
+
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
 
@@ -39,6 +42,9 @@ class SimulatedCall(ReportedCall):
         self.conversation = Conversation(person, self.notify)
         self.ended = asyncio.Event()
         self.partner: SimulatedCall | None = None
+        self.spoken: list[str] = []
+        """By the carrier's own voice, to the person."""
+        self._over = asyncio.Event()
         self._settled = asyncio.Event()
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
@@ -68,6 +74,7 @@ class SimulatedCall(ReportedCall):
             self.ending = ending
             self.end_time = timestamp_now()
             self._settled.set()
+            self._over.set()
 
     def pick_up(self) -> None:
         self.answered = True
@@ -75,8 +82,18 @@ class SimulatedCall(ReportedCall):
         self.post(events.CallAnswered, codec=self.person.codec)
         self._settled.set()
         if self.partner is not None:
-            self.post(events.CallBridged)
-            self.partner.post(events.CallBridged)
+            self.bridge(self.partner)
+
+    def bridge(self, other: "SimulatedCall") -> None:
+        self.partner, other.partner = other, self
+        self.post(events.CallBridged)
+        other.post(events.CallBridged)
+
+    def speak(self, text: str) -> None:
+        self.spoken.append(text)
+        self.notify("hears", text)
+        self.post(events.SpeakStarted)
+        self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
 
     async def press(self, digit: str) -> None:
         """A key of the person's phone."""
@@ -107,6 +124,15 @@ class SimulatedCall(ReportedCall):
         self._part_from_partner()
         self.post_ended()
         self.ended.set()
+
+    async def _finish_speaking(self, takes_ms: int) -> None:
+        try:
+            async with asyncio.timeout(takes_ms / 1000):
+                await self._over.wait()
+        except TimeoutError:
+            self.post(events.SpeakEnded)
+        else:
+            self.post(events.SpeakEnded, status="call_hangup")
 
     async def _ring(self) -> None:
         if self.plan.direction == "incoming":

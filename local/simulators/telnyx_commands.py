@@ -78,6 +78,7 @@ class Dial(StreamSettings, kw_only=True):
     webhook_url: Url | None = None
     webhook_retries_policies: dict[str, RetryPolicy] = {}
     record: Literal["record-from-answer"] | None = None
+    link_to: str | None = None
 
     @property
     def numbers(self) -> list[str]:
@@ -110,8 +111,13 @@ class Transfer(CommandBody, kw_only=True):
     to: PhoneNumber
     from_: PhoneNumber | None = None
     target_leg_client_state: str | None = None
+    webhook_url: Url | None = None
     timeout_secs: Annotated[int, Meta(ge=5, le=600)] = 30
     time_limit_secs: Annotated[int, Meta(ge=30, le=14400)] = 14400
+
+
+class Bridge(CommandBody, kw_only=True):
+    call_control_id: str
 
 
 class SendDtmf(CommandBody, kw_only=True):
@@ -151,6 +157,7 @@ ACTIONS: Mapping[str, type[CommandBody]] = {
     "streaming_start": StreamingStart,
     "streaming_stop": StreamingStop,
     "transfer": Transfer,
+    "bridge": Bridge,
     "send_dtmf": SendDtmf,
     "record_start": RecordStart,
     "record_stop": RecordStop,

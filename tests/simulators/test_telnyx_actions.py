@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import telnyx
+from telnyx.types import CallDialResponse
 
 from simulators.scenario import SCENARIOS
 from simulators.telnyx_behaviour import Person
@@ -26,6 +27,7 @@ PERSON = Person(SCENARIOS["short"], answers_after_ms=20)
 class Stage:
     def __init__(self, phone: Exchange, receiver: WebhookReceiver, media: MediaServer) -> None:
         self.actions = phone.sdk.calls.actions
+        self._calls = phone.sdk.calls
         self.simulator = phone.simulator
         self.receiver = receiver
         self.media = media
@@ -33,6 +35,9 @@ class Stage:
     async def ring(self) -> tuple[SimulatedCall, str]:
         call = await self.simulator.ring(to="+15550199", from_="+15550100")
         return call, call.call_control_id
+
+    async def dial(self, to: str, link_to: str) -> CallDialResponse:
+        return await self._calls.dial(connection_id="1", to=to, from_="+15550199", link_to=link_to)
 
     async def answered(self) -> tuple[SimulatedCall, str]:
         call, call_id = await self.ring()
@@ -149,6 +154,55 @@ async def test_a_transfer_that_fails_leaves_the_first_leg_up() -> None:
         hangup = (await phone.receiver.wait_for("call.hangup")).json["data"]["payload"]
         assert hangup["hangup_cause"] == "user_busy"
         assert call.state == "answered"
+
+
+async def test_two_legs_of_one_session_are_bridged_on_command_and_end_together() -> None:
+    async with stage() as phone:
+        call, call_id = await phone.answered()
+        dialled = await phone.dial(to="+15550120", link_to=call_id)
+        await phone.receiver.wait_for("call.answered", 2)
+        other = phone.simulator.calls[-1]
+        assert dialled.data is not None
+        assert dialled.data.call_session_id == call.plan.call_session_id
+        await phone.actions.bridge(call_id, call_control_id_to_bridge_with=other.call_control_id)
+        await phone.receiver.wait_for("call.bridged", 2)
+        call.hang_up()
+        await phone.receiver.wait_for("call.hangup", 2)
+    assert call.state == other.state == "ended"
+
+
+async def test_a_leg_that_is_not_bridged_outlives_the_other() -> None:
+    async with stage() as phone:
+        call, call_id = await phone.answered()
+        await phone.dial(to="+15550120", link_to=call_id)
+        await phone.receiver.wait_for("call.answered", 2)
+        call.hang_up()
+        await phone.receiver.wait_for("call.hangup")
+        assert phone.simulator.calls[-1].state == "answered"
+
+
+async def test_only_answered_legs_can_be_bridged() -> None:
+    async with stage() as phone:
+        _, call_id = await phone.answered()
+        await phone.dial(to="+15550102", link_to=call_id)
+        unanswered = phone.simulator.calls[-1].call_control_id
+        for other, code in ((unanswered, "90034"), ("v3:nobody", "90015")):
+            with pytest.raises(telnyx.UnprocessableEntityError) as refusal:
+                await phone.actions.bridge(call_id, call_control_id_to_bridge_with=other)
+            assert code in refusal.value.response.text
+
+
+async def test_speaking_takes_its_time_and_ends_with_the_call() -> None:
+    async with stage() as phone:
+        call, call_id = await phone.answered()
+        await phone.actions.speak(call_id, payload="Hi.", voice="female")
+        ended = (await phone.receiver.wait_for("call.speak.ended")).json["data"]["payload"]
+        assert ended["status"] == "completed"
+        await phone.actions.speak(call_id, payload="A long story. " * 100, voice="female")
+        call.hang_up()
+        cut = (await phone.receiver.wait_for("call.speak.ended", 2)).json["data"]["payload"]
+        assert cut["status"] == "call_hangup"
+    assert call.spoken[0] == "Hi."
 
 
 async def test_a_recording_is_saved_without_from_and_to() -> None:
