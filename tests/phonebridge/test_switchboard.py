@@ -22,6 +22,7 @@ from phonebridge.call import (
     CallInitiated,
     CallStatus,
     Dial,
+    DigitsRequested,
     EndedBy,
     EndRequested,
     HangUp,
@@ -30,11 +31,14 @@ from phonebridge.call import (
     MediaAttached,
     Outcome,
     Reject,
+    SendDigits,
     StartStreaming,
+    StopStreaming,
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import (
     InvalidTransition,
+    NotConfigured,
     TelnyxError,
     TelnyxRefused,
     TelnyxUnreachable,
@@ -42,9 +46,18 @@ from phonebridge.errors import (
 )
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
+from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
+from phonebridge.transfer import (
+    BridgeLegs,
+    CallTransferred,
+    DialTarget,
+    SpeakSummary,
+    TransferLeg,
+    TransferRequested,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,7 +69,9 @@ ALREADY_ENDED = TelnyxRefused(422, CALL_ALREADY_ENDED, "Call has already ended")
 
 @dataclass
 class RecordingCarrier:
-    refusals: Mapping[type[CallCommand], TelnyxError] = field(default_factory=dict)
+    refusals: Mapping[type[CallCommand], TelnyxError | NotConfigured] = field(default_factory=dict)
+    target: Leg | None = None
+    """Of a warm transfer, as the answer to its dial names it."""
     executed: list[CallCommand] = field(default_factory=list)
     configs: list[CallConfig] = field(default_factory=list)
 
@@ -65,7 +80,7 @@ class RecordingCarrier:
         self.configs.append(config)
         if refusal := self.refusals.get(type(command)):
             raise refusal
-        return LEG if isinstance(command, Dial) else None
+        return {Dial: LEG, DialTarget: self.target}.get(type(command))
 
 
 @dataclass(frozen=True)
@@ -492,3 +507,148 @@ def test_a_stream_is_claimed_by_one_of_two_containers(
         claimed = list(threads.map(claim, ["task-1", "task-2"]))
     assert sorted(claimed) == [False, True]
     assert loaded(store).owner_task == ["task-1", "task-2"][claimed.index(True)]
+
+
+# Transfers.
+
+TARGET = Leg("v3:target", "target-leg", LEG.call_session_id)
+
+
+def streaming(switchboard: Switchboard) -> None:
+    place(switchboard)
+    switchboard.deliver(ANSWERED, NOBODY)
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+
+
+def of_target(event: CallEvent | None, event_type: str, state: str | None = None) -> Webhook:
+    told = webhook(event, event_type, f"target-{event_type}")
+    return replace(told, leg=TARGET, client_state=state)
+
+
+def target_hung_up(state: str | None = "call-1/transfer/1", cause: str = "user_busy") -> Webhook:
+    return of_target(CallHungUp(TARGET, Hangup(cause, "callee", 50_000)), "call.hangup", state)
+
+
+def test_a_blind_transfer_from_request_to_goodbye(
+    switchboard: Switchboard,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+) -> None:
+    streaming(switchboard)
+    switchboard.apply("call-1", TransferRequested("+15550142"))
+    name = "call-1/transfer/1"
+    switchboard.deliver(of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
+    switchboard.deliver(of_target(CallAnswered(TARGET, 50_000), "call.answered", name), NOBODY)
+    switchboard.deliver(webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
+    call = loaded(store)
+    assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
+    assert carrier.executed[-2:] == [TransferLeg(), StopStreaming()]
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+    switchboard.deliver(target_hung_up(name, "normal_clearing"), NOBODY)
+    assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
+    switchboard.deliver(HUNG_UP, NOBODY)
+    assert loaded(store).reason == "transferred"
+
+
+@pytest.mark.parametrize("state", ["call-1/transfer/1", "call-1", None])
+def test_a_busy_target_leaves_the_call_up_however_its_leg_is_named(
+    switchboard: Switchboard,
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    state: str | None,
+) -> None:
+    """Telnyx should name it as we asked; an unanswered leg came back without a name."""
+    streaming(switchboard)
+    switchboard.apply("call-1", TransferRequested("+15550142"))
+    name = state or "call-1/transfer/1"
+    switchboard.deliver(of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
+    switchboard.deliver(target_hung_up(state), NOBODY)
+    call = loaded(store)
+    assert (call.status, call.leg) == (CallStatus.STREAMING, LEG)
+    [posted] = mailbox.collect("task-1")
+    assert posted.command == TransferSettled("user_busy")
+
+
+def test_a_warm_transfer_dials_tells_and_bridges(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    streaming(switchboard)
+    carrier.target = TARGET
+    switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
+    assert store.linked(TARGET) == "call-1/transfer/1"
+    answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
+    spoken = of_target(None, "call.speak.ended", "call-1/transfer/1")
+    for event in (answered, answered, spoken, spoken):
+        switchboard.deliver(event, NOBODY)
+    steps = [DialTarget(), SpeakSummary(), BridgeLegs()]
+    assert carrier.executed[-3:] == steps
+    call = loaded(store)
+    assert call.transfer
+    assert call.transfer.target == TARGET.call_control_id
+    assert call.leg == LEG
+
+
+@pytest.mark.parametrize(
+    ("step", "refusal"),
+    [
+        (DialTarget, NOT_ALLOWED),
+        (DialTarget, TelnyxUnreachable("Telnyx did not answer")),
+        (DialTarget, NotConfigured("There is no line.")),
+        (SpeakSummary, ALREADY_ENDED),
+        (BridgeLegs, ALREADY_ENDED),
+    ],
+)
+def test_a_step_that_is_refused_leaves_the_call_up_and_is_told(
+    switchboard: Switchboard,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    step: type[CallCommand],
+    refusal: TelnyxError | NotConfigured,
+) -> None:
+    streaming(switchboard)
+    carrier.refusals = {step: refusal}
+    carrier.target = TARGET
+    switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
+    answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
+    switchboard.deliver(answered, NOBODY)
+    switchboard.deliver(of_target(None, "call.speak.ended", "call-1/transfer/1"), NOBODY)
+    assert loaded(store).status is CallStatus.STREAMING
+    [posted] = mailbox.collect("task-1")
+    assert isinstance(posted.command, TransferSettled)
+    assert posted.command.failure
+
+
+def test_a_transfer_that_finds_the_caller_gone_ends_the_call(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    streaming(switchboard)
+    carrier.refusals = {TransferLeg: ALREADY_ENDED}
+    switchboard.apply("call-1", TransferRequested("+15550142"))
+    assert loaded(store).status is CallStatus.ENDED
+
+
+def test_a_stream_that_cannot_be_stopped_is_left_all_the_same(
+    switchboard: Switchboard,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+) -> None:
+    streaming(switchboard)
+    carrier.refusals = {StopStreaming: TelnyxRefused(422, "90048", "Streaming is not used")}
+    switchboard.apply("call-1", TransferRequested("+15550142"))
+    switchboard.apply("call-1", CallTransferred(50_000))
+    assert loaded(store).status is CallStatus.TRANSFERRED
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+
+
+def test_keys_that_telnyx_refuses_are_the_askers_business(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
+) -> None:
+    streaming(switchboard)
+    carrier.refusals = {SendDigits: NOT_ALLOWED}
+    with pytest.raises(TelnyxRefused):
+        switchboard.apply("call-1", DigitsRequested("1", 250))
+    assert loaded(store).status is CallStatus.STREAMING
+    assert "send_dtmf FAILED" in timeline(store)

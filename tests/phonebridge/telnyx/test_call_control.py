@@ -7,8 +7,13 @@ import pytest
 from pydantic import TypeAdapter
 from telnyx.types.call_dial_params import CallDialParams
 from telnyx.types.calls.action_answer_params import ActionAnswerParams
+from telnyx.types.calls.action_bridge_params import ActionBridgeParams
 from telnyx.types.calls.action_hangup_params import ActionHangupParams
+from telnyx.types.calls.action_send_dtmf_params import ActionSendDtmfParams
+from telnyx.types.calls.action_speak_params import ActionSpeakParams
 from telnyx.types.calls.action_start_streaming_params import ActionStartStreamingParams
+from telnyx.types.calls.action_stop_streaming_params import ActionStopStreamingParams
+from telnyx.types.calls.action_transfer_params import ActionTransferParams
 
 from phonebridge import stream_token
 from phonebridge.call import (
@@ -19,11 +24,21 @@ from phonebridge.call import (
     Direction,
     HangUp,
     Leg,
+    SendDigits,
     StartStreaming,
+    StopStreaming,
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.call_control import Line, request
+from phonebridge.transfer import (
+    BridgeLegs,
+    DialTarget,
+    HangUpTarget,
+    SpeakSummary,
+    Transfer,
+    TransferLeg,
+)
 
 CALL = Call(
     call_id="call-1",
@@ -133,6 +148,63 @@ def test_the_carrier_ends_what_we_forget(duration: int, limit: int) -> None:
     assert body["time_limit_secs"] == limit
 
 
+# Transfers.
+
+TARGET_STATE = base64.b64encode(b"call-1/transfer/2").decode()
+BLIND = replace(CALL, transfer=Transfer(number=2, to="+15550142"))
+WARM = replace(
+    CALL, transfer=Transfer(number=2, to="+15550142", summary="A caller.", target="v3:target")
+)
+
+
+def test_a_blind_transfer() -> None:
+    assert asked(TransferLeg(), BLIND) == (
+        "/calls/v3:leg/actions/transfer",
+        {
+            "to": "+15550142",
+            "from": "+15550100",
+            "timeout_secs": 30,
+            "webhook_url": "https://phonebridge.example/webhooks/telnyx",
+            "webhook_url_method": "POST",
+            "client_state": CALL_ID_BASE64,
+            "target_leg_client_state": TARGET_STATE,
+            "command_id": "call-1-transfer-2",
+        },
+    )
+
+
+def test_the_target_sees_our_number_unless_another_is_asked_for() -> None:
+    inbound = replace(BLIND, direction=Direction.INBOUND)
+    _, body = asked(TransferLeg(), inbound)
+    assert body["from"] == CALL.to, "the caller dialled it"
+    other = replace(BLIND, transfer=Transfer(number=2, to="+15550142", from_="+15550177"))
+    _, body = asked(TransferLeg(), other)
+    assert body["from"] == "+15550177"
+
+
+def test_a_warm_transfer_step_by_step() -> None:
+    path, body = asked(DialTarget(), WARM)
+    assert path == "/calls"
+    assert (body["to"], body["from"], body["link_to"]) == ("+15550142", "+15550100", "v3:leg")
+    assert (body["client_state"], body["connection_id"]) == (TARGET_STATE, "connection-1")
+    path, body = asked(SpeakSummary(), WARM)
+    assert (path, body["payload"]) == ("/calls/v3:target/actions/speak", "A caller.")
+    assert body["client_state"] == TARGET_STATE
+    path, body = asked(BridgeLegs(), WARM)
+    assert path == "/calls/v3:leg/actions/bridge"
+    assert (body["call_control_id"], body["client_state"]) == ("v3:target", CALL_ID_BASE64)
+    path, body = asked(HangUpTarget(), WARM)
+    assert path == "/calls/v3:target/actions/hangup"
+
+
+def test_keys_are_pressed_once_each_time_they_are_asked_for() -> None:
+    path, body = asked(SendDigits("1w2#", 250))
+    assert path == "/calls/v3:leg/actions/send_dtmf"
+    assert (body["digits"], body["duration_millis"]) == ("1w2#", 250)
+    later = request(SendDigits("1w2#", 250), CALL, CallConfig(), LINE, NOW_MS + 1)
+    assert json.loads(later.body)["command_id"] != body["command_id"]
+
+
 def test_an_id_cannot_reach_another_path() -> None:
     path, _ = asked(HangUp(), replace(CALL, leg=Leg("v3:a/b?c#d e")))
     assert path == "/calls/v3:a%2Fb%3Fc%23d%20e/actions/hangup"
@@ -149,14 +221,24 @@ def test_the_secret_does_not_show() -> None:
         (Dial(1), CallDialParams),
         (Answer(), ActionAnswerParams),
         (StartStreaming(1), ActionStartStreamingParams),
+        (StopStreaming(), ActionStopStreamingParams),
+        (SendDigits("1w2#", 250), ActionSendDtmfParams),
         (HangUp(), ActionHangupParams),
+        (TransferLeg(), ActionTransferParams),
+        (DialTarget(), CallDialParams),
+        (SpeakSummary(), ActionSpeakParams),
+        (BridgeLegs(), ActionBridgeParams),
+        (HangUpTarget(), ActionHangupParams),
     ],
 )
 def test_the_official_sdk_knows_every_field_and_value(
     command: CarrierCommand, params: object
 ) -> None:
     """Fields that it does not know would be lost, values would be refused."""
-    _, body = asked(command, config=CallConfig(record=True))
-    if "from" in body:
-        body["from_"] = body.pop("from")
+    _, body = asked(command, WARM, CallConfig(record=True))
+    # The SDK's own names for what Python cannot name so, or names twice.
+    names = {"from": "from_"}
+    if isinstance(command, BridgeLegs):
+        names["call_control_id"] = "call_control_id_to_bridge_with"
+    body = {names.get(name, name): value for name, value in body.items()}
     assert TypeAdapter[Any](params).validate_python(body) == body
