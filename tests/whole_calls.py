@@ -63,8 +63,12 @@ class System:
         call_id: str = answer.json()["callId"]
         return call_id
 
-    async def post(self, call_id: str, action: str) -> httpx.Response:
-        return await self.api.post(f"/api/ai-calls/{call_id}/{action}")
+    async def post(self, call_id: str, action: str, **body: Any) -> httpx.Response:
+        return await self.api.post(f"/api/ai-calls/{call_id}/{action}", json=body or None)
+
+    async def steer(self, call_id: str, action: str, **body: Any) -> None:
+        answer = await self.post(call_id, action, **body)
+        assert answer.status_code == 202, answer.text
 
     async def record(self, call_id: str) -> Record:
         answer = await self.api.get(f"/api/ai-calls/{call_id}")
@@ -73,6 +77,9 @@ class System:
 
     async def streaming(self, call_id: str) -> None:
         await until(lambda: self._is(call_id, "streaming"))
+
+    async def transferred(self, call_id: str) -> None:
+        await until(lambda: self._is(call_id, "transferred"))
 
     async def ended(self, call_id: str) -> Record:
         """The record of a call that has ended, at Telnyx and here, when all of it is written."""
@@ -101,6 +108,11 @@ class System:
     def session(self, number: str) -> Session:
         sessions = self.model.sessions
         return [s for s in sessions if s.settings.settings.instructions == number][-1]
+
+    def told(self, call_id: str) -> list[str]:
+        """Which commands its container has received."""
+        lines = (x for x in self.log_lines() if x.get("message") == "command received")
+        return [line["command"] for line in lines if line.get("call_id") == call_id]
 
     def log_lines(self) -> list[dict[str, Any]]:
         lines = [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]

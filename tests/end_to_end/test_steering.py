@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from patience import until
-from simulators.speech import CLIPS
+from simulators.speech import CLIPS, Clip
+from simulators.telnyx_call import SimulatedCall
 from whole_calls import ONE_QUESTION, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -43,6 +44,164 @@ async def test_interrupt_stops_the_model_in_its_sentence(system: System) -> None
     assert whole.startswith(f"{turn['text']} {turn['unheard']}".strip())
     assert turn["text"] != whole
     assert record["activity"]["interruptions"] == 1
+
+
+ORDERED = CLIPS["agent_farewell"]
+SUMMARY = "A caller from Ulm wants to move an appointment."
+BUSY, NOBODY, COLLEAGUE = "+15550101", "+15550102", "+15550142"
+
+
+async def quiet_call(system: System) -> tuple[str, SimulatedCall]:
+    """The caller has asked, the agent has answered; now both are silent."""
+    call_id = await system.dialled(STAYS_ON_THE_LINE)
+    phone = await until(lambda: next(iter(system.phones(STAYS_ON_THE_LINE)[-1:]), None))
+    assert phone is not None
+    await until(lambda: len(phone.conversation.heard) == 2)
+    return call_id, phone
+
+
+def heard(phone: SimulatedCall) -> list[Clip | None]:
+    return [each.clip for each in phone.conversation.heard]
+
+
+async def test_the_agent_says_what_it_is_told(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "say", text=ORDERED.text)
+    await until(lambda: heard(phone)[2:] == [ORDERED])
+    await system.steer(call_id, "hangup")
+    record = await system.ended(call_id)
+    assert record["turns"][-1]["text"] == ORDERED.text
+
+
+async def test_or_breaks_off_for_it(system: System) -> None:
+    call_id = await system.dialled(STAYS_ON_THE_LINE)
+    await until(lambda: system.phone(STAYS_ON_THE_LINE).conversation.first_audio_ms)
+    phone = system.phone(STAYS_ON_THE_LINE)
+    await system.steer(call_id, "say", text=ORDERED.text, interrupt=True)
+    await until(lambda: phone.media.clears)
+    await until(lambda: ORDERED in heard(phone))
+    await system.steer(call_id, "hangup")
+    record = await system.ended(call_id)
+    assert record["turns"][0]["interrupted"]
+
+
+async def test_a_muted_agent_says_nothing_until_it_is_unmuted(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    session = system.session(STAYS_ON_THE_LINE)
+    said = len(session.said)
+    await system.steer(call_id, "mute")
+    await system.steer(call_id, "say", text=ORDERED.text)
+    await until(lambda: system.told(call_id)[-2:] == ["Mute", "Say"])
+    assert len(session.said) == said
+    await system.steer(call_id, "unmute", side="agent")
+    await until(lambda: heard(phone)[2:] == [ORDERED])
+    await system.steer(call_id, "hangup")
+    await system.ended(call_id)
+
+
+async def test_of_a_muted_caller_the_model_hears_nothing(system: System) -> None:
+    call_id = await system.dialled(STAYS_ON_THE_LINE)
+    await system.streaming(call_id)
+    phone = system.phone(STAYS_ON_THE_LINE)
+    await system.steer(call_id, "mute", side="caller")
+    await until(lambda: phone.conversation.said)
+    session = system.session(STAYS_ON_THE_LINE)
+    await system.steer(call_id, "say", text=ORDERED.text)
+    await until(lambda: ORDERED in heard(phone))
+    assert session.heard == []
+    await system.steer(call_id, "hangup")
+    await system.ended(call_id)
+
+
+async def test_keys_are_pressed(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "dtmf", digits="1w2#", duration_ms=200)
+    [pressed] = [each for each in phone.commands if each.name == "send_dtmf"]
+    assert (pressed.body["digits"], pressed.body["duration_millis"]) == ("1w2#", 200)
+    await system.steer(call_id, "hangup")
+    await system.ended(call_id)
+
+
+async def test_a_last_sentence_is_heard_before_the_hangup(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "hangup", say=ORDERED.text)
+    record = await system.ended(call_id)
+    assert (record["outcome"], record["reason"]) == ("completed", "ended_by_api")
+    assert record["turns"][-1]["text"] == ORDERED.text
+    assert not record["turns"][-1]["interrupted"]
+
+
+async def test_a_blind_transfer_leaves_the_two_alone(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "transfer", to=COLLEAGUE, say=ORDERED.text)
+    await system.transferred(call_id)
+    assert heard(phone)[2:] == [ORDERED], "before the transfer"
+    await until(lambda: not phone.streaming)
+    await until(lambda: system.session(STAYS_ON_THE_LINE).closed)
+    refused = await system.post(call_id, "say", text=ORDERED.text)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "wrong_state")
+    assert "transferred" in refused.json()["error"]["message"]
+    assert phone.state == "answered"
+    system.phone(COLLEAGUE).hang_up()
+    record = await system.ended(call_id)
+    assert (record["outcome"], record["reason"]) == ("completed", "transferred")
+    assert record["transfer"]["to"] == COLLEAGUE
+
+
+async def test_a_busy_target_leaves_the_caller_with_an_agent_that_knows(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "transfer", to=BUSY)
+    session = system.session(STAYS_ON_THE_LINE)
+    await until(lambda: "could not be transferred: user_busy" in str(session.received))
+    await until(lambda: len(phone.conversation.heard) > 2)
+    record = await system.record(call_id)
+    assert (record["status"], record["transfer"]["end"]) == ("streaming", "user_busy")
+    await system.steer(call_id, "transfer", to=COLLEAGUE)
+    await system.transferred(call_id)
+    await system.steer(call_id, "hangup")
+    assert (await system.ended(call_id))["reason"] == "ended_by_api"
+
+
+async def test_the_target_of_a_warm_transfer_is_told_first(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "transfer", to=COLLEAGUE, mode="warm", summary=SUMMARY)
+    await system.transferred(call_id)
+    colleague = system.phone(COLLEAGUE)
+    assert colleague.spoken == [SUMMARY]
+    assert colleague.plan.call_session_id == phone.plan.call_session_id
+    assert [each.type for each in colleague.webhooks][:4] == [
+        "call.initiated",
+        "call.answered",
+        "call.speak.started",
+        "call.speak.ended",
+    ]
+    await until(lambda: not phone.streaming)
+    phone.hang_up()
+    record = await system.ended(call_id)
+    assert (record["outcome"], record["reason"]) == ("completed", "transferred")
+    assert colleague.state == "ended"
+
+
+async def test_a_target_that_does_not_answer_a_warm_transfer(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "transfer", to=NOBODY, mode="warm", summary=SUMMARY)
+    session = system.session(STAYS_ON_THE_LINE)
+    await until(lambda: "could not be transferred: timeout" in str(session.received))
+    assert phone.state == "answered"
+    await system.steer(call_id, "hangup")
+    await system.ended(call_id)
+
+
+async def test_a_caller_who_hangs_up_meanwhile_takes_the_target_along(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    await system.steer(call_id, "transfer", to=COLLEAGUE, mode="warm", summary=SUMMARY * 10)
+    colleague = await until(lambda: next(iter(system.phones(COLLEAGUE)[-1:]), None))
+    assert colleague is not None
+    await until(lambda: colleague.spoken)
+    phone.hang_up()
+    record = await system.ended(call_id)
+    assert record["reason"] == "callee_hung_up"
+    await until(lambda: colleague.state == "ended")
 
 
 BODY = (
