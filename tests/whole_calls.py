@@ -124,9 +124,14 @@ def said(record: Record) -> list[tuple[str, str]]:
 
 
 @asynccontextmanager
-async def whole_system(folder: Path, given: Mapping[str, str]) -> AsyncIterator[System]:
+async def whole_system(
+    folder: Path,
+    given: Mapping[str, str],
+    scenario: Scenario = ONE_QUESTION,
+    hangs_up: bool = True,
+) -> AsyncIterator[System]:
     handlers, container = folder / "handlers.log", folder / "container.log"
-    plan = Plan(free_port(), ONE_QUESTION, hangs_up=True, patience_ms=PATIENCE_MS, log=container)
+    plan = Plan(free_port(), scenario, hangs_up=hangs_up, patience_ms=PATIENCE_MS, log=container)
     with _environment_restored(), _handlers_log_to(handlers):
         async with (
             running(plan, given, lambda *_: None) as stack,

@@ -33,13 +33,16 @@ class Agent:
         if turn is None:
             return (Speech(CLIPS[self._scenario.greeting]),)
         if isinstance(turn.item, FunctionCallOutput):
-            return self._answer(self._asked_before_tool)
+            learned = _clip_quoted_in(turn.item.output)
+            return (Speech(learned),) if learned else self._answer(self._asked_before_tool)
         asked = await _understood(turn)
-        call = self._scenario.tool_calls.get(asked)
-        if call is None or call.name not in tool_names:
+        wanted = self._scenario.tool_calls.get(asked, ())
+        calls = tuple(call for call in wanted if call.invented or call.name in tool_names)
+        if not calls:
             return self._answer(asked)
         self._asked_before_tool = asked
-        return (Speech(CLIPS[call.preamble]), call) if call.preamble else (call,)
+        preambles = tuple(Speech(CLIPS[call.preamble]) for call in calls if call.preamble)
+        return (*preambles, *calls)
 
     def _answer(self, asked: str) -> tuple[Part, ...]:
         return (Speech(CLIPS[self._scenario.replies.get(asked, self._scenario.fallback)]),)

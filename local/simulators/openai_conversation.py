@@ -85,6 +85,10 @@ class Conversation:
     def find(self, item_id: str) -> Entry | None:
         return next((entry for entry in self.entries if entry.item.id == item_id), None)
 
+    def calls(self, call_id: str) -> bool:
+        items = (entry.item for entry in self.entries)
+        return any(isinstance(each, FunctionCall) and each.call_id == call_id for each in items)
+
     @property
     def has_agent_audio(self) -> bool:
         return any(entry.is_agent_audio for entry in self.entries)

@@ -43,6 +43,7 @@ from simulators.openai_wire import (
     Content,
     ErrorDetail,
     ErrorEvent,
+    FunctionCallOutput,
     Item,
     ItemAdded,
     ItemDeleted,
@@ -213,7 +214,7 @@ class Session:
         self._responder.create(request, self.settings)
 
     def _create_item(self, item: Item, previous_item_id: str | None) -> None:
-        _check_item(item)
+        _check_item(item, self._conversation)
         item.id = item.id or new_id("item")
         item.status = "completed"
         previous = self._conversation.add(Entry(item), previous_item_id)
@@ -279,7 +280,11 @@ class Session:
         self._report_to(SimulatorEvent(self.id, name, detail))
 
 
-def _check_item(item: Item) -> None:
+def _check_item(item: Item, conversation: Conversation) -> None:
+    if isinstance(item, FunctionCallOutput) and not conversation.calls(item.call_id):
+        # As livekit/agents#3344 shows it.
+        message = f"Tool call ID '{item.call_id}' not found in conversation."
+        raise Refusal("invalid_tool_call_id", message)
     if not isinstance(item, Message):
         return
     allowed = {

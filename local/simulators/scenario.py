@@ -19,6 +19,8 @@ class ToolCall:
     arguments: str
     preamble: str | None = None
     """Agent clip spoken before the call, in the same response."""
+    invented: bool = False
+    """Called although the session does not offer it: models do that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,9 @@ class Scenario:
     """Caller clip to agent clip."""
     fallback: str
     """Agent clip for what was not understood."""
-    tool_calls: Mapping[str, ToolCall] = field(default_factory=dict)
-    """Caller clip to the tool the model calls first, if the session offers it."""
+    tool_calls: Mapping[str, tuple[ToolCall, ...]] = field(default_factory=dict)
+    """Caller clip to what the model calls first, in one response, if the session offers it. The
+    agent clip that stands in the output is its answer, or else the reply to the caller's clip."""
 
 
 APPOINTMENT = Scenario(
@@ -72,8 +75,8 @@ TOOLS = Scenario(
     replies=SHORT.replies,
     fallback=SHORT.fallback,
     tool_calls={
-        "caller_opening_hours": ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),
-        "caller_farewell": ToolCall("end_call", '{"reason":"done"}', "agent_farewell"),
+        "caller_opening_hours": (ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),),
+        "caller_farewell": (ToolCall("end_call", "{}", "agent_farewell"),),
     },
 )
 

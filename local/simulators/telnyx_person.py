@@ -74,6 +74,11 @@ class Conversation:
     def now_ms(self) -> int:
         return self._ear.now_ms
 
+    @property
+    def last_heard(self) -> Heard:
+        """What the agent says now, or was saying when the call ended."""
+        return recognise(np.concatenate(self._sound)) if self._sound else self.heard[-1]
+
     def hear(self, frame: Samples) -> Samples:
         self._sound.append(frame)
         for event in self._ear.feed(frame):

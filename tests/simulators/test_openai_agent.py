@@ -1,7 +1,8 @@
 import json
+from dataclasses import replace
 
 from realtime_caller import in_session
-from simulators.scenario import SCENARIOS
+from simulators.scenario import SCENARIOS, ToolCall
 from simulators.speech import CLIPS
 
 
@@ -31,6 +32,42 @@ async def test_a_tool_is_called_and_its_answer_spoken() -> None:
         await caller.connection.response.create()
         answer = await caller.until("response.done")
         assert caller.heard(answer["response"]["id"]).clip is CLIPS["agent_opening_hours"]
+
+
+ASKS_TWICE = replace(
+    SCENARIOS["tools"],
+    tool_calls={
+        "caller_opening_hours": (
+            ToolCall("opening_hours", '{"day":'),
+            ToolCall("weather", "{}"),
+            ToolCall("sing", "{}", invented=True),
+        )
+    },
+)
+
+
+async def test_several_calls_of_one_response_and_an_answer_that_the_output_tells() -> None:
+    async with in_session(scenario=ASKS_TWICE) as caller:
+        await caller.update(type="realtime", tools=[{"type": "function", "name": "opening_hours"}])
+        await caller.say("caller_opening_hours")
+        done = await caller.until("response.done")
+        broken, invented = done["response"]["output"]
+        assert (broken["name"], broken["arguments"]) == ("opening_hours", '{"day":')
+        assert invented["name"] == "sing"
+        for call in (broken, invented):
+            output = CLIPS["agent_booked"].text
+            item = {"type": "function_call_output", "call_id": call["call_id"], "output": output}
+            await caller.send(type="conversation.item.create", item=item)
+        await caller.connection.response.create()
+        answer = await caller.until("response.done")
+        assert caller.heard(answer["response"]["id"]).clip is CLIPS["agent_booked"]
+
+
+async def test_an_output_belongs_to_a_call_of_the_conversation() -> None:
+    async with in_session(scenario=SCENARIOS["tools"]) as caller:
+        item = {"type": "function_call_output", "call_id": "call_1", "output": "18:00"}
+        error = await caller.refused(type="conversation.item.create", item=item)
+        assert error["code"] == "invalid_tool_call_id"
 
 
 async def test_without_the_tool_it_just_answers() -> None:

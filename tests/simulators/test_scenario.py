@@ -11,7 +11,8 @@ OPENAI_DEFAULT_SILENCE_MS = 200
 @every_scenario
 def test_every_line_has_its_clip_and_its_answer(scenario: Scenario) -> None:
     said = {line.clip for line in scenario.caller if not line.digits}
-    preambles = {call.preamble for call in scenario.tool_calls.values() if call.preamble}
+    calls = [call for calls in scenario.tool_calls.values() for call in calls]
+    preambles = {call.preamble for call in calls if call.preamble}
     answers = {scenario.greeting, scenario.fallback, *scenario.replies.values(), *preambles}
     assert said == set(scenario.replies)
     assert said >= set(scenario.tool_calls)
