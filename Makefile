@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-scale bench-interruption bench-check lock
+.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -44,6 +44,9 @@ bench-peers: $(PEERS:%=.venv-peers/%/.stamp)    ## the environments of those we 
 
 bench-quality: .venv-peers/quality/.stamp       ## speech quality against ideal G.711
 	PYTHONPATH=media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
+
+bench-first-words: .venv/.stamp ## from the answer to the first word, for each stream_setup; docs/first-words.md
+	PYTHONPATH=local:functions $(BIN)/python benchmarks/first_words.py $(ARGS)
 
 bench-scale: .venv/.stamp       ## what one call asks of the table, and where the next limit lies; docs/scale.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py

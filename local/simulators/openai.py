@@ -53,6 +53,7 @@ class OpenAISimulator:
         scenario: Scenario = APPOINTMENT,
         burst: float = 10.0,
         think_ms: int = 300,
+        connect_ms: int = 0,
         faults: Faults = NO_FAULTS,
         on_event: Callable[[SimulatorEvent], None] | None = None,
         host: str = "127.0.0.1",
@@ -61,6 +62,7 @@ class OpenAISimulator:
         self.sessions: list[Session] = []
         self._manner = Manner(scenario, burst, think_ms, faults)
         self._report = on_event or (lambda event: None)
+        self._connect_ms = connect_ms
         self._host, self._port = host, port
         self._server: Server | None = None
 
@@ -69,6 +71,7 @@ class OpenAISimulator:
             self._welcome,
             self._host,
             self._port,
+            process_request=self._take_time,
             ping_interval=PING_INTERVAL_S,
             max_size=MAX_FRAME_BYTES,
         )
@@ -92,6 +95,10 @@ class OpenAISimulator:
     @property
     def url(self) -> str:
         return f"ws://{self._host}:{self._port}{PATH}"
+
+    async def _take_time(self, *_: object) -> None:
+        """Of a connection: name, route, TLS."""
+        await asyncio.sleep(self._connect_ms / 1000)
 
     async def _welcome(self, socket: ServerConnection) -> None:
         """Key and model are checked after the upgrade: never an HTTP status, always a close."""

@@ -12,8 +12,10 @@ Anyone can provoke trouble by dialling; every other number is answered by the de
     +15550107 dial: 429              +15550117 chunks lost, late and out of order
     +15550108 dial: 500 twice        +15550118 the socket closes without `stop`
     +15550109 answering machine      +15550119 a second socket for the same call
-    +15550110 dial: no HTTP answer         +15550120 presses 1 2 #
+    +15550110 dial: no HTTP answer   +15550120 presses 1 2 #
     +15550121 says nothing and stays on the line
+    +15550131 the stream of the dial fails; that of streaming_start opens
+    +15550132 the stream of the dial closes while the phone rings
 """
 
 import argparse
@@ -68,6 +70,7 @@ class TelnyxSimulator:
         host: str = "127.0.0.1",
         port: int = 0,
         latency_ms: int = 0,
+        webhook_delay_ms: int = 0,
         on_event: Callable[[SimulatorEvent], None] = lambda event: None,
     ) -> None:
         self.calls: list[SimulatedCall] = []
@@ -80,6 +83,7 @@ class TelnyxSimulator:
         self._faults = faults
         self._webhook_url = webhook_url
         self._webhook_failover_url = webhook_failover_url
+        self._webhook_delay_ms = webhook_delay_ms
         self._signing_key = signing_key or Ed25519PrivateKey.generate()
         self._on_event = on_event
         self._address = (host, port)
@@ -106,7 +110,9 @@ class TelnyxSimulator:
         self._socket = self._stack.enter_context(socket.create_server(self._address))
         client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
         await self._stack.enter_async_context(client)
-        self.sender = WebhookSender(client, self._signing_key, self._webhook_failover_url)
+        self.sender = WebhookSender(
+            client, self._signing_key, self._webhook_failover_url, self._webhook_delay_ms
+        )
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._serving = self._tasks.create_task(self._server.serve([self._socket]))
         return self

@@ -43,6 +43,10 @@ class Faults:
     streaming_start_refused: bool = False
     streaming_fails: bool = False
     """The command is accepted, then the socket is never opened."""
+    early_stream_fails: bool = False
+    """The stream that was asked for with the dial; one of streaming_start opens."""
+    early_stream_closes_after_ms: int | None = None
+    """The same stream, while the phone rings."""
     no_start: bool = False
     muted: bool = False
     """Frames flow and carry silence for ever."""
@@ -78,6 +82,8 @@ FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550117": {"swap_chunks": True, "lost_chunks": 0.02, "jitter_ms": 60},
     "+15550118": {"close_without_stop_after_ms": 2000},
     "+15550119": {"second_socket_after_ms": 2000},
+    "+15550131": {"early_stream_fails": True},
+    "+15550132": {"early_stream_closes_after_ms": 100},
 }
 
 

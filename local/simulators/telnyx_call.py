@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import time
 from typing import Literal, Protocol
 
 from websockets.exceptions import WebSocketException
@@ -41,6 +42,7 @@ class SimulatedCall(ReportedCall):
         super().__init__(exchange, plan, person, faults)
         self.conversation = Conversation(person, self.notify)
         self.ended = asyncio.Event()
+        self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
         self.spoken: list[str] = []
         """By the carrier's own voice, to the person."""
@@ -78,6 +80,7 @@ class SimulatedCall(ReportedCall):
 
     def pick_up(self) -> None:
         self.answered = True
+        self.answered_s = time.monotonic()
         self.notify("answered", "")
         self.post(events.CallAnswered, codec=self.person.codec)
         self._settled.set()
@@ -207,17 +210,32 @@ class SimulatedCall(ReportedCall):
             return
         self._streams.append(stream)
         try:
-            await self._settled.wait()
-            if self.state == "answered":
+            if await self._answered_on(stream):
                 await self._carry_audio(stream)
         finally:
             await stream.close()
             self._streams.remove(stream)
 
     async def _open(self, stream: MediaStream) -> None:
-        if self.faults.streaming_fails:
-            raise OSError("streaming_fails")
+        if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
+            raise OSError("connection_failed")
         await stream.open()
+
+    async def _answered_on(self, stream: MediaStream) -> bool:
+        """Whether the stream lives to see the answer."""
+        limit_ms = self.faults.early_stream_closes_after_ms
+        closed = self._tasks.create_task(stream.wait_closed())
+        settled = self._tasks.create_task(self._settled.wait())
+        try:
+            await asyncio.wait(
+                {closed, settled},
+                timeout=None if limit_ms is None else limit_ms / 1000,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            return self.state == "answered" and not closed.done()
+        finally:
+            closed.cancel()
+            settled.cancel()
 
     async def _carry_audio(self, stream: MediaStream) -> None:
         await stream.start(self._leg())

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import binascii
 import random
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -81,6 +82,10 @@ class MediaLog:
     frames_in: int = 0
     """Media messages from the agent's side."""
     frames_out: int = 0
+    started_s: float | None = None
+    """When the last `start` was sent, by `time.monotonic`."""
+    first_media_s: float | None = None
+    """When the first media message after it came."""
     marks: list[str] = field(default_factory=list)
     """In the order they were given back."""
     clears: int = 0
@@ -136,6 +141,7 @@ class MediaStream:
             )
             await self._send_numbered({"event": "start", "start": start})
         self._started = True
+        self._log.started_s, self._log.first_media_s = time.monotonic(), None
 
     async def listen(self) -> None:
         """Until either side closes the socket."""
@@ -169,6 +175,10 @@ class MediaStream:
             stop = {"user_id": leg.user_id, "call_control_id": leg.call_control_id}
             await self._send_numbered({"event": "stop", "stop": stop})
         await self.close()
+
+    async def wait_closed(self) -> None:
+        assert self._socket is not None
+        await self._socket.wait_closed()
 
     async def close(self) -> None:
         if self._socket is not None:
@@ -219,6 +229,8 @@ class MediaStream:
 
     async def _queue_media(self, payload: str) -> None:
         self._log.frames_in += 1
+        if self._log.first_media_s is None:
+            self._log.first_media_s = time.monotonic()
         try:
             audio = base64.b64decode(payload, validate=True)
         except (binascii.Error, ValueError) as error:

@@ -69,16 +69,21 @@ class SentWebhook:
 
 class WebhookSender:
     def __init__(
-        self, client: httpx.AsyncClient, signing_key: Ed25519PrivateKey, failover_url: str | None
+        self,
+        client: httpx.AsyncClient,
+        signing_key: Ed25519PrivateKey,
+        failover_url: str | None,
+        delay_ms: int = 0,
     ) -> None:
         self._client = client
         self._signing_key = signing_key
         self._failover_url = failover_url
+        self._delay_ms = delay_ms
 
     async def deliver(
         self, webhook: SentWebhook, url: str, retries_ms: Sequence[int] = RETRY_DELAYS_MS
     ) -> None:
-        for attempt, delay_ms in enumerate((0, *retries_ms), start=1):
+        for attempt, delay_ms in enumerate((self._delay_ms, *retries_ms), start=1):
             await asyncio.sleep(delay_ms / 1000)
             if attempt > ATTEMPTS_AT_PRIMARY:
                 url = self._failover_url or url

@@ -127,7 +127,14 @@ def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
         >> CallerSpeechStarted("item-c")
         << ClearPlayback()
         << TruncateItem("item-1", 0, 250)
-        << agent_turn(1, "One two", 0, 250, interrupted=True)
+        << agent_turn(
+            1,
+            "One two three",
+            0,
+            250,
+            interrupted=True,
+            unheard="four five six seven eight nine ten",
+        )
     )
 
 

@@ -138,6 +138,41 @@ async def test_streaming_may_fail_without_any_socket() -> None:
     assert call.media.sockets.empty()
 
 
+async def test_the_stream_of_a_dial_may_fail_where_another_opens() -> None:
+    async with stage() as call:
+        dialled = await call.dial_streaming("+15550131")
+        await call.receiver.wait_for("streaming.failed")
+        await call.receiver.wait_for("call.answered")
+        assert call.media.sockets.empty()
+        await call.phone.sdk.calls.actions.start_streaming(
+            dialled.call_control_id, stream_url=call.media.url
+        )
+        await (await call.media.socket()).wait_for("start")
+
+
+async def test_the_stream_of_a_dial_may_close_while_the_phone_rings() -> None:
+    async with stage(replace(IMPATIENT, answers_after_ms=300)) as call:
+        await call.dial_streaming("+15550132")
+        socket = await call.media.socket()
+        await socket.wait_closed()
+        await call.receiver.wait_for("call.answered")
+    assert [frame["event"] for frame in socket.frames] == ["connected"]
+
+
+async def test_a_stream_that_the_agent_closes_while_the_phone_rings_is_not_started() -> None:
+    async with stage(replace(IMPATIENT, answers_after_ms=300)) as call:
+        dialled = await call.dial_streaming()
+        socket = await call.media.socket()
+        await socket.wait_for("connected")
+        await socket.connection.close()
+        await call.receiver.wait_for("call.answered")
+        await call.phone.sdk.calls.actions.start_streaming(
+            dialled.call_control_id, stream_url=call.media.url
+        )
+        await (await call.media.socket()).wait_for("start")
+    assert [frame["event"] for frame in socket.frames] == ["connected"]
+
+
 async def test_an_agent_that_says_nothing_is_hung_up_on() -> None:
     async with stage(IMPATIENT) as call:
         dialled = await call.dial_streaming()

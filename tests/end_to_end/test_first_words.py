@@ -1,0 +1,107 @@
+"""Calls whose first words are made ready while the phone rings, by every kind of callee."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from realtime_oracle import check_client
+from simulators.speech import CLIPS
+from whole_calls import CONVERSATION, Record, System, said, whole_system
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WITH_DIAL, MADE, KEPT = "+15550151", "+15550152", "+15550153"
+BUSY, NO_ANSWER, A_LAW = "+15550101", "+15550102", "+15550105"
+STREAM_FAILS, STREAM_CLOSES, NEVER_STREAMS = "+15550131", "+15550132", "+15550112"
+WEBHOOKS_TWICE_AND_SWAPPED = "+15550116"
+GREETING = CLIPS["agent_opening_hours"].text
+ANSWERED = (WITH_DIAL, MADE, KEPT, A_LAW, STREAM_FAILS, STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED)
+Records = dict[str, Record]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    folder = tmp_path_factory.mktemp("first_words")
+    async with whole_system(folder, {"MODEL_AUDIO": "g711"}) as system:
+        yield system
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def records(system: System) -> Records:
+    settings = {
+        WITH_DIAL: "with_dial",
+        A_LAW: "with_dial",
+        **dict.fromkeys((BUSY, NO_ANSWER, MADE, STREAM_FAILS, STREAM_CLOSES), "prepared"),
+        **dict.fromkeys((NEVER_STREAMS, WEBHOOKS_TWICE_AND_SWAPPED), "prepared"),
+    }
+    first = await asyncio.gather(*(call(system, to, how) for to, how in settings.items()))
+    return dict(zip(settings, first, strict=True)) | {KEPT: await call(system, KEPT, "prepared")}
+
+
+async def call(system: System, to: str, stream_setup: str) -> Record:
+    wanted = {"to": to, "instructions": to, "greeting": GREETING, "stream_setup": stream_setup}
+    answer = await system.api.post("/api/ai-calls/create", json=wanted)
+    assert answer.status_code == 201, answer.text
+    return await system.ended(answer.json()["callId"])
+
+
+@pytest.mark.parametrize("number", ANSWERED)
+async def test_a_conversation_is_heard_and_recorded_as_it_is_without(
+    system: System, records: Records, number: str
+) -> None:
+    assert records[number]["outcome"] == "completed", records[number]["fault"]
+    assert said(records[number]) == CONVERSATION
+    heard = [each.clip for each in system.phone(number).conversation.heard]
+    assert heard == [CLIPS["agent_opening_hours"], CLIPS["agent_what_to_bring"]]
+    assert [each.clip for each in system.session(number).heard] == [CLIPS["caller_what_to_bring"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "streams_started"),
+    [(WITH_DIAL, 0), (MADE, 0), (KEPT, 0), (A_LAW, 0), (STREAM_FAILS, 1), (STREAM_CLOSES, 1)],
+)
+async def test_only_a_stream_that_was_lost_is_asked_for_again(
+    system: System, records: Records, number: str, streams_started: int
+) -> None:
+    commands = [each.name for each in system.phone(number).commands]
+    assert commands.count("streaming_start") == streams_started
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome", "reason"),
+    [
+        (BUSY, "busy", "user_busy"),
+        (NO_ANSWER, "no_answer", "timeout"),
+        (NEVER_STREAMS, "failed", "streaming_failed"),
+    ],
+)
+async def test_a_call_that_nobody_answers_or_that_has_no_stream_says_so(
+    records: Records, number: str, outcome: str, reason: str
+) -> None:
+    record = records[number]
+    assert (record["outcome"], record["reason"]) == (outcome, reason)
+    assert not record["turns"]
+
+
+async def test_a_kept_greeting_leaves_with_the_start(records: Records) -> None:
+    assert records[KEPT]["activity"]["firstAudioMs"] == 0
+
+
+async def test_a_kept_greeting_costs_the_model_nothing_and_is_known_to_it(
+    system: System, records: Records
+) -> None:
+    asked = [frame["type"] for frame in system.session(KEPT).received]
+    assert asked.count("response.create") == 0, "the caller's question was answered unasked"
+    [item] = [f["item"] for f in system.session(KEPT).received if "item" in f]
+    assert item["role"] == "assistant"
+    assert [part["text"] for part in item["content"]] == [GREETING]
+
+
+async def test_nothing_of_it_offends_either_side(system: System, records: Records) -> None:
+    for session in system.model.sessions:
+        assert session.errors == []
+        for frame in session.received:
+            check_client(frame)
+    assert [each.media.flagged for each in system.telnyx.calls if each.media.flagged] == []
