@@ -17,7 +17,7 @@ def is_valid(token: str, issuer: str, audience: str) -> bool:
     try:
         jwt.decode(
             token,
-            _keys(issuer).get_signing_key_from_jwt(token).key,
+            _keys(issuer).get_signing_key_from_jwt(token),  # with the algorithm it is for
             ALGORITHMS,
             {"require": ["exp"]},
             audience=audience,

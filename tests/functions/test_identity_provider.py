@@ -1,5 +1,6 @@
 """Whose tokens open the API: an issuer behind a socket, and tokens right but for one thing."""
 
+import base64
 import json
 import threading
 import time
@@ -10,7 +11,13 @@ from urllib.error import URLError
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    generate_private_key as generate_elliptic_key,
+)
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from hypothesis import given
+from hypothesis import strategies as st
 
 import authorizer
 import identity_provider
@@ -94,6 +101,27 @@ def test_nothing_is_valid_without_a_public_keys_signature(issuer: str) -> None:
     shared = jwt.encode(claims(issuer), "s" * 32, "HS256", {"kid": "1"})
     for token in (unsigned, shared, "", "not.a.token", "a-key-of-the-tests"):
         assert not is_valid(token, issuer, AUDIENCE)
+
+
+def test_a_key_serves_its_own_algorithm_alone(issuer: str, key: RSAPrivateKey) -> None:
+    elliptic = generate_elliptic_key(SECP256R1())
+    assert not is_valid(
+        jwt.encode(claims(issuer), elliptic, "ES256", {"kid": "1"}), issuer, AUDIENCE
+    )
+    longer = jwt.encode(claims(issuer), key, "RS512", {"kid": "1"})
+    assert not is_valid(longer, issuer, AUDIENCE)  # the issuer says that its key is for RS256
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_no_text_upsets_it(issuer: str, text: str) -> None:
+    assert not is_valid(text, issuer, AUDIENCE)
+    assert not is_valid(
+        f"{_part({'alg': 'RS256', 'kid': text})}.{_part(text)}.AA", issuer, AUDIENCE
+    )
+
+
+def _part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 def test_an_issuer_that_does_not_answer_is_an_error_and_no_refusal(key: RSAPrivateKey) -> None:
