@@ -4,10 +4,11 @@ misspelt one would otherwise be silently without effect."""
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from directory import Agent
 from fields import InvalidField, StrictRequest
+from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
 from tool_settings import MOST_TOOLS, Tool, declared, distinct, tool_warnings
 
@@ -48,6 +49,28 @@ class SemanticVad(StrictRequest):
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
 
 
+class MachineSettings(StrictRequest):
+    """What to do when a machine answers; `message` is what `leave_message` says."""
+
+    mode: Literal["hang_up", "leave_message", "continue"]
+    message: Annotated[str | None, Field(min_length=1, max_length=1000, validate_default=True)] = (
+        None
+    )
+    method: Literal["premium", "standard"] = "premium"
+
+    @field_validator("message")
+    @classmethod
+    def _goes_with_its_mode(cls, message: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("mode") == "leave_message" and message is None:
+            raise ValueError("is what a call with mode leave_message needs")
+        if info.data.get("mode") != "leave_message" and message is not None:
+            raise ValueError("goes with mode leave_message only")
+        return message
+
+    def asked(self) -> MachineDetection:
+        return MachineDetection(OnMachine(self.mode), self.message, Method(self.method))
+
+
 class AgentSettings(StrictRequest):
     """Every field may be left out: what is not said here is said elsewhere or by default."""
 
@@ -62,6 +85,7 @@ class AgentSettings(StrictRequest):
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
     idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
+    machine_detection: MachineSettings | None = None
     record: bool | None = None
     record_dtmf: bool | None = None
     stream_setup: Literal["on_answer", "with_dial", "prepared"] | None = None
@@ -88,6 +112,8 @@ class AgentSettings(StrictRequest):
             given["stream_setup"] = StreamSetup(self.stream_setup)
         if self.turn_detection:
             given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
+        if self.machine_detection:
+            given["machine_detection"] = self.machine_detection.asked()
         return given
 
     @property

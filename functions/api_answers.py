@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 import directory
 import prices
 from phonebridge import recording
+from phonebridge.answering import AnsweredBy, Method, OnMachine
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
 from phonebridge.recording import RecordingState
 from phonebridge.store import CallRecord, Page
@@ -30,6 +31,9 @@ class CallSummary(_Answer):
     direction: Direction
     outcome: Outcome | None
     reason: str | None
+    answered_by: Annotated[
+        AnsweredBy | None, Field(description="As the carrier heard it, where it was asked to.")
+    ]
     to: str
     from_: Annotated[str, Field(alias="from")]
     created_at: datetime
@@ -166,6 +170,12 @@ def _shown(tools: Tools) -> list[Tool]:
     ]
 
 
+class MachineDetection(_Answer):
+    mode: OnMachine
+    message: str | None
+    method: Method
+
+
 class Config(_Answer):
     instructions: str
     voice: str
@@ -176,6 +186,7 @@ class Config(_Answer):
     max_duration_seconds: int
     idle_timeout_seconds: int | None
     idle_prompts: int
+    machine_detection: MachineDetection | None
     record: bool
     record_dtmf: bool
     stream_setup: str
@@ -259,6 +270,7 @@ def summary(call: Call) -> CallSummary:
         direction=call.direction,
         outcome=call.outcome,
         reason=call.reason,
+        answered_by=call.detection.answered_by if call.detection else None,
         to=call.to,
         from_=call.from_,
         created_at=_time(call.created_at_ms),

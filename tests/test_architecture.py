@@ -20,6 +20,7 @@ LOCAL = ROOT / "local"
 
 # Values in, values out: the conversation's rules, a call's life, the wire.
 CORE = [
+    "shared/phonebridge/answering.py",
     "shared/phonebridge/call.py",
     "shared/phonebridge/billing.py",
     "shared/phonebridge/call_config.py",
@@ -58,11 +59,13 @@ CORE = [
             "playback",
             "playout",
             "responses",
+            "time_limit",
             "steering",
             "stopped",
             "signature",
             "tools",
             "turns",
+            "voicemail",
             "openai/protocol",
             "openai/realtime",
             "openai/session",

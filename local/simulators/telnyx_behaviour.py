@@ -19,7 +19,7 @@ class Person:
     """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe."""
     refuses: Literal["busy", "rejected", "no_answer"] | None = None
     machine: bool = False
-    """An answering machine, should the dial have asked for detection."""
+    """An answering machine (`telnyx_machine.py`); the carrier tells, if the dial asked for it."""
     patience_ms: int = 15_000
     """How long nobody may speak before the person gives up."""
 

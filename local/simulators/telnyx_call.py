@@ -11,6 +11,7 @@ from websockets.exceptions import WebSocketException
 from simulators import telnyx_events as events
 from simulators.telnyx_behaviour import Faults, Person
 from simulators.telnyx_commands import ApiError, StreamSettings
+from simulators.telnyx_machine import Machine
 from simulators.telnyx_media import Leg, MediaStream
 from simulators.telnyx_person import FRAME_MS, SILENT_FRAME, Conversation
 from simulators.telnyx_reports import CallPlan, Ending, ReportedCall, Reporter
@@ -18,7 +19,7 @@ from simulators.telnyx_webhooks import timestamp_now
 
 NO_ANSWER_AFTER_MS = 500  # of ringing: nobody wants to wait 30 s for a simulated no-answer
 CALLER_RINGS_MS = 30_000
-DETECTION_TAKES_MS = 500
+DETECTION_TAKES_MS = 1500
 SPEAKING_MS_PER_CHARACTER = 20
 USER_ID = "3e6f995f-0000-4000-8000-000000000100"
 End = Literal["person", "agent"]
@@ -40,7 +41,9 @@ class SimulatedCall(ReportedCall):
     def __init__(self, exchange: Exchange, plan: CallPlan, person: Person, faults: Faults) -> None:
         self.exchange = exchange
         super().__init__(exchange, plan, person, faults)
-        self.conversation = Conversation(person, self.notify)
+        kind = Machine if person.machine else Conversation
+        self.conversation: Conversation = kind(person, self.notify)
+        self._greeting_is_over = False
         self.ended = asyncio.Event()
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
@@ -83,6 +86,7 @@ class SimulatedCall(ReportedCall):
         self.answered_s = time.monotonic()
         self.notify("answered", "")
         self.post(events.CallAnswered, codec=self.person.codec)
+        self.post_detection_started()
         self._settled.set()
         if self.partner is not None:
             self.bridge(self.partner)
@@ -194,10 +198,16 @@ class SimulatedCall(ReportedCall):
             self.end(TIME_LIMIT)
         if now_ms == DETECTION_TAKES_MS:
             self.post_detection()
+        if not self._greeting_is_over and self._is_recorded_by_machine():
+            self._greeting_is_over = True
+            self.post_greeting_ended()
         if self._stream is not None and now_ms == self.faults.second_socket_after_ms:
             self._tasks.create_task(self._carry_stream(self._stream.settings))
         if self._stream is not None and now_ms == self.faults.close_without_stop_after_ms:
             self._tasks.create_task(self._stream.close())
+
+    def _is_recorded_by_machine(self) -> bool:
+        return isinstance(self.conversation, Machine) and self.conversation.is_recording
 
     async def _carry_stream(self, settings: StreamSettings) -> None:
         stream = MediaStream(settings, self.person.codec, self.faults, self.media)

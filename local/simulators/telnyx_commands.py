@@ -75,6 +75,7 @@ class Dial(StreamSettings, kw_only=True):
     time_limit_secs: Annotated[int, Meta(ge=30, le=14400)] = 14400
     retry_on_timeout: bool = True
     answering_machine_detection: Detection = "disabled"
+    answering_machine_detection_config: dict[str, int] = {}
     webhook_url: Url | None = None
     webhook_retries_policies: dict[str, RetryPolicy] = {}
     record: Literal["record-from-answer"] | None = None

@@ -63,6 +63,20 @@ class MachineDetectionEnded(LegPayload, kw_only=True):
     result: str
 
 
+class MachineGreetingEnded(LegPayload, kw_only=True):
+    event_type: ClassVar[str] = "call.machine.greeting.ended"
+    result: str
+
+
+class PremiumDetectionStarted(LegPayload, kw_only=True):
+    event_type: ClassVar[str] = "call.machine.premium.detection.started"
+
+
+class PremiumGreetingEnded(LegPayload, kw_only=True):
+    event_type: ClassVar[str] = "call.machine.premium.greeting.ended"
+    result: str
+
+
 class PremiumDetectionEnded(LegPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.premium.detection.ended"
     result: str

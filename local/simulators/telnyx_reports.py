@@ -133,6 +133,17 @@ class ReportedCall:
             offered_codecs="PCMU,G729" if self.person.codec == "PCMU" else "PCMA,G729",
         )
 
+    def post_detection_started(self) -> None:
+        if self.plan.detection in PREMIUM_DETECTION:
+            self.post(events.PremiumDetectionStarted)
+
+    def post_greeting_ended(self) -> None:
+        """`detect` does not listen for so long."""
+        if self.plan.detection in PREMIUM_DETECTION:
+            self.post(events.PremiumGreetingEnded, result="beep_detected")
+        elif self.plan.detection not in ("disabled", "detect"):
+            self.post(events.MachineGreetingEnded, result="beep_detected")
+
     def post_detection(self) -> None:
         if self.plan.detection in PREMIUM_DETECTION:
             result = "machine" if self.person.machine else "human_residence"

@@ -28,9 +28,11 @@ from media_bridge.hearing import Hearing, codec_of
 from media_bridge.idle import IdleCaller
 from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_model, steered
+from media_bridge.time_limit import TimeLimit
 from media_bridge.tools import ToolCalls
+from media_bridge.voicemail import Voicemail
 from phonebridge.billing import Usage
-from phonebridge.call import Activity, Call, EndedBy
+from phonebridge.call import Activity, Call
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from phonebridge.steering import Side
@@ -44,8 +46,6 @@ MEDIA_PATIENCE = 60.0
 GAP_PATIENCE = 0.75
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
-WARNING_SECONDS = 30
-"""Before the longest duration of a call is reached, where it is at least twice as long."""
 
 
 class _Awaited(Enum):
@@ -53,17 +53,6 @@ class _Awaited(Enum):
     READY = auto()
     FRAME = auto()
     MEDIA = auto()
-    WARNING = auto()
-    MAX_DURATION = auto()
-
-
-WARNING = Respond(
-    guidance="This call must end in half a minute. Tell the caller so, in one short sentence."
-)
-GOODBYE = Respond(
-    guidance="This call has reached its longest duration. Say in one short sentence that it has to "
-    "end now, and goodbye."
-)
 
 
 class Bridge:
@@ -85,7 +74,9 @@ class Bridge:
         self._tape = Tape.of(config, model_audio)
         self._talk = Conversation(config, model_audio)
         self._tools = ToolCalls(config.tools, self._talk)
-        self._idle = IdleCaller(config)
+        self._voicemail = Voicemail(config)
+        self._time_limit = TimeLimit(config)
+        self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(rings=call.carries_early_stream)
         if call.carries_early_stream:
@@ -129,15 +120,11 @@ class Bridge:
             return None
         if self._leave_at is not None:
             return self._leave_at
-        talk = self._talk.next_deadline() if self._speaks else None
-        others = (
-            talk,
-            self._tools.next_deadline(),
-            self._idle.due_at,
-            self._hearing.next_deadline(),
-        )
-        known = [*self._deadlines.values(), *(time for time in others if time is not None)]
-        return min(known, default=None)
+        times = [self._hearing.next_deadline(), self._tools.next_deadline()]
+        times += self._deadlines.values()
+        if self._speaks:
+            times += [self._talk.next_deadline(), *(watch.due_at for watch in self._watches)]
+        return min((time for time in times if time is not None), default=None)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         if self._over:
@@ -146,9 +133,13 @@ class Bridge:
             return self._until_the_end(self._take_leave(event, now, self._leave_at), now)
         commands = self._until_the_end(self._answer(event, now), now)
         if self._speaks and self._leave_at is None and not self._over:
-            commands += self._until_the_end(self._talk.due(now), now)
-            commands += self._until_the_end(self._idle.watch(self._talk, now), now)
+            commands += self._until_the_end(self._due(now), now)
         return commands
+
+    def _due(self, now: float) -> Iterable[BridgeCommand]:
+        yield from self._talk.due(now)
+        for watch in self._watches:
+            yield from watch.watch(self._talk, now)
 
     def _answer(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         if isinstance(event, events.CallerAudio):
@@ -163,6 +154,8 @@ class Bridge:
             return self._on_steering(event, now)
         if isinstance(event, events.SessionEvent):
             return self._on_session(event, now)
+        if isinstance(event, events.MachineAnswered):
+            return self._on_machine(event.greeting_over, now)
         if isinstance(event, events.LeaveAsked):
             return [LeaveCall(lost=False)]
         return self._on_stream(event, now)
@@ -219,17 +212,17 @@ class Bridge:
         self._line = line
         self._hearing.begin(line, self._model.told or line)
         self._talk.begin(now)
-        if self._kept:
+        self._time_limit.begin(now)
+        known = self._call.detection
+        machine = known if known and known.takes_message else None
+        commands = self._on_machine(machine.greeting_over, now) if machine else []
+        if self._kept and not self._talk.is_deaf:
             self._talk.recite(KEPT_ITEM, self._kept.words, self._kept.sound, now)
         del self._deadlines[_Awaited.START]
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
-        duration = self._config.max_duration_seconds
-        self._deadlines[_Awaited.MAX_DURATION] = now + duration
-        if duration >= 2 * WARNING_SECONDS:
-            self._deadlines[_Awaited.WARNING] = now + duration - WARNING_SECONDS
         if not self._model.ready:
             self._deadlines.setdefault(_Awaited.READY, now + READY_PATIENCE)
-        return [*self._model.configure(line), *self._greet(now)]
+        return [*commands, *self._model.configure(line), *self._greet(now)]
 
     def _is_this_call(self, event: events.StreamStarted) -> bool:
         # The leg's id may differ from the one in the dial's answer; client_state is ours.
@@ -263,7 +256,8 @@ class Bridge:
     def _greet(self, now: float) -> list[BridgeCommand]:
         """Once, as soon as somebody listens, or before that to have it at hand then."""
         prepares = self._config.stream_setup is StreamSetup.PREPARED
-        if self._kept or self._greeted or not self._model.ready or not (self.started or prepares):
+        greeted = self._kept or self._greeted or self._talk.is_deaf
+        if greeted or not self._model.ready or not (self.started or prepares):
             return []
         self._greeted = True
         self._talk.expect_reply(now)
@@ -305,6 +299,12 @@ class Bridge:
             return []
         return steered(event, self._talk, now)
 
+    def _on_machine(self, greeting_over: bool, now: float) -> list[BridgeCommand]:
+        commands = self._voicemail.answered(greeting_over, self._talk, now)
+        if self._talk.is_deaf:
+            self._hearing.stop()
+        return commands
+
     # Time.
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
@@ -338,14 +338,3 @@ class Bridge:
                 return self._hearing.fill_gap() if self._talk.caller_is_speaking else []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
-            case _Awaited.WARNING:
-                return self._talk.ask(WARNING) if self._model.ready else []
-            case _Awaited.MAX_DURATION:
-                return self._time_is_up(now)
-
-    def _time_is_up(self, now: float) -> list[BridgeCommand]:
-        end = EndCall(EndedBy.MAX_DURATION)
-        if not self._model.ready:
-            return [end]
-        self._talk.once_quiet(end, now)
-        return self._talk.ask(GOODBYE)

@@ -80,6 +80,7 @@ class Conversation:
         self.caller_is_speaking = False
         self.last_spoken_response: str | None = None
         self.last_sign_of_caller_at: float | None = None
+        self.is_deaf = False
         self.usage = Usage()
 
     def begin(self, now: float) -> None:
@@ -111,16 +112,19 @@ class Conversation:
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
         expected = self._reply_due is not None or self._keypad.entered or self._afterwards
-        return self.is_quiet and not self.caller_is_speaking and not expected
+        busy = self.is_deaf or self.caller_is_speaking
+        return self.is_quiet and not busy and not expected
 
     def ask(self, request: Respond) -> list[BridgeCommand]:
         """Let the model speak, as soon as it may."""
         return [*self._responses.ask(request)]
 
-    def once_quiet(self, command: BridgeCommand, now: float) -> None:
+    def once_quiet(
+        self, command: BridgeCommand, now: float, patience: float = QUIET_PATIENCE
+    ) -> None:
         """Do this when the caller has heard everything that was asked for until now."""
         self._afterwards.append(command)
-        self._quiet_due = now + QUIET_PATIENCE
+        self._quiet_due = now + patience
 
     def withdraw(self, command: BridgeCommand) -> bool:
         """It does not have to be done any more (`once_quiet`); whether it had to."""
@@ -230,6 +234,14 @@ class Conversation:
     def unmute(self) -> list[BridgeCommand]:
         return [*self._responses.unmute()]
 
+    def hush(self, now: float) -> list[BridgeCommand]:
+        """Nobody is there to talk with: hear nothing, and let nothing more be said."""
+        self.is_deaf = True
+        self.caller_is_speaking = False
+        self._reply_due = None
+        self._responses.forget()
+        return self.mute(now)
+
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
         heard, cuts = self._playout.clear(now)
@@ -250,6 +262,8 @@ class Conversation:
         return _records(self._turns.caller_said(KEYPAD_TURN, text))
 
     def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
+        if self.is_deaf:
+            return []
         self.caller_is_speaking = True
         self.last_sign_of_caller_at = now
         self._responses.hold()
@@ -258,6 +272,8 @@ class Conversation:
         return self._stop_speaking(now, cancel=False)
 
     def _on_speech_stopped(self, item_id: str, now: float) -> None:
+        if self.is_deaf:
+            return
         self.caller_is_speaking = False
         self._speech_ended = now - self._end_of_speech
         self._turns.caller_stopped(item_id, self._speech_ended)

@@ -203,6 +203,13 @@ class InterruptAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineAnswered:
+    """No human hears us; a message may be left, at the latest when `greeting_over` is told."""
+
+    greeting_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EndAsked:
     """The call has to end: at once, or when the caller has heard a last sentence."""
 
@@ -280,4 +287,5 @@ ModelEvent = SessionEvent | ConversationEvent | ToolEvent
 SteeringEvent = (
     InterruptAsked | SayAsked | MuteAsked | TransferAsked | EndAsked | TransferFailed | DigitsFailed
 )
-BridgeEvent = PhoneEvent | ModelEvent | SteeringEvent | LeaveAsked | DeadlinePassed
+OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked
+BridgeEvent = PhoneEvent | ModelEvent | OutsideEvent | DeadlinePassed

@@ -26,6 +26,7 @@ class Hearing:
         self._converter: Converter = PassThrough()
         self._early = bytearray()
         self._passes_on = False
+        self._stopped = False
 
     @property
     def frames_lost(self) -> int:
@@ -65,9 +66,14 @@ class Hearing:
         self._early.clear()
         return [*early]
 
+    def stop(self) -> None:
+        """Nobody is there to be heard any more."""
+        self._stopped = True
+        self._early.clear()
+
     def _hear(self, payload: bytes) -> list[BridgeCommand]:
         audio = self._converter.feed(payload) if payload else b""
-        if not audio:
+        if not audio or self._stopped:
             return []
         if self._passes_on:
             return [AppendAudio(audio)]

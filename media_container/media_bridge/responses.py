@@ -51,6 +51,11 @@ class Responses:
         """The caller speaks: the model will answer that by itself, and first."""
         self._held = True
 
+    def forget(self) -> None:
+        """Nothing is wished for any more; what is on its way comes yet."""
+        self._waiting.clear()
+        self._held = False
+
     def started(self, response_id: str) -> None:
         is_own = self._asked is not None and self.active is None
         self.active = response_id

@@ -30,6 +30,8 @@ def told(command: Steering) -> events.BridgeEvent:
             return events.TransferAsked(transfer, command.words)
         case steering.HangUp(words):
             return events.EndAsked(EndedBy.API, words)
+        case steering.MachineAnswered(greeting_over):
+            return events.MachineAnswered(greeting_over)
         case steering.TransferSettled(None):
             return events.LeaveAsked()
         case steering.TransferSettled(failure):

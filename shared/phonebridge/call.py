@@ -6,6 +6,7 @@ Times are Unix milliseconds. `lifecycle.advance` is the only function that moves
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from phonebridge.answering import AnsweringEvent, Detection, OnMachine
 from phonebridge.transfer import ReportTransfer, Transfer, TransferCommand, TransferEvent
 
 LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
@@ -43,6 +44,7 @@ class EndedBy(StrEnum):
     IDLE = "idle"
     AGENT = "ended_by_agent"
     MAX_DURATION = "max_duration"
+    MESSAGE_LEFT = "message_left"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"
 
@@ -126,6 +128,8 @@ class Call:
     """Why the first stream could not be opened; a second one took its place."""
     transfer: Transfer | None = None
     transferred_at_ms: int | None = None
+    detection: Detection | None = None
+    """Where the carrier was asked to find out who answers, or told so unasked."""
     owner_task: str | None = None
     activity: Activity = field(default_factory=Activity)
 
@@ -175,9 +179,10 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class CallRequested:
     """Somebody asked the API for an outbound call; `with_stream`: its media stream is to be there
-    before the callee is."""
+    before the callee is; `on_machine`: the carrier is to find out who answers."""
 
     with_stream: bool = False
+    on_machine: OnMachine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +305,7 @@ LegEvent = (
     | CallFailed
     | CallHungUp
     | LegOutlivedCall
+    | AnsweringEvent
     | MediaEvent
 )
 CallEvent = LegEvent | TransferEvent
@@ -350,7 +356,12 @@ class HangUp:
     """End the leg."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReportMachine:
+    """Let the container that carries the call know that a machine answered it."""
+
+
 CarrierCommand = (
     Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
 )
-CallCommand = CarrierCommand | ReportTransfer
+CallCommand = CarrierCommand | ReportTransfer | ReportMachine

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from phonebridge.answering import MachineDetection
 from phonebridge.tools import Tools
 
 
@@ -56,6 +57,7 @@ class CallConfig:
     """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
     idle_prompts: int = 2
     """How often in a row, before the call is ended."""
+    machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True
     """Whether the digits that the caller presses stand on the record."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonebridge import transfer
+from phonebridge import answering, transfer
+from phonebridge.answering import AnsweringEvent, Detection, DetectionEnded, GreetingEnded
 from phonebridge.call import (
     Answer,
     Call,
@@ -43,6 +44,7 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    ReportMachine,
     SendDigits,
     StartStreaming,
     StopStreaming,
@@ -81,6 +83,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
             CallTransferred: _S.TRANSFERRED,
+            DetectionEnded: _S.DIALING,
+            GreetingEnded: _S.DIALING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -107,6 +111,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
+            DetectionEnded: _S.ANSWERED,
+            GreetingEnded: _S.ANSWERED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -129,6 +135,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             TargetBriefed: _S.STREAMING,
             TargetHungUp: _S.STREAMING,
             CallTransferred: _S.TRANSFERRED,
+            DetectionEnded: _S.STREAMING,
+            GreetingEnded: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -147,6 +155,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             TargetAnswered: _S.TRANSFERRED,
             TargetBriefed: _S.TRANSFERRED,
             TargetHungUp: _S.TRANSFERRED,
+            DetectionEnded: _S.TRANSFERRED,
+            GreetingEnded: _S.TRANSFERRED,
             CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.TRANSFERRED,
             StreamingFailed: _S.TRANSFERRED,
@@ -167,6 +177,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             TargetBriefed: _S.ENDED,
             TargetHungUp: _S.ENDED,
             CallTransferred: _S.ENDED,
+            DetectionEnded: _S.ENDED,
+            GreetingEnded: _S.ENDED,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,
@@ -261,6 +273,8 @@ def _of_leg(call: Call, event: LegEvent) -> Call:
             return replace(call, fault=_first_fault(call.fault, fault))
         case EndRequested(by):
             return replace(call, end_requested_by=call.end_requested_by or by)
+        case DetectionEnded() | GreetingEnded():
+            return replace(call, detection=answering.learned(call.detection, event))
         case DigitsRequested() | LegOutlivedCall():
             return call
         case _:
@@ -269,9 +283,11 @@ def _of_leg(call: Call, event: LegEvent) -> Call:
 
 def _of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
     match event:
-        case CallRequested(with_stream):
+        case CallRequested(with_stream, on_machine):
             early = EarlyStream() if with_stream else None
-            return replace(call, early_stream=early, stream_number=int(with_stream))
+            detection = Detection(on_machine) if on_machine else None
+            number = int(with_stream)
+            return replace(call, early_stream=early, stream_number=number, detection=detection)
         case MediaAttached():
             return _attached(call, event)
         case MediaStarted(at_ms):
@@ -321,6 +337,8 @@ def _streaming_failed(call: Call, fault: Fault) -> Call:
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
     after, commands = _asked_of_caller(before, after, event)
+    if isinstance(event, AnsweringEvent):
+        commands += _asked_because_of_machine(after)
     return after, (*commands, *_asked_of_target(before, after, event))
 
 
@@ -355,7 +373,7 @@ def _stream_wanted(call: Call) -> int:
     """The number of the stream that an answered call lacks: its first, or the one that takes the
     place of a first that is lost; 0 for none."""
     is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
-    if not is_up or call.end_requested_by:
+    if not is_up or _is_unwanted(call):
         return 0
     left = call.early_stream is not None and call.early_stream.left
     if call.stream_number == 1 and (left or (call.stream_fault and not _has_carried(call))):
@@ -382,7 +400,16 @@ def _moved_to(status: CallStatus, before: Call, after: Call) -> bool:
 
 def _is_unwanted(call: Call) -> bool:
     """A leg of which we hear although its call is over for us."""
-    return call.status is CallStatus.ENDED or call.end_requested_by is not None
+    machine = call.detection is not None and call.detection.ends_call
+    return call.status is CallStatus.ENDED or call.end_requested_by is not None or machine
+
+
+def _asked_because_of_machine(call: Call) -> tuple[CallCommand, ...]:
+    if _is_unwanted(call):
+        return _hang_up(call)
+    takes_message = call.detection is not None and call.detection.takes_message
+    # A container that comes later reads it in the call.
+    return (ReportMachine(),) if takes_message and call.owner_task else ()
 
 
 def _hang_up(call: Call) -> tuple[CallCommand, ...]:
@@ -398,6 +425,15 @@ def _concluded(call: Call) -> Call:
 def _verdict(call: Call) -> tuple[Outcome, str]:
     if call.fault and not (call.transferred_at_ms is not None and call.hangup):
         return Outcome.FAILED, call.fault.reason
+    outcome, reason = _of_conversation(call)
+    if call.detection and call.detection.ends_call:
+        return Outcome.VOICEMAIL, f"{call.detection.answered_by}_detected"
+    if call.detection and call.detection.takes_message:
+        return Outcome.VOICEMAIL, reason
+    return outcome, reason
+
+
+def _of_conversation(call: Call) -> tuple[Outcome, str]:
     assert call.hangup is not None, "only a fault or a hangup ends a call"
     cause, source = call.hangup.cause, call.hangup.source
     answered = (call.answered_at_ms, call.streaming_at_ms) != (None, None)

@@ -58,4 +58,11 @@ class TransferSettled:
     failure: str | None
 
 
-Steering = Interrupt | Say | Mute | Transfer | HangUp | TransferSettled
+@dataclass(frozen=True, slots=True)
+class MachineAnswered:
+    """Leave a message, now or when its greeting is over."""
+
+    greeting_over: bool
+
+
+Steering = Interrupt | Say | Mute | Transfer | HangUp | TransferSettled | MachineAnswered

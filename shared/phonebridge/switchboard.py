@@ -28,13 +28,14 @@ from phonebridge.call import (
     Hangup,
     Leg,
     Reject,
+    ReportMachine,
     SendDigits,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
-from phonebridge.steering import Steering, TransferSettled
+from phonebridge.steering import MachineAnswered, Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
 from phonebridge.tracing import Span
@@ -104,17 +105,17 @@ class Carrier(Protocol):
         """The leg, when the command dialled one."""
 
 
+class Mailbox(Protocol):
+    """The way to the container that carries a call."""
+
+    def post(self, task_id: str, call_id: str, command: Steering) -> None: ...
+
+
 class Directory(Protocol):
     """Who answers inbound calls."""
 
     def answering(self, number: str) -> CallConfig | None:
         """How to speak with whoever calls this number; None if nobody answers it."""
-
-
-class Mailbox(Protocol):
-    """The way to the container that carries a call."""
-
-    def post(self, task_id: str, call_id: str, command: Steering) -> None: ...
 
 
 class Switchboard:
@@ -140,7 +141,8 @@ class Switchboard:
         """Store and dial a new outbound call. Raises `TelnyxError` if the carrier refuses; the
         record then says why."""
         with_stream = config.stream_setup.begins_with_dial
-        return self._begin(call, config, CallRequested(with_stream))
+        on_machine = config.machine_detection.mode if config.machine_detection else None
+        return self._begin(call, config, CallRequested(with_stream, on_machine))
 
     def deliver(self, webhook: Webhook, directory: Directory) -> Call | None:
         """Apply a verified webhook; None when it is about no call of ours."""
@@ -239,6 +241,8 @@ class Switchboard:
     def _execute(self, command: CallCommand, call: Call, config: CallConfig) -> Call:
         if isinstance(command, ReportTransfer):
             return self._report(call)
+        if isinstance(command, ReportMachine):
+            return self._report_machine(call)
         try:
             leg = self._carrier.execute(command, call, config)
         except TelnyxError as error:
@@ -251,6 +255,12 @@ class Switchboard:
         if leg:
             call = self._dialled(leg, call, command)
         self._store.note(call.call_id, done)
+        return call
+
+    def _report_machine(self, call: Call) -> Call:
+        if call.owner_task and call.detection:
+            command = MachineAnswered(call.detection.greeting_over)
+            self._mailbox.post(call.owner_task, call.call_id, command)
         return call
 
     def _dialled(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:

@@ -4,7 +4,8 @@ import pytest
 
 from realtime_oracle import check_client
 from simulators.speech import CLIPS
-from whole_calls import ONE_QUESTION, System, said
+from simulators.telnyx_machine import Machine
+from whole_calls import CONVERSATION, ONE_QUESTION, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -49,3 +50,36 @@ async def test_a_caller_who_says_nothing_is_asked_then_left(system: System) -> N
     assert prompt["startedMs"] - greeting["endedMs"] >= 3000
     assert goodbye["startedMs"] - prompt["endedMs"] >= 3000
     assert not goodbye["interrupted"]
+
+
+MACHINE = "+15550109"
+
+
+async def test_a_machine_is_hung_up_on(system: System) -> None:
+    wished = {"mode": "hang_up", "method": "standard"}
+    record = await system.ended(await system.dialled(MACHINE, machine_detection=wished))
+    assert (record["outcome"], record["reason"]) == ("voicemail", "machine_detected")
+    assert record["answeredBy"] == "machine"
+
+
+@pytest.mark.parametrize("method", ["premium", "standard"])
+async def test_a_message_is_left_after_the_beep(system: System, method: str) -> None:
+    message = CLIPS["agent_farewell"]
+    wished = {"mode": "leave_message", "message": message.text, "method": method}
+    record = await system.ended(await system.dialled(MACHINE, machine_detection=wished))
+    assert (record["outcome"], record["reason"]) == ("voicemail", "message_left")
+    *greeting, left = (turn for turn in record["turns"] if turn["who"] == "agent")
+    assert all(turn["interrupted"] for turn in greeting)
+    assert (left["text"], left["interrupted"]) == (message.text, False)
+    phone = system.phone(MACHINE)
+    assert isinstance(phone.conversation, Machine)
+    assert phone.conversation.message.clip is message
+    assert not phone.media.flagged
+
+
+async def test_a_human_is_talked_with_while_detection_runs(system: System) -> None:
+    human = "+15550124"
+    wished = {"mode": "hang_up"}
+    record = await system.ended(await system.dialled(human, machine_detection=wished))
+    assert (record["outcome"], record["answeredBy"]) == ("completed", "human")
+    assert said(record) == CONVERSATION

@@ -14,6 +14,7 @@ from api_events import Answer, api_event, read_answer
 from api_requests import CreateCall
 from calls import LEG, after, outbound_call
 from clock import Clock
+from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import (
     Call,
@@ -97,6 +98,7 @@ class TestPlacingACall:
             "direction": "outbound",
             "outcome": None,
             "reason": None,
+            "answeredBy": None,
             "to": "+15550100",
             "from": "+15550199",
             "createdAt": "2026-11-18T11:06:40Z",
@@ -146,6 +148,7 @@ class TestPlacingACall:
             "language": "de-CH",
             "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
             "max_duration_seconds": 60,
+            "machine_detection": {"mode": "leave_message", "message": "Call us back."},
             "record": True,
             "record_dtmf": False,
             "stream_setup": "prepared",
@@ -162,6 +165,7 @@ class TestPlacingACall:
             language="de-CH",
             turn_detection=TurnDetection("semantic_vad", eagerness="low"),
             max_duration_seconds=60,
+            machine_detection=MachineDetection(OnMachine.LEAVE_MESSAGE, "Call us back."),
             record=True,
             record_dtmf=False,
             stream_setup=StreamSetup.PREPARED,
@@ -374,6 +378,20 @@ class TestBadRequests:
             ({"tools": {}}, "tools"),
             ({"agent": "reception"}, "agent"),
             ({"machine_detection": True}, "machine_detection"),
+            ({"machine_detection": {"mode": "shout"}}, "machine_detection.mode"),
+            ({"machine_detection": {"mode": "leave_message"}}, "machine_detection.message"),
+            (
+                {"machine_detection": {"mode": "hang_up", "message": "Hi"}},
+                "machine_detection.message",
+            ),
+            (
+                {"machine_detection": {"mode": "leave_message", "message": "x" * 1001}},
+                "machine_detection.message",
+            ),
+            (
+                {"machine_detection": {"mode": "hang_up", "method": "magic"}},
+                "machine_detection.method",
+            ),
         ],
     )
     def test_a_bad_field_is_named(

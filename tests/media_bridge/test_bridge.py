@@ -24,7 +24,7 @@ from bridges import (
     words,
 )
 from media_bridge.audio import Codec, ModelToTelephone, TelephoneToModel
-from media_bridge.bridge import GOODBYE, WARNING, Bridge
+from media_bridge.bridge import Bridge
 from media_bridge.commands import (
     AppendAudio,
     BridgeCommand,
@@ -408,73 +408,6 @@ def test_a_line_that_falls_silent() -> None:
         << AppendAudio(frame(1).payload)
     )
     assert story >> At(89.9) >> At(90.0) << SILENT_LINE >> frame(2)
-
-
-def test_the_longest_call_is_hung_up_then_left() -> None:
-    story = ready_call(config=CallConfig(max_duration_seconds=30))
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> done()
-        >> At(29.9)
-        >> At(30.0)
-        << GOODBYE
-        >> ResponseStarted("resp-2")
-        >> said(100, "item-2", "resp-2")
-        << play(100)
-        >> done("resp-2")
-        >> At(30.1)
-        << agent_turn(1, "", 30_000, 30_100)
-        << EndCall(EndedBy.MAX_DURATION)
-        >> At(35.0)
-        >> At(35.1)
-        << LeaveCall(lost=False)
-    )
-    assert story.bridge.next_deadline() is None
-
-
-def test_a_caller_is_warned_half_a_minute_before() -> None:
-    assert (
-        ready_call(config=CallConfig(max_duration_seconds=60))
-        >> ResponseStarted("resp-1")
-        >> done()
-        >> At(29.9)
-        >> At(30.0)
-        << WARNING
-        >> ResponseStarted("resp-2")
-        >> done("resp-2")
-        >> frame(1)
-        << AppendAudio(frame(1).payload)
-        >> At(60.0)
-        << GOODBYE
-    )
-
-
-def test_nobody_hears_a_goodbye_of_a_model_that_is_not_ready() -> None:
-    story = Playbook(new_bridge(config=CallConfig(max_duration_seconds=5)))
-    assert story >> STARTED >> At(5.0) << EndCall(EndedBy.MAX_DURATION)
-
-
-def test_deadlines_that_come_together_leave_in_peace() -> None:
-    story = ready_call(config=CallConfig(max_duration_seconds=30))
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> done()
-        >> At(29.25)
-        >> frame(1)
-        << AppendAudio(frame(1).payload)
-    )
-    assert (
-        story
-        >> At(30.0)
-        << GOODBYE
-        >> At(49.9)
-        >> At(50.0)
-        << EndCall(EndedBy.MAX_DURATION)
-        >> At(55.0)
-        << LeaveCall(lost=False)
-    )
 
 
 # The end.

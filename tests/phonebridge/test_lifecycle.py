@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls import LEG, after, inbound_call, outbound_call
+from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
 from phonebridge.call import (
     Activity,
     Answer,
@@ -40,6 +41,7 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    ReportMachine,
     SendDigits,
     StartStreaming,
     StopStreaming,
@@ -74,6 +76,8 @@ HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
 STARTED = MediaStarted(6_500)
 NEVER_STARTED = MediaReported(Activity(), started=False)
+UNSURE, DETECTED = DetectionEnded(AnsweredBy.UNSURE), DetectionEnded(AnsweredBy.MACHINE)
+FAX, GREETED = DetectionEnded(AnsweredBy.FAX), GreetingEnded()
 CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
 
 
@@ -466,9 +470,71 @@ def test_digits_are_sent_each_time_they_are_asked_for() -> None:
     assert after(streaming(), digits) == streaming()
 
 
+# Who answered.
+
+
+def placed(on_machine: OnMachine) -> Call:
+    return after(outbound_call(), CallRequested(on_machine=on_machine), DialAccepted(LEG))
+
+
+@pytest.mark.parametrize("told", [DETECTED, GREETED])
+def test_a_machine_is_hung_up_on_where_that_is_wished(told: CallEvent) -> None:
+    call = after(placed(OnMachine.HANG_UP), ANSWERED, ATTACHED)
+    assert commands_of(call, told) == [HangUp()]
+    ended = after(call, told, hung_up("normal_clearing", "caller"))
+    assert (ended.outcome, ended.reason) == (Outcome.VOICEMAIL, "machine_detected")
+
+
+def test_a_machine_that_is_heard_of_before_the_answer_gets_no_stream() -> None:
+    assert commands_of(placed(OnMachine.HANG_UP), DETECTED, ANSWERED) == [HangUp(), HangUp()]
+
+
+def test_the_container_is_told_of_a_machine_that_takes_a_message() -> None:
+    call = placed(OnMachine.LEAVE_MESSAGE)
+    assert commands_of(call, ANSWERED, DETECTED) == [StartStreaming(1)], "it will read the call"
+    call = after(call, ANSWERED, ATTACHED)
+    assert commands_of(call, DETECTED, GREETED) == [ReportMachine(), ReportMachine()]
+    call = after(call, DETECTED)
+    assert commands_of(call, DETECTED) == [ReportMachine()], "a post that failed is made up for"
+
+
+def test_a_message_that_was_left() -> None:
+    call = after(placed(OnMachine.LEAVE_MESSAGE), ANSWERED, ATTACHED, DETECTED, GREETED)
+    left = after(call, EndRequested(EndedBy.MESSAGE_LEFT), HUNG_UP)
+    assert (left.outcome, left.reason) == (Outcome.VOICEMAIL, "message_left")
+    cut_short = after(call, hung_up("normal_clearing"))
+    assert (cut_short.outcome, cut_short.reason) == (Outcome.VOICEMAIL, "callee_hung_up")
+
+
+def test_a_fax_takes_no_message() -> None:
+    call = after(placed(OnMachine.LEAVE_MESSAGE), ANSWERED, ATTACHED)
+    assert commands_of(call, FAX) == [HangUp()]
+    assert after(call, FAX, HUNG_UP).reason == "fax_detected"
+
+
+@pytest.mark.parametrize("mode", OnMachine)
+@pytest.mark.parametrize("told", [UNSURE, DetectionEnded(AnsweredBy.HUMAN)])
+def test_a_human_is_talked_with(mode: OnMachine, told: CallEvent) -> None:
+    call = after(placed(mode), ANSWERED, ATTACHED)
+    assert commands_of(call, told) == []
+    assert after(call, told, HUNG_UP).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("told", [DETECTED, FAX, GREETED])
+def test_a_call_that_goes_on_all_the_same_tells_who_answered(told: CallEvent) -> None:
+    for call in (placed(OnMachine.CONTINUE), dialing()):
+        call = after(call, ANSWERED, ATTACHED)
+        assert commands_of(call, told) == []
+        ended = after(call, told, HUNG_UP)
+        assert ended.outcome is Outcome.COMPLETED
+        assert ended.detection
+        assert ended.detection.answered_by is not AnsweredBy.HUMAN
+
+
 # Laws.
 
 OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
+MACHINE = (*OUTBOUND[:-1], UNSURE, DetectionEnded(AnsweredBy.HUMAN), DETECTED, GREETED, HUNG_UP)
 INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
 SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000))
 FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
@@ -489,6 +555,7 @@ TRANSFERS = (
 
 BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
     (after(outbound_call(), CallRequested()), OUTBOUND),
+    *((after(outbound_call(), CallRequested(on_machine=mode)), MACHINE) for mode in OnMachine),
     (incoming(), INBOUND),
     (after(inbound_call(), CallTurnedAway(LEG)), (CallArrived(LEG), HUNG_UP)),
     # What is told of a target comes after the transfer was asked for; for the rest, in any order.
@@ -611,7 +678,8 @@ def test_no_order_opens_a_third_stream_or_one_after_the_end(
     begun, _, delivered = history
     call, alive, asked = begun, [], list[CallCommand]()
     for event in delivered:
-        if call.status is not CallStatus.ENDED:
+        refused = call.detection is not None and call.detection.ends_call
+        if call.status is not CallStatus.ENDED and not refused:
             alive.append(event)
         call, commands = advance(call, event)
         asked += commands
@@ -661,6 +729,8 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     TargetHungUp(1, "user_busy"),
     TRANSFERRED,
     DigitsRequested("1", 250),
+    DETECTED,
+    GREETED,
 )
 IN_EACH_STATUS = (
     outbound_call(),

@@ -11,6 +11,13 @@ import pytest
 
 from calls import LEG, inbound_call, outbound_call
 from clock import Clock
+from phonebridge.answering import (
+    AnsweredBy,
+    DetectionEnded,
+    GreetingEnded,
+    MachineDetection,
+    OnMachine,
+)
 from phonebridge.call import (
     LONGEST_CALL_ID,
     Answer,
@@ -46,7 +53,7 @@ from phonebridge.errors import (
 )
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
-from phonebridge.steering import TransferSettled
+from phonebridge.steering import MachineAnswered, TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
@@ -652,3 +659,17 @@ def test_keys_that_telnyx_refuses_are_the_askers_business(
         switchboard.apply("call-1", DigitsRequested("1", 250))
     assert loaded(store).status is CallStatus.STREAMING
     assert "send_dtmf FAILED" in timeline(store)
+
+
+def test_the_container_of_a_call_is_told_of_a_machine_by_its_mailbox(
+    store: DynamoCallStore, switchboard: Switchboard, mailbox: DynamoMailbox
+) -> None:
+    wished = MachineDetection(OnMachine.LEAVE_MESSAGE, "Call us back.")
+    call = switchboard.place(outbound_call(), CallConfig(machine_detection=wished))
+    switchboard.deliver(ANSWERED, SOMEBODY)
+    switchboard.apply(call.call_id, MediaAttached(1, "task-1", 6_000))
+    events: list[CallEvent] = [DetectionEnded(AnsweredBy.MACHINE), GreetingEnded()]
+    for number, event in enumerate(events):
+        switchboard.deliver(webhook(event, "call.machine", f"machine-{number}"), SOMEBODY)
+    told = [posted.command for posted in mailbox.collect("task-1")]
+    assert sorted(told, key=str) == [MachineAnswered(False), MachineAnswered(True)]

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from simulators.scenario import SCENARIOS
 from simulators.telnyx_behaviour import Faults, Person
 from simulators.telnyx_call import SimulatedCall
@@ -237,6 +239,20 @@ async def test_a_machine_is_detected_when_asked_for() -> None:
             await call.dial("+15550109", answering_machine_detection=detection)
             detected = await call.receiver.wait_for(event)
         assert detected.json["data"]["payload"]["result"] == result
+
+
+@pytest.mark.parametrize(
+    ("detection", "event"),
+    [
+        ("premium", "call.machine.premium.greeting.ended"),
+        ("greeting_end", "call.machine.greeting.ended"),
+    ],
+)
+async def test_the_end_of_a_machines_greeting_is_told(detection: str, event: str) -> None:
+    async with stage() as call:
+        await call.dial("+15550109", answering_machine_detection=detection)
+        ended = await call.receiver.wait_for(event)
+    assert ended.json["data"]["payload"]["result"] == "beep_detected"
 
 
 async def test_the_time_limit_ends_the_call() -> None:

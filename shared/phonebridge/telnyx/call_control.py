@@ -6,13 +6,14 @@ Every request bears a `command_id`, one per intent: Telnyx ignores a repetition 
 
 import base64
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Any, assert_never
 from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
+from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call import (
     Answer,
     Call,
@@ -41,6 +42,8 @@ from phonebridge.transfer import (
 LONGEST_TIME_LIMIT_SECONDS = 14_000
 """Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
 
+LONGEST_GREETING_MS = 30_000
+"""Of an answering machine; by default Telnyx stops listening after 5 s."""
 TIME_LIMIT_GRACE_SECONDS = 60
 """Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
 
@@ -130,11 +133,17 @@ class _NewLeg(_Command, kw_only=True):
     record: str | UnsetType = UNSET
 
 
+class _DetectionConfig(msgspec.Struct):
+    greeting_total_analysis_time_millis: int
+
+
 class _Dial(_NewLeg, kw_only=True, rename={"from_": "from"}):
     connection_id: str
     to: str
     from_: str
     time_limit_secs: int
+    answering_machine_detection: str | UnsetType = UNSET
+    answering_machine_detection_config: _DetectionConfig | UnsetType = UNSET
 
 
 class _Reject(_Command, kw_only=True):
@@ -203,7 +212,25 @@ def _dial(call: Call, config: CallConfig, line: Line) -> _Dial:
         time_limit_secs=min(
             config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS, LONGEST_TIME_LIMIT_SECONDS
         ),
+        **_detection(config.machine_detection),
     )
+
+
+def _detection(wanted: MachineDetection | None) -> dict[str, Any]:
+    """`premium` tells of a beep unasked; of standard detection `greeting_end` waits for one, or
+    for a silence ("Answering Machine Detection")."""
+    match wanted:
+        case None:
+            return {}
+        case MachineDetection(method=Method.PREMIUM):
+            return {"answering_machine_detection": "premium"}
+        case MachineDetection(mode=OnMachine.LEAVE_MESSAGE):
+            return {
+                "answering_machine_detection": "greeting_end",
+                "answering_machine_detection_config": _DetectionConfig(LONGEST_GREETING_MS),
+            }
+        case _:
+            return {"answering_machine_detection": "detect"}
 
 
 def _answer(call: Call, config: CallConfig, line: Line) -> _NewLeg:

@@ -14,6 +14,7 @@ import cryptography.exceptions
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
 from phonebridge.billing import Charge
 from phonebridge.call import (
     Call,
@@ -257,9 +258,7 @@ class _StreamingFailed(_Payload):
         return self.failure_reason or _UNSPECIFIED
 
 
-class _Detected(_Payload):
-    """What answering-machine detection heard."""
-
+class _Detection(_Payload):
     result: str | None = None
 
     def detail(self) -> str:
@@ -316,11 +315,33 @@ class _RecordingSaved(_Payload):
         return max(0, _unix_ms(self.recording_ended_at) - _unix_ms(self.recording_started_at))
 
 
+class _DetectionEnded(_Detection):
+    def event(self, at_ms: int) -> CallEvent:
+        return DetectionEnded(_ANSWERED_BY.get(self.result or "", AnsweredBy.UNSURE))
+
+
+class _GreetingEnded(_Detection):
+    """`not_sure`: the carrier has stopped listening, the machine may still be speaking."""
+
+    def event(self, at_ms: int) -> CallEvent | None:
+        return None if self.result == "not_sure" else GreetingEnded()
+
+
 class _RecordingFailed(_Payload):
     reason: str | None = None
 
     def detail(self) -> str:
         return self.reason or _UNSPECIFIED
+
+
+# Of standard and of premium detection; what is neither a human nor a machine stays unsure.
+_ANSWERED_BY: Mapping[str, AnsweredBy] = {
+    "human": AnsweredBy.HUMAN,
+    "human_residence": AnsweredBy.HUMAN,
+    "human_business": AnsweredBy.HUMAN,
+    "machine": AnsweredBy.MACHINE,
+    "fax_detected": AnsweredBy.FAX,
+}
 
 
 class _Event(msgspec.Struct):
@@ -340,12 +361,12 @@ _PAYLOADS: Mapping[str, type[_Payload]] = {
     "call.bridged": _Bridged,
     "call.hangup": _HungUp,
     "streaming.failed": _StreamingFailed,
-    "call.machine.detection.ended": _Detected,
-    "call.machine.greeting.ended": _Detected,
-    "call.machine.premium.detection.ended": _Detected,
-    "call.machine.premium.greeting.ended": _Detected,
-    "call.machine.premium.call_screening.detected": _Detected,
     "call.recording.saved": _RecordingSaved,
+    "call.machine.detection.ended": _DetectionEnded,
+    "call.machine.greeting.ended": _GreetingEnded,
+    "call.machine.premium.detection.ended": _DetectionEnded,
+    "call.machine.premium.greeting.ended": _GreetingEnded,
+    "call.machine.premium.call_screening.detected": _Detection,
     "call.recording.error": _RecordingFailed,
     "call.cost": _Cost,
 }

@@ -16,6 +16,7 @@ from telnyx.types.calls.action_stop_streaming_params import ActionStopStreamingP
 from telnyx.types.calls.action_transfer_params import ActionTransferParams
 
 from phonebridge import stream_token
+from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call import (
     Answer,
     Call,
@@ -119,6 +120,24 @@ def test_streaming_start_carries_a_token_for_this_stream_alone() -> None:
         "client_state": CALL_ID_BASE64,
         "command_id": "call-1-stream-2",
     }
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "detection"),
+    [
+        (OnMachine.HANG_UP, Method.PREMIUM, "premium"),
+        (OnMachine.LEAVE_MESSAGE, Method.PREMIUM, "premium"),
+        (OnMachine.CONTINUE, Method.STANDARD, "detect"),
+        (OnMachine.LEAVE_MESSAGE, Method.STANDARD, "greeting_end"),
+    ],
+)
+def test_a_machine_is_looked_for_as_wished(mode: OnMachine, method: Method, detection: str) -> None:
+    wished = CallConfig(machine_detection=MachineDetection(mode, "Call back.", method))
+    _, body = asked(Dial(), config=wished)
+    assert body["answering_machine_detection"] == detection
+    config = body.get("answering_machine_detection_config")
+    patient = {"greeting_total_analysis_time_millis": 30_000}
+    assert config == (patient if detection == "greeting_end" else None)
 
 
 def test_hangup_needs_no_line() -> None:

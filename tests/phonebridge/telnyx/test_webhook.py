@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telnyx import Telnyx
 
+from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
 from phonebridge.billing import Charge
 from phonebridge.call import (
     CallAnswered,
@@ -222,11 +223,45 @@ def test_a_failed_stream_fails_the_call() -> None:
     assert webhook.detail == "connection_failed"
 
 
+def told(name: str, result: str) -> CallEvent | None:
+    webhook = json.loads(sample(name))
+    webhook["data"]["payload"]["result"] = result
+    return parse(json.dumps(webhook).encode()).event
+
+
+@pytest.mark.parametrize("kind", ["", "premium."])
+@pytest.mark.parametrize(
+    ("result", "answered_by"),
+    [
+        ("human", AnsweredBy.HUMAN),
+        ("human_residence", AnsweredBy.HUMAN),
+        ("human_business", AnsweredBy.HUMAN),
+        ("machine", AnsweredBy.MACHINE),
+        ("fax_detected", AnsweredBy.FAX),
+        ("silence", AnsweredBy.UNSURE),
+        ("not_sure", AnsweredBy.UNSURE),
+        ("a_result_of_next_year", AnsweredBy.UNSURE),
+    ],
+)
+def test_who_answered(kind: str, result: str, answered_by: AnsweredBy) -> None:
+    assert told(f"call.machine.{kind}detection.ended", result) == DetectionEnded(answered_by)
+
+
+@pytest.mark.parametrize("kind", ["", "premium."])
+@pytest.mark.parametrize("result", ["beep_detected", "no_beep_detected", "ended", "prompt_ended"])
+def test_a_machines_greeting_is_over(kind: str, result: str) -> None:
+    assert told(f"call.machine.{kind}greeting.ended", result) == GreetingEnded()
+
+
+def test_a_greeting_of_which_the_carrier_is_not_sure_may_go_on() -> None:
+    assert told("call.machine.greeting.ended", "not_sure") is None
+
+
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
         ("call.dtmf.received", ""),
-        ("call.machine.premium.detection.ended", "human_residence"),
+        ("call.machine.premium.call_screening.detected", "screening"),
         ("call.recording.error", "upload_failed"),
     ],
 )

@@ -1,0 +1,41 @@
+"""The longest duration of a call: the caller is warned, and said goodbye to."""
+
+from media_bridge.commands import BridgeCommand, EndCall, Respond
+from media_bridge.conversation import Conversation
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig
+
+WARNING_SECONDS = 30
+"""Before the end, of a call that may last at least twice as long."""
+WARNING = Respond(
+    guidance="This call must end in half a minute. Tell the caller so, in one short sentence."
+)
+GOODBYE = Respond(
+    guidance="This call has reached its longest duration. Say in one short sentence that it has to "
+    "end now, and goodbye."
+)
+
+
+class TimeLimit:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, config: CallConfig) -> None:
+        self.due_at: float | None = None
+        self._duration = config.max_duration_seconds
+        self._ends_at = 0.0
+
+    def begin(self, now: float) -> None:
+        self._ends_at = now + self._duration
+        is_short = self._duration < 2 * WARNING_SECONDS
+        self.due_at = self._ends_at if is_short else self._ends_at - WARNING_SECONDS
+
+    def watch(self, talk: Conversation, now: float) -> list[BridgeCommand]:
+        """To be called whenever something has happened, and when `due_at` has come."""
+        if self.due_at is None or now < self.due_at:
+            return []
+        if self.due_at < self._ends_at:
+            self.due_at = self._ends_at
+            return talk.ask(WARNING)
+        self.due_at = None
+        talk.once_quiet(EndCall(EndedBy.MAX_DURATION), now)
+        return talk.ask(GOODBYE)

@@ -1,0 +1,73 @@
+"""The longest duration of a call."""
+
+from bridges import agent_turn, done, frame, play, ready_call, said
+from media_bridge.commands import AppendAudio, EndCall, LeaveCall
+from media_bridge.events import ResponseStarted
+from media_bridge.time_limit import GOODBYE, WARNING
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig
+from playbook import At
+
+END = EndCall(EndedBy.MAX_DURATION)
+
+
+def test_the_longest_call_is_hung_up_then_left() -> None:
+    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(29.9)
+        >> At(30.0)
+        << GOODBYE
+        >> ResponseStarted("resp-2")
+        >> said(100, "item-2", "resp-2")
+        << play(100)
+        >> done("resp-2")
+        >> At(30.1)
+        << agent_turn(1, "", 30_000, 30_100)
+        << END
+        >> At(35.0)
+        >> At(35.1)
+        << LeaveCall(lost=False)
+    )
+    assert story.bridge.next_deadline() is None
+
+
+def test_a_caller_is_warned_half_a_minute_before() -> None:
+    assert (
+        ready_call(config=CallConfig(max_duration_seconds=60))
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(29.9)
+        >> At(30.0)
+        << WARNING
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        >> At(60.0)
+        << GOODBYE
+    )
+
+
+def test_deadlines_that_come_together_leave_in_peace() -> None:
+    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> At(29.25)
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
+    assert (
+        story
+        >> At(30.0)
+        << GOODBYE
+        >> At(49.9)
+        >> At(50.0)
+        << END
+        >> At(55.0)
+        << LeaveCall(lost=False)
+    )

@@ -1,0 +1,156 @@
+"""A machine answered, and a message is to be left."""
+
+from dataclasses import replace
+
+from bridges import CALL, STARTED, agent_turn, done, frame, play, ready_call, said, words
+from media_bridge.audio import Codec
+from media_bridge.bridge import Bridge
+from media_bridge.commands import (
+    AppendAudio,
+    CancelResponse,
+    ClearPlayback,
+    ConfigureModel,
+    EndCall,
+    Respond,
+    TruncateItem,
+)
+from media_bridge.events import (
+    CallerSpeechStarted,
+    CallerSpeechStopped,
+    MachineAnswered,
+    ModelConnected,
+    ModelReady,
+    ResponseStarted,
+)
+from phonebridge.answering import AnsweredBy, Detection, MachineDetection, OnMachine
+from phonebridge.call import EndedBy
+from phonebridge.call_config import CallConfig
+from phonebridge.settings import ModelAudio
+from playbook import At, Playbook
+
+MESSAGE = Respond(saying="Please call us back.")
+CONFIG = CallConfig(
+    machine_detection=MachineDetection(OnMachine.LEAVE_MESSAGE, "Please call us back."),
+    idle_timeout_seconds=5,
+)
+LEFT = EndCall(EndedBy.MESSAGE_LEFT)
+
+
+def greeting_a_machine() -> Playbook:
+    """Amid a greeting that was made for humans."""
+    story = ready_call(config=CONFIG)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> words("Good morning ")
+        >> said(200)
+        << play(100)
+        << play(100)
+        >> At(0.1)
+    )
+    return story
+
+
+def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> None:
+    story = greeting_a_machine()
+    assert (
+        story
+        >> MachineAnswered(greeting_over=False)
+        << ClearPlayback()
+        << CancelResponse()
+        << TruncateItem("item-1", 0, 100)
+        << agent_turn(1, "", 0, 100, interrupted=True, unheard="Good morning")
+        >> done(status="cancelled")
+        >> frame(1)
+        >> At(20.0)
+        >> MachineAnswered(greeting_over=True)
+        << MESSAGE
+        >> MachineAnswered(greeting_over=True)
+        >> ResponseStarted("resp-2")
+        >> words("Please call us back.", "item-2", "resp-2")
+        >> said(200, "item-2", "resp-2")
+        << play(100)
+        << play(100)
+        >> done("resp-2")
+        >> At(20.1)
+        >> frame(2)
+        >> At(20.3)
+        << agent_turn(2, "Please call us back.", 20_000, 20_200)
+        << LEFT
+    )
+
+
+def test_the_beep_does_not_cut_the_message_short() -> None:
+    story = greeting_a_machine()
+    story.bridge.handle(CallerSpeechStarted("greeting"), story.now)
+    story.bridge.handle(MachineAnswered(greeting_over=True), story.now)
+    assert (
+        story
+        >> done(status="cancelled")
+        << MESSAGE
+        >> CallerSpeechStopped("greeting")
+        >> ResponseStarted("resp-2")
+        >> said(100, "item-2", "resp-2")
+        << play(100)
+        >> CallerSpeechStarted("beep")
+        >> At(0.15)
+    )
+
+
+def test_what_the_model_says_to_the_greeting_of_its_own_accord_is_not_said() -> None:
+    story = greeting_a_machine()
+    story.bridge.handle(MachineAnswered(greeting_over=False), story.now)
+    assert (
+        story
+        >> done(status="cancelled")
+        >> ResponseStarted("resp-2")
+        << CancelResponse()
+        >> words("Hello", "item-2", "resp-2")
+        >> done("resp-2", "cancelled")
+        >> MachineAnswered(greeting_over=True)
+        << MESSAGE
+    )
+
+
+def test_a_beep_that_never_comes_is_not_waited_for_for_ever() -> None:
+    story = greeting_a_machine()
+    story.bridge.handle(MachineAnswered(greeting_over=False), story.now)
+    assert story >> done(status="cancelled") >> At(30.0) >> At(30.1) << MESSAGE
+
+
+def test_a_machine_known_before_the_stream_began_is_never_greeted() -> None:
+    machine = Detection(OnMachine.LEAVE_MESSAGE, AnsweredBy.MACHINE, greeting_over=True)
+    story = Playbook(Bridge(replace(CALL, detection=machine), CONFIG, ModelAudio.G711, now=0.0))
+    assert (
+        story
+        >> STARTED
+        >> frame(1)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << MESSAGE
+    )
+
+
+def test_a_machine_heard_of_before_the_model_is_ready_gets_the_message_when_it_is() -> None:
+    story = Playbook(Bridge(CALL, CONFIG, ModelAudio.G711, now=0.0))
+    assert (
+        story
+        >> STARTED
+        >> frame(1)
+        >> MachineAnswered(greeting_over=True)
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> At(2.0)
+        >> ModelReady()
+        << MESSAGE
+    )
+
+
+def test_without_a_message_the_talk_goes_on() -> None:
+    assert (
+        ready_call()
+        >> MachineAnswered(greeting_over=True)
+        >> frame(1)
+        << AppendAudio(frame(1).payload)
+    )
