@@ -41,6 +41,7 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("HostedZoneId", "Z0123456789ABCDEFGHIJ", "example.com"),
         ("AlarmEmail", "", "somebody"),
         ("AlarmEmail", "ops@example.com", "ops@example.com, dev@example.com"),
+        ("ToolHostsAllowed", "tools.internal:8080,10.0.3.4:80", "http://tools.internal:8080"),
         ("OtlpEndpoint", "https://otlp.example.com/v1/traces", "http://otlp.example.com:4318"),
         (
             "MediaCertificateArn",

@@ -1,7 +1,12 @@
 import hashlib
 import hmac
+import re
+from pathlib import Path
+from typing import Any
 
 from media_bridge.signature import derived_secret, signed
+
+MANUAL = Path(__file__).resolve().parents[2] / "docs/tools.md"
 
 
 def test_whoever_shares_the_secret_can_repeat_the_signature() -> None:
@@ -15,3 +20,16 @@ def test_whoever_shares_the_secret_can_repeat_the_signature() -> None:
 def test_a_derived_secret_does_not_give_away_what_it_comes_from() -> None:
     assert derived_secret("stream") == derived_secret("stream") != derived_secret("other")
     assert "stream" not in derived_secret("stream")
+
+
+def test_the_server_of_the_manual_knows_us_from_others() -> None:
+    [server] = re.findall(r"```python\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"__name__": "a server"}
+    exec(server, names)
+    is_ours, body, at = names["is_from_phonebridge"], b"{}", 1_795_003_300
+    headers = signed(names["SECRET"].decode(), body, at * 1000)
+    assert is_ours(headers, body, at + 299.0)
+    assert not is_ours(headers, body, at + 301.0)
+    assert not is_ours(headers, b"{ }", at)
+    assert not is_ours(headers | {"Phonebridge-Timestamp": str(at + 1)}, body, at)
+    assert not is_ours({}, body, at)
