@@ -16,6 +16,7 @@ from calls import after, outbound_call
 from clock import Clock
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.https_client import HttpsClient
+from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
 from media_bridge.task import MediaTask
@@ -36,7 +37,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
-from phonebridge.settings import MediaSettings, ModelAudio
+from phonebridge.settings import AuthHeader, MediaSettings, ModelAudio, SessionAck
 from phonebridge.store import CallRecord, DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
@@ -73,6 +74,8 @@ def settings(**changes: Any) -> MediaSettings:
         "openai_api_key": "sk-test",
         "openai_realtime_url": "ws://127.0.0.1:9/v1/realtime",
         "openai_model": "gpt-realtime-2.1-mini",
+        "openai_auth_header": AuthHeader.AUTHORIZATION,
+        "openai_session_ack": SessionAck.REQUIRED,
         "model_audio": ModelAudio.G711,
         "max_calls_per_task": 10,
         "max_call_minutes": 55,
@@ -311,10 +314,11 @@ async def media_plane(
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
         turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
         configured = settings(**given)
-        greetings = GreetingCache(configured, client, clock)
+        speaker = OpenAIRealtime(configured)
+        greetings = GreetingCache(configured, speaker, client, clock)
         toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), clock)
         services = Services(
-            configured, store, switchboard, log, turns, clock, tracer, greetings, toolbox
+            configured, store, switchboard, speaker, log, turns, clock, tracer, greetings, toolbox
         )
         task = MediaTask("task-1", services, mailbox, fleet)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:

@@ -133,6 +133,7 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/events.py": "tests/media_bridge/test_bridge.py",
+    "media_container/media_bridge/speech_model.py": "tests/media_bridge/test_session.py",
 }
 
 

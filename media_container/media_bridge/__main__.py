@@ -16,6 +16,7 @@ import uvloop
 
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.https_client import HttpsClient
+from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.signature import derived_secret
@@ -50,10 +51,11 @@ def media_task(settings: MediaSettings) -> MediaTask:
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
-    greetings = GreetingCache(settings, dynamodb, now_ms)
+    model = OpenAIRealtime(settings)
+    greetings = GreetingCache(settings, model, dynamodb, now_ms)
     toolbox = _toolbox(settings)
     services = Services(
-        settings, store, switchboard, log, turns, now_ms, tracer, greetings, toolbox
+        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox
     )
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)

@@ -61,7 +61,7 @@ class Conversation:
 
     def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
         self._model_audio = model_audio
-        self._end_of_speech = config.turn_detection.silence_duration_ms / 1000
+        self._detector = config.turn_detection
         self._record_dtmf = config.record_dtmf
         self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
@@ -200,7 +200,7 @@ class Conversation:
             case events.CallerSpeechStarted(item_id):
                 return self._on_speech_started(item_id, now)
             case events.CallerSpeechStopped(item_id):
-                self._on_speech_stopped(item_id, now)
+                return self._on_speech_stopped(item_id, now)
             case events.CallerTranscribed(item_id, text, usage):
                 self.usage += usage
                 return _records(self._turns.caller_said(item_id, text))
@@ -269,15 +269,16 @@ class Conversation:
         self._responses.hold()
         self._reply_due = None
         self._turns.caller_started(item_id, now)
-        return self._stop_speaking(now, cancel=False)
+        return self._stop_speaking(now, cancel=not self._detector.interrupt_response)
 
-    def _on_speech_stopped(self, item_id: str, now: float) -> None:
+    def _on_speech_stopped(self, item_id: str, now: float) -> list[BridgeCommand]:
         if self.is_deaf:
-            return
+            return []
         self.caller_is_speaking = False
-        self._speech_ended = now - self._end_of_speech
+        self._speech_ended = now - self._detector.silence_duration_ms / 1000
         self._turns.caller_stopped(item_id, self._speech_ended)
         self.expect_reply(now)
+        return [] if self._detector.create_response else [*self._responses.answer()]
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
         self._responses.started(response_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from media_bridge.audio import Converter, ModelToTelephone, PassThrough
 from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.greeting import KeptGreeting
+from media_bridge.speech_model import SpeechModel
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import MediaSettings, ModelAudio
 from phonebridge.table import Key, Table
@@ -35,10 +36,14 @@ class GreetingCache:
     """Its methods wait for DynamoDB and belong into threads."""
 
     def __init__(
-        self, settings: MediaSettings, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        settings: MediaSettings,
+        model: SpeechModel,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
     ) -> None:
         self._table = Table(settings.calls_table, client, now_ms)
-        self._model = settings.openai_model
+        self._model = model
         self._model_audio = settings.model_audio
 
     def find(self, config: CallConfig) -> KeptGreeting | None:
@@ -56,7 +61,8 @@ class GreetingCache:
         """Who says which words, and how it is coded. Instructions colour how it is said, but they
         differ from call to call for reasons that a greeting does not show (names, facts), and with
         them in the key hardly any greeting would be found twice."""
-        parts = (config.greeting, config.voice, self._model, OUTBOUND_CODEC.value)
+        who = (config.voice, config.speed, self._model.name(config))
+        parts = (config.greeting, *who, OUTBOUND_CODEC.value)
         return Key(f"GREETING#{sha256(json.dumps(parts).encode()).hexdigest()}", "SOUND")
 
     def _as_spoken(self, sound: bytes) -> bytes:

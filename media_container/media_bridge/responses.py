@@ -56,6 +56,11 @@ class Responses:
         self._waiting.clear()
         self._held = False
 
+    def answer(self) -> list[Respond]:
+        """The caller has spoken, and the model does not answer that by itself."""
+        self._held = False
+        return self.ask_first(Respond())
+
     def started(self, response_id: str) -> None:
         is_own = self._asked is not None and self.active is None
         self.active = response_id

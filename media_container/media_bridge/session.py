@@ -20,10 +20,8 @@ from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.greeting import KeptGreeting
 from media_bridge.greeting_cache import GreetingCache
-from media_bridge.openai.client import ModelUnreachable, open_session
-from media_bridge.openai.protocol import RealtimeProtocol
-from media_bridge.openai.session import TRANSCRIPTION_MODEL
 from media_bridge.records import Records
+from media_bridge.speech_model import ModelCommand, ModelUnreachable, SpeechModel
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
@@ -61,6 +59,7 @@ class Services:
     settings: MediaSettings
     store: DynamoCallStore
     switchboard: Switchboard
+    model: SpeechModel
     log: Logger
     turns: TurnLog
     now_ms: Callable[[], int]
@@ -99,7 +98,7 @@ class CallSession:
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
         self._model = WebSocket()
-        self._protocol = RealtimeProtocol(config, audio)
+        self._protocol = services.model.protocol(config)
         self._model_wanted = asyncio.Event()
 
     def post(self, event: events.BridgeEvent) -> None:
@@ -143,11 +142,11 @@ class CallSession:
     def _report(self) -> None:
         """The last word of the container about the call."""
         self._measure()
-        settings, store = self._services.settings, self._services.store
+        store = self._services.store
         usage = ModelUsage(
             self._call.attached_stream,
-            settings.openai_model,
-            TRANSCRIPTION_MODEL,
+            self._services.model.name(self._config),
+            self._config.transcription.model,
             self._bridge.usage,
         )
         self._records.add(lambda: store.add_usage(self._call.call_id, usage))
@@ -166,7 +165,7 @@ class CallSession:
     async def _open_model_sessions(self) -> None:
         """One at once, and another in its place whenever the bridge wants it."""
         while True:
-            self._protocol = RealtimeProtocol(self._config, self._services.settings.model_audio)
+            self._protocol = self._services.model.protocol(self._config)
             self._model = WebSocket()
             self._model.on_message = self._on_model_message
             self._model.on_close = self._on_model_close
@@ -181,7 +180,7 @@ class CallSession:
         started = self._loop.time()
         try:
             with self._services.tracer.span(self._call.call_id, "model connect"):
-                await open_session(self._services.settings, self._model)
+                await self._services.model.connect(self._config, self._model)
         except ModelUnreachable as error:
             self._services.figures.model_unreachable()
             self.post(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
@@ -251,7 +250,12 @@ class CallSession:
             case commands.Log(level, message, detail):
                 self._say(level, message, detail=detail)
             case _:
-                self._model.send(self._protocol.encode(command))
+                self._tell_model(command)
+
+    def _tell_model(self, command: ModelCommand) -> None:
+        self._model.send(self._protocol.encode(command))
+        if event := self._protocol.assumed(command):
+            self._loop.call_soon(self.post, event)
 
     def _set_down(self, command: commands.SetDown) -> None:
         """What takes a while, and is done in threads."""

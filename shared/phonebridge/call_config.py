@@ -1,5 +1,6 @@
 """How the agent of one call behaves. Written once at create, read once by the media container."""
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -17,7 +18,23 @@ class TurnDetection:
     threshold: float = 0.5
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None
+    """The model itself speaks up after so long a silence."""
     eagerness: str = "auto"
+    create_response: bool = True
+    """Whether the model answers by itself, or because the bridge asks it to."""
+    interrupt_response: bool = True
+    """Whether the model stops by itself when the caller speaks, or because the bridge tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """How the caller's words are written down: by a model beside the one that speaks."""
+
+    model: str = "gpt-transcribe"
+    """The current one that may stand beside a conversation with voice-activity detection."""
+    prompt: str | None = None
+    keywords: tuple[str, ...] = ()
 
 
 class StreamSetup(StrEnum):
@@ -34,6 +51,15 @@ class StreamSetup(StrEnum):
         return self is not StreamSetup.ON_ANSWER
 
 
+# Those of which it is known; of any other name the user knows better.
+_TAKES_NO_REASONING = re.compile(r"gpt-(4o|audio|realtime(?!-2(?!\d)))")
+
+
+def takes_reasoning(model: str) -> bool:
+    """To tell one that does not how hard to think makes it refuse the whole session's settings."""
+    return not _TAKES_NO_REASONING.match(model)
+
+
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant on the phone. Speak naturally, in short sentences, "
     "and ask when something is unclear."
@@ -47,11 +73,20 @@ class CallConfig:
     agent: str | None = None
     """The profile that the rest was taken from, where the request did not say otherwise."""
     instructions: str = DEFAULT_INSTRUCTIONS
+    model: str | None = None
+    """Otherwise the container's."""
     voice: str = "marin"
+    """A name, or the id of a custom voice."""
+    speed: float | None = None
     greeting: str | None = None
     language: str | None = None
     temperature: float | None = None
     turn_detection: TurnDetection = field(default_factory=TurnDetection)
+    noise_reduction: str | None = "near_field"
+    noise_reduction_strength: float | None = None
+    transcription: Transcription = field(default_factory=Transcription)
+    reasoning_effort: str | None = None
+    max_output_tokens: int | None = None
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
     """Of silence, until a caller is asked whether they are there; nobody is asked without it."""

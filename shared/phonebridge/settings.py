@@ -27,6 +27,22 @@ class ModelAudio(StrEnum):
     G711 = "g711"
 
 
+class AuthHeader(StrEnum):
+    """Where the model's server looks for the key."""
+
+    AUTHORIZATION = "authorization"
+    """With the word Bearer before it."""
+    API_KEY = "api-key"
+    """As Azure OpenAI does."""
+
+
+class SessionAck(StrEnum):
+    """Whether the model's server confirms a session's settings."""
+
+    REQUIRED = "required"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
     """Settings of the Lambdas."""
@@ -125,6 +141,8 @@ class MediaSettings:
     openai_api_key: str
     openai_realtime_url: str
     openai_model: str
+    openai_auth_header: AuthHeader
+    openai_session_ack: SessionAck
     model_audio: ModelAudio
     max_calls_per_task: int
     max_call_minutes: int
@@ -152,6 +170,10 @@ class MediaSettings:
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
             openai_model=read.text("OPENAI_MODEL", DEFAULT_MODEL),
+            openai_auth_header=read.choice(
+                "OPENAI_AUTH_HEADER", AuthHeader, AuthHeader.AUTHORIZATION
+            ),
+            openai_session_ack=read.choice("OPENAI_SESSION_ACK", SessionAck, SessionAck.REQUIRED),
             model_audio=read.choice("MODEL_AUDIO", ModelAudio, ModelAudio.PCM24K),
             max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),

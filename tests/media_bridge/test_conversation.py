@@ -493,3 +493,33 @@ def test_what_waits_for_quiet_does_not_wait_for_ever() -> None:
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
     assert talk.next_deadline() == QUIET_PATIENCE
     assert talk.due(QUIET_PATIENCE) == [EndCall(EndedBy.API)]
+
+
+BRIDGE_DECIDES = CallConfig(
+    turn_detection=TurnDetection(create_response=False, interrupt_response=False)
+)
+
+
+def test_where_the_model_neither_stops_nor_answers_by_itself_the_bridge_tells_it_to() -> None:
+    assert (
+        ready_call(config=BRIDGE_DECIDES)
+        >> ResponseStarted("resp-1")
+        >> words("one two three four")
+        >> said(2000)
+        << play(100)
+        << play(100)
+        >> At(0.05)
+        >> CallerSpeechStarted("user-1")
+        << ClearPlayback()
+        << CancelResponse()
+        << TruncateItem("item-1", 0, 50)
+        << agent_turn(1, "", 0, 50, interrupted=True, unheard="one two three four")
+        >> CallerSpeechStopped("user-1")
+        >> done(status="cancelled")
+        << Respond()
+        >> ResponseStarted("resp-2")
+        >> done(response="resp-2")
+        >> CallerSpeechStarted("user-2")
+        >> CallerSpeechStopped("user-2")
+        << Respond()
+    )

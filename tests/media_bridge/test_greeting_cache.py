@@ -9,6 +9,7 @@ from clock import Clock
 from media_bridge.audio import Codec, ModelToTelephone
 from media_bridge.greeting import LONGEST_KEPT_MS, KeptGreeting
 from media_bridge.greeting_cache import KEPT_SECONDS, GreetingCache
+from media_bridge.openai.client import OpenAIRealtime
 from media_plane import settings
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
@@ -28,9 +29,13 @@ def process(table_name: str) -> "MediaSettings":
     return settings(calls_table=table_name)
 
 
+def cache_of(process: "MediaSettings", client: "DynamoDBClient", clock: Clock) -> GreetingCache:
+    return GreetingCache(process, OpenAIRealtime(process), client, clock)
+
+
 @pytest.fixture
 def cache(process: "MediaSettings", client: "DynamoDBClient", clock: Clock) -> GreetingCache:
-    return GreetingCache(process, client, clock)
+    return cache_of(process, client, clock)
 
 
 def test_what_was_kept_is_found(cache: GreetingCache) -> None:
@@ -46,6 +51,8 @@ def test_what_was_kept_is_found(cache: GreetingCache) -> None:
     [
         replace(CONFIG, greeting="Good evening!"),
         replace(CONFIG, voice="cedar"),
+        replace(CONFIG, speed=1.2),
+        replace(CONFIG, model="gpt-realtime-2.1"),
         replace(CONFIG, greeting=None),
         replace(CONFIG, stream_setup=StreamSetup.WITH_DIAL),
     ],
@@ -64,14 +71,14 @@ def test_another_model_has_another_voice(
     cache: GreetingCache, process: "MediaSettings", client: "DynamoDBClient", clock: Clock
 ) -> None:
     cache.keep(CONFIG, WORDS, SOUND)
-    other = GreetingCache(replace(process, openai_model="gpt-realtime-2.1"), client, clock)
+    other = cache_of(replace(process, openai_model="gpt-realtime-2.1"), client, clock)
     assert other.find(CONFIG) is None
 
 
 def test_pcm_is_kept_as_the_line_speaks_and_serves_either_kind_of_session(
     cache: GreetingCache, process: "MediaSettings", client: "DynamoDBClient", clock: Clock
 ) -> None:
-    pcm = GreetingCache(replace(process, model_audio=ModelAudio.PCM24K), client, clock)
+    pcm = cache_of(replace(process, model_audio=ModelAudio.PCM24K), client, clock)
     speech = bytes(range(240)) * 100
     pcm.keep(CONFIG, WORDS, speech)
     whole = ModelToTelephone(Codec.PCMU)

@@ -114,3 +114,12 @@ def test_a_server_that_never_confirms_an_output_is_asked_once() -> None:
     responses.started("ours")
     assert responses.ended("ours") == []
     assert not responses.unseen
+
+
+def test_where_the_model_does_not_answer_by_itself_we_ask_first_and_at_once() -> None:
+    responses = Responses()
+    responses.hold()
+    assert responses.ask(Respond(saying="By the way.")) == []
+    assert responses.answer() == [Respond()]
+    responses.started("resp-1")
+    assert responses.ended("resp-1") == [Respond(saying="By the way.")]

@@ -1,13 +1,16 @@
-"""The WebSocket to the model's server."""
+"""OpenAI Realtime, and whoever speaks its protocol: how to reach it."""
 
 import asyncio
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from picows import WSError, WSInvalidURL, ws_connect
 
+from media_bridge.openai.protocol import RealtimeProtocol
+from media_bridge.speech_model import ModelUnreachable
 from media_bridge.websocket import WebSocket
-from phonebridge.errors import ModelError
-from phonebridge.settings import MediaSettings
+from phonebridge.call_config import CallConfig
+from phonebridge.settings import AuthHeader, MediaSettings
 
 CONNECT_SECONDS = 5.0
 ATTEMPTS = 2
@@ -17,29 +20,48 @@ LARGEST_EVENT_BYTES = 16 * 1024 * 1024
 """A server event may carry seconds of audio."""
 
 
-class ModelUnreachable(ModelError):
-    """No WebSocket to the model's server could be opened."""
+@dataclass(frozen=True, slots=True)
+class OpenAIRealtime:
+    """Key and model are judged after the upgrade: a refusal comes as `error` and a close."""
+
+    settings: MediaSettings
+
+    def protocol(self, config: CallConfig) -> RealtimeProtocol:
+        return RealtimeProtocol(config, self.settings, self.name(config))
+
+    def name(self, config: CallConfig) -> str:
+        return config.model or self._query.get("model", self.settings.openai_model)
+
+    def url(self, config: CallConfig) -> str:
+        """The server's, and whatever stands in its query, with the model's name."""
+        parts = urlsplit(self.settings.openai_realtime_url)
+        query = self._query | {"model": self.name(config)}
+        return urlunsplit(parts._replace(query=urlencode(query)))
+
+    async def connect(self, config: CallConfig, socket: WebSocket) -> None:
+        await _connect(self.url(config), self._authorization, socket)
+
+    @property
+    def _query(self) -> dict[str, str]:
+        query = urlsplit(self.settings.openai_realtime_url).query
+        return dict(parse_qsl(query, keep_blank_values=True))
+
+    @property
+    def _authorization(self) -> dict[str, str]:
+        key = self.settings.openai_api_key
+        if self.settings.openai_auth_header is AuthHeader.API_KEY:
+            return {"api-key": key}
+        return {"Authorization": f"Bearer {key}"}
 
 
-def session_url(base: str, model: str) -> str:
-    """The server's URL with `model` in its query, unless the query names one already."""
-    parts = urlsplit(base)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    query.setdefault("model", model)
-    return urlunsplit(parts._replace(query=urlencode(query)))
-
-
-async def open_session(settings: MediaSettings, socket: WebSocket) -> None:
-    """Connect `socket`, whose callbacks are set. Key and model are judged after the upgrade: a
-    refusal comes as `error` and a close. Raises `ModelUnreachable`."""
-    url = session_url(settings.openai_realtime_url, settings.openai_model)
+async def _connect(url: str, authorization: dict[str, str], socket: WebSocket) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _, listener = await ws_connect(
                 lambda: socket,
                 url,
                 # `OpenAI-Beta` must be absent: the beta shapes are shut off ("Realtime API").
-                extra_headers={"Authorization": f"Bearer {settings.openai_api_key}"},
+                extra_headers=authorization,
                 websocket_handshake_timeout=CONNECT_SECONDS,
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_SECONDS,

@@ -9,20 +9,11 @@ from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.openai import realtime, session, tools
+from media_bridge.speech_model import ModelCommand
 from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
-from phonebridge.settings import ModelAudio
+from phonebridge.settings import MediaSettings, SessionAck
 from phonebridge.tools import Tools
-
-ModelCommand = (
-    commands.ConfigureModel
-    | commands.AppendAudio
-    | commands.Respond
-    | commands.AddText
-    | commands.AnswerTool
-    | commands.CancelResponse
-    | commands.TruncateItem
-)
 
 _SessionEvent = (
     realtime.SessionCreated
@@ -40,9 +31,10 @@ _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 class RealtimeProtocol:
     """One session's translator; it remembers what it asked for, to judge what it got."""
 
-    def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
+    def __init__(self, config: CallConfig, settings: MediaSettings, model: str) -> None:
         self._config = config
-        self._model_audio = model_audio
+        self._settings = settings
+        self._model = model
         self._asked: realtime.Session | None = None
 
     def encode(self, command: ModelCommand) -> bytes:
@@ -78,8 +70,16 @@ class RealtimeProtocol:
             return events.ModelComplained("malformed_event", str(error)) if self._asked else None
         return None if isinstance(event, realtime.Unknown) else self._happened(event)
 
+    def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
+        silent = self._settings.openai_session_ack is SessionAck.ASSUMED
+        return (
+            events.ModelReady() if silent and isinstance(command, commands.ConfigureModel) else None
+        )
+
     def _ask(self, line: Codec) -> realtime.Session:
-        self._asked = session.requested(self._config, line, OUTBOUND_CODEC, self._model_audio)
+        audio = self._settings.model_audio
+        given = session.Circumstances(self._model, audio, line, OUTBOUND_CODEC)
+        self._asked = session.requested(self._config, given)
         return self._asked
 
     def _happened(self, event: realtime.ServerEvent) -> events.ModelEvent | None:

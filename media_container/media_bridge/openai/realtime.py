@@ -33,6 +33,7 @@ class TurnDetectionSettings(Struct, frozen=True):
     threshold: float | UnsetType = UNSET
     prefix_padding_ms: int | UnsetType = UNSET
     silence_duration_ms: int | UnsetType = UNSET
+    idle_timeout_ms: int | None | UnsetType = UNSET
     eagerness: str | UnsetType = UNSET
     create_response: bool | UnsetType = UNSET
     interrupt_response: bool | UnsetType = UNSET
@@ -41,10 +42,13 @@ class TurnDetectionSettings(Struct, frozen=True):
 class Transcription(Struct, frozen=True):
     model: str | UnsetType = UNSET
     language: str | None | UnsetType = UNSET
+    prompt: str | None | UnsetType = UNSET
+    keywords: tuple[str, ...] | None | UnsetType = UNSET
 
 
 class NoiseReduction(Struct, frozen=True):
-    type: str
+    type: str | None
+    strength: float | None | UnsetType = UNSET
 
 
 class AudioInput(Struct, frozen=True):
@@ -61,11 +65,16 @@ class CustomVoice(Struct, frozen=True):
 class AudioOutput(Struct, frozen=True):
     format: AudioFormat | UnsetType = UNSET
     voice: str | CustomVoice | UnsetType = UNSET
+    speed: float | None | UnsetType = UNSET
 
 
 class Audio(Struct, frozen=True):
     input: AudioInput | UnsetType = UNSET
     output: AudioOutput | UnsetType = UNSET
+
+
+class Reasoning(Struct, frozen=True):
+    effort: str | None | UnsetType = UNSET
 
 
 class Session(Struct, frozen=True):
@@ -74,6 +83,8 @@ class Session(Struct, frozen=True):
     output_modalities: tuple[str, ...] | UnsetType = UNSET
     audio: Audio | UnsetType = UNSET
     tools: tuple[Tool, ...] | None | UnsetType = UNSET
+    reasoning: Reasoning | None | UnsetType = UNSET
+    max_output_tokens: int | str | None | UnsetType = UNSET
 
 
 # Client events.

@@ -4,6 +4,8 @@ A refused `session.update` is discarded whole: the model would then talk on with
 instructions, voice and formats. So nobody speaks before `session.updated` agrees.
 """
 
+from dataclasses import dataclass
+
 from msgspec import UNSET, UnsetType
 
 from media_bridge.audio import Codec
@@ -17,37 +19,56 @@ from media_bridge.openai.realtime import (
     AudioFormat,
     AudioInput,
     AudioOutput,
+    CustomVoice,
     NoiseReduction,
+    Reasoning,
     Session,
     Transcription,
     TurnDetectionSettings,
 )
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, TurnDetection, takes_reasoning
 from phonebridge.settings import ModelAudio
 
-TRANSCRIPTION_MODEL = "gpt-transcribe"
-"""The current one that may stand beside a conversation with voice-activity detection."""
-
+CUSTOM_VOICE = "voice_"
+"""So the ids of custom voices begin."""
 _G711 = {Codec.PCMU: PCMU, Codec.PCMA: PCMA}
 
 
-def requested(config: CallConfig, line: Codec, spoken: Codec, audio: ModelAudio) -> Session:
-    """`line` is the codec in which the caller comes, `spoken` the one in which we answer."""
-    g711 = audio is ModelAudio.G711
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a session depends on beside its call's settings."""
+
+    model: str
+    audio: ModelAudio
+    line: Codec
+    """In which the caller comes."""
+    spoken: Codec
+    """In which we answer."""
+
+
+def requested(config: CallConfig, given: Circumstances) -> Session:
+    g711 = given.audio is ModelAudio.G711
+    effort = config.reasoning_effort if takes_reasoning(given.model) else None
     return Session(
         type="realtime",
         instructions=config.instructions,
         output_modalities=("audio",),
         audio=Audio(
             input=AudioInput(
-                format=_G711[line] if g711 else PCM_24K,
+                format=_G711[given.line] if g711 else PCM_24K,
                 turn_detection=_turn_detection(config.turn_detection),
-                transcription=Transcription(TRANSCRIPTION_MODEL, config.language or UNSET),
-                noise_reduction=NoiseReduction("near_field"),
+                transcription=_transcription(config),
+                noise_reduction=_noise_reduction(config),
             ),
-            output=AudioOutput(format=_G711[spoken] if g711 else PCM_24K, voice=config.voice),
+            output=AudioOutput(
+                format=_G711[given.spoken] if g711 else PCM_24K,
+                voice=_asked_voice(config.voice),
+                speed=config.speed or UNSET,
+            ),
         ),
         tools=tools.declared(config.tools),
+        reasoning=Reasoning(effort) if effort else UNSET,
+        max_output_tokens=config.max_output_tokens or UNSET,
     )
 
 
@@ -66,7 +87,7 @@ def disagreement(asked: Session, in_force: Session) -> str | None:
     differences = [
         name
         for name, ours, theirs in _compared(asked, in_force)
-        if not isinstance(theirs, UnsetType) and theirs is not None and ours != theirs
+        if UNSET not in (ours, theirs) and theirs is not None and ours != theirs
     ]
     return f"session.updated differs in {', '.join(differences)}" if differences else None
 
@@ -117,19 +138,39 @@ def _vad(session: Session) -> str | UnsetType:
     return vad if vad is UNSET else vad.type
 
 
+def _transcription(config: CallConfig) -> Transcription:
+    wanted = config.transcription
+    # ISO 639-1, without the country that our callers may name.
+    language = config.language.partition("-")[0].lower() if config.language else UNSET
+    keywords = wanted.keywords or UNSET
+    return Transcription(wanted.model, language, wanted.prompt or UNSET, keywords)
+
+
+def _noise_reduction(config: CallConfig) -> NoiseReduction | None:
+    if config.noise_reduction is None:
+        return None
+    strength = config.noise_reduction_strength
+    return NoiseReduction(config.noise_reduction, UNSET if strength is None else strength)
+
+
+def _asked_voice(voice: str) -> str | CustomVoice:
+    return CustomVoice(voice) if voice.startswith(CUSTOM_VOICE) else voice
+
+
 def _turn_detection(wanted: TurnDetection) -> TurnDetectionSettings:
     if wanted.type == "semantic_vad":
         return TurnDetectionSettings(
             type=wanted.type,
             eagerness=wanted.eagerness,
-            create_response=True,
-            interrupt_response=True,
+            create_response=wanted.create_response,
+            interrupt_response=wanted.interrupt_response,
         )
     return TurnDetectionSettings(
         type=wanted.type,
         threshold=wanted.threshold,
         prefix_padding_ms=wanted.prefix_padding_ms,
         silence_duration_ms=wanted.silence_duration_ms,
-        create_response=True,
-        interrupt_response=True,
+        idle_timeout_ms=wanted.idle_timeout_ms or UNSET,
+        create_response=wanted.create_response,
+        interrupt_response=wanted.interrupt_response,
     )

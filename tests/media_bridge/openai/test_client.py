@@ -6,14 +6,24 @@ from websockets.http11 import Request
 
 from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
 from media_bridge.openai import client
-from media_bridge.openai.client import ATTEMPTS, ModelUnreachable, open_session, session_url
+from media_bridge.openai.client import ATTEMPTS, OpenAIRealtime
+from media_bridge.speech_model import ModelUnreachable
 from media_bridge.websocket import WebSocket
 from media_plane import settings
+from phonebridge.call_config import CallConfig
+from phonebridge.settings import AuthHeader, MediaSettings
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+
+
+PLAIN = CallConfig()
+
+
+async def open_session(given: MediaSettings, opened: WebSocket) -> None:
+    await OpenAIRealtime(given).connect(PLAIN, opened)
 
 
 def address(server: Server) -> str:
@@ -38,7 +48,15 @@ def socket() -> WebSocket:
     ],
 )
 def test_the_url_names_the_model(base: str, url: str) -> None:
-    assert session_url(base, "m-1") == url
+    assert OpenAIRealtime(settings(openai_realtime_url=base, openai_model="m-1")).url(PLAIN) == url
+
+
+def test_a_call_that_names_its_model_gets_it() -> None:
+    config = CallConfig(model="m-2")
+    for base in ("wss://h/r", "wss://h/r?model=theirs"):
+        model = OpenAIRealtime(settings(openai_realtime_url=base))
+        assert model.url(config) == "wss://h/r?model=m-2"
+        assert model.name(config) == "m-2"
 
 
 async def test_the_upgrade_bears_the_key_and_asks_for_nothing_of_the_beta() -> None:
@@ -56,6 +74,28 @@ async def test_the_upgrade_bears_the_key_and_asks_for_nothing_of_the_beta() -> N
     assert request.path == "/?model=gpt-realtime-2.1-mini"
     assert request.headers["Authorization"] == "Bearer sk-test"
     assert "OpenAI-Beta" not in request.headers
+
+
+async def test_azure_looks_for_the_key_in_a_header_of_its_own() -> None:
+    requests: asyncio.Queue[Request] = asyncio.Queue()
+
+    async def note(connection: ServerConnection) -> None:
+        assert connection.request
+        requests.put_nowait(connection.request)
+
+    async with serve(note, "127.0.0.1", 0) as server:
+        azure = settings(
+            openai_realtime_url=f"{address(server)}/openai/v1/realtime?x=1",
+            openai_model="our-deployment",
+            openai_auth_header=AuthHeader.API_KEY,
+        )
+        opened = socket()
+        await open_session(azure, opened)
+        request = await requests.get()
+        opened.close()
+    assert request.path == "/openai/v1/realtime?x=1&model=our-deployment"
+    assert request.headers["api-key"] == "sk-test"
+    assert "Authorization" not in request.headers
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)

@@ -8,15 +8,18 @@ import pytest
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
-from media_bridge.openai.protocol import ModelCommand, RealtimeProtocol
+from media_bridge.openai.protocol import RealtimeProtocol
+from media_bridge.speech_model import ModelCommand
+from media_plane import settings
 from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
-from phonebridge.settings import ModelAudio
+from phonebridge.settings import ModelAudio, SessionAck
 from realtime_oracle import check_client
 
 
 def protocol(config: CallConfig | None = None) -> RealtimeProtocol:
-    return RealtimeProtocol(config or CallConfig(), ModelAudio.PCM24K)
+    given = settings(model_audio=ModelAudio.PCM24K)
+    return RealtimeProtocol(config or CallConfig(), given, "gpt-realtime-2.1-mini")
 
 
 def happened(kind: str, **fields: Any) -> events.ModelEvent | None:
@@ -53,6 +56,15 @@ def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
         with_words = json.loads(protocol().encode(told))
         assert (told.saying or told.guidance or "-") in with_words["response"]["instructions"]
     assert json.loads(protocol().encode(commands.Respond())) == {"type": "response.create"}
+
+
+def test_a_server_that_confirms_nothing_is_taken_at_its_word() -> None:
+    configure, ready = commands.ConfigureModel(Codec.PCMU), events.ModelReady()
+    silent = settings(openai_session_ack=SessionAck.ASSUMED)
+    wire = RealtimeProtocol(CallConfig(), silent, "m-1")
+    assert wire.assumed(configure) == ready
+    assert wire.assumed(commands.Respond()) is None
+    assert protocol().assumed(configure) is None
 
 
 def test_the_session_opens_and_is_agreed() -> None:

@@ -9,10 +9,11 @@ import pytest
 from media_bridge.audio import Codec
 from media_bridge.commands import Respond
 from media_bridge.openai import realtime, session
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig, Transcription, TurnDetection
 from phonebridge.settings import ModelAudio
 from realtime_oracle import check_client
 
+UNTOLD = {"type": "server_vad"}
 SEMANTIC = TurnDetection(type="semantic_vad", eagerness="low")
 CONFIGS = [
     CallConfig(),
@@ -23,13 +24,32 @@ CONFIGS = [
         turn_detection=TurnDetection(threshold=0.7, prefix_padding_ms=100, silence_duration_ms=800),
     ),
     CallConfig(turn_detection=SEMANTIC),
+    CallConfig(
+        voice="voice_1234",
+        speed=1.25,
+        noise_reduction="far_field",
+        noise_reduction_strength=0.5,
+        transcription=Transcription("gpt-live-transcribe", keywords=("Telnyx", "Ada")),
+        reasoning_effort="low",
+        max_output_tokens=1000,
+        turn_detection=TurnDetection(
+            idle_timeout_ms=6000, create_response=False, interrupt_response=False
+        ),
+    ),
+    CallConfig(noise_reduction=None, transcription=Transcription("whisper-1", prompt="Names.")),
 ]
 
 
 def asked(
     config: CallConfig = CONFIGS[0], audio: ModelAudio = ModelAudio.PCM24K
 ) -> realtime.Session:
-    return session.requested(config, Codec.PCMA, Codec.PCMU, audio)
+    return session.requested(config, given(audio))
+
+
+def given(
+    audio: ModelAudio = ModelAudio.PCM24K, model: str = "gpt-realtime-2.1-mini"
+) -> session.Circumstances:
+    return session.Circumstances(model, audio, Codec.PCMA, Codec.PCMU)
 
 
 def changed(**replacements: object) -> realtime.Session:
@@ -83,6 +103,62 @@ def test_the_semantic_detector_has_no_thresholds() -> None:
     }
 
 
+def test_what_a_call_chooses_is_told() -> None:
+    settings = json.loads(msgspec.json.encode(asked(CONFIGS[3])))
+    heard, spoken = settings["audio"]["input"], settings["audio"]["output"]
+    assert heard["noise_reduction"] == {"type": "far_field", "strength": 0.5}
+    assert heard["transcription"] == {
+        "model": "gpt-live-transcribe",
+        "keywords": ["Telnyx", "Ada"],
+    }
+    assert heard["turn_detection"] == {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "idle_timeout_ms": 6000,
+        "create_response": False,
+        "interrupt_response": False,
+    }
+    assert (spoken["voice"], spoken["speed"]) == ({"id": "voice_1234"}, 1.25)
+    assert settings["reasoning"] == {"effort": "low"}
+    assert settings["max_output_tokens"] == 1000
+
+
+def test_what_a_call_does_not_choose_is_left_to_the_server() -> None:
+    settings = json.loads(msgspec.json.encode(asked()))
+    assert not settings.keys() & {"reasoning", "max_output_tokens", "model"}
+    assert settings["audio"]["output"].keys() == {"format", "voice"}
+    assert settings["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
+
+
+def test_no_noise_reduction_is_told_as_null() -> None:
+    settings = json.loads(msgspec.json.encode(asked(CONFIGS[4])))
+    assert settings["audio"]["input"]["noise_reduction"] is None
+
+
+def test_the_transcription_is_told_the_language_alone() -> None:
+    settings = json.loads(msgspec.json.encode(asked(CallConfig(language="de-CH"))))
+    assert settings["audio"]["input"]["transcription"]["language"] == "de"
+
+
+@pytest.mark.parametrize(
+    ("model", "thinks"),
+    [
+        ("gpt-realtime-2", True),
+        ("gpt-realtime-2.1-mini", True),
+        ("our-deployment", True),
+        ("gpt-realtime-1.5", False),
+        ("gpt-realtime-mini-2025-12-15", False),
+        ("gpt-realtime", False),
+        ("gpt-realtime-2025-08-28", False),
+    ],
+)
+def test_how_hard_to_think_is_told_only_to_a_model_that_thinks(model: str, thinks: bool) -> None:
+    told = session.requested(CONFIGS[3], given(model=model))
+    assert (told.reasoning is not msgspec.UNSET) == thinks
+
+
 def test_a_session_in_force_as_asked_is_agreed() -> None:
     assert session.disagreement(asked(), asked()) is None
 
@@ -125,6 +201,9 @@ def test_each_difference_is_named(in_force: realtime.Session, named: str) -> Non
 
 def test_a_voice_told_by_its_id_is_not_compared() -> None:
     assert session.disagreement(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
+    assert session.disagreement(asked(CONFIGS[3]), asked(CONFIGS[3])) is None
+    by_name = changed(audio__output__voice="voice_1234", audio__input__turn_detection=UNTOLD)
+    assert session.disagreement(asked(CONFIGS[3]), by_name) is None
 
 
 @pytest.mark.parametrize("request_", [Respond(saying="Hello."), Respond(guidance="Hello.")])

@@ -9,8 +9,8 @@ import pytest
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
+from media_plane import settings
 from phonebridge.call_config import CallConfig
-from phonebridge.settings import ModelAudio
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
 from realtime_oracle import check_client
 
@@ -44,7 +44,7 @@ EVERYTHING = Tools(
 
 
 def protocol(tools: Tools = EVERYTHING) -> RealtimeProtocol:
-    return RealtimeProtocol(CallConfig(tools=tools), ModelAudio.PCM24K)
+    return RealtimeProtocol(CallConfig(tools=tools), settings(), "gpt-realtime-2.1-mini")
 
 
 def sent(command: Any, tools: Tools = EVERYTHING) -> Frame:

@@ -1,0 +1,47 @@
+"""The port to a speech-to-speech API. What is told and heard of it are the bridge's own commands
+and events; behind it stands one package for each API (`openai/`), chosen in `__main__.py`.
+"""
+
+from typing import Protocol
+
+from media_bridge import commands, events
+from media_bridge.websocket import Buffer, WebSocket
+from phonebridge.call_config import CallConfig
+from phonebridge.errors import ModelError
+
+ModelCommand = (
+    commands.ConfigureModel
+    | commands.AppendAudio
+    | commands.Respond
+    | commands.AddText
+    | commands.AnswerTool
+    | commands.CancelResponse
+    | commands.TruncateItem
+)
+
+
+class ModelUnreachable(ModelError):
+    """No WebSocket to the model's server could be opened."""
+
+
+class ModelProtocol(Protocol):
+    """The translator of one session."""
+
+    def encode(self, command: ModelCommand) -> bytes:
+        """The frame to send."""
+
+    def decode(self, text: Buffer) -> events.ModelEvent | None:
+        """None for what a phone bridge need not know."""
+
+    def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
+        """What holds as soon as that was sent, because the server will not say so."""
+
+
+class SpeechModel(Protocol):
+    def protocol(self, config: CallConfig) -> ModelProtocol: ...
+
+    async def connect(self, config: CallConfig, socket: WebSocket) -> None:
+        """Connect `socket`, whose callbacks are set. Raises `ModelUnreachable`."""
+
+    def name(self, config: CallConfig) -> str:
+        """Of the model that speaks in such a call."""
