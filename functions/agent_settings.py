@@ -10,7 +10,7 @@ from directory import Agent
 from fields import InvalidField, StrictRequest
 from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
-from tool_settings import MOST_TOOLS, Tool, declared, distinct, tool_warnings
+from tool_settings import MOST_TOOLS, Tool, Url, declared, distinct, tool_warnings
 
 MAX_DURATION_SECONDS = 55 * 60
 
@@ -89,6 +89,9 @@ class AgentSettings(StrictRequest):
     record: bool | None = None
     record_dtmf: bool | None = None
     stream_setup: Literal["on_answer", "with_dial", "prepared"] | None = None
+    webhook_url: Annotated[
+        Url | None, Field(description="Is sent the whole record when the call has ended")
+    ] = None
     tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
 
     _distinct = field_validator("tools")(distinct)

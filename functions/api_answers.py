@@ -13,6 +13,7 @@ import prices
 from phonebridge import recording
 from phonebridge.answering import AnsweredBy, Method, OnMachine
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
+from phonebridge.notice import Notice, NoticeState
 from phonebridge.recording import RecordingState
 from phonebridge.store import CallRecord, Page
 from phonebridge.switchboard import TimelineEntry
@@ -152,6 +153,16 @@ class Recording(_Answer):
     url: str | None
 
 
+class OutcomeWebhook(_Answer):
+    """Whether the user's server has heard of the end of the call."""
+
+    event_id: str
+    state: NoticeState
+    attempts: int
+    changed_at: datetime
+    problem: str
+
+
 class Message(_Answer):
     """What the caller left for somebody (`take_message`)."""
 
@@ -188,6 +199,7 @@ class Config(_Answer):
     idle_prompts: int
     machine_detection: MachineDetection | None
     record: bool
+    webhook_url: str | None
     record_dtmf: bool
     stream_setup: str
     tools: Annotated[list[Tool], BeforeValidator(_shown)]
@@ -204,6 +216,7 @@ class WholeCall(CallSummary):
     usage: Usage
     cost: Cost
     recordings: list[Recording]
+    outcome_webhook: OutcomeWebhook | None
     activity: Activity
     config: Config
     metadata: dict[str, str]
@@ -306,6 +319,7 @@ def whole(
         timeline=[_timeline_item(entry) for entry in record.timeline],
         usage=Usage.model_validate(record.usage),
         cost=Cost.model_validate(cost),
+        outcome_webhook=_outcome_webhook(record.notice),
         recordings=[_recording(each, link_to(each)) for each in record.recordings],
         activity=Activity.model_validate(call.activity),
         config=Config.model_validate(record.config),
@@ -341,6 +355,18 @@ def listed_numbers(found: list[directory.Assignment], limit: int) -> NumberList:
     shown = [number(each) for each in found]
     cursor = shown[limit - 1].number if shown[limit:] else None
     return NumberList(numbers=shown[:limit], cursor=cursor)
+
+
+def _outcome_webhook(notice: Notice | None) -> OutcomeWebhook | None:
+    if notice is None:
+        return None
+    return OutcomeWebhook(
+        event_id=notice.event_id,
+        state=notice.state,
+        attempts=notice.attempts,
+        changed_at=_time(notice.changed_at_ms),
+        problem=notice.problem,
+    )
 
 
 def _recording(kept: recording.Recording, url: str | None) -> Recording:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from admission import Admission
 from directory import Directory
 from errands import Errands
+from outcomes import Outcomes
 from phonebridge.aws import dynamodb_client
 from phonebridge.call import LONGEST_CALL_ID, Call
 from phonebridge.errors import UnknownCall
@@ -39,6 +40,7 @@ class ControlPlane:
     admission: Admission
     directory: Directory
     recordings: Recordings
+    outcomes: Outcomes
     switchboard: Switchboard
     tracer: Tracer
     now_ms: Callable[[], int]
@@ -86,6 +88,9 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    outcomes = Outcomes(
+        store, Errands(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
+    )
     tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
     return ControlPlane(
         settings=settings,
@@ -101,8 +106,15 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
             settings.telnyx_api_base,
             now_ms,
         ),
+        outcomes=outcomes,
         switchboard=Switchboard(
-            store, TracedCarrier(telnyx, tracer), mailbox, now_ms, log, tracer.record
+            store,
+            TracedCarrier(telnyx, tracer),
+            mailbox,
+            now_ms,
+            log,
+            tracer.record,
+            outcomes.announce,
         ),
         tracer=tracer,
         now_ms=now_ms,

@@ -15,7 +15,6 @@ from websockets.exceptions import ConnectionClosed
 from calls import after, outbound_call
 from clock import Clock
 from media_bridge.greeting_cache import GreetingCache
-from media_bridge.https_client import HttpsClient
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
@@ -35,6 +34,7 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet
+from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import AuthHeader, MediaSettings, ModelAudio, SessionAck

@@ -1,10 +1,18 @@
-"""A server that has files, and troubles: where a carrier keeps its recordings."""
+"""A server of somebody else's, that has files, takes news and has troubles: where a carrier keeps
+its recordings, or a user hears of calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    headers: dict[str, str]
+    """By their names in lower case."""
+    body: bytes
 
 
 @dataclass
@@ -14,11 +22,22 @@ class RecordedFiles:
     statuses: list[int] = field(default_factory=list)
     """Of the next answers; then every one is 200."""
     asked: list[str] = field(default_factory=list)
+    posted: list[Posted] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return self.base.removeprefix("http://")
 
 
 @contextmanager
 def recorded_files() -> Iterator[RecordedFiles]:
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers["content-length"]))
+            files.posted.append(Posted(headers, body))
+            self.do_GET()
+
         def do_GET(self) -> None:
             files.asked.append(self.path)
             status = files.statuses.pop(0) if files.statuses else 200

@@ -22,12 +22,15 @@ LOCAL = ROOT / "local"
 CORE = [
     "shared/phonebridge/answering.py",
     "shared/phonebridge/call.py",
+    "shared/phonebridge/addresses.py",
     "shared/phonebridge/billing.py",
     "shared/phonebridge/call_config.py",
     "shared/phonebridge/steering.py",
     "shared/phonebridge/lifecycle.py",
     "shared/phonebridge/overdue.py",
+    "shared/phonebridge/notice.py",
     "shared/phonebridge/recording.py",
+    "shared/phonebridge/signature.py",
     "functions/prices.py",
     "shared/phonebridge/metrics.py",
     "shared/phonebridge/stream_token.py",
@@ -40,7 +43,6 @@ CORE = [
     *(
         f"media_container/media_bridge/{name}.py"
         for name in (
-            "addresses",
             "audio",
             "bridge",
             "built_in",
@@ -62,7 +64,6 @@ CORE = [
             "time_limit",
             "steering",
             "stopped",
-            "signature",
             "tools",
             "turns",
             "voicemail",
@@ -111,6 +112,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/steering.py": "tests/phonebridge/test_mailbox.py",
     "shared/phonebridge/transfer.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/notice.py": "tests/functions/test_outcomes.py",
     "shared/phonebridge/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
     "functions/agent_settings.py": "tests/functions/test_ai_calls.py",
     "functions/call_records.py": "tests/functions/test_ai_calls.py",

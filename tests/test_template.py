@@ -217,6 +217,7 @@ def test_the_functions_are_given_the_settings_they_read() -> None:
     read = names_read_by(ControlSettings.from_env)
     assert given - READ_ELSEWHERE <= read
     with_defaults = {"TELNYX_API_BASE", "OPENAI_REALTIME_URL"}
+    with_defaults.add("TOOL_HOSTS_ALLOWED")
     assert read - given - secret_names() == with_defaults
 
 

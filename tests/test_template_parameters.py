@@ -31,6 +31,7 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("TelnyxConnectionId", "2000000000000000001", "my app"),
         ("TelnyxFromNumber", "+15550100", "5550100"),
         ("TelnyxMinutePrice", "0.007", "7 cents"),
+        ("OutcomeWebhookUrl", "https://crm.example.com/calls?key=1", "http://crm.example.com"),
         ("OpenAiRealtimeUrl", "wss://example.com/v1/realtime", "ws://example.com/v1/realtime"),
         ("OpenAiModel", "gpt-realtime-2.1-mini", "gpt realtime"),
         ("MediaImageUri", f"{REPOSITORY}@{DIGEST}", f"{REPOSITORY}:latest"),

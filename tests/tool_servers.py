@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from media_bridge.https_client import HttpsClient
+from phonebridge.https_client import HttpsClient
 
 NAME = "tools.example.com"
 

@@ -15,20 +15,20 @@ import uuid
 import uvloop
 
 from media_bridge.greeting_cache import GreetingCache
-from media_bridge.https_client import HttpsClient
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
-from media_bridge.signature import derived_secret
 from media_bridge.task import DRAIN_SECONDS, MediaTask
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from phonebridge.aws import dynamodb_client
 from phonebridge.errors import NotConfigured
 from phonebridge.fleet import DynamoFleet
+from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.settings import MediaSettings
+from phonebridge.signature import derived_secret
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
@@ -62,7 +62,7 @@ def media_task(settings: MediaSettings) -> MediaTask:
 
 
 def _toolbox(settings: MediaSettings) -> Toolbox:
-    secret = settings.tool_signing_secret or derived_secret(settings.stream_token_secret)
+    secret = settings.tool_signing_secret or derived_secret(settings.stream_token_secret, "tools")
     return Toolbox(secret, HttpsClient(settings.tool_hosts_allowed), now_ms)
 
 

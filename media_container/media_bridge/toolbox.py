@@ -8,10 +8,10 @@ import msgspec
 
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
-from media_bridge.https_client import Answer, HttpsClient
-from media_bridge.signature import signed
 from media_bridge.tools import error_output
-from phonebridge.errors import ToolFailed
+from phonebridge.errors import ServerFailed
+from phonebridge.https_client import Answer, HttpsClient
+from phonebridge.signature import signed
 from phonebridge.tools import HttpsFunction
 
 MOST_ANSWER_BYTES = 65_536
@@ -42,7 +42,7 @@ class Toolbox:
         except TimeoutError:
             why = f"The tool did not answer within {function.timeout_seconds:g} seconds."
             return FunctionReturned(command.call_id, error_output(why), ok=False)
-        except ToolFailed as error:
+        except ServerFailed as error:
             return FunctionReturned(command.call_id, error_output(str(error)), ok=False)
         return FunctionReturned(command.call_id, output, ok=True)
 
@@ -51,7 +51,7 @@ class Toolbox:
         for pause_seconds in PAUSES_SECONDS if function.idempotent else ():
             try:
                 answer = await self._post(function, body)
-            except ToolFailed as error:
+            except ServerFailed as error:
                 if not error.passing:
                     raise
             else:
@@ -76,27 +76,27 @@ def _is_passing(status: int) -> bool:
 
 
 def _output(answer: Answer) -> str:
-    """What the model is to know. Raises `ToolFailed`."""
+    """What the model is to know. Raises `ServerFailed`."""
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
-        raise ToolFailed(f"The tool answered with a redirect ({answer.status}).")
+        raise ServerFailed(f"The tool answered with a redirect ({answer.status}).")
     text = _text(answer)
     if answer.status >= HTTPStatus.BAD_REQUEST:
         explanation = f": {text[:LONGEST_EXPLANATION]}" if text else ""
-        raise ToolFailed(f"The tool answered with {answer.status}{explanation}")
+        raise ServerFailed(f"The tool answered with {answer.status}{explanation}")
     return text or '{"status":"done"}'
 
 
 def _text(answer: Answer) -> str:
     if answer.headers.get("content-encoding", "identity") != "identity":
-        raise ToolFailed("The tool's answer is compressed.")
+        raise ServerFailed("The tool's answer is compressed.")
     kind = answer.headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
     is_json = kind == "application/json" or kind.endswith("+json")
     if not (is_json or kind.startswith("text/")):
-        raise ToolFailed(f"The tool answered with {kind}, not with JSON or text.")
+        raise ServerFailed(f"The tool answered with {kind}, not with JSON or text.")
     try:
         text = answer.body.decode()
         if is_json and text:
             msgspec.json.decode(text)
     except (ValueError, RecursionError) as error:
-        raise ToolFailed("The tool's answer is not the JSON or text it claims to be.") from error
+        raise ServerFailed("The tool's answer is not the JSON or text it claims to be.") from error
     return text

@@ -98,6 +98,8 @@ class CallConfig:
     """Whether the digits that the caller presses stand on the record."""
     tools: Tools = field(default_factory=Tools)
     stream_setup: StreamSetup = StreamSetup.ON_ANSWER
+    webhook_url: str | None = None
+    """Where the end of the call is told; None: where the operator says."""
     metadata: dict[str, str] = field(default_factory=dict)
 
     def at_most(self, longest_seconds: int) -> "CallConfig":

@@ -10,7 +10,7 @@
         * TelnyxUnreachable: it did not answer
     * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
-    * ToolFailed: a server that carries out functions for the model
+    * ServerFailed: a server of the user's, of a tool or of the outcome webhook
     * InvalidSignature, InvalidToken: somebody who is neither
     * Conflict: another writer was faster; nothing was changed
     * InvalidTransition: an event that the lifecycle does not allow in that status
@@ -108,8 +108,8 @@ class ModelError(PhonebridgeError):
     """The model's server refused or lost the session."""
 
 
-class ToolFailed(PhonebridgeError):
-    """The message is for the model, which speaks about it to the caller."""
+class ServerFailed(PhonebridgeError):
+    """A server that the user named. The message is fit for a model that speaks about it."""
 
     def __init__(self, message: str, passing: bool = False) -> None:
         super().__init__(message)

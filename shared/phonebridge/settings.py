@@ -66,6 +66,13 @@ class ControlSettings:
     recordings_bucket: str
     recordings_queue_url: str
     """Where copies of recordings are asked for; empty: they are left where the carrier has them."""
+    outcomes_queue_url: str
+    outcome_webhook_url: str
+    """Who is told the end of calls that name nobody themselves; empty: nobody."""
+    outcome_webhook_secret: str
+    """Without one of its own it is derived from the secret of the stream tokens."""
+    tool_hosts_allowed: frozenset[tuple[str, int]]
+    """As in `MediaSettings`; they may be told outcomes too."""
     telnyx_minute_price: float | None
     """US dollars for a minute of a call, where the carrier tells no charge (`call.cost`)."""
     metrics_namespace: str
@@ -94,6 +101,10 @@ class ControlSettings:
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
             recordings_bucket=read.text("RECORDINGS_BUCKET", ""),
             recordings_queue_url=read.text("RECORDINGS_QUEUE_URL", ""),
+            outcomes_queue_url=read.text("OUTCOMES_QUEUE_URL", ""),
+            outcome_webhook_url=read.url("OUTCOME_WEBHOOK_URL", ("http", "https"), ""),
+            outcome_webhook_secret=read.text("OUTCOME_WEBHOOK_SECRET", ""),
+            tool_hosts_allowed=read.hosts("TOOL_HOSTS_ALLOWED"),
             telnyx_minute_price=read.price("TELNYX_MINUTE_PRICE"),
             metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
         )

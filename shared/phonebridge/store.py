@@ -19,6 +19,7 @@ from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, CallStatus, Leg, Turn
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
+from phonebridge.notice import Notice
 from phonebridge.recording import Recording
 from phonebridge.switchboard import TimelineEntry
 from phonebridge.table import Key, Table
@@ -51,6 +52,7 @@ class CallRecord:
     usages: tuple[ModelUsage, ...] = ()
     charges: tuple[Charge, ...] = ()
     recordings: tuple[Recording, ...] = ()
+    notice: Notice | None = None
 
     @property
     def usage(self) -> Usage:
@@ -99,6 +101,7 @@ _PARTS: Mapping[str, type] = {
     "USAGE": ModelUsage,
     "CHARGE": Charge,
     "RECORDING": Recording,
+    "NOTICE": Notice,
 }
 
 
@@ -172,6 +175,12 @@ class DynamoCallStore:
         key = _recording_key(call_id, recording.recording_id)
         self._table.put(key, recording, RECORD_SECONDS)
 
+    def notice(self, call_id: str) -> Notice | None:
+        return self._table.get(_notice_key(call_id), Notice)
+
+    def put_notice(self, call_id: str, notice: Notice) -> None:
+        self._table.put(_notice_key(call_id), notice, RECORD_SECONDS)
+
     def link(self, leg: Leg, call_id: str) -> None:
         for key in _leg_keys(leg):
             self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
@@ -199,6 +208,7 @@ class DynamoCallStore:
             usages=tuple(found[ModelUsage]),
             charges=tuple(found[Charge]),
             recordings=tuple(found[Recording]),
+            notice=next(iter(found[Notice]), None),
         )
 
     def live(self, cursor: str | None, limit: int) -> Page:
@@ -247,6 +257,10 @@ def _head_key(call_id: str) -> Key:
 
 def _recording_key(call_id: str, recording_id: str) -> Key:
     return Key(_pk(call_id), f"RECORDING#{recording_id}")
+
+
+def _notice_key(call_id: str) -> Key:
+    return Key(_pk(call_id), "NOTICE")
 
 
 def _config_key(call_id: str) -> Key:

@@ -129,9 +129,12 @@ class Switchboard:
         now_ms: Callable[[], int],
         log: Logger,
         trace: Callable[[Span], object] = lambda span: None,
+        ended: Callable[[Call], object] = lambda call: None,
     ) -> None:
+        """`ended` hears of every ended call, each time that something happens to it."""
         self._store = store
         self._trace = trace
+        self._ended = ended
         self._carrier = carrier
         self._mailbox = mailbox
         self._now_ms = now_ms
@@ -174,7 +177,10 @@ class Switchboard:
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            return self._carry_out(commands, after, None)
+            after = self._carry_out(commands, after, None)
+            if after.status is CallStatus.ENDED:
+                self._ended(after)
+            return after
         raise Conflict(f"Call {call_id} changed {ATTEMPTS} times while one event was applied.")
 
     def _begin(

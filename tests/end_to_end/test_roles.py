@@ -1,6 +1,7 @@
 """One call through handlers and container, each under the role that template.yaml gives it: what
 the code asks of AWS is allowed, and what is allowed is asked for."""
 
+import asyncio
 import base64
 import importlib
 import json
@@ -25,7 +26,7 @@ from permissions import Caller, granted, role_of
 from phonebridge.call import Call, CallStatus, Outcome
 from phonebridge.overdue import DIAL_PATIENCE_MS
 from phonebridge.store import DynamoCallStore
-from recorded_files import recorded_files
+from recorded_files import RecordedFiles, recorded_files
 from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
@@ -70,6 +71,13 @@ def provider_secret(dynamodb_address: str) -> str:
 
 
 @pytest.fixture
+def files() -> Iterator[RecordedFiles]:
+    """The carrier's recordings, and the server that is told of calls."""
+    with recorded_files() as served:
+        yield served
+
+
+@pytest.fixture
 def state(cloudformation: Any) -> Mapping[str, str]:
     names = [name for name in moto_stack.names_of_state() if name != "CallsTable"]
     return moto_stack.create(cloudformation, names)
@@ -83,6 +91,7 @@ def environment(
     telnyx: RecordedTelnyx,
     provider_secret: str,
     state: Mapping[str, str],
+    files: RecordedFiles,
 ) -> None:
     variables = {
         "AWS_ENDPOINT_URL": dynamodb_address,
@@ -97,6 +106,9 @@ def environment(
         "TELNYX_FROM_NUMBER": "+15550199",
         "RECORDINGS_BUCKET": state["RecordingsBucket"],
         "RECORDINGS_QUEUE_URL": state["RecordingsQueue"],
+        "OUTCOMES_QUEUE_URL": state["OutcomesQueue"],
+        "OUTCOME_WEBHOOK_URL": f"{files.base}/calls",
+        "TOOL_HOSTS_ALLOWED": files.host,
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -122,19 +134,26 @@ class ControlPlane:
         assert answer.status < 300, answer.json
         return answer
 
-    def work_off(self, handler: str, queue_url: str) -> None:
-        """What waits in a queue, as Lambda hands it over."""
+    def work_off(self, handler: str, queue_url: str, count: int) -> int:
+        """So many messages of a queue, as Lambda hands them over; how many it will get again."""
         sqs = boto3.Session().client("sqs")
-        received = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)
+        messages: list[Any] = []
+        while len(messages) < count:
+            found = sqs.receive_message(
+                QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=10
+            )
+            messages += found["Messages"]
         sqs.close()
-        for message in received["Messages"]:
+        failed = 0
+        for message in messages:
             record = {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
                 "attributes": {"ApproximateReceiveCount": "1"},
             }
-            assert self.invoke(handler, {"Records": [record]}) == {"batchItemFailures": []}
+            failed += len(self.invoke(handler, {"Records": [record]})["batchItemFailures"])
+        return failed
 
     def webhook(self, event_type: str, call_id: str, **payload: Any) -> None:
         state = base64.b64encode(call_id.encode()).decode()
@@ -198,6 +217,7 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     telnyx: RecordedTelnyx,
     table_name: str,
     state: Mapping[str, str],
+    files: RecordedFiles,
 ) -> None:
     plane = ControlPlane(caller)
     plane.request("PUT", "/api/agents/reception", body=b"{}")
@@ -205,8 +225,14 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     media = Caller(caller.physical, MEDIA_ROLE)
     async with media_container(media, store, telnyx, table_name) as outside:
         call_id = await _whole_call(plane, outside)
-        _recorded(plane, call_id, state)
+        _recorded(plane, call_id, files, state)
         _lost_call(plane, store)
+        _refused_call(plane, telnyx)
+        # Of three calls, the first attempt fails.
+        files.statuses = [500]
+        queue = state["OutcomesQueue"]
+        left = await asyncio.to_thread(plane.work_off, "send_outcome.handler", queue, 3)
+        assert left == 1
 
     assert caller.refused == media.refused == []
     for role in (*_roles_of_functions(), MEDIA_ROLE):
@@ -242,12 +268,21 @@ async def _whole_call(plane: ControlPlane, outside: Outside) -> str:
     return str(call_id)
 
 
-def _recorded(plane: ControlPlane, call_id: str, state: Mapping[str, str]) -> None:
-    with recorded_files() as files, pytest.MonkeyPatch.context() as patch:
+def _refused_call(plane: ControlPlane, telnyx: RecordedTelnyx) -> None:
+    telnyx.refusals = [(403, {"errors": [{"code": "10010", "title": "No", "detail": "No."}]})]
+    body = json.dumps({"to": "+15550124"}).encode()
+    refused = plane.invoke("ai_calls.handler", api_event("POST", "/api/ai-calls/create", body))
+    assert refused["statusCode"] == 502
+
+
+def _recorded(
+    plane: ControlPlane, call_id: str, files: RecordedFiles, state: Mapping[str, str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELNYX_API_BASE", files.base)
         link = {"recording_id": "rec-1", "recording_urls": {"mp3": f"{files.base}/1.mp3"}}
         plane.webhook("call.recording.saved", call_id, **link)
-        plane.work_off("copy_recording.handler", state["RecordingsQueue"])
+        assert plane.work_off("copy_recording.handler", state["RecordingsQueue"], count=1) == 0
     [recording] = plane.request("GET", f"/api/ai-calls/{call_id}").json["recordings"]
     assert recording["state"] == "kept"
 

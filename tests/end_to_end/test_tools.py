@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from media_bridge.signature import signed
+from phonebridge.signature import signed
 from realtime_oracle import check_client
 from simulators.scenario import CallerLine, ToolCall
 from simulators.speech import CLIPS

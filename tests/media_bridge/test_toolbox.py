@@ -9,8 +9,8 @@ import pytest
 from clock import Clock
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
-from media_bridge.signature import signed
 from media_bridge.toolbox import MOST_ANSWER_BYTES, Toolbox
+from phonebridge.signature import signed
 from phonebridge.tools import HttpsFunction
 from tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
 
@@ -94,12 +94,12 @@ async def test_an_answer_is_handed_on_as_it_is(reply: Reply, output: str) -> Non
         (answer(200, b"\xff", "text/plain"), NOT_WHAT_IT_CLAIMS),
         (answer(200, kind="image/gif"), "The tool answered with image/gif, not with JSON or text."),
         (answer(200, b"x", Content_Encoding="gzip"), "The tool's answer is compressed."),
-        (answer(200, bytes(5_000_000)), "The tool's answer is longer than 65536 bytes."),
+        (answer(200, bytes(5_000_000)), "The answer is longer than 65536 bytes."),
         (answer(307, Location="https://127.0.0.1/"), "The tool answered with a redirect (307)."),
         (answer(404, b'{"a":"No order."}'), 'The tool answered with 404: {"a":"No order."}'),
         (answer(500), "The tool answered with 500"),
         (answer(400, b"x" * 5000, "text/plain"), "The tool answered with 400: " + "x" * 2000),
-        (nothing, "The tool's server broke off its answer, or sent none."),
+        (nothing, "The server broke off its answer, or sent none."),
     ],
 )  # fmt: skip
 async def test_a_failure_is_told_in_words(reply: Reply, error: str) -> None:
@@ -112,7 +112,7 @@ async def test_a_server_that_does_not_answer_in_time() -> None:
 
 
 async def test_a_tool_that_is_no_https_server_of_the_public_internet() -> None:
-    assert await error_of(OK, url="http://example.com/") == "The tool's URL is not https."
+    assert await error_of(OK, url="http://example.com/") == "The URL is not https."
 
 
 @pytest.mark.parametrize("reply", [answer(500), answer(503), answer(429), nothing])

@@ -14,8 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import h11
 
-from media_bridge.addresses import is_public
-from phonebridge.errors import ToolFailed
+from phonebridge.addresses import is_public
+from phonebridge.errors import ServerFailed
 
 READ_BYTES = 16_384
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -46,25 +46,25 @@ class HttpsClient:
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, most_bytes: int
     ) -> Answer:
-        """Raises `ToolFailed`; it has no time limit of its own."""
+        """Raises `ServerFailed`; it has no time limit of its own."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
         chosen = (host, port) in self.allowed_hosts
         if parts.scheme != "https" and not chosen:
-            raise ToolFailed("The tool's URL is not https.")
+            raise ServerFailed("The URL is not https.")
         try:
             addresses = await self.resolve(host, port)
         except OSError as error:
-            raise ToolFailed("The tool's server has no address.", passing=True) from error
+            raise ServerFailed("The server has no address.", passing=True) from error
         if not chosen and not all(map(is_public, addresses)):
-            raise ToolFailed("The tool's server has an address that is not public.")
+            raise ServerFailed("The server has an address that is not public.")
         tls = self.tls if parts.scheme == "https" else None
         reader, writer = await _connect(addresses, port, tls, host)
         try:
             return await _exchange(reader, writer, _request(parts, headers, body), body, most_bytes)
         except (OSError, h11.RemoteProtocolError) as error:
-            raise ToolFailed(
-                "The tool's server broke off its answer, or sent none.", passing=True
+            raise ServerFailed(
+                "The server broke off its answer, or sent none.", passing=True
             ) from error
         finally:
             writer.transport.abort()
@@ -79,10 +79,10 @@ async def _connect(
         try:
             return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
-            raise ToolFailed("The tool's server has no valid certificate.") from error
+            raise ServerFailed("The server has no valid certificate.") from error
         except OSError:
             continue
-    raise ToolFailed("The tool's server cannot be reached.", passing=True)
+    raise ServerFailed("The server cannot be reached.", passing=True)
 
 
 def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11.Request:
@@ -123,7 +123,7 @@ async def _exchange(
             case h11.Data(data=data):
                 received += data
                 if len(received) > most_bytes:
-                    raise ToolFailed(f"The tool's answer is longer than {most_bytes} bytes.")
+                    raise ServerFailed(f"The answer is longer than {most_bytes} bytes.")
             case h11.EndOfMessage() if response:
                 return _answer(response, bytes(received))
             case h11.ConnectionClosed():

@@ -14,6 +14,6 @@ def signed(secret: str, body: bytes, now_ms: int) -> dict[str, str]:
     return {TIMESTAMP_HEADER: timestamp, SIGNATURE_HEADER: f"v1={digest.hexdigest()}"}
 
 
-def derived_secret(stream_token_secret: str) -> str:
-    """Where the operator gave no secret of its own for tools."""
-    return hmac.new(stream_token_secret.encode(), b"tools", hashlib.sha256).hexdigest()
+def derived_secret(stream_token_secret: str, purpose: str) -> str:
+    """Where the operator gave no secret of its own for that."""
+    return hmac.new(stream_token_secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()

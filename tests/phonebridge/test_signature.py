@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from media_bridge.signature import derived_secret, signed
+from phonebridge.signature import derived_secret, signed
 
 MANUAL = Path(__file__).resolve().parents[2] / "docs/tools.md"
 
@@ -18,8 +18,10 @@ def test_whoever_shares_the_secret_can_repeat_the_signature() -> None:
 
 
 def test_a_derived_secret_does_not_give_away_what_it_comes_from() -> None:
-    assert derived_secret("stream") == derived_secret("stream") != derived_secret("other")
-    assert "stream" not in derived_secret("stream")
+    derived = derived_secret("stream", "tools")
+    assert derived == derived_secret("stream", "tools")
+    assert derived not in (derived_secret("other", "tools"), derived_secret("stream", "outcomes"))
+    assert "stream" not in derived
 
 
 def test_the_server_of_the_manual_knows_us_from_others() -> None:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from media_bridge.https_client import Answer, HttpsClient, resolve
-from phonebridge.errors import ToolFailed
+from phonebridge.errors import ServerFailed
+from phonebridge.https_client import Answer, HttpsClient, resolve
 from tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
 
 OK = answer(200, b'{"status":"shipped"}')
@@ -31,7 +31,7 @@ async def test_the_server_gets_one_whole_request_under_its_own_name() -> None:
 
 async def test_a_certificate_of_another_name_is_none() -> None:
     async with tool_server(OK) as server:
-        with pytest.raises(ToolFailed, match="no valid certificate"):
+        with pytest.raises(ServerFailed, match="no valid certificate"):
             await post(server.client("other.example.com"), server.url("other.example.com"))
         assert not server.received
 
@@ -39,7 +39,7 @@ async def test_a_certificate_of_another_name_is_none() -> None:
 async def test_a_certificate_that_nobody_vouches_for_is_none() -> None:
     async with tool_server(OK) as server:
         client = HttpsClient(server.client().allowed_hosts, server.client().resolve)
-        with pytest.raises(ToolFailed, match="no valid certificate"):
+        with pytest.raises(ServerFailed, match="no valid certificate"):
             await post(client, server.url())
 
 
@@ -61,7 +61,7 @@ async def test_a_name_of_any_address_that_is_not_public_is_not_called(
         return addresses
 
     async with tool_server(OK) as server:
-        with pytest.raises(ToolFailed, match="not public") as raised:
+        with pytest.raises(ServerFailed, match="not public") as raised:
             await post(HttpsClient(resolve=resolved, tls=trusting()), server.url())
         assert not server.received
     assert not raised.value.passing
@@ -70,7 +70,7 @@ async def test_a_name_of_any_address_that_is_not_public_is_not_called(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1"])
 async def test_no_spelling_of_loopback_is_called(host: str) -> None:
     async with tool_server(OK) as server:
-        with pytest.raises(ToolFailed):
+        with pytest.raises(ServerFailed):
             await post(HttpsClient(), f"https://{host}:{server.port}/")
         assert not server.received
 
@@ -92,7 +92,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
 async def test_plain_http_is_for_the_operators_hosts_alone() -> None:
     async with tool_server(OK, tls=False) as server:
         url = f"http://127.0.0.1:{server.port}/"
-        with pytest.raises(ToolFailed, match="not https"):
+        with pytest.raises(ServerFailed, match="not https"):
             await post(HttpsClient(), url)
         allowed = frozenset({("127.0.0.1", server.port)})
         assert (await post(HttpsClient(allowed), url)).status == 200
@@ -116,7 +116,7 @@ async def test_of_a_long_answer_no_more_is_read_than_is_allowed() -> None:
             sent += 10_000
 
     async with tool_server(endless) as server:
-        with pytest.raises(ToolFailed, match="longer than 1000 bytes"):
+        with pytest.raises(ServerFailed, match="longer than 1000 bytes"):
             await post(server.client(), server.url())
         await server.lost.wait()
     assert sent < 5_000_000
@@ -139,7 +139,7 @@ async def test_what_is_no_answer_fails(reply: bytes) -> None:
         await connection.write(reply)
 
     async with tool_server(send if reply else nothing) as server:
-        with pytest.raises(ToolFailed, match="broke off its answer, or sent none") as raised:
+        with pytest.raises(ServerFailed, match="broke off its answer, or sent none") as raised:
             await post(server.client(), server.url())
     assert raised.value.passing
 
@@ -163,7 +163,7 @@ async def test_a_request_that_is_given_up_leaves_no_connection() -> None:
 
 async def test_nobody_listens() -> None:
     client = HttpsClient(frozenset({("127.0.0.1", 9)}))
-    with pytest.raises(ToolFailed, match="cannot be reached") as raised:
+    with pytest.raises(ServerFailed, match="cannot be reached") as raised:
         await post(client, "https://127.0.0.1:9/")
     assert raised.value.passing
 
@@ -178,7 +178,7 @@ async def test_the_next_address_is_tried() -> None:
 
 
 async def test_a_name_without_an_address() -> None:
-    with pytest.raises(ToolFailed, match="no address"):
+    with pytest.raises(ServerFailed, match="no address"):
         await post(HttpsClient(), "https://tools.invalid/")
 
 

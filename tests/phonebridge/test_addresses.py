@@ -1,6 +1,6 @@
 import pytest
 
-from media_bridge.addresses import is_public
+from phonebridge.addresses import is_public
 
 
 @pytest.mark.parametrize(

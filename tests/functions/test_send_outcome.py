@@ -1,0 +1,213 @@
+"""The outcome webhook, from the queue to the server of somebody who verifies it."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+import aws_state
+import control_plane
+import send_outcome
+from calls import LEG, after, outbound_call
+from clock import Clock
+from outcomes import LAST_WORDS_SECONDS, SendOutcome
+from permissions import Caller
+from phonebridge.billing import ModelUsage, Usage
+from phonebridge.call import (
+    CallAnswered,
+    CallHungUp,
+    CallRequested,
+    DialAccepted,
+    Hangup,
+    MediaAttached,
+    Speaker,
+    Turn,
+)
+from phonebridge.call_config import CallConfig
+from phonebridge.notice import NoticeState
+from phonebridge.store import DynamoCallStore
+from recorded_files import Posted, RecordedFiles, recorded_files
+
+SECRET = "a secret of the operator's"
+BUSINESS = Usage(input_text=1_000, responses=1)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterator[RecordedFiles]:
+    with recorded_files() as served:
+        monkeypatch.setenv("TOOL_HOSTS_ALLOWED", served.host)
+        monkeypatch.setenv("OUTCOME_WEBHOOK_SECRET", SECRET)
+        control_plane.control_plane.cache_clear()
+        yield served
+
+
+@pytest.fixture
+def sqs(dynamodb_address: str) -> Iterator[Any]:
+    client = aws_state.client("sqs", dynamodb_address)
+    yield client
+    client.close()
+
+
+def end(store: DynamoCallStore, clock: Clock, url: str, caller: Caller) -> None:
+    """A call that has ended, and is announced; the container has still to say what it used."""
+    call = after(
+        outbound_call(),
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, clock.now_ms - 30_000),
+        MediaAttached(1, "task-1", clock.now_ms - 29_000),
+        CallHungUp(LEG, Hangup("normal_clearing", "caller", clock.now_ms)),
+    )
+    store.create(call, CallConfig(webhook_url=url))
+    said = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900)
+    store.add_turns([("call-1", said)])
+    caller.role, own = "TelnyxWebhookFunctionRole", caller.role
+    control_plane.control_plane().outcomes.announce(call)
+    caller.role = own
+
+
+def report(store: DynamoCallStore) -> None:
+    store.add_usage("call-1", ModelUsage(1, "gpt-realtime-2.1", "gpt-transcribe", BUSINESS))
+
+
+def send(attempt: int = 1, receipt: str = "r-1") -> bool:
+    """Whether it is done with."""
+    message = {
+        "messageId": "m-1",
+        "receiptHandle": receipt,
+        "body": msgspec.json.encode(SendOutcome("call-1")).decode(),
+        "attributes": {"ApproximateReceiveCount": str(attempt)},
+    }
+    return not send_outcome.handler({"Records": [message]}, None)["batchItemFailures"]
+
+
+def receipt_of(sqs: Any, state: Mapping[str, str], store: DynamoCallStore) -> str:
+    """Of a message like the one that is being handled: its visibility can be changed."""
+    sqs.send_message(QueueUrl=state["OutcomesQueue"], MessageBody="{}")
+    [message] = sqs.receive_message(QueueUrl=state["OutcomesQueue"])["Messages"]
+    return str(message["ReceiptHandle"])
+
+
+def signature(posted: Posted) -> str:
+    """As a receiver works it out."""
+    signed = posted.headers["phonebridge-timestamp"].encode() + b"|" + posted.body
+    return "v1=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+
+
+class TestTheWholeRecord:
+    def test_is_posted_and_signed(
+        self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
+    ) -> None:
+        end(store, clock, f"{server.base}/calls", caller)
+        report(store)
+
+        assert send()
+
+        [posted] = server.posted
+        assert posted.headers["phonebridge-signature"] == signature(posted)
+        assert posted.headers["phonebridge-timestamp"] == str(clock.now_ms // 1000)
+        event = json.loads(posted.body)
+        assert event["type"] == "call.ended"
+        assert event["eventId"] == posted.headers["phonebridge-event-id"]
+        assert event["call"]["callId"] == "call-1"
+        assert (event["call"]["outcome"], event["call"]["durationSeconds"]) == ("completed", 30.0)
+        assert [turn["text"] for turn in event["call"]["turns"]] == ["Hello!"]
+        assert event["call"]["cost"]["model"] == 0.004
+        notice = store.notice("call-1")
+        assert notice
+        assert (notice.state, notice.attempts) == (NoticeState.DELIVERED, 1)
+
+    def test_is_posted_once_though_it_is_asked_for_twice(
+        self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
+    ) -> None:
+        end(store, clock, f"{server.base}/calls", caller)
+        report(store)
+
+        assert [send(), send()] == [True, True]
+
+        assert len(server.posted) == 1
+
+    def test_waits_for_what_the_container_says_last_but_not_for_ever(
+        self,
+        server: RecordedFiles,
+        store: DynamoCallStore,
+        clock: Clock,
+        caller: Caller,
+        sqs: Any,
+        state: Mapping[str, str],
+    ) -> None:
+        end(store, clock, f"{server.base}/calls", caller)
+
+        assert send()
+
+        assert server.posted == []
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+        found = sqs.get_queue_attributes(QueueUrl=state["OutcomesQueue"], AttributeNames=names)
+        assert sum(int(found["Attributes"][name]) for name in names) == 2
+        clock.pass_seconds(LAST_WORDS_SECONDS + 1)
+        assert send()
+        assert len(server.posted) == 1
+
+    def test_is_posted_again_after_a_failure_as_the_same_event(
+        self,
+        server: RecordedFiles,
+        store: DynamoCallStore,
+        clock: Clock,
+        caller: Caller,
+        sqs: Any,
+        state: Mapping[str, str],
+    ) -> None:
+        server.statuses = [500]
+        end(store, clock, f"{server.base}/calls", caller)
+        report(store)
+
+        assert not send(1, receipt_of(sqs, state, store))
+        notice = store.notice("call-1")
+        assert notice
+        assert (notice.state, notice.problem) == (
+            NoticeState.WAITING,
+            "The server answered 500.",
+        )
+        assert send(2)
+
+        assert len({posted.headers["phonebridge-event-id"] for posted in server.posted}) == 1
+        assert len(server.posted) == 2
+        notice = store.notice("call-1")
+        assert notice
+        assert (notice.state, notice.attempts) == (NoticeState.DELIVERED, 2)
+
+    @pytest.mark.parametrize(
+        ("url", "problem"),
+        [
+            ("https://127.0.0.1:1/", "The server has an address that is not public."),
+            ("https://169.254.169.254/", "The server has an address that is not public."),
+            ("http://crm.example/", "The URL is not https."),
+        ],
+    )
+    def test_goes_to_nobody_within(
+        self,
+        url: str,
+        problem: str,
+        server: RecordedFiles,
+        store: DynamoCallStore,
+        clock: Clock,
+        caller: Caller,
+        sqs: Any,
+        state: Mapping[str, str],
+    ) -> None:
+        end(store, clock, url, caller)
+        report(store)
+
+        assert not send(1, receipt_of(sqs, state, store))
+
+        notice = store.notice("call-1")
+        assert notice
+        assert notice.problem == problem
+
+    def test_of_a_call_that_has_expired_is_not_sent(self, server: RecordedFiles) -> None:
+        assert send()
+        assert server.posted == []
