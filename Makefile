@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-check lock
+.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -16,6 +16,18 @@ demo: .venv/.stamp              ## one whole call on this machine, printed as it
 
 dev: .venv/.stamp               ## the whole system on http://localhost:3000, until Ctrl-C
 	$(BIN)/python local/dev.py $(ARGS)
+
+deploy: .venv/.stamp .venv-sam/.stamp   ## this checkout in your AWS account; asks what it does not know
+	SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(BIN)/python local/deploy.py $(ARGS)
+
+destroy: .venv/.stamp           ## the stack, once its name is typed; the records of calls stay
+	$(BIN)/python local/destroy.py $(ARGS)
+
+logs: .venv/.stamp              ## of Lambdas and containers as they come; ARGS="--call ID"
+	$(BIN)/python local/logs.py $(ARGS)
+
+doctor: .venv/.stamp            ## asks the real services whether a call would work; ARGS="--stack NAME"
+	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp
 	$(BIN)/pytest $(ARGS)

@@ -124,7 +124,15 @@ TESTED_ELSEWHERE = {
     "functions/api_requests.py": "tests/functions/test_ai_calls.py",
     "functions/steering_requests.py": "tests/functions/test_live_calls.py",
     "functions/control_plane.py": "tests/functions/test_ai_calls.py",
+    **{
+        f"local/diagnosis/{name}.py": "tests/local/test_doctor.py"
+        for name in ("ailments", "carrier", "model", "reachability", "subject")
+    },
     "local/demo.py": "tests/end_to_end/test_demo.py",
+    **{
+        f"local/deployment/{name}.py": "tests/local/test_deploy.py"
+        for name in ("answers", "image", "plan", "preconditions", "stack")
+    },
     "local/dev.py": "tests/end_to_end/test_dev.py",
     "local/aws_state.py": "tests/end_to_end/test_record.py",
     "functions/recordings.py": "tests/functions/test_copy_recording.py",

@@ -33,13 +33,15 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from simulators.scenario import SCENARIOS
+from simulators.telnyx_account import CONNECTION_ID, Account
 from simulators.telnyx_api import CallControlApi
 from simulators.telnyx_behaviour import Faults, Person, behind
 from simulators.telnyx_call import SimulatedCall
 from simulators.telnyx_reports import CallPlan, ReceivedCommand
 from simulators.telnyx_webhooks import DELIVERY_TIMEOUT_S, WebhookSender
 
-CONNECTION_ID = "1494404757140276705"
+__all__ = ["CONNECTION_ID", "SimulatorEvent", "TelnyxSimulator"]
+
 LAST_DELIVERIES_S = 2.0
 NO_FAULTS = Faults()
 
@@ -71,12 +73,14 @@ class TelnyxSimulator:
         port: int = 0,
         latency_ms: int = 0,
         webhook_delay_ms: int = 0,
+        account: Account | None = None,
         on_event: Callable[[SimulatorEvent], None] = lambda event: None,
     ) -> None:
         self.calls: list[SimulatedCall] = []
         self.dials: list[ReceivedCommand] = []
         self.closing = asyncio.Event()
         self.latency_ms = latency_ms
+        self.account = account or Account()
         self.sender: WebhookSender
         self._person = person
         self._people = people or {}

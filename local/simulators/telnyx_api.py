@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.telnyx_account import Account, AccountApi
 from simulators.telnyx_actions import carry_out, refuse_after_end
 from simulators.telnyx_behaviour import DialFault, Faults, Person
 from simulators.telnyx_call import SimulatedCall
@@ -39,6 +40,10 @@ class Switch(Protocol):
     dials: list[ReceivedCommand]
     closing: asyncio.Event
     latency_ms: int
+    account: Account
+
+    @property
+    def public_key(self) -> str: ...
 
     def behind(self, number: str) -> tuple[Person, Faults]: ...
     def place(self, plan: CallPlan, person: Person | None = None) -> SimulatedCall: ...
@@ -63,6 +68,7 @@ class CallControlApi:
                 Route("/v2/calls/{id}/actions/{action}", self._act, methods=["POST", "PUT"]),
                 Route("/v2/connections/{id}/active_calls", self._list, methods=["GET"]),
                 Route("/v2/recordings/{name}.mp3", _recording, methods=["GET"]),
+                *AccountApi(switch.account, lambda: switch.public_key, self._admit).routes(),
             ],
             exception_handlers={ApiError: _refused, 404: _no_such_path, 405: _no_such_path},
         )

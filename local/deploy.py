@@ -1,0 +1,202 @@
+"""Deploys the stack, asks what it does not know, and checks that everything answers: `make deploy`.
+
+Nothing is changed before everything that is needed is there. Answers are remembered in
+.phonebridge.toml; keys go from the environment, `.env` or the keyboard into Secrets Manager, never
+into a parameter or a file.
+"""
+
+import argparse
+import getpass
+import hashlib
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import boto3
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+import doctor
+from deployment import answers as remembered
+from deployment import image, plan, preconditions
+from deployment.answers import QUESTIONS, Answers
+from deployment.stack import Stack, existing, fill_secret, keys_of, look_up
+from dev import given_settings
+from diagnosis.carrier import Account
+from diagnosis.subject import WEBHOOK_PATH, Subject
+
+
+@dataclass(slots=True)
+class Deployment:
+    """Carries a plan out, a step after the other."""
+
+    answers: Answers
+    keys: Mapping[str, str]
+    image: str | None = None
+
+    def carry_out(self, step: plan.Step) -> None:
+        print(f"\n== {type(step).__doc__}", flush=True)
+        match step:
+            case plan.BuildCode():
+                run(plan.sam_build())
+            case plan.DeployStack(with_image):
+                self._deploy(self.image if with_image else None)
+            case plan.FillSecret():
+                fill_secret(self._stack(), self._with_public_key())
+            case plan.MakeImage(in_cloud):
+                self.image = self._image(in_cloud)
+            case plan.PointTelnyx():
+                point_telnyx(self._subject())
+            case plan.Examine():
+                self._examine()
+
+    def _stack(self) -> Stack:
+        return existing(self.answers.stack, self.answers.region)
+
+    def _subject(self) -> Subject:
+        return doctor.deployed(self.answers.stack, self.answers.region)
+
+    def _deploy(self, image_uri: str | None) -> None:
+        deployed = look_up(self.answers.stack, self.answers.region)
+        run(plan.sam_deploy(self.answers, plan.parameters(self.answers, deployed, image_uri)))
+
+    def _image(self, in_cloud: bool) -> str:
+        stack = self._stack()
+        if known := image.known(stack):
+            print("the repository has it already")
+            return known
+        return image.build_in_cloud(stack) if in_cloud else image.build_here(stack, run)
+
+    def _with_public_key(self) -> Mapping[str, str]:
+        subject = Subject.from_env({**given_settings(), **self.keys})
+        with Account(subject) as account:
+            return {**self.keys, "TELNYX_PUBLIC_KEY": account.data("/public_key")["public"]}
+
+    def _examine(self) -> None:
+        stack = self._stack()
+        if not self.answers.get("HostedZoneId"):
+            target = stack.outputs.get("MediaLoadBalancerName", "the load balancer")
+            print(f"DNS: {self.answers.get('MediaDomainName')} must be a CNAME of {target}")
+        if not doctor.reported(self._subject()):
+            sys.exit("\nDeployed, but not all is well: see above, then `make doctor`.")
+        print(f"\nDeployed: {stack.public_url}")
+
+
+def point_telnyx(subject: Subject) -> None:
+    """The update must name the application again (Telnyx, "Update a call control application")."""
+    path = f"/call_control_applications/{subject.telnyx_connection_id}"
+    with Account(subject) as account:
+        application = account.data(path)
+        if application is None:
+            sys.exit(f"deploy: Telnyx knows no application {subject.telnyx_connection_id}")
+        account.change(
+            path,
+            application_name=application["application_name"],
+            webhook_event_url=subject.base_public_url + WEBHOOK_PATH,
+            webhook_api_version="2",
+        )
+
+
+def run(command: list[str]) -> None:
+    try:
+        subprocess.run(command, check=True, cwd=image.ROOT)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"deploy: `{' '.join(command[:3])}` failed ({error.returncode}); see above")
+
+
+def _asked(known: Answers) -> Answers:
+    """With somebody at the keyboard, what is not known is asked."""
+    if not sys.stdin.isatty():
+        return known
+    parameters = dict(known.parameters)
+    for question in QUESTIONS:
+        if not parameters.get(question.parameter):
+            parameters[question.parameter] = input(f"{question.text}\n({question.help}): ").strip()
+    if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
+        parameters["HostedZoneId"] = input("Route 53 zone id of it, if there is one: ").strip()
+    if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
+        parameters["MediaCertificateArn"] = input("ARN of its ACM certificate: ").strip()
+    return replace(known, parameters={name: held for name, held in parameters.items() if held})
+
+
+def _with_api_key(known: Answers) -> Answers:
+    """The first time a key for the API is made; only its hash is kept."""
+    if known.get("ApiKeyHashes") or known.get("JwtIssuer"):
+        return known
+    key = secrets.token_hex(32)
+    print(f"The key of your API (shown once; keep it): {key}")
+    hashes = {"ApiKeyHashes": hashlib.sha256(key.encode()).hexdigest()}
+    return replace(known, parameters={**known.parameters, **hashes})
+
+
+def _keys() -> dict[str, str]:
+    """Given now; those of an earlier deployment are in its secret."""
+    given = given_settings()
+    return {name: given[name] for name in preconditions.KEYS if given.get(name)}
+
+
+def _missing_keys_typed(keys: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+    typed = dict(keys)
+    for name, how in preconditions.KEYS.items():
+        if not (typed.get(name) or stored.get(name)) and sys.stdin.isatty():
+            typed[name] = getpass.getpass(f"{name} ({how}): ").strip()
+    return {name: value for name, value in typed.items() if value}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
+    parser.add_argument("--region")
+    parser.add_argument("--stack")
+    parser.add_argument("--build-in-cloud", action="store_true", help="no docker on this machine")
+    parser.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE")
+    return parser.parse_args()
+
+
+def _told(options: argparse.Namespace) -> Answers:
+    known = remembered.load(remembered.FILE)
+    given = dict(each.split("=", 1) for each in options.set if "=" in each)
+    if len(given) != len(options.set):
+        sys.exit("deploy: --set takes PARAMETER=VALUE")
+    return Answers(
+        region=options.region or known.region or boto3.Session().region_name or "",
+        stack=options.stack or known.stack,
+        build_in_cloud=options.build_in_cloud or known.build_in_cloud,
+        parameters={**known.parameters, **given},
+    )
+
+
+def _deployed(answers: Answers) -> tuple[Stack | None, Mapping[str, str]]:
+    """The stack there is, and the keys it has."""
+    try:
+        stack = look_up(answers.stack, answers.region or "us-east-1")
+        return stack, keys_of(stack) if stack and "ProviderSecretArn" in stack.outputs else {}
+    except (BotoCoreError, ClientError):
+        return None, {}  # no credentials, or not enough of them: the preconditions say so
+
+
+def main() -> None:
+    answers = _asked(_told(_options()))
+    stack, stored = _deployed(answers)
+    keys = _missing_keys_typed(_keys(), stored)
+    missing = [
+        *preconditions.of_tools(answers),
+        *preconditions.of_answers(answers, {**stored, **keys}),
+        *preconditions.of_account(answers),
+    ]
+    if missing:
+        told = "\n".join(map(str, missing))
+        sys.exit(f"deploy: nothing was changed, for this is missing:\n{told}")
+    answers = _with_api_key(answers)
+    remembered.save(answers, remembered.FILE)
+    deployment = Deployment(answers, keys)
+    try:
+        for step in plan.steps(answers, stack, has_new_keys=bool(keys)):
+            deployment.carry_out(step)
+    except (BotoCoreError, ClientError, httpx.HTTPError, image.BuildFailed) as error:
+        sys.exit(f"deploy: {error}")
+
+
+if __name__ == "__main__":
+    main()

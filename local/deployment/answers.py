@@ -1,0 +1,76 @@
+"""What somebody answered when asked how to deploy: kept in a file that git ignores, and that holds
+no secret, so that the next `make deploy` asks nothing."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = Path(".phonebridge.toml")
+"""In the repository, where `make` runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    region: str = ""
+    stack: str = "phonebridge"
+    build_in_cloud: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Of template.yaml, by their names there."""
+
+    def get(self, parameter: str) -> str:
+        return self.parameters.get(parameter, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    parameter: str
+    text: str
+    help: str
+    """How to get the answer."""
+
+
+QUESTIONS = (
+    Question(
+        "MediaDomainName",
+        "Host name for the media sockets (Telnyx connects to it)",
+        "any name of a domain you own, such as media.example.com",
+    ),
+    Question(
+        "TelnyxConnectionId",
+        "Id of the Telnyx Voice API application",
+        "portal.telnyx.com, Voice, Voice API applications: create one and copy its id",
+    ),
+    Question(
+        "TelnyxFromNumber",
+        "Number that calls come from (E.164)",
+        "portal.telnyx.com, My Numbers: buy one and assign it to the application",
+    ),
+)
+
+
+def load(path: Path) -> Answers:
+    if not path.exists():
+        return Answers()
+    known = tomllib.loads(path.read_text())
+    return Answers(
+        region=known.get("region", ""),
+        stack=known.get("stack", "phonebridge"),
+        build_in_cloud=known.get("build_in_cloud", False),
+        parameters=known.get("parameters", {}),
+    )
+
+
+def save(answers: Answers, path: Path) -> None:
+    # The strings of JSON are strings of TOML.
+    lines = [
+        "# What `make deploy` was told. No secret is in here.",
+        f"region = {json.dumps(answers.region)}",
+        f"stack = {json.dumps(answers.stack)}",
+        f"build_in_cloud = {json.dumps(answers.build_in_cloud)}",
+        "",
+        "[parameters]",
+        *(f"{name} = {json.dumps(value)}" for name, value in answers.parameters.items()),
+    ]
+    path.write_text("\n".join(lines) + "\n")

@@ -1,0 +1,107 @@
+"""The media container's image in the stack's repository: named for its content, so that what has
+not changed is not built again, and deployed by digest."""
+
+import hashlib
+import io
+import json
+import subprocess
+import time
+import zipfile
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import ClientError
+
+from deployment import plan
+from deployment.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CONTEXT = ("media_container/Dockerfile", "media_container/requirements.txt")
+PACKAGES = ("media_container/media_bridge", "shared/phonebridge")
+POLL_SECONDS = 5.0
+
+
+class BuildFailed(Exception):
+    """CodeBuild could not build the image."""
+
+
+def context_files() -> list[Path]:
+    """As .dockerignore has it."""
+    sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return sorted([*(ROOT / name for name in CONTEXT), *sources])
+
+
+def tag() -> str:
+    digest = hashlib.sha256()
+    for path in context_files():
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def known(stack: Stack) -> str | None:
+    """The image of this content, if the repository has it."""
+    repository = stack.outputs["MediaRepositoryUri"]
+    client = boto3.client("ecr", region_name=stack.region)
+    try:
+        found = client.describe_images(
+            repositoryName=repository.partition("/")[2], imageIds=[{"imageTag": tag()}]
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ImageNotFoundException":
+            return None
+        raise
+    return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
+
+
+def build_here(stack: Stack, run: Callable[[list[str]], None]) -> str:
+    repository = stack.outputs["MediaRepositoryUri"]
+    client = boto3.client("ecr", region_name=stack.region)
+    [login] = client.get_authorization_token()["authorizationData"]
+    _, _, password = b64decode(login["authorizationToken"]).decode().partition(":")
+    subprocess.run(
+        plan.docker_login(repository.partition("/")[0]),
+        input=password,
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    metadata = ROOT / plan.IMAGE_METADATA
+    metadata.parent.mkdir(exist_ok=True)
+    run(plan.docker_build(f"{repository}:{tag()}"))
+    return f"{repository}@{json.loads(metadata.read_text())['containerimage.digest']}"
+
+
+def build_in_cloud(stack: Stack) -> str:
+    """By the stack's own CodeBuild project: the source goes to its bucket, the image comes from
+    its repository."""
+    key = f"{tag()}.zip"
+    bucket, project = stack.outputs["ImageSourceBucketName"], stack.outputs["ImageBuildProjectName"]
+    boto3.client("s3", region_name=stack.region).put_object(
+        Bucket=bucket, Key=key, Body=_zipped_context()
+    )
+    client = boto3.client("codebuild", region_name=stack.region)
+    build = client.start_build(
+        projectName=project,
+        sourceTypeOverride="S3",
+        sourceLocationOverride=f"{bucket}/{key}",
+        environmentVariablesOverride=[{"name": "IMAGE_TAG", "value": tag(), "type": "PLAINTEXT"}],
+    )["build"]
+    while build["buildStatus"] == "IN_PROGRESS":
+        time.sleep(POLL_SECONDS)
+        [build] = client.batch_get_builds(ids=[build["id"]])["builds"]
+    image = known(stack) if build["buildStatus"] == "SUCCEEDED" else None
+    if image is None:
+        logs = build.get("logs", {}).get("deepLink", f"CodeBuild project {project}")
+        raise BuildFailed(f"the image was not built ({build['buildStatus']}): see {logs}")
+    return image
+
+
+def _zipped_context() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in context_files():
+            archive.write(path, path.relative_to(ROOT).as_posix())
+    return buffer.getvalue()

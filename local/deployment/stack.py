@@ -1,0 +1,76 @@
+"""A deployed stack as CloudFormation describes it, and the settings of what runs in it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import boto3
+from botocore.exceptions import ClientError
+
+
+class StackMissing(Exception):
+    """There is no such stack in that region and account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    name: str
+    region: str
+    parameters: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+    @property
+    def public_url(self) -> str:
+        if domain := self.parameters.get("ApiDomainName"):
+            return f"https://{domain}"
+        return self.parameters.get("BasePublicUrl") or self.outputs.get("ApiUrl", "")
+
+
+def look_up(name: str, region: str | None) -> Stack | None:
+    """None if it does not exist."""
+    client = boto3.client("cloudformation", region_name=region)
+    try:
+        [found] = client.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":
+            return None
+        raise
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    return Stack(name, client.meta.region_name, parameters, outputs)
+
+
+def existing(name: str, region: str | None) -> Stack:
+    stack = look_up(name, region)
+    if stack is None:
+        raise StackMissing(f"there is no stack {name}; `make deploy` makes one")
+    return stack
+
+
+def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
+    """The settings that its functions and its container have, keys included."""
+    stack = existing(name, region)
+    media = stack.parameters.get("MediaDomainName")
+    return {
+        "OPENAI_MODEL": stack.parameters.get("OpenAiModel", ""),
+        "OPENAI_REALTIME_URL": stack.parameters.get("OpenAiRealtimeUrl", ""),
+        "TELNYX_CONNECTION_ID": stack.parameters.get("TelnyxConnectionId", ""),
+        "TELNYX_FROM_NUMBER": stack.parameters.get("TelnyxFromNumber", ""),
+        "BASE_PUBLIC_URL": stack.public_url,
+        "MEDIA_PUBLIC_URL": f"wss://{media}" if media else "",
+        **keys_of(stack),
+    }
+
+
+def keys_of(stack: Stack) -> Mapping[str, str]:
+    client = boto3.client("secretsmanager", region_name=stack.region)
+    secret = client.get_secret_value(SecretId=stack.outputs["ProviderSecretArn"])
+    keys: dict[str, str] = json.loads(secret["SecretString"])
+    return keys
+
+
+def fill_secret(stack: Stack, keys: Mapping[str, str]) -> None:
+    """What is not given stays as it is: STREAM_TOKEN_SECRET among it."""
+    client = boto3.client("secretsmanager", region_name=stack.region)
+    filled = json.dumps({**keys_of(stack), **keys})
+    client.put_secret_value(SecretId=stack.outputs["ProviderSecretArn"], SecretString=filled)

@@ -1,0 +1,56 @@
+"""Deletes the stack, once its name has been typed: `make destroy`. The records of the calls stay,
+unless told otherwise."""
+
+import argparse
+import sys
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+from deployment import answers as remembered
+from deployment.stack import Stack, StackMissing, existing
+
+
+def destroy(stack: Stack, *, delete_table: bool) -> None:
+    client = boto3.client("cloudformation", region_name=stack.region)
+    client.delete_stack(StackName=stack.name)
+    print(f"deleting {stack.name}; running calls get their goodbye, which takes minutes")
+    client.get_waiter("stack_delete_complete").wait(StackName=stack.name)
+    table = stack.outputs["CallsTableName"]
+    if not delete_table:
+        print(f"kept: table {table}, with the records of all calls (delete it with --delete-table)")
+        return
+    dynamodb = boto3.client("dynamodb", region_name=stack.region)
+    dynamodb.update_table(TableName=table, DeletionProtectionEnabled=False)
+    dynamodb.get_waiter("table_exists").wait(TableName=table)
+    dynamodb.delete_table(TableName=table)
+    print(f"deleted: table {table}")
+
+
+def _confirmed(stack: Stack, delete_table: bool) -> bool:
+    records = "and all records of calls" if delete_table else "but not the records of calls"
+    print(f"This deletes {stack.name} in {stack.region}, {records}.")
+    try:
+        return input("Type its name to go on: ").strip() == stack.name
+    except EOFError:
+        return False
+
+
+def main() -> None:
+    known = remembered.load(remembered.FILE)
+    parser = argparse.ArgumentParser(prog="make destroy", description=__doc__)
+    parser.add_argument("--stack", default=known.stack)
+    parser.add_argument("--region", default=known.region or None)
+    parser.add_argument("--delete-table", action="store_true", help="the records of calls as well")
+    options = parser.parse_args()
+    try:
+        stack = existing(options.stack, options.region)
+        if not _confirmed(stack, options.delete_table):
+            sys.exit("destroy: that is not its name; nothing was changed")
+        destroy(stack, delete_table=options.delete_table)
+    except (StackMissing, BotoCoreError, ClientError, WaiterError) as error:
+        sys.exit(f"destroy: {error}")
+
+
+if __name__ == "__main__":
+    main()

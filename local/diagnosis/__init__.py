@@ -1,0 +1,1 @@
+"""What can be wrong with a set-up before the first call, and how each of it is found."""

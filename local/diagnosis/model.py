@@ -1,0 +1,53 @@
+"""Is there a model? A Realtime session is opened and closed again; nothing is generated or billed.
+
+Key and model are judged after the upgrade: a refusal comes as an `error` event and a close
+(OpenAI, "Realtime API")."""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.sync.client import connect
+
+from diagnosis.ailments import Ailment, Finding, ill, well
+from diagnosis.subject import Subject
+from media_bridge.openai.client import session_url
+
+PATIENCE_SECONDS = 10.0
+
+
+def examine(subject: Subject) -> Iterator[Finding]:
+    if not subject.openai_api_key:
+        yield ill(Ailment.OPENAI_KEY_MISSING)
+        return
+    try:
+        first = _first_event(subject)
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+        yield ill(Ailment.MODEL_UNREACHABLE, error)
+        return
+    if first.get("type") == "session.created":
+        yield well(f"OpenAI API key and model {subject.openai_model}")
+        return
+    problem = first.get("error") or {}
+    message = str(problem.get("message") or first)
+    if _is_about_the_key(problem):
+        yield ill(Ailment.OPENAI_KEY_REFUSED, message.rstrip("."))
+    else:
+        yield ill(Ailment.MODEL_UNAVAILABLE, message.rstrip("."))
+
+
+def _first_event(subject: Subject) -> dict[str, Any]:
+    url = session_url(subject.openai_realtime_url, subject.openai_model)
+    headers = {"Authorization": f"Bearer {subject.openai_api_key}"}
+    with connect(url, additional_headers=headers, open_timeout=PATIENCE_SECONDS) as socket:
+        event: dict[str, Any] = json.loads(socket.recv(PATIENCE_SECONDS))
+        with suppress(ConnectionClosed):
+            socket.close()
+        return event
+
+
+def _is_about_the_key(problem: dict[str, Any]) -> bool:
+    code = str(problem.get("code"))
+    return code == "invalid_api_key" or "authentication" in str(problem.get("message")).lower()

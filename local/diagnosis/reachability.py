@@ -1,0 +1,93 @@
+"""Can Telnyx reach us? Knocks at the webhooks and at the media container as a stranger would, who
+is to be turned away."""
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.sync.client import connect
+
+from diagnosis.ailments import Ailment, Finding, ill, well
+from diagnosis.subject import Subject
+from media_bridge.server import MEDIA_PATH, TOKEN_HEADER
+
+PATIENCE_SECONDS = 10.0
+SOON_DAYS = 14
+
+
+def examine(subject: Subject, now: float) -> Iterator[Finding]:
+    if not subject.base_public_url:
+        yield ill(Ailment.PUBLIC_URL_MISSING)
+        return
+    secure = ("https", "wss")
+    urls = [urlsplit(url) for url in (subject.base_public_url, subject.media_public_url)]
+    for host, port in sorted({(u.hostname, u.port or 443) for u in urls if u.scheme in secure}):
+        yield from _certificate(str(host), port, now)
+    yield _webhooks(subject)
+    yield _media(subject)
+
+
+def _certificate(host: str, port: int, now: float) -> Iterator[Finding]:
+    """None where nobody answers: that is another check's to say."""
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((host, port), PATIENCE_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as wrapped,
+        ):
+            certificate: Any = wrapped.getpeercert()
+    except ssl.SSLCertVerificationError as error:
+        yield ill(Ailment.CERTIFICATE_INVALID, f"{host}: {error.verify_message}")
+    except OSError:
+        return
+    else:
+        days = round((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / 86_400)
+        if days < SOON_DAYS:
+            yield ill(Ailment.CERTIFICATE_EXPIRES, f"{host}: it expires in {days} days")
+        else:
+            yield well(f"TLS certificate of {host}")
+
+
+def _webhooks(subject: Subject) -> Finding:
+    try:
+        answer = httpx.post(subject.webhook_url, content=b"{}", timeout=PATIENCE_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return ill(Ailment.PUBLIC_URL_UNREACHABLE, error)
+    problem = _error(answer.content)
+    match answer.status_code, problem.get("code"):
+        case HTTPStatus.UNAUTHORIZED, "invalid_signature":
+            return well(f"webhooks at {subject.webhook_url}")
+        case HTTPStatus.SERVICE_UNAVAILABLE, "not_configured":
+            return ill(Ailment.WEBHOOKS_NOT_CONFIGURED, problem.get("message"))
+        case _:
+            return ill(Ailment.PUBLIC_URL_ELSEWHERE, f"HTTP {answer.status_code}")
+
+
+def _media(subject: Subject) -> Finding:
+    url = f"{subject.media_public_url}{MEDIA_PATH}doctor"
+    try:
+        with connect(
+            url, additional_headers={TOKEN_HEADER: "doctor"}, open_timeout=PATIENCE_SECONDS
+        ):
+            return ill(Ailment.MEDIA_ELSEWHERE, "it lets strangers in")
+    except InvalidStatus as refusal:
+        if _error(bytes(refusal.response.body or b"")).get("code") == "refused":
+            return well(f"media container at {subject.media_public_url}")
+        return ill(Ailment.MEDIA_ELSEWHERE, f"HTTP {refusal.response.status_code}")
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+        return ill(Ailment.MEDIA_UNREACHABLE, error)
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    """Of an answer in our one shape."""
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}

@@ -1,0 +1,222 @@
+"""`make deploy` from an empty account to a stack that answers, and what it says when it cannot.
+
+The program runs as it is; `sam` and `docker` note what they are asked, AWS is moto, the providers
+are the simulators."""
+
+import hashlib
+import json
+import re
+import tomllib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aws_programs import DIGEST
+from certificate import self_signed
+from deployers import Machine
+from deployment import image
+from patients import NUMBER, House, Patient, opened, patient
+from simulators.telnyx import CONNECTION_ID
+
+KEYS = {"OPENAI_API_KEY": "sk-test-very-secret", "TELNYX_API_KEY": "KEY-test-very-secret"}
+
+
+def settings(**more: str) -> list[str]:
+    given = {
+        "TelnyxConnectionId": CONNECTION_ID,
+        "TelnyxFromNumber": NUMBER,
+        "MediaDomainName": "media.example.com",
+        "HostedZoneId": "Z0123456789ABCDEFGHIJ",
+    } | more
+    return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
+    return Machine(tmp_path, dynamodb_address)
+
+
+@asynccontextmanager
+async def world(machine: Machine) -> AsyncIterator[tuple[Patient, list[str]]]:
+    """Providers, what answers for the stack, and the settings that lead there."""
+    certificate = self_signed(machine.folder, "localhost", days=90)
+    secure = House(certificate=certificate)
+    async with AsyncExitStack() as exits:
+        well = await exits.enter_async_context(patient(House()))
+        exits.enter_context(opened(secure))
+        machine.environ |= KEYS | {
+            "API_URL": well.subject.base_public_url,
+            "TELNYX_API_BASE": well.telnyx.api_base,
+            "SSL_CERT_FILE": certificate,
+        }
+        yield (
+            well,
+            settings(
+                MediaDomainName=f"localhost:{secure.port}",
+                OpenAiRealtimeUrl=well.subject.openai_realtime_url,
+            ),
+        )
+
+
+async def test_from_nothing_to_a_stack_that_answers(machine: Machine) -> None:
+    async with world(machine) as (well, given):
+        well.telnyx.account.webhook_event_url = "https://old.example/"
+        code, printed = await machine.deploy(*given)
+        assert well.telnyx.account.webhook_event_url == well.subject.webhook_url
+    assert code == 0, printed
+    assert machine.done() == [
+        "sam build",
+        "sam deploy",
+        "docker login",
+        "docker buildx",
+        "sam deploy",
+    ]
+    assert "FAIL" not in printed
+    first, second = machine.parameters(0), machine.parameters(1)
+    assert "MediaImageUri" not in first
+    assert second["MediaImageUri"].endswith(f"-media@{DIGEST}")
+    assert second["BasePublicUrl"] == well.subject.base_public_url
+    assert second["ApiKeyHashes"] == first["ApiKeyHashes"]
+    [key] = re.findall(r"keep it\): (\w{64})", printed)
+    assert hashlib.sha256(key.encode()).hexdigest() == first["ApiKeyHashes"]
+    assert machine.secret() == {
+        **KEYS,
+        "TELNYX_PUBLIC_KEY": well.telnyx.public_key,
+        "STREAM_TOKEN_SECRET": "made at birth",
+    }
+
+
+async def test_the_second_time_nothing_is_asked_and_the_key_stays(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        assert (await machine.deploy(*given))[0] == 0
+        before = len(machine.notes)
+        for name in KEYS:
+            del machine.environ[name]
+        code, printed = await machine.deploy()
+    assert code == 0, printed
+    again = [f"{n['program']} {n['arguments'][0]}" for n in machine.notes[before:]]
+    assert again == ["docker buildx", "docker info", "sam build", "docker login", "docker buildx",
+                     "sam deploy"]  # fmt: skip
+    assert "keep it" not in printed
+    assert machine.parameters(2) == machine.parameters(1)
+
+
+async def test_no_secret_leaves_the_keyboard_but_for_the_secret(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        _, printed = await machine.deploy(*given)
+    remembered = (machine.folder / ".phonebridge.toml").read_text()
+    assert tomllib.loads(remembered)["parameters"]["TelnyxFromNumber"] == NUMBER
+    for text in (remembered, json.dumps(machine.notes), printed):
+        assert "very-secret" not in text
+
+
+async def test_an_image_that_the_repository_has_is_not_built_again(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        assert (await machine.deploy(*given))[0] == 0
+        before = len(machine.notes)
+        stored = machine.client("ecr").put_image(
+            repositoryName=f"{machine.stack}-media",
+            imageManifest=json.dumps({"schemaVersion": 2, "layers": []}),
+            imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
+            imageTag=image.tag(),
+        )
+        assert (await machine.deploy())[0] == 0
+    programs = [n["arguments"][0] for n in machine.notes[before:] if n["program"] == "docker"]
+    assert programs == ["buildx", "info"], "looked for, not used"
+    digest = stored["image"]["imageId"]["imageDigest"]
+    assert machine.parameters(2)["MediaImageUri"].endswith(digest)
+
+
+async def test_everything_that_is_missing_is_told_and_nothing_is_changed(machine: Machine) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        machine.environ[name] = ""
+    machine.environ["PATH"] = "/nonexistent"
+    code, printed = await machine.deploy()
+    assert code == 1
+    assert "nothing was changed" in printed
+    for what in (
+        "AWS credentials: sign in",
+        "region: set AWS_REGION",
+        "docker: install docker",
+        "sam: ",
+        "certificate: request one",
+        "MediaDomainName: ",
+        "TelnyxConnectionId: ",
+        "TelnyxFromNumber: ",
+        "OPENAI_API_KEY: make one",
+        "TELNYX_API_KEY: make one",
+    ):
+        assert f"\n  {what}" in printed, what
+    assert machine.notes == []
+    assert not (machine.folder / ".phonebridge.toml").exists()
+
+
+async def test_a_docker_that_does_not_run_is_no_docker(machine: Machine) -> None:
+    machine.environ |= KEYS | {"DOCKER_IS_DOWN": "1"}
+    code, printed = await machine.deploy(*settings())
+    assert code == 1
+    assert printed.splitlines()[1:] == [
+        "  docker: install docker with buildx and start it, or build in AWS: "
+        "make deploy ARGS=--build-in-cloud"
+    ]
+
+
+def imported(machine: Machine) -> str:
+    """A certificate for another name."""
+    pem = Path(self_signed(machine.folder, "localhost")).read_bytes()
+    arn: str = machine.client("acm").import_certificate(Certificate=pem, PrivateKey=pem)[
+        "CertificateArn"
+    ]
+    return arn
+
+
+async def test_a_certificate_that_does_not_fit_is_told(machine: Machine) -> None:
+    machine.environ |= KEYS
+    acm = machine.client("acm")
+    other = imported(machine)
+    pending = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
+    unknown = f"arn:aws:acm:us-east-1:123456789012:certificate/{uuid.uuid4()}"
+    for arn, told in (
+        (other, "is not for media.example.com"),
+        (pending, "is PENDING_VALIDATION: create the validation record"),
+        (unknown, "cannot be read"),
+        (unknown.replace("us-east-1", "eu-west-1"), "is not in us-east-1"),
+    ):
+        code, printed = await machine.deploy(*settings(MediaCertificateArn=arn, HostedZoneId=""))
+        [line] = printed.splitlines()[1:]
+        assert (code, line.startswith(f"  certificate: {arn} {told}")) == (1, True), line
+    assert not [n for n in machine.notes if n["program"] == "sam"]
+
+
+async def test_what_sam_complains_about_ends_the_deployment(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        (machine.folder / "bin" / "sam").write_text("#!/bin/sh\nexit 3\n")
+        code, printed = await machine.deploy(*given)
+    assert code == 1
+    assert printed.splitlines()[-1] == "deploy: `sam build` failed (3); see above"
+
+
+async def test_an_end_that_is_not_well_is_told(machine: Machine) -> None:
+    async with world(machine) as (well, given):
+        well.telnyx.account.outbound_voice_profile_id = None
+        code, printed = await machine.deploy(*given)
+    assert code == 1
+    assert "FAIL  Telnyx outbound voice profile" in printed
+    assert printed.splitlines()[-1].startswith("Deployed, but not all is well")
+
+
+async def test_the_doctor_examines_a_deployed_stack(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        assert (await machine.deploy(*given))[0] == 0
+        for name in (*KEYS, "API_URL"):
+            del machine.environ[name]
+        code, printed = await machine.run("doctor.py", "--stack", machine.stack)
+        assert (code, "FAIL" in printed) == (0, False), printed
+        code, printed = await machine.run("doctor.py", "--stack", "another")
+    assert (code, printed.strip()) == (
+        1,
+        "doctor: there is no stack another; `make deploy` makes one",
+    )

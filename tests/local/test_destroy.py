@@ -1,0 +1,77 @@
+"""`make destroy`: what it asks, what it keeps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deployers import Machine
+
+TABLE = {
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+    "DeletionProtectionEnabled": True,
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
+    """With a stack, and the table that outlives it."""
+    machine = Machine(tmp_path, dynamodb_address)
+    name = f"{machine.stack}-calls"
+    machine.client("dynamodb").create_table(TableName=name, **TABLE)
+    template = {
+        "Parameters": {"OpenAiModel": {"Type": "String", "Default": "gpt-realtime"}},
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"CallsTableName": {"Value": name}},
+    }
+    machine.client("cloudformation").create_stack(
+        StackName=machine.stack, TemplateBody=json.dumps(template)
+    )
+    return machine
+
+
+async def destroy(machine: Machine, typed: str, *arguments: str) -> tuple[int, str]:
+    return await machine.run("destroy.py", "--stack", machine.stack, *arguments, typed=typed)
+
+
+def stacks(machine: Machine) -> list[str]:
+    found = machine.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE"])
+    return [each["StackName"] for each in found["StackSummaries"]]
+
+
+def tables(machine: Machine) -> list[str]:
+    client = machine.client("dynamodb")
+    found: list[str] = (
+        client.get_paginator("list_tables").paginate().build_full_result()["TableNames"]
+    )
+    return found
+
+
+@pytest.mark.parametrize("typed", ["", "yes\n", "another\n"])
+async def test_without_its_name_nothing_is_changed(machine: Machine, typed: str) -> None:
+    code, printed = await destroy(machine, typed, "--delete-table")
+    assert code == 1
+    assert "nothing was changed" in printed
+    assert machine.stack in stacks(machine)
+    assert f"{machine.stack}-calls" in tables(machine)
+
+
+async def test_the_records_of_calls_stay(machine: Machine) -> None:
+    code, printed = await destroy(machine, machine.stack + "\n")
+    assert code == 0, printed
+    assert machine.stack not in stacks(machine)
+    assert f"kept: table {machine.stack}-calls" in printed
+    assert f"{machine.stack}-calls" in tables(machine)
+
+
+async def test_the_records_go_too_when_told_so(machine: Machine) -> None:
+    code, printed = await destroy(machine, machine.stack + "\n", "--delete-table")
+    assert code == 0, printed
+    assert f"{machine.stack}-calls" not in tables(machine)
+
+
+async def test_a_stack_that_is_not_there(machine: Machine) -> None:
+    code, printed = await machine.run("destroy.py", "--stack", "another", typed="another\n")
+    assert (code, printed.startswith("destroy: there is no stack another")) == (1, True)

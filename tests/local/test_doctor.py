@@ -1,0 +1,153 @@
+"""Every ailment that the doctor can name, provoked once; and a patient who is well."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from certificate import self_signed
+from diagnosis.ailments import Ailment, Finding
+from patients import NOBODY, NUMBER, House, Patient, error, patient
+from processes import output_of, python
+from simulators.telnyx import CONNECTION_ID
+from simulators.telnyx_account import OwnedNumber
+from whole_calls import whole_system
+
+
+def with_number(number: OwnedNumber) -> Callable[[Patient], None]:
+    return lambda patient: patient.telnyx.account.numbers.update({NUMBER: number})
+
+
+def with_account(name: str, value: object) -> Callable[[Patient], None]:
+    return lambda patient: setattr(patient.telnyx.account, name, value)
+
+
+def with_house(name: str, status: int, body: bytes) -> Callable[[Patient], None]:
+    return lambda patient: setattr(patient.house, name, (status, body))
+
+
+def with_setting(name: str, value: str = "") -> Callable[[Patient], None]:
+    return lambda patient: patient.suffer(**{name: value})
+
+
+def with_a_clock_that_is_slow(patient: Patient) -> None:
+    patient.now -= 3600
+
+
+A = Ailment
+PROVOKED: dict[Ailment, Callable[[Patient], None]] = {
+    A.OPENAI_KEY_MISSING: with_setting("openai_api_key"),
+    A.OPENAI_KEY_REFUSED: with_setting("openai_api_key", "sk-wrong-0123456789"),
+    A.MODEL_UNAVAILABLE: with_setting("openai_model", "gpt-4o"),
+    A.MODEL_UNREACHABLE: with_setting("openai_realtime_url", f"ws://{NOBODY}/v1/realtime"),
+    A.TELNYX_KEY_MISSING: with_setting("telnyx_api_key"),
+    A.TELNYX_KEY_REFUSED: with_setting("telnyx_api_key", "KEY-wrong"),
+    A.TELNYX_UNREACHABLE: with_setting("telnyx_api_base", f"http://{NOBODY}/v2"),
+    A.CLOCK_WRONG: with_a_clock_that_is_slow,
+    A.NO_CREDIT: with_account("available_credit", "-0.42"),
+    A.APPLICATION_MISSING: with_setting("telnyx_connection_id"),
+    A.APPLICATION_UNKNOWN: with_setting("telnyx_connection_id", "1"),
+    A.APPLICATION_INACTIVE: with_account("active", False),
+    A.WEBHOOK_URL_WRONG: with_account("webhook_event_url", "https://old.example/webhooks/telnyx"),
+    A.WEBHOOK_VERSION_WRONG: with_account("webhook_api_version", "1"),
+    A.NO_OUTBOUND_PROFILE: with_account("outbound_voice_profile_id", None),
+    A.OUTBOUND_PROFILE_DISABLED: with_account("profile_enabled", False),
+    A.FROM_NUMBER_MISSING: with_setting("telnyx_from_number"),
+    A.FROM_NUMBER_NOT_OWNED: with_setting("telnyx_from_number", "+15550199"),
+    A.FROM_NUMBER_INACTIVE: with_number(OwnedNumber("purchase-pending")),
+    A.FROM_NUMBER_ELSEWHERE: with_number(OwnedNumber(connection_id=None)),
+    A.PUBLIC_KEY_MISSING: with_setting("telnyx_public_key"),
+    A.PUBLIC_KEY_WRONG: with_setting("telnyx_public_key", "A" * 43 + "="),
+    A.PUBLIC_URL_MISSING: with_setting("base_public_url"),
+    A.PUBLIC_URL_UNREACHABLE: with_setting("base_public_url", f"http://{NOBODY}"),
+    A.PUBLIC_URL_ELSEWHERE: with_house("webhooks", 404, b"<html>"),
+    A.WEBHOOKS_NOT_CONFIGURED: with_house("webhooks", 503, error("not_configured", "no key")),
+    A.MEDIA_UNREACHABLE: with_setting("media_public_url", f"ws://{NOBODY}"),
+    A.MEDIA_ELSEWHERE: with_house("media", 503, b"<html>"),
+}
+OF_TLS = {A.CERTIFICATE_INVALID, A.CERTIFICATE_EXPIRES}
+BY_THE_WAY = {
+    A.APPLICATION_MISSING: {A.FROM_NUMBER_ELSEWHERE},
+    A.APPLICATION_UNKNOWN: {A.FROM_NUMBER_ELSEWHERE},
+    A.PUBLIC_URL_UNREACHABLE: {A.WEBHOOK_URL_WRONG},
+}
+"""What follows from an ailment."""
+
+
+def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
+    assert set(PROVOKED) | OF_TLS == set(Ailment)
+    for ailment in Ailment:
+        line = str(Finding("", ailment, "x"))
+        assert "\n" not in line
+        assert ". To do: " in line
+
+
+async def test_who_is_well_hears_so() -> None:
+    async with patient(House()) as well:
+        findings = await well.findings()
+    assert [str(each) for each in findings if each.ailment] == []
+    assert len(findings) > 10
+    assert all(str(each).startswith("ok ") for each in findings)
+
+
+@pytest.mark.parametrize("ailment", PROVOKED, ids=lambda ailment: ailment.name)
+async def test_an_ailment_is_found(ailment: Ailment) -> None:
+    async with patient(House()) as ill:
+        PROVOKED[ailment](ill)
+        found = {each.ailment for each in await ill.findings() if each.ailment}
+    assert found == {ailment} | BY_THE_WAY.get(ailment, set())
+
+
+async def test_a_verified_number_may_be_shown_too() -> None:
+    async with patient(House()) as well:
+        well.suffer(telnyx_from_number="+15550142")
+        well.telnyx.account.verified_numbers.add("+15550142")
+        assert not [each for each in await well.findings() if each.ailment]
+
+
+async def test_a_full_container_is_a_container(tmp_path: Path) -> None:
+    async with patient(House(media=(503, error("refused")))) as well:
+        assert not [each for each in await well.findings() if each.ailment]
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_certificate_that_telnyx_would_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    """It is valid for a day: too short, where it is trusted at all."""
+    certificate = self_signed(tmp_path, "localhost")
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    async with patient(House(certificate=certificate)) as ill:
+        found = {each.ailment for each in await ill.findings()}
+    assert (A.CERTIFICATE_EXPIRES in found) == is_trusted
+    assert (A.CERTIFICATE_INVALID in found) == (not is_trusted)
+
+
+async def test_the_program_finds_the_local_stack_well(tmp_path: Path) -> None:
+    async with whole_system(tmp_path, {}) as system:
+        url = str(system.api.base_url)
+        system.telnyx.account.webhook_event_url = f"{url}/webhooks/telnyx"
+        environ = {
+            "OPENAI_API_KEY": "sk-test",
+            "OPENAI_REALTIME_URL": system.model.url,
+            "TELNYX_API_BASE": system.telnyx.api_base,
+            "TELNYX_API_KEY": "KEY-test",
+            "TELNYX_PUBLIC_KEY": system.telnyx.public_key,
+            "TELNYX_CONNECTION_ID": CONNECTION_ID,
+            "TELNYX_FROM_NUMBER": NUMBER,
+            "BASE_PUBLIC_URL": url,
+        }
+        async with python("local/doctor.py", environ=environ) as process:
+            printed = await output_of(process)
+    assert "FAIL" not in printed
+    assert printed.count("ok ") > 10
+    assert process.returncode == 0
+
+
+async def test_the_program_ends_with_an_error_if_anything_is_wrong() -> None:
+    environ = {"TELNYX_API_BASE": f"http://{NOBODY}/v2", "OPENAI_API_KEY": ""}
+    async with python("local/doctor.py", environ=environ) as process:
+        printed = await output_of(process)
+    assert process.returncode == 1
+    assert printed.splitlines()[0].startswith("FAIL  OpenAI API key: OPENAI_API_KEY is not set.")
