@@ -71,16 +71,21 @@ class MachineSettings(StrictRequest):
         return MachineDetection(OnMachine(self.mode), self.message, Method(self.method))
 
 
+Instructions = Annotated[str, Field(min_length=1, max_length=32_768)]
+Detection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+ToolList = Annotated[list[Tool], Field(max_length=MOST_TOOLS)]
+
+
 class AgentSettings(StrictRequest):
     """Every field may be left out: what is not said here is said elsewhere or by default."""
 
-    instructions: Annotated[str | None, Field(min_length=1, max_length=32_768)] = None
+    instructions: Instructions | None = None
     voice: Voice | None = None
     greeting: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     language: Annotated[
         str | None, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
     ] = None
-    turn_detection: Annotated[ServerVad | SemanticVad | None, Field(discriminator="type")] = None
+    turn_detection: Detection | None = None
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
@@ -92,7 +97,7 @@ class AgentSettings(StrictRequest):
     webhook_url: Annotated[
         Url | None, Field(description="Is sent the whole record when the call has ended")
     ] = None
-    tools: Annotated[list[Tool] | None, Field(max_length=MOST_TOOLS)] = None
+    tools: ToolList | None = None
 
     _distinct = field_validator("tools")(distinct)
 

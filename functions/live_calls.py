@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 import api_answers
 from api import about, answer, documented
-from api_answers import CallSummary, WholeCall
+from api_answers import CallSummary, WarnedCall, WholeCall
 from api_requests import CallId
 from call_records import whole_call
 from control_plane import control_plane, log
@@ -21,6 +21,7 @@ from steering_requests import (
     MuteRequest,
     SayRequest,
     TransferRequest,
+    UpdateRequest,
 )
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -64,6 +65,14 @@ def interrupt(call_id: CallId) -> Response[CallSummary]:
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _tell(_streaming(call_id), command)
+
+
+@router.post("/api/ai-calls/<callId>/update", summary="Go on with other settings", responses=_TOLD)
+def update(call_id: CallId, wanted: UpdateRequest) -> Response[WarnedCall]:
+    command = wanted.command()
+    call = _streaming(call_id)
+    _post(call, command)
+    return answer(HTTPStatus.ACCEPTED, api_answers.warned(call, wanted.warnings))
 
 
 @router.post(
@@ -123,8 +132,12 @@ def _has_container(call: Call) -> bool:
 
 
 def _tell(call: Call, command: Steering) -> Response[CallSummary]:
+    _post(call, command)
+    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))
+
+
+def _post(call: Call, command: Steering) -> None:
     assert call.owner_task, "only a call with a container is told anything"
     with about(call.call_id):
         control_plane().mailbox.post(call.owner_task, call.call_id, command)
         log.info("command posted", command=type(command).__name__, task_id=call.owner_task)
-    return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from agent_settings import AgentSettings, Detection, Instructions, ToolList, Voice
 from fields import InvalidField, PhoneNumber, StrictRequest
-from phonebridge.steering import Mute, Say, Side, Transfer
+from phonebridge.steering import Mute, Say, Side, Transfer, Update
+from tool_settings import distinct
 
 Words = Annotated[str, Field(min_length=1, max_length=1000)]
 Target = Annotated[
@@ -29,6 +31,39 @@ class SayRequest(StrictRequest):
         if bool(self.text) == bool(self.instruction):
             raise InvalidField("text", "is required, or instruction; not both")
         return Say(words=self.text, instruction=self.instruction, interrupt=self.interrupt)
+
+
+class UpdateRequest(StrictRequest):
+    """What is left out stays as it is."""
+
+    instructions: Instructions | None = None
+    voice: Annotated[
+        Voice | None, Field(description="Only as long as the agent has not spoken.")
+    ] = None
+    turn_detection: Detection | None = None
+    tools: ToolList | None = None
+
+    _distinct = field_validator("tools")(distinct)
+
+    def command(self) -> Update:
+        given = self._settings.given()
+        if not given:
+            raise InvalidField("instructions", "is required, or another setting")
+        return Update(**given)
+
+    @property
+    def warnings(self) -> list[str]:
+        late = "voice: has no effect once the agent has spoken; the call's timeline tells."
+        return self._settings.warnings + ([late] if self.voice else [])
+
+    @property
+    def _settings(self) -> AgentSettings:
+        return AgentSettings(
+            instructions=self.instructions,
+            voice=self.voice,
+            turn_detection=self.turn_detection,
+            tools=self.tools,
+        )
 
 
 class MuteRequest(StrictRequest):

@@ -70,6 +70,7 @@ CORE = [
             "openai/protocol",
             "openai/realtime",
             "openai/session",
+            "openai/updates",
             "openai/tools",
         )
     ),
@@ -122,6 +123,9 @@ TESTED_ELSEWHERE = {
     "functions/api_answers.py": "tests/functions/test_ai_calls.py",
     "functions/api_errors.py": "tests/functions/test_ai_calls.py",
     "functions/api_requests.py": "tests/functions/test_ai_calls.py",
+    "media_container/media_bridge/openai/updates.py": (
+        "tests/media_bridge/openai/test_protocol.py"
+    ),
     "functions/steering_requests.py": "tests/functions/test_live_calls.py",
     "functions/control_plane.py": "tests/functions/test_ai_calls.py",
     **{

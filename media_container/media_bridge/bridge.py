@@ -297,6 +297,9 @@ class Bridge:
         if isinstance(event, events.MuteAsked) and event.side is Side.CALLER:
             self._hearing.mute(event.muted)
             return []
+        if isinstance(event, events.SettingsUpdated):
+            self._config = event.config
+            self._tools.offer(event.config.tools)
         return steered(event, self._talk, now)
 
     def _on_machine(self, greeting_over: bool, now: float) -> list[BridgeCommand]:

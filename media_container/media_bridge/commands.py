@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from media_bridge.audio import Codec
 from phonebridge.call import EndedBy, Turn
+from phonebridge.steering import Update
 from phonebridge.tools import HttpsFunction, Message
 
 # Of the phone.
@@ -42,6 +43,13 @@ class ConfigureModel:
     """Send the session's settings; `line` is the codec in which the caller will be heard."""
 
     line: Codec
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSession:
+    """Change settings of a session that runs. What becomes of it comes back as an event."""
+
+    update: Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +219,7 @@ BridgeCommand = (
     | ClearPlayback
     | ConnectModel
     | ConfigureModel
+    | UpdateSession
     | AppendAudio
     | Respond
     | AddText

@@ -61,8 +61,7 @@ class Conversation:
 
     def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
         self._model_audio = model_audio
-        self._detector = config.turn_detection
-        self._record_dtmf = config.record_dtmf
+        self.config = config
         self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
         self._responses = Responses()
@@ -114,6 +113,10 @@ class Conversation:
         expected = self._reply_due is not None or self._keypad.entered or self._afterwards
         busy = self.is_deaf or self.caller_is_speaking
         return self.is_quiet and not busy and not expected
+
+    @property
+    def has_spoken(self) -> bool:
+        return self._first_audio_ms is not None
 
     def ask(self, request: Respond) -> list[BridgeCommand]:
         """Let the model speak, as soon as it may."""
@@ -258,7 +261,7 @@ class Conversation:
         return [*self._record_entry(entry), text, *self.ask(Respond())]
 
     def _record_entry(self, entry: str) -> list[BridgeCommand]:
-        text = keypad.recorded(entry, self._record_dtmf)
+        text = keypad.recorded(entry, self.config.record_dtmf)
         return _records(self._turns.caller_said(KEYPAD_TURN, text))
 
     def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
@@ -269,16 +272,16 @@ class Conversation:
         self._responses.hold()
         self._reply_due = None
         self._turns.caller_started(item_id, now)
-        return self._stop_speaking(now, cancel=not self._detector.interrupt_response)
+        return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
 
     def _on_speech_stopped(self, item_id: str, now: float) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
         self.caller_is_speaking = False
-        self._speech_ended = now - self._detector.silence_duration_ms / 1000
+        self._speech_ended = now - self.config.turn_detection.silence_duration_ms / 1000
         self._turns.caller_stopped(item_id, self._speech_ended)
         self.expect_reply(now)
-        return [] if self._detector.create_response else [*self._responses.answer()]
+        return [] if self.config.turn_detection.create_response else [*self._responses.answer()]
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
         self._responses.started(response_id)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from media_bridge.commands import Respond, TransferCall
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
-from phonebridge.steering import Side
+from phonebridge.call_config import CallConfig
+from phonebridge.steering import Side, Update
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
 
@@ -234,6 +235,26 @@ class MuteAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateAsked:
+    update: Update
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsUpdated:
+    """The model goes on with an update; `config` is all that is in force."""
+
+    config: CallConfig
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsRefused:
+    """The model would not have an update, and goes on as before."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransferAsked:
     """The caller is to be handed over, after a last sentence."""
 
@@ -283,9 +304,11 @@ ConversationEvent = (
 )
 ToolEvent = FunctionCalled | McpCalled | McpReturned | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
-ModelEvent = SessionEvent | ConversationEvent | ToolEvent
+SettingsEvent = SettingsUpdated | SettingsRefused
+ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
+OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed
 SteeringEvent = (
-    InterruptAsked | SayAsked | MuteAsked | TransferAsked | EndAsked | TransferFailed | DigitsFailed
+    InterruptAsked | SayAsked | MuteAsked | UpdateAsked | TransferAsked | EndAsked | OutcomeEvent
 )
 OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked
 BridgeEvent = PhoneEvent | ModelEvent | OutsideEvent | DeadlinePassed

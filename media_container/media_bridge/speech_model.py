@@ -11,6 +11,7 @@ from phonebridge.errors import ModelError
 
 ModelCommand = (
     commands.ConfigureModel
+    | commands.UpdateSession
     | commands.AppendAudio
     | commands.Respond
     | commands.AddText

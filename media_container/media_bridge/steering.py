@@ -1,18 +1,23 @@
 """What a call does when it is told something from outside: by the API, or by the carrier."""
 
+from dataclasses import replace
+
 from media_bridge import events
 from media_bridge.commands import (
     AddText,
     BridgeCommand,
     EndCall,
+    Log,
+    Note,
     Respond,
     Role,
     TransferCall,
+    UpdateSession,
 )
 from media_bridge.conversation import Conversation
 from phonebridge import steering
 from phonebridge.call import EndedBy
-from phonebridge.steering import Steering
+from phonebridge.steering import Steering, Update
 
 
 def told(command: Steering) -> events.BridgeEvent:
@@ -23,6 +28,8 @@ def told(command: Steering) -> events.BridgeEvent:
         case steering.Say():
             request = Respond(saying=command.words, guidance=command.instruction)
             return events.SayAsked(request, command.interrupt)
+        case steering.Update():
+            return events.UpdateAsked(command)
         case steering.Mute(side, muted):
             return events.MuteAsked(side, muted)
         case steering.Transfer():
@@ -57,15 +64,45 @@ def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list
             return talk.cut_in(request, now) if interrupt else talk.ask(request)
         case events.MuteAsked(_, muted):
             return talk.mute(now) if muted else talk.unmute()
+        case events.UpdateAsked(update):
+            return _update(update, talk)
         case events.TransferAsked(transfer, saying):
             return _finish(transfer, Respond(saying=saying), talk, now)
         case events.EndAsked(by, saying, guidance):
             return _end(EndCall(by), Respond(saying, guidance), talk, now)
+        case _:
+            return _settled(event, talk)
+
+
+def _settled(event: events.OutcomeEvent, talk: Conversation) -> list[BridgeCommand]:
+    """What became of something that was asked for."""
+    match event:
+        case events.SettingsUpdated(config, changed):
+            talk.config = config
+            return [Note("settings updated", ", ".join(changed))]
+        case events.SettingsRefused(detail):
+            return _refused(detail)
         case events.TransferFailed(reason):
             what = f"The call could not be transferred: {reason}. The caller is still with you."
             return _tell_model(what, talk)
         case events.DigitsFailed(reason):
             return _tell_model(f"The keys could not be pressed: {reason}.", talk)
+
+
+def _update(update: Update, talk: Conversation) -> list[BridgeCommand]:
+    """A voice that was heard cannot change, and would take the rest of the update along (OpenAI,
+    `cannot_update_voice`)."""
+    commands: list[BridgeCommand] = []
+    if update.voice and talk.has_spoken:
+        update = replace(update, voice=None)
+        commands += _refused("voice: the agent has already spoken")
+    if update.changes:
+        commands.append(UpdateSession(update))
+    return commands
+
+
+def _refused(detail: str) -> list[BridgeCommand]:
+    return [Log("warning", "update refused", detail), Note("update refused", detail)]
 
 
 def _end(end: EndCall, words: Respond, talk: Conversation, now: float) -> list[BridgeCommand]:

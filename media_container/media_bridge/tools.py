@@ -85,9 +85,8 @@ class ToolCalls:
     """Times are seconds of the bridge's clock."""
 
     def __init__(self, tools: Tools, talk: Conversation) -> None:
-        self._tools = tools
         self._talk = talk
-        self._functions = {function.name: function for function in tools.functions}
+        self.offer(tools)
         self._announced: dict[str, list[_Call]] = {}
         self._known: set[str] = set()
         self._returned: dict[str, bool] = {}
@@ -95,6 +94,11 @@ class ToolCalls:
         self._ended: str | None = None
         self._rounds: list[_Round] = []
         self._messages = 0
+
+    def offer(self, tools: Tools) -> None:
+        """What the model may call from now on."""
+        self._tools = tools
+        self._functions = {function.name: function for function in tools.functions}
 
     def next_deadline(self) -> float | None:
         times = (round_.filler_due for round_ in self._rounds)

@@ -1,7 +1,11 @@
 """What the container that carries a call may be told; `mailbox.py` takes it there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from typing import Any
+
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,24 @@ class Say:
     instruction: str | None = None
     interrupt: bool = False
     """Whether the agent breaks off what it is saying; else that comes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Go on with other settings; None leaves one as it is."""
+
+    instructions: str | None = None
+    voice: str | None = None
+    turn_detection: TurnDetection | None = None
+    tools: Tools | None = None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: value for name, value in values if value is not None}
+
+    def applied_to(self, config: CallConfig) -> CallConfig:
+        return replace(config, **self.changes)
 
 
 class Side(StrEnum):
@@ -65,4 +87,4 @@ class MachineAnswered:
     greeting_over: bool
 
 
-Steering = Interrupt | Say | Mute | Transfer | HangUp | TransferSettled | MachineAnswered
+Steering = Interrupt | Say | Update | Mute | Transfer | HangUp | TransferSettled | MachineAnswered

@@ -85,6 +85,27 @@ async def test_or_breaks_off_for_it(system: System) -> None:
     assert record["turns"][0]["interrupted"]
 
 
+async def test_the_agent_goes_on_with_other_settings(system: System) -> None:
+    call_id, phone = await quiet_call(system)
+    session = system.session(STAYS_ON_THE_LINE)
+    detection = {"type": "semantic_vad", "eagerness": "low"}
+    answer = await system.post(
+        call_id, "update", instructions="Be brief.", voice="cedar", turn_detection=detection
+    )
+    assert answer.status_code == 202
+    assert [warning.partition(":")[0] for warning in answer.json()["warnings"]] == ["voice"]
+    await until(lambda: session.settings.settings.instructions == "Be brief.")
+    await system.steer(call_id, "say", text=ORDERED.text)
+    await until(lambda: heard(phone)[2:] == [ORDERED])
+    told = [x for x in session.received if x["type"] == "response.create"][-1]
+    assert told["response"]["instructions"].startswith("Be brief.")
+    await system.steer(call_id, "hangup")
+    record = await system.ended(call_id)
+    noted = {entry["what"]: entry["detail"] for entry in record["timeline"]}
+    assert noted["settings updated"] == "instructions, turn_detection"
+    assert noted["update refused"] == "voice: the agent has already spoken"
+
+
 async def test_a_muted_agent_says_nothing_until_it_is_unmuted(system: System) -> None:
     call_id, phone = await quiet_call(system)
     session = system.session(STAYS_ON_THE_LINE)

@@ -18,10 +18,11 @@ from phonebridge.call import (
     Hangup,
     MediaAttached,
 )
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.mailbox import DynamoMailbox
-from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, Transfer
+from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, Transfer, Update
 from phonebridge.store import DynamoCallStore
+from phonebridge.tools import Tools
 from phonebridge.transfer import CallTransferred, TargetHungUp, TransferRequested
 from recorded_telnyx import RecordedTelnyx
 
@@ -135,6 +136,13 @@ class TestHangingUp:
             {"instruction": "Ask for the order's number.", "interrupt": True},
             Say(instruction="Ask for the order's number.", interrupt=True),
         ),
+        ("update", {"instructions": "Speak German."}, Update(instructions="Speak German.")),
+        (
+            "update",
+            {"voice": "cedar", "turn_detection": {"type": "server_vad", "threshold": 0.7}},
+            Update(voice="cedar", turn_detection=TurnDetection(threshold=0.7)),
+        ),
+        ("update", {"tools": []}, Update(tools=Tools())),
         ("mute", None, Mute(Side.AGENT, True)),
         ("mute", {"side": "caller"}, Mute(Side.CALLER, True)),
         ("unmute", {"side": "agent"}, Mute(Side.AGENT, False)),
@@ -198,6 +206,18 @@ class TestSteering:
         ("say", {"text": "Hello", "instruction": "Greet."}, "text"),
         ("say", {"text": "Hello", "interrupt": "yes"}, "interrupt"),
         ("say", {"words": "Hello"}, "words"),
+        ("update", {}, "instructions"),
+        ("update", {"instructions": ""}, "instructions"),
+        ("update", {"instructions": "x" * 32_769}, "instructions"),
+        ("update", {"voice": "hal"}, "voice"),
+        ("update", {"turn_detection": {"type": "none"}}, "turn_detection"),
+        (
+            "update",
+            {"turn_detection": {"type": "server_vad", "threshold": 2}},
+            "turn_detection.threshold",
+        ),
+        ("update", {"tools": [{"type": "hammer"}]}, "tools.0"),
+        ("update", {"greeting": "Too late."}, "greeting"),
         ("mute", {"side": "both"}, "side"),
         ("transfer", {}, "to"),
         ("transfer", {"to": "5550142"}, "to"),
@@ -225,6 +245,14 @@ def test_a_bad_field_is_named(
 
     assert refused.status == 422
     assert field in [each["field"] for each in refused.error["details"]]
+
+
+def test_an_update_tells_what_may_have_no_effect(store: DynamoCallStore) -> None:
+    stored(store, streaming_call())
+
+    accepted = post("update", {"voice": "nova"})
+
+    assert [warning.partition(":")[0] for warning in accepted.json["warnings"]] == ["voice"] * 2
 
 
 class TestTransferring:

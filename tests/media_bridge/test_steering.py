@@ -1,8 +1,21 @@
 """Calls that are steered from outside, and what the carrier makes of it."""
 
+from dataclasses import replace
+
 import pytest
 
-from bridges import STARTED, agent_turn, done, frame, new_bridge, play, ready_call, said, words
+from bridges import (
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    words,
+)
 from media_bridge.audio import Codec
 from media_bridge.commands import (
     AddText,
@@ -11,14 +24,18 @@ from media_bridge.commands import (
     ClearPlayback,
     ConfigureModel,
     EndCall,
+    Log,
+    Note,
     Respond,
     Role,
     TransferCall,
     TruncateItem,
+    UpdateSession,
 )
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
+    CallerTranscribed,
     DigitsFailed,
     EndAsked,
     LeaveAsked,
@@ -27,12 +44,16 @@ from media_bridge.events import (
     MuteAsked,
     ResponseStarted,
     SayAsked,
+    SettingsRefused,
+    SettingsUpdated,
     SteeringEvent,
     TransferAsked,
     TransferFailed,
+    UpdateAsked,
 )
 from phonebridge.call import EndedBy
-from phonebridge.steering import Side
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.steering import Side, Update
 from playbook import At, Playbook
 
 WORDS = Respond(saying="Your table is ready.")
@@ -159,6 +180,60 @@ def test_of_a_muted_caller_the_model_hears_silence() -> None:
         >> MuteAsked(Side.CALLER, False)
         >> frame(3)
         << AppendAudio(frame(3).payload)
+    )
+
+
+# Told to go on with other settings.
+
+UPDATE = Update(
+    instructions="Speak German.",
+    voice="cedar",
+    turn_detection=TurnDetection(silence_duration_ms=900),
+)
+ALL_BUT_THE_VOICE = replace(UPDATE, voice=None)
+
+
+def test_an_update_goes_to_the_model_and_what_became_of_it_onto_the_record() -> None:
+    config = UPDATE.applied_to(CallConfig())
+    assert (
+        ready_call()
+        >> UpdateAsked(UPDATE)
+        << UpdateSession(UPDATE)
+        >> SettingsUpdated(config, ("instructions", "voice", "turn_detection"))
+        << Note("settings updated", "instructions, voice, turn_detection")
+        >> UpdateAsked(Update(instructions=""))
+        << UpdateSession(Update(instructions=""))
+        >> SettingsRefused("invalid_value: session.instructions")
+        << Log("warning", "update refused", "invalid_value: session.instructions")
+        << Note("update refused", "invalid_value: session.instructions")
+    )
+
+
+def test_a_voice_that_was_heard_stays_and_the_rest_of_the_update_goes_on() -> None:
+    locked = "voice: the agent has already spoken"
+    assert (
+        quiet_call()
+        >> UpdateAsked(UPDATE)
+        << Log("warning", "update refused", locked)
+        << Note("update refused", locked)
+        << UpdateSession(ALL_BUT_THE_VOICE)
+        >> UpdateAsked(Update(voice="cedar"))
+        << Log("warning", "update refused", locked)
+        << Note("update refused", locked)
+    )
+
+
+def test_latency_counts_from_the_end_of_speech_as_the_new_detector_has_it() -> None:
+    config = ALL_BUT_THE_VOICE.applied_to(CallConfig())
+    assert (
+        quiet_call()
+        >> SettingsUpdated(config, ("turn_detection",))
+        << Note("settings updated", "turn_detection")
+        >> CallerSpeechStarted("caller-1")
+        >> At(3.0)
+        >> CallerSpeechStopped("caller-1")
+        >> CallerTranscribed("caller-1", "Ja.")
+        << caller_turn(2, "Ja.", 1000, 2100)
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clock import Clock
+from phonebridge.call_config import TurnDetection
 from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.steering import (
     HangUp,
@@ -17,8 +18,10 @@ from phonebridge.steering import (
     Steering,
     Transfer,
     TransferSettled,
+    Update,
 )
 from phonebridge.table import Key, Table
+from phonebridge.tools import BuiltIn, HttpsFunction, Tools
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -83,6 +86,14 @@ def test_commands_of_a_newer_version_are_passed_over(
     "command",
     [
         Say(words="Hello", interrupt=True),
+        Update(
+            instructions="Speak German.",
+            turn_detection=TurnDetection("semantic_vad"),
+            tools=Tools(
+                functions=(HttpsFunction(name="look_up", url="https://example.com/"),),
+                built_in=(BuiltIn.END_CALL,),
+            ),
+        ),
         Mute(Side.CALLER, True),
         Transfer(to="+15550142", summary="A caller from Ulm."),
         HangUp("Goodbye!"),

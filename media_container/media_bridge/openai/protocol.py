@@ -9,10 +9,12 @@ from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.openai import realtime, session, tools
+from media_bridge.openai.updates import Proposed, Updates
 from media_bridge.speech_model import ModelCommand
 from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import MediaSettings, SessionAck
+from phonebridge.steering import Update
 from phonebridge.tools import Tools
 
 _SessionEvent = (
@@ -36,6 +38,8 @@ class RealtimeProtocol:
         self._settings = settings
         self._model = model
         self._asked: realtime.Session | None = None
+        self._line = OUTBOUND_CODEC
+        self._updates = Updates()
 
     def encode(self, command: ModelCommand) -> bytes:
         match command:
@@ -43,6 +47,8 @@ class RealtimeProtocol:
                 return realtime.encode_append(audio)
             case commands.ConfigureModel(line):
                 return realtime.encode(realtime.SessionUpdate(self._ask(line)))
+            case commands.UpdateSession(update):
+                return realtime.encode(self._propose(update))
             case commands.Respond():
                 return realtime.encode(self._response(command))
             case commands.AddText(role, text):
@@ -71,16 +77,27 @@ class RealtimeProtocol:
         return None if isinstance(event, realtime.Unknown) else self._happened(event)
 
     def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
-        silent = self._settings.openai_session_ack is SessionAck.ASSUMED
-        return (
-            events.ModelReady() if silent and isinstance(command, commands.ConfigureModel) else None
-        )
+        if self._settings.openai_session_ack is not SessionAck.ASSUMED:
+            return None
+        if isinstance(command, commands.UpdateSession) and (proposed := self._updates.take()):
+            return self._updated(proposed, proposed.session)
+        return events.ModelReady() if isinstance(command, commands.ConfigureModel) else None
 
     def _ask(self, line: Codec) -> realtime.Session:
-        audio = self._settings.model_audio
-        given = session.Circumstances(self._model, audio, line, OUTBOUND_CODEC)
-        self._asked = session.requested(self._config, given)
+        self._line = line
+        self._asked = self._session(self._config)
         return self._asked
+
+    def _session(self, config: CallConfig) -> realtime.Session:
+        audio = self._settings.model_audio
+        given = session.Circumstances(self._model, audio, self._line, OUTBOUND_CODEC)
+        return session.requested(config, given)
+
+    def _propose(self, update: Update) -> realtime.SessionUpdate:
+        after = update.applied_to(self._config)
+        return self._updates.propose(
+            update, session.changed(self._session(self._config), self._session(after))
+        )
 
     def _happened(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
         match event:
@@ -111,6 +128,8 @@ class RealtimeProtocol:
                 return events.ResponseStarted(response.id)
             case realtime.ResponseDone(response):
                 return _ended(response)
+            case realtime.Error(error) if self._updates.refused(error):
+                return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.Error(error):
                 message = _KEY.sub(r"\1…", error.message or "")
                 return events.ModelComplained(error.code or error.type or "error", message)
@@ -120,8 +139,17 @@ class RealtimeProtocol:
     def _judged(self, in_force: realtime.Session) -> events.ModelEvent | None:
         if self._asked is None:
             return None
+        if proposed := self._updates.take():
+            return self._updated(proposed, in_force)
         difference = session.disagreement(self._asked, in_force)
         return events.ModelRefused(difference) if difference else events.ModelReady()
+
+    def _updated(self, proposed: Proposed, in_force: realtime.Session) -> events.ModelEvent:
+        if difference := session.disagreement(proposed.session, in_force):
+            return events.SettingsRefused(difference)
+        self._config = proposed.update.applied_to(self._config)
+        self._asked = self._session(self._config)
+        return events.SettingsUpdated(self._config, tuple(proposed.update.changes))
 
 
 def _ended(response: realtime.Response) -> events.ResponseEnded:

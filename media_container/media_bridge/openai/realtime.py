@@ -90,8 +90,11 @@ class Session(Struct, frozen=True):
 # Client events.
 
 
-class SessionUpdate(Struct, frozen=True, tag="session.update", tag_field="type"):
+class SessionUpdate(
+    Struct, frozen=True, omit_defaults=True, tag="session.update", tag_field="type"
+):
     session: Session
+    event_id: str | None = None
 
 
 class ItemTruncate(Struct, frozen=True, tag="conversation.item.truncate", tag_field="type"):
@@ -156,6 +159,8 @@ class ErrorDetail(Struct, frozen=True):
     code: str | None = None
     message: str | None = None
     param: str | None = None
+    event_id: str | None = None
+    """Of the client's event that is at fault, if that one bore an id."""
 
 
 class TextTokens(Struct, frozen=True):

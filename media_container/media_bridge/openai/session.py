@@ -5,8 +5,10 @@ instructions, voice and formats. So nobody speaks before `session.updated` agree
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from media_bridge.audio import Codec
 from media_bridge.commands import Respond
@@ -70,6 +72,26 @@ def requested(config: CallConfig, given: Circumstances) -> Session:
         reasoning=Reasoning(effort) if effort else UNSET,
         max_output_tokens=config.max_output_tokens or UNSET,
     )
+
+
+T = TypeVar("T", bound=Struct)
+
+
+def changed(before: Session, after: Session) -> Session:
+    """What of the session is other than before: the rest may be locked by now."""
+    tools_gone = after.tools is UNSET and before.tools is not UNSET
+    difference = _changed(before, replace(after, tools=()) if tools_gone else after)
+    return replace(difference, type=after.type)
+
+
+def _changed(before: T, after: T) -> T:
+    difference: dict[str, object] = {}
+    for name in after.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            parts = isinstance(old, Audio | AudioInput | AudioOutput) and type(old) is type(new)
+            difference[name] = _changed(old, new) if parts else new
+    return type(after)(**difference)
 
 
 def told(config: CallConfig, request: Respond) -> str | None:

@@ -12,8 +12,10 @@ from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.speech_model import ModelCommand
 from media_plane import settings
 from phonebridge.billing import Usage
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio, SessionAck
+from phonebridge.steering import Update
+from phonebridge.tools import BuiltIn, Tools
 from realtime_oracle import check_client
 
 
@@ -64,6 +66,10 @@ def test_a_server_that_confirms_nothing_is_taken_at_its_word() -> None:
     wire = RealtimeProtocol(CallConfig(), silent, "m-1")
     assert wire.assumed(configure) == ready
     assert wire.assumed(commands.Respond()) is None
+    wire.encode(configure)
+    wire.encode(commands.UpdateSession(GERMAN))
+    assert isinstance(wire.assumed(commands.UpdateSession(GERMAN)), events.SettingsUpdated)
+    assert "Speak German." in said_by(wire)
     assert protocol().assumed(configure) is None
 
 
@@ -206,3 +212,104 @@ def test_a_malformed_event_is_a_complaint_once_there_is_a_session_to_complain_of
     complaint = wire.decode("nonsense")
     assert isinstance(complaint, events.ModelComplained)
     assert complaint.code == "malformed_event"
+
+
+# Settings that change while the session runs.
+
+GERMAN = Update(instructions="Speak German.")
+TUNED = Update(turn_detection=TurnDetection("semantic_vad", eagerness="low"))
+
+
+def running() -> RealtimeProtocol:
+    wire = protocol(CallConfig(tools=Tools(built_in=(BuiltIn.END_CALL,))))
+    asked = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))
+    assert wire.decode(updated(asked["session"])) == events.ModelReady()
+    return wire
+
+
+def updated(session: dict[str, Any]) -> str:
+    return json.dumps({"type": "session.updated", "session": session})
+
+
+def refused(event_id: str | None, **error: str) -> str:
+    return json.dumps({"type": "error", "error": {"event_id": event_id} | error})
+
+
+def propose(wire: RealtimeProtocol, update: Update) -> dict[str, Any]:
+    frame: dict[str, Any] = json.loads(wire.encode(commands.UpdateSession(update)))
+    check_client(frame)
+    return frame
+
+
+def said_by(wire: RealtimeProtocol) -> str:
+    frame = json.loads(wire.encode(commands.Respond(saying="Guten Tag.")))
+    told: str = frame["response"]["instructions"]
+    return told
+
+
+def test_an_update_sends_what_changes_and_nothing_else() -> None:
+    assert propose(running(), GERMAN)["session"] == {
+        "type": "realtime",
+        "instructions": "Speak German.",
+    }
+    detection = propose(running(), TUNED)["session"]["audio"]["input"]
+    assert set(detection) == {"turn_detection"}
+    assert detection["turn_detection"]["eagerness"] == "low"
+    voice = propose(running(), Update(voice="cedar"))["session"]
+    assert voice == {"type": "realtime", "audio": {"output": {"voice": "cedar"}}}
+    assert propose(running(), Update(tools=Tools()))["session"]["tools"] == []
+
+
+def test_what_is_said_later_follows_the_instructions_that_were_confirmed() -> None:
+    wire = running()
+    propose(wire, GERMAN)
+    assert "Speak German." not in said_by(wire)
+    happened = wire.decode(updated({"instructions": "Speak German."}))
+    assert isinstance(happened, events.SettingsUpdated)
+    assert happened.changed == ("instructions",)
+    assert happened.config.instructions == "Speak German."
+    assert "Speak German." in said_by(wire)
+
+
+def test_a_refused_update_leaves_everything_as_it_was() -> None:
+    wire = running()
+    first, second = propose(wire, GERMAN), propose(wire, TUNED)
+    error = refused(first["event_id"], code="invalid_value", param="session.instructions")
+    assert wire.decode(error) == events.SettingsRefused("invalid_value: session.instructions")
+    happened = wire.decode(updated(second["session"]))
+    assert isinstance(happened, events.SettingsUpdated)
+    assert happened.changed == ("turn_detection",)
+    assert "Speak German." not in said_by(wire)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": "cannot_update_voice", "message": "Cannot update a conversation's voice."},
+        {"code": "unknown_parameter", "param": "session.audio.output.speed"},
+    ],
+)
+def test_a_server_need_not_tell_which_event_it_refuses(error: dict[str, str]) -> None:
+    wire = running()
+    assert isinstance(wire.decode(refused(None, **error)), events.ModelComplained)
+    propose(wire, GERMAN)
+    assert isinstance(wire.decode(refused(None, **error)), events.SettingsRefused)
+
+
+@pytest.mark.parametrize(
+    "error", [refused(None, code="response_cancel_not_active"), refused("other", param="session")]
+)
+def test_the_error_of_another_event_refuses_no_update(error: str) -> None:
+    wire = running()
+    propose(wire, GERMAN)
+    assert isinstance(wire.decode(error), events.ModelComplained)
+    happened = wire.decode(updated({"instructions": "Speak German."}))
+    assert isinstance(happened, events.SettingsUpdated)
+
+
+def test_an_update_that_the_server_did_not_take_over_is_no_update() -> None:
+    wire = running()
+    propose(wire, GERMAN)
+    happened = wire.decode(updated({"instructions": "You are a helpful assistant."}))
+    assert happened == events.SettingsRefused("session.updated differs in instructions")
+    assert "Speak German." not in said_by(wire)

@@ -1,0 +1,46 @@
+"""Changes of a running session, until the server has confirmed or refused them: in the order in
+which they were sent."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from media_bridge.openai.realtime import ErrorDetail, Session, SessionUpdate
+from phonebridge.steering import Update
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    event_id: str
+    update: Update
+    session: Session
+    """What was sent of it."""
+
+
+@dataclass(slots=True)
+class Updates:
+    _open: deque[Proposed] = field(default_factory=deque)
+    _sent: int = 0
+
+    def propose(self, update: Update, session: Session) -> SessionUpdate:
+        self._sent += 1
+        proposed = Proposed(f"update-{self._sent}", update, session)
+        self._open.append(proposed)
+        return SessionUpdate(session, proposed.event_id)
+
+    def take(self) -> Proposed | None:
+        """The one that `session.updated` is about."""
+        return self._open.popleft() if self._open else None
+
+    def refused(self, error: ErrorDetail) -> bool:
+        """Whether the error is about one of them; a refused update is lost whole."""
+        for proposed in self._open:
+            if error.event_id == proposed.event_id or _is_about_settings(error):
+                self._open.remove(proposed)
+                return True
+        return False
+
+
+def _is_about_settings(error: ErrorDetail) -> bool:
+    """Not every server tells which event of the client is at fault."""
+    of_session = (error.param or "").startswith("session")
+    return error.event_id is None and (of_session or error.code == "cannot_update_voice")
