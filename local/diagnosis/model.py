@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import connect
 
 from diagnosis.ailments import Ailment, Finding, ill, well
 from diagnosis.subject import Subject
-from media_bridge.openai.client import session_url
+from phonebridge.settings import AuthHeader
 
 PATIENCE_SECONDS = 10.0
 
@@ -39,9 +40,12 @@ def examine(subject: Subject) -> Iterator[Finding]:
 
 
 def _first_event(subject: Subject) -> dict[str, Any]:
-    url = session_url(subject.openai_realtime_url, subject.openai_model)
-    headers = {"Authorization": f"Bearer {subject.openai_api_key}"}
-    with connect(url, additional_headers=headers, open_timeout=PATIENCE_SECONDS) as socket:
+    url = httpx.URL(subject.openai_realtime_url)
+    url = url if "model" in url.params else url.copy_add_param("model", subject.openai_model)
+    key = subject.openai_api_key
+    by_api_key = subject.openai_auth_header == AuthHeader.API_KEY
+    headers = {"api-key": key} if by_api_key else {"Authorization": f"Bearer {key}"}
+    with connect(str(url), additional_headers=headers, open_timeout=PATIENCE_SECONDS) as socket:
         event: dict[str, Any] = json.loads(socket.recv(PATIENCE_SECONDS))
         with suppress(ConnectionClosed):
             socket.close()

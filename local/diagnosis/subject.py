@@ -15,6 +15,7 @@ class Subject:
     openai_api_key: str = field(repr=False)
     openai_realtime_url: str
     openai_model: str
+    openai_auth_header: str
     telnyx_api_base: str
     telnyx_api_key: str = field(repr=False)
     telnyx_public_key: str
@@ -38,6 +39,7 @@ class Subject:
             openai_api_key=text("OPENAI_API_KEY"),
             openai_realtime_url=text("OPENAI_REALTIME_URL", DEFAULT_REALTIME_URL),
             openai_model=text("OPENAI_MODEL", DEFAULT_MODEL),
+            openai_auth_header=text("OPENAI_AUTH_HEADER"),
             telnyx_api_base=text("TELNYX_API_BASE", DEFAULT_TELNYX_API),
             telnyx_api_key=text("TELNYX_API_KEY"),
             telnyx_public_key=text("TELNYX_PUBLIC_KEY"),
