@@ -316,7 +316,7 @@ async def media_plane(
         configured = settings(**given)
         speaker = OpenAIRealtime(configured)
         greetings = GreetingCache(configured, speaker, client, clock)
-        toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), clock)
+        toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), log, clock)
         services = Services(
             configured, store, switchboard, speaker, log, turns, clock, tracer, greetings, toolbox
         )

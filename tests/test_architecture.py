@@ -43,6 +43,7 @@ CORE = [
     *(
         f"media_container/media_bridge/{name}.py"
         for name in (
+            "afterwards",
             "audio",
             "bridge",
             "built_in",
@@ -104,6 +105,7 @@ CATCH_EVERYTHING = {
     "media_container/media_bridge/records.py",
     "media_container/media_bridge/server.py",
     "media_container/media_bridge/session.py",
+    "media_container/media_bridge/toolbox.py",
     "media_container/media_bridge/turn_log.py",
 }
 

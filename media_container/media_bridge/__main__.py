@@ -13,6 +13,7 @@ import time
 import uuid
 
 import uvloop
+from aws_lambda_powertools import Logger
 
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.openai.client import OpenAIRealtime
@@ -53,7 +54,7 @@ def media_task(settings: MediaSettings) -> MediaTask:
     turns = TurnLog(store, log)
     model = OpenAIRealtime(settings)
     greetings = GreetingCache(settings, model, dynamodb, now_ms)
-    toolbox = _toolbox(settings)
+    toolbox = _toolbox(settings, log)
     services = Services(
         settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox
     )
@@ -61,9 +62,9 @@ def media_task(settings: MediaSettings) -> MediaTask:
     return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
 
 
-def _toolbox(settings: MediaSettings) -> Toolbox:
+def _toolbox(settings: MediaSettings, log: Logger) -> Toolbox:
     secret = settings.tool_signing_secret or derived_secret(settings.stream_token_secret, "tools")
-    return Toolbox(secret, HttpsClient(settings.tool_hosts_allowed), now_ms)
+    return Toolbox(secret, HttpsClient(settings.tool_hosts_allowed), log, now_ms)
 
 
 def _line(settings: MediaSettings) -> Line | None:

@@ -10,6 +10,7 @@ from statistics import median
 from types import MappingProxyType
 
 from media_bridge import events, keypad
+from media_bridge.afterwards import PATIENCE, Afterwards
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import (
     AddText,
@@ -47,9 +48,6 @@ MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(
 KEYPAD_TURN = "keypad"
 """Stands where the turns of the caller's voice have the model's item id."""
 
-QUIET_PATIENCE = 20.0
-"""Seconds that what waits for the agent to finish (`once_quiet`) waits at most."""
-
 # Neither a new response nor a new session helps against these (OpenAI, "Error codes").
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
@@ -66,8 +64,7 @@ class Conversation:
         self._turns = Turns()
         self._responses = Responses()
         self._keypad = Keypad()
-        self._afterwards: list[BridgeCommand] = []
-        self._quiet_due: float | None = None
+        self._afterwards = Afterwards()
         self._stopped = Stopped()
         self._retried = False
         self._reply_due: float | None = None
@@ -78,6 +75,8 @@ class Conversation:
         self._first_audio_ms: int | None = None
         self.caller_is_speaking = False
         self.last_spoken_response: str | None = None
+        self.uses_tools = False
+        """The caller waits for something that the agent looks up."""
         self.last_sign_of_caller_at: float | None = None
         self.is_deaf = False
         self.usage = Usage()
@@ -110,7 +109,8 @@ class Conversation:
     @property
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
-        expected = self._reply_due is not None or self._keypad.entered or self._afterwards
+        owed = self._reply_due is not None or self.uses_tools
+        expected = owed or self._keypad.entered or self._afterwards
         busy = self.is_deaf or self.caller_is_speaking
         return self.is_quiet and not busy and not expected
 
@@ -122,19 +122,13 @@ class Conversation:
         """Let the model speak, as soon as it may."""
         return [*self._responses.ask(request)]
 
-    def once_quiet(
-        self, command: BridgeCommand, now: float, patience: float = QUIET_PATIENCE
-    ) -> None:
+    def once_quiet(self, command: BridgeCommand, now: float, patience: float = PATIENCE) -> None:
         """Do this when the caller has heard everything that was asked for until now."""
-        self._afterwards.append(command)
-        self._quiet_due = now + patience
+        self._afterwards.plan(command, now + patience)
 
     def withdraw(self, command: BridgeCommand) -> bool:
         """It does not have to be done any more (`once_quiet`); whether it had to."""
-        was_planned = command in self._afterwards
-        self._afterwards = [each for each in self._afterwards if each != command]
-        self._quiet_due = self._quiet_due if self._afterwards else None
-        return was_planned
+        return self._afterwards.withdraw(command)
 
     def on_complaint(self, code: str) -> None:
         if code == ALREADY_RESPONDING:
@@ -170,7 +164,7 @@ class Conversation:
     def next_deadline(self) -> float | None:
         times = (
             self._reply_due,
-            self._quiet_due,
+            self._afterwards.due_at(),
             self._keypad.complete_at,
             self._playout.next_deadline(),
         )
@@ -188,7 +182,7 @@ class Conversation:
         self._chunks_sent += chunks
         if chunks and self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)
-        return [*commands, *sending, *self._after(now)]
+        return [*commands, *sending, *self._afterwards.take(self.is_quiet, now)]
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
@@ -352,13 +346,6 @@ class Conversation:
         self._retried = True
         self.expect_reply(now)
         return [failed, *self._responses.ask_again()]
-
-    def _after(self, now: float) -> list[BridgeCommand]:
-        overdue = self._quiet_due is not None and self._quiet_due <= now
-        if not self._afterwards or not (self.is_quiet or overdue):
-            return []
-        commands, self._afterwards, self._quiet_due = self._afterwards, [], None
-        return commands
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes. The

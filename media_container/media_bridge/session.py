@@ -302,14 +302,10 @@ class CallSession:
         self._records.add(lambda: self._apply(CallFailed(fault)))
 
     async def _run_function(self, command: commands.RunFunction) -> None:
-        try:
-            with self._services.tracer.span(self._call.call_id, "tool"):
-                returned = await self._services.toolbox.run(self._call.call_id, command)
-        except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
-            self._crash()
-        else:
-            self._say("info", "tool returned", tool=command.function.name, ok=returned.ok)
-            self.post(returned)
+        with self._services.tracer.span(self._call.call_id, "tool"):
+            returned = await self._services.toolbox.run(self._call.call_id, command)
+        self._say("info", "tool returned", tool=command.function.name, ok=returned.ok)
+        self.post(returned)
 
     def _crash(self) -> None:
         self._say("exception", "call session crashed")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
+from aws_lambda_powertools import Logger
 
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
@@ -28,9 +29,12 @@ class _Body(msgspec.Struct, rename="camel"):
 
 
 class Toolbox:
-    def __init__(self, secret: str, client: HttpsClient, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, secret: str, client: HttpsClient, log: Logger, now_ms: Callable[[], int]
+    ) -> None:
         self._secret = secret
         self._client = client
+        self._log = log
         self._now_ms = now_ms
 
     async def run(self, call_id: str, command: RunFunction) -> FunctionReturned:
@@ -44,6 +48,9 @@ class Toolbox:
             return FunctionReturned(command.call_id, error_output(why), ok=False)
         except ServerFailed as error:
             return FunctionReturned(command.call_id, error_output(str(error)), ok=False)
+        except Exception:  # noqa: BLE001 - the border of a tool: its faults must not end the call
+            self._log.exception("tool crashed", call_id=call_id)
+            return FunctionReturned(command.call_id, error_output("The tool failed."), ok=False)
         return FunctionReturned(command.call_id, output, ok=True)
 
     async def _request(self, function: HttpsFunction, body: bytes) -> Answer:

@@ -176,6 +176,7 @@ class ToolCalls:
             return []
         round_ = _Round(spoke=self._talk.last_spoken_response == response_id)
         self._rounds.append(round_)
+        self._talk.uses_tools = True
         commands = [command for call in calls for command in self._begin(call, round_, now)]
         if round_.filler:
             round_.filler_due = now + FILLER_SECONDS
@@ -268,6 +269,7 @@ class ToolCalls:
         if round_.open:
             return []
         self._rounds.remove(round_)
+        self._talk.uses_tools = bool(self._rounds)
         if round_.parting:
             return self._take_leave(round_.parting, round_, now)
         return self._speak(now) if round_.wants_words else []

@@ -54,7 +54,7 @@ class HttpsClient:
             raise ServerFailed("The URL is not https.")
         try:
             addresses = await self.resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name at all
             raise ServerFailed("The server has no address.", passing=True) from error
         if not chosen and not all(map(is_public, addresses)):
             raise ServerFailed("The server has an address that is not public.")

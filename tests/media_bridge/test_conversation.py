@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
+from media_bridge.afterwards import LAST_WORDS_SECONDS, PATIENCE
 from media_bridge.audio import Codec
 from media_bridge.commands import (
     CancelResponse,
@@ -16,7 +17,7 @@ from media_bridge.commands import (
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES, QUIET_PATIENCE, REPLY_PATIENCE, Conversation
+from media_bridge.conversation import FATAL_CODES, REPLY_PATIENCE, Conversation
 from media_bridge.events import (
     AudioFinished,
     AudioReceived,
@@ -484,15 +485,15 @@ def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
         deadline = talk.next_deadline()
         assert deadline is not None
         now = max(now, deadline)
-    assert now == pytest.approx(0.7)
+    assert now == pytest.approx(0.7 + LAST_WORDS_SECONDS)
 
 
 def test_what_waits_for_quiet_does_not_wait_for_ever() -> None:
     talk = Conversation(CallConfig(), ModelAudio.G711)
     talk.ask(Respond(saying="Goodbye."))
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
-    assert talk.next_deadline() == QUIET_PATIENCE
-    assert talk.due(QUIET_PATIENCE) == [EndCall(EndedBy.API)]
+    assert talk.next_deadline() == PATIENCE
+    assert talk.due(PATIENCE) == [EndCall(EndedBy.API)]
 
 
 BRIDGE_DECIDES = CallConfig(

@@ -65,6 +65,7 @@ def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
         >> At(30.1)
         >> At(30.2)
         << agent_turn(1, "", 30_000, 30_200)
+        >> At(30.6)
         << EndCall(EndedBy.IDLE)
         >> StreamStopped()
         << LeaveCall(lost=False)

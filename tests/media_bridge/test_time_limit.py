@@ -26,9 +26,10 @@ def test_the_longest_call_is_hung_up_then_left() -> None:
         >> done("resp-2")
         >> At(30.1)
         << agent_turn(1, "", 30_000, 30_100)
+        >> At(30.5)
         << END
-        >> At(35.0)
-        >> At(35.1)
+        >> At(35.3)
+        >> At(35.5)
         << LeaveCall(lost=False)
     )
     assert story.bridge.next_deadline() is None

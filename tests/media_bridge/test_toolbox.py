@@ -10,6 +10,8 @@ from clock import Clock
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
 from media_bridge.toolbox import MOST_ANSWER_BYTES, Toolbox
+from phonebridge.https_client import HttpsClient
+from phonebridge.log import logger
 from phonebridge.signature import signed
 from phonebridge.tools import HttpsFunction
 from tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
@@ -26,7 +28,11 @@ def function(server: ToolServer, **changes: Any) -> HttpsFunction:
 
 async def returned(server: ToolServer, **changes: Any) -> FunctionReturned:
     called = RunFunction("call_7", function(server, **changes), '{"number": 17}')
-    return await Toolbox(SECRET, server.client(), Clock()).run("call-1", called)
+    return await toolbox(server.client()).run("call-1", called)
+
+
+def toolbox(client: HttpsClient) -> Toolbox:
+    return Toolbox(SECRET, client, logger("toolbox"), Clock())
 
 
 async def output_of(reply: Reply, **changes: Any) -> str:
@@ -109,6 +115,25 @@ async def test_a_failure_is_told_in_words(reply: Reply, error: str) -> None:
 async def test_a_server_that_does_not_answer_in_time() -> None:
     error = await error_of(silence, timeout_seconds=0.5)
     assert error == "The tool did not answer within 0.5 seconds."
+
+
+@pytest.mark.parametrize("host", ["x" * 64 + ".com", "a..b", ".example.com", "*", "[::1%25lo]"])
+async def test_what_is_no_host_fails_as_any_other_tool(host: str) -> None:
+    async with tool_server(OK) as server:
+        called = RunFunction("call_7", function(server, url=f"https://{host}:{server.port}/"), "{}")
+        returned = await toolbox(HttpsClient()).run("call-1", called)
+    assert not returned.ok
+    assert returned.output.startswith('{"error":"The server has')
+
+
+async def test_a_fault_of_ours_does_not_reach_the_call() -> None:
+    async def broken(host: str, port: int) -> list[str]:
+        raise RuntimeError("never thought of")
+
+    async with tool_server(OK) as server:
+        called = RunFunction("call_7", function(server), "{}")
+        returned = await toolbox(HttpsClient(resolve=broken)).run("call-1", called)
+    assert returned == FunctionReturned("call_7", '{"error":"The tool failed."}', ok=False)
 
 
 async def test_a_tool_that_is_no_https_server_of_the_public_internet() -> None:

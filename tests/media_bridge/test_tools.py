@@ -35,12 +35,13 @@ from media_bridge.events import (
     ResponseStarted,
     StreamStopped,
 )
+from media_bridge.idle import PROMPT
 from media_bridge.tools import CALLED_OFF, FILLER_SECONDS, GOODBYE, MOST_OPEN, error_output
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
-from playbook import At, Playbook
+from playbook import At, Playbook, pass_time
 
 ORDER = HttpsFunction(name="order", url="https://example.com/order")
 SLOW = HttpsFunction(name="slow", url="https://example.com/slow", filler="One moment.")
@@ -391,6 +392,8 @@ def test_the_agent_hangs_up_when_its_goodbye_was_heard() -> None:
         >> At(0.19)
         >> At(0.2)
         << agent_turn(1, "Goodbye.", 0, 200)
+        >> At(0.49)
+        >> At(0.5)
         << HANG_UP
     )
 
@@ -410,6 +413,7 @@ def test_an_agent_that_says_nothing_is_asked_for_a_goodbye_first() -> None:
         >> done("resp-2")
         >> At(0.1)
         << agent_turn(1, "", 0, 100)
+        >> At(0.4)
         << HANG_UP
     )
 
@@ -439,6 +443,17 @@ def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
         << ClearPlayback()
         << TruncateItem("item-1", 0, 100)
         << agent_turn(1, "", 0, 100, interrupted=True)
+        << AddText(Role.SYSTEM, CALLED_OFF)
+        >> At(5.0)
+    )
+
+
+def test_nor_who_speaks_right_after_the_goodbye() -> None:
+    assert (
+        ending()
+        >> At(0.4)
+        << agent_turn(1, "", 0, 200)
+        >> CallerSpeechStarted("user-1")
         << AddText(Role.SYSTEM, CALLED_OFF)
         >> At(5.0)
     )
@@ -487,7 +502,8 @@ NOT_DONE = "Not done: something else went wrong, or the caller spoke. Go on."
 def test_what_is_called_with_the_end_comes_before_it_and_must_go_well(ok: bool) -> None:
     story = both(ok)
     story.bridge.handle(ResponseStarted("resp-2"), 0.0)
-    ends = story.bridge.handle(done("resp-2"), 0.0)
+    story.bridge.handle(done("resp-2"), 0.0)
+    ends = [command for _, command in pass_time(story.bridge, 0.0, 1.0)]
     assert (HANG_UP in ends) is ok
 
 
@@ -604,4 +620,27 @@ def test_a_message_is_stored_and_the_model_says_so() -> None:
         << answered('{"status":"stored"}')
         << noted("take_message: ok")
         << Respond()
+    )
+
+
+def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> None:
+    config = CallConfig(idle_timeout_seconds=3, tools=Tools(functions=(ORDER,)))
+    story = ready_call(config=config)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> call("order")
+        >> done()
+        << run()
+        >> At(20.0)
+        >> returned()
+        << answered()
+        << noted("order: ok after 20000 ms")
+        << Respond()
+        >> OutputAdded("call-1")
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        >> At(22.9)
+        >> At(23.0)
+        << PROMPT
     )

@@ -76,6 +76,7 @@ def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> No
         >> frame(2)
         >> At(20.3)
         << agent_turn(2, "Please call us back.", 20_000, 20_200)
+        >> At(20.6)
         << LEFT
     )
 
