@@ -66,6 +66,7 @@ CORE = [
             "steering",
             "stopped",
             "tools",
+            "stream_start",
             "turns",
             "voicemail",
             "openai/protocol",

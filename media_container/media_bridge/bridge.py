@@ -11,7 +11,7 @@ Where the stream was opened with the dial, the session is made ready while the p
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from media_bridge import events
+from media_bridge import events, stream_start
 from media_bridge.audio import Codec
 from media_bridge.commands import (
     BridgeCommand,
@@ -24,7 +24,7 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation import Conversation
 from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
-from media_bridge.hearing import Hearing, codec_of
+from media_bridge.hearing import Hearing
 from media_bridge.idle import IdleCaller
 from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_model, steered
@@ -37,9 +37,6 @@ from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from phonebridge.steering import Side
 
-START_PATIENCE = 10.0
-RING_PATIENCE = 120.0
-"""As long as the sweeper grants. Unanswered, the socket is closed, after 30 s by default."""
 READY_PATIENCE = 12.0
 MEDIA_PATIENCE = 60.0
 """The carrier sends frames all the time; a line on hold may pause."""
@@ -79,10 +76,8 @@ class Bridge:
         self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(rings=call.carries_early_stream)
-        if call.carries_early_stream:
-            self._deadlines = {_Awaited.START: now + RING_PATIENCE}
-        else:
-            self._deadlines = {_Awaited.START: now + START_PATIENCE}
+        self._deadlines = {_Awaited.START: now + stream_start.patience(call)}
+        if not self._model.rings:
             self._deadlines[_Awaited.READY] = now + READY_PATIENCE
         self._line: Codec | None = None
         self._greeted = False
@@ -158,6 +153,8 @@ class Bridge:
             return self._on_machine(event.greeting_over, now)
         if isinstance(event, events.LeaveAsked):
             return [LeaveCall(lost=False)]
+        if isinstance(event, events.AnswerReported):
+            return self._on_answer(now)
         return self._on_stream(event, now)
 
     def _until_the_end(self, commands: Iterable[BridgeCommand], now: float) -> list[BridgeCommand]:
@@ -197,12 +194,9 @@ class Bridge:
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:
             return [Log("warning", "second start on one media socket")]
-        if not self._is_this_call(event):
-            return [FailCall("wrong_call", "the media stream belongs to another call")]
-        line = codec_of(event)
-        if line is None:
-            detail = f"{event.encoding} at {event.sample_rate_hz} Hz is not G.711 at 8000 Hz"
-            return [FailCall("unsupported_codec", detail)]
+        line = stream_start.line_of(event, self._call)
+        if isinstance(line, FailCall):
+            return [line]
         commands: list[BridgeCommand] = [Log("info", "media stream started", line.value)]
         if self._model.rings:
             commands.append(RecordStart())
@@ -224,11 +218,10 @@ class Bridge:
             self._deadlines.setdefault(_Awaited.READY, now + READY_PATIENCE)
         return [*commands, *self._model.configure(line), *self._greet(now)]
 
-    def _is_this_call(self, event: events.StreamStarted) -> bool:
-        # The leg's id may differ from the one in the dial's answer; client_state is ours.
-        if event.client_state is not None:
-            return event.client_state == self._call.call_id
-        return self._call.leg is None or event.call_control_id == self._call.leg.call_control_id
+    def _on_answer(self, now: float) -> list[BridgeCommand]:
+        if self._model.rings:
+            self._deadlines[_Awaited.START] = now + stream_start.ANSWER_PATIENCE
+        return []
 
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
         if self._line is None:
@@ -333,6 +326,9 @@ class Bridge:
 
     def _missed(self, awaited: _Awaited, now: float) -> list[BridgeCommand]:
         match awaited:
+            case _Awaited.START if self._model.rings:
+                # Another stream takes its place as soon as somebody has answered.
+                return [Log("warning", "no start on the early stream"), LeaveCall(lost=False)]
             case _Awaited.START:
                 return [FailCall("no_media_start", "the media socket sent no start")]
             case _Awaited.READY:

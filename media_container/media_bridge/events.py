@@ -283,6 +283,11 @@ class LeaveAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerReported:
+    """Somebody picked up, as a webhook said: the carrier's `start` is due."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """`Bridge.next_deadline` has come."""
 
@@ -310,5 +315,5 @@ OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed
 SteeringEvent = (
     InterruptAsked | SayAsked | MuteAsked | UpdateAsked | TransferAsked | EndAsked | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked
+OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked | AnswerReported
 BridgeEvent = PhoneEvent | ModelEvent | OutsideEvent | DeadlinePassed

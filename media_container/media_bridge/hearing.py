@@ -1,7 +1,6 @@
 """The caller's sound on its way to the model: in order, in the model's format, kept until the model
 is ready."""
 
-from media_bridge import events
 from media_bridge.audio import Codec, Converter, Muted, PassThrough, TelephoneToModel, Transcoder
 from media_bridge.commands import AppendAudio, BridgeCommand
 from media_bridge.conversation import MODEL_BYTES_PER_MS
@@ -81,8 +80,3 @@ class Hearing:
         keep = EARLY_AUDIO_SECONDS * 1000 * MODEL_BYTES_PER_MS[self._model_audio]
         del self._early[:-keep]
         return []
-
-
-def codec_of(event: events.StreamStarted) -> Codec | None:
-    known = event.sample_rate_hz == 8000 and event.encoding in Codec.__members__
-    return Codec[event.encoding] if known else None

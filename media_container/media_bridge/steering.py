@@ -41,6 +41,8 @@ def told(command: Steering) -> events.BridgeEvent:
             return events.MachineAnswered(greeting_over)
         case steering.TransferSettled(None):
             return events.LeaveAsked()
+        case steering.Answered():
+            return events.AnswerReported()
         case steering.TransferSettled(failure):
             return events.TransferFailed(failure or "")
 

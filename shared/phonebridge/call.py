@@ -361,7 +361,13 @@ class ReportMachine:
     """Let the container that carries the call know that a machine answered it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReportAnswer:
+    """Tell the container, which has had the stream since the phone rang, that `start` is due."""
+
+
 CarrierCommand = (
     Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
 )
-CallCommand = CarrierCommand | ReportTransfer | ReportMachine
+Report = ReportTransfer | ReportMachine | ReportAnswer
+CallCommand = CarrierCommand | Report

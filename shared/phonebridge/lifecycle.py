@@ -44,6 +44,7 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    ReportAnswer,
     ReportMachine,
     SendDigits,
     StartStreaming,
@@ -336,7 +337,7 @@ def _streaming_failed(call: Call, fault: Fault) -> Call:
 
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
-    after, commands = _asked_of_caller(before, after, event)
+    after, commands = _asked_of_stream(before, after) or _asked_of_caller(before, after, event)
     if isinstance(event, AnsweringEvent):
         commands += _asked_because_of_machine(after)
     return after, (*commands, *_asked_of_target(before, after, event))
@@ -345,8 +346,6 @@ def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple
 def _asked_of_caller(
     before: Call, after: Call, event: CallEvent
 ) -> tuple[Call, tuple[CallCommand, ...]]:
-    if number := _stream_wanted(after):
-        return replace(after, stream_number=number), (StartStreaming(number),)
     match event:
         case CallRequested():
             return after, (Dial(after.stream_number or None),)
@@ -367,6 +366,15 @@ def _asked_of_caller(
             return after, (SendDigits(digits, duration_ms),)
         case _:
             return after, ()
+
+
+def _asked_of_stream(before: Call, after: Call) -> tuple[Call, tuple[CallCommand, ...]] | None:
+    if number := _stream_wanted(after):
+        return replace(after, stream_number=number), (StartStreaming(number),)
+    answered = _moved_to(CallStatus.ANSWERED, before, after)
+    if answered and after.carries_early_stream and not after.end_requested_by:
+        return after, (ReportAnswer(),)
+    return None
 
 
 def _stream_wanted(call: Call) -> int:

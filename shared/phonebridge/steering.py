@@ -87,4 +87,19 @@ class MachineAnswered:
     greeting_over: bool
 
 
-Steering = Interrupt | Say | Update | Mute | Transfer | HangUp | TransferSettled | MachineAnswered
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Somebody picked up: the media should begin on the stream that was there meanwhile."""
+
+
+Steering = (
+    Interrupt
+    | Say
+    | Update
+    | Mute
+    | Transfer
+    | HangUp
+    | TransferSettled
+    | MachineAnswered
+    | Answered
+)

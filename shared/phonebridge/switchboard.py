@@ -28,6 +28,8 @@ from phonebridge.call import (
     Hangup,
     Leg,
     Reject,
+    Report,
+    ReportAnswer,
     ReportMachine,
     SendDigits,
     StartStreaming,
@@ -35,7 +37,7 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
-from phonebridge.steering import MachineAnswered, Steering, TransferSettled
+from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
 from phonebridge.tracing import Span
@@ -245,10 +247,8 @@ class Switchboard:
         return call
 
     def _execute(self, command: CallCommand, call: Call, config: CallConfig) -> Call:
-        if isinstance(command, ReportTransfer):
-            return self._report(call)
-        if isinstance(command, ReportMachine):
-            return self._report_machine(call)
+        if isinstance(command, Report):
+            return self._report(command, call)
         try:
             leg = self._carrier.execute(command, call, config)
         except TelnyxError as error:
@@ -261,12 +261,6 @@ class Switchboard:
         if leg:
             call = self._dialled(leg, call, command)
         self._store.note(call.call_id, done)
-        return call
-
-    def _report_machine(self, call: Call) -> Call:
-        if call.owner_task and call.detection:
-            command = MachineAnswered(call.detection.greeting_over)
-            self._mailbox.post(call.owner_task, call.call_id, command)
         return call
 
     def _dialled(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
@@ -313,10 +307,9 @@ class Switchboard:
             case _:
                 return None
 
-    def _report(self, call: Call) -> Call:
-        if call.owner_task and call.transfer:
-            failure = None if call.transferred_at_ms is not None else call.transfer.end
-            self._mailbox.post(call.owner_task, call.call_id, TransferSettled(failure))
+    def _report(self, command: Report, call: Call) -> Call:
+        if call.owner_task and (told := _told(command, call)):
+            self._mailbox.post(call.owner_task, call.call_id, told)
         return call
 
     def _entry(self, what: str, detail: str) -> TimelineEntry:
@@ -362,3 +355,17 @@ def _transfer_of_stranger(call: Call, leg: Leg) -> int | None:
     ours = {call.leg.call_control_id, call.leg.call_leg_id} - {""}
     theirs = {leg.call_control_id, leg.call_leg_id} - {""}
     return call.transfer.number if theirs and not ours & theirs else None
+
+
+def _told(command: Report, call: Call) -> Steering | None:
+    """What the container learns."""
+    match command:
+        case ReportAnswer():
+            return Answered()
+        case ReportMachine():
+            return MachineAnswered(call.detection.greeting_over) if call.detection else None
+        case ReportTransfer() if call.transfer:
+            failed = call.transferred_at_ms is None
+            return TransferSettled(call.transfer.end if failed else None)
+        case _:
+            return None

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITH_DIAL, MADE, KEPT = "+15550151", "+15550152", "+15550153"
 BUSY, NO_ANSWER, A_LAW = "+15550101", "+15550102", "+15550105"
 STREAM_FAILS, STREAM_CLOSES, NEVER_STREAMS = "+15550131", "+15550132", "+15550112"
+NO_START = "+15550113"
 WEBHOOKS_TWICE_AND_SWAPPED = "+15550116"
 GREETING = CLIPS["agent_opening_hours"].text
 ANSWERED = (WITH_DIAL, MADE, KEPT, A_LAW, STREAM_FAILS, STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED)
@@ -34,7 +35,7 @@ async def records(system: System) -> Records:
         WITH_DIAL: "with_dial",
         A_LAW: "with_dial",
         **dict.fromkeys((BUSY, NO_ANSWER, MADE, STREAM_FAILS, STREAM_CLOSES), "prepared"),
-        **dict.fromkeys((NEVER_STREAMS, WEBHOOKS_TWICE_AND_SWAPPED), "prepared"),
+        **dict.fromkeys((NEVER_STREAMS, NO_START, WEBHOOKS_TWICE_AND_SWAPPED), "prepared"),
     }
     first = await asyncio.gather(*(call(system, to, how) for to, how in settings.items()))
     return dict(zip(settings, first, strict=True)) | {KEPT: await call(system, KEPT, "prepared")}
@@ -60,7 +61,10 @@ async def test_a_conversation_is_heard_and_recorded_as_it_is_without(
 
 @pytest.mark.parametrize(
     ("number", "streams_started"),
-    [(WITH_DIAL, 0), (MADE, 0), (KEPT, 0), (A_LAW, 0), (STREAM_FAILS, 1), (STREAM_CLOSES, 1)],
+    [
+        *((number, 0) for number in (WITH_DIAL, MADE, KEPT, A_LAW)),
+        *((number, 1) for number in (STREAM_FAILS, STREAM_CLOSES, NO_START)),
+    ],
 )
 async def test_only_a_stream_that_was_lost_is_asked_for_again(
     system: System, records: Records, number: str, streams_started: int
@@ -75,6 +79,7 @@ async def test_only_a_stream_that_was_lost_is_asked_for_again(
         (BUSY, "busy", "user_busy"),
         (NO_ANSWER, "no_answer", "timeout"),
         (NEVER_STREAMS, "failed", "streaming_failed"),
+        (NO_START, "failed", "no_media_start"),
     ],
 )
 async def test_a_call_that_nobody_answers_or_that_has_no_stream_says_so(

@@ -6,6 +6,7 @@ import pytest
 
 from bridges import (
     PREPARED,
+    RINGING,
     STARTED,
     WITH_DIAL,
     agent_turn,
@@ -18,6 +19,7 @@ from bridges import (
     words,
 )
 from media_bridge.audio import Codec, decode, encode
+from media_bridge.bridge import Bridge
 from media_bridge.commands import (
     AppendAudio,
     ClearPlayback,
@@ -33,6 +35,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.events import (
+    AnswerReported,
     AudioFinished,
     BridgeEvent,
     CallerSpeechStarted,
@@ -52,6 +55,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook
 
+NO_START = Log("warning", "no start on the early stream")
 GREET = Respond(saying=PREPARED.greeting)
 
 
@@ -191,9 +195,49 @@ def test_nobody_answers() -> None:
 
 
 def test_a_phone_rings_for_two_minutes_at_most() -> None:
-    no_start = FailCall("no_media_start", "the media socket sent no start")
     story = ready_while_ringing(PREPARED)
-    assert story >> ModelReady() << GREET >> At(119.9) >> At(120.0) << no_start
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> At(119.9)
+        >> At(120.0)
+        << NO_START
+        << LeaveCall(lost=False)
+    )
+
+
+def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_replaced() -> None:
+    story = ready_while_ringing(PREPARED)
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> At(20.0)
+        >> AnswerReported()
+        >> At(22.9)
+        >> At(23.0)
+        << NO_START
+        << LeaveCall(lost=False)
+    )
+    assert not story.bridge.started
+
+
+def test_the_answer_is_no_news_after_the_start() -> None:
+    assert (
+        ready_while_ringing()
+        >> ModelReady()
+        >> STARTED
+        << RecordStart()
+        << Respond()
+        >> AnswerReported()
+        >> At(14.9)
+    )
+
+
+def test_who_comes_after_the_answer_expects_the_start_at_once() -> None:
+    late = Bridge(replace(RINGING, answered_at_ms=5_000), WITH_DIAL, ModelAudio.G711, 0.0)
+    assert Playbook(late) >> At(9.9) >> At(10.0) << NO_START << LeaveCall(lost=False)
 
 
 @pytest.mark.parametrize("saying", [None, "Goodbye!"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
-from media_bridge import bridge, conversation, session
+from media_bridge import bridge, conversation, session, stream_start
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.events import BridgeEvent, DigitPressed
@@ -158,7 +158,7 @@ async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
 async def test_a_stream_without_start_ends_its_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "START_PATIENCE", 0.2)
+    monkeypatch.setattr(stream_start, "START_PATIENCE", 0.2)
     async with start_plane() as plane:
         call = plane.answered()
         phone = await plane.dial_in(call, plane.token(call))

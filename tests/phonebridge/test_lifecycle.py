@@ -41,6 +41,7 @@ from phonebridge.call import (
     MediaStarted,
     Outcome,
     Reject,
+    ReportAnswer,
     ReportMachine,
     SendDigits,
     StartStreaming,
@@ -309,7 +310,9 @@ def test_what_repeats_itself_has_nothing_to_save() -> None:
 
 def test_a_stream_that_is_there_when_somebody_answers_needs_no_command() -> None:
     assert commands_of(outbound_call(), CallRequested(with_stream=True)) == [Dial(1)]
-    assert commands_of(ringing(), ATTACHED, ANSWERED, STARTED, HUNG_UP) == []
+    assert commands_of(ringing(), ATTACHED, ANSWERED, ANSWERED, STARTED, HUNG_UP) == [
+        ReportAnswer()
+    ], "so that its container waits no longer than it must"
     call = after(ringing(), ATTACHED)
     assert (call.status, call.streaming_at_ms) == (CallStatus.DIALING, None)
     call = after(call, ANSWERED, STARTED)
@@ -320,7 +323,7 @@ def test_a_stream_that_is_there_when_somebody_answers_needs_no_command() -> None
 
 @pytest.mark.parametrize("order", [*permutations((ATTACHED, ANSWERED, STARTED))])
 def test_a_stream_is_found_in_whatever_order_its_news_come(order: Sequence[CallEvent]) -> None:
-    assert commands_of(ringing(), *order) == []
+    assert StartStreaming(2) not in commands_of(ringing(), *order)
     call = after(ringing(), *order)
     assert (call.status, call.streaming_at_ms) == (CallStatus.STREAMING, STARTED.at_ms)
 
@@ -331,7 +334,8 @@ def test_a_stream_lost_while_the_phone_rings_is_replaced_on_the_answer(
     lost: StreamingFailed | MediaReported, answered_first: bool
 ) -> None:
     events = [ATTACHED, *([ANSWERED, lost] if answered_first else [lost, ANSWERED])]
-    assert commands_of(ringing(), *events, ANSWERED, lost) == [StartStreaming(2)]
+    asked = commands_of(ringing(), *events, ANSWERED, lost)
+    assert [each for each in asked if each != ReportAnswer()] == [StartStreaming(2)]
     call = after(ringing(), *events, replace(ATTACHED, stream_number=2))
     assert (call.status, call.attached_stream) == (CallStatus.STREAMING, 2)
     assert call.fault is None

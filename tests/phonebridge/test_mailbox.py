@@ -10,6 +10,7 @@ from clock import Clock
 from phonebridge.call_config import TurnDetection
 from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.steering import (
+    Answered,
     HangUp,
     Interrupt,
     Mute,
@@ -97,6 +98,7 @@ def test_commands_of_a_newer_version_are_passed_over(
         Mute(Side.CALLER, True),
         Transfer(to="+15550142", summary="A caller from Ulm."),
         HangUp("Goodbye!"),
+        Answered(),
         TransferSettled(None),
     ],
 )

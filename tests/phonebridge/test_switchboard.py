@@ -42,7 +42,7 @@ from phonebridge.call import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.errors import (
     InvalidTransition,
     NotConfigured,
@@ -53,7 +53,7 @@ from phonebridge.errors import (
 )
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
-from phonebridge.steering import MachineAnswered, TransferSettled
+from phonebridge.steering import Answered, MachineAnswered, TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
@@ -525,6 +525,18 @@ def streaming(switchboard: Switchboard) -> None:
     place(switchboard)
     switchboard.deliver(ANSWERED, NOBODY)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+
+
+def test_a_container_that_waits_on_a_ringing_phone_is_told_of_the_answer(
+    switchboard: Switchboard, carrier: RecordingCarrier, mailbox: DynamoMailbox
+) -> None:
+    early = CallConfig(stream_setup=StreamSetup.WITH_DIAL)
+    switchboard.place(outbound_call(), early)
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 1_500))
+    switchboard.deliver(ANSWERED, NOBODY)
+    switchboard.deliver(ANSWERED, NOBODY)
+    assert carrier.executed == [Dial(1)]
+    assert [posted.command for posted in mailbox.collect("task-1")] == [Answered()]
 
 
 def of_target(event: CallEvent | None, event_type: str, state: str | None = None) -> Webhook:

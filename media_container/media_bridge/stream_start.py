@@ -1,0 +1,34 @@
+"""The carrier's `start`: how long it may take, whose stream it is, and how it sounds."""
+
+from media_bridge.audio import Codec
+from media_bridge.commands import FailCall
+from media_bridge.events import StreamStarted
+from phonebridge.call import Call
+
+START_PATIENCE = 10.0
+RING_PATIENCE = 120.0
+"""As long as the sweeper grants. Unanswered, the socket is closed, after 30 s by default."""
+ANSWER_PATIENCE = 3.0
+"""From the answer on, where the stream was there while the phone rang."""
+
+
+def patience(call: Call) -> float:
+    rings = call.carries_early_stream and call.answered_at_ms is None
+    return RING_PATIENCE if rings else START_PATIENCE
+
+
+def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
+    """The caller's codec, or why the stream cannot be carried."""
+    if not _is_of(call, event):
+        return FailCall("wrong_call", "the media stream belongs to another call")
+    if event.sample_rate_hz == 8000 and event.encoding in Codec.__members__:
+        return Codec[event.encoding]
+    detail = f"{event.encoding} at {event.sample_rate_hz} Hz is not G.711 at 8000 Hz"
+    return FailCall("unsupported_codec", detail)
+
+
+def _is_of(call: Call, event: StreamStarted) -> bool:
+    # The leg's id may differ from the one in the dial's answer; client_state is ours.
+    if event.client_state is not None:
+        return event.client_state == call.call_id
+    return call.leg is None or event.call_control_id == call.leg.call_control_id

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+
+from bridges import CALL, RINGING, STARTED
+from media_bridge.audio import Codec
+from media_bridge.commands import FailCall
+from media_bridge.events import StreamStarted
+from media_bridge.stream_start import RING_PATIENCE, START_PATIENCE, line_of, patience
+
+OTHERS = FailCall("wrong_call", "the media stream belongs to another call")
+
+
+@pytest.mark.parametrize("codec", Codec)
+def test_either_law_can_be_carried(codec: Codec) -> None:
+    assert line_of(replace(STARTED, encoding=codec.value), CALL) is codec
+
+
+@pytest.mark.parametrize(
+    ("event", "answer"),
+    [
+        (replace(STARTED, client_state="call-2"), OTHERS),
+        (replace(STARTED, client_state=None, call_control_id="v3:leg-2"), OTHERS),
+        (replace(STARTED, call_control_id="v3:leg-2"), Codec.PCMU),
+        (replace(STARTED, client_state=None), Codec.PCMU),
+    ],
+)
+def test_client_state_tells_whose_it_is_or_else_the_leg(
+    event: StreamStarted, answer: Codec | FailCall
+) -> None:
+    assert line_of(event, CALL) == answer
+
+
+def test_a_codec_that_cannot_be_carried_is_named() -> None:
+    answer = line_of(replace(STARTED, encoding="OPUS", sample_rate_hz=16000), CALL)
+    assert answer == FailCall("unsupported_codec", "OPUS at 16000 Hz is not G.711 at 8000 Hz")
+
+
+def test_a_phone_may_ring_for_a_while() -> None:
+    assert patience(CALL) == patience(replace(RINGING, answered_at_ms=5_000)) == START_PATIENCE
+    assert patience(RINGING) == RING_PATIENCE
