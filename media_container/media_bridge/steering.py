@@ -37,12 +37,19 @@ def told(command: Steering) -> events.BridgeEvent:
             return events.TransferAsked(transfer, command.words)
         case steering.HangUp(words):
             return events.EndAsked(EndedBy.API, words)
+        case _:
+            return _news(command)
+
+
+def _news(command: steering.News) -> events.BridgeEvent:
+    """Of the carrier's."""
+    match command:
+        case steering.Answered():
+            return events.AnswerReported()
         case steering.MachineAnswered(greeting_over):
             return events.MachineAnswered(greeting_over)
         case steering.TransferSettled(None):
             return events.LeaveAsked()
-        case steering.Answered():
-            return events.AnswerReported()
         case steering.TransferSettled(failure):
             return events.TransferFailed(failure or "")
 

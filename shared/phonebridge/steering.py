@@ -92,14 +92,6 @@ class Answered:
     """Somebody picked up: the media should begin on the stream that was there meanwhile."""
 
 
-Steering = (
-    Interrupt
-    | Say
-    | Update
-    | Mute
-    | Transfer
-    | HangUp
-    | TransferSettled
-    | MachineAnswered
-    | Answered
-)
+News = Answered | MachineAnswered | TransferSettled
+"""What a webhook told."""
+Steering = Interrupt | Say | Update | Mute | Transfer | HangUp | News
