@@ -55,6 +55,15 @@ class CallList(_Answer):
     cursor: Annotated[str | None, Field(description="Asks for the next page; null on the last.")]
 
 
+class Latency(_Answer):
+    """What an answer waited for, one after the other (docs/record.md)."""
+
+    detector_ms: int | None
+    response_ms: int
+    model_ms: int
+    bridge_ms: int
+
+
 class Turn(_Answer):
     number: int
     who: Speaker
@@ -64,6 +73,7 @@ class Turn(_Answer):
     interrupted: bool
     unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
     latency_ms: int | None
+    latency: Latency | None
 
 
 class TimelineItem(_Answer):

@@ -17,7 +17,7 @@ from media_bridge.events import (
 )
 from media_bridge.greeting import KeptGreeting
 from phonebridge.billing import Usage
-from phonebridge.call import EarlyStream, Speaker, Turn
+from phonebridge.call import EarlyStream, Latency, Speaker, Turn
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from playbook import Playbook
@@ -99,7 +99,7 @@ def agent_turn(
     ended_ms: int,
     interrupted: bool = False,
     unheard: str = "",
-    latency_ms: int | None = None,
+    latency: Latency | None = None,
 ) -> RecordTurn:
     turn = Turn(
         number=number,
@@ -109,7 +109,7 @@ def agent_turn(
         ended_ms=ended_ms,
         interrupted=interrupted,
         unheard=unheard,
-        latency_ms=latency_ms,
+        latency=latency,
     )
     return RecordTurn(turn)
 

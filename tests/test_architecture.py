@@ -54,6 +54,7 @@ CORE = [
             "hearing",
             "idle",
             "keypad",
+            "latency",
             "figures",
             "heard_words",
             "line",

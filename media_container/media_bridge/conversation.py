@@ -27,13 +27,14 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.keypad import Keypad
+from media_bridge.latency import Wait
 from media_bridge.playout import BYTES_PER_MS, Heard, Item, Playout
 from media_bridge.responses import Responses
 from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Turn
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 
 OUTBOUND_CODEC = Codec.PCMU
@@ -68,7 +69,7 @@ class Conversation:
         self._stopped = Stopped()
         self._retried = False
         self._reply_due: float | None = None
-        self._speech_ended: float | None = None
+        self._wait: Wait | None = None
         self._started = 0.0
         self._chunks_sent = 0
         self._interruptions = 0
@@ -94,7 +95,7 @@ class Conversation:
         self._playout.feed(item, sound)
         self._playout.finish(item_id)
         item.model_bytes = len(sound) // BYTES_PER_MS * self._playout.model_bytes_per_ms
-        self._turns.agent_started(item_id, now, None)
+        self._turns.agent_started(item_id, now)
         self._turns.agent_said(item_id, words)
 
     @property
@@ -182,7 +183,15 @@ class Conversation:
         self._chunks_sent += chunks
         if chunks and self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)
+        if chunks and self._wait and self._wait.item_id:
+            self._end_wait(self._wait, self._wait.item_id, now)
         return [*commands, *sending, *self._afterwards.take(self.is_quiet, now)]
+
+    def _end_wait(self, wait: Wait, item_id: str, now: float) -> None:
+        item = self._playout.item(item_id)
+        if item and item.has_left:
+            self._turns.agent_answered(item_id, wait.sounded(now))
+            self._wait = None
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
@@ -265,6 +274,7 @@ class Conversation:
         self.last_sign_of_caller_at = now
         self._responses.hold()
         self._reply_due = None
+        self._wait = None
         self._turns.caller_started(item_id, now)
         return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
 
@@ -272,14 +282,16 @@ class Conversation:
         if self.is_deaf:
             return []
         self.caller_is_speaking = False
-        self._speech_ended = now - self.config.turn_detection.silence_duration_ms / 1000
-        self._turns.caller_stopped(item_id, self._speech_ended)
+        self._wait = Wait(now, _seconds_to_be_sure(self.config.turn_detection))
+        self._turns.caller_stopped(item_id, self._wait.ended)
         self.expect_reply(now)
         return [] if self.config.turn_detection.create_response else [*self._responses.answer()]
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
         self._responses.started(response_id)
         self.expect_reply(now)
+        if self._wait:
+            self._wait.response_started(now)
         if not self._responses.muted:
             return []
         self._stopped.add(response_id)
@@ -311,13 +323,10 @@ class Conversation:
         item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
         self.last_spoken_response = event.response_id
         self._playout.add(item)
-        self._turns.agent_started(item.item_id, now, self._latency_ms(now))
+        self._turns.agent_started(item.item_id, now)
+        if self._wait:
+            self._wait.model_spoke(item.item_id, now)
         return item
-
-    def _latency_ms(self, now: float) -> int | None:
-        """Silence between the caller's last word and the agent's first, once for each turn."""
-        ended, self._speech_ended = self._speech_ended, None
-        return None if ended is None else round((now - ended) * 1000)
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         self.usage += event.usage
@@ -370,6 +379,11 @@ class Conversation:
 
     def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
         return [record for each in heard for record in _records(self._turns.agent_heard(each))]
+
+
+def _seconds_to_be_sure(detector: TurnDetection) -> float | None:
+    """`semantic_vad` waits as long as it likes, and does not say since when."""
+    return detector.silence_duration_ms / 1000 if detector.type == "server_vad" else None
 
 
 def _records(turns: Iterable[Turn]) -> list[BridgeCommand]:

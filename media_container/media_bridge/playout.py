@@ -55,6 +55,11 @@ class Item:
             return None
         return self._sent[-1].end if self._sent else 0
 
+    @property
+    def has_left(self) -> bool:
+        """Some of it was sent."""
+        return bool(self._sent)
+
     def place(self, begin: int, size: int) -> None:
         self.waiting -= size
         if self._sent and self._sent[-1].end == begin:

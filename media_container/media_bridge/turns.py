@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from media_bridge import heard_words
 from media_bridge.playout import Cut, Heard
-from phonebridge.call import Speaker, Turn
+from phonebridge.call import Latency, Speaker, Turn
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class _OpenTurn:
     who: Speaker
     started: float
     ended: float | None = None
-    latency_ms: int | None = None
+    latency: Latency | None = None
     words: list[str] = field(default_factory=list)
 
     @property
@@ -51,12 +51,15 @@ class Turns:
         turn.words = [text]
         return (self._closed(turn, turn.ended if turn.ended is not None else turn.started),)
 
-    def agent_started(self, item_id: str, now: float, latency_ms: int | None) -> None:
+    def agent_started(self, item_id: str, now: float) -> None:
         turn = self._begin(item_id, Speaker.AGENT, now)
         turn.words = self._words_ahead.pop(item_id, [])
-        turn.latency_ms = latency_ms
-        if latency_ms is not None:
-            self.latencies_ms.append(latency_ms)
+
+    def agent_answered(self, item_id: str, latency: Latency) -> None:
+        """The first sound of the answer left for the caller."""
+        self.latencies_ms.append(latency.total_ms)
+        if turn := self._open.get(item_id):
+            turn.latency = latency
 
     def agent_said(self, item_id: str, words: str) -> None:
         turn = self._open.get(item_id)
@@ -103,7 +106,7 @@ class Turns:
             text=turn.text,
             started_ms=self._since_start_ms(turn.started),
             ended_ms=self._since_start_ms(ended),
-            latency_ms=turn.latency_ms,
+            latency=turn.latency,
         )
 
     def _since_start_ms(self, at: float) -> int:

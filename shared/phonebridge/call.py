@@ -153,6 +153,25 @@ class Call:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """From the caller's last word to the first sound of the answer that leaves for them: how long
+    each in turn took (`media_bridge/latency.py`)."""
+
+    response_ms: int
+    """From the detector's word until the response began that speaks; a tool's time is in it."""
+    model_ms: int
+    """From there until its first sound came."""
+    bridge_ms: int
+    """From there until it left."""
+    detector_ms: int | None = None
+    """Until the detector was sure; None where that is not known and counted."""
+
+    @property
+    def total_ms(self) -> int:
+        return (self.detector_ms or 0) + self.response_ms + self.model_ms + self.bridge_ms
+
+
 class Speaker(StrEnum):
     CALLER = "caller"
     AGENT = "agent"
@@ -170,7 +189,12 @@ class Turn:
     ended_ms: int
     interrupted: bool = False
     unheard: str = ""
-    latency_ms: int | None = None
+    latency: Latency | None = None
+    """Of the first that answers the caller."""
+
+    @property
+    def latency_ms(self) -> int | None:
+        return self.latency.total_ms if self.latency else None
 
 
 # What can happen to a call.

@@ -23,6 +23,7 @@ from phonebridge.call import (
     CallRequested,
     DialAccepted,
     Hangup,
+    Latency,
     MediaAttached,
     Speaker,
     Turn,
@@ -548,7 +549,12 @@ class TestWatching:
     def test_the_whole_record(self, store: DynamoCallStore, clock: Clock) -> None:
         stored(store, ended_call(clock))
         said = Turn(
-            number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900, latency_ms=80
+            number=1,
+            who=Speaker.AGENT,
+            text="Hello!",
+            started_ms=120,
+            ended_ms=900,
+            latency=Latency(10, 60, 10),
         )
         store.add_turns([("call-1", said)])
 
@@ -567,6 +573,7 @@ class TestWatching:
                 "interrupted": False,
                 "unheard": "",
                 "latencyMs": 80,
+                "latency": {"detectorMs": None, "responseMs": 10, "modelMs": 60, "bridgeMs": 10},
             }
         ]
         assert record["activity"]["framesIn"] == 0

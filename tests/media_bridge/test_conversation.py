@@ -30,7 +30,7 @@ from media_bridge.events import (
 )
 from media_bridge.playout import LEAD_MS
 from phonebridge.billing import Usage
-from phonebridge.call import EndedBy
+from phonebridge.call import EndedBy, Latency
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from playbook import At, Playbook, pass_time, unmarked
@@ -224,7 +224,7 @@ def test_each_interruption_is_its_own() -> None:
         >> CallerSpeechStarted("user-2")
         << ClearPlayback()
         << TruncateItem("item-2", 0, 0)
-        << agent_turn(3, "", 500, 500, interrupted=True, latency_ms=500)
+        << agent_turn(3, "", 500, 500, interrupted=True, latency=Latency(0, 0, 0, 500))
     )
     assert story.bridge.activity.interruptions == 2
 
@@ -279,7 +279,7 @@ def test_a_turn_of_the_caller_and_the_answer_to_it() -> None:
         << play(100)
         >> done()
         >> At(3.0)
-        << agent_turn(2, "Hello", 2900, 3000, latency_ms=900)
+        << agent_turn(2, "Hello", 2900, 3000, latency=Latency(300, 0, 0, 600))
     )
 
 
@@ -297,10 +297,65 @@ def test_only_the_first_item_of_an_answer_ends_the_callers_wait() -> None:
         << play(100)
         >> done()
         >> At(2.0)
-        << agent_turn(2, "", 1400, 1500, latency_ms=400)
+        << agent_turn(2, "", 1400, 1500, latency=Latency(200, 0, 0, 200))
         << agent_turn(3, "", 1400, 1600)
     )
     assert story.bridge.activity.turn_latency_ms == 400
+
+
+def test_each_part_of_the_wait_has_its_owner() -> None:
+    """The detector is sure after 200 ms, a function takes its time, the model thinks, and of the
+    first sound that comes too little is there to be sent on."""
+    story = ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))
+    assert story >> CallerSpeechStarted("user-1") >> At(1.2) >> CallerSpeechStopped("user-1")
+    assert (
+        story
+        >> At(1.25)
+        >> ResponseStarted("resp-1")
+        >> done("resp-1")
+        >> At(1.9)
+        >> ResponseStarted("resp-2")
+        >> At(2.3)
+        >> said(10, response="resp-2")
+        >> At(2.34)
+        >> said(90, response="resp-2")
+        << play(100)
+        >> done("resp-2")
+        >> At(2.5)
+        << agent_turn(2, "", 2300, 2440, latency=Latency(700, 400, 40, 200))
+    )
+    assert story.bridge.activity.turn_latency_ms == 1340
+
+
+def test_a_detector_that_does_not_say_how_long_it_waited_counts_for_nothing() -> None:
+    story = ready_call(config=CallConfig(turn_detection=TurnDetection("semantic_vad")))
+    assert story >> CallerSpeechStarted("user-1") >> At(1.2) >> CallerSpeechStopped("user-1")
+    assert (
+        story
+        >> At(1.3)
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(1.5)
+        << agent_turn(2, "", 1300, 1400, latency=Latency(100, 0, 0))
+    )
+
+
+def test_a_caller_who_goes_on_speaking_waits_anew() -> None:
+    story = ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))
+    assert story >> CallerSpeechStarted("user-1") >> At(1.2) >> CallerSpeechStopped("user-1")
+    assert story >> At(1.3) >> CallerSpeechStarted("user-2") >> At(2.2)
+    assert (
+        story
+        >> CallerSpeechStopped("user-2")
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(2.5)
+        << agent_turn(3, "", 2200, 2300, latency=Latency(0, 0, 0, 200))
+    )
 
 
 def test_a_turn_that_could_not_be_transcribed_is_still_a_turn() -> None:
@@ -326,7 +381,7 @@ def test_the_callers_words_may_be_known_after_the_answer() -> None:
         << play(100)
         >> done()
         >> At(2.1)
-        << agent_turn(2, "", 2000, 2100, latency_ms=500)
+        << agent_turn(2, "", 2000, 2100, latency=Latency(0, 0, 0, 500))
         >> CallerTranscribed("user-1", "Hi there")
         << caller_turn(1, "Hi there", 1000, 1500)
     )

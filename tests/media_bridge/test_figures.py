@@ -1,7 +1,7 @@
 """What a task measures, and when it starts from nothing again."""
 
 from media_bridge.figures import Figures
-from phonebridge.call import Activity, Speaker, Turn
+from phonebridge.call import Activity, Latency, Speaker, Turn
 
 ALL = {
     "ActiveCalls",
@@ -17,9 +17,8 @@ ALL = {
 
 
 def agent_turn(latency_ms: int | None) -> Turn:
-    return Turn(
-        number=1, who=Speaker.AGENT, text="", started_ms=0, ended_ms=900, latency_ms=latency_ms
-    )
+    latency = None if latency_ms is None else Latency(0, latency_ms, 0)
+    return Turn(number=1, who=Speaker.AGENT, text="", started_ms=0, ended_ms=900, latency=latency)
 
 
 def test_an_idle_task_tells_zeros() -> None:

@@ -38,7 +38,7 @@ def test_times_count_from_the_start_of_the_stream() -> None:
 def test_words_may_come_before_the_sound_they_belong_to() -> None:
     turns = Turns()
     turns.agent_said("item-1", "Good ")
-    turns.agent_started("item-1", 1.0, None)
+    turns.agent_started("item-1", 1.0)
     turns.agent_said("item-1", "morning.")
     assert list(turns.agent_heard(Heard(spoken("item-1"), 2.0))) == [
         turn(1, Speaker.AGENT, "Good morning.", 1000, 2000)
@@ -58,7 +58,7 @@ def test_of_a_turn_that_was_cut_the_words_heard_and_those_cut_off_are_kept(
     heard_ms: int, text: str, unheard: str
 ) -> None:
     turns = Turns()
-    turns.agent_started("item-1", 0.0, None)
+    turns.agent_started("item-1", 0.0)
     turns.agent_said("item-1", "one two four five")
     [record] = turns.agent_cut(cut("item-1", heard_ms, 1000), 1.0)
     assert (record.text, record.unheard, record.interrupted) == (text, unheard, True)
@@ -67,7 +67,7 @@ def test_of_a_turn_that_was_cut_the_words_heard_and_those_cut_off_are_kept(
 def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> None:
     turns = Turns()
     for item in ("item-1", "item-2"):
-        turns.agent_started(item, 0.0, None)
+        turns.agent_started(item, 0.0)
         turns.agent_said(item, "one two four five")
     unfinished = Item("item-2", 0, "resp-1", PassThrough(), Loudness(Codec.PCMU))
     unfinished.loudness.feed(sound(2000))
@@ -79,7 +79,7 @@ def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> Non
 @given(st.text(), st.integers(0, 10_000), st.integers(0, 10_000))
 def test_a_cut_never_invents_words(text: str, one: int, other: int) -> None:
     turns = Turns()
-    turns.agent_started("item-1", 0.0, None)
+    turns.agent_started("item-1", 0.0)
     turns.agent_said("item-1", text)
     [record] = turns.agent_cut(cut("item-1", min(one, other), max(one, other)), 1.0)
     assert (record.text + record.unheard).split() == text.split() or (

@@ -22,6 +22,7 @@ from phonebridge.call import (
     EndRequested,
     Fault,
     Hangup,
+    Latency,
     Leg,
     MediaAttached,
     MediaReported,
@@ -246,7 +247,7 @@ def test_a_record_holds_turns_and_timeline_in_order(store: DynamoCallStore) -> N
         started_ms=1_000,
         ended_ms=1_400,
         interrupted=True,
-        latency_ms=420,
+        latency=Latency(10, 400, 10),
     )
     tenth = replace(reply, number=10)
     answered = TimelineEntry(5_000, "event-2", "call.answered")
