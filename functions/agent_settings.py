@@ -1,52 +1,27 @@
 """How an agent may be told to behave over the HTTP API. Unknown fields are refused by name: a
 misspelt one would otherwise be silently without effect."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from directory import Agent
 from fields import InvalidField, StrictRequest
+from model_settings import (
+    NEAREST_VOICE,
+    Effort,
+    ModelName,
+    SemanticVad,
+    ServerVad,
+    TranscriptionSettings,
+    Voice,
+    warnings_of,
+)
 from phonebridge.answering import MachineDetection, Method, OnMachine
-from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
+from phonebridge.call_config import CallConfig, StreamSetup, takes_reasoning
 from tool_settings import MOST_TOOLS, Tool, Url, declared, distinct, tool_warnings
 
 MAX_DURATION_SECONDS = 55 * 60
-
-Voice = Literal[
-    "alloy",
-    "ash",
-    "ballad",
-    "cedar",
-    "coral",
-    "echo",
-    "fable",
-    "marin",
-    "nova",
-    "onyx",
-    "sage",
-    "shimmer",
-    "verse",
-]
-# Voices of older documents that Realtime does not have.
-_NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
-
-
-class ServerVad(StrictRequest):
-    """Turns end after a silence."""
-
-    type: Literal["server_vad"]
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 300
-    silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
-
-
-class SemanticVad(StrictRequest):
-    """Turns end when what was said seems complete."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
 
 
 class MachineSettings(StrictRequest):
@@ -80,12 +55,19 @@ class AgentSettings(StrictRequest):
     """Every field may be left out: what is not said here is said elsewhere or by default."""
 
     instructions: Instructions | None = None
+    model: ModelName | None = None
     voice: Voice | None = None
+    speed: Annotated[float | None, Field(ge=0.25, le=1.5)] = None
     greeting: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
     language: Annotated[
         str | None, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
     ] = None
     turn_detection: Detection | None = None
+    noise_reduction: Literal["near_field", "far_field", "off"] | None = None
+    noise_reduction_strength: Annotated[float | None, Field(ge=0, le=1)] = None
+    transcription: TranscriptionSettings | None = None
+    reasoning_effort: Effort | None = None
+    max_output_tokens: Annotated[int | None, Field(ge=1, le=4096)] = None
     temperature: Annotated[float | None, Field(ge=0, le=1)] = None
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
@@ -101,25 +83,39 @@ class AgentSettings(StrictRequest):
 
     _distinct = field_validator("tools")(distinct)
 
+    @field_validator("idle_timeout_seconds")
+    @classmethod
+    def _one_of_two_asks(cls, seconds: int | None, info: ValidationInfo) -> int | None:
+        detector = info.data.get("turn_detection")
+        if seconds and isinstance(detector, ServerVad) and detector.idle_timeout_ms:
+            raise ValueError("not together with turn_detection.idle_timeout_ms")
+        return seconds
+
     def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
         """What is told here wins over the agent's."""
         if (self.max_duration_seconds or 0) > longest_seconds:
             raise InvalidField("max_duration_seconds", f"may be {longest_seconds} at most")
         given = self.given()
         config = agent.config(**given) if agent else CallConfig(**given)
+        if config.model and config.reasoning_effort and not takes_reasoning(config.model):
+            raise InvalidField("reasoning_effort", f"{config.model} takes none")
         return config.at_most(longest_seconds)
 
     def given(self) -> dict[str, Any]:
         """The fields of a `CallConfig` that were told."""
         given = self.model_dump(exclude_none=True, include=set(AgentSettings.model_fields))
         if self.voice:
-            given["voice"] = _NEAREST_VOICE.get(self.voice, self.voice)
+            given["voice"] = NEAREST_VOICE.get(self.voice, self.voice)
         if self.tools is not None:
             given["tools"] = declared(self.tools)
         if self.stream_setup:
             given["stream_setup"] = StreamSetup(self.stream_setup)
         if self.turn_detection:
-            given["turn_detection"] = TurnDetection(**self.turn_detection.model_dump())
+            given["turn_detection"] = self.turn_detection.asked()
+        if self.transcription:
+            given["transcription"] = self.transcription.asked()
+        if self.noise_reduction == "off":
+            given["noise_reduction"] = None
         if self.machine_detection:
             given["machine_detection"] = self.machine_detection.asked()
         return given
@@ -127,9 +123,9 @@ class AgentSettings(StrictRequest):
     @property
     def warnings(self) -> list[str]:
         """What was understood but is not passed on as it was asked for."""
-        warnings = []
-        if nearest := _NEAREST_VOICE.get(self.voice or ""):
-            warnings.append(f"voice: {self.voice} is no Realtime voice; {nearest} speaks instead.")
+        transcription = self.transcription.model if self.transcription else None
+        models = {"model": self.model, "transcription.model": transcription}
+        warnings = warnings_of(self.voice, models)
         if self.temperature is not None:
             warnings.append("temperature: has no effect, the Realtime API no longer knows it.")
         return warnings + tool_warnings(self.tools or [])

@@ -139,7 +139,10 @@ class TurnDetection(_Answer):
     threshold: float
     prefix_padding_ms: int
     silence_duration_ms: int
+    idle_timeout_ms: int | None
     eagerness: str
+    create_response: bool
+    interrupt_response: bool
 
 
 class Tool(_Answer):
@@ -197,13 +200,26 @@ class MachineDetection(_Answer):
     method: Method
 
 
+class Transcription(_Answer):
+    model: str
+    prompt: str | None
+    keywords: list[str]
+
+
 class Config(_Answer):
     instructions: str
+    model: str | None
     voice: str
+    speed: float | None
     greeting: str | None
     language: str | None
     temperature: float | None
     turn_detection: TurnDetection
+    noise_reduction: str | None
+    noise_reduction_strength: float | None
+    transcription: Transcription
+    reasoning_effort: str | None
+    max_output_tokens: int | None
     max_duration_seconds: int
     idle_timeout_seconds: int | None
     idle_prompts: int

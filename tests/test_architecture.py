@@ -120,6 +120,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/notice.py": "tests/functions/test_outcomes.py",
     "shared/phonebridge/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
     "functions/agent_settings.py": "tests/functions/test_ai_calls.py",
+    "functions/model_settings.py": "tests/functions/test_ai_calls.py",
     "functions/call_records.py": "tests/functions/test_ai_calls.py",
     "functions/fields.py": "tests/functions/test_ai_calls.py",
     "shared/phonebridge/tools.py": "tests/phonebridge/test_store.py",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 class Faults:
     refuse_session_update: bool = False
     """Every session.update is discarded whole: the default persona stays, without tools."""
+    never_confirms: bool = False
+    """As some compatible servers: settings are taken, items truncated, and nothing said of it."""
     formats_not_honoured: bool = False
     """session.updated still says PCM at 24 kHz, and so it speaks, whatever was asked."""
     non_fatal_error: bool = False

@@ -14,7 +14,9 @@ from simulators.openai_settings import (
     REASONING_MODEL_PREFIX,
     VOICES,
     ActiveSettings,
+    Audio,
     AudioFormat,
+    AudioInput,
     CustomVoice,
     MaxOutputTokens,
     Modality,
@@ -24,10 +26,17 @@ from simulators.openai_settings import (
     Settings,
     Tool,
     ToolChoice,
+    Transcription,
 )
 from simulators.openai_wire import Item
 
 MAX_APPEND_BYTES = 15 * 1024 * 1024
+TRANSCRIPTION_FIELDS = {
+    "keywords": re.compile(r"gpt-(live-)?transcribe"),
+    "languages": re.compile(r"gpt-(live-)?transcribe"),
+    "delay": re.compile(r"gpt-realtime-whisper"),
+    "prompt": re.compile(r"(?!gpt-realtime-whisper).*"),
+}
 
 
 @dataclass
@@ -173,9 +182,23 @@ def check_update(update: SessionSettings, active: ActiveSettings, has_spoken: bo
     if update.reasoning and not model.startswith(REASONING_MODEL_PREFIX):
         message = f"Model '{model}' does not support reasoning."
         raise Refusal("invalid_value", message, "session.reasoning")
+    check_transcription(update)
     if has_spoken and active.updated(update).voice != active.voice:
         message = "Cannot update a conversation's voice if assistant audio is present."
         raise Refusal("cannot_update_voice", message)
+
+
+def check_transcription(update: SessionSettings) -> None:
+    """Each model takes some of the fields only (API reference, `audio.input.transcription`)."""
+    heard = update.audio.input if isinstance(update.audio, Audio) else None
+    wanted = heard.transcription if isinstance(heard, AudioInput) else None
+    if not isinstance(wanted, Transcription):
+        return
+    for field, models in TRANSCRIPTION_FIELDS.items():
+        if getattr(wanted, field) and not models.fullmatch(wanted.model):
+            message = f"Transcription model '{wanted.model}' does not support '{field}'."
+            param = f"session.audio.input.transcription.{field}"
+            raise Refusal("invalid_value", message, param)
 
 
 def check_modalities(modalities: object, param: str) -> None:

@@ -206,7 +206,8 @@ class Session:
             settings = default_formats(settings)
         self.settings = settings
         self._listener.configure(settings)
-        self.emit(SessionUpdated(self._state()))
+        if not self._faults.never_confirms:
+            self.emit(SessionUpdated(self._state()))
         self._report("session.updated")
 
     def _respond(self, request: ResponseRequest) -> None:
@@ -226,7 +227,9 @@ class Session:
             request.item_id, request.content_index, request.audio_end_ms
         )
         self.truncations.append(truncation)
-        self.emit(ItemTruncated(request.item_id, request.content_index, request.audio_end_ms))
+        if not self._faults.never_confirms:
+            index, end_ms = request.content_index, request.audio_end_ms
+            self.emit(ItemTruncated(request.item_id, index, end_ms))
         self._report("truncated", f"{truncation.audio_end_ms} of {truncation.sent_ms:.0f} ms")
 
     def _speech_began(self) -> None:

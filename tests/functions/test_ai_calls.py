@@ -28,7 +28,7 @@ from phonebridge.call import (
     Speaker,
     Turn,
 )
-from phonebridge.call_config import CallConfig, StreamSetup, TurnDetection
+from phonebridge.call_config import CallConfig, StreamSetup, Transcription, TurnDetection
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.store import DynamoCallStore
 from prices import PRICES_AS_OF
@@ -197,6 +197,51 @@ class TestPlacingACall:
             idle_prompts=0,
         )
 
+    def test_chooses_the_model_and_how_it_hears_and_speaks(self, store: DynamoCallStore) -> None:
+        wishes = {
+            "model": "gpt-realtime-2.1",
+            "voice": "voice_1234",
+            "speed": 1.25,
+            "turn_detection": {
+                "type": "server_vad",
+                "idle_timeout_ms": 6000,
+                "create_response": False,
+                "interrupt_response": False,
+            },
+            "noise_reduction": "off",
+            "transcription": {"model": "gpt-live-transcribe", "keywords": ["Ada", "Telnyx"]},
+            "reasoning_effort": "low",
+            "max_output_tokens": 1000,
+        }
+
+        created = create(TO | wishes)
+
+        assert created.json["warnings"] == []
+        call_id = created.json["callId"]
+        assert store.config(call_id) == CallConfig(
+            model="gpt-realtime-2.1",
+            voice="voice_1234",
+            speed=1.25,
+            turn_detection=TurnDetection(
+                idle_timeout_ms=6000, create_response=False, interrupt_response=False
+            ),
+            noise_reduction=None,
+            transcription=Transcription("gpt-live-transcribe", keywords=("Ada", "Telnyx")),
+            reasoning_effort="low",
+            max_output_tokens=1000,
+        )
+        shown = request("GET", f"/api/ai-calls/{call_id}").json["config"]
+        assert shown["transcription"]["keywords"] == ["Ada", "Telnyx"]
+        assert shown["turnDetection"]["idleTimeoutMs"] == 6000
+        assert (shown["model"], shown["speed"]) == ("gpt-realtime-2.1", 1.25)
+
+    def test_a_model_with_a_last_day_is_warned_about(self) -> None:
+        wishes = {"model": "gpt-realtime", "transcription": {"model": "whisper-1"}}
+        assert create(TO | wishes).json["warnings"] == [
+            "model: gpt-realtime is shut down on 2027-01-20.",
+            "transcription.model: whisper-1 is shut down on 2027-02-26.",
+        ]
+
     @pytest.mark.parametrize(("former", "now"), [("fable", "ballad"), ("nova", "coral")])
     def test_former_voices_are_spoken_by_the_nearest(
         self, former: str, now: str, store: DynamoCallStore
@@ -361,6 +406,49 @@ class TestBadRequests:
                 {"turn_detection": {"type": "server_vad", "silence_duration_ms": 99}},
                 "turn_detection.silence_duration_ms",
             ),
+            (
+                {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 4999}},
+                "turn_detection.idle_timeout_ms",
+            ),
+            (
+                {"turn_detection": {"type": "semantic_vad", "create_response": 1}},
+                "turn_detection.create_response",
+            ),
+            (
+                {
+                    "turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000},
+                    "idle_timeout_seconds": 6,
+                },
+                "idle_timeout_seconds",
+            ),
+            ({"model": ""}, "model"),
+            ({"model": "gpt realtime"}, "model"),
+            ({"model": "m" * 101}, "model"),
+            ({"voice": "voice_"}, "voice"),
+            ({"speed": 0.2}, "speed"),
+            ({"speed": 1.51}, "speed"),
+            ({"noise_reduction": "none"}, "noise_reduction"),
+            ({"noise_reduction_strength": 1.1}, "noise_reduction_strength"),
+            ({"transcription": "whisper-1"}, "transcription"),
+            ({"transcription": {"model": ""}}, "transcription.model"),
+            ({"transcription": {"prompt": ""}}, "transcription.prompt"),
+            (
+                {"transcription": {"model": "gpt-realtime-whisper", "prompt": "Names."}},
+                "transcription.prompt",
+            ),
+            (
+                {"transcription": {"model": "whisper-1", "keywords": ["Ada"]}},
+                "transcription.keywords",
+            ),
+            ({"transcription": {"keywords": ["x"] * 101}}, "transcription.keywords"),
+            ({"transcription": {"keywords": ["x" * 101]}}, "transcription.keywords.0"),
+            ({"reasoning_effort": "much"}, "reasoning_effort"),
+            (
+                {"model": "gpt-realtime-1.5", "reasoning_effort": "low"},
+                "reasoning_effort",
+            ),
+            ({"max_output_tokens": 0}, "max_output_tokens"),
+            ({"max_output_tokens": 4097}, "max_output_tokens"),
             ({"temperature": 1.1}, "temperature"),
             ({"temperature": "0.5"}, "temperature"),
             ({"max_duration_seconds": 29}, "max_duration_seconds"),

@@ -28,7 +28,7 @@ from phonebridge.call import (
     Turn,
 )
 from phonebridge.call_config import CallConfig, StreamSetup
-from phonebridge.settings import ModelAudio
+from phonebridge.settings import ModelAudio, SessionAck
 from phonebridge.steering import Steering, Transfer
 from phonebridge.transfer import CallTransferred, TransferRequested
 from realtime_oracle import check_client
@@ -228,6 +228,14 @@ async def test_what_the_model_does_not_let_happen_ends_the_call(
         phone = await plane.streaming()
         assert await plane.failed(phone.call) == reason
         assert await phone.closed() == 1000
+
+
+async def test_a_server_that_confirms_nothing_is_spoken_to_where_that_is_known_of_it(
+    start_plane: StartsPlane,
+) -> None:
+    silent = Faults(never_confirms=True)
+    async with start_plane(silent, openai_session_ack=SessionAck.ASSUMED) as plane:
+        await plane.converse(await plane.greeted())
 
 
 async def test_a_call_goes_on_whatever_else_the_model_says(start_plane: StartsPlane) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from phonebridge.errors import NotConfigured
-from phonebridge.settings import ControlSettings, MediaSettings, ModelAudio
+from phonebridge.settings import AuthHeader, ControlSettings, MediaSettings, ModelAudio, SessionAck
 
 CONTROL = {
     "CALLS_TABLE": "calls",
@@ -45,6 +45,8 @@ def test_the_services_of_today_are_the_defaults() -> None:
     assert control().openai_realtime_url == media().openai_realtime_url
     assert media().openai_realtime_url == "wss://api.openai.com/v1/realtime"
     assert media().openai_model == "gpt-realtime-2.1-mini"
+    assert media().openai_auth_header is AuthHeader.AUTHORIZATION
+    assert media().openai_session_ack is SessionAck.REQUIRED
     assert media().model_audio is ModelAudio.PCM24K
     assert control().max_call_minutes == media().max_call_minutes == 55
 
@@ -99,8 +101,12 @@ def test_good_values_are_read() -> None:
         MAX_CALLS_PER_TASK="12",
         MAX_CALL_MINUTES="30",
         OPENAI_MODEL="gpt-realtime-2.1",
+        OPENAI_AUTH_HEADER="api-key",
+        OPENAI_SESSION_ACK="assumed",
         OPENAI_REALTIME_URL="ws://127.0.0.1:9400/v1/realtime",
     )
+    assert settings.openai_auth_header is AuthHeader.API_KEY
+    assert settings.openai_session_ack is SessionAck.ASSUMED
     assert settings.model_audio is ModelAudio.G711
     assert (settings.max_calls_per_task, settings.max_call_minutes) == (12, 30)
     assert settings.openai_model == "gpt-realtime-2.1"

@@ -107,6 +107,27 @@ def test_the_voice_is_locked_once_it_was_heard() -> None:
     update(session, "gpt-realtime-2.1", spoken=False)
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "refused_field"),
+    [
+        ("gpt-transcribe", {"keywords": ["Ada"], "prompt": "Names.", "language": "en"}, None),
+        ("gpt-live-transcribe", {"languages": ["en", "de"]}, None),
+        ("whisper-1", {"keywords": ["Ada"]}, "keywords"),
+        ("gpt-realtime-whisper", {"prompt": "Names."}, "prompt"),
+        ("gpt-transcribe", {"delay": "low"}, "delay"),
+    ],
+)
+def test_a_transcription_model_takes_its_own_fields_only(
+    model: str, fields: dict[str, Any], refused_field: str | None
+) -> None:
+    session = audio_input(transcription={"model": model} | fields)
+    if refused_field is None:
+        update(session, "gpt-realtime-2.1", spoken=False)
+    else:
+        param = f"session.audio.input.transcription.{refused_field}"
+        assert refused(session).param == param
+
+
 def test_reasoning_needs_a_reasoning_model() -> None:
     session = realtime(reasoning={"effort": "low"})
     assert refused(session, model="gpt-realtime-1.5").param == "session.reasoning"
