@@ -9,9 +9,9 @@ from directory import Agent
 from fields import InvalidField, StrictRequest
 from model_settings import (
     NEAREST_VOICE,
+    Detection,
     Effort,
     ModelName,
-    SemanticVad,
     ServerVad,
     TranscriptionSettings,
     Voice,
@@ -47,7 +47,6 @@ class MachineSettings(StrictRequest):
 
 
 Instructions = Annotated[str, Field(min_length=1, max_length=32_768)]
-Detection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
 ToolList = Annotated[list[Tool], Field(max_length=MOST_TOOLS)]
 
 

@@ -70,6 +70,9 @@ class SemanticVad(StrictRequest):
         return TurnDetection(**self.model_dump())
 
 
+Detection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
 class TranscriptionSettings(StrictRequest):
     """How the caller's words are written down."""
 

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from agent_settings import AgentSettings, Detection, Instructions, ToolList, Voice
+from agent_settings import AgentSettings, Instructions, ToolList
 from fields import InvalidField, PhoneNumber, StrictRequest
+from model_settings import Detection, Voice
 from phonebridge.steering import Mute, Say, Side, Transfer, Update
 from tool_settings import distinct
 
