@@ -29,6 +29,9 @@ TABLE = "phonebridge-local"
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
+KEEP_ALIVE_SECONDS = 60
+"""Longer than clients keep an idle connection (httpx 5 s, as long as uvicorn by default): else a
+request may meet the server's goodbye."""
 
 _AWS_LOCAL = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -196,7 +199,8 @@ async def _gateway(
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
     app = create_app(f"ws://127.0.0.1:{media_port}")
-    server = _Server(uvicorn.Config(app, log_level="warning"))
+    config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
+    server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve([listener]))
         try:
