@@ -1,8 +1,15 @@
 """The media plane of template.yaml: network, load balancer, container service and its scaling."""
 
+from typing import Any
+
 from conditions import parameters, resources_with
 from media_bridge.server import PING_SECONDS
-from media_bridge.task import DRAIN_SECONDS, GOODBYE_SECONDS, LAST_WRITES_SECONDS
+from media_bridge.task import (
+    DRAIN_SECONDS,
+    GOODBYE_SECONDS,
+    LAST_WRITES_SECONDS,
+    METRICS_SECONDS,
+)
 from translated import TEMPLATE, attributes, of_type, properties
 
 FARGATE_STOP_SECONDS = 120
@@ -111,18 +118,32 @@ def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
         assert alarm["Period"] * alarm["DatapointsToAlarm"] <= bake_seconds, name
 
 
-def test_tasks_are_added_by_the_average_of_their_slots_in_use() -> None:
+def measured(queries: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """Id, metric and statistic."""
+    found = [(q["Id"], q["MetricStat"]) for q in queries if "MetricStat" in q]
+    return {name: (stat["Metric"]["MetricName"], stat["Stat"]) for name, stat in found}
+
+
+def test_scaling_and_alarm_see_the_slots_of_tasks_that_can_get_a_call() -> None:
+    """A replaced task reports its empty slots for an hour more; the balancer has forgotten it."""
     [policy] = of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     tracking = policy["TargetTrackingScalingPolicyConfiguration"]
-    assert 50 <= tracking["TargetValue"] <= 60
-    result, *inputs = tracking["CustomizedMetricSpecification"]["Metrics"]
-    assert [(m["Id"], m["MetricStat"]["Metric"]["MetricName"]) for m in inputs] == [
-        ("calls", "ActiveCalls"),
-        ("slots", "CallSlots"),
-    ]
-    assert {m["MetricStat"]["Stat"] for m in inputs} == {"Average"}
-    assert result["Expression"] == "100 * calls / slots"
-    assert [result["ReturnData"], *(m["ReturnData"] for m in inputs)] == [True, False, False]
+    scaling = tracking["CustomizedMetricSpecification"]["Metrics"]
+    alarm = properties("CallSlotsAlarm")["Metrics"]
+    for queries in (scaling, alarm):
+        assert queries[0]["Expression"] == "100 * calls / (slots * tasks)"
+        assert measured(queries) == {
+            "calls": ("ActiveCalls", "Sum"),
+            "slots": ("CallSlots", "Average"),
+            "tasks": ("HealthyHostCount", "Average"),
+        }
+        assert [query.get("ReturnData", True) for query in queries] == [True, False, False, False]
+    assert 50 <= tracking["TargetValue"] <= 60 < properties("CallSlotsAlarm")["Threshold"]
+
+
+def test_the_sum_of_a_minute_counts_each_task_once() -> None:
+    periods = {q["MetricStat"]["Period"] for q in properties("CallSlotsAlarm")["Metrics"][1:]}
+    assert periods == {METRICS_SECONDS} == {60}  # and 60 s are what target tracking looks at
 
 
 def test_everyone_means_the_same_port() -> None:
