@@ -1,11 +1,13 @@
 """The parameters of template.yaml: what each takes, and which contradict each other."""
 
 import re
+from enum import StrEnum
 from itertools import product
 
 import pytest
 
 from conditions import complaints
+from phonebridge.settings import AuthHeader, ModelAudio, SessionAck
 from translated import TEMPLATE
 
 
@@ -128,6 +130,18 @@ def test_parameters_that_contradict_each_other_are_told_in_a_sentence(
 def allowed(parameter: str) -> list[int]:
     found: list[int] = TEMPLATE["Parameters"][parameter]["AllowedValues"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [
+        ("ModelAudio", ModelAudio),
+        ("OpenAiAuthHeader", AuthHeader),
+        ("OpenAiSessionAck", SessionAck),
+    ],
+)
+def test_a_choice_is_the_containers_own(parameter: str, kind: type[StrEnum]) -> None:
+    assert TEMPLATE["Parameters"][parameter]["AllowedValues"] == [str(choice) for choice in kind]
 
 
 def test_the_least_tasks_are_never_more_than_the_most() -> None:
