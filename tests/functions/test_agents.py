@@ -1,6 +1,7 @@
 """Agents and their numbers as a program sees them: made, changed, taken on a call, deleted."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -197,6 +198,33 @@ class TestACall:
         )
         record = request("GET", f"/api/ai-calls/{created.json['callId']}").json
         assert record["agent"] == "reception"
+
+    def test_takes_every_setting_as_if_it_had_been_told_itself(
+        self, store: DynamoCallStore
+    ) -> None:
+        everything: dict[str, Any] = {
+            "instructions": "You answer for a dental practice.",
+            "voice": "cedar",
+            "greeting": "Good morning!",
+            "language": "de-CH",
+            "turn_detection": {"type": "semantic_vad", "eagerness": "low"},
+            "max_duration_seconds": 60,
+            "idle_timeout_seconds": 10,
+            "idle_prompts": 1,
+            "machine_detection": {"mode": "leave_message", "message": "Call us back."},
+            "record": True,
+            "record_dtmf": False,
+            "stream_setup": "with_dial",
+            "webhook_url": "https://crm.example/calls",
+            "tools": ["end_call", {"name": "book", "url": "https://practice.example/book"}],
+        }
+        request("PUT", RECEPTION, everything)
+
+        by_agent = store.config(call_of(agent="reception").json["callId"])
+        by_itself = store.config(call_of(**everything).json["callId"])
+
+        assert by_agent
+        assert replace(by_agent, agent=None) == by_itself
 
     def test_keeps_them_when_the_agent_changes(self, store: DynamoCallStore) -> None:
         request("PUT", RECEPTION, SETTINGS)

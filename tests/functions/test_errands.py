@@ -1,14 +1,20 @@
 """Errands of a batch: what is done, what is tried again, and when."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import aws_state
-from errands import Delivery, Errands, NotNow, carried_out
+from errands import Delivery, Errands, NotNow, carried_out, delivered
+from outcomes import SendOutcome
 from permissions import Caller
+from recordings import CopyRecording
+
+EVENTS = Path(__file__).parents[2] / "events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,15 @@ def event(*messages: dict[str, Any]) -> dict[str, Any]:
             for message in messages
         ]
     }
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind"), [("copy_recording", CopyRecording), ("send_outcome", SendOutcome)]
+)
+def test_the_samples_are_errands(sample: str, kind: type[Any]) -> None:
+    [delivery] = delivered(json.loads((EVENTS / f"{sample}.json").read_text()))
+    assert delivery.errand(kind).call_id == "6f1c2c9e-3d0f-4d5b-9a52-2b7c1f0e8a41"
+    assert delivery.attempt == 1
 
 
 def test_an_errand_is_read_as_it_was_added(state: Mapping[str, str], sqs: Any) -> None:
