@@ -71,6 +71,7 @@ class AgentSettings(StrictRequest):
     max_duration_seconds: Annotated[int | None, Field(ge=30, le=MAX_DURATION_SECONDS)] = None
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
     idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
+    barge_in_min_ms: Annotated[int | None, Field(ge=0, le=2000)] = None
     machine_detection: MachineSettings | None = None
     record: bool | None = None
     record_dtmf: bool | None = None

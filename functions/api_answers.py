@@ -223,6 +223,7 @@ class Config(_Answer):
     max_duration_seconds: int
     idle_timeout_seconds: int | None
     idle_prompts: int
+    barge_in_min_ms: int
     machine_detection: MachineDetection | None
     record: bool
     webhook_url: str | None

@@ -36,7 +36,7 @@ _CreateResponse = Annotated[
     bool, Field(description="false: the bridge asks for each answer, the model gives none itself.")
 ]
 _InterruptResponse = Annotated[
-    bool, Field(description="false: the bridge stops the model, which does not stop by itself.")
+    bool, Field(description="true: the model stops at whatever it takes for speech.")
 ]
 
 
@@ -52,7 +52,7 @@ class ServerVad(StrictRequest):
         Field(ge=5000, le=30_000, description="The model itself speaks after so long a silence."),
     ] = None
     create_response: _CreateResponse = True
-    interrupt_response: _InterruptResponse = True
+    interrupt_response: _InterruptResponse = False
 
     def asked(self) -> TurnDetection:
         return TurnDetection(**self.model_dump())
@@ -64,7 +64,7 @@ class SemanticVad(StrictRequest):
     type: Literal["semantic_vad"]
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
     create_response: _CreateResponse = True
-    interrupt_response: _InterruptResponse = True
+    interrupt_response: _InterruptResponse = False
 
     def asked(self) -> TurnDetection:
         return TurnDetection(**self.model_dump())

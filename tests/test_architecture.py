@@ -45,6 +45,7 @@ CORE = [
         for name in (
             "afterwards",
             "audio",
+            "barge_in",
             "bridge",
             "built_in",
             "commands",

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from media_bridge import events, keypad
 from media_bridge.afterwards import PATIENCE, Afterwards
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
+from media_bridge.barge_in import BargeIn
 from media_bridge.commands import (
     AddText,
     AnswerTool,
@@ -65,6 +66,8 @@ class Conversation:
         self._turns = Turns()
         self._responses = Responses()
         self._keypad = Keypad()
+        self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
+        self._passes_over = False
         self._afterwards = Afterwards()
         self._stopped = Stopped()
         self._retried = False
@@ -85,6 +88,7 @@ class Conversation:
     def begin(self, now: float) -> None:
         """The media stream started: turns and latencies count from here."""
         self._started = self._turns.stream_started = now
+        self._barge_in.begin(now)
         if self._reply_due is not None:
             self.expect_reply(now)
 
@@ -167,6 +171,7 @@ class Conversation:
             self._reply_due,
             self._afterwards.due_at(),
             self._keypad.complete_at,
+            self._barge_in.counts_at,
             self._playout.next_deadline(),
         )
         return min((time for time in times if time is not None), default=None)
@@ -176,6 +181,8 @@ class Conversation:
         if self._reply_due is not None and self._reply_due <= now:
             return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
         commands = self._heard(self._playout.listen(now))
+        if self._barge_in.counts(now):
+            commands += self._give_way(now)
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
         sending = self._playout.due(now)
@@ -203,8 +210,8 @@ class Conversation:
                 self._playout.finish(item_id)
             case events.WordsReceived():
                 self._on_words(event)
-            case events.CallerSpeechStarted(item_id):
-                return self._on_speech_started(item_id, now)
+            case events.CallerSpeechStarted():
+                return self._on_speech_started(event, now)
             case events.CallerSpeechStopped(item_id):
                 return self._on_speech_stopped(item_id, now)
             case events.CallerTranscribed(item_id, text, usage):
@@ -267,33 +274,49 @@ class Conversation:
         text = keypad.recorded(entry, self.config.record_dtmf)
         return _records(self._turns.caller_said(KEYPAD_TURN, text))
 
-    def _on_speech_started(self, item_id: str, now: float) -> list[BridgeCommand]:
+    def _on_speech_started(
+        self, event: events.CallerSpeechStarted, now: float
+    ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
         self.caller_is_speaking = True
         self.last_sign_of_caller_at = now
+        self._turns.caller_started(event.item_id, now)
+        self._passes_over = False
+        model_decides = self.config.turn_detection.interrupt_response or self.is_quiet
+        if model_decides or self._barge_in.speech_started(event.began_ms, now):
+            return self._give_way(now)
+        return []
+
+    def _give_way(self, now: float) -> list[BridgeCommand]:
         self._responses.hold()
         self._reply_due = None
         self._wait = None
-        self._turns.caller_started(item_id, now)
         return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
 
     def _on_speech_stopped(self, item_id: str, now: float) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
         self.caller_is_speaking = False
-        self._wait = Wait(now, _seconds_to_be_sure(self.config.turn_detection))
-        self._turns.caller_stopped(item_id, self._wait.ended)
+        wait = Wait(now, _seconds_to_be_sure(self.config.turn_detection))
+        self._turns.caller_stopped(item_id, wait.ended)
+        if not self._barge_in.speech_stopped() and not self.is_quiet:
+            # What the agent is saying goes on, and is all the answer there is to be.
+            self._passes_over = True
+            return []
+        self._wait = wait
         self.expect_reply(now)
         return [] if self.config.turn_detection.create_response else [*self._responses.answer()]
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
+        passed_over = self._passes_over and not self._responses.expects_own
         self._responses.started(response_id)
         self.expect_reply(now)
-        if self._wait:
+        if self._wait and not passed_over:
             self._wait.response_started(now)
-        if not self._responses.muted:
+        if not (self._responses.muted or passed_over):
             return []
+        self._passes_over = False
         self._stopped.add(response_id)
         return [CancelResponse()]
 

@@ -86,6 +86,8 @@ class ModelRefused:
 @dataclass(frozen=True, slots=True)
 class CallerSpeechStarted:
     item_id: str
+    began_ms: float | None = None
+    """After the first sound that the model got."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ class Responses:
         """Nothing is being generated, and nothing more was asked for."""
         return not (self.active or self._asked or self._waiting)
 
+    @property
+    def expects_own(self) -> bool:
+        """What starts next was asked for here."""
+        return self._asked is not None and self.active is None
+
     def ask(self, request: Respond) -> list[Respond]:
         """What to send now; the rest waits for its turn."""
         self._waiting.append(request)
@@ -62,7 +67,7 @@ class Responses:
         return self.ask_first(Respond())
 
     def started(self, response_id: str) -> None:
-        is_own = self._asked is not None and self.active is None
+        is_own = self.expects_own
         self.active = response_id
         self._held = False
         self._started_unaware = bool(self.unseen)

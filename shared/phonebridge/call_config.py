@@ -23,8 +23,9 @@ class TurnDetection:
     eagerness: str = "auto"
     create_response: bool = True
     """Whether the model answers by itself, or because the bridge asks it to."""
-    interrupt_response: bool = True
-    """Whether the model stops by itself when the caller speaks, or because the bridge tells it."""
+    interrupt_response: bool = False
+    """Whether the model stops by itself when the caller speaks, whatever noise it takes for speech,
+    or because the bridge tells it, which knows better (`barge_in.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class CallConfig:
     """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
     idle_prompts: int = 2
     """How often in a row, before the call is ended."""
+    barge_in_min_ms: int = 0
+    """Shorter speech of the caller does not stop the agent."""
     machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True

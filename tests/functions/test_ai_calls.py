@@ -458,6 +458,7 @@ class TestBadRequests:
             ({"idle_timeout_seconds": 2}, "idle_timeout_seconds"),
             ({"idle_timeout_seconds": 121}, "idle_timeout_seconds"),
             ({"idle_prompts": 6}, "idle_prompts"),
+            ({"barge_in_min_ms": 2001}, "barge_in_min_ms"),
             ({"record": "yes"}, "record"),
             ({"record_dtmf": 1}, "record_dtmf"),
             ({"stream_setup": "at_once"}, "stream_setup"),

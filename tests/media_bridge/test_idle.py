@@ -3,7 +3,7 @@
 import pytest
 
 from bridges import agent_turn, caller_turn, done, play, ready_call, said
-from media_bridge.commands import EndCall, LeaveCall
+from media_bridge.commands import CancelResponse, EndCall, LeaveCall
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
@@ -113,6 +113,7 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         story
         >> ResponseStarted("resp-2")
         >> CallerSpeechStarted("user-1")
+        << CancelResponse()
         >> done("resp-2", "cancelled")
         >> At(12.0)
         >> CallerSpeechStopped("user-1")

@@ -6,6 +6,7 @@ from bridges import agent_turn, done, play, ready_call, said, words
 from media_bridge.commands import (
     AddText,
     AnswerTool,
+    CancelResponse,
     ClearPlayback,
     EndCall,
     LeaveCall,
@@ -470,6 +471,7 @@ def test_a_caller_who_speaks_at_that_moment_is_heard_out() -> None:
         calling(BuiltIn.END_CALL)
         >> call("end_call")
         >> CallerSpeechStarted("user-1")
+        << CancelResponse()
         >> done()
         << answered(error_output("The caller is speaking: hear them out."))
         << noted("end_call: refused")

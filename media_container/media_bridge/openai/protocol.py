@@ -107,8 +107,8 @@ class RealtimeProtocol:
                 return events.WordsReceived(response_id, item_id, delta)
             case realtime.OutputAudioDone(item_id):
                 return events.AudioFinished(item_id)
-            case realtime.SpeechStarted(item_id):
-                return events.CallerSpeechStarted(item_id)
+            case realtime.SpeechStarted(item_id, audio_start_ms):
+                return events.CallerSpeechStarted(item_id, self._began_ms(audio_start_ms))
             case realtime.SpeechStopped(item_id):
                 return events.CallerSpeechStopped(item_id)
             case realtime.TranscriptionCompleted(item_id, transcript, usage):
@@ -117,6 +117,11 @@ class RealtimeProtocol:
                 return events.CallerTranscribed(item_id, "")
             case _:
                 return self._of_session(event)
+
+    def _began_ms(self, audio_start_ms: float | None) -> float | None:
+        detector = self._config.turn_detection
+        padding_ms = detector.prefix_padding_ms if detector.type == "server_vad" else 0
+        return None if audio_start_ms is None else audio_start_ms + padding_ms
 
     def _of_session(self, event: _SessionEvent) -> events.ModelEvent | None:
         match event:

@@ -212,6 +212,8 @@ class Error(_ServerEvent, frozen=True, tag="error"):
 
 class SpeechStarted(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):
     item_id: str
+    audio_start_ms: float | None = None
+    """The prefix padding included."""
 
 
 class SpeechStopped(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped"):

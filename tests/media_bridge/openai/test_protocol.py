@@ -91,7 +91,7 @@ def test_an_update_that_nobody_asked_for_says_nothing() -> None:
 
 def test_the_conversation() -> None:
     assert happened("input_audio_buffer.speech_started", item_id="i", audio_start_ms=1) == (
-        events.CallerSpeechStarted("i")
+        events.CallerSpeechStarted("i", 301)
     )
     assert happened("input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=1) == (
         events.CallerSpeechStopped("i")

@@ -56,7 +56,7 @@ def test_unknown_fields_are_tolerated() -> None:
     started = server_event(
         "input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=3, phase="commentary"
     )
-    assert realtime.decode(started) == realtime.SpeechStarted("item_1")
+    assert realtime.decode(started) == realtime.SpeechStarted("item_1", 3)
 
 
 @pytest.mark.parametrize("kind", ["rate_limits.updated", "conversation.item.done", "what.is.this"])

@@ -89,7 +89,7 @@ def test_every_field_of_the_detector_is_sent_for_nobody_agrees_on_the_defaults()
         "prefix_padding_ms": 100,
         "silence_duration_ms": 800,
         "create_response": True,
-        "interrupt_response": True,
+        "interrupt_response": False,
     }
 
 
@@ -99,7 +99,7 @@ def test_the_semantic_detector_has_no_thresholds() -> None:
         "type": "semantic_vad",
         "eagerness": "low",
         "create_response": True,
-        "interrupt_response": True,
+        "interrupt_response": False,
     }
 
 
