@@ -99,6 +99,10 @@ class AgentSettings(StrictRequest):
         config = agent.config(**given) if agent else CallConfig(**given)
         if config.model and config.reasoning_effort and not takes_reasoning(config.model):
             raise InvalidField("reasoning_effort", f"{config.model} takes none")
+        if config.stream_setup is StreamSetup.PREPARED and config.turn_detection.idle_timeout_ms:
+            # The greeting is made while the phone rings: the model would wait for an answer to it.
+            instead = "idle_timeout_seconds counts from what was heard"
+            raise InvalidField("turn_detection.idle_timeout_ms", f"not if prepared; {instead}")
         return config.at_most(longest_seconds)
 
     def given(self) -> dict[str, Any]:

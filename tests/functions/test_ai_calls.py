@@ -173,6 +173,14 @@ class TestPlacingACall:
             metadata={"order": "1042"},
         )
 
+    def test_the_models_own_patience_does_not_go_with_a_prepared_greeting(self) -> None:
+        """It would run out while the phone rings."""
+        impatient = {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}
+        refused = create(TO | impatient | {"stream_setup": "prepared"})
+        assert refused.status == 422
+        assert refused.json["error"]["details"][0]["field"] == "turn_detection.idle_timeout_ms"
+        assert create(TO | impatient | {"stream_setup": "with_dial"}).status == 201
+
     @pytest.mark.parametrize("setup", ["with_dial", "prepared"])
     def test_opens_the_media_stream_with_the_dial(self, telnyx: RecordedTelnyx, setup: str) -> None:
         created = create(TO | {"stream_setup": setup})
