@@ -12,6 +12,8 @@ from deployment.stack import Stack, StackMissing, existing
 
 
 def destroy(stack: Stack, *, delete_table: bool) -> None:
+    if sources := stack.outputs.get("ImageSourceBucketName"):
+        _empty(sources, stack.region)  # or CloudFormation would not delete it
     client = boto3.client("cloudformation", region_name=stack.region)
     client.delete_stack(StackName=stack.name)
     print(f"deleting {stack.name}; running calls get their goodbye, which takes minutes")
@@ -25,6 +27,13 @@ def destroy(stack: Stack, *, delete_table: bool) -> None:
     dynamodb.get_waiter("table_exists").wait(TableName=table)
     dynamodb.delete_table(TableName=table)
     print(f"deleted: table {table}")
+
+
+def _empty(bucket: str, region: str) -> None:
+    client = boto3.client("s3", region_name=region)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for each in page.get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=each["Key"])
 
 
 def _confirmed(stack: Stack, delete_table: bool) -> bool:

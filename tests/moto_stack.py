@@ -36,4 +36,9 @@ def create(client: Any, names: Collection[str]) -> dict[str, str]:
 
 
 def names_of_state() -> list[str]:
-    return [name for name, resource in resources().items() if resource["Type"] in STATE]
+    """Of what is in every stack."""
+    return [
+        name
+        for name, resource in resources().items()
+        if resource["Type"] in STATE and "Condition" not in resource
+    ]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import yaml
+
 from conditions import parameters, resources_with
 from media_bridge.server import PING_SECONDS
 from media_bridge.task import (
@@ -10,7 +12,7 @@ from media_bridge.task import (
     LAST_WRITES_SECONDS,
     METRICS_SECONDS,
 )
-from translated import TEMPLATE, attributes, of_type, properties
+from translated import TEMPLATE, attributes, of_type, properties, resources
 
 FARGATE_STOP_SECONDS = 120
 ANYWHERE = "0.0.0.0/0"
@@ -162,3 +164,16 @@ def test_everyone_means_the_same_port() -> None:
 def test_every_size_of_a_task_has_its_memory() -> None:
     sizes = TEMPLATE["Parameters"]["MediaTaskCpu"]["AllowedValues"]
     assert {str(cpu) for cpu in sizes} == set(TEMPLATE["Mappings"]["MemoryByCpu"])
+
+
+def test_a_stack_that_builds_its_image_may_push_it_where_its_tasks_pull_from() -> None:
+    made = ("ImageSourceBucket", "ImageBuild", "ImageBuildLogs", "ImageBuildRole")
+    assert all(resources()[name]["Condition"] == "BuildsInCloud" for name in made)
+    project = resources()["ImageBuild"]["Properties"]
+    assert project["Environment"]["Type"] == "ARM_CONTAINER"
+    assert project["Environment"]["EnvironmentVariables"] == [
+        {"Name": "REPOSITORY", "Value": {"Fn::GetAtt": ["MediaRepository", "RepositoryUri"]}}
+    ]
+    commands = yaml.safe_load(project["Source"]["BuildSpec"])["phases"]["build"]["commands"]
+    assert [command for command in commands if "media_container/Dockerfile" in command]
+    assert commands[-1] == 'docker push "$REPOSITORY:$IMAGE_TAG"'

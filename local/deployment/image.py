@@ -77,7 +77,7 @@ def build_here(stack: Stack, run: Callable[[list[str]], None]) -> str:
 def build_in_cloud(stack: Stack) -> str:
     """By the stack's own CodeBuild project: the source goes to its bucket, the image comes from
     its repository."""
-    key = f"{tag()}.zip"
+    key = f"sources/{tag()}.zip"
     bucket, project = stack.outputs["ImageSourceBucketName"], stack.outputs["ImageBuildProjectName"]
     boto3.client("s3", region_name=stack.region).put_object(
         Bucket=bucket, Key=key, Body=_zipped_context()

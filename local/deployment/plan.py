@@ -88,6 +88,8 @@ def parameters(answers: Answers, deployed: Stack | None, image: str | None) -> d
     given = dict(answers.parameters)
     if deployed and not given.get("ApiDomainName"):
         given.setdefault("BasePublicUrl", deployed.outputs.get("ApiUrl", ""))
+    if answers.build_in_cloud:
+        given["BuildInCloud"] = "yes"
     if image:
         given["MediaImageUri"] = image
     return given

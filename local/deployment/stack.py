@@ -53,6 +53,7 @@ def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
     media = stack.parameters.get("MediaDomainName")
     return {
         "OPENAI_MODEL": stack.parameters.get("OpenAiModel", ""),
+        "OPENAI_AUTH_HEADER": stack.parameters.get("OpenAiAuthHeader", ""),
         "OPENAI_REALTIME_URL": stack.parameters.get("OpenAiRealtimeUrl", ""),
         "TELNYX_CONNECTION_ID": stack.parameters.get("TelnyxConnectionId", ""),
         "TELNYX_FROM_NUMBER": stack.parameters.get("TelnyxFromNumber", ""),

@@ -3,11 +3,14 @@
 The program runs as it is; `sam` and `docker` note what they are asked, AWS is moto, the providers
 are the simulators."""
 
+import asyncio
 import hashlib
+import io
 import json
 import re
 import tomllib
 import uuid
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,6 +21,7 @@ from aws_programs import DIGEST
 from certificate import self_signed
 from deployers import Machine
 from deployment import image
+from patience import until
 from patients import NUMBER, House, Patient, opened, patient
 from simulators.telnyx import CONNECTION_ID
 
@@ -37,6 +41,18 @@ def settings(**more: str) -> list[str]:
 @pytest.fixture
 def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
     return Machine(tmp_path, dynamodb_address)
+
+
+def pushed(machine: Machine) -> str:
+    """The image of this source is in the repository now; its digest."""
+    stored = machine.client("ecr").put_image(
+        repositoryName=f"{machine.stack}-media",
+        imageManifest=json.dumps({"schemaVersion": 2, "layers": []}),
+        imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
+        imageTag=image.tag(),
+    )
+    digest: str = stored["image"]["imageId"]["imageDigest"]
+    return digest
 
 
 @asynccontextmanager
@@ -117,17 +133,57 @@ async def test_an_image_that_the_repository_has_is_not_built_again(machine: Mach
     async with world(machine) as (_, given):
         assert (await machine.deploy(*given))[0] == 0
         before = len(machine.notes)
-        stored = machine.client("ecr").put_image(
-            repositoryName=f"{machine.stack}-media",
-            imageManifest=json.dumps({"schemaVersion": 2, "layers": []}),
-            imageManifestMediaType="application/vnd.oci.image.manifest.v1+json",
-            imageTag=image.tag(),
-        )
+        digest = pushed(machine)
         assert (await machine.deploy())[0] == 0
     programs = [n["arguments"][0] for n in machine.notes[before:] if n["program"] == "docker"]
     assert programs == ["buildx", "info"], "looked for, not used"
-    digest = stored["image"]["imageId"]["imageDigest"]
     assert machine.parameters(2)["MediaImageUri"].endswith(digest)
+
+
+@pytest.fixture
+def build_project(machine: Machine) -> str:
+    """As the stack's own: moto knows neither its resource nor what it builds."""
+    bucket, name = f"{machine.stack}-image-source", f"{machine.stack}-image"
+    machine.client("s3").create_bucket(Bucket=bucket)
+    machine.client("codebuild").create_project(
+        name=name,
+        source={"type": "S3", "location": f"{bucket}/sources/source.zip"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "ARM_CONTAINER",
+            "image": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+            "computeType": "BUILD_GENERAL1_SMALL",
+        },
+        serviceRole="arn:aws:iam::123456789012:role/service-role/build",
+    )
+    return name
+
+
+async def test_without_docker_the_image_is_built_in_the_account(
+    machine: Machine, build_project: str
+) -> None:
+    (machine.folder / "bin" / "docker").unlink()
+    async with world(machine) as (_, given):
+        code, printed = await machine.deploy("--build-in-cloud", *given)
+        assert (code, "deploy: the image was not built" in printed) == (1, True), printed
+
+        async with asyncio.TaskGroup() as tasks:
+            deploying = tasks.create_task(machine.deploy())
+            builds = machine.client("codebuild")
+            await until(
+                lambda: len(builds.list_builds_for_project(projectName=build_project)["ids"]) == 2
+            )
+            digest = pushed(machine)
+        code, printed = await deploying
+    assert code == 0, printed
+    assert machine.parameters(0)["BuildInCloud"] == "yes"
+    assert machine.parameters(-1)["MediaImageUri"].endswith(digest)
+    source = machine.client("s3").get_object(
+        Bucket=f"{machine.stack}-image-source", Key=f"sources/{image.tag()}.zip"
+    )
+    names = zipfile.ZipFile(io.BytesIO(source["Body"].read())).namelist()
+    assert "media_container/Dockerfile" in names
+    assert "shared/phonebridge/call.py" in names
 
 
 async def test_everything_that_is_missing_is_told_and_nothing_is_changed(machine: Machine) -> None:
