@@ -189,7 +189,6 @@ READ_ELSEWHERE = {
     "OTEL_EXPORTER_OTLP_ENDPOINT",  # OpenTelemetry
     "POWERTOOLS_SERVICE_NAME",  # Powertools
     "PROVIDER_SECRET_ARN",  # secrets.py
-    "RECORDINGS_BUCKET",  # whoever copies recordings
 }
 
 
