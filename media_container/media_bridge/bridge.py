@@ -108,7 +108,7 @@ class Bridge:
 
     @property
     def _speaks(self) -> bool:
-        return self.started and (self._model.ready or self._kept is not None)
+        return self._line is not None and (self._model.ready or self._kept is not None)
 
     def next_deadline(self) -> float | None:
         if self._over:
@@ -161,7 +161,7 @@ class Bridge:
         """The commands up to the first that ends the bridge's part, the turns recorded before."""
         taken: list[BridgeCommand] = []
         for command in told_as_text(commands) if self._kept else commands:
-            if self._model.hold(command):
+            if not self._model.ready and self._model.hold(command):
                 continue
             if isinstance(command, FailCall | LeaveCall):
                 self._over = True

@@ -186,7 +186,7 @@ class Conversation:
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
         sending = self._playout.due(now)
-        chunks = sum(isinstance(each, PlayAudio) for each in sending)
+        chunks = sum(isinstance(each, PlayAudio) for each in sending) if sending else 0
         self._chunks_sent += chunks
         if chunks and self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)

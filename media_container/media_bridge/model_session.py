@@ -39,12 +39,9 @@ class ModelSession:
     """Nobody has answered yet."""
     told: Codec | None = None
     """The codec in which it expects the caller."""
+    ready: bool = False
     _stage: _Stage = _Stage.AWAITED
     _held: list[BridgeCommand] = field(default_factory=list)
-
-    @property
-    def ready(self) -> bool:
-        return self._stage is _Stage.READY
 
     @property
     def lost(self) -> bool:
@@ -84,7 +81,7 @@ class ModelSession:
         return [ConfigureModel(codec)]
 
     def lose(self, why: str) -> list[BridgeCommand]:
-        self._stage, self.told = _Stage.LOST, None
+        self._stage, self.told, self.ready = _Stage.LOST, None, False
         return [Log("warning", "model session lost while the phone rings", why)]
 
     def answered(self) -> list[BridgeCommand]:
@@ -97,7 +94,7 @@ class ModelSession:
     def _on_ready(self) -> list[BridgeCommand]:
         if self._stage is not _Stage.CONFIGURED:
             return []
-        self._stage = _Stage.READY
+        self._stage, self.ready = _Stage.READY, True
         held, self._held = self._held, []
         return [Log("info", "model session ready"), *held]
 

@@ -38,6 +38,7 @@ from media_bridge.commands import (
     Respond,
 )
 from media_bridge.events import (
+    AnswerReported,
     AudioFinished,
     AudioReceived,
     BridgeEvent,
@@ -590,7 +591,7 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.builds(AudioFinished, _ids),
     st.builds(WordsReceived, _ids, _ids, _text),
     st.builds(ResponseEnded, _ids, _statuses, _text, st.just(Usage())),
-    st.sampled_from([InterruptAsked(), DeadlinePassed()]),
+    st.sampled_from([InterruptAsked(), AnswerReported(), DeadlinePassed()]),
 )
 _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
     [
