@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-check lock
+.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -65,6 +65,9 @@ bench-scale: .venv/.stamp       ## what one call asks of the table, and where th
 
 bench-interruption: .venv/.stamp        ## how exactly the model knows what the caller heard
 	$(BIN)/python benchmarks/interruption.py $(ARGS)
+
+bench-steering: .venv/.stamp    ## from a request to its effect on a live call; docs/steering.md
+	PYTHONPATH=local:functions $(BIN)/python benchmarks/steering.py $(ARGS)
 
 bench-check: .venv/.stamp       ## fails if the container's CPU grew against the plain relay's
 	$(BIN)/python benchmarks/check.py

@@ -24,7 +24,9 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 10.0
 BEAT_PAUSE_SECONDS = 1.0
 """Between two heartbeats, however much changes."""
-MAILBOX_SECONDS = 0.25
+MAILBOX_SECONDS = 0.15
+"""A poll takes 2 ms of CPU and half a read unit, and whoever steers a call waits for half of this
+on average."""
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
 TRACES_SECONDS = 2.0
