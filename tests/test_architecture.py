@@ -27,6 +27,8 @@ CORE = [
     "shared/phonebridge/call_config.py",
     "shared/phonebridge/steering.py",
     "shared/phonebridge/lifecycle.py",
+    "shared/phonebridge/facts.py",
+    "shared/phonebridge/outcome.py",
     "shared/phonebridge/overdue.py",
     "shared/phonebridge/notice.py",
     "shared/phonebridge/recording.py",
@@ -116,6 +118,8 @@ CATCH_EVERYTHING = {
 TESTED_ELSEWHERE = {
     "shared/phonebridge/call_config.py": "tests/phonebridge/test_store.py",
     "shared/phonebridge/steering.py": "tests/phonebridge/test_mailbox.py",
+    "shared/phonebridge/facts.py": "tests/phonebridge/test_lifecycle.py",
+    "shared/phonebridge/outcome.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/transfer.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
     "shared/phonebridge/notice.py": "tests/functions/test_outcomes.py",

@@ -1,18 +1,18 @@
 """The life of a call: one table, one pure function.
 
 Webhooks arrive late, twice and in any order, so a call is a set of facts that only grow: what was
-answered when, who hung up, what failed. Each event adds its fact, whatever the status; the table
-moves the status forward, never back; outcome, reason and end are read off the facts alone. Hence
-every order of the same events ends in the same record. Commands are asked for by the move itself,
-so an event that changes nothing asks for nothing.
+answered when, who hung up, what failed. Each event adds its fact, whatever the status
+(`facts.py`); the table moves the status forward, never back; outcome, reason and end are read off
+the facts alone (`outcome.py`). Hence every order of the same events ends in the same record.
+Commands are asked for by the move itself, so an event that changes nothing asks for nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonebridge import answering, transfer
-from phonebridge.answering import AnsweringEvent, Detection, DetectionEnded, GreetingEnded
+from phonebridge import transfer
+from phonebridge.answering import AnsweringEvent, DetectionEnded, GreetingEnded
 from phonebridge.call import (
     Answer,
     Call,
@@ -29,20 +29,14 @@ from phonebridge.call import (
     Dial,
     DialAccepted,
     DigitsRequested,
-    EarlyStream,
     EndedBy,
     EndRequested,
-    Fault,
     FirstStreamFailed,
     HangUp,
-    Hangup,
-    LegEvent,
     LegOutlivedCall,
     MediaAttached,
-    MediaEvent,
     MediaReported,
     MediaStarted,
-    Outcome,
     Reject,
     ReportAnswer,
     ReportMachine,
@@ -52,6 +46,8 @@ from phonebridge.call import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition
+from phonebridge.facts import learned
+from phonebridge.outcome import concluded
 from phonebridge.transfer import (
     CallTransferred,
     HangUpTarget,
@@ -60,7 +56,6 @@ from phonebridge.transfer import (
     TargetBriefed,
     TargetHungUp,
     TargetInitiated,
-    TransferEvent,
     TransferRefused,
     TransferRequested,
 )
@@ -188,23 +183,6 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
     }
 )
 
-FOUND_ENDED = "found_ended"
-"""Cause of a hangup that we learn only from a refused command (90018): any webhook knows better."""
-
-# `hangup_cause` of a call that was never answered -> outcome. Telnyx's set is open: what is not
-# named here failed, with Telnyx's own word as the reason.
-_UNANSWERED: Mapping[str, Outcome] = MappingProxyType(
-    {
-        "user_busy": Outcome.BUSY,
-        "call_rejected": Outcome.REJECTED,
-        "timeout": Outcome.NO_ANSWER,
-        "no_answer": Outcome.NO_ANSWER,
-        "originator_cancel": Outcome.CANCELED,
-        "normal_clearing": Outcome.CANCELED,
-        FOUND_ENDED: Outcome.CANCELED,
-    }
-)
-
 
 def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
     """What the event makes of the call, and what the call asks for because of it.
@@ -218,9 +196,9 @@ def advance(call: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]
         raise InvalidTransition(
             f"{type(event).__name__} cannot happen to call {call.call_id}, which is {call.status}."
         )
-    moved = replace(_learned(call, event), status=row[type(event)])
+    moved = replace(learned(call, event), status=row[type(event)])
     if moved.status is CallStatus.ENDED:
-        moved = _concluded(moved)
+        moved = concluded(moved)
     moved, commands = _asked_for(call, moved, event)
     if moved != call:
         moved = replace(moved, version=call.version + 1)
@@ -238,102 +216,6 @@ def _told_apart(call: Call, event: CallEvent) -> CallEvent:
 
 def _has_carried(call: Call) -> bool:
     return call.attached_stream == 1 and not call.early_stream
-
-
-def _learned(call: Call, event: CallEvent) -> Call:
-    if _is_late(call, event):
-        return call
-    return _of_transfer(call, event) if isinstance(event, TransferEvent) else _of_leg(call, event)
-
-
-def _is_late(call: Call, event: CallEvent) -> bool:
-    """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
-    that breaks because the caller hung up is no fault. The carrier's facts count always."""
-    match call.status:
-        case CallStatus.ENDED:
-            return isinstance(event, CallFailed | EndRequested)
-        case CallStatus.TRANSFERRED:
-            return isinstance(event, CallFailed)
-        case _:
-            return False
-
-
-def _of_leg(call: Call, event: LegEvent) -> Call:
-    match event:
-        case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
-            return replace(call, leg=leg)
-        case DialAccepted(leg):
-            # Webhooks may come before the dial's answer, and may name another id than it does:
-            # theirs is the one that lives on.
-            return call if call.leg else replace(call, leg=leg)
-        case CallAnswered(leg, at_ms):
-            return replace(call, leg=leg, answered_at_ms=_earliest(call.answered_at_ms, at_ms))
-        case CallHungUp(leg, hangup):
-            return replace(call, leg=leg, hangup=_first_hangup(call.hangup, hangup))
-        case CallFailed(fault):
-            return replace(call, fault=_first_fault(call.fault, fault))
-        case EndRequested(by):
-            return replace(call, end_requested_by=call.end_requested_by or by)
-        case DetectionEnded() | GreetingEnded():
-            return replace(call, detection=answering.learned(call.detection, event))
-        case DigitsRequested() | LegOutlivedCall():
-            return call
-        case _:
-            return _of_media(call, event)
-
-
-def _of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
-    match event:
-        case CallRequested(with_stream, on_machine):
-            early = EarlyStream() if with_stream else None
-            detection = Detection(on_machine) if on_machine else None
-            number = int(with_stream)
-            return replace(call, early_stream=early, stream_number=number, detection=detection)
-        case MediaAttached():
-            return _attached(call, event)
-        case MediaStarted(at_ms):
-            return replace(call, streaming_at_ms=_earliest(call.streaming_at_ms, at_ms))
-        case MediaReported():
-            return _reported(call, event)
-        case StreamingFailed(fault):
-            return _streaming_failed(call, fault)
-        case FirstStreamFailed(fault):
-            return replace(call, stream_fault=fault)
-
-
-def _of_transfer(call: Call, event: TransferEvent) -> Call:
-    known = call.transfer
-    if isinstance(event, CallTransferred):
-        return replace(call, transferred_at_ms=_earliest(call.transferred_at_ms, event.at_ms))
-    if isinstance(event, TransferRequested) and known and not known.end:
-        raise InvalidTransition(f"A transfer of call {call.call_id} is under way already.")
-    return replace(call, transfer=transfer.add_fact(known, event))
-
-
-def _attached(call: Call, event: MediaAttached) -> Call:
-    if not call.attached_stream < event.stream_number <= call.stream_number:
-        raise InvalidTransition(
-            f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
-        )
-    attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
-    if call.early_stream and event.stream_number == 1:
-        return attached  # its media begin when somebody answers (`MediaStarted`)
-    return replace(attached, streaming_at_ms=_earliest(call.streaming_at_ms, event.at_ms))
-
-
-def _reported(call: Call, report: MediaReported) -> Call:
-    reported = replace(call, activity=report.activity)
-    if call.early_stream and not report.started:
-        return replace(reported, early_stream=EarlyStream(left=True))
-    return reported
-
-
-def _streaming_failed(call: Call, fault: Fault) -> Call:
-    """Of several failures the earliest is the first stream's, whichever is heard of first."""
-    first = call.stream_fault
-    if first:
-        first, fault = sorted((first, fault), key=_age)
-    return replace(call, stream_fault=first, fault=_first_fault(call.fault, fault))
 
 
 def _asked_for(before: Call, after: Call, event: CallEvent) -> tuple[Call, tuple[CallCommand, ...]]:
@@ -422,57 +304,3 @@ def _asked_because_of_machine(call: Call) -> tuple[CallCommand, ...]:
 
 def _hang_up(call: Call) -> tuple[CallCommand, ...]:
     return (HangUp(),) if call.leg and call.may_be_up else ()
-
-
-def _concluded(call: Call) -> Call:
-    outcome, reason = _verdict(call)
-    known = [call.hangup.at_ms] if call.hangup else [call.fault.at_ms] if call.fault else []
-    return replace(call, outcome=outcome, reason=reason, ended_at_ms=known[0] if known else None)
-
-
-def _verdict(call: Call) -> tuple[Outcome, str]:
-    if call.fault and not (call.transferred_at_ms is not None and call.hangup):
-        return Outcome.FAILED, call.fault.reason
-    outcome, reason = _of_conversation(call)
-    if call.detection and call.detection.ends_call:
-        return Outcome.VOICEMAIL, f"{call.detection.answered_by}_detected"
-    if call.detection and call.detection.takes_message:
-        return Outcome.VOICEMAIL, reason
-    return outcome, reason
-
-
-def _of_conversation(call: Call) -> tuple[Outcome, str]:
-    assert call.hangup is not None, "only a fault or a hangup ends a call"
-    cause, source = call.hangup.cause, call.hangup.source
-    answered = (call.answered_at_ms, call.streaming_at_ms) != (None, None)
-    if call.end_requested_by and answered:
-        return Outcome.COMPLETED, call.end_requested_by
-    if call.end_requested_by:
-        turned_away = call.end_requested_by is EndedBy.UNKNOWN_NUMBER
-        return (Outcome.REJECTED if turned_away else Outcome.CANCELED), call.end_requested_by
-    if call.transferred_at_ms is not None:
-        return Outcome.COMPLETED, CallStatus.TRANSFERRED
-    if not answered:
-        return _UNANSWERED.get(cause, Outcome.FAILED), cause
-    return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause
-
-
-def _earliest(known: int | None, at_ms: int) -> int:
-    return at_ms if known is None else min(known, at_ms)
-
-
-def _first_fault(known: Fault | None, new: Fault) -> Fault:
-    faults = [fault for fault in (known, new) if fault]
-    return min(faults, key=_age)
-
-
-def _age(fault: Fault) -> tuple[int, str, str]:
-    return fault.at_ms, fault.reason, fault.detail
-
-
-def _first_hangup(known: Hangup | None, new: Hangup) -> Hangup:
-    if known is None or known.cause == FOUND_ENDED:
-        return new
-    if new.cause == FOUND_ENDED:
-        return known
-    return min(known, new, key=lambda hangup: (hangup.at_ms, hangup.cause, hangup.source))

@@ -10,11 +10,13 @@ from phonebridge.call import (
     Fault,
     LegOutlivedCall,
 )
+from phonebridge.transfer import TransferRefused
 
 DIAL_PATIENCE_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for
 MEDIA_PATIENCE_MS = 60_000  # from the answer until a container has claimed the call
 HEARTBEAT_PATIENCE_MS = 45_000  # a task beats every 10 s
-TRANSFER_PATIENCE_MS = 14_460_000  # longer than any leg may last at Telnyx
+TRANSFERRED_PATIENCE_MS = 14_460_000  # longer than any leg may last at Telnyx
+TRANSFER_PATIENCE_MS = 150_000  # until a target has answered, and heard the longest summary
 LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's
 
 
@@ -26,13 +28,21 @@ def overdue(
         late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
         return LegOutlivedCall() if late else None
     if call.status is CallStatus.TRANSFERRED:
-        late = now_ms > call.changed_at_ms + TRANSFER_PATIENCE_MS
+        late = now_ms > call.changed_at_ms + TRANSFERRED_PATIENCE_MS
         return EndRequested(EndedBy.MAX_DURATION) if late else None
     deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
     if now_ms <= deadline_ms:
-        return None
+        return _overdue_transfer(call, now_ms)
     detail = f"nothing was heard of the call while it was {call.status}"
     return CallFailed(Fault(reason, detail, now_ms))
+
+
+def _overdue_transfer(call: Call, now_ms: int) -> CallEvent | None:
+    """Whoever waits for it must hear something, and may try again."""
+    if call.status is not CallStatus.STREAMING or call.transfer is None or call.transfer.end:
+        return None
+    late = now_ms > call.changed_at_ms + TRANSFER_PATIENCE_MS
+    return TransferRefused(call.transfer.number, "nothing was heard of it") if late else None
 
 
 def _patience(call: Call, heartbeat_at_ms: int | None, max_call_ms: int) -> tuple[int, str]:

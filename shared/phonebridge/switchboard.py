@@ -37,6 +37,7 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
+from phonebridge.facts import FOUND_ENDED
 from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
@@ -276,7 +277,7 @@ class Switchboard:
         already_ended = isinstance(error, TelnyxRefused) and error.code == CALL_ALREADY_ENDED
         # A target that has ended says nothing of the call.
         if already_ended and not isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
-            hangup = Hangup(lifecycle.FOUND_ENDED, "unknown", self._now_ms())
+            hangup = Hangup(FOUND_ENDED, "unknown", self._now_ms())
             return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
         call = self._without_effect(command, call, error)
         if isinstance(command, Dial | HangUp | SendDigits):

@@ -49,7 +49,8 @@ from phonebridge.call import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition
-from phonebridge.lifecycle import FOUND_ENDED, TRANSITIONS, advance
+from phonebridge.facts import FOUND_ENDED
+from phonebridge.lifecycle import TRANSITIONS, advance
 from phonebridge.transfer import (
     BridgeLegs,
     CallTransferred,

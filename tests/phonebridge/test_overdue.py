@@ -30,9 +30,10 @@ from phonebridge.overdue import (
     LEG_PATIENCE_MS,
     MEDIA_PATIENCE_MS,
     TRANSFER_PATIENCE_MS,
+    TRANSFERRED_PATIENCE_MS,
     overdue,
 )
-from phonebridge.transfer import CallTransferred, TransferRequested
+from phonebridge.transfer import CallTransferred, TransferRefused, TransferRequested
 
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)
@@ -127,6 +128,17 @@ def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
 def test_a_transferred_call_needs_no_container_but_ends_before_the_carriers_longest() -> None:
     told = (ANSWERED, ATTACHED, TransferRequested("+15550142"), CallTransferred(60_000))
     call = saved(after(dialing(), *told))
-    assert sweep(call, SAVED_AT_MS + TRANSFER_PATIENCE_MS) is None
-    event = sweep(call, SAVED_AT_MS + TRANSFER_PATIENCE_MS + 1)
+    assert sweep(call, SAVED_AT_MS + TRANSFERRED_PATIENCE_MS) is None
+    event = sweep(call, SAVED_AT_MS + TRANSFERRED_PATIENCE_MS + 1)
     assert event == EndRequested(EndedBy.MAX_DURATION)
+
+
+def test_a_transfer_of_which_nothing_is_heard_is_given_up_and_the_call_goes_on() -> None:
+    call = saved(after(dialing(), ANSWERED, ATTACHED, TransferRequested("+15550142")))
+    at_ms = SAVED_AT_MS + TRANSFER_PATIENCE_MS
+    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
+    event = sweep(call, at_ms + 1, heartbeat_at_ms=at_ms)
+    assert event == TransferRefused(1, "nothing was heard of it")
+    given_up = after(call, event)
+    assert given_up.status is CallStatus.STREAMING
+    assert sweep(given_up, at_ms + 1, heartbeat_at_ms=at_ms) is None

@@ -1,0 +1,155 @@
+"""What each event adds to what is known of a call. Facts only grow, and of two that contradict each
+other the earlier counts, so that every order of the same events ends in the same record."""
+
+from dataclasses import replace
+
+from phonebridge import answering, transfer
+from phonebridge.answering import Detection, DetectionEnded, GreetingEnded
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallArrived,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallInitiated,
+    CallRequested,
+    CallStatus,
+    CallTurnedAway,
+    DialAccepted,
+    DigitsRequested,
+    EarlyStream,
+    EndRequested,
+    Fault,
+    FirstStreamFailed,
+    Hangup,
+    LegEvent,
+    LegOutlivedCall,
+    MediaAttached,
+    MediaEvent,
+    MediaReported,
+    MediaStarted,
+    StreamingFailed,
+)
+from phonebridge.errors import InvalidTransition
+from phonebridge.transfer import CallTransferred, TransferEvent, TransferRequested
+
+FOUND_ENDED = "found_ended"
+"""Cause of a hangup that we learn only from a refused command (90018): any webhook knows better."""
+
+
+def learned(call: Call, event: CallEvent) -> Call:
+    if _is_late(call, event):
+        return call
+    return _of_transfer(call, event) if isinstance(event, TransferEvent) else _of_leg(call, event)
+
+
+def _is_late(call: Call, event: CallEvent) -> bool:
+    """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
+    that breaks because the caller hung up is no fault. The carrier's facts count always."""
+    match call.status:
+        case CallStatus.ENDED:
+            return isinstance(event, CallFailed | EndRequested)
+        case CallStatus.TRANSFERRED:
+            return isinstance(event, CallFailed)
+        case _:
+            return False
+
+
+def _of_leg(call: Call, event: LegEvent) -> Call:
+    match event:
+        case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
+            return replace(call, leg=leg)
+        case DialAccepted(leg):
+            # Webhooks may come before the dial's answer, and may name another id than it does:
+            # theirs is the one that lives on.
+            return call if call.leg else replace(call, leg=leg)
+        case CallAnswered(leg, at_ms):
+            return replace(call, leg=leg, answered_at_ms=_earliest(call.answered_at_ms, at_ms))
+        case CallHungUp(leg, hangup):
+            return replace(call, leg=leg, hangup=_first_hangup(call.hangup, hangup))
+        case CallFailed(fault):
+            return replace(call, fault=_first_fault(call.fault, fault))
+        case EndRequested(by):
+            return replace(call, end_requested_by=call.end_requested_by or by)
+        case DetectionEnded() | GreetingEnded():
+            return replace(call, detection=answering.learned(call.detection, event))
+        case DigitsRequested() | LegOutlivedCall():
+            return call
+        case _:
+            return _of_media(call, event)
+
+
+def _of_media(call: Call, event: MediaEvent | CallRequested) -> Call:
+    match event:
+        case CallRequested(with_stream, on_machine):
+            early = EarlyStream() if with_stream else None
+            detection = Detection(on_machine) if on_machine else None
+            number = int(with_stream)
+            return replace(call, early_stream=early, stream_number=number, detection=detection)
+        case MediaAttached():
+            return _attached(call, event)
+        case MediaStarted(at_ms):
+            return replace(call, streaming_at_ms=_earliest(call.streaming_at_ms, at_ms))
+        case MediaReported():
+            return _reported(call, event)
+        case StreamingFailed(fault):
+            return _streaming_failed(call, fault)
+        case FirstStreamFailed(fault):
+            return replace(call, stream_fault=fault)
+
+
+def _of_transfer(call: Call, event: TransferEvent) -> Call:
+    known = call.transfer
+    if isinstance(event, CallTransferred):
+        return replace(call, transferred_at_ms=_earliest(call.transferred_at_ms, event.at_ms))
+    if isinstance(event, TransferRequested) and known and not known.end:
+        raise InvalidTransition(f"A transfer of call {call.call_id} is under way already.")
+    return replace(call, transfer=transfer.add_fact(known, event))
+
+
+def _attached(call: Call, event: MediaAttached) -> Call:
+    if not call.attached_stream < event.stream_number <= call.stream_number:
+        raise InvalidTransition(
+            f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
+        )
+    attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
+    if call.early_stream and event.stream_number == 1:
+        return attached  # its media begin when somebody answers (`MediaStarted`)
+    return replace(attached, streaming_at_ms=_earliest(call.streaming_at_ms, event.at_ms))
+
+
+def _reported(call: Call, report: MediaReported) -> Call:
+    reported = replace(call, activity=report.activity)
+    if call.early_stream and not report.started:
+        return replace(reported, early_stream=EarlyStream(left=True))
+    return reported
+
+
+def _streaming_failed(call: Call, fault: Fault) -> Call:
+    """Of several failures the earliest is the first stream's, whichever is heard of first."""
+    first = call.stream_fault
+    if first:
+        first, fault = sorted((first, fault), key=_age)
+    return replace(call, stream_fault=first, fault=_first_fault(call.fault, fault))
+
+
+def _earliest(known: int | None, at_ms: int) -> int:
+    return at_ms if known is None else min(known, at_ms)
+
+
+def _first_fault(known: Fault | None, new: Fault) -> Fault:
+    faults = [fault for fault in (known, new) if fault]
+    return min(faults, key=_age)
+
+
+def _age(fault: Fault) -> tuple[int, str, str]:
+    return fault.at_ms, fault.reason, fault.detail
+
+
+def _first_hangup(known: Hangup | None, new: Hangup) -> Hangup:
+    if known is None or known.cause == FOUND_ENDED:
+        return new
+    if new.cause == FOUND_ENDED:
+        return known
+    return min(known, new, key=lambda hangup: (hangup.at_ms, hangup.cause, hangup.source))
