@@ -132,4 +132,8 @@ class AgentSettings(StrictRequest):
         warnings = warnings_of(self.voice, models)
         if self.temperature is not None:
             warnings.append("temperature: has no effect, the Realtime API no longer knows it.")
+        if self.webhook_url and not self.webhook_url.startswith("https:"):
+            warnings.append(
+                "webhook_url: is not https; it is called only where TOOL_HOSTS_ALLOWED names it."
+            )
         return warnings + tool_warnings(self.tools or [])

@@ -9,7 +9,6 @@ from control_plane import ControlPlane
 def whole_call(plane: ControlPlane, call_id: str) -> WholeCall:
     """Raises `UnknownCall`."""
     record = plane.record(call_id)
-    talk_ms = record.call.talk_ms or 0
     minute_price = plane.settings.telnyx_minute_price
-    cost = prices.cost(record.usages, record.charges, talk_ms, minute_price)
+    cost = prices.cost(record.usages, record.charges, record.call.talk_ms, minute_price)
     return api_answers.whole(record, cost, plane.recordings.link)

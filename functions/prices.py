@@ -4,6 +4,7 @@ Sources: OpenAI, model pages and "Managing costs" of the Realtime guide. Prices 
 a million tokens, or for a minute of audio. Discounts, taxes and regional prices are not known here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +17,12 @@ MILLION = 1_000_000
 MINUTE_MS = 60_000
 AUDIO_TOKEN_MS = 100
 """Of what is heard ("Managing costs": one token for a tenth of a second)."""
+
+
+NOT_YET = "What a call costs is counted at its end."
+
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
+"""Of a model, which costs what the model does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +87,13 @@ class Cost:
 def cost(
     usages: Sequence[ModelUsage],
     charges: Sequence[Charge],
-    talk_ms: int,
+    talk_ms: int | None,
     carrier_minute: float | None,
 ) -> Cost:
-    """`carrier_minute` is the operator's price of a minute, where the carrier tells no charge."""
+    """`talk_ms` is None until the end. `carrier_minute` is the operator's price of a minute, where
+    the carrier tells no charge."""
+    if talk_ms is None:
+        return Cost(model=None, transcription=None, carrier=None, notes=(NOT_YET,))
     notes: list[str] = []
     return Cost(
         model=_sum([_model(each, notes) for each in usages]),
@@ -99,7 +109,7 @@ def _model(used: ModelUsage, notes: list[str]) -> float | None:
         notes.append(f"{usage.uncounted} responses came without usage and are not in the cost.")
     if not usage.responses:
         return 0.0
-    prices = MODELS.get(used.model)
+    prices = MODELS.get(_SNAPSHOT.sub("", used.model))
     if prices is None:
         notes.append(f"The price of model {used.model} is not known.")
         return None

@@ -47,7 +47,9 @@ class Recordings:
         self._now_ms = now_ms
 
     def announce(self, call_id: str, saved: SavedRecording) -> None:
-        """Put it on record, and have it copied."""
+        """Put it on record, and have it copied, where there is a place for it."""
+        if not self._bucket:
+            return
         self._store.add_recording(call_id, _recording(call_id, saved))
         self.errands.add(CopyRecording(call_id, saved, self._now_ms()))
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import boto3
 from anyio.to_thread import run_sync
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 LARGEST_BATCH = 10
 ATTRIBUTES = ("ApproximateReceiveCount", "SentTimestamp", "ApproximateFirstReceiveTimestamp")
 

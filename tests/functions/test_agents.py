@@ -79,6 +79,17 @@ class TestAnAgent:
 
         assert warning.startswith("voice:")
 
+    def test_warns_of_an_outcome_webhook_that_is_not_https(self) -> None:
+        [warning] = request("PUT", RECEPTION, {"webhook_url": "http://crm.example/"}).json[
+            "warnings"
+        ]
+
+        assert warning.startswith("webhook_url:")
+
+    @pytest.mark.parametrize("url", ["crm.example", "ftp://crm.example/", "https://a@crm.example/"])
+    def test_is_told_where_to_send_outcomes_by_a_url(self, url: str) -> None:
+        assert field_refused(request("PUT", RECEPTION, {"webhook_url": url})) == "webhook_url"
+
     @pytest.mark.parametrize("method", ["GET", "DELETE"])
     def test_that_was_never_put_is_not_there(self, method: str) -> None:
         missing = request(method, RECEPTION)

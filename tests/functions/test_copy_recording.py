@@ -192,6 +192,22 @@ def test_what_a_webhook_tells_becomes_an_errand_of_the_queue(
 
 
 @pytest.mark.usefixtures("call")
+def test_without_a_bucket_a_recording_stays_with_the_carrier(
+    store: DynamoCallStore, monkeypatch: pytest.MonkeyPatch, caller: Caller
+) -> None:
+    caller.role = "TelnyxWebhookFunctionRole"
+    monkeypatch.setenv("RECORDINGS_BUCKET", "")
+    control_plane.control_plane.cache_clear()
+
+    told = saved("https://recordings.example/1.mp3")
+    control_plane.control_plane().recordings.announce("call-1", told)
+
+    record = store.record("call-1")
+    assert record
+    assert record.recordings == ()
+
+
+@pytest.mark.usefixtures("call")
 def test_the_record_links_to_the_copy(
     files: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
 ) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonebridge.billing import Charge, ModelUsage, Usage
-from prices import MODELS, PRICES_AS_OF, cost
+from prices import MODELS, NOT_YET, PRICES_AS_OF, cost
 
 MINI = "gpt-realtime-2.1-mini"
 COUNTED = Usage(
@@ -47,6 +47,17 @@ def test_of_an_unknown_model_the_cost_is_not_told() -> None:
     assert told.model is None
     assert told.total == told.carrier == 0.007
     assert "The price of model my-own-model is not known." in told.notes
+
+
+def test_a_snapshot_costs_what_its_model_does() -> None:
+    dated = used(COUNTED, model=f"{MINI}-2026-07-06")
+    assert cost([dated], [], 0, 0.0) == cost([used(COUNTED)], [], 0, 0.0)
+
+
+def test_while_the_call_lasts_nothing_is_told() -> None:
+    told = cost([used(COUNTED)], [], None, 0.007)
+    assert (told.model, told.carrier, told.total) == (None, None, None)
+    assert told.notes == (NOT_YET,)
 
 
 def test_responses_without_a_count_are_mentioned() -> None:
