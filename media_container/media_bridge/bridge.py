@@ -41,6 +41,7 @@ READY_PATIENCE = 12.0
 MEDIA_PATIENCE = 60.0
 """The carrier sends frames all the time; a line on hold may pause."""
 GAP_PATIENCE = 0.75
+"""Without frames, which come every 20 ms unless the line is muted, on hold or lossy."""
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 
@@ -334,6 +335,8 @@ class Bridge:
             case _Awaited.READY:
                 return [FailCall("model_timeout", "the model session did not become ready")]
             case _Awaited.FRAME:
-                return self._hearing.fill_gap() if self._talk.caller_is_speaking else []
+                self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+                speaks = self._talk.caller_is_speaking
+                return self._hearing.fill_gap(GAP_PATIENCE) if speaks else []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]

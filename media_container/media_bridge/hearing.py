@@ -9,9 +9,6 @@ from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
 """How much of the caller is kept while the model is not ready."""
-GAP_FILL_SECONDS = 1
-"""Without frames the model cannot see the end of a turn, for its detector runs on the audio's
-clock: in a gap it gets this much silence."""
 
 
 class Hearing:
@@ -55,8 +52,10 @@ class Hearing:
     def next_deadline(self) -> float | None:
         return self._order.next_deadline()
 
-    def fill_gap(self) -> list[BridgeCommand]:
-        return self._hear(self._silence * (GAP_FILL_SECONDS * 8000))
+    def fill_gap(self, seconds: float) -> list[BridgeCommand]:
+        """Without frames the model cannot see the end of a turn, for its detector runs on the
+        audio's clock. It gets as much silence as time has passed, never more."""
+        return self._hear(self._order.stand_in(round(seconds * 8000)))
 
     def pass_on(self) -> list[BridgeCommand]:
         """The model is ready: what was kept for it."""

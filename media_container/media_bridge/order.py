@@ -27,6 +27,8 @@ class FrameOrder:
     lost: int = 0
     _expected: int | None = None
     _early: dict[int, _Early] = field(default_factory=dict)
+    _stood_in: int = 0
+    """Bytes of silence that were passed on for what may yet turn out to be lost."""
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
         """What can be passed on now, this frame included or not."""
@@ -35,13 +37,20 @@ class FrameOrder:
         if self._expected is None or abs(chunk - self._expected) > LARGEST_GAP:
             held = self._release(max(self._early, default=-1))
             self._expected = chunk + 1
+            self._stood_in = 0
             return held + payload
         if chunk == self._expected:
+            self._stood_in = 0
             self._expected += 1
             return payload + self._release()
         if chunk > self._expected:
             self._early.setdefault(chunk, _Early(payload, now + PATIENCE_SECONDS))
         return b""
+
+    def stand_in(self, size: int) -> bytes:
+        """Silence for frames that do not come; the same is not made up for once more."""
+        self._stood_in += size
+        return self.silence * size
 
     def next_deadline(self) -> float | None:
         return min((frame.waits_until for frame in self._early.values()), default=None)
@@ -61,6 +70,7 @@ class FrameOrder:
                 break
             payload = self._early.pop(chunk).payload
             self.lost += missing
-            released.append(self.silence * (missing * len(payload)) + payload)
+            released.append(self.silence * (missing * len(payload) - self._stood_in) + payload)
+            self._stood_in = 0
             self._expected = chunk + 1
         return b"".join(released)

@@ -316,7 +316,7 @@ def test_a_lost_frame_becomes_silence() -> None:
     assert story.bridge.activity.frames_lost == 1
 
 
-def test_while_the_caller_speaks_a_gap_is_filled_once_so_that_the_turn_can_end() -> None:
+def test_while_the_caller_speaks_a_gap_is_filled_as_time_passes_so_that_the_turn_can_end() -> None:
     assert (
         ready_call()
         >> frame(1)
@@ -324,7 +324,10 @@ def test_while_the_caller_speaks_a_gap_is_filled_once_so_that_the_turn_can_end()
         >> CallerSpeechStarted("item-c")
         >> At(0.74)
         >> At(0.75)
-        << AppendAudio(sound(SECOND_MS, 0xFF))
+        << AppendAudio(sound(750, 0xFF))
+        >> At(1.5)
+        << AppendAudio(sound(750, 0xFF))
+        >> CallerSpeechStopped("item-c")
         >> At(5.0)
         >> frame(2)
         << AppendAudio(frame(2).payload)

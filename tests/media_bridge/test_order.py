@@ -7,6 +7,7 @@ from media_bridge.order import LARGEST_GAP, PATIENCE_SECONDS, FrameOrder
 
 FRAME_SECONDS = 0.02
 SILENCE = b"-"
+SIZE = 4
 
 
 def payload(chunk: int) -> bytes:
@@ -162,3 +163,42 @@ def test_nothing_is_held_for_long_and_silence_is_bounded(steps: list[tuple[float
     assert order.next_deadline() is None
     assert order.lost <= LARGEST_GAP * len(steps)
     assert len(out) <= len(payload(0)) * (len(steps) + order.lost)
+
+
+def test_silence_that_stood_in_for_lost_frames_is_not_made_up_for_again() -> None:
+    order = FrameOrder(SILENCE)
+    order.push(1, payload(1), 0.0)
+    assert order.stand_in(30 * SIZE) == SILENCE * (30 * SIZE)
+    assert order.push(41, payload(41), 0.8) == b""
+    assert order.due(0.9) == SILENCE * (9 * SIZE) + payload(41), "39 were lost"
+    assert order.lost == 39
+
+
+def test_a_line_that_paused_goes_on_at_once() -> None:
+    order = FrameOrder(SILENCE)
+    order.push(1, payload(1), 0.0)
+    order.stand_in(30 * SIZE)
+    assert order.push(2, payload(2), 0.8) == payload(2)
+    order.push(4, payload(4), 0.84)
+    assert order.due(0.9) == SILENCE * SIZE + payload(4)
+
+
+_lines = st.lists(st.sampled_from(["frame", "lost", "no frame"]), max_size=300)
+
+
+@given(_lines)
+def test_the_audios_clock_never_runs_faster_than_time(line: list[str]) -> None:
+    """A muted line, one on hold, a lossy one: each 20 ms is as told, and a gap is filled as the
+    bridge does while the caller speaks."""
+    order, chunk, passed, last_sign = FrameOrder(SILENCE), 1, 0, 0.0
+    for tick, what in enumerate(line):
+        now = tick * 0.02
+        passed += len(order.due(now))
+        if what == "frame":
+            passed += len(order.push(chunk, payload(chunk), now))
+            last_sign = now
+        elif now - last_sign >= 0.75:
+            passed += len(order.stand_in(round((now - last_sign) / 0.02) * SIZE))
+            last_sign = now
+        chunk += what != "no frame"
+        assert passed <= (tick + 1) * SIZE
