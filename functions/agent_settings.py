@@ -72,6 +72,7 @@ class AgentSettings(StrictRequest):
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
     idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
     barge_in_min_ms: Annotated[int | None, Field(ge=0, le=2000)] = None
+    codec: Literal["PCMU", "PCMA"] | None = None
     machine_detection: MachineSettings | None = None
     record: bool | None = None
     record_dtmf: bool | None = None

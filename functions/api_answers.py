@@ -224,6 +224,7 @@ class Config(_Answer):
     idle_timeout_seconds: int | None
     idle_prompts: int
     barge_in_min_ms: int
+    codec: str
     machine_detection: MachineDetection | None
     record: bool
     webhook_url: str | None

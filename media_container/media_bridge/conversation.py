@@ -38,8 +38,6 @@ from phonebridge.call import Activity, Turn
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 
-OUTBOUND_CODEC = Codec.PCMU
-"""What `streaming_start` announces as `stream_bidirectional_codec`."""
 REPLY_PATIENCE = 15.0
 """Seconds until a model that owes a reply, or the rest of one, has stalled."""
 
@@ -62,7 +60,8 @@ class Conversation:
     def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
         self._model_audio = model_audio
         self.config = config
-        self._playout = Playout(OUTBOUND_CODEC, MODEL_BYTES_PER_MS[model_audio])
+        self._spoken = Codec[config.codec]
+        self._playout = Playout(self._spoken, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
         self._responses = Responses()
         self._keypad = Keypad()
@@ -94,7 +93,7 @@ class Conversation:
 
     def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
         """Play what is at hand already, in the line's codec."""
-        item = Item(item_id, 0, "", PassThrough(), Loudness(OUTBOUND_CODEC))
+        item = Item(item_id, 0, "", PassThrough(), Loudness(self._spoken))
         self._playout.add(item)
         self._playout.feed(item, sound)
         self._playout.finish(item_id)
@@ -341,8 +340,8 @@ class Conversation:
 
     def _begin_item(self, event: events.AudioReceived, now: float) -> Item:
         pcm = self._model_audio is ModelAudio.PCM24K
-        converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
-        loudness = Loudness(None if pcm else OUTBOUND_CODEC)
+        converter: Converter = ModelToTelephone(self._spoken) if pcm else PassThrough()
+        loudness = Loudness(None if pcm else self._spoken)
         item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
         self.last_spoken_response = event.response_id
         self._playout.add(item)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from media_bridge.audio import Converter, ModelToTelephone, PassThrough
-from media_bridge.conversation import OUTBOUND_CODEC
+from media_bridge.audio import Codec, Converter, ModelToTelephone, PassThrough
 from media_bridge.greeting import KeptGreeting
 from media_bridge.speech_model import SpeechModel
 from phonebridge.call_config import CallConfig, StreamSetup
@@ -54,7 +53,7 @@ class GreetingCache:
 
     def keep(self, config: CallConfig, words: str, sound: bytes) -> None:
         """`sound` is in the model's format."""
-        stored = _StoredGreeting(words, self._as_spoken(sound))
+        stored = _StoredGreeting(words, self._as_spoken(sound, Codec[config.codec]))
         self._table.put(self._key(config), stored, KEPT_SECONDS)
 
     def _key(self, config: CallConfig) -> Key:
@@ -62,12 +61,12 @@ class GreetingCache:
         differ from call to call for reasons that a greeting does not show (names, facts), and with
         them in the key hardly any greeting would be found twice."""
         who = (config.voice, config.speed, self._model.name(config))
-        parts = (config.greeting, *who, OUTBOUND_CODEC.value)
+        parts = (config.greeting, *who, config.codec)
         return Key(f"GREETING#{sha256(json.dumps(parts).encode()).hexdigest()}", "SOUND")
 
-    def _as_spoken(self, sound: bytes) -> bytes:
+    def _as_spoken(self, sound: bytes, codec: Codec) -> bytes:
         pcm = self._model_audio is ModelAudio.PCM24K
-        converter: Converter = ModelToTelephone(OUTBOUND_CODEC) if pcm else PassThrough()
+        converter: Converter = ModelToTelephone(codec) if pcm else PassThrough()
         pieces = range(0, len(sound), PIECE_BYTES)
         spoken = (converter.feed(sound[at : at + PIECE_BYTES]) for at in pieces)
         return b"".join(spoken) + converter.flush()

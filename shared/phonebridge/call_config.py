@@ -95,6 +95,8 @@ class CallConfig:
     """How often in a row, before the call is ended."""
     barge_in_min_ms: int = 0
     """Shorter speech of the caller does not stop the agent."""
+    codec: str = "PCMU"
+    """Of what we send. How the caller comes is told when the media stream starts."""
     machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True

@@ -20,14 +20,19 @@ async def test_an_a_law_callee_and_a_caller(tmp_path: Path) -> None:
                 check_client(frame)
             assert formats(session.received) in (
                 ({"type": "audio/pcma"}, {"type": "audio/pcmu"}),
+                ({"type": "audio/pcma"}, {"type": "audio/pcma"}),
                 ({"type": "audio/pcmu"}, {"type": "audio/pcmu"}),
             )
-        assert [call.media.flagged for call in system.telnyx.calls] == [[], []]
+        assert [call.media.flagged for call in system.telnyx.calls] == [[], [], []]
 
 
 async def a_law_callee(system: System) -> None:
     record = await system.ended(await system.dialled(A_LAW))
     assert said(record) == CONVERSATION
+    record = await system.ended(await system.dialled(A_LAW, codec="PCMA"))
+    assert said(record) == CONVERSATION
+    laws = {law["type"] for law in formats(system.session(A_LAW).received)}
+    assert laws == {"audio/pcma"}
 
 
 async def caller(system: System) -> None:

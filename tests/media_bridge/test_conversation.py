@@ -535,6 +535,15 @@ def test_the_lead_over_playback_is_bounded(model_audio: ModelAudio) -> None:
     assert sum(len(command.payload) for command in sent) == LEAD_MS * 8
 
 
+@pytest.mark.parametrize("codec", Codec)
+def test_the_agent_is_spoken_in_the_codec_that_was_announced(codec: Codec) -> None:
+    story = ready_call(ModelAudio.PCM24K, CallConfig(codec=codec.value))
+    story.bridge.handle(ResponseStarted("resp-1"), 0.0)
+    silent = AudioReceived("resp-1", "item-1", 0, bytes(48 * 200))
+    first, *_ = (each for each in story.bridge.handle(silent, 0.0) if isinstance(each, PlayAudio))
+    assert first.payload == codec.silence * 800
+
+
 def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
     talk = Conversation(CallConfig(), ModelAudio.G711)
     talk.ask(Respond(saying="Goodbye."))

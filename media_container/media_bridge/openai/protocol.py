@@ -7,7 +7,6 @@ import msgspec
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
-from media_bridge.conversation import OUTBOUND_CODEC
 from media_bridge.openai import realtime, session, tools
 from media_bridge.openai.updates import Proposed, Updates
 from media_bridge.speech_model import ModelCommand
@@ -38,7 +37,7 @@ class RealtimeProtocol:
         self._settings = settings
         self._model = model
         self._asked: realtime.Session | None = None
-        self._line = OUTBOUND_CODEC
+        self._spoken = self._line = Codec[config.codec]
         self._updates = Updates()
 
     def encode(self, command: ModelCommand) -> bytes:
@@ -90,7 +89,7 @@ class RealtimeProtocol:
 
     def _session(self, config: CallConfig) -> realtime.Session:
         audio = self._settings.model_audio
-        given = session.Circumstances(self._model, audio, self._line, OUTBOUND_CODEC)
+        given = session.Circumstances(self._model, audio, self._line, self._spoken)
         return session.requested(config, given)
 
     def _propose(self, update: Update) -> realtime.SessionUpdate:

@@ -79,14 +79,18 @@ def request(
     match command:
         case Dial(stream_number):
             dial = _dial(call, config, _needed(line))
-            stream = _stream(call, stream_number, line, now_ms) if stream_number else None
+            stream = (
+                _stream(call, stream_number, config, _needed(line), now_ms)
+                if stream_number
+                else None
+            )
             return ControlRequest("/calls", _body(dial, stream))
         case Answer():
             return _action("answer", call, _answer(call, config, _needed(line)))
         case Reject():
             return _action("reject", call, _reject(call))
         case StartStreaming(stream_number):
-            stream = _stream(call, stream_number, line, now_ms)
+            stream = _stream(call, stream_number, config, _needed(line), now_ms)
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case StopStreaming():
             return _action("streaming_stop", call, _command(call, "stop-streaming"))
@@ -160,7 +164,7 @@ class _Stream(msgspec.Struct, kw_only=True):
     stream_track: str = "inbound_track"
     stream_bidirectional_mode: str = "rtp"
     """Left out it means mp3 files, and the caller hears nothing."""
-    stream_bidirectional_codec: str = "PCMU"
+    stream_bidirectional_codec: str
 
 
 class _SendDtmf(_Command, kw_only=True):
@@ -253,13 +257,13 @@ def _streaming_start(call: Call, number: int) -> _Command:
     return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-stream-{number}")
 
 
-def _stream(call: Call, number: int, line: Line | None, now_ms: int) -> _Stream:
-    line = _needed(line)
+def _stream(call: Call, number: int, config: CallConfig, line: Line, now_ms: int) -> _Stream:
     return _Stream(
         stream_url=f"{line.media_url}/media-bridge/{call.call_id}",
         stream_auth_token=stream_token.issue(
             line.stream_token_secret, call.call_id, number, now_ms
         ),
+        stream_bidirectional_codec=config.codec,
     )
 
 

@@ -140,6 +140,12 @@ def test_a_machine_is_looked_for_as_wished(mode: OnMachine, method: Method, dete
     assert config == (patient if detection == "greeting_end" else None)
 
 
+def test_what_we_speak_is_as_wished() -> None:
+    for command in (Dial(1), StartStreaming(1)):
+        _, body = asked(command, config=CallConfig(codec="PCMA"))
+        assert body["stream_bidirectional_codec"] == "PCMA"
+
+
 def test_hangup_needs_no_line() -> None:
     made = request(HangUp(), CALL, CallConfig(), None, NOW_MS)
     assert made.path == "/calls/v3:leg/actions/hangup"
