@@ -59,6 +59,7 @@ CORE = [
             "keypad",
             "latency",
             "figures",
+            "agent_speech",
             "heard_words",
             "line",
             "model_session",
@@ -157,6 +158,7 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/events.py": "tests/media_bridge/test_bridge.py",
+    "media_container/media_bridge/agent_speech.py": "tests/media_bridge/test_conversation.py",
     "media_container/media_bridge/speech_model.py": "tests/media_bridge/test_session.py",
 }
 

@@ -212,7 +212,7 @@ class Bridge:
         machine = known if known and known.takes_message else None
         commands = self._on_machine(machine.greeting_over, now) if machine else []
         if self._kept and not self._talk.is_deaf:
-            self._talk.recite(KEPT_ITEM, self._kept.words, self._kept.sound, now)
+            self._talk.speech.recite(KEPT_ITEM, self._kept.words, self._kept.sound, now)
         del self._deadlines[_Awaited.START]
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
         if not self._model.ready:

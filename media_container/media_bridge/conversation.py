@@ -11,31 +11,29 @@ from types import MappingProxyType
 
 from media_bridge import events, keypad
 from media_bridge.afterwards import PATIENCE, Afterwards
-from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
+from media_bridge.agent_speech import AgentSpeech
+from media_bridge.audio import Codec
 from media_bridge.barge_in import BargeIn
 from media_bridge.commands import (
     AddText,
     AnswerTool,
     BridgeCommand,
     CancelResponse,
-    ClearPlayback,
     FailCall,
     Log,
     PlayAudio,
     RecordTurn,
     Respond,
     Role,
-    TruncateItem,
 )
 from media_bridge.keypad import Keypad
 from media_bridge.latency import Wait
-from media_bridge.playout import BYTES_PER_MS, Heard, Item, Playout
+from media_bridge.playout import Playout
 from media_bridge.responses import Responses
-from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Turn
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
 REPLY_PATIENCE = 15.0
@@ -58,23 +56,19 @@ class Conversation:
     Times are seconds of the bridge's clock."""
 
     def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
-        self._model_audio = model_audio
         self.config = config
-        self._spoken = Codec[config.codec]
-        self._playout = Playout(self._spoken, MODEL_BYTES_PER_MS[model_audio])
         self._turns = Turns()
+        playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
+        self.speech = AgentSpeech(playout, model_audio, self._turns)
         self._responses = Responses()
         self._keypad = Keypad()
         self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
         self._passes_over = False
         self._afterwards = Afterwards()
-        self._stopped = Stopped()
         self._retried = False
         self._reply_due: float | None = None
         self._wait: Wait | None = None
         self._started = 0.0
-        self._chunks_sent = 0
-        self._interruptions = 0
         self._first_audio_ms: int | None = None
         self.caller_is_speaking = False
         self.last_spoken_response: str | None = None
@@ -91,16 +85,6 @@ class Conversation:
         if self._reply_due is not None:
             self.expect_reply(now)
 
-    def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
-        """Play what is at hand already, in the line's codec."""
-        item = Item(item_id, 0, "", PassThrough(), Loudness(self._spoken))
-        self._playout.add(item)
-        self._playout.feed(item, sound)
-        self._playout.finish(item_id)
-        item.model_bytes = len(sound) // BYTES_PER_MS * self._playout.model_bytes_per_ms
-        self._turns.agent_started(item_id, now)
-        self._turns.agent_said(item_id, words)
-
     @property
     def stream_started(self) -> float:
         return self._started
@@ -108,7 +92,7 @@ class Conversation:
     @property
     def is_quiet(self) -> bool:
         """The agent has said, and the caller heard, all that there was to say."""
-        return self._responses.idle and not self._playout.is_speaking
+        return self._responses.idle and not self.speech.is_heard
 
     @property
     def waits_for_caller(self) -> bool:
@@ -157,9 +141,9 @@ class Conversation:
         latencies = self._turns.latencies_ms
         return Activity(
             turns=self._turns.count,
-            interruptions=self._interruptions,
+            interruptions=self.speech.interruptions,
             frames_in=frames_in,
-            frames_out=self._chunks_sent,
+            frames_out=self.speech.chunks_sent,
             frames_lost=frames_lost,
             first_audio_ms=self._first_audio_ms,
             turn_latency_ms=round(median(latencies)) if latencies else None,
@@ -171,7 +155,7 @@ class Conversation:
             self._afterwards.due_at(),
             self._keypad.complete_at,
             self._barge_in.counts_at,
-            self._playout.next_deadline(),
+            self.speech.next_deadline(),
         )
         return min((time for time in times if time is not None), default=None)
 
@@ -179,14 +163,13 @@ class Conversation:
         """What time alone brings: audio to send, turns heard to their end, a stalled model."""
         if self._reply_due is not None and self._reply_due <= now:
             return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
-        commands = self._heard(self._playout.listen(now))
+        commands = self.speech.listen(now)
         if self._barge_in.counts(now):
             commands += self._give_way(now)
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
-        sending = self._playout.due(now)
-        chunks = sum(isinstance(each, PlayAudio) for each in sending) if sending else 0
-        self._chunks_sent += chunks
+        sending = self.speech.due(now)
+        chunks = any(isinstance(each, PlayAudio) for each in sending)
         if chunks and self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)
         if chunks and self._wait and self._wait.item_id:
@@ -194,21 +177,20 @@ class Conversation:
         return [*commands, *sending, *self._afterwards.take(self.is_quiet, now)]
 
     def _end_wait(self, wait: Wait, item_id: str, now: float) -> None:
-        item = self._playout.item(item_id)
-        if item and item.has_left:
+        if self.speech.has_left(item_id):
             self._turns.agent_answered(item_id, wait.sounded(now))
             self._wait = None
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
             case events.MarkReturned(name):
-                self._playout.mark_returned(name, now)
+                self.speech.mark_returned(name, now)
             case events.AudioReceived():
                 return self._on_audio(event, now)
             case events.AudioFinished(item_id):
-                self._playout.finish(item_id)
+                self.speech.finish(item_id)
             case events.WordsReceived():
-                self._on_words(event)
+                self.speech.read(event)
             case events.CallerSpeechStarted():
                 return self._on_speech_started(event, now)
             case events.CallerSpeechStopped(item_id):
@@ -256,12 +238,9 @@ class Conversation:
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
-        heard, cuts = self._playout.clear(now)
-        commands = self._heard(heard)
+        commands = self.speech.close(now)
         if entry := self._keypad.take_unfinished():
             commands += self._record_entry(entry)
-        for cut in cuts:
-            commands += _records(self._turns.agent_cut(cut, now))
         return commands + _records(self._turns.close(now))
 
     def _on_entry(self, entry: str, now: float) -> list[BridgeCommand]:
@@ -297,7 +276,7 @@ class Conversation:
         if self.is_deaf:
             return []
         self.caller_is_speaking = False
-        wait = Wait(now, _seconds_to_be_sure(self.config.turn_detection))
+        wait = Wait(now, self.config.turn_detection.seconds_to_be_sure)
         self._turns.caller_stopped(item_id, wait.ended)
         if not self._barge_in.speech_stopped() and not self.is_quiet:
             # What the agent is saying goes on, and is all the answer there is to be.
@@ -316,45 +295,23 @@ class Conversation:
         if not (self._responses.muted or passed_over):
             return []
         self._passes_over = False
-        self._stopped.add(response_id)
+        self.speech.stopped.add(response_id)
         return [CancelResponse()]
 
     def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
-        if event.response_id in self._stopped:
-            return self._unheard(event)
+        if event.response_id in self.speech.stopped:
+            return self.speech.drop(event)
         if self._reply_due is not None:
             self.expect_reply(now)
-        item = self._playout.item(event.item_id) or self._begin_item(event, now)
-        self._playout.feed(item, event.audio)
+        if self.speech.hear(event, now):
+            self.last_spoken_response = event.response_id
+            if self._wait:
+                self._wait.model_spoke(event.item_id, now)
         return []
-
-    def _unheard(self, event: events.AudioReceived) -> list[BridgeCommand]:
-        """Sound of a response that was stopped: of an item that begins only now, nothing is."""
-        if not self._stopped.tell(event.response_id, event.item_id):
-            return []
-        return [TruncateItem(event.item_id, event.content_index, 0)]
-
-    def _on_words(self, event: events.WordsReceived) -> None:
-        if event.response_id not in self._stopped:
-            self._turns.agent_said(event.item_id, event.text)
-
-    def _begin_item(self, event: events.AudioReceived, now: float) -> Item:
-        pcm = self._model_audio is ModelAudio.PCM24K
-        converter: Converter = ModelToTelephone(self._spoken) if pcm else PassThrough()
-        loudness = Loudness(None if pcm else self._spoken)
-        item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
-        self.last_spoken_response = event.response_id
-        self._playout.add(item)
-        self._turns.agent_started(item.item_id, now)
-        if self._wait:
-            self._wait.model_spoke(item.item_id, now)
-        return item
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         self.usage += event.usage
-        for item in self._playout.items:
-            if item.response_id == event.response_id:
-                self._playout.finish(item.item_id)
+        self.speech.finish_response(event.response_id)
         if event.response_id == self._responses.active:
             self._reply_due = None
         if event.status == "failed":
@@ -370,7 +327,7 @@ class Conversation:
     def _on_response_failed(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         """A failed response is silence for a caller who waits: once it is worth another try."""
         failed = Log("warning", "model response failed", event.detail)
-        if event.response_id in self._stopped:
+        if event.response_id in self.speech.stopped:
             return [failed, *self._responses.ended(event.response_id)]
         if self._retried or any(code in event.detail for code in FATAL_CODES):
             return [FailCall("model_failed", event.detail)]
@@ -379,33 +336,12 @@ class Conversation:
         return [failed, *self._responses.ask_again()]
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
-        """Barge-in, in this order: stop the pacer, clear, truncate, drop what still comes. The
-        model cancels by itself where its own detector heard the caller."""
-        cancelled: list[BridgeCommand] = []
-        if (active := self._responses.active) and active not in self._stopped:
-            self._stopped.add(active)
-            cancelled += [CancelResponse()] if cancel else []
-        if not self._playout.items:
-            return cancelled
-        heard, cuts = self._playout.clear(now)
-        self._interruptions += bool(cuts)
-        commands: list[BridgeCommand] = [ClearPlayback(), *cancelled]
-        for cut in cuts:
-            item = cut.item
-            self._stopped.tell(item.response_id, item.item_id)
-            commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
-        commands += self._heard(heard)
-        for cut in cuts:
-            commands += _records(self._turns.agent_cut(cut, now))
-        return commands
-
-    def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
-        return [record for each in heard for record in _records(self._turns.agent_heard(each))]
-
-
-def _seconds_to_be_sure(detector: TurnDetection) -> float | None:
-    """`semantic_vad` waits as long as it likes, and does not say since when."""
-    return detector.silence_duration_ms / 1000 if detector.type == "server_vad" else None
+        """The model cancels by itself where its own detector heard the caller."""
+        cancelled = []
+        if (active := self._responses.active) and active not in self.speech.stopped:
+            self.speech.stopped.add(active)
+            cancelled = [CancelResponse()] if cancel else []
+        return self.speech.stop(now, cancelled)
 
 
 def _records(turns: Iterable[Turn]) -> list[BridgeCommand]:

@@ -27,6 +27,12 @@ class TurnDetection:
     """Whether the model stops by itself when the caller speaks, whatever noise it takes for speech,
     or because the bridge tells it, which knows better (`barge_in.py`)."""
 
+    @property
+    def seconds_to_be_sure(self) -> float | None:
+        """Of silence, that a turn is over. `semantic_vad` waits as long as it likes, and does not
+        say since when."""
+        return self.silence_duration_ms / 1000 if self.type == "server_vad" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Transcription:

@@ -1,0 +1,126 @@
+"""What the agent says, on its way from the model to the caller: sound and words of each item, how
+much of them was heard, and where they were cut off."""
+
+from collections.abc import Iterable
+
+from media_bridge import events
+from media_bridge.audio import Converter, Loudness, ModelToTelephone, PassThrough
+from media_bridge.commands import (
+    BridgeCommand,
+    ClearPlayback,
+    MarkPlayback,
+    PlayAudio,
+    RecordTurn,
+    TruncateItem,
+)
+from media_bridge.playout import BYTES_PER_MS, Cut, Heard, Item, Playout
+from media_bridge.stopped import Stopped
+from media_bridge.turns import Turns
+from phonebridge.settings import ModelAudio
+
+
+class AgentSpeech:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, playout: Playout, model_audio: ModelAudio, turns: Turns) -> None:
+        self._playout = playout
+        self._model_audio = model_audio
+        self._turns = turns
+        self.stopped = Stopped()
+        self.interruptions = 0
+        self.chunks_sent = 0
+
+    @property
+    def is_heard(self) -> bool:
+        return self._playout.is_speaking
+
+    def next_deadline(self) -> float | None:
+        return self._playout.next_deadline()
+
+    def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
+        """Play what is at hand already, in the line's codec."""
+        item = Item(item_id, 0, "", PassThrough(), Loudness(self._playout.codec))
+        self._playout.add(item)
+        self._playout.feed(item, sound)
+        self._playout.finish(item_id)
+        item.model_bytes = len(sound) // BYTES_PER_MS * self._playout.model_bytes_per_ms
+        self._turns.agent_started(item_id, now)
+        self._turns.agent_said(item_id, words)
+
+    def hear(self, event: events.AudioReceived, now: float) -> bool:
+        """Whether an item began."""
+        item = self._playout.item(event.item_id)
+        begins = item is None
+        item = item or self._begin(event, now)
+        self._playout.feed(item, event.audio)
+        return begins
+
+    def read(self, event: events.WordsReceived) -> None:
+        if event.response_id not in self.stopped:
+            self._turns.agent_said(event.item_id, event.text)
+
+    def finish(self, item_id: str) -> None:
+        self._playout.finish(item_id)
+
+    def finish_response(self, response_id: str) -> None:
+        for item in self._playout.items:
+            if item.response_id == response_id:
+                self._playout.finish(item.item_id)
+
+    def drop(self, event: events.AudioReceived) -> list[BridgeCommand]:
+        """Sound of a response that was stopped: of an item that begins only now, nothing is
+        heard."""
+        if not self.stopped.tell(event.response_id, event.item_id):
+            return []
+        return [TruncateItem(event.item_id, event.content_index, 0)]
+
+    def has_left(self, item_id: str) -> bool:
+        item = self._playout.item(item_id)
+        return item is not None and item.has_left
+
+    def mark_returned(self, name: str, now: float) -> None:
+        self._playout.mark_returned(name, now)
+
+    def listen(self, now: float) -> list[BridgeCommand]:
+        """The turns that were thereby heard to their end."""
+        return self._heard(self._playout.listen(now))
+
+    def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
+        sending = self._playout.due(now)
+        if sending:
+            self.chunks_sent += sum(isinstance(each, PlayAudio) for each in sending)
+        return sending
+
+    def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
+        """Barge-in, in this order: stop the pacer, clear, cancel, truncate; afterwards drop what
+        still comes."""
+        if not self._playout.items:
+            return [*cancelled]
+        heard, cuts = self._playout.clear(now)
+        self.interruptions += bool(cuts)
+        commands: list[BridgeCommand] = [ClearPlayback(), *cancelled]
+        for cut in cuts:
+            item = cut.item
+            self.stopped.tell(item.response_id, item.item_id)
+            commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
+        return [*commands, *self._heard(heard), *self._cut(cuts, now)]
+
+    def close(self, now: float) -> list[BridgeCommand]:
+        """The call is over: what was said ends with what was heard of it so far."""
+        heard, cuts = self._playout.clear(now)
+        return [*self._heard(heard), *self._cut(cuts, now)]
+
+    def _begin(self, event: events.AudioReceived, now: float) -> Item:
+        codec, pcm = self._playout.codec, self._model_audio is ModelAudio.PCM24K
+        converter: Converter = ModelToTelephone(codec) if pcm else PassThrough()
+        loudness = Loudness(None if pcm else codec)
+        item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
+        self._playout.add(item)
+        self._turns.agent_started(item.item_id, now)
+        return item
+
+    def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
+        return [RecordTurn(turn) for each in heard for turn in self._turns.agent_heard(each)]
+
+    def _cut(self, cuts: Iterable[Cut], now: float) -> list[BridgeCommand]:
+        return [RecordTurn(turn) for cut in cuts for turn in self._turns.agent_cut(cut, now)]
