@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from media_bridge import server, session
+from media_bridge.greeting_cache import GreetingCache
 from media_plane import MediaPlane, Phone, StartsPlane
 from patience import until
 from phonebridge import stream_token
 from phonebridge.call import Call, CallFailed, CallStatus, Fault, MediaAttached
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.stream_token import LIFETIME_SECONDS
+from simulators.speech import CLIPS
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
@@ -248,3 +251,17 @@ async def test_a_claim_that_fails_for_no_fault_of_the_caller_closes_the_socket(
         assert await phone.closed() == 1011
         assert plane.record(other.call).call.status is CallStatus.STREAMING
         await plane.converse(other)
+
+
+async def test_a_kept_greeting_that_cannot_be_read_is_made_anew(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    monkeypatch.setattr(GreetingCache, "find", fail)
+    prepared = CallConfig(greeting=CLIPS["agent_fallback"].text, stream_setup=StreamSetup.PREPARED)
+    async with start_plane() as plane:
+        phone = await plane.streaming(prepared)
+        await phone.hear()
+        await plane.converse(phone)
