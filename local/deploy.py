@@ -145,6 +145,19 @@ def _missing_keys_typed(keys: Mapping[str, str], stored: Mapping[str, str]) -> d
     return {name: value for name, value in typed.items() if value}
 
 
+def _prospect(answers: Answers, keys: Mapping[str, str]) -> Subject:
+    """The providers' side of the stack that is to be."""
+    environ = {
+        "TELNYX_API_BASE": given_settings().get("TELNYX_API_BASE", ""),
+        "TELNYX_CONNECTION_ID": answers.get("TelnyxConnectionId"),
+        "TELNYX_FROM_NUMBER": answers.get("TelnyxFromNumber"),
+        "OPENAI_MODEL": answers.get("OpenAiModel"),
+        "OPENAI_REALTIME_URL": answers.get("OpenAiRealtimeUrl"),
+        "OPENAI_AUTH_HEADER": answers.get("OpenAiAuthHeader"),
+    }
+    return Subject.from_env({**environ, **keys})
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--region")
@@ -185,6 +198,8 @@ def main() -> None:
         *preconditions.of_answers(answers, {**stored, **keys}),
         *preconditions.of_account(answers),
     ]
+    # Asked last, and only then: nobody is asked with half of what is needed.
+    missing = missing or [*preconditions.of_providers(_prospect(answers, {**stored, **keys}))]
     if missing:
         told = "\n".join(map(str, missing))
         sys.exit(f"deploy: nothing was changed, for this is missing:\n{told}")

@@ -44,7 +44,7 @@ def main() -> None:
 def _deploy(arguments: list[str]) -> None:
     stack = arguments[arguments.index("--stack-name") + 1]
     pairs = arguments[arguments.index("--parameter-overrides") + 1 :]
-    parameters = dict(pair.split("=", 1) for pair in pairs)
+    parameters = {name: value.strip('"') for name, value in (pair.split("=", 1) for pair in pairs)}
     client = boto3.client("cloudformation")
     given: dict[str, Any] = {
         "StackName": stack,

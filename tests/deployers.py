@@ -74,7 +74,7 @@ class Machine:
     def parameters(self, which: int) -> dict[str, str]:
         deploys = [n["arguments"] for n in self.notes if n["arguments"][0] == "deploy"]
         pairs = deploys[which][deploys[which].index("--parameter-overrides") + 1 :]
-        return dict(pair.split("=", 1) for pair in pairs)
+        return {name: value.strip('"') for name, value in (p.split("=", 1) for p in pairs)}
 
     def client(self, service: str) -> Any:
         return boto3.client(

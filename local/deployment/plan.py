@@ -78,15 +78,18 @@ def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
         "--no-confirm-changeset",
         "--no-fail-on-empty-changeset",
         "--parameter-overrides",
-        *(f"{name}={value}" for name, value in sorted(parameters.items()) if value),
+        # Quoted, or sam would cut a value at its first space and refuse an empty one.
+        *(f'{name}="{value}"' for name, value in sorted(parameters.items())),
     ]
 
 
 def parameters(answers: Answers, deployed: Stack | None, image: str | None) -> dict[str, str]:
-    """All that the stack is to have: what is left out would fall back to its default. Without an
-    image given, the one that runs stays."""
+    """What is left out keeps its last value, the image among it. A URL that was found at the first
+    deployment gives way to a name of one's own, for the two exclude each other."""
     given = dict(answers.parameters)
-    if deployed and not given.get("ApiDomainName"):
+    if given.get("ApiDomainName"):
+        given["BasePublicUrl"] = ""
+    elif deployed:
         given.setdefault("BasePublicUrl", deployed.outputs.get("ApiUrl", ""))
     if answers.build_in_cloud:
         given["BuildInCloud"] = "yes"

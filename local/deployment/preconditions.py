@@ -3,6 +3,7 @@ that is missing is told at once."""
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,17 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deployment.answers import QUESTIONS, Answers
+from diagnosis import carrier, model
+from diagnosis.ailments import Ailment
+from diagnosis.subject import Subject
 
+UNMENDABLE = {
+    Ailment.OPENAI_KEY_REFUSED,
+    Ailment.MODEL_UNAVAILABLE,
+    Ailment.TELNYX_KEY_REFUSED,
+    Ailment.TELNYX_UNREACHABLE,
+    Ailment.APPLICATION_UNKNOWN,
+}
 KEYS = {
     "OPENAI_API_KEY": "make one at platform.openai.com/api-keys",
     "TELNYX_API_KEY": "make one at portal.telnyx.com, API Keys",
@@ -65,6 +76,14 @@ def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
     for name, how in KEYS.items():
         if not keys.get(name):
             yield Missing(name, f"{how}, and set it in the environment or in .env")
+
+
+def of_providers(subject: Subject) -> Iterator[Missing]:
+    """What no later step could mend. The stack itself, and where Telnyx sends its webhooks, is what
+    the deployment is for."""
+    for finding in (*model.examine(subject), *carrier.examine(subject, time.time())):
+        if finding.ailment in UNMENDABLE:
+            yield Missing(finding.what, str(finding).partition(": ")[2])
 
 
 def of_account(answers: Answers) -> Iterator[Missing]:

@@ -11,7 +11,7 @@ import re
 import tomllib
 import uuid
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import pytest
 from aws_programs import DIGEST
 from certificate import self_signed
 from deployers import Machine
-from deployment import image
+from deployment import image, plan
+from deployment.answers import Answers
+from deployment.stack import Stack
 from patience import until
 from patients import NUMBER, House, Patient, opened, patient
 from simulators.telnyx import CONNECTION_ID
@@ -245,6 +247,37 @@ async def test_a_certificate_that_does_not_fit_is_told(machine: Machine) -> None
         [line] = printed.splitlines()[1:]
         assert (code, line.startswith(f"  certificate: {arn} {told}")) == (1, True), line
     assert not [n for n in machine.notes if n["program"] == "sam"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ({"TELNYX_API_KEY": "KEY-wrong"}, "Telnyx API key: Telnyx does not accept it."),
+        ({"OPENAI_API_KEY": "sk-wrong-0123456789"}, "OpenAI API key: OpenAI does not accept it"),
+    ],
+)
+async def test_a_key_that_is_refused_changes_nothing_either(
+    machine: Machine, broken: Mapping[str, str], told: str
+) -> None:
+    async with world(machine) as (_, given):
+        machine.environ |= broken
+        code, printed = await machine.deploy(*given)
+    assert code == 1
+    [line] = printed.splitlines()[1:]
+    assert line.startswith(f"  {told}")
+    assert not [n for n in machine.notes if n["program"] == "sam"]
+
+
+def test_values_reach_sam_whole_and_names_of_ones_own_replace_the_url_that_was_found() -> None:
+    found = Stack("phonebridge", "us-east-1", {}, {"ApiUrl": "https://found.example"})
+    own = {"ApiDomainName": "api.example.com", "JwtAudience": "two words"}
+    assert plan.parameters(Answers(), found, None) == {"BasePublicUrl": "https://found.example"}
+    parameters = plan.parameters(Answers(parameters=own), found, None)
+    assert plan.sam_deploy(Answers(), parameters)[-3:] == [
+        'ApiDomainName="api.example.com"',
+        'BasePublicUrl=""',
+        'JwtAudience="two words"',
+    ]
 
 
 async def test_what_sam_complains_about_ends_the_deployment(machine: Machine) -> None:
