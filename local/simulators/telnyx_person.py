@@ -77,7 +77,8 @@ class Conversation:
     @property
     def last_heard(self) -> Heard:
         """What the agent says now, or was saying when the call ended."""
-        return recognise(np.concatenate(self._sound)) if self._sound else self.heard[-1]
+        now = recognise(np.concatenate(self._sound)) if self._sound else None
+        return now if now and now.clip else self.heard[-1]
 
     def hear(self, frame: Samples) -> Samples:
         self._sound.append(frame)

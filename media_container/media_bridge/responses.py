@@ -16,6 +16,7 @@ class Responses:
     unseen: set[str] = field(default_factory=set)
     """Outputs of tools that the model was sent, and has not added to the conversation yet."""
     _asked: Respond | None = None
+    _asked_after: frozenset[str] = frozenset()
     _waiting: deque[Respond] = field(default_factory=deque)
     _held: bool = False
     muted: bool = False
@@ -33,8 +34,9 @@ class Responses:
         return self._asked is not None and self.active is None
 
     def ask(self, request: Respond) -> list[Respond]:
-        """What to send now; the rest waits for its turn."""
-        self._waiting.append(request)
+        """What to send now; the rest waits for its turn. One answer is an answer to everything."""
+        if request.has_words or request not in self._waiting:
+            self._waiting.append(request)
         return self._next()
 
     def ask_first(self, request: Respond) -> list[Respond]:
@@ -79,8 +81,8 @@ class Responses:
         if response_id != self.active:
             return []
         if self._asked:
-            # It came after them, whether the server confirmed them or not: some never do.
-            self.unseen.clear()
+            # It came after those, whether the server confirmed them or not: some never do.
+            self.unseen -= self._asked_after
         self.active = self._asked = None
         return self._next()
 
@@ -94,4 +96,5 @@ class Responses:
         if self.active or self._asked or self._held or self.muted or not self._waiting:
             return []
         self._asked = self._waiting.popleft()
+        self._asked_after = frozenset(self.unseen)
         return [self._asked]

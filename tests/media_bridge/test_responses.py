@@ -123,3 +123,14 @@ def test_where_the_model_does_not_answer_by_itself_we_ask_first_and_at_once() ->
     assert responses.answer() == [Respond()]
     responses.started("resp-1")
     assert responses.ended("resp-1") == [Respond(saying="By the way.")]
+
+
+def test_who_waits_for_an_answer_waits_for_the_same_one() -> None:
+    responses = Responses()
+    responses.started("resp-1")
+    assert responses.ask(ANSWER) == responses.ask(SAY_A) == responses.ask(ANSWER) == []
+    assert responses.ended("resp-1") == [ANSWER]
+    responses.started("resp-2")
+    assert responses.ended("resp-2") == [SAY_A]
+    responses.started("resp-3")
+    assert responses.ended("resp-3") == []

@@ -1,6 +1,8 @@
 """The model calls tools: what is carried out, what it is answered, and when it speaks about it."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridges import agent_turn, done, play, ready_call, said, words
 from media_bridge.commands import (
@@ -23,6 +25,7 @@ from media_bridge.commands import (
 from media_bridge.conversation import ALREADY_RESPONDING
 from media_bridge.events import (
     AudioFinished,
+    BridgeEvent,
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
@@ -646,3 +649,105 @@ def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> 
         >> At(23.0)
         << PROMPT
     )
+
+
+# Whatever happens, in whatever order.
+
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("call"), st.integers(0, 1)),
+    st.tuples(st.just("end"), st.sampled_from(["completed", "cancelled", "incomplete"])),
+    st.tuples(st.just("return"), st.integers(0, 1)),
+    st.tuples(st.just("seen"), st.integers(0, 1)),
+    st.tuples(st.just("speech"), st.booleans()),
+)
+
+
+class Model:
+    """A server that keeps the rules: one response at a time, and calls belong to one."""
+
+    def __init__(self) -> None:
+        self.bridge = calling(ORDER).bridge
+        self.active: str | None = "resp-1"
+        self.count = 1
+        self.asked = 0
+        self.called: dict[str, str] = {}
+        self.completed: set[str] = set()
+        self.run: list[str] = []
+        self.returned: set[str] = set()
+        self.answered: list[str] = []
+        self.untold: set[str] = set()
+        """Outputs of which no response has spoken."""
+        self.seen: set[str] = set()
+
+    def tell(self, event: BridgeEvent) -> None:
+        for command in self.bridge.handle(event, 0.0):
+            match command:
+                case RunFunction(call_id):
+                    self.run.append(call_id)
+                case AnswerTool(call_id):
+                    self.answered.append(call_id)
+                    self.untold.add(call_id)
+                case Respond():
+                    assert self.active is None, "a second response would be refused"
+                    assert self.untold, "there is nothing new to speak of"
+                    self.asked += 1
+                    assert self.asked == 1, "it was asked for one already"
+
+    def start(self) -> None:
+        self.count += 1
+        self.active = f"resp-{self.count}"
+        self.untold -= self.untold if self.asked else self.seen
+        self.asked = 0
+        self.tell(ResponseStarted(self.active))
+
+    def happen(self, what: str, which: object) -> None:
+        match what, which:
+            case "call", int(number) if self.active and f"call-{number}" not in self.called:
+                self.called[f"call-{number}"] = self.active
+                self.tell(FunctionCalled(self.active, f"call-{number}", "order", "{}"))
+            case "end", str(status) if self.active:
+                ended, self.active = self.active, None
+                if status == "completed":
+                    self.completed.add(ended)
+                self.tell(done(ended, status))
+            case "return", int(number) if f"call-{number}" in set(self.run) - self.returned:
+                self.returned.add(f"call-{number}")
+                self.tell(returned(number=number))
+            case "seen", int(number) if f"call-{number}" in self.answered:
+                self.seen.add(f"call-{number}")
+                self.tell(OutputAdded(f"call-{number}"))
+            case "speech", True:
+                self.tell(CallerSpeechStarted("user"))
+                self.happen("end", "cancelled")
+            case "speech", False:
+                self.tell(CallerSpeechStopped("user"))
+                if not self.active and not self.asked:
+                    self.start()
+        if self.asked and not self.active:
+            self.start()
+
+    def finish(self) -> None:
+        """The caller falls silent, every function returns, and the model says what it has to."""
+        self.happen("end", "cancelled")
+        self.happen("speech", False)
+        for number in range(2):
+            self.happen("return", number)
+            self.happen("seen", number)
+        for _ in range(4):
+            self.happen("end", "completed")
+
+
+@settings(max_examples=500)
+@given(st.lists(HAPPENINGS, min_size=10, max_size=40))
+def test_each_call_of_a_response_that_ended_well_is_run_and_answered_once(
+    happenings: list[tuple[str, object]],
+) -> None:
+    model = Model()
+    for what, which in happenings:
+        model.happen(what, which)
+    whole = {call_id for call_id, response in model.called.items() if response in model.completed}
+    assert sorted(model.run) == sorted(whole)
+    assert sorted(model.answered) == sorted(model.returned)
+    model.finish()
+    assert sorted(model.answered) == sorted(whole)
+    assert not model.untold, "the caller waits for ever"
