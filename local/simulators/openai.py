@@ -194,6 +194,7 @@ async def _serve_until_stopped(arguments: argparse.Namespace) -> None:
         scenario=SCENARIOS[arguments.scenario],
         burst=arguments.burst,
         think_ms=arguments.think_ms,
+        connect_ms=arguments.connect_ms,
         faults=Faults(**dict(arguments.fault)),
         on_event=_print_event,
         host=arguments.host,
@@ -215,6 +216,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", choices=SCENARIOS, default=APPOINTMENT.name)
     parser.add_argument("--burst", type=float, default=10.0, help="times faster than real time")
     parser.add_argument("--think-ms", type=int, default=300)
+    parser.add_argument("--connect-ms", type=int, default=0)
     parser.add_argument(
         "--fault",
         type=_fault,

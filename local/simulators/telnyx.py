@@ -180,6 +180,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         webhook_url=arguments.webhook_url,
         host=arguments.host,
         port=arguments.port,
+        latency_ms=arguments.latency_ms,
+        webhook_delay_ms=arguments.webhook_delay_ms,
         on_event=_print_event,
     ) as simulator:
         print(f"Telnyx simulator at {simulator.api_base}")
@@ -193,6 +195,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9500)
     parser.add_argument("--webhook-url", default="http://localhost:3000/webhooks/telnyx")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
+    parser.add_argument("--latency-ms", type=int, default=0, help="of each command's answer")
+    parser.add_argument("--webhook-delay-ms", type=int, default=0)
     parser.add_argument("--stay", action="store_true", help="the person never hangs up")
     asyncio.run(_serve(parser.parse_args()))
 
