@@ -92,9 +92,9 @@ class Transfer(_Answer):
 
     number: int
     to: str
-    is_warm: Annotated[bool, Field(alias="warm")]
-    answered: bool
-    end: Annotated[str, Field(description="Why it failed, or how the target's leg ended.")]
+    warm: bool
+    connected: Annotated[bool, Field(description="Whether the caller was put through.")]
+    end: Annotated[str, Field(description="Why that failed, or how the target's leg ended.")]
 
 
 class Usage(_Answer):
@@ -340,7 +340,7 @@ def whole(
         **dict(summary(call)),
         agent=record.config.agent,
         fault=Fault.model_validate(call.fault) if call.fault else None,
-        transfer=Transfer.model_validate(call.transfer) if call.transfer else None,
+        transfer=_transfer(call),
         transferred_at=_time_if_any(call.transferred_at_ms),
         turns=[Turn.model_validate(turn) for turn in record.turns],
         messages=[Message.model_validate(message) for message in record.messages],
@@ -407,6 +407,18 @@ def _recording(kept: recording.Recording, url: str | None) -> Recording:
         size_bytes=kept.size_bytes,
         problem=kept.problem,
         url=url,
+    )
+
+
+def _transfer(call: Call) -> Transfer | None:
+    if (known := call.transfer) is None:
+        return None
+    return Transfer(
+        number=known.number,
+        to=known.to,
+        warm=known.is_warm,
+        connected=call.transferred_at_ms is not None,
+        end=known.end,
     )
 
 

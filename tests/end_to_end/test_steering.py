@@ -166,7 +166,13 @@ async def test_a_blind_transfer_leaves_the_two_alone(system: System) -> None:
     system.phone(COLLEAGUE).hang_up()
     record = await system.ended(call_id)
     assert (record["outcome"], record["reason"]) == ("completed", "transferred")
-    assert record["transfer"]["to"] == COLLEAGUE
+    assert record["transfer"] == {
+        "number": 1,
+        "to": COLLEAGUE,
+        "warm": False,
+        "connected": True,
+        "end": "normal_clearing",
+    }
 
 
 async def test_a_busy_target_leaves_the_caller_with_an_agent_that_knows(system: System) -> None:
@@ -177,6 +183,7 @@ async def test_a_busy_target_leaves_the_caller_with_an_agent_that_knows(system: 
     await until(lambda: len(phone.conversation.heard) > 2)
     record = await system.record(call_id)
     assert (record["status"], record["transfer"]["end"]) == ("streaming", "user_busy")
+    assert not record["transfer"]["connected"]
     await system.steer(call_id, "transfer", to=COLLEAGUE)
     await system.transferred(call_id)
     await system.steer(call_id, "hangup")
