@@ -115,9 +115,13 @@ def _asked(known: Answers) -> Answers:
         if not parameters.get(question.parameter):
             parameters[question.parameter] = input(f"{question.text}\n({question.help}): ").strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
-        parameters["HostedZoneId"] = input("Route 53 zone id of it, if there is one: ").strip()
+        parameters["HostedZoneId"] = input(
+            "Route 53 zone of it (empty: its DNS is elsewhere): "
+        ).strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
-        parameters["MediaCertificateArn"] = input("ARN of its ACM certificate: ").strip()
+        parameters["MediaCertificateArn"] = input(
+            "ARN of its certificate (AWS Certificate Manager): "
+        ).strip()
     return replace(known, parameters={name: held for name, held in parameters.items() if held})
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import subprocess
 import sys
 import uuid
@@ -57,6 +59,30 @@ class Machine:
 
         process = await asyncio.to_thread(finished)
         return process.returncode, process.stdout
+
+    async def converse(self, program: str, *arguments: str, answers: list[str]) -> tuple[int, str]:
+        """At a terminal: each answer is typed when something is asked."""
+        ours, theirs = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "local" / program),
+            *arguments,
+            env=self.environ,
+            cwd=self.folder,
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # or the password would be asked at the terminal of the tests
+        )
+        os.close(theirs)
+        assert process.stdout is not None
+        printed, waiting = b"", iter(answers)
+        while read := await process.stdout.read(4096):
+            printed += read
+            if printed.endswith(b"): ") and (answer := next(waiting, None)):
+                os.write(ours, answer.encode() + b"\n")
+        os.close(ours)
+        return await process.wait(), printed.decode()
 
     async def deploy(self, *arguments: str) -> tuple[int, str]:
         return await self.run("deploy.py", "--stack", self.stack, *arguments)

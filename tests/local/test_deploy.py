@@ -21,7 +21,7 @@ from aws_programs import DIGEST
 from certificate import self_signed
 from deployers import Machine
 from deployment import image, plan
-from deployment.answers import Answers
+from deployment.answers import QUESTIONS, Answers
 from deployment.stack import Stack
 from patience import until
 from patients import NUMBER, House, Patient, opened, patient
@@ -129,6 +129,21 @@ async def test_no_secret_leaves_the_keyboard_but_for_the_secret(machine: Machine
     assert tomllib.loads(remembered)["parameters"]["TelnyxFromNumber"] == NUMBER
     for text in (remembered, json.dumps(machine.notes), printed):
         assert "very-secret" not in text
+
+
+async def test_at_a_terminal_what_is_not_known_is_asked(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        known = dict(each.split("=", 1) for each in given if "=" in each)
+        for name in KEYS:
+            del machine.environ[name]
+        typed = [known[q.parameter] for q in QUESTIONS] + [known["HostedZoneId"], *KEYS.values()]
+        url = ("--set", f"OpenAiRealtimeUrl={known['OpenAiRealtimeUrl']}")
+        command = ("deploy.py", "--stack", machine.stack, *url)
+        code, printed = await machine.converse(*command, answers=typed)
+    assert code == 0, printed
+    assert "very-secret" not in printed
+    assert machine.secret()["OPENAI_API_KEY"] == KEYS["OPENAI_API_KEY"]
+    assert machine.parameters(-1)["TelnyxFromNumber"] == NUMBER
 
 
 async def test_an_image_that_the_repository_has_is_not_built_again(machine: Machine) -> None:
