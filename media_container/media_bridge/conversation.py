@@ -63,7 +63,6 @@ class Conversation:
         self._responses = Responses()
         self._keypad = Keypad()
         self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
-        self._passes_over = False
         self._afterwards = Afterwards()
         self._retried = False
         self._reply_due: float | None = None
@@ -193,8 +192,8 @@ class Conversation:
                 self.speech.read(event)
             case events.CallerSpeechStarted():
                 return self._on_speech_started(event, now)
-            case events.CallerSpeechStopped(item_id):
-                return self._on_speech_stopped(item_id, now)
+            case events.CallerSpeechStopped():
+                return self._on_speech_stopped(event, now)
             case events.CallerTranscribed(item_id, text, usage):
                 self.usage += usage
                 return _records(self._turns.caller_said(item_id, text))
@@ -260,11 +259,9 @@ class Conversation:
         self.caller_is_speaking = True
         self.last_sign_of_caller_at = now
         self._turns.caller_started(event.item_id, now)
-        self._passes_over = False
-        model_decides = self.config.turn_detection.interrupt_response or self.is_quiet
-        if model_decides or self._barge_in.speech_started(event.began_ms, now):
-            return self._give_way(now)
-        return []
+        guards = not (self.config.turn_detection.interrupt_response or self.is_quiet)
+        counts = self._barge_in.speech_started(event.began_ms, now, guards)
+        return self._give_way(now) if counts else []
 
     def _give_way(self, now: float) -> list[BridgeCommand]:
         self._responses.hold()
@@ -272,29 +269,31 @@ class Conversation:
         self._wait = None
         return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
 
-    def _on_speech_stopped(self, item_id: str, now: float) -> list[BridgeCommand]:
+    def _on_speech_stopped(
+        self, event: events.CallerSpeechStopped, now: float
+    ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
         self.caller_is_speaking = False
         wait = Wait(now, self.config.turn_detection.seconds_to_be_sure)
-        self._turns.caller_stopped(item_id, wait.ended)
-        if not self._barge_in.speech_stopped() and not self.is_quiet:
-            # What the agent is saying goes on, and is all the answer there is to be.
-            self._passes_over = True
-            return []
-        self._wait = wait
-        self.expect_reply(now)
-        return [] if self.config.turn_detection.create_response else [*self._responses.answer()]
+        self._turns.caller_stopped(event.item_id, wait.ended)
+        commands: list[BridgeCommand] = []
+        if self._barge_in.speech_stopped(event.ended_ms):
+            commands += self._give_way(now)
+        if self._barge_in.was_interruption or self.is_quiet:
+            self._wait = wait
+            self.expect_reply(now)
+        if not self.config.turn_detection.create_response:
+            commands += self._responses.answer()
+        return commands
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
-        passed_over = self._passes_over and not self._responses.expects_own
         self._responses.started(response_id)
         self.expect_reply(now)
-        if self._wait and not passed_over:
+        if self._wait:
             self._wait.response_started(now)
-        if not (self._responses.muted or passed_over):
+        if not self._responses.muted:
             return []
-        self._passes_over = False
         self.speech.stopped.add(response_id)
         return [CancelResponse()]
 

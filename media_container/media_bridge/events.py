@@ -93,6 +93,8 @@ class CallerSpeechStarted:
 @dataclass(frozen=True, slots=True)
 class CallerSpeechStopped:
     item_id: str
+    ended_ms: float | None = None
+    """By the same clock as `began_ms`."""
 
 
 @dataclass(frozen=True, slots=True)

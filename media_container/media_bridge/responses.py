@@ -28,11 +28,6 @@ class Responses:
         """Nothing is being generated, and nothing more was asked for."""
         return not (self.active or self._asked or self._waiting)
 
-    @property
-    def expects_own(self) -> bool:
-        """What starts next was asked for here."""
-        return self._asked is not None and self.active is None
-
     def ask(self, request: Respond) -> list[Respond]:
         """What to send now; the rest waits for its turn. One answer is an answer to everything."""
         if request.has_words or request not in self._waiting:
@@ -69,7 +64,7 @@ class Responses:
         return self.ask_first(Respond())
 
     def started(self, response_id: str) -> None:
-        is_own = self.expects_own
+        is_own = self._asked is not None and self.active is None
         self.active = response_id
         self._held = False
         self._started_unaware = bool(self.unseen)

@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import agent_turn, done, play, ready_call, said, words
+from bridges import agent_turn, done, frame, play, ready_call, said, words
 from media_bridge.barge_in import BargeIn
-from media_bridge.commands import BridgeCommand, CancelResponse, ClearPlayback, TruncateItem
+from media_bridge.commands import (
+    AppendAudio,
+    BridgeCommand,
+    CancelResponse,
+    ClearPlayback,
+    FailCall,
+    TruncateItem,
+)
 from media_bridge.events import (
     BridgeEvent,
     CallerSpeechStarted,
@@ -18,7 +25,7 @@ from playbook import At, Playbook, pass_time
 
 CONFIG = CallConfig()
 CLICK = CallerSpeechStarted("click", began_ms=300)
-CLICK_OVER = CallerSpeechStopped("click")
+CLICK_OVER = CallerSpeechStopped("click", ended_ms=400)
 
 
 def greeting(config: CallConfig = CONFIG) -> Playbook:
@@ -49,17 +56,45 @@ def test_the_lines_own_first_noises_do_not_stop_the_greeting() -> None:
     )
 
 
-def test_what_the_model_would_answer_to_them_is_not_said() -> None:
+def test_what_the_model_answers_to_them_follows_the_greeting() -> None:
+    assert (
+        greeting()
+        >> CLICK
+        >> CLICK_OVER
+        >> done()
+        >> ResponseStarted("resp-2")
+        >> said(100, "item-2", "resp-2")
+        >> At(0.85)
+        << play(100)
+        << play(100)
+        << play(100)
+        << play(100)
+    )
+
+
+def test_a_model_that_does_not_answer_them_owes_nothing() -> None:
+    assert greeting() >> CLICK >> CLICK_OVER >> done() >> frame(1) << AppendAudio(frame(1).payload)
     story = greeting()
-    assert story >> CLICK >> CLICK_OVER >> done()
+    story.bridge.handle(CLICK, 0.5)
+    story.bridge.handle(CLICK_OVER, 0.6)
+    story.bridge.handle(done(), 0.6)
+    assert not [each for _, each in pass_time(story.bridge, 0.6, 50) if isinstance(each, FailCall)]
+
+
+def test_long_speech_that_came_in_a_burst_is_an_interruption() -> None:
+    """The frames were held up on their way, and their clock tells how long it was."""
+    story = greeting()
+    story.now = 0.5
     assert (
         story
-        >> ResponseStarted("resp-2")
+        >> CLICK
+        << play(100)
+        >> CallerSpeechStopped("click", ended_ms=1400)
+        << ClearPlayback()
         << CancelResponse()
-        >> words("Yes?", "item-2", "resp-2")
-        >> done("resp-2", "cancelled")
-        >> ResponseStarted("resp-3")
-    ), "once"
+        << TruncateItem("item-1", 0, 100)
+        << agent_turn(1, "", 400, 500, interrupted=True, unheard="Good morning!")
+    )
 
 
 def test_who_goes_on_speaking_is_given_the_floor() -> None:
@@ -156,11 +191,13 @@ def test_the_first_second_is_judged_by_both_clocks(
     assert barge_in.counts(now + 0.99) is False
     assert barge_in.counts(now + 1.0) is not at_once
     assert barge_in.counts_at is None
-    assert barge_in.speech_stopped()
+    assert barge_in.was_interruption
 
 
-def test_speech_that_ends_before_it_counts_was_none() -> None:
+@pytest.mark.parametrize("ended_ms", [None, 5299])
+def test_speech_that_ends_before_it_counts_was_none(ended_ms: float | None) -> None:
     barge_in = BargeIn(min_seconds=0.3)
     assert not barge_in.speech_started(5000, 10.0)
-    assert not barge_in.speech_stopped()
+    assert not barge_in.speech_stopped(ended_ms)
+    assert not barge_in.was_interruption
     assert not barge_in.counts(11.0)

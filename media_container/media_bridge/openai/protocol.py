@@ -108,8 +108,8 @@ class RealtimeProtocol:
                 return events.AudioFinished(item_id)
             case realtime.SpeechStarted(item_id, audio_start_ms):
                 return events.CallerSpeechStarted(item_id, self._began_ms(audio_start_ms))
-            case realtime.SpeechStopped(item_id):
-                return events.CallerSpeechStopped(item_id)
+            case realtime.SpeechStopped(item_id, audio_end_ms):
+                return events.CallerSpeechStopped(item_id, self._ended_ms(audio_end_ms))
             case realtime.TranscriptionCompleted(item_id, transcript, usage):
                 return events.CallerTranscribed(item_id, transcript, _transcribed(usage))
             case realtime.TranscriptionFailed(item_id):
@@ -121,6 +121,11 @@ class RealtimeProtocol:
         detector = self._config.turn_detection
         padding_ms = detector.prefix_padding_ms if detector.type == "server_vad" else 0
         return None if audio_start_ms is None else audio_start_ms + padding_ms
+
+    def _ended_ms(self, audio_end_ms: float | None) -> float | None:
+        detector = self._config.turn_detection
+        silence_ms = detector.silence_duration_ms if detector.type == "server_vad" else 0
+        return None if audio_end_ms is None else audio_end_ms - silence_ms
 
     def _of_session(self, event: _SessionEvent) -> events.ModelEvent | None:
         match event:

@@ -218,6 +218,8 @@ class SpeechStarted(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_st
 
 class SpeechStopped(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped"):
     item_id: str
+    audio_end_ms: float | None = None
+    """The silence included that made the detector sure."""
 
 
 class TranscriptionCompleted(

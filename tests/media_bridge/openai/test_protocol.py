@@ -94,7 +94,7 @@ def test_the_conversation() -> None:
         events.CallerSpeechStarted("i", 301)
     )
     assert happened("input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=1) == (
-        events.CallerSpeechStopped("i")
+        events.CallerSpeechStopped("i", -499)
     )
     transcription = "conversation.item.input_audio_transcription"
     assert happened(f"{transcription}.completed", item_id="i", transcript="Hi") == (
