@@ -54,7 +54,7 @@ def examine(subject: Subject, now: float) -> Iterator[Finding]:
     with Account(subject) as account:
         try:
             yield from _examine(subject, account, now)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
             yield ill(Ailment.TELNYX_UNREACHABLE, error)
 
 

@@ -17,6 +17,15 @@ from diagnosis.subject import Subject
 from phonebridge.settings import AuthHeader
 
 PATIENCE_SECONDS = 10.0
+FAULTS = (
+    OSError,
+    TimeoutError,
+    InvalidHandshake,
+    InvalidURI,
+    ConnectionClosed,
+    httpx.InvalidURL,
+    ValueError,  # of what is no JSON
+)
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
@@ -25,7 +34,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
         return
     try:
         first = _first_event(subject)
-    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+    except FAULTS as error:
         yield ill(Ailment.MODEL_UNREACHABLE, error)
         return
     if first.get("type") == "session.created":

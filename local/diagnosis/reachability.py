@@ -25,16 +25,25 @@ def examine(subject: Subject, now: float) -> Iterator[Finding]:
     if not subject.base_public_url:
         yield ill(Ailment.PUBLIC_URL_MISSING)
         return
-    secure = ("https", "wss")
-    urls = [urlsplit(url) for url in (subject.base_public_url, subject.media_public_url)]
-    for host, port in sorted({(u.hostname, u.port or 443) for u in urls if u.scheme in secure}):
-        yield from _certificate(str(host), port, now)
+    addresses = map(_tls_address, (subject.base_public_url, subject.media_public_url))
+    for host, port in sorted(set(filter(None, addresses))):
+        yield from _certificate(host, port, now)
     yield _webhooks(subject)
     yield _media(subject)
 
 
+def _tls_address(url: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return None  # no URL: who connects to it says so
+    is_secure = parts.scheme in ("https", "wss") and parts.hostname
+    return (str(parts.hostname), port) if is_secure else None
+
+
 def _certificate(host: str, port: int, now: float) -> Iterator[Finding]:
-    """None where nobody answers: that is another check's to say."""
+    """Nothing where nobody answers: that is another check's to say."""
     context = ssl.create_default_context()
     try:
         with (
@@ -80,7 +89,7 @@ def _media(subject: Subject) -> Finding:
         if _error(bytes(refusal.response.body or b"")).get("code") == "refused":
             return well(f"media container at {subject.media_public_url}")
         return ill(Ailment.MEDIA_ELSEWHERE, f"HTTP {refusal.response.status_code}")
-    except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError) as error:
         return ill(Ailment.MEDIA_UNREACHABLE, error)
 
 

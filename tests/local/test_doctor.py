@@ -98,6 +98,20 @@ async def test_an_ailment_is_found(ailment: Ailment) -> None:
     assert found == {ailment} | BY_THE_WAY.get(ailment, set())
 
 
+@pytest.mark.parametrize("nonsense", ["nonsense", "http://[", "ws://", "https://nobody.invalid"])
+async def test_settings_that_are_no_urls_are_ailments_too(nonsense: str) -> None:
+    names = ("openai_realtime_url", "telnyx_api_base", "base_public_url", "media_public_url")
+    async with patient(House()) as ill:
+        ill.suffer(**dict.fromkeys(names, nonsense))
+        found = {each.ailment for each in await ill.findings() if each.ailment}
+    assert found == {
+        A.MODEL_UNREACHABLE,
+        A.TELNYX_UNREACHABLE,
+        A.PUBLIC_URL_UNREACHABLE,
+        A.MEDIA_UNREACHABLE,
+    }
+
+
 async def test_a_verified_number_may_be_shown_too() -> None:
     async with patient(House()) as well:
         well.suffer(telnyx_from_number="+15550142")
