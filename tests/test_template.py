@@ -24,6 +24,7 @@ from translated import (
     properties,
     resources,
     routes,
+    secret_names,
     statements,
 )
 
@@ -205,11 +206,6 @@ def names_read_by(from_env: Callable[[Mapping[str, str]], object]) -> set[str]:
     with pytest.raises(NotConfigured):
         from_env(environ)
     return set(environ)
-
-
-def secret_names() -> set[str]:
-    generate = TEMPLATE["Resources"]["ProviderSecret"]["Properties"]["GenerateSecretString"]
-    return {generate["GenerateStringKey"], *json.loads(generate["SecretStringTemplate"])}
 
 
 def test_the_functions_are_given_the_settings_they_read() -> None:

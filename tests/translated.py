@@ -1,6 +1,7 @@
 """template.yaml as CloudFormation gets it: through SAM's own translator."""
 
 import copy
+import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -75,3 +76,9 @@ def as_list(value: object) -> list[Any]:
 
 def attributes(pairs: list[dict[str, str]]) -> dict[str, str]:
     return {pair["Key"]: pair["Value"] for pair in pairs}
+
+
+def secret_names() -> set[str]:
+    """Settings that the stack's secret holds."""
+    generate = TEMPLATE["Resources"]["ProviderSecret"]["Properties"]["GenerateSecretString"]
+    return {generate["GenerateStringKey"], *json.loads(generate["SecretStringTemplate"])}

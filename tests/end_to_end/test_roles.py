@@ -30,7 +30,7 @@ from recorded_files import RecordedFiles, recorded_files
 from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
-from translated import functions
+from translated import functions, secret_names
 
 if TYPE_CHECKING:
     pass
@@ -110,6 +110,10 @@ def environment(
         "OUTCOME_WEBHOOK_URL": f"{files.base}/calls",
         "TOOL_HOSTS_ALLOWED": files.host,
     }
+    # Of the whole system, if it runs beside this.
+    addresses = {f"AWS_ENDPOINT_URL_{service}" for service in ("DYNAMODB", "SQS", "S3")}
+    for name in addresses | secret_names():
+        monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
