@@ -20,8 +20,16 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.overdue import DIAL_PATIENCE_MS, HEARTBEAT_PATIENCE_MS, LEG_PATIENCE_MS
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.overdue import (
+    DIAL_PATIENCE_MS,
+    HEARTBEAT_PATIENCE_MS,
+    LEG_PATIENCE_MS,
+    TRANSFER_PATIENCE_MS,
+)
+from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
+from phonebridge.transfer import TransferRequested
 from recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -129,3 +137,23 @@ def test_what_it_counts_is_a_metric_every_minute(
     clock.pass_seconds(3600)
     sweep()
     assert told() == ("control-plane", 2, 1)
+
+
+def test_the_container_hears_that_a_transfer_was_given_up(
+    store: DynamoCallStore, fleet: DynamoFleet, mailbox: DynamoMailbox, clock: Clock
+) -> None:
+    told = (
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, clock.now_ms),
+        MediaAttached(1, "task-1", clock.now_ms),
+        TransferRequested("+15550142"),
+    )
+    store_now(store, clock, after(outbound_call("transferring"), *told))
+    clock.pass_seconds(TRANSFER_PATIENCE_MS / 1000 + 1)
+    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
+
+    assert sweep()["swept"] == 1
+
+    [posted] = mailbox.collect("task-1")
+    assert posted.command == TransferSettled("nothing was heard of it")

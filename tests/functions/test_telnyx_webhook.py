@@ -16,11 +16,23 @@ from api_events import Answer, api_event, read_answer
 from calls import after, outbound_call
 from clock import Clock
 from phonebridge.billing import Charge
-from phonebridge.call import Call, CallRequested, CallStatus, DialAccepted, Leg, Outcome
+from phonebridge.call import (
+    Call,
+    CallAnswered,
+    CallRequested,
+    CallStatus,
+    DialAccepted,
+    Leg,
+    MediaAttached,
+    Outcome,
+)
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict
+from phonebridge.mailbox import DynamoMailbox
+from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.telnyx.webhook import inbound_call_id
+from phonebridge.transfer import TransferRequested
 from recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -80,6 +92,52 @@ def dialing(store: DynamoCallStore) -> Call:
     call = after(outbound_call(CALL_ID), CallRequested(), DialAccepted(LEG))
     store.create(call, CallConfig())
     return call
+
+
+class TestTransferring:
+    """What becomes of a transfer reaches the container, under the role that webhooks have."""
+
+    @pytest.fixture(autouse=True)
+    def transferring(self, store: DynamoCallStore) -> None:
+        told = (
+            CallRequested(),
+            DialAccepted(LEG),
+            CallAnswered(LEG, 5_000),
+            MediaAttached(1, "task-1", 6_000),
+            TransferRequested("+15550142"),
+        )
+        store.create(after(outbound_call(CALL_ID), *told), CallConfig())
+
+    def test_the_call_goes_on_without_us_when_it_is_bridged(
+        self,
+        deliver: Deliver,
+        store: DynamoCallStore,
+        mailbox: DynamoMailbox,
+        telnyx: RecordedTelnyx,
+    ) -> None:
+        assert deliver("call.bridged").status == 200
+
+        call = store.load(CALL_ID)
+        assert call
+        assert call.status is CallStatus.TRANSFERRED
+        assert telnyx.names == ["streaming_stop"]
+        assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+
+    def test_a_busy_target_leaves_the_call_up(
+        self, deliver: Deliver, store: DynamoCallStore, mailbox: DynamoMailbox
+    ) -> None:
+        name = base64.b64encode(f"{CALL_ID}/transfer/1".encode()).decode()
+        hangup = json.loads(sample("call.hangup"))
+        target = {"call_control_id": "v3:target", "call_leg_id": "target", "client_state": name}
+        hangup["data"]["payload"] |= target | {"hangup_cause": "user_busy"}
+
+        assert deliver(json.dumps(hangup).encode()).status == 200
+
+        call = store.load(CALL_ID)
+        assert call
+        assert call.status is CallStatus.STREAMING
+        [posted] = mailbox.collect("task-1")
+        assert posted.command == TransferSettled("user_busy")
 
 
 @pytest.mark.usefixtures("dialing")
