@@ -14,9 +14,9 @@ from phonebridge import recording
 from phonebridge.answering import AnsweredBy, Method, OnMachine
 from phonebridge.call import Call, CallStatus, Direction, Outcome, Speaker
 from phonebridge.notice import Notice, NoticeState
+from phonebridge.ports import TimelineEntry
 from phonebridge.recording import RecordingState
 from phonebridge.store import CallRecord, Page
-from phonebridge.switchboard import TimelineEntry
 from phonebridge.tools import Tools
 
 

@@ -46,7 +46,7 @@ class Assignment:
 
 
 class Directory:
-    """A `switchboard.Directory`."""
+    """A `ports.Directory`."""
 
     def __init__(
         self,

@@ -120,6 +120,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/call_config.py": "tests/phonebridge/test_store.py",
     "shared/phonebridge/steering.py": "tests/phonebridge/test_mailbox.py",
     "shared/phonebridge/facts.py": "tests/phonebridge/test_lifecycle.py",
+    "shared/phonebridge/ports.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/outcome.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/transfer.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",

@@ -39,9 +39,10 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import PhonebridgeError
+from phonebridge.ports import TimelineEntry
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import Switchboard, TimelineEntry
+from phonebridge.switchboard import Switchboard
 from phonebridge.tracing import Span, Tracer
 from phonebridge.transfer import TransferRequested
 

@@ -1,5 +1,5 @@
 """The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
-one conditional write of a single item; `switchboard.CallStore` is the writing side."""
+one conditional write of a single item; `ports.CallStore` is the writing side."""
 
 import base64
 import binascii
@@ -20,8 +20,8 @@ from phonebridge.call import Call, CallStatus, Leg, Turn
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.notice import Notice
+from phonebridge.ports import TimelineEntry
 from phonebridge.recording import Recording
-from phonebridge.switchboard import TimelineEntry
 from phonebridge.table import Key, Table
 from phonebridge.tools import Message
 

@@ -2,8 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from aws_lambda_powertools import Logger
 
@@ -38,6 +37,7 @@ from phonebridge.call import (
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
 from phonebridge.facts import FOUND_ENDED
+from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
@@ -73,52 +73,6 @@ _NAMES: dict[type[CarrierCommand], str] = {
     BridgeLegs: "bridge",
     HangUpTarget: "hangup of transfer target",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
-    """One thing that happened to a call; the same `entry_id` again adds nothing."""
-
-    at_ms: int
-    entry_id: str
-    what: str
-    detail: str = ""
-
-
-class CallStore(Protocol):
-    """The records of calls. `save` raises `Conflict` when another writer was faster."""
-
-    def create(self, call: Call, config: CallConfig) -> bool:
-        """False when the call exists already."""
-
-    def load(self, call_id: str) -> Call | None: ...
-    def save(self, call: Call) -> None: ...
-    def config(self, call_id: str) -> CallConfig | None: ...
-    def note(self, call_id: str, entry: TimelineEntry) -> None: ...
-    def link(self, leg: Leg, name: str) -> None:
-        """`name` as of `leg_name.py`."""
-
-    def linked(self, leg: Leg) -> str | None: ...
-
-
-class Carrier(Protocol):
-    """Who carries out what a call asks for. Raises `TelnyxError`."""
-
-    def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
-        """The leg, when the command dialled one."""
-
-
-class Mailbox(Protocol):
-    """The way to the container that carries a call."""
-
-    def post(self, task_id: str, call_id: str, command: Steering) -> None: ...
-
-
-class Directory(Protocol):
-    """Who answers inbound calls."""
-
-    def answering(self, number: str) -> CallConfig | None:
-        """How to speak with whoever calls this number; None if nobody answers it."""
 
 
 class Switchboard:

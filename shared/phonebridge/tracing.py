@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 if TYPE_CHECKING:
     from phonebridge.call import Call, CarrierCommand, Leg
     from phonebridge.call_config import CallConfig
-    from phonebridge.switchboard import Carrier
+    from phonebridge.ports import Carrier
 
 TIMEOUT = urllib3.Timeout(connect=1.0, read=1.0)
 """A collector that is slow costs us a trace, not the answer."""

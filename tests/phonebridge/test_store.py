@@ -32,6 +32,7 @@ from phonebridge.call import (
 )
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.errors import Conflict, TooLarge, Unreadable
+from phonebridge.ports import TimelineEntry
 from phonebridge.store import (
     CONFIG_BYTES_MAX,
     IDEMPOTENCY_SECONDS,
@@ -41,7 +42,6 @@ from phonebridge.store import (
     DynamoCallStore,
     Page,
 )
-from phonebridge.switchboard import TimelineEntry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -53,9 +53,10 @@ from phonebridge.errors import (
 )
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
+from phonebridge.ports import TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, TransferSettled
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard, TimelineEntry
+from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
 from phonebridge.telnyx.webhook import Webhook, inbound_call_id
 from phonebridge.transfer import (
     BridgeLegs,

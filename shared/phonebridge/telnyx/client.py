@@ -25,7 +25,7 @@ LONGEST_PAUSE_SECONDS = 1.0
 
 
 class TelnyxClient:
-    """A `switchboard.Carrier`. May be used by several threads."""
+    """A `ports.Carrier`. May be used by several threads."""
 
     def __init__(
         self,
