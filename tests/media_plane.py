@@ -47,7 +47,7 @@ from recorded_telnyx import RecordedTelnyx
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, OpenAISimulator, Session
 from simulators.openai_faults import NO_FAULTS
-from simulators.scenario import SHORT
+from simulators.scenario import TOOLS
 from simulators.speech import CLIPS
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ async def media_plane(
     faults: Faults,
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
-    async with OpenAISimulator(scenario=SHORT, think_ms=0, faults=faults) as model:
+    async with OpenAISimulator(scenario=TOOLS, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
         webhook_url = "https://phonebridge.example/webhooks/telnyx"

@@ -75,7 +75,10 @@ TOOLS = Scenario(
     replies=SHORT.replies,
     fallback=SHORT.fallback,
     tool_calls={
-        "caller_opening_hours": (ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),),
+        "caller_opening_hours": (
+            ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),
+            ToolCall("transfer_call", '{"destination":"sales","summary":"A new customer."}'),
+        ),
         "caller_farewell": (ToolCall("end_call", "{}", "agent_farewell"),),
     },
 )

@@ -30,12 +30,14 @@ from phonebridge.call import (
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio, SessionAck
 from phonebridge.steering import Steering, Transfer
+from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Tools
 from phonebridge.transfer import CallTransferred, TransferRequested
 from realtime_oracle import check_client
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, Session
 from simulators.openai_faults import NO_FAULTS
 from simulators.speech import CLIPS
+from tool_servers import silence, tool_server
 
 DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
 HEARTFELT = "caller_opening_hours"
@@ -503,3 +505,43 @@ def post(plane: MediaPlane, call: Call, command: Steering) -> None:
 def leg_of(call: Call) -> str:
     assert call.leg is not None
     return call.leg.call_control_id
+
+
+async def test_a_request_to_a_tool_ends_with_the_call(start_plane: StartsPlane) -> None:
+    async with tool_server(silence, tls=False) as server:
+        address = ("127.0.0.1", server.port)
+        url = f"http://127.0.0.1:{server.port}/"
+        tools = Tools(functions=(HttpsFunction(name="opening_hours", url=url, timeout_seconds=30),))
+        async with start_plane(tool_hosts_allowed=frozenset({address})) as plane:
+            phone = await plane.streaming(CallConfig(tools=tools))
+            await phone.hear()
+            await phone.say(HEARTFELT)
+            await until(lambda: server.received)
+            await phone.hang_up()
+            await server.lost.wait()
+    tools_used = [each.detail for each in plane.record(phone.call).timeline if each.what == "tool"]
+    assert tools_used == ["opening_hours: the call ended first"]
+
+
+@pytest.mark.parametrize(("warm", "command"), [(False, "transfer"), (True, "calls")])
+async def test_the_model_transfers_to_whom_it_may(
+    start_plane: StartsPlane, warm: bool, command: str
+) -> None:
+    tools = Tools(
+        built_in=(BuiltIn.TRANSFER_CALL,),
+        destinations=(Destination("sales", "+15550142", warm),),
+    )
+    async with start_plane() as plane:
+        phone = await plane.streaming(CallConfig(tools=tools))
+        await phone.hear()
+        await phone.say(HEARTFELT)
+        await until(lambda: command in plane.telnyx.names)
+        [body] = [body for path, body in plane.telnyx.commands if path.endswith(f"/{command}")]
+        assert body["to"] == "+15550142"
+        model = await plane.session(phone.call)
+        for frame in model.received:
+            check_client(frame)
+        assert not model.errors
+        transfer = plane.record(phone.call).call.transfer
+        assert transfer is not None
+        assert transfer.summary == ("A new customer." if warm else "")
