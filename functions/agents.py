@@ -10,10 +10,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BeforeValidator
 
-import api_answers
+import agent_answers
+from agent_answers import Agent, AgentList, ChangedAgent, Number, NumberList
 from agent_settings import AgentSettings
 from api import answer, documented
-from api_answers import Agent, AgentList, ChangedAgent, Number, NumberList
 from api_requests import AgentName, AssignNumber
 from control_plane import control_plane, log
 from fields import InvalidField, PhoneNumber
@@ -38,7 +38,7 @@ def put_agent(name: NameInPath, wanted: AgentSettings) -> Response[ChangedAgent]
     wanted.config(plane.longest_seconds)
     agent = plane.directory.put_agent(name, **wanted.given())
     log.info("agent changed", agent=name)
-    return answer(HTTPStatus.OK, api_answers.changed_agent(agent, wanted.warnings))
+    return answer(HTTPStatus.OK, agent_answers.changed_agent(agent, wanted.warnings))
 
 
 @router.get(
@@ -46,7 +46,7 @@ def put_agent(name: NameInPath, wanted: AgentSettings) -> Response[ChangedAgent]
 )
 def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]:
     found = control_plane().directory.agents(cursor, limit + 1)
-    return answer(HTTPStatus.OK, api_answers.listed_agents(found, limit))
+    return answer(HTTPStatus.OK, agent_answers.listed_agents(found, limit))
 
 
 @router.get(
@@ -55,7 +55,7 @@ def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]
     responses=documented({200: "The agent"}, HTTPStatus.NOT_FOUND),
 )
 def get_agent(name: NameInPath) -> Response[Agent]:
-    return answer(HTTPStatus.OK, api_answers.agent(control_plane().directory.agent(name)))
+    return answer(HTTPStatus.OK, agent_answers.agent(control_plane().directory.agent(name)))
 
 
 @router.delete(
@@ -85,7 +85,7 @@ def put_number(number: NumberInPath, wanted: AssignNumber) -> Response[Number]:
         raise InvalidField("agent", "there is no agent of that name") from error
     assigned = directory.assign(number, wanted.agent)
     log.info("number assigned", number=number, agent=wanted.agent)
-    return answer(HTTPStatus.OK, api_answers.number(assigned))
+    return answer(HTTPStatus.OK, agent_answers.number(assigned))
 
 
 @router.get(
@@ -95,7 +95,7 @@ def put_number(number: NumberInPath, wanted: AssignNumber) -> Response[Number]:
 )
 def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberList]:
     found = control_plane().directory.assignments(cursor, limit + 1)
-    return answer(HTTPStatus.OK, api_answers.listed_numbers(found, limit))
+    return answer(HTTPStatus.OK, agent_answers.listed_numbers(found, limit))
 
 
 @router.get(
@@ -104,7 +104,7 @@ def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberLis
     responses=documented({200: "The number"}, HTTPStatus.NOT_FOUND),
 )
 def get_number(number: NumberInPath) -> Response[Number]:
-    return answer(HTTPStatus.OK, api_answers.number(control_plane().directory.assignment(number)))
+    return answer(HTTPStatus.OK, agent_answers.number(control_plane().directory.assignment(number)))
 
 
 @router.delete(

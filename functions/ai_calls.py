@@ -14,7 +14,7 @@ import agents
 import api_answers
 import live_calls
 from api import about, answer, app, documented, handler
-from api_answers import CallList, WarnedCall, WholeCall
+from api_answers import CallList, WarnedCall
 from api_requests import CallId, CreateCall
 from call_records import whole_call
 from control_plane import ControlPlane, control_plane
@@ -23,6 +23,7 @@ from fields import InvalidField
 from phonebridge.call import Call, Direction
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import KeyReused, UnknownAgent
+from record_answers import WholeCall
 
 __all__ = ["app", "handler"]
 

@@ -8,13 +8,14 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 import api_answers
 from api import about, answer, documented
-from api_answers import CallSummary, WarnedCall, WholeCall
+from api_answers import CallSummary, WarnedCall
 from api_requests import CallId
 from call_records import whole_call
 from control_plane import control_plane, log
 from phonebridge.call import Call, CallStatus, DigitsRequested, EndedBy, EndRequested
 from phonebridge.errors import WrongState
 from phonebridge.steering import HangUp, Interrupt, Steering
+from record_answers import WholeCall
 from steering_requests import (
     DtmfRequest,
     HangUpRequest,

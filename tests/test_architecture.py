@@ -132,7 +132,9 @@ TESTED_ELSEWHERE = {
     "functions/fields.py": "tests/functions/test_ai_calls.py",
     "shared/phonebridge/tools.py": "tests/phonebridge/test_store.py",
     "functions/api.py": "tests/functions/test_ai_calls.py",
+    "functions/agent_answers.py": "tests/functions/test_agents.py",
     "functions/api_answers.py": "tests/functions/test_ai_calls.py",
+    "functions/record_answers.py": "tests/functions/test_ai_calls.py",
     "functions/api_errors.py": "tests/functions/test_ai_calls.py",
     "functions/api_requests.py": "tests/functions/test_ai_calls.py",
     "media_container/media_bridge/openai/updates.py": (
