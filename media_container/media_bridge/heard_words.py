@@ -23,11 +23,13 @@ MISSED = 80.0
 """Steps: what it costs to leave a comma without its pause, as much as one 1.6 s away."""
 USUAL_PACE = 2.3
 """Steps for each weight of a word, of a voice not heard before."""
-MOST_CLAUSES = 40
+MOST_CLAUSES, MOST_PAUSES = 12, 24
+"""A third of a millisecond, while a caller waits for silence."""
 
 # A word, or one sign of a script that does without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 _VOWELS = re.compile(r"[aeiouyà-åæè-ïò-öøù-ýÿœ]+", re.IGNORECASE)
+_SENTENCE_ENDS = ".?!。！？"
 _CLAUSE_ENDS = ".,;:?!…。、！？"
 
 
@@ -58,11 +60,9 @@ def split(
     spoken = float(voiced.sum())
     if unfinished_at is not None:
         spoken = max(spoken, weights[-1] * unfinished_at)
-    ends = [
-        end
-        for word, end in zip(words[:-1], weights[1:-1], strict=True)
-        if word.group()[-1] in _CLAUSE_ENDS
-    ]
+    ends = _ends(words, weights, _CLAUSE_ENDS)
+    if len(ends) > MOST_CLAUSES:
+        ends = _ends(words, weights, _SENTENCE_ENDS)
     anchors = _anchors(ends, spoken / weights[-1], _pauses(voiced))
     known, times = zip((0.0, 0.0), *anchors, (weights[-1], spoken), strict=True)
     heard = float(voiced[: heard_ms // LOUDNESS_STEP_MS].sum())
@@ -70,6 +70,11 @@ def split(
     count = int((np.interp(middles, known, times) < heard).sum())
     cut = words[count - 1].end() if count else 0
     return text[:cut].strip(), text[cut:].strip()
+
+
+def _ends(words: list[re.Match[str]], weights: list[float], marks: str) -> list[float]:
+    inner = zip(words[:-1], weights[1:-1], strict=True)
+    return [end for word, end in inner if word.group()[-1] in marks]
 
 
 def _weight(word: str) -> float:
@@ -104,6 +109,8 @@ def _anchors(
     nearest to one another in all."""
     if len(ends) > MOST_CLAUSES:
         return ()
+    longest = sorted(pauses, key=lambda pause: pause.length, reverse=True)[:MOST_PAUSES]
+    pauses = sorted(longest, key=lambda pause: pause.at)
     best: list[tuple[float, tuple[tuple[float, int], ...]]] = [(0.0, ())]
     for pause in pauses:
         best.append((best[-1][0] + _idle(pause), ()))

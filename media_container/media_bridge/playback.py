@@ -6,7 +6,7 @@ own clock tells, if only the carrier plays without a break from the moment at wh
 Where it starts later, or ran dry on a slow network, marks show it: a mark comes back when the sound
 before it has been played, and at once when there is none ("Media Streaming over WebSockets"), which
 tells the round trip. A mark may be held up on its way but cannot come too early: so an early one is
-believed, a late one only together with the next, the first of a run excepted.
+believed, a late one only together with the next.
 """
 
 from collections import deque
@@ -16,13 +16,13 @@ from statistics import median_low
 FRAME_SECONDS = 0.02
 """The carrier plays frames whole, also the one that a clear finds playing."""
 MARK_MS = 300
-"""A mark at least after so much sound: few messages beside those of the sound itself."""
+"""A mark after the first chunk, and after so much sound each: few messages beside those of the
+sound itself, and so far apart that what holds up one has mostly passed before the next."""
 MARKS_PENDING = 50
 """A carrier that owes this many gives none back."""
 MARK_PATIENCE = 0.25
 """Seconds beyond the round trip until a mark that does not come is held to be lost."""
 ROUND_TRIPS_KEPT = 5
-UNKNOWN = float("inf")
 LONG_AGO = float("-inf")
 
 
@@ -52,8 +52,10 @@ class Playback:
     """The same, for a carrier that lost no time."""
     _usual_delay: float = 0.0
     """With which a run begins."""
-    _doubted: float = UNKNOWN
+    _doubted: float = 0.0
     """By how much the run's last mark was late and not believed."""
+    _returned: int = 0
+    """Marks of this run."""
     _marked: int = 0
     _marks_sent: int = 0
     _marks: dict[str, _Mark] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Playback:
             self._run = self.sent
             self._run_at = now + self._usual_delay
             self._run_at_earliest = now
-            self._doubted = UNKNOWN
+            self._doubted, self._returned = 0.0, 0
         # Not before it was sent.
         self._run_at_earliest = max(
             self._run_at_earliest, now - self._seconds(self.sent - self._run)
@@ -111,14 +113,12 @@ class Playback:
             self._correct(now - expected - FRAME_SECONDS / 2)
 
     def _correct(self, late: float) -> None:
-        begins, believed = self._doubted == UNKNOWN, min(late, self._doubted)
-        if late <= 0:
-            believed = late
+        believed = min(late, self._doubted)
         self._doubted = max(0.0, late - believed)
         self._run_at = max(self._run_at + believed, self._run_at_earliest)
-        if begins:
-            delay = self._run_at - self._run_at_earliest
-            self._usual_delay += (delay - self._usual_delay) / 2
+        self._returned += 1
+        if self._returned == 2:
+            self._usual_delay = self._run_at - self._run_at_earliest
 
     def played(self, now: float) -> int:
         if now >= self.reached(self.sent):

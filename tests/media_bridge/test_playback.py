@@ -53,18 +53,23 @@ def test_a_mark_that_comes_back_in_time_changes_nothing() -> None:
     assert playback.confirmed == playback.sent
 
 
-def test_the_first_mark_of_a_run_tells_that_the_carrier_began_late() -> None:
+def test_two_marks_tell_that_the_carrier_began_late_and_the_next_run_knows() -> None:
     playback = Playback(MS)
     probe = mark(playback, 0.0)
-    playback.send(100 * MS, 0.0)
-    first = mark(playback, 0.0)
-    playback.send(900 * MS, 0.0)
+    names = []
+    for _ in range(2):
+        playback.send(100 * MS, 0.0)
+        names.append(mark(playback, 0.0))
+    playback.send(800 * MS, 0.0)
     playback.mark_returned(probe, 0.1)
-    playback.mark_returned(first, 0.1 + 0.1 + 0.15)
+    for number, name in enumerate(names, 1):
+        playback.mark_returned(name, 0.1 + 0.15 + number * 0.1)
     assert playback.played(0.65) == pytest.approx(500 * MS, abs=10 * MS)
+    playback.send(1000 * MS, 9.0)
+    assert playback.played(9.5) == pytest.approx(1350 * MS, abs=10 * MS)
 
 
-def test_a_later_mark_is_believed_only_with_the_next() -> None:
+def test_a_late_mark_is_believed_only_with_the_next() -> None:
     playback = Playback(MS)
     names = [mark(playback, 0.0)]
     for _ in range(3):
