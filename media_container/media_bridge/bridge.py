@@ -290,6 +290,7 @@ class Bridge:
             return []
         if isinstance(event, events.MuteAsked) and event.side is Side.CALLER:
             self._hearing.mute(event.muted)
+            self._talk.caller_is_muted = event.muted
             return []
         if isinstance(event, events.SettingsUpdated):
             self._config = event.config

@@ -70,6 +70,7 @@ class Conversation:
         self._started = 0.0
         self._first_audio_ms: int | None = None
         self.caller_is_speaking = False
+        self.caller_is_muted = False
         self.last_spoken_response: str | None = None
         self.uses_tools = False
         """The caller waits for something that the agent looks up."""
@@ -98,7 +99,8 @@ class Conversation:
         """Nobody speaks, or is about to: it is the caller's turn."""
         owed = self._reply_due is not None or self.uses_tools
         expected = owed or self._keypad.entered or self._afterwards
-        busy = self.is_deaf or self.caller_is_speaking
+        muted = self._responses.muted or self.caller_is_muted
+        busy = self.is_deaf or self.caller_is_speaking or muted
         return self.is_quiet and not busy and not expected
 
     @property

@@ -51,6 +51,7 @@ from media_bridge.events import (
     TransferFailed,
     UpdateAsked,
 )
+from media_bridge.idle import PROMPT
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.steering import Side, Update
@@ -180,6 +181,23 @@ def test_of_a_muted_caller_the_model_hears_silence() -> None:
         >> MuteAsked(Side.CALLER, False)
         >> frame(3)
         << AppendAudio(frame(3).payload)
+    )
+
+
+@pytest.mark.parametrize("side", Side)
+def test_nobody_is_idle_on_a_call_of_which_one_side_is_muted(side: Side) -> None:
+    idle = CallConfig(idle_timeout_seconds=10, idle_prompts=1)
+    story = ready_call(config=idle)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> MuteAsked(side, True)
+        >> At(40.0)
+        >> MuteAsked(side, False)
+        >> At(49.0)
+        >> At(50.1)
+        << PROMPT
     )
 
 
