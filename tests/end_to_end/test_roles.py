@@ -5,6 +5,7 @@ import asyncio
 import base64
 import importlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -92,7 +93,10 @@ def environment(
     provider_secret: str,
     state: Mapping[str, str],
     files: RecordedFiles,
-) -> None:
+) -> Iterator[None]:
+    # The system that other tests of this folder share has an environment of its own.
+    for name in [n for n in os.environ if n.startswith(("AWS_", "MEDIA_", "OPENAI_", "TELNYX_"))]:
+        monkeypatch.delenv(name)
     variables = {
         "AWS_ENDPOINT_URL": dynamodb_address,
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -116,6 +120,8 @@ def environment(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    yield
+    control_plane.control_plane.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
