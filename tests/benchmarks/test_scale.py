@@ -28,7 +28,7 @@ def test_what_the_store_asks_is_counted_by_partition() -> None:
         create_table(client, "counted", load_template())
         store = DynamoCallStore("counted", client, lambda: 0)
         asked.clear()
-        store.create(outbound_call("call-1"), CallConfig(instructions="x" * 1500))
+        store.create(outbound_call("call-1"), CallConfig(instructions="x" * 1100))
         store.link(Leg("v3:leg"), "call-1")
         store.load("call-1")
         client.close()
