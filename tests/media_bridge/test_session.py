@@ -1,6 +1,7 @@
 """One call through a running container: what both ends see, what is on record afterwards, and that
 the other calls of the container go on."""
 
+import asyncio
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ from simulators.g711 import MU_LAW
 from simulators.openai import Faults, Session
 from simulators.openai_faults import NO_FAULTS
 from simulators.speech import CLIPS
-from tool_servers import silence, tool_server
+from tool_servers import Connection, answer, silence, tool_server
 
 DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
 HEARTFELT = "caller_opening_hours"
@@ -545,3 +546,33 @@ async def test_the_model_transfers_to_whom_it_may(
         transfer = plane.record(phone.call).call.transfer
         assert transfer is not None
         assert transfer.summary == ("A new customer." if warm else "")
+
+
+async def test_a_caller_who_waits_is_told_so_and_then_what_was_found(
+    start_plane: StartsPlane,
+) -> None:
+    told = asyncio.Event()
+
+    async def reply(connection: Connection) -> None:
+        await told.wait()
+        await answer(200, CLIPS["agent_booked"].text.encode(), "text/plain")(connection)
+
+    async with tool_server(reply, tls=False) as server:
+        url, filler = f"http://127.0.0.1:{server.port}/", CLIPS["agent_which_day"].text
+        function = HttpsFunction(name="opening_hours", url=url, timeout_seconds=30, filler=filler)
+        hosts = frozenset({("127.0.0.1", server.port)})
+        async with start_plane(tool_hosts_allowed=hosts) as plane:
+            phone = await plane.streaming(CallConfig(tools=Tools(functions=(function,))))
+            await phone.hear()
+            await phone.say(HEARTFELT)
+            model = await plane.session(phone.call)
+            said = model.said
+            await until(lambda: CLIPS["agent_which_day"] in [each.clip for each in said])
+            told.set()
+            await until(lambda: CLIPS["agent_booked"] in [each.clip for each in said])
+        assert [each.clip.name for each in said][-3:] == [
+            "agent_one_moment",
+            "agent_which_day",
+            "agent_booked",
+        ]
+        assert not model.errors
