@@ -6,15 +6,18 @@ every server and every detector; OpenAI's `idle_timeout_ms` goes with `server_va
 
 from media_bridge.commands import BridgeCommand, EndCall, Respond
 from media_bridge.conversation import Conversation
+from media_bridge.events import EndAsked
+from media_bridge.steering import steered
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 
 PROMPT = Respond(
     guidance="The caller has been silent for a while. Ask briefly whether they are still there."
 )
-GOODBYE = Respond(
+GOODBYE = EndAsked(
+    EndedBy.IDLE,
     guidance="The caller is still silent. Say in one short sentence that you are hanging up now, "
-    "and goodbye."
+    "and goodbye.",
 )
 END = EndCall(EndedBy.IDLE)
 
@@ -50,5 +53,4 @@ class IdleCaller:
         self._prompted += 1
         if self._prompted <= self._prompts:
             return talk.ask(PROMPT)
-        talk.once_quiet(END, now)
-        return talk.ask(GOODBYE)
+        return steered(GOODBYE, talk, now)

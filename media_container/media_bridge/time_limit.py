@@ -1,7 +1,9 @@
 """The longest duration of a call: the caller is warned, and said goodbye to."""
 
-from media_bridge.commands import BridgeCommand, EndCall, Respond
+from media_bridge.commands import BridgeCommand, Respond
 from media_bridge.conversation import Conversation
+from media_bridge.events import EndAsked
+from media_bridge.steering import steered
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 
@@ -10,9 +12,10 @@ WARNING_SECONDS = 30
 WARNING = Respond(
     guidance="This call must end in half a minute. Tell the caller so, in one short sentence."
 )
-GOODBYE = Respond(
+GOODBYE = EndAsked(
+    EndedBy.MAX_DURATION,
     guidance="This call has reached its longest duration. Say in one short sentence that it has to "
-    "end now, and goodbye."
+    "end now, and goodbye.",
 )
 
 
@@ -37,5 +40,4 @@ class TimeLimit:
             self.due_at = self._ends_at
             return talk.ask(WARNING)
         self.due_at = None
-        talk.once_quiet(EndCall(EndedBy.MAX_DURATION), now)
-        return talk.ask(GOODBYE)
+        return steered(GOODBYE, talk, now)

@@ -3,19 +3,23 @@
 import pytest
 
 from bridges import agent_turn, caller_turn, done, play, ready_call, said
-from media_bridge.commands import CancelResponse, EndCall, LeaveCall
+from media_bridge.commands import CancelResponse, EndCall, LeaveCall, Respond
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
     DigitPressed,
+    MuteAsked,
     ResponseStarted,
     StreamStopped,
 )
 from media_bridge.idle import GOODBYE, PROMPT
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.steering import Side
 from playbook import At, Playbook
+
+LAST_WORDS = Respond(guidance=GOODBYE.guidance)
 
 
 def greeted(prompts: int = 2) -> Playbook:
@@ -54,7 +58,7 @@ def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
     answered(story, "resp-2")
     assert story >> At(20.0) << PROMPT
     answered(story, "resp-3")
-    assert story >> At(30.0) << GOODBYE
+    assert story >> At(30.0) << LAST_WORDS
     assert (
         story
         >> ResponseStarted("resp-4")
@@ -73,7 +77,7 @@ def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
 
 
 def test_no_prompt_where_none_is_wished() -> None:
-    assert greeted(prompts=0) >> At(10.0) << GOODBYE
+    assert greeted(prompts=0) >> At(10.0) << LAST_WORDS
 
 
 def test_who_speaks_is_not_idle_and_starts_anew() -> None:
@@ -108,7 +112,7 @@ def test_a_key_is_a_sign_of_life() -> None:
 
 def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
     story = greeted(prompts=0)
-    assert story >> At(10.0) << GOODBYE
+    assert story >> At(10.0) << LAST_WORDS
     assert (
         story
         >> ResponseStarted("resp-2")
@@ -121,10 +125,23 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         >> done("resp-3")
         >> At(21.9)
         >> At(22.0)
-        << GOODBYE
+        << LAST_WORDS
     )
 
 
 def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
     story = ready_call()
     assert story >> ResponseStarted("resp-1") >> done() >> At(59.9)
+
+
+def test_the_silence_of_a_muted_agent_is_not_the_callers() -> None:
+    story = greeted(prompts=1)
+    assert (
+        story
+        >> MuteAsked(Side.AGENT, True)
+        >> At(30.0)
+        >> MuteAsked(Side.AGENT, False)
+        >> At(39.9)
+        >> At(40.0)
+        << PROMPT
+    )

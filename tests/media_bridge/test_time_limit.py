@@ -1,13 +1,15 @@
 """The longest duration of a call."""
 
 from bridges import agent_turn, done, frame, play, ready_call, said
-from media_bridge.commands import AppendAudio, EndCall, LeaveCall
-from media_bridge.events import ResponseStarted
+from media_bridge.commands import AppendAudio, EndCall, LeaveCall, Respond
+from media_bridge.events import MuteAsked, ResponseStarted
 from media_bridge.time_limit import GOODBYE, WARNING
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
+from phonebridge.steering import Side
 from playbook import At
 
+LAST_WORDS = Respond(guidance=GOODBYE.guidance)
 END = EndCall(EndedBy.MAX_DURATION)
 
 
@@ -19,7 +21,7 @@ def test_the_longest_call_is_hung_up_then_left() -> None:
         >> done()
         >> At(29.9)
         >> At(30.0)
-        << GOODBYE
+        << LAST_WORDS
         >> ResponseStarted("resp-2")
         >> said(100, "item-2", "resp-2")
         << play(100)
@@ -48,7 +50,7 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
         >> ResponseStarted("resp-2")
         >> done("resp-2")
         >> At(60.0)
-        << GOODBYE
+        << LAST_WORDS
     )
 
 
@@ -65,10 +67,16 @@ def test_deadlines_that_come_together_leave_in_peace() -> None:
     assert (
         story
         >> At(30.0)
-        << GOODBYE
+        << LAST_WORDS
         >> At(49.9)
         >> At(50.0)
         << END
         >> At(55.0)
         << LeaveCall(lost=False)
     )
+
+
+def test_a_muted_agent_says_goodbye_too() -> None:
+    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    assert story >> ResponseStarted("resp-1") >> done()
+    assert story >> MuteAsked(Side.AGENT, True) >> At(29.9) >> At(30.0) << LAST_WORDS
