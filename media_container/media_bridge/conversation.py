@@ -233,8 +233,8 @@ class Conversation:
         """Nobody is there to talk with: hear nothing, and let nothing more be said."""
         self.is_deaf = True
         self.caller_is_speaking = False
-        self._reply_due = None
         self._responses.forget()
+        self._reply_due = None if self._responses.idle else now + REPLY_PATIENCE
         return self.mute(now)
 
     def close(self, now: float) -> list[BridgeCommand]:

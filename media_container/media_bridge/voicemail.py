@@ -23,6 +23,8 @@ class Voicemail:
         detection = config.machine_detection
         self._message = detection.message if detection else None
         self._reached = False
+        self._waits_for_quiet = False
+        """It is time, but for the rest of what is being said."""
 
     def answered(self, greeting_over: bool, talk: Conversation, now: float) -> list[BridgeCommand]:
         """May be told any number of times."""
@@ -39,9 +41,12 @@ class Voicemail:
 
     def watch(self, talk: Conversation, now: float) -> list[BridgeCommand]:
         """To be called whenever something has happened, and when `due_at` has come."""
-        if self.due_at is None or now < self.due_at or not talk.is_quiet:
+        if self.due_at is not None and self.due_at <= now:
+            self.due_at = None
+            self._waits_for_quiet = True
+        if not (self._waits_for_quiet and talk.is_quiet):
             return []
-        self.due_at = None
+        self._waits_for_quiet = False
         talk.once_quiet(EndCall(EndedBy.MESSAGE_LEFT), now, MESSAGE_PATIENCE)
         talk.expect_reply(now)
         return [*talk.unmute(), *talk.ask(Respond(saying=self._message))]

@@ -52,6 +52,7 @@ from media_bridge.events import (
     FrameUnreadable,
     InterruptAsked,
     LeaveAsked,
+    MachineAnswered,
     ModelClosed,
     ModelComplained,
     ModelConnected,
@@ -66,6 +67,7 @@ from media_bridge.events import (
     WordsReceived,
 )
 from media_bridge.greeting import KeptGreeting
+from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Usage
 from phonebridge.call import Call, EndedBy
 from phonebridge.call_config import CallConfig
@@ -586,7 +588,8 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.builds(DigitPressed, _text),
     st.sampled_from([StreamComplained(""), FrameUnreadable(""), ModelConnected(), ModelReady()]),
     st.builds(ModelComplained, st.sampled_from(["", "insufficient_quota"]), _text),
-    st.builds(CallerSpeechStarted, _ids),
+    st.builds(CallerSpeechStarted, _ids, st.none() | st.integers(0, 2000)),
+    st.builds(MachineAnswered, st.booleans()),
     st.builds(CallerSpeechStopped, _ids),
     st.builds(CallerTranscribed, _ids, _text),
     st.builds(ResponseStarted, _ids),
@@ -609,7 +612,14 @@ _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
 _pauses = st.sampled_from([0.0, 0.0, 1 / 3, 0.02, 0.06, 0.1, 0.123456789, 5.0, 20.0])
 _starts = st.sampled_from([0.0, 0.1, 1e6 / 7])
 _calls = st.sampled_from([CALL, RINGING])
-_configs = st.sampled_from([CallConfig(max_duration_seconds=60), LONGEST_PREPARED])
+_watchful = CallConfig(
+    max_duration_seconds=60,
+    idle_timeout_seconds=3,
+    idle_prompts=1,
+    barge_in_min_ms=300,
+    machine_detection=MachineDetection(OnMachine.LEAVE_MESSAGE, "Call us back."),
+)
+_configs = st.sampled_from([CallConfig(max_duration_seconds=60), LONGEST_PREPARED, _watchful])
 _kept = st.sampled_from([None, KeptGreeting("Good morning!", sound(700))])
 _openings = st.sampled_from([(), (STARTED, ModelConnected(), ModelReady())])
 

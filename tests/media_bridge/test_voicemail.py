@@ -11,6 +11,7 @@ from media_bridge.commands import (
     ClearPlayback,
     ConfigureModel,
     EndCall,
+    FailCall,
     Respond,
     TruncateItem,
 )
@@ -155,3 +156,10 @@ def test_without_a_message_the_talk_goes_on() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
     )
+
+
+def test_a_model_that_does_not_stop_its_greeting_has_stalled() -> None:
+    story = greeting_a_machine()
+    story.bridge.handle(MachineAnswered(greeting_over=True), story.now)
+    stalled = FailCall("model_stalled", "the model owed a reply and sent nothing")
+    assert story >> At(15.0) >> At(15.2) << stalled
