@@ -12,7 +12,8 @@ from api_answers import CallSummary, WarnedCall
 from api_requests import CallId
 from call_records import whole_call
 from control_plane import control_plane, log
-from phonebridge.call import Call, CallStatus, DigitsRequested, EndedBy, EndRequested
+from phonebridge.call import Call, CallStatus, EndedBy
+from phonebridge.call_events import DigitsRequested, EndRequested
 from phonebridge.errors import WrongState
 from phonebridge.steering import HangUp, Interrupt, Steering
 from record_answers import WholeCall

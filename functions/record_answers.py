@@ -10,11 +10,12 @@ import prices
 from agent_answers import Config
 from api_answers import ApiAnswer, CallSummary, moment, moment_if_any, summary
 from phonebridge import recording
-from phonebridge.call import Call, Speaker
+from phonebridge.call import Call
 from phonebridge.notice import Notice, NoticeState
 from phonebridge.ports import TimelineEntry
 from phonebridge.recording import RecordingState
 from phonebridge.store import CallRecord
+from phonebridge.turn import Speaker
 
 
 class Latency(ApiAnswer):

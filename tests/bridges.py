@@ -17,9 +17,10 @@ from media_bridge.events import (
 )
 from media_bridge.greeting import KeptGreeting
 from phonebridge.billing import Usage
-from phonebridge.call import EarlyStream, Latency, Speaker, Turn
+from phonebridge.call import EarlyStream
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from phonebridge.turn import Latency, Speaker, Turn
 from playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)

@@ -1,6 +1,7 @@
 """Calls that tests tell stories about."""
 
-from phonebridge.call import Call, CallEvent, Direction, Leg
+from phonebridge.call import Call, Direction, Leg
+from phonebridge.call_events import CallEvent
 from phonebridge.lifecycle import advance
 
 LEG = Leg("v3:leg-1", "leg-1", "session-1")

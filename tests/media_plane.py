@@ -23,16 +23,9 @@ from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
-from phonebridge.call import (
-    Call,
-    CallAnswered,
-    CallEvent,
-    CallRequested,
-    CallStatus,
-    DialAccepted,
-    Leg,
-)
+from phonebridge.call import Call, CallStatus, Leg
 from phonebridge.call_config import CallConfig
+from phonebridge.call_events import CallAnswered, CallEvent, CallRequested, DialAccepted
 from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger

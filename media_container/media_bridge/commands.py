@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from media_bridge.audio import Codec
-from phonebridge.call import EndedBy, Turn
+from phonebridge.call import EndedBy
 from phonebridge.steering import Update
 from phonebridge.tools import HttpsFunction, Message
+from phonebridge.turn import Turn
 
 # Of the phone.
 

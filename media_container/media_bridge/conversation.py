@@ -32,9 +32,10 @@ from media_bridge.playout import Playout
 from media_bridge.responses import Responses
 from media_bridge.turns import Turns
 from phonebridge.billing import Usage
-from phonebridge.call import Activity, Turn
+from phonebridge.call import Activity
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
+from phonebridge.turn import Turn
 
 REPLY_PATIENCE = 15.0
 """Seconds until a model that owes a reply, or the rest of one, has stalled."""

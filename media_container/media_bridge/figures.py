@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from phonebridge.call import Activity, Turn
+from phonebridge.call import Activity
 from phonebridge.metrics import Values
+from phonebridge.turn import Turn
 
 
 @dataclass(slots=True)

@@ -18,9 +18,9 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation import MODEL_BYTES_PER_MS
-from phonebridge.call import Speaker, Turn
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from phonebridge.turn import Speaker, Turn
 
 KEPT_ITEM = "kept-greeting"
 """Stands where what the model says has its item's id."""

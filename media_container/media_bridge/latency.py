@@ -8,7 +8,7 @@ the bridge sends it on. What the carrier and the phone add is not to be seen fro
 
 from dataclasses import dataclass
 
-from phonebridge.call import Latency
+from phonebridge.turn import Latency
 
 
 @dataclass(slots=True)

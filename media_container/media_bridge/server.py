@@ -23,8 +23,9 @@ from media_bridge.session import CallSession
 from media_bridge.task import MediaTask
 from media_bridge.websocket import Buffer, WebSocket
 from phonebridge import stream_token
-from phonebridge.call import Call, MediaAttached
+from phonebridge.call import Call
 from phonebridge.call_config import CallConfig
+from phonebridge.call_events import MediaAttached
 from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
 from phonebridge.log import call_on_every_line
 from phonebridge.telnyx import media

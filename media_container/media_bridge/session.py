@@ -26,18 +26,16 @@ from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
 from phonebridge.billing import ModelUsage
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, Fault
+from phonebridge.call_config import CallConfig
+from phonebridge.call_events import (
     CallEvent,
     CallFailed,
     DigitsRequested,
     EndRequested,
-    Fault,
     MediaReported,
     MediaStarted,
-    Turn,
 )
-from phonebridge.call_config import CallConfig
 from phonebridge.errors import PhonebridgeError
 from phonebridge.ports import TimelineEntry
 from phonebridge.settings import MediaSettings
@@ -45,6 +43,7 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.tracing import Span, Tracer
 from phonebridge.transfer import TransferRequested
+from phonebridge.turn import Turn
 
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find

@@ -8,8 +8,8 @@ import asyncio
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from phonebridge.call import Turn
 from phonebridge.store import DynamoCallStore
+from phonebridge.turn import Turn
 
 LINGER_SECONDS = 1.0
 MOST_WAITING = 5_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from media_bridge import heard_words
 from media_bridge.playout import Cut, Heard
-from phonebridge.call import Latency, Speaker, Turn
+from phonebridge.turn import Latency, Speaker, Turn
 
 
 @dataclass(slots=True)

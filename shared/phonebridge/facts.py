@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from phonebridge import answering, transfer
 from phonebridge.answering import Detection, DetectionEnded, GreetingEnded
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, CallStatus, EarlyStream, Fault, Hangup
+from phonebridge.call_events import (
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -14,15 +14,11 @@ from phonebridge.call import (
     CallHungUp,
     CallInitiated,
     CallRequested,
-    CallStatus,
     CallTurnedAway,
     DialAccepted,
     DigitsRequested,
-    EarlyStream,
     EndRequested,
-    Fault,
     FirstStreamFailed,
-    Hangup,
     LegEvent,
     LegOutlivedCall,
     MediaAttached,

@@ -13,36 +13,36 @@ from types import MappingProxyType
 
 from phonebridge import transfer
 from phonebridge.answering import AnsweringEvent, DetectionEnded, GreetingEnded
-from phonebridge.call import (
+from phonebridge.call import Call, CallStatus, EndedBy
+from phonebridge.call_commands import (
     Answer,
-    Call,
-    CallAnswered,
-    CallArrived,
     CallCommand,
-    CallEvent,
-    CallFailed,
-    CallHungUp,
-    CallInitiated,
-    CallRequested,
-    CallStatus,
-    CallTurnedAway,
     Dial,
-    DialAccepted,
-    DigitsRequested,
-    EndedBy,
-    EndRequested,
-    FirstStreamFailed,
     HangUp,
-    LegOutlivedCall,
-    MediaAttached,
-    MediaReported,
-    MediaStarted,
     Reject,
     ReportAnswer,
     ReportMachine,
     SendDigits,
     StartStreaming,
     StopStreaming,
+)
+from phonebridge.call_events import (
+    CallAnswered,
+    CallArrived,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallInitiated,
+    CallRequested,
+    CallTurnedAway,
+    DialAccepted,
+    DigitsRequested,
+    EndRequested,
+    FirstStreamFailed,
+    LegOutlivedCall,
+    MediaAttached,
+    MediaReported,
+    MediaStarted,
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition

@@ -1,15 +1,7 @@
 """What the sweeper must tell a call of which nothing is heard any more. Pure."""
 
-from phonebridge.call import (
-    Call,
-    CallEvent,
-    CallFailed,
-    CallStatus,
-    EndedBy,
-    EndRequested,
-    Fault,
-    LegOutlivedCall,
-)
+from phonebridge.call import Call, CallStatus, EndedBy, Fault
+from phonebridge.call_events import CallEvent, CallFailed, EndRequested, LegOutlivedCall
 from phonebridge.transfer import TransferRefused
 
 DIAL_PATIENCE_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for

@@ -4,7 +4,8 @@ containers, and who answers."""
 from dataclasses import dataclass
 from typing import Protocol
 
-from phonebridge.call import Call, CarrierCommand, Leg
+from phonebridge.call import Call, Leg
+from phonebridge.call_commands import CarrierCommand
 from phonebridge.call_config import CallConfig
 from phonebridge.steering import Steering
 

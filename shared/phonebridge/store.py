@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from phonebridge.billing import Charge, ModelUsage, Usage
-from phonebridge.call import Call, CallStatus, Leg, Turn
+from phonebridge.call import Call, CallStatus, Leg
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.notice import Notice
@@ -24,6 +24,7 @@ from phonebridge.ports import TimelineEntry
 from phonebridge.recording import Recording
 from phonebridge.table import Key, Table
 from phonebridge.tools import Message
+from phonebridge.turn import Turn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

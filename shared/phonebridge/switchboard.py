@@ -7,25 +7,13 @@ from dataclasses import replace
 from aws_lambda_powertools import Logger
 
 from phonebridge import lifecycle
-from phonebridge.call import (
-    LONGEST_CALL_ID,
+from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Fault, Hangup, Leg
+from phonebridge.call_commands import (
     Answer,
-    Call,
-    CallArrived,
     CallCommand,
-    CallEvent,
-    CallFailed,
-    CallHungUp,
-    CallRequested,
-    CallStatus,
-    CallTurnedAway,
     CarrierCommand,
     Dial,
-    DialAccepted,
-    Fault,
     HangUp,
-    Hangup,
-    Leg,
     Reject,
     Report,
     ReportAnswer,
@@ -35,6 +23,15 @@ from phonebridge.call import (
     StopStreaming,
 )
 from phonebridge.call_config import CallConfig
+from phonebridge.call_events import (
+    CallArrived,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallRequested,
+    CallTurnedAway,
+    DialAccepted,
+)
 from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
 from phonebridge.facts import FOUND_ENDED
 from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import msgspec
@@ -19,10 +18,10 @@ import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
 
-if TYPE_CHECKING:
-    from phonebridge.call import Call, CarrierCommand, Leg
-    from phonebridge.call_config import CallConfig
-    from phonebridge.ports import Carrier
+from phonebridge.call import Call, Leg
+from phonebridge.call_commands import CarrierCommand
+from phonebridge.call_config import CallConfig
+from phonebridge.ports import Carrier
 
 TIMEOUT = urllib3.Timeout(connect=1.0, read=1.0)
 """A collector that is slow costs us a trace, not the answer."""
@@ -117,13 +116,11 @@ class Tracer:
 class TracedCarrier:
     """A carrier each of whose commands is a span."""
 
-    def __init__(self, carrier: "Carrier", tracer: Tracer) -> None:
+    def __init__(self, carrier: Carrier, tracer: Tracer) -> None:
         self._carrier = carrier
         self._tracer = tracer
 
-    def execute(
-        self, command: "CarrierCommand", call: "Call", config: "CallConfig"
-    ) -> "Leg | None":
+    def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
         with self._tracer.span(call.call_id, f"telnyx {type(command).__name__}"):
             return self._carrier.execute(command, call, config)
 

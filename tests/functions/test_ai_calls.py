@@ -16,21 +16,18 @@ from calls import LEG, after, outbound_call
 from clock import Clock
 from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Charge, ModelUsage, Usage
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, Hangup
+from phonebridge.call_config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call_events import (
     CallAnswered,
     CallHungUp,
     CallRequested,
     DialAccepted,
-    Hangup,
-    Latency,
     MediaAttached,
-    Speaker,
-    Turn,
 )
-from phonebridge.call_config import CallConfig, StreamSetup, Transcription, TurnDetection
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.store import DynamoCallStore
+from phonebridge.turn import Latency, Speaker, Turn
 from prices import PRICES_AS_OF
 from recorded_telnyx import RecordedTelnyx
 from template import load_template

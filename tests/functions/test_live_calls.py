@@ -9,16 +9,15 @@ import ai_calls
 from api_events import Answer, api_event, read_answer
 from calls import LEG, after, outbound_call
 from clock import Clock
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, Hangup
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_events import (
     CallAnswered,
     CallHungUp,
     CallRequested,
     DialAccepted,
-    Hangup,
     MediaAttached,
 )
-from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, Transfer, Update
 from phonebridge.store import DynamoCallStore

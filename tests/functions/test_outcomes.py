@@ -11,18 +11,16 @@ from clock import Clock
 from errands import NotNow
 from outcomes import LAST_WORDS_SECONDS, PAUSES_SECONDS, Outcomes, SendOutcome
 from phonebridge.billing import ModelUsage, Usage
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, Fault, Hangup
+from phonebridge.call_config import CallConfig
+from phonebridge.call_events import (
     CallAnswered,
     CallFailed,
     CallHungUp,
     CallRequested,
     DialAccepted,
-    Fault,
-    Hangup,
     MediaAttached,
 )
-from phonebridge.call_config import CallConfig
 from phonebridge.notice import Notice, NoticeState
 from phonebridge.store import CallRecord, DynamoCallStore
 

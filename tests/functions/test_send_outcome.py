@@ -17,19 +17,18 @@ from clock import Clock
 from outcomes import LAST_WORDS_SECONDS, SendOutcome
 from permissions import Caller
 from phonebridge.billing import ModelUsage, Usage
-from phonebridge.call import (
+from phonebridge.call import Hangup
+from phonebridge.call_config import CallConfig
+from phonebridge.call_events import (
     CallAnswered,
     CallHungUp,
     CallRequested,
     DialAccepted,
-    Hangup,
     MediaAttached,
-    Speaker,
-    Turn,
 )
-from phonebridge.call_config import CallConfig
 from phonebridge.notice import NoticeState
 from phonebridge.store import DynamoCallStore
+from phonebridge.turn import Speaker, Turn
 from recorded_files import Posted, RecordedFiles, recorded_files
 
 SECRET = "a secret of the operator's"

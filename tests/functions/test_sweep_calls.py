@@ -8,17 +8,15 @@ import pytest
 import sweep_calls
 from calls import LEG, after, outbound_call
 from clock import Clock
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, CallStatus, Fault
+from phonebridge.call_config import CallConfig
+from phonebridge.call_events import (
     CallAnswered,
     CallFailed,
     CallRequested,
-    CallStatus,
     DialAccepted,
-    Fault,
     MediaAttached,
 )
-from phonebridge.call_config import CallConfig
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.overdue import (

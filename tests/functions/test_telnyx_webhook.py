@@ -16,17 +16,9 @@ from api_events import Answer, api_event, read_answer
 from calls import after, outbound_call
 from clock import Clock
 from phonebridge.billing import Charge
-from phonebridge.call import (
-    Call,
-    CallAnswered,
-    CallRequested,
-    CallStatus,
-    DialAccepted,
-    Leg,
-    MediaAttached,
-    Outcome,
-)
+from phonebridge.call import Call, CallStatus, Leg, Outcome
 from phonebridge.call_config import CallConfig
+from phonebridge.call_events import CallAnswered, CallRequested, DialAccepted, MediaAttached
 from phonebridge.errors import Conflict
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import TransferSettled

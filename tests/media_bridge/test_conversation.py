@@ -30,9 +30,10 @@ from media_bridge.events import (
 )
 from media_bridge.playout import LEAD_MS
 from phonebridge.billing import Usage
-from phonebridge.call import EndedBy, Latency
+from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
+from phonebridge.turn import Latency
 from playbook import At, Playbook, pass_time, unmarked
 
 SILENCE = Codec.PCMU.silence

@@ -1,7 +1,8 @@
 """What a task measures, and when it starts from nothing again."""
 
 from media_bridge.figures import Figures
-from phonebridge.call import Activity, Latency, Speaker, Turn
+from phonebridge.call import Activity
+from phonebridge.turn import Latency, Speaker, Turn
 
 ALL = {
     "ActiveCalls",

@@ -15,8 +15,9 @@ from media_bridge.greeting_cache import GreetingCache
 from media_plane import MediaPlane, Phone, StartsPlane
 from patience import until
 from phonebridge import stream_token
-from phonebridge.call import Call, CallFailed, CallStatus, Fault, MediaAttached
+from phonebridge.call import Call, CallStatus, Fault
 from phonebridge.call_config import CallConfig, StreamSetup
+from phonebridge.call_events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.speech import CLIPS
 

@@ -17,22 +17,14 @@ from media_bridge.events import BridgeEvent, DigitPressed
 from media_bridge.openai import client
 from media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
 from patience import until
-from phonebridge.call import (
-    Call,
-    CallAnswered,
-    CallHungUp,
-    CallStatus,
-    EarlyStream,
-    Hangup,
-    Outcome,
-    Speaker,
-    Turn,
-)
+from phonebridge.call import Call, CallStatus, EarlyStream, Hangup, Outcome
 from phonebridge.call_config import CallConfig, StreamSetup
+from phonebridge.call_events import CallAnswered, CallHungUp
 from phonebridge.settings import ModelAudio, SessionAck
 from phonebridge.steering import Steering, Transfer
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Tools
 from phonebridge.transfer import CallTransferred, TransferRequested
+from phonebridge.turn import Speaker, Turn
 from realtime_oracle import check_client
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, Session

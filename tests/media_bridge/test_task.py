@@ -11,9 +11,10 @@ from botocore.exceptions import EndpointConnectionError
 from media_bridge import bridge, task
 from media_plane import MediaPlane, StartsPlane
 from patience import until
-from phonebridge.call import EndedBy, Speaker
+from phonebridge.call import EndedBy
 from phonebridge.fleet import TaskState
 from phonebridge.steering import Interrupt
+from phonebridge.turn import Speaker
 
 
 async def test_it_tells_of_itself(

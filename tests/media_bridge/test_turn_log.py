@@ -9,9 +9,9 @@ from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import turn_log
 from media_bridge.turn_log import TurnLog
-from phonebridge.call import Speaker, Turn
 from phonebridge.log import logger
 from phonebridge.store import DynamoCallStore
+from phonebridge.turn import Speaker, Turn
 
 Written = list[tuple[str, Turn]]
 

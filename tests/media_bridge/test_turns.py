@@ -8,7 +8,7 @@ from bridges import sound
 from media_bridge.audio import Codec, Loudness, PassThrough
 from media_bridge.playout import Cut, Heard, Item
 from media_bridge.turns import Turns
-from phonebridge.call import Speaker, Turn
+from phonebridge.turn import Speaker, Turn
 
 
 def spoken(item_id: str, ms: int = 1000) -> Item:

@@ -5,21 +5,17 @@ from dataclasses import replace
 import pytest
 
 from calls import LEG, after, inbound_call, outbound_call
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, CallStatus, EndedBy, Fault, Hangup
+from phonebridge.call_commands import HangUp
+from phonebridge.call_events import (
     CallAnswered,
     CallArrived,
     CallEvent,
     CallFailed,
     CallHungUp,
     CallRequested,
-    CallStatus,
     DialAccepted,
-    EndedBy,
     EndRequested,
-    Fault,
-    HangUp,
-    Hangup,
     LegOutlivedCall,
     MediaAttached,
 )

@@ -9,28 +9,20 @@ import pytest
 
 from calls import LEG, after, outbound_call
 from clock import Clock
-from phonebridge.call import (
-    Activity,
-    Call,
+from phonebridge.call import Activity, Call, EndedBy, Fault, Hangup, Leg
+from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call_events import (
     CallAnswered,
     CallEvent,
     CallFailed,
     CallHungUp,
     CallRequested,
     DialAccepted,
-    EndedBy,
     EndRequested,
-    Fault,
-    Hangup,
-    Latency,
-    Leg,
     MediaAttached,
     MediaReported,
-    Speaker,
     StreamingFailed,
-    Turn,
 )
-from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.errors import Conflict, TooLarge, Unreadable
 from phonebridge.ports import TimelineEntry
 from phonebridge.store import (
@@ -42,6 +34,7 @@ from phonebridge.store import (
     DynamoCallStore,
     Page,
 )
+from phonebridge.turn import Latency, Speaker, Turn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

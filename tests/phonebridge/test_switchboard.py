@@ -18,31 +18,27 @@ from phonebridge.answering import (
     MachineDetection,
     OnMachine,
 )
-from phonebridge.call import (
-    LONGEST_CALL_ID,
+from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, EndedBy, Hangup, Leg, Outcome
+from phonebridge.call_commands import (
     Answer,
-    Call,
-    CallAnswered,
     CallCommand,
-    CallEvent,
-    CallHungUp,
-    CallInitiated,
-    CallStatus,
     Dial,
-    DigitsRequested,
-    EndedBy,
-    EndRequested,
     HangUp,
-    Hangup,
-    Leg,
-    MediaAttached,
-    Outcome,
     Reject,
     SendDigits,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call_config import CallConfig, StreamSetup
+from phonebridge.call_events import (
+    CallAnswered,
+    CallEvent,
+    CallHungUp,
+    CallInitiated,
+    DigitsRequested,
+    EndRequested,
+    MediaAttached,
+)
 from phonebridge.errors import (
     InvalidTransition,
     NotConfigured,

@@ -14,12 +14,11 @@ from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
 from phonebridge.answering import MachineDetection, Method, OnMachine
-from phonebridge.call import (
+from phonebridge.call import Call, Direction
+from phonebridge.call_commands import (
     Answer,
-    Call,
     CarrierCommand,
     Dial,
-    Direction,
     HangUp,
     Reject,
     SendDigits,

@@ -8,7 +8,8 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from phonebridge.call import Call, CarrierCommand, Dial, Leg
+from phonebridge.call import Call, Leg
+from phonebridge.call_commands import CarrierCommand, Dial
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import TelnyxRefused, TelnyxUnreachable
 from phonebridge.log import mask_numbers

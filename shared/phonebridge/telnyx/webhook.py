@@ -16,17 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
 from phonebridge.billing import Charge
-from phonebridge.call import (
-    Call,
+from phonebridge.call import Call, Direction, Fault, Hangup, Leg
+from phonebridge.call_events import (
     CallAnswered,
     CallArrived,
     CallEvent,
     CallHungUp,
     CallInitiated,
-    Direction,
-    Fault,
-    Hangup,
-    Leg,
     StreamingFailed,
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable

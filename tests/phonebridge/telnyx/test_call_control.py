@@ -17,14 +17,12 @@ from telnyx.types.calls.action_transfer_params import ActionTransferParams
 
 from phonebridge import stream_token
 from phonebridge.answering import MachineDetection, Method, OnMachine
-from phonebridge.call import (
+from phonebridge.call import Call, Direction, Leg
+from phonebridge.call_commands import (
     Answer,
-    Call,
     CarrierCommand,
     Dial,
-    Direction,
     HangUp,
-    Leg,
     SendDigits,
     StartStreaming,
     StopStreaming,

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import urllib3
 
-from phonebridge.call import Call, Dial, Direction, HangUp, Leg
+from phonebridge.call import Call, Direction, Leg
+from phonebridge.call_commands import Dial, HangUp
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured, TelnyxRefused, TelnyxUnreachable
 from phonebridge.telnyx.call_control import Line

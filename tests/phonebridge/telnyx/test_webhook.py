@@ -12,16 +12,13 @@ from telnyx import Telnyx
 
 from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
 from phonebridge.billing import Charge
-from phonebridge.call import (
+from phonebridge.call import Direction, Fault, Hangup, Leg
+from phonebridge.call_events import (
     CallAnswered,
     CallArrived,
     CallEvent,
     CallHungUp,
     CallInitiated,
-    Direction,
-    Fault,
-    Hangup,
-    Leg,
     StreamingFailed,
 )
 from phonebridge.errors import InvalidSignature, NotConfigured, Unreadable
