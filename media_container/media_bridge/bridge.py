@@ -81,6 +81,7 @@ class Bridge:
         if not self._model.rings:
             self._deadlines[_Awaited.READY] = now + READY_PATIENCE
         self._line: Codec | None = None
+        self._frame_at = now
         self._greeted = False
         self._spent = Usage()
         self._told_early: list[events.SteeringEvent] = []
@@ -127,7 +128,11 @@ class Bridge:
             return []
         if self._leave_at is not None:
             return self._until_the_end(self._take_leave(event, now, self._leave_at), now)
-        commands = self._until_the_end(self._answer(event, now), now)
+        answer = self._answer(event, now)
+        if isinstance(event, events.CallerAudio):
+            # Fifty times a second; all that may be due besides has a deadline of its own.
+            return answer
+        commands = self._until_the_end(answer, now)
         if self._speaks and self._leave_at is None and not self._over:
             commands += self._until_the_end(self._due(now), now)
         return commands
@@ -214,6 +219,7 @@ class Bridge:
         if self._kept and not self._talk.is_deaf:
             self._talk.speech.recite(KEPT_ITEM, self._kept.words, self._kept.sound, now)
         del self._deadlines[_Awaited.START]
+        self._frame_at = now
         self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
         if not self._model.ready:
             self._deadlines.setdefault(_Awaited.READY, now + READY_PATIENCE)
@@ -227,8 +233,9 @@ class Bridge:
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
         if self._line is None:
             return []
-        self._deadlines[_Awaited.MEDIA] = now + MEDIA_PATIENCE
-        self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+        if not self._hearing.frames:
+            self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+        self._frame_at = now  # its deadlines move on when they pass, not fifty times a second
         return self._hearing.frame(event.chunk, event.payload, now)
 
     # The model's session.
@@ -335,9 +342,18 @@ class Bridge:
                 return [FailCall("no_media_start", "the media socket sent no start")]
             case _Awaited.READY:
                 return [FailCall("model_timeout", "the model session did not become ready")]
+            case _Awaited.FRAME if self._has_heard_within(GAP_PATIENCE, now):
+                self._deadlines[awaited] = self._frame_at + GAP_PATIENCE
+                return []
             case _Awaited.FRAME:
-                self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+                self._deadlines[awaited] = now + GAP_PATIENCE
                 speaks = self._talk.caller_is_speaking
                 return self._hearing.fill_gap(GAP_PATIENCE) if speaks else []
+            case _Awaited.MEDIA if self._has_heard_within(MEDIA_PATIENCE, now):
+                self._deadlines[awaited] = self._frame_at + MEDIA_PATIENCE
+                return []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
+
+    def _has_heard_within(self, seconds: float, now: float) -> bool:
+        return self._frame_at + seconds > now

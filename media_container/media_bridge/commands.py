@@ -99,7 +99,9 @@ class AnswerTool:
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
-    """Stop generating."""
+    """Stop generating that response, and no other that may have begun since."""
+
+    response_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,7 +298,7 @@ class Conversation:
         if not self._responses.muted:
             return []
         self.speech.stopped.add(response_id)
-        return [CancelResponse()]
+        return [CancelResponse(response_id)]
 
     def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
         if event.response_id in self.speech.stopped:
@@ -342,7 +342,7 @@ class Conversation:
         cancelled = []
         if (active := self._responses.active) and active not in self.speech.stopped:
             self.speech.stopped.add(active)
-            cancelled = [CancelResponse()] if cancel else []
+            cancelled = [CancelResponse(active)] if cancel else []
         return self.speech.stop(now, cancelled)
 
 

@@ -106,11 +106,18 @@ class CallSession:
         if self._over.is_set():
             return
         try:
-            for command in self._bridge.handle(event, self._loop.time()):
+            commands = self._bridge.handle(event, self._loop.time())
+            for command in commands:
                 self._carry_out(command)
-            self._set_timer()
+            # A frame that passed at once leaves every deadline as it was.
+            if not (commands and isinstance(event, events.CallerAudio)):
+                self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
 
     async def run(self) -> None:
         with self._services.tracer.span(self._call.call_id, "media session"):

@@ -77,7 +77,10 @@ class MediaTask:
             self._idle.set()
 
     def carries(self, call_id: str) -> bool:
-        return call_id in self._sessions
+        """Whose last writes are still under way is carried no more: its carrier may already have
+        been told to open another stream."""
+        session = self._sessions.get(call_id)
+        return session is not None and not session.is_over
 
     async def carry(self, call: Call, session: CallSession) -> None:
         self._sessions[call.call_id] = session
@@ -88,7 +91,8 @@ class MediaTask:
         try:
             await session.run()
         finally:
-            del self._sessions[call.call_id]
+            if self._sessions.get(call.call_id) is session:
+                del self._sessions[call.call_id]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

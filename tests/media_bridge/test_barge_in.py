@@ -91,7 +91,7 @@ def test_long_speech_that_came_in_a_burst_is_an_interruption() -> None:
         << play(100)
         >> CallerSpeechStopped("click", ended_ms=1400)
         << ClearPlayback()
-        << CancelResponse()
+        << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
         << agent_turn(1, "", 400, 500, interrupted=True, unheard="Good morning!")
     )
@@ -112,7 +112,7 @@ def test_after_the_first_second_a_word_is_enough() -> None:
         story
         >> CallerSpeechStarted("user-1", began_ms=1000)
         << ClearPlayback()
-        << CancelResponse()
+        << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
         << agent_turn(1, "", 400, 500, interrupted=True, unheard="Good morning!")
     )

@@ -117,7 +117,7 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         story
         >> ResponseStarted("resp-2")
         >> CallerSpeechStarted("user-1")
-        << CancelResponse()
+        << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         >> At(12.0)
         >> CallerSpeechStopped("user-1")

@@ -89,7 +89,7 @@ def test_a_key_stops_the_agent_and_the_entry_waits_for_the_end_of_that_response(
         >> At(0.05)
         >> DigitPressed("1")
         << ClearPlayback()
-        << CancelResponse()
+        << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 50)
         << agent_turn(1, "", 0, 50, interrupted=True, unheard="Press one for")
         >> DigitPressed("#")

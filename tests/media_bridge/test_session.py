@@ -344,6 +344,20 @@ async def test_the_audio_does_not_wait_for_the_table(
     assert len(plane.record(phone.call).turns) == 5
 
 
+async def test_a_call_whose_last_writes_are_under_way_may_be_streamed_anew(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane(max_calls_per_task=1) as plane:
+        with held_back() as released:
+            monkeypatch.setattr(plane.store, "add_turns", lambda turns: released.wait() and [])
+            phone = await plane.greeted()
+            await plane.converse(phone)
+            await phone.stop()
+            await until(lambda: not plane.task.carries(phone.call.call_id))
+            assert not plane.task.has_room
+        await until(lambda: plane.task.has_room)
+
+
 @contextmanager
 def held_back() -> Iterator[threading.Event]:
     released = threading.Event()

@@ -474,7 +474,7 @@ def test_a_caller_who_speaks_at_that_moment_is_heard_out() -> None:
         calling(BuiltIn.END_CALL)
         >> call("end_call")
         >> CallerSpeechStarted("user-1")
-        << CancelResponse()
+        << CancelResponse("resp-1")
         >> done()
         << answered(error_output("The caller is speaking: hear them out."))
         << noted("end_call: refused")

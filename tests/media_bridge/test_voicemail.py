@@ -58,7 +58,7 @@ def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> No
         story
         >> MachineAnswered(greeting_over=False)
         << ClearPlayback()
-        << CancelResponse()
+        << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
         << agent_turn(1, "", 0, 100, interrupted=True, unheard="Good morning")
         >> done(status="cancelled")
@@ -106,7 +106,7 @@ def test_what_the_model_says_to_the_greeting_of_its_own_accord_is_not_said() -> 
         story
         >> done(status="cancelled")
         >> ResponseStarted("resp-2")
-        << CancelResponse()
+        << CancelResponse("resp-2")
         >> words("Hello", "item-2", "resp-2")
         >> done("resp-2", "cancelled")
         >> MachineAnswered(greeting_over=True)

@@ -129,7 +129,7 @@ class ResponseCreate(
 
 
 class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type"):
-    pass
+    response_id: str
 
 
 ClientEvent = SessionUpdate | ItemCreate | ItemTruncate | ResponseCreate | ResponseCancel

@@ -43,7 +43,7 @@ def ended(**response: Any) -> events.ModelEvent | None:
         (commands.AddText(commands.Role.ASSISTANT, "Hello."), "conversation.item.create"),
         (commands.AddText(commands.Role.SYSTEM, "Be brief."), "conversation.item.create"),
         (commands.Respond(), "response.create"),
-        (commands.CancelResponse(), "response.cancel"),
+        (commands.CancelResponse("resp-1"), "response.cancel"),
         (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
     ],
 )

@@ -32,7 +32,7 @@ def test_caller_audio_is_a_valid_append(audio: bytes) -> None:
         realtime.ItemTruncate("item_1", 0, 480),
         realtime.ResponseCreate(),
         realtime.ResponseCreate(realtime.ResponseSettings("Say hello.")),
-        realtime.ResponseCancel(),
+        realtime.ResponseCancel("resp_1"),
     ],
 )
 def test_client_events_are_valid(event: realtime.ClientEvent) -> None:
