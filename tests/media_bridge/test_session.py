@@ -374,8 +374,9 @@ PREPARED = CallConfig(greeting=GREETING, stream_setup=StreamSetup.PREPARED)
 
 
 async def greeting_made(plane: MediaPlane, call: Call) -> Session:
+    """And read by the bridge to its end: it is kept then."""
     session = await plane.session(call)
-    await until(lambda: session.said)
+    await until(lambda: plane.services.greetings.find(PREPARED))
     return session
 
 
