@@ -208,6 +208,10 @@ class Transcoder:
         return b""
 
 
+_MEASURED_TOGETHER = 50
+"""Steps: numpy takes as long for one as for many, and nobody asks before the sound was heard."""
+
+
 class Loudness:
     """How loud the model's sound is, in steps of `LOUDNESS_STEP_MS`; `codec` where it is G.711."""
 
@@ -216,16 +220,28 @@ class Loudness:
         rate_hz = MODEL_RATE_HZ if codec is None else TELEPHONE_RATE_HZ
         self._step = rate_hz * LOUDNESS_STEP_MS // 1000
         self._step_bytes = self._step * (PCM16.itemsize if codec is None else 1)
-        self._rest = b""
-        self.steps: list[int] = []
+        self._rest = bytearray()
+        self._steps: list[int] = []
+
+    @property
+    def steps(self) -> list[int]:
+        self._measure()
+        return self._steps
 
     def feed(self, audio: bytes) -> None:
-        audio = self._rest + audio
-        whole = len(audio) - len(audio) % self._step_bytes
-        self._rest = audio[whole:]
-        pcm = audio[:whole] if self._codec is None else decode(self._codec, audio[:whole])
-        levels = np.abs(np.frombuffer(pcm, PCM16).astype(np.int32)).reshape(-1, self._step)
-        self.steps += levels.mean(axis=1).astype(int).tolist()
+        self._rest += audio
+        if len(self._rest) >= _MEASURED_TOGETHER * self._step_bytes:
+            self._measure()
+
+    def _measure(self) -> None:
+        whole = len(self._rest) - len(self._rest) % self._step_bytes
+        if not whole:
+            return
+        sound = bytes(self._rest[:whole])
+        del self._rest[:whole]
+        pcm = sound if self._codec is None else decode(self._codec, sound)
+        levels = np.abs(np.frombuffer(pcm, PCM16), dtype=np.int32).reshape(-1, self._step)
+        self._steps += (levels.sum(axis=1) // self._step).tolist()
 
 
 class Converter(Protocol):
