@@ -1,6 +1,7 @@
 """Errors of the HTTP API: which exception is answered with which status and code, in one shape."""
 
 import binascii
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
-from fields import InvalidField
+from fields import E164, InvalidField
 from phonebridge.errors import (
     AgentInUse,
     AtCapacity,
@@ -96,8 +97,26 @@ def _details(error: Exception, call_id: str | None) -> list[FieldProblem] | Prov
 
 def _field_problems(error: RequestValidationError) -> list[FieldProblem]:
     return [
-        FieldProblem(field=_field(found["loc"]), problem=found["msg"]) for found in error.errors()
+        FieldProblem(field=_field(found["loc"]), problem=_problem(found))
+        for found in error.errors()
     ]
+
+
+def _problem(found: Mapping[str, Any]) -> str:
+    """Pydantic's words, except where they speak of Python or of regular expressions."""
+    match found["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "there is no such field here"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "must be an object"
+        case "union_tag_not_found":
+            return "needs a type"
+        case "string_pattern_mismatch" if found["ctx"]["pattern"] == E164:
+            return "must be a number in E.164 form, such as +15550100"
+        case _:
+            return str(found["msg"])
 
 
 def _field(place: tuple[Any, ...]) -> str:

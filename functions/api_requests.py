@@ -55,7 +55,9 @@ def read_json_object(text: str) -> dict[str, Any]:
     infinity, no name twice."""
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise Unreadable("The body is nested too deeply.") from error
+    except ValueError as error:
         raise Unreadable(f"The body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Unreadable("The body must be a JSON object.")

@@ -6,9 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phonebridge.errors import RequestRefused
 
-PhoneNumber = Annotated[
-    str, Field(pattern=r"^\+[1-9][0-9]{1,14}$", description="E.164", examples=["+15550100"])
-]
+E164 = r"^\+[1-9][0-9]{1,14}$"
+PhoneNumber = Annotated[str, Field(pattern=E164, description="E.164", examples=["+15550100"])]
 
 
 class InvalidField(RequestRefused):

@@ -798,3 +798,27 @@ class TestOpenApiDocument:
                     schema = answer["content"]["application/json"].get("schema", {})
                     is_error = schema.get("$ref", "").endswith("/ErrorAnswer")
                     assert is_error == (status >= "400")
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "problem"),
+    [
+        ({}, "to", "is required"),
+        ({"to": "555 0123"}, "to", "must be a number in E.164 form, such as +15550100"),
+        (TO | {"phone": 1}, "phone", "there is no such field here"),
+        (TO | {"metadata": 1}, "metadata", "must be an object"),
+        (TO | {"turn_detection": 1}, "turn_detection", "must be an object"),
+        (TO | {"turn_detection": {}}, "turn_detection", "needs a type"),
+    ],
+)
+def test_a_refusal_speaks_of_the_field_and_not_of_our_language(
+    body: object, field: str, problem: str
+) -> None:
+    refused = create(body)
+    assert refused.status == 422
+    assert refused.error["details"] == [{"field": field, "problem": problem}]
+
+
+def test_a_body_nested_too_deeply_is_refused_in_plain_words() -> None:
+    refused = request("POST", CREATE, body=b"[" * 100_000)
+    assert (refused.status, refused.error["message"]) == (400, "The body is nested too deeply.")
