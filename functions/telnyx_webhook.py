@@ -18,7 +18,9 @@ from phonebridge.errors import (
 from phonebridge.log import call_on_every_line
 from phonebridge.recording import SavedRecording
 from phonebridge.telnyx.leg_name import call_and_transfer
-from phonebridge.telnyx.webhook import Webhook, inbound_call_id, parse, verify
+from phonebridge.telnyx.webhook import Webhook, parse
+from phonebridge.telnyx.webhook_payloads import inbound_call_id
+from phonebridge.telnyx.webhook_signature import verify
 
 _REFUSALS: dict[type[Exception], tuple[HTTPStatus, str]] = {
     Unreadable: (HTTPStatus.BAD_REQUEST, "unreadable"),

@@ -45,6 +45,8 @@ CORE = [
     "shared/phonebridge/telnyx/leg_name.py",
     "shared/phonebridge/telnyx/media.py",
     "shared/phonebridge/telnyx/webhook.py",
+    "shared/phonebridge/telnyx/webhook_payloads.py",
+    "shared/phonebridge/telnyx/webhook_signature.py",
     *(
         f"media_container/media_bridge/{name}.py"
         for name in (
@@ -129,6 +131,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/outcome.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/transfer.py": "tests/phonebridge/test_lifecycle.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/telnyx/webhook_payloads.py": "tests/phonebridge/telnyx/test_webhook.py",
     "shared/phonebridge/notice.py": "tests/functions/test_outcomes.py",
     "shared/phonebridge/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
     "functions/agent_settings.py": "tests/functions/test_ai_calls.py",

@@ -37,7 +37,8 @@ from phonebridge.facts import FOUND_ENDED
 from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
-from phonebridge.telnyx.webhook import Webhook, about_target, inbound_call_id
+from phonebridge.telnyx.webhook import Webhook, about_target
+from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.tracing import Span
 from phonebridge.transfer import (
     BridgeLegs,

@@ -23,7 +23,7 @@ from phonebridge.errors import Conflict
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
-from phonebridge.telnyx.webhook import inbound_call_id
+from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.transfer import TransferRequested
 from recorded_telnyx import RecordedTelnyx
 

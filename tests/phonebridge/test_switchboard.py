@@ -53,7 +53,8 @@ from phonebridge.ports import TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
-from phonebridge.telnyx.webhook import Webhook, inbound_call_id
+from phonebridge.telnyx.webhook import Webhook
+from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.transfer import (
     BridgeLegs,
     CallTransferred,
