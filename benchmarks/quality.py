@@ -71,7 +71,7 @@ class Lossy:
 def main() -> int:
     clean = [
         Clean(name, codec.name, voice, *on_clean_line(*roads, codec, lines(voice)))
-        for (name, roads), codec, voice in itertools.product(ROADS.items(), Codec, VOICES)
+        for (name, roads), codec, voice in itertools.product(ROADS.items(), LAWS, VOICES)
     ]
     lossy = [
         Lossy(name, loss, *on_lossy_line(converter, loss))

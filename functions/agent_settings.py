@@ -19,9 +19,17 @@ from model_settings import (
 )
 from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call_config import CallConfig, StreamSetup, takes_reasoning
+from phonebridge.settings import ModelAudio
 from tool_settings import MOST_TOOLS, Tool, Url, declared, distinct, tool_warnings
 
 MAX_DURATION_SECONDS = 55 * 60
+
+
+def carried(config: CallConfig, model_audio: ModelAudio) -> CallConfig:
+    """The same, if this deployment can carry it."""
+    if config.codec == "L16" and model_audio is ModelAudio.G711:
+        raise InvalidField("codec", "L16 needs a deployment with MODEL_AUDIO=pcm24k")
+    return config
 
 
 class MachineSettings(StrictRequest):
@@ -72,7 +80,7 @@ class AgentSettings(StrictRequest):
     idle_timeout_seconds: Annotated[int | None, Field(ge=3, le=120)] = None
     idle_prompts: Annotated[int | None, Field(ge=0, le=5)] = None
     barge_in_min_ms: Annotated[int | None, Field(ge=0, le=2000)] = None
-    codec: Literal["PCMU", "PCMA"] | None = None
+    codec: Literal["PCMU", "PCMA", "L16"] | None = None
     machine_detection: MachineSettings | None = None
     record: bool | None = None
     record_dtmf: bool | None = None

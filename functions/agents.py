@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 
 import agent_answers
 from agent_answers import Agent, AgentList, ChangedAgent, Number, NumberList
-from agent_settings import AgentSettings
+from agent_settings import AgentSettings, carried
 from api import answer, documented
 from api_requests import AgentName, AssignNumber
 from control_plane import control_plane, log
@@ -35,7 +35,7 @@ Cursor = Annotated[str | None, Query(min_length=1, max_length=64)]
 )
 def put_agent(name: NameInPath, wanted: AgentSettings) -> Response[ChangedAgent]:
     plane = control_plane()
-    wanted.config(plane.longest_seconds)
+    carried(wanted.config(plane.longest_seconds), plane.settings.model_audio)
     agent = plane.directory.put_agent(name, **wanted.given())
     log.info("agent changed", agent=name)
     return answer(HTTPStatus.OK, agent_answers.changed_agent(agent, wanted.warnings))

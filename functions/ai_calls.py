@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 import agents
 import api_answers
 import live_calls
+from agent_settings import carried
 from api import about, answer, app, documented, handler
 from api_answers import CallList, WarnedCall
 from api_requests import CallId, CreateCall
@@ -50,7 +51,8 @@ def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Respon
     plane = control_plane()
     plane.settings.require_dialing()
     agent = _agent(plane, wanted.agent) if wanted.agent else None
-    config = wanted.config(plane.longest_seconds, agent)
+    wished = wanted.config(plane.longest_seconds, agent)
+    config = carried(wished, plane.settings.model_audio)
     caller = wanted.caller(plane.settings.telnyx_from_number)
     call_id = str(uuid.uuid4())
     if idempotency_key:

@@ -30,7 +30,7 @@ from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
-from phonebridge.settings import AuthHeader, MediaSettings, ModelAudio, SessionAck
+from phonebridge.settings import AuthHeader, ByteOrder, MediaSettings, ModelAudio, SessionAck
 from phonebridge.store import CallRecord, DynamoCallStore
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
@@ -70,6 +70,7 @@ def settings(**changes: Any) -> MediaSettings:
         "openai_auth_header": AuthHeader.AUTHORIZATION,
         "openai_session_ack": SessionAck.REQUIRED,
         "model_audio": ModelAudio.G711,
+        "l16_byte_order": ByteOrder.BIG,
         "max_calls_per_task": 10,
         "max_call_minutes": 55,
         "metrics_namespace": "Phonebridge",

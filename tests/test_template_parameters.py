@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from conditions import complaints
-from phonebridge.settings import AuthHeader, ModelAudio, SessionAck
+from phonebridge.settings import AuthHeader, ByteOrder, ModelAudio, SessionAck
 from translated import TEMPLATE
 
 
@@ -136,6 +136,7 @@ def allowed(parameter: str) -> list[int]:
     ("parameter", "kind"),
     [
         ("ModelAudio", ModelAudio),
+        ("L16ByteOrder", ByteOrder),
         ("OpenAiAuthHeader", AuthHeader),
         ("OpenAiSessionAck", SessionAck),
     ],

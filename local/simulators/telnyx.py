@@ -16,6 +16,7 @@ Anyone can provoke trouble by dialling; every other number is answered by the de
     +15550121 says nothing and stays on the line
     +15550131 the stream of the dial fails; that of streaming_start opens
     +15550132 the stream of the dial closes while the phone rings
+    +15550134 a leg with HD voice (L16)
 """
 
 import argparse

@@ -15,8 +15,9 @@ class Person:
     answers_after_ms: int = 300
     hangs_up: bool = True
     """After the last line and the agent's reply to it; False: stays on the line, silent."""
-    codec: Literal["PCMU", "PCMA"] = "PCMU"
-    """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe."""
+    codec: Literal["PCMU", "PCMA", "L16"] = "PCMU"
+    """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe, L16 stands for a
+    line with HD voice."""
     refuses: Literal["busy", "rejected", "no_answer"] | None = None
     machine: bool = False
     """An answering machine (`telnyx_machine.py`); the carrier tells, if the dial asked for it."""
@@ -63,6 +64,7 @@ PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550102": {"refuses": "no_answer"},
     "+15550103": {"refuses": "rejected"},
     "+15550105": {"codec": "PCMA"},
+    "+15550134": {"codec": "L16"},
     "+15550109": {"machine": True},
     "+15550115": {"hangs_up": False},
     "+15550120": {"scenario": KEYPAD},

@@ -9,16 +9,18 @@ import binascii
 import random
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from simulators.g711 import A_LAW, MU_LAW, Law
+from simulators import l16
+from simulators.g711 import A_LAW, MU_LAW
 from simulators.speech import SAMPLE_RATE_HZ, Samples
 from simulators.telnyx_behaviour import Faults
 from simulators.telnyx_commands import StreamSettings
@@ -27,7 +29,23 @@ from simulators.telnyx_playout import Playout
 from simulators.telnyx_webhooks import timestamp_now
 
 Frame = dict[str, Any]
-LAWS: dict[str, Law] = {"PCMU": MU_LAW, "PCMA": A_LAW}
+
+
+class Coder(Protocol):
+    """Of one stream, to and from the 8 kHz at which the person speaks and hears."""
+
+    def decode(self, payload: bytes, /) -> Samples: ...
+    def encode(self, samples: Samples, /) -> bytes: ...
+
+
+CODERS: dict[str, Callable[[], Coder]] = {
+    "PCMU": lambda: MU_LAW,
+    "PCMA": lambda: A_LAW,
+    "L16": l16.L16,
+}
+LAWS = ("PCMU", "PCMA")
+L16 = "L16"
+BYTES_PER_MS = {"PCMU": 8, "PCMA": 8, L16: l16.RATE_HZ * 2 // 1000}
 SHORTEST_CHUNK_MS = 20
 LONGEST_CHUNK_MS = 30_000
 OPEN_TIMEOUT_S = 5.0
@@ -104,7 +122,10 @@ class MediaStream:
         self.stream_id = str(uuid.uuid4()).upper()
         self.settings = settings
         # Only PCMU and PCMA are transcoded into each other; else the leg's codec is streamed.
-        self._encoding = settings.stream_codec if settings.stream_codec in LAWS else leg_codec
+        transcoded = settings.stream_codec in LAWS and leg_codec in LAWS
+        self._encoding = settings.stream_codec if transcoded else leg_codec
+        self._ear = CODERS.get(settings.stream_bidirectional_codec, lambda: MU_LAW)()
+        self._mouths = {track: CODERS[self._encoding]() for track in ("inbound", "outbound")}
         self._log = log
         self._faults = faults
         self._playout = Playout()
@@ -137,7 +158,9 @@ class MediaStream:
             start = Start(
                 **msgspec.structs.asdict(leg),
                 custom_parameters=parameters,
-                media_format=MediaFormat(self._encoding),
+                media_format=MediaFormat(
+                    self._encoding, l16.RATE_HZ if self._encoding == L16 else SAMPLE_RATE_HZ
+                ),
             )
             await self._send_numbered({"event": "start", "start": start})
         self._started = True
@@ -188,7 +211,7 @@ class MediaStream:
     async def _carry(self, track: str, samples: Samples) -> None:
         self._chunks[track] += 1
         chunk = self._chunks[track]
-        payload = base64.b64encode(LAWS[self._encoding].encode(samples)).decode()
+        payload = base64.b64encode(self._mouths[track].encode(samples)).decode()
         media = {
             "track": track,
             "chunk": str(chunk),
@@ -241,14 +264,19 @@ class MediaStream:
     def _decode(self, audio: bytes) -> Samples:
         mode = self.settings.stream_bidirectional_mode
         codec = self.settings.stream_bidirectional_codec
-        if mode != "rtp" or codec not in LAWS:
-            what = f"{codec} is not simulated" if mode == "rtp" else "media is not an mp3 file"
+        rate_hz = self.settings.stream_bidirectional_sampling_rate
+        fits = rate_hz == (l16.RATE_HZ if codec == L16 else SAMPLE_RATE_HZ)
+        if mode != "rtp" or codec not in CODERS or not fits:
+            how = f"{codec} at {rate_hz} Hz is not simulated"
+            what = how if mode == "rtp" else "media is not an mp3 file"
             self._flag(f"{mode} mode: {what}, the caller hears silence")
             return np.zeros(len(audio), np.int16)
-        duration_ms = len(audio) * 1000 / SAMPLE_RATE_HZ
+        duration_ms = len(audio) / BYTES_PER_MS[codec]
         if not SHORTEST_CHUNK_MS <= duration_ms <= LONGEST_CHUNK_MS:
             self._flag(f"chunk of {duration_ms:g} ms, outside 20 ms to 30 s")
-        return LAWS[codec].decode(audio)
+        if codec == L16 and l16.is_turned_round(audio):
+            self._flag("L16 in the wrong byte order, the caller hears noise")
+        return self._ear.decode(audio)
 
     async def _give_back(self, marks: list[str]) -> None:
         for name in marks:

@@ -13,7 +13,7 @@ from media_bridge.commands import (
     RecordTurn,
     TruncateItem,
 )
-from media_bridge.playout import BYTES_PER_MS, Cut, Heard, Item, Playout
+from media_bridge.playout import Cut, Heard, Item, Playout
 from media_bridge.stopped import Stopped
 from media_bridge.turns import Turns
 from phonebridge.settings import ModelAudio
@@ -43,7 +43,8 @@ class AgentSpeech:
         self._playout.add(item)
         self._playout.feed(item, sound)
         self._playout.finish(item_id)
-        item.model_bytes = len(sound) // BYTES_PER_MS * self._playout.model_bytes_per_ms
+        duration_ms = len(sound) // self._playout.codec.bytes_per_ms
+        item.model_bytes = duration_ms * self._playout.model_bytes_per_ms
         self._turns.agent_started(item_id, now)
         self._turns.agent_said(item_id, words)
 

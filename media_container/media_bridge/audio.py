@@ -1,5 +1,6 @@
-"""Audio of the media plane, bytes in and bytes out: G.711 at 8 kHz on the telephone's side, PCM16
-little-endian at 24 kHz on the model's, and the streaming resamplers between the two rates."""
+"""Audio of the media plane, bytes in and bytes out: G.711 at 8 kHz or L16 at 16 kHz on the
+telephone's side, PCM16 little-endian at 24 kHz on the model's, and the streaming resamplers between
+these rates."""
 
 from enum import Enum
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TELEPHONE_RATE_HZ = 8_000
+WIDEBAND_RATE_HZ = 16_000
 MODEL_RATE_HZ = 24_000
 
 LOUDNESS_STEP_MS = 20
@@ -17,22 +19,50 @@ PCM16_MIN, PCM16_MAX = -32_768, 32_767
 
 
 class Codec(Enum):
-    """The two laws of ITU-T G.711, by the names Telnyx gives them in `media_format.encoding`."""
+    """By the names Telnyx gives them in `media_format.encoding`: the two laws of ITU-T G.711, and
+    linear samples, which are PCM16 here whatever their byte order on the wire (`line.py`)."""
 
     PCMU = "PCMU"
     PCMA = "PCMA"
+    L16 = "L16"
 
     @property
     def silence(self) -> bytes:
-        """The code of the smallest positive level."""
-        return b"\xff" if self is Codec.PCMU else b"\xd5"
+        """One byte of it: of G.711 the code of the smallest positive level."""
+        match self:
+            case Codec.PCMU:
+                return b"\xff"
+            case Codec.PCMA:
+                return b"\xd5"
+            case Codec.L16:
+                return b"\0"
+
+    @property
+    def rate_hz(self) -> int:
+        """Telnyx streams G.711 at 8 kHz, and L16 at 16 kHz only ("Media Streaming")."""
+        return WIDEBAND_RATE_HZ if self is Codec.L16 else TELEPHONE_RATE_HZ
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return PCM16.itemsize if self is Codec.L16 else 1
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return self.rate_hz * self.bytes_per_sample // 1000
+
+
+LAWS = (Codec.PCMU, Codec.PCMA)
 
 
 def decode(codec: Codec, payload: bytes) -> bytes:
+    if codec is Codec.L16:
+        return payload
     return _LEVELS[codec][np.frombuffer(payload, np.uint8)].tobytes()
 
 
 def encode(codec: Codec, pcm: bytes) -> bytes:
+    if codec is Codec.L16:
+        return pcm
     return _CODES[codec][np.frombuffer(pcm, PCM16)].tobytes()
 
 
@@ -74,16 +104,16 @@ def _codes(codec: Codec) -> NDArray[np.uint8]:
     return (np.where(sample < 0, number | 128, number) ^ codec.silence[0]).astype(np.uint8)
 
 
-_LEVELS = {codec: _levels(codec) for codec in Codec}
-_CODES = {codec: _codes(codec) for codec in Codec}
+_LEVELS = {law: _levels(law) for law in LAWS}
+_CODES = {law: _codes(law) for law in LAWS}
 
 
-# Linear-phase low pass at 24 kHz for both directions, minimax by linear programme: 600 frequencies
-# evenly over the pass band 0-3400 Hz (gain 1, the error may be 30 times the stop band's) and 1400
-# over the stop band 4000-12000 Hz, with two equalities: gain 1 at 0 Hz and 0 at 8000 Hz, so that
-# the three polyphase branches agree on DC. Times 3 * 65536 and rounded, the rest of the rounding
-# put on the middle three taps so that each branch sums to 65536. Pass band within 0.23 dB, stop
-# band below -60.7 dB.
+# Linear-phase low pass at 24 kHz for both directions of G.711, minimax by linear programme: 600
+# frequencies evenly over the pass band 0-3400 Hz (gain 1, the error may be 30 times the stop
+# band's) and 1400 over the stop band 4000-12000 Hz, with two equalities: gain 1 at 0 Hz and 0 at
+# 8000 Hz, so that the three polyphase branches agree on DC. Times 3 * 65536 and rounded, the rest
+# of the rounding put on the middle three taps so that each branch sums to 65536. Pass band within
+# 0.23 dB, stop band below -60.7 dB.
 _HALF = (
     *(-192, -225, -108, 257, 721, 1007, 876, 315, -346, -645, -367, 279, 758, 591, -174, -942),
     *(-1045, -282, 805, 1278, 620, -748, -1720, -1356, 237, 1808, 1943, 298, -1946, -2856, -1374),
@@ -91,23 +121,65 @@ _HALF = (
     *(29471, 50847),
 )
 _MIDDLE = 59434
-_TAPS = np.array((*_HALF, _MIDDLE, *reversed(_HALF)), np.float64)
-_RATIO = MODEL_RATE_HZ // TELEPHONE_RATE_HZ
+
+# The same for L16's both directions, at 48 kHz, which both 16 and 24 kHz divide: pass band
+# 0-7000 Hz, 1800 frequencies over the stop band 8000-24000 Hz, gain 0 at 16000 and 24000 Hz, for
+# three branches agree one way and two the other. Times 6 * 65536; the rest of the rounding is on
+# the middle tap and the first and third beside it. Pass band within 0.03 dB, stop band below
+# -78 dB.
+_WIDE_HALF = (
+    *(2, 61, 124, 172, 156, 63, -60, -136, -101, 21, 134, 135, 7, -155, -206, -80, 134, 254, 154),
+    *(-111, -319, -270, 29, 341, 379, 67, -355, -514, -227, 302, 619, 402, -217, -720, -631, 44),
+    *(757, 854, 175, -750, -1100, -487, 640, 1301, 840, -448, -1473, -1266, 120, 1542, 1701, 313),
+    *(-1517, -2158, -893, 1322, 2559, 1577, -964, -2901, -2389, 370, 3093, 3271, 451, -3117),
+    *(-4232, -1576, 2861, 5199, 3008, -2276, -6170, -4859, 1197, 7067, 7225, 554, -7886, -10447),
+    *(-3464, 8552, 15286, 8696, -9068, -24589, -21094, 9372, 58225, 103312),
+)
+_WIDE_MIDDLE = 121588
+
+
+class _Branches:
+    """A low pass between two rates, at their least common multiple: samples of the input are
+    `apart_in` of its taps apart, those of the output `apart_out`. A window of the input that moves
+    on by `apart_out` samples makes `apart_in` new ones, each by one column of `taps`."""
+
+    def __init__(self, half: tuple[int, ...], middle: int, apart_in: int, apart_out: int) -> None:
+        reach = len(half)
+        self.step = apart_out
+        self.past = reach // apart_in
+        self.future = (reach + (apart_in - 1) * apart_out) // apart_in
+        low_pass = np.array((*half, middle, *reversed(half), 0), np.float64)
+        sample = np.arange(-self.past, self.future + 1)[:, np.newaxis]
+        distance = apart_out * np.arange(apart_in) - apart_in * sample
+        # Beyond the last tap there is a zero.
+        self.taps = low_pass[np.where(np.abs(distance) <= reach, reach + distance, -1)]
+        self.unity = self.taps[:, 0].sum()
+
+
+_UP = {
+    TELEPHONE_RATE_HZ: _Branches(_HALF, _MIDDLE, 3, 1),
+    WIDEBAND_RATE_HZ: _Branches(_WIDE_HALF, _WIDE_MIDDLE, 3, 2),
+}
+_DOWN = {
+    TELEPHONE_RATE_HZ: _Branches(_HALF, _MIDDLE, 1, 3),
+    WIDEBAND_RATE_HZ: _Branches(_WIDE_HALF, _WIDE_MIDDLE, 2, 3),
+}
 
 
 class _Resampler:
-    """A window that slides over the stream; each column of `taps` makes one sample of a window.
+    """A window that slides over the stream.
 
     The output is aligned with the input: what a window needs of the future (2 ms) is held back
     and comes with `flush`. Whole taps and whole samples make exact sums in float64, so the result
     depends neither on how the stream was cut into chunks nor on the order of summing.
     """
 
-    def __init__(self, taps: NDArray[np.float64], step: int, past: int) -> None:
-        self._taps = taps
-        self._unity = taps[:, 0].sum()
-        self._step = step
-        self._past = past
+    def __init__(self, branches: _Branches) -> None:
+        self._taps = branches.taps
+        self._unity = branches.unity
+        self._step = branches.step
+        self._past = branches.past
+        self._future = branches.future
         self._reset()
 
     def _reset(self) -> None:
@@ -122,8 +194,7 @@ class _Resampler:
 
     def flush(self) -> bytes:
         """The end of an utterance: what was held back; the next `feed` starts from silence."""
-        future = len(self._taps) - self._past - 1
-        tail = self._filter(np.zeros(future))
+        tail = self._filter(np.zeros(self._future))
         self._reset()
         return tail
 
@@ -142,27 +213,25 @@ class _Resampler:
 
 
 class Upsampler(_Resampler):
-    """8 kHz to 24 kHz: three samples for each one, in all exactly three times as many."""
+    """To 24 kHz: three samples for each one of 8 kHz, or for each two of 16 kHz, rounded up."""
 
-    def __init__(self) -> None:
-        # One tap of zero makes 32 rows, one a telephone sample, newest last: 15 past, 16 to come.
-        branches = np.append(0, _TAPS).reshape(-1, _RATIO)[::-1]
-        super().__init__(np.ascontiguousarray(branches), step=1, past=15)
+    def __init__(self, line_hz: int = TELEPHONE_RATE_HZ) -> None:
+        super().__init__(_UP[line_hz])
 
 
 class Downsampler(_Resampler):
-    """24 kHz to 8 kHz: every third sample, in all a third as many, rounded up."""
+    """24 kHz to the line's rate: one sample (8 kHz) or two (16 kHz) for each three, rounded up."""
 
-    def __init__(self) -> None:
-        super().__init__(_TAPS.reshape(-1, 1), step=_RATIO, past=len(_HALF))
+    def __init__(self, line_hz: int = TELEPHONE_RATE_HZ) -> None:
+        super().__init__(_DOWN[line_hz])
 
 
 class TelephoneToModel:
-    """G.711 at 8 kHz to PCM16 at 24 kHz."""
+    """The line's codec to PCM16 at 24 kHz."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._upsampler = Upsampler()
+        self._upsampler = Upsampler(codec.rate_hz)
 
     def feed(self, payload: bytes) -> bytes:
         return self._upsampler.feed(decode(self._codec, payload))
@@ -172,11 +241,11 @@ class TelephoneToModel:
 
 
 class ModelToTelephone:
-    """PCM16 at 24 kHz to G.711 at 8 kHz."""
+    """PCM16 at 24 kHz to the line's codec."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._downsampler = Downsampler()
+        self._downsampler = Downsampler(codec.rate_hz)
 
     def feed(self, payload: bytes) -> bytes:
         return encode(self._codec, self._downsampler.feed(payload))
@@ -213,13 +282,14 @@ _MEASURED_TOGETHER = 50
 
 
 class Loudness:
-    """How loud the model's sound is, in steps of `LOUDNESS_STEP_MS`; `codec` where it is G.711."""
+    """How loud the model's sound is, in steps of `LOUDNESS_STEP_MS`; `codec` where it comes in
+    one of the line's."""
 
     def __init__(self, codec: Codec | None) -> None:
         self._codec = codec
-        rate_hz = MODEL_RATE_HZ if codec is None else TELEPHONE_RATE_HZ
+        rate_hz = codec.rate_hz if codec else MODEL_RATE_HZ
         self._step = rate_hz * LOUDNESS_STEP_MS // 1000
-        self._step_bytes = self._step * (PCM16.itemsize if codec is None else 1)
+        self._step_bytes = self._step * (codec.bytes_per_sample if codec else PCM16.itemsize)
         self._rest = bytearray()
         self._steps: list[int] = []
 

@@ -76,7 +76,7 @@ class Bridge:
         self._time_limit = TimeLimit(config)
         self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
         self._hearing = Hearing(model_audio)
-        self._model = ModelSession(rings=call.carries_early_stream)
+        self._model = ModelSession(call.carries_early_stream, model_audio, Codec[config.codec])
         self._deadlines = {_Awaited.START: now + stream_start.patience(call)}
         if not self._model.rings:
             self._deadlines[_Awaited.READY] = now + READY_PATIENCE

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from media_bridge import events
+from media_bridge.audio import Codec
 from media_bridge.commands import (
     AddText,
     BridgeCommand,
@@ -25,6 +26,8 @@ from phonebridge.turn import Speaker, Turn
 KEPT_ITEM = "kept-greeting"
 """Stands where what the model says has its item's id."""
 LONGEST_KEPT_MS = 30_000
+LARGEST_KEPT_BYTES = 384_000
+"""Of the line's codec: 12 s of L16. An item of DynamoDB may be 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Tape:
 
     wanted: str
     bytes_per_ms: int
+    """Of the model's format."""
+    longest_ms: int = LONGEST_KEPT_MS
     _response_id: str | None = None
     _items: set[str] = field(default_factory=set)
     _words: list[str] = field(default_factory=list)
@@ -63,7 +68,9 @@ class Tape:
         """Only words that are told beforehand are worth keeping."""
         if config.stream_setup is not StreamSetup.PREPARED or not config.greeting:
             return None
-        return cls(config.greeting, MODEL_BYTES_PER_MS[model_audio])
+        fits_ms = LARGEST_KEPT_BYTES // Codec[config.codec].bytes_per_ms
+        longest_ms = min(LONGEST_KEPT_MS, fits_ms)
+        return cls(config.greeting, MODEL_BYTES_PER_MS[model_audio], longest_ms)
 
     def hear(self, event: events.ConversationEvent) -> KeepGreeting | None:
         match event:
@@ -83,7 +90,7 @@ class Tape:
 
     @property
     def _is_short(self) -> bool:
-        return len(self._sound) <= LONGEST_KEPT_MS * self.bytes_per_ms
+        return len(self._sound) <= self.longest_ms * self.bytes_per_ms
 
     def _kept(self) -> KeepGreeting | None:
         words = "".join(self._words).strip()

@@ -25,7 +25,7 @@ PIECE_BYTES = 4_800
 
 @dataclass(frozen=True, slots=True)
 class _StoredGreeting:
-    """30 s of G.711 at most (`greeting.LONGEST_KEPT_MS`): 240 KB of the 400 that an item may be."""
+    """At most 240 KB of G.711, or 384 of L16 (`greeting.py`), of the 400 that an item may be."""
 
     words: str
     sound: bytes

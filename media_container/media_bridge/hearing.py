@@ -17,7 +17,7 @@ class Hearing:
     def __init__(self, model_audio: ModelAudio) -> None:
         self.frames = 0
         self._model_audio = model_audio
-        self._silence = b""
+        self._line = Codec.PCMU
         self._order = FrameOrder(b"")
         self._converter: Converter = PassThrough()
         self._early = bytearray()
@@ -30,7 +30,7 @@ class Hearing:
 
     def begin(self, line: Codec, told: Codec) -> None:
         """`told` is the codec of which the model knows; a line may turn out to speak the other."""
-        self._silence = line.silence
+        self._line = line
         self._order = FrameOrder(line.silence)
         if self._model_audio is ModelAudio.PCM24K:
             self._converter = TelephoneToModel(line)
@@ -40,7 +40,7 @@ class Hearing:
     def mute(self, muted: bool) -> None:
         """The model hears silence instead: its detector runs on the audio's clock."""
         inner = self._converter.inner if isinstance(self._converter, Muted) else self._converter
-        self._converter = Muted(self._silence, inner) if muted else inner
+        self._converter = Muted(self._line.silence, inner) if muted else inner
 
     def frame(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
         self.frames += 1
@@ -55,7 +55,7 @@ class Hearing:
     def fill_gap(self, seconds: float) -> list[BridgeCommand]:
         """Without frames the model cannot see the end of a turn, for its detector runs on the
         audio's clock. It gets as much silence as time has passed, never more."""
-        return self._hear(self._order.stand_in(round(seconds * 8000)))
+        return self._hear(self._order.stand_in(round(seconds * 1000) * self._line.bytes_per_ms))
 
     def pass_on(self) -> list[BridgeCommand]:
         """The model is ready: what was kept for it."""

@@ -2,7 +2,11 @@
 
 import base64
 
+import numpy as np
+
 from media_bridge import commands, events
+from media_bridge.audio import PCM16, Codec
+from phonebridge.settings import ByteOrder
 from phonebridge.telnyx import media
 
 PhoneCommand = commands.PlayAudio | commands.MarkPlayback | commands.ClearPlayback
@@ -10,39 +14,64 @@ PhoneCommand = commands.PlayAudio | commands.MarkPlayback | commands.ClearPlayba
 DIGITS = "0123456789ABCD*#"
 
 
-def heard(text: media.Text) -> events.PhoneEvent | None:
-    """None for what a bridge need not know."""
-    try:
-        frame = media.decode(text)
-    except media.MalformedFrame as error:
-        return events.FrameUnreadable(str(error))
-    match frame:
-        case media.Media(chunk):
-            inbound = chunk.is_inbound and chunk.payload
-            return events.CallerAudio(chunk.payload, chunk.chunk) if inbound else None
-        case media.Start(leg):
-            return _started(leg)
-        case media.Stop():
-            return events.StreamStopped()
-        case media.Dtmf(key):
-            return _pressed(key.digit.upper())
-        case media.Error(complaint):
-            known = (complaint.title, complaint.detail)
-            return events.StreamComplained(": ".join(part for part in known if part))
-        case media.Mark(mark):
-            return events.MarkReturned(mark.name)
-        case media.Connected() | media.Unknown():
+class Line:
+    """One stream, on which we speak in the codec `spoken`. The bridge knows L16 in the byte order
+    of PCM16 only; the carrier's is a setting, for no document of Telnyx states it."""
+
+    def __init__(self, spoken: Codec, l16_byte_order: ByteOrder) -> None:
+        self._l16 = np.dtype(">i2" if l16_byte_order is ByteOrder.BIG else "<i2")
+        self._speaks_l16 = spoken is Codec.L16
+        self._hears_l16 = False
+
+    def heard(self, text: media.Text) -> events.PhoneEvent | None:
+        """None for what a bridge need not know."""
+        try:
+            frame = media.decode(text)
+        except media.MalformedFrame as error:
+            return events.FrameUnreadable(str(error))
+        match frame:
+            case media.Media(chunk):
+                return self._sound(chunk)
+            case media.Start(leg):
+                self._hears_l16 = leg.media_format.encoding == Codec.L16.value
+                return _started(leg)
+            case media.Stop():
+                return events.StreamStopped()
+            case media.Dtmf(key):
+                return _pressed(key.digit.upper())
+            case media.Error(complaint):
+                known = (complaint.title, complaint.detail)
+                return events.StreamComplained(": ".join(part for part in known if part))
+            case media.Mark(mark):
+                return events.MarkReturned(mark.name)
+            case media.Connected() | media.Unknown():
+                return None
+
+    def told(self, command: PhoneCommand) -> str:
+        match command:
+            case commands.PlayAudio(payload):
+                return media.encode_media(self._as_sent(payload) if self._speaks_l16 else payload)
+            case commands.MarkPlayback(name):
+                return media.encode_mark(name)
+            case commands.ClearPlayback():
+                return media.CLEAR
+
+    def _sound(self, chunk: media.Chunk) -> events.CallerAudio | None:
+        if not (chunk.is_inbound and chunk.payload):
             return None
+        payload = self._as_pcm(chunk.payload) if self._hears_l16 else chunk.payload
+        return events.CallerAudio(payload, chunk.chunk)
 
+    def _as_pcm(self, payload: bytes) -> bytes:
+        """Whole samples: half a one would put all that follow out of step."""
+        return (
+            np.frombuffer(payload, self._l16, len(payload) // PCM16.itemsize)
+            .astype(PCM16)
+            .tobytes()
+        )
 
-def told(command: PhoneCommand) -> str:
-    match command:
-        case commands.PlayAudio(payload):
-            return media.encode_media(payload)
-        case commands.MarkPlayback(name):
-            return media.encode_mark(name)
-        case commands.ClearPlayback():
-            return media.CLEAR
+    def _as_sent(self, pcm: bytes) -> bytes:
+        return np.frombuffer(pcm, PCM16).astype(self._l16).tobytes()
 
 
 def _pressed(digit: str) -> events.DigitPressed | events.FrameUnreadable:

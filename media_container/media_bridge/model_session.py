@@ -21,6 +21,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation import FATAL_CODES
+from phonebridge.settings import ModelAudio
 
 _OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
 
@@ -37,6 +38,9 @@ class _Stage(Enum):
 class ModelSession:
     rings: bool
     """Nobody has answered yet."""
+    model_audio: ModelAudio
+    spoken: Codec
+    """In which we answer the caller."""
     told: Codec | None = None
     """The codec in which it expects the caller."""
     ready: bool = False
@@ -77,6 +81,9 @@ class ModelSession:
         codec = line or (Codec.PCMU if self.rings else None)
         if self._stage is not _Stage.CONNECTED or codec is None:
             return []
+        if self.model_audio is ModelAudio.G711 and Codec.L16 in (codec, self.spoken):
+            detail = "L16 is turned into the model's PCM only: it needs MODEL_AUDIO=pcm24k"
+            return [FailCall("unsupported_codec", detail)]
         self._stage, self.told = _Stage.CONFIGURED, codec
         return [ConfigureModel(codec)]
 

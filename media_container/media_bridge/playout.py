@@ -13,17 +13,11 @@ from media_bridge.audio import Codec, Converter, Loudness
 from media_bridge.commands import MarkPlayback, PlayAudio
 from media_bridge.playback import Playback
 
-BYTES_PER_MS = 8
-"""G.711: 8000 one-byte samples a second."""
 LEAD_MS = 200
 CHUNK_MS = 100
 """The largest piece sent at once: few messages, yet small beside the lead."""
 SHORTEST_CHUNK_MS = 20
 """Telnyx's lower limit for one message ("Media Streaming over WebSockets")."""
-
-_LEAD = LEAD_MS * BYTES_PER_MS
-_CHUNK = CHUNK_MS * BYTES_PER_MS
-_SHORTEST = SHORTEST_CHUNK_MS * BYTES_PER_MS
 
 
 @dataclass(slots=True)
@@ -103,10 +97,19 @@ class Playout:
     model_bytes_per_ms: int
     _waiting: deque[_Piece] = field(default_factory=deque)
     _audio: bytearray = field(default_factory=bytearray)
-    _playback: Playback = field(default_factory=lambda: Playback(BYTES_PER_MS))
+    _playback: Playback = field(init=False)
+    _lead: int = field(init=False)
+    _chunk: int = field(init=False)
+    _shortest: int = field(init=False)
     _played: int = 0
     """For sure, as of the last `listen`."""
     _items: dict[str, Item] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._playback = Playback(self.codec.bytes_per_ms)
+        self._lead = LEAD_MS * self.codec.bytes_per_ms
+        self._chunk = CHUNK_MS * self.codec.bytes_per_ms
+        self._shortest = SHORTEST_CHUNK_MS * self.codec.bytes_per_ms
 
     @property
     def is_speaking(self) -> bool:
@@ -141,7 +144,7 @@ class Playout:
         """What has to leave now: chunks, each with a mark behind it. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        while self._ahead(now) <= _LEAD - _CHUNK and (chunk := self._next_chunk()):
+        while self._ahead(now) <= self._lead - self._chunk and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._playback.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))
@@ -157,7 +160,7 @@ class Playout:
         if self._played >= self._playback.sent:
             return None
         if self._sendable():
-            return self._playback.reached(self._playback.sent - _LEAD + _CHUNK)
+            return self._playback.reached(self._playback.sent - self._lead + self._chunk)
         return self._playback.reached(self._playback.sent) + self._playback.patience
 
     def listen(self, now: float) -> list[Heard]:
@@ -189,7 +192,8 @@ class Playout:
     def _cut(self, item: Item, played: int) -> Cut:
         received_ms = item.model_bytes // self.model_bytes_per_ms
         # The model refuses a truncation beyond what it sent, and believes then that all was heard.
-        return Cut(item, min(item.heard(played) // BYTES_PER_MS, received_ms), received_ms)
+        heard_ms = item.heard(played) // self.codec.bytes_per_ms
+        return Cut(item, min(heard_ms, received_ms), received_ms)
 
     def _queue(self, item: Item, audio: bytes) -> None:
         if not audio:
@@ -206,7 +210,7 @@ class Playout:
             self._queue(item, item.converter.flush())
 
     def _sendable(self) -> bool:
-        return len(self._audio) >= _SHORTEST or (bool(self._audio) and self._all_finished())
+        return len(self._audio) >= self._shortest or (bool(self._audio) and self._all_finished())
 
     def _all_finished(self) -> bool:
         return all(item.finished for item in self._items.values())
@@ -215,11 +219,11 @@ class Playout:
         if not self._sendable():
             return b""
         # What would be left must not be too short for a message of its own.
-        rest = len(self._audio) - _CHUNK
-        size = len(self._audio) - _SHORTEST if 0 < rest < _SHORTEST else _CHUNK
+        rest = len(self._audio) - self._chunk
+        size = len(self._audio) - self._shortest if 0 < rest < self._shortest else self._chunk
         chunk = bytes(self._audio[:size])
         del self._audio[:size]
-        return chunk + self.codec.silence * (_SHORTEST - len(chunk))
+        return chunk + self.codec.silence * (self._shortest - len(chunk))
 
     def _place(self, size: int, now: float) -> None:
         """Note which items the next `size` bytes belong to; padding belongs to none."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from media_bridge import commands, events, line
+from media_bridge import commands, events
+from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.greeting import KeptGreeting
 from media_bridge.greeting_cache import GreetingCache
+from media_bridge.line import Line
 from media_bridge.records import Records
 from media_bridge.speech_model import ModelCommand, ModelUnreachable, SpeechModel
 from media_bridge.toolbox import Toolbox
@@ -86,6 +88,7 @@ class CallSession:
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
         self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
+        self._line = Line(Codec[config.codec], services.settings.l16_byte_order)
         self._records = Records(services.log)
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
@@ -163,7 +166,7 @@ class CallSession:
     # The sockets.
 
     def _on_phone_message(self, text: Buffer) -> None:
-        if event := line.heard(text):
+        if event := self._line.heard(text):
             self.post(event)
 
     def _on_phone_close(self, code: int, reason: str) -> None:
@@ -229,9 +232,9 @@ class CallSession:
             case commands.AppendAudio():
                 self._model.send(self._protocol.encode(command))
             case commands.PlayAudio() | commands.MarkPlayback():
-                self._phone.send(line.told(command))
+                self._phone.send(self._line.told(command))
             case commands.ClearPlayback():
-                self._phone.send(line.told(command))
+                self._phone.send(self._line.told(command))
                 # uvloop's time is the moment at which it woke to read: the model's word that the
                 # caller speaks is among what it read then.
                 self._services.figures.playback_cleared(time.monotonic() - self._loop.time())

@@ -21,10 +21,13 @@ def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
     """The caller's codec, or why the stream cannot be carried."""
     if not _is_of(call, event):
         return FailCall("wrong_call", "the media stream belongs to another call")
-    if event.sample_rate_hz == 8000 and event.encoding in Codec.__members__:
-        return Codec[event.encoding]
-    detail = f"{event.encoding} at {event.sample_rate_hz} Hz is not G.711 at 8000 Hz"
-    return FailCall("unsupported_codec", detail)
+    codec = Codec.__members__.get(event.encoding)
+    if codec and codec.rate_hz == event.sample_rate_hz:
+        return codec
+    format_ = f"{event.encoding} at {event.sample_rate_hz} Hz"
+    return FailCall(
+        "unsupported_codec", f"{format_} is neither G.711 at 8000 Hz nor L16 at 16000 Hz"
+    )
 
 
 def _is_of(call: Call, event: StreamStarted) -> bool:

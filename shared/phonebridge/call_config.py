@@ -102,7 +102,8 @@ class CallConfig:
     barge_in_min_ms: int = 0
     """Shorter speech of the caller does not stop the agent."""
     codec: str = "PCMU"
-    """Of what we send. How the caller comes is told when the media stream starts."""
+    """Of what we send: PCMU, PCMA or L16. How the caller comes is told when the media stream
+    starts; L16 is asked for that way too."""
     machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True

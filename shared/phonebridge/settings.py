@@ -27,6 +27,14 @@ class ModelAudio(StrEnum):
     G711 = "g711"
 
 
+class ByteOrder(StrEnum):
+    """Of a sample of L16 on the media stream."""
+
+    BIG = "big"
+    """The network's (RFC 3551 4.5.11)."""
+    LITTLE = "little"
+
+
 class AuthHeader(StrEnum):
     """Where the model's server looks for the key."""
 
@@ -62,6 +70,8 @@ class ControlSettings:
     openai_api_key: str
     """The Lambdas only look whether there is one; the media container uses it."""
     openai_realtime_url: str
+    model_audio: ModelAudio
+    """The Lambdas only look whether a codec goes with it; the media container uses it."""
     max_call_minutes: int
     recordings_bucket: str
     recordings_queue_url: str
@@ -98,6 +108,7 @@ class ControlSettings:
             openai_realtime_url=read.url(
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
+            model_audio=read.choice("MODEL_AUDIO", ModelAudio, ModelAudio.PCM24K),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
             recordings_bucket=read.text("RECORDINGS_BUCKET", ""),
             recordings_queue_url=read.text("RECORDINGS_QUEUE_URL", ""),
@@ -155,6 +166,8 @@ class MediaSettings:
     openai_auth_header: AuthHeader
     openai_session_ack: SessionAck
     model_audio: ModelAudio
+    l16_byte_order: ByteOrder
+    """Of calls with HD voice."""
     max_calls_per_task: int
     max_call_minutes: int
     metrics_namespace: str
@@ -186,6 +199,7 @@ class MediaSettings:
             ),
             openai_session_ack=read.choice("OPENAI_SESSION_ACK", SessionAck, SessionAck.REQUIRED),
             model_audio=read.choice("MODEL_AUDIO", ModelAudio, ModelAudio.PCM24K),
+            l16_byte_order=read.choice("L16_BYTE_ORDER", ByteOrder, ByteOrder.BIG),
             max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
             metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),

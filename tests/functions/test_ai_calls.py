@@ -83,6 +83,17 @@ def reconfigure(monkeypatch: pytest.MonkeyPatch) -> Reconfigure:
 
 
 class TestPlacingACall:
+    def test_hd_voice_is_refused_where_the_model_has_the_lines_own_g711(
+        self, telnyx: RecordedTelnyx, reconfigure: Reconfigure
+    ) -> None:
+        assert create(TO | {"codec": "L16"}).status == 201
+        reconfigure(MODEL_AUDIO="g711")
+        refused = create(TO | {"codec": "L16"})
+        assert refused.status == 422
+        assert "codec" in str(refused.error)
+        agent = request("PUT", "/api/agents/hd", body=b'{"codec": "L16"}')
+        assert agent.status == 422
+
     def test_dials_and_answers_with_the_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:

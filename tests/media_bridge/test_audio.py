@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Protocol
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from media_bridge.audio import (
+    LAWS,
     MODEL_RATE_HZ,
     TELEPHONE_RATE_HZ,
+    WIDEBAND_RATE_HZ,
     Codec,
     Downsampler,
     ModelToTelephone,
@@ -25,6 +28,8 @@ from media_bridge.audio import (
 )
 
 ALL_CODES = bytes(range(256))
+WIDE_UP, WIDE_DOWN = partial(Upsampler, WIDEBAND_RATE_HZ), partial(Downsampler, WIDEBAND_RATE_HZ)
+RESAMPLERS = [Upsampler, Downsampler, WIDE_UP, WIDE_DOWN]
 ALL_SAMPLES = range(-32_768, 32_768)
 
 # ITU-T G.711 tables 2a and 1a: the widths of the 128 intervals of a positive value. Mu-law counts
@@ -54,7 +59,11 @@ CONVERTERS: list[Callable[[], Converter]] = [
     *(lambda codec=codec: TelephoneToModel(codec) for codec in Codec),
     *(lambda codec=codec: ModelToTelephone(codec) for codec in Codec),
 ]
-CONVERTER_NAMES = ["up", "down", "PCMU-up", "PCMA-up", "PCMU-down", "PCMA-down"]
+CONVERTER_NAMES = [
+    *("up", "down"),
+    *(f"{codec.value}-up" for codec in Codec),
+    *(f"{codec.value}-down" for codec in Codec),
+]
 
 
 def itu_code(codec: Codec, interval: int, *, negative: bool) -> int:
@@ -107,13 +116,13 @@ def spectrum_db(samples: NDArray[np.float64], rate_hz: int) -> NDArray[np.float6
     return relative
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", LAWS)
 def test_every_sample_is_encoded_as_the_itu_tables_say(codec: Codec) -> None:
     expected = bytes(itu_encode(codec, sample) for sample in ALL_SAMPLES)
     assert encode(codec, to_pcm(ALL_SAMPLES)) == expected
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", LAWS)
 def test_every_code_is_decoded_as_the_itu_tables_say(codec: Codec) -> None:
     levels = itu_levels(codec)
     assert to_samples(decode(codec, ALL_CODES)).tolist() == [levels[code] for code in ALL_CODES]
@@ -187,10 +196,13 @@ def test_a_click_stays_where_it_was_and_spreads_evenly() -> None:
     [
         (Upsampler, TELEPHONE_RATE_HZ, MODEL_RATE_HZ),
         (Downsampler, MODEL_RATE_HZ, TELEPHONE_RATE_HZ),
+        (WIDE_UP, WIDEBAND_RATE_HZ, MODEL_RATE_HZ),
+        (WIDE_DOWN, MODEL_RATE_HZ, WIDEBAND_RATE_HZ),
     ],
 )
 def test_speech_passes_level(make: Callable[[], Converter], source_hz: int, target_hz: int) -> None:
-    for frequency_hz in range(BIN_HZ, 3_400 + BIN_HZ, BIN_HZ):
+    highest_hz = 7_000 if WIDEBAND_RATE_HZ in (source_hz, target_hz) else 3_400
+    for frequency_hz in range(BIN_HZ, highest_hz + BIN_HZ, BIN_HZ):
         heard = to_samples(convert(make(), to_pcm(tone(frequency_hz, source_hz))))
         assert abs(spectrum_db(heard, target_hz)[frequency_hz // BIN_HZ]) <= 0.5, frequency_hz
 
@@ -208,7 +220,35 @@ def test_the_caller_hears_no_alias_of_a_tone_the_telephone_cannot_carry() -> Non
         assert spectrum_db(heard, TELEPHONE_RATE_HZ).max() <= -60, frequency_hz
 
 
-@pytest.mark.parametrize("codec", Codec)
+def test_the_model_hears_no_image_of_a_wideband_tone() -> None:
+    for frequency_hz in range(BIN_HZ, 8_000, BIN_HZ):
+        heard = to_samples(convert(WIDE_UP(), to_pcm(tone(frequency_hz, WIDEBAND_RATE_HZ))))
+        levels = np.delete(spectrum_db(heard, MODEL_RATE_HZ), frequency_hz // BIN_HZ)
+        assert levels.max() <= -70, frequency_hz
+
+
+def test_the_caller_hears_no_alias_of_a_tone_that_wideband_cannot_carry() -> None:
+    for frequency_hz in range(8_000 + BIN_HZ, 12_000, BIN_HZ):
+        heard = to_samples(convert(WIDE_DOWN(), to_pcm(tone(frequency_hz, MODEL_RATE_HZ))))
+        assert spectrum_db(heard, WIDEBAND_RATE_HZ).max() <= -70, frequency_hz
+
+
+@given(blocks=st.integers(0, 700), rest=st.integers(0, 2))
+@settings(deadline=None)
+def test_of_l16_two_samples_are_three_and_none_is_lost(blocks: int, rest: int) -> None:
+    up = convert(TelephoneToModel(Codec.L16), bytes(2 * (2 * blocks + rest % 2)))
+    down = convert(ModelToTelephone(Codec.L16), bytes(2 * (3 * blocks + rest)))
+    assert len(up) == 2 * 3 * (blocks + rest % 2)
+    assert len(down) == 2 * 2 * (blocks + bool(rest))
+
+
+def test_no_more_than_two_milliseconds_of_l16_are_held_back() -> None:
+    up, down = TelephoneToModel(Codec.L16), ModelToTelephone(Codec.L16)
+    assert (960 - len(up.feed(bytes(640)))) / 2 / MODEL_RATE_HZ <= 0.002
+    assert (640 - len(down.feed(bytes(960)))) / 2 / WIDEBAND_RATE_HZ <= 0.002
+
+
+@pytest.mark.parametrize("codec", LAWS)
 def test_what_the_caller_said_comes_back_to_him_recognisable_and_in_time(codec: Codec) -> None:
     tones = [tone(frequency_hz, TELEPHONE_RATE_HZ) for frequency_hz in (310, 1_040, 2_570)]
     said = encode(codec, to_pcm(np.mean(tones, axis=0)))
@@ -218,7 +258,7 @@ def test_what_the_caller_said_comes_back_to_him_recognisable_and_in_time(codec: 
     assert 10 * np.log10(np.mean(signal**2) / np.mean(noise**2)) >= 25
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", LAWS)
 def test_silence_stays_silence(codec: Codec) -> None:
     assert convert(ModelToTelephone(codec), bytes(960)) == codec.silence * 160
     assert convert(Downsampler(), bytes(960)) == bytes(320)
@@ -227,26 +267,26 @@ def test_silence_stays_silence(codec: Codec) -> None:
 
 def test_the_model_hears_a_silent_telephone_as_the_codec_has_it() -> None:
     """A-law has no zero: its silence is a constant 8 of 32768."""
-    heard = {codec: convert(TelephoneToModel(codec), codec.silence * 160) for codec in Codec}
+    heard = {codec: convert(TelephoneToModel(codec), codec.silence * 160) for codec in LAWS}
     assert heard[Codec.PCMU] == bytes(960)
     assert np.abs(to_samples(heard[Codec.PCMA])).max() <= 9
 
 
 @pytest.mark.parametrize("level", [-32_768, -1, 1, 8, 12_345, 32_767])
-@pytest.mark.parametrize("make", [Upsampler, Downsampler])
+@pytest.mark.parametrize("make", RESAMPLERS)
 def test_a_constant_stays_constant(make: Callable[[], Converter], level: int) -> None:
     settled = to_samples(convert(make(), to_pcm([level] * 400)))[50:-50]
     assert set(settled) == {level}
 
 
-@pytest.mark.parametrize("make", [Upsampler, Downsampler])
+@pytest.mark.parametrize("make", RESAMPLERS)
 def test_rounding_favours_no_sign(make: Callable[[], Converter]) -> None:
     voice = tone(440, TELEPHONE_RATE_HZ)
     heard, inverted = (to_samples(convert(make(), to_pcm(sign * voice))) for sign in (1, -1))
     assert heard.tolist() == (-inverted).tolist()
 
 
-@pytest.mark.parametrize("make", [Upsampler, Downsampler])
+@pytest.mark.parametrize("make", RESAMPLERS)
 def test_full_scale_clips_and_does_not_wrap(make: Callable[[], Converter]) -> None:
     half_period = 480
     low, high = [-32_768] * half_period, [32_767] * half_period
@@ -257,7 +297,7 @@ def test_full_scale_clips_and_does_not_wrap(make: Callable[[], Converter]) -> No
         assert (sign * between_the_steps > 16_384).all()
 
 
-@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("codec", LAWS)
 def test_who_is_muted_is_silent_for_as_long_as_they_spoke(codec: Codec) -> None:
     loud = encode(codec, to_pcm(tone(440, TELEPHONE_RATE_HZ)))
     muted = convert(Muted(codec.silence, TelephoneToModel(codec)), loud)

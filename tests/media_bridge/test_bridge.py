@@ -191,14 +191,17 @@ def test_only_the_last_second_of_early_audio_is_kept() -> None:
 @pytest.mark.parametrize(
     ("started", "detail"),
     [
-        (replace(STARTED, encoding="G722"), "G722 at 8000 Hz is not G.711 at 8000 Hz"),
         (
-            replace(STARTED, encoding="L16", sample_rate_hz=16000),
-            "L16 at 16000 Hz is not G.711 at 8000 Hz",
+            replace(STARTED, encoding="G722"),
+            "G722 at 8000 Hz is neither G.711 at 8000 Hz nor L16 at 16000 Hz",
+        ),
+        (
+            replace(STARTED, encoding="L16", sample_rate_hz=8000),
+            "L16 at 8000 Hz is neither G.711 at 8000 Hz nor L16 at 16000 Hz",
         ),
         (
             replace(STARTED, sample_rate_hz=16000),
-            "PCMU at 16000 Hz is not G.711 at 8000 Hz",
+            "PCMU at 16000 Hz is neither G.711 at 8000 Hz nor L16 at 16000 Hz",
         ),
     ],
 )
@@ -242,6 +245,26 @@ def test_a_second_start_changes_nothing() -> None:
         << Log("warning", "second start on one media socket")
         >> frame(1)
         << AppendAudio(frame(1).payload)
+    )
+
+
+def test_a_line_with_hd_voice_is_heard_in_it_and_its_gaps_are_filled_in_it() -> None:
+    frames = [CallerAudio(bytes([chunk]) * 640, chunk) for chunk in (1, 2, 4)]
+    hears = TelephoneToModel(Codec.L16)
+    assert (
+        Playbook(new_bridge(ModelAudio.PCM24K, CallConfig(codec="L16")))
+        >> replace(STARTED, encoding="L16", sample_rate_hz=16_000)
+        >> ModelConnected()
+        << ConfigureModel(Codec.L16)
+        >> ModelReady()
+        << Respond()
+        >> frames[0]
+        << AppendAudio(hears.feed(frames[0].payload))
+        >> frames[1]
+        << AppendAudio(hears.feed(frames[1].payload))
+        >> frames[2]
+        >> At(0.1)
+        << AppendAudio(hears.feed(bytes(640) + frames[2].payload))
     )
 
 

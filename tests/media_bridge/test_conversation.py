@@ -542,7 +542,7 @@ def test_the_agent_is_spoken_in_the_codec_that_was_announced(codec: Codec) -> No
     story.bridge.handle(ResponseStarted("resp-1"), 0.0)
     silent = AudioReceived("resp-1", "item-1", 0, bytes(48 * 200))
     first, *_ = (each for each in story.bridge.handle(silent, 0.0) if isinstance(each, PlayAudio))
-    assert first.payload == codec.silence * 800
+    assert first.payload == codec.silence * (100 * codec.bytes_per_ms)
 
 
 def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:

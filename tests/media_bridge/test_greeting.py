@@ -234,3 +234,9 @@ def test_a_prepared_call_keeps_its_greeting(call: Call) -> None:
     assert commands[-1] == Respond(saying=PREPARED.greeting)
     kept = [each for event in (*SAID, done()) for each in bridge.handle(event, 0.1)]
     assert KeepGreeting("Good morning", sound(300) + sound(200, 0x12)) in kept
+
+
+def test_of_l16_only_what_fits_into_an_item_is_kept() -> None:
+    tape = Tape.of(replace(PREPARED, codec="L16"), ModelAudio.PCM24K)
+    assert tape is not None
+    assert tape.longest_ms == 12_000

@@ -54,3 +54,11 @@ def test_lost_frames_are_counted_and_filled_and_so_is_a_gap() -> None:
     assert heard(hearing.due(due)) == Codec.PCMA.silence * 160 + FRAME
     assert (hearing.frames, hearing.frames_lost) == (2, 1)
     assert heard(hearing.fill_gap(0.75)) == Codec.PCMA.silence * 6000
+
+
+def test_lost_l16_is_filled_with_as_much_of_it() -> None:
+    hearing = Hearing(ModelAudio.PCM24K)
+    hearing.begin(Codec.L16, Codec.L16)
+    hearing.pass_on()
+    hearing.frame(1, bytes(640), 0.0)
+    assert heard(hearing.fill_gap(0.75)) == bytes(750 * 48)

@@ -6,8 +6,11 @@ import json
 import pytest
 
 from media_bridge import commands, events, line
+from media_bridge.audio import Codec
+from phonebridge.settings import ByteOrder
 
 PAYLOAD = bytes(range(160))
+LINE = line.Line(Codec.PCMU, ByteOrder.BIG)
 
 
 def frame(event: str, **fields: object) -> str:
@@ -30,24 +33,24 @@ def start(**fields: object) -> str:
 
 
 def test_a_frame_of_the_caller() -> None:
-    assert line.heard(media(track="inbound", chunk="2", timestamp="5")) == events.CallerAudio(
+    assert LINE.heard(media(track="inbound", chunk="2", timestamp="5")) == events.CallerAudio(
         PAYLOAD, 2
     )
 
 
 def test_frames_need_not_be_numbered_and_tracks_may_be_named_as_in_the_rest_api() -> None:
-    assert line.heard(media(track="inbound_track")) == events.CallerAudio(PAYLOAD, None)
+    assert LINE.heard(media(track="inbound_track")) == events.CallerAudio(PAYLOAD, None)
 
 
 @pytest.mark.parametrize(
     "ours", [media(track="outbound", chunk="2"), media(track="inbound", payload="")]
 )
 def test_what_is_not_the_callers_sound_is_not_heard(ours: str) -> None:
-    assert line.heard(ours) is None
+    assert LINE.heard(ours) is None
 
 
 def test_the_stream_starts() -> None:
-    assert line.heard(start()) == events.StreamStarted("v3:leg", "call-1", "PCMA", 8000)
+    assert LINE.heard(start()) == events.StreamStarted("v3:leg", "call-1", "PCMA", 8000)
 
 
 @pytest.mark.parametrize(
@@ -57,18 +60,18 @@ def test_the_stream_starts() -> None:
 def test_a_client_state_that_is_not_ours_is_kept_as_it_is(
     state: str | None, read: str | None
 ) -> None:
-    assert line.heard(start(client_state=state)) == events.StreamStarted(
+    assert LINE.heard(start(client_state=state)) == events.StreamStarted(
         "v3:leg", read, "PCMA", 8000
     )
 
 
 def test_keys_of_a_phone() -> None:
     for digit in "0123456789ABCD*#":
-        assert line.heard(frame("dtmf", dtmf={"digit": digit})) == events.DigitPressed(digit)
-    assert line.heard(frame("dtmf", dtmf={"digit": "a"})) == events.DigitPressed("A")
+        assert LINE.heard(frame("dtmf", dtmf={"digit": digit})) == events.DigitPressed(digit)
+    assert LINE.heard(frame("dtmf", dtmf={"digit": "a"})) == events.DigitPressed("A")
     for digit in ("", "12", "e"):
         unknown = events.FrameUnreadable("a dtmf of no known key")
-        assert line.heard(frame("dtmf", dtmf={"digit": digit})) == unknown
+        assert LINE.heard(frame("dtmf", dtmf={"digit": digit})) == unknown
 
 
 @pytest.mark.parametrize(
@@ -80,22 +83,44 @@ def test_keys_of_a_phone() -> None:
     ],
 )
 def test_what_is_told_to_the_carrier(command: line.PhoneCommand, told: dict[str, object]) -> None:
-    assert json.loads(line.told(command)) == told
+    assert json.loads(LINE.told(command)) == told
 
 
 def test_the_other_frames() -> None:
-    assert line.heard(frame("stop", stop={"user_id": "3E6F"})) == events.StreamStopped()
+    assert LINE.heard(frame("stop", stop={"user_id": "3E6F"})) == events.StreamStopped()
     complaint = {"code": 100004, "title": "invalid_media", "detail": "not base64"}
-    assert line.heard(frame("error", payload=complaint)) == events.StreamComplained(
+    assert LINE.heard(frame("error", payload=complaint)) == events.StreamComplained(
         "invalid_media: not base64"
     )
-    assert line.heard(frame("connected", version="1.0.0")) is None
-    assert line.heard(frame("mark", mark={"name": "turn-7"})) == events.MarkReturned("turn-7")
-    assert line.heard(frame("surprise")) is None
+    assert LINE.heard(frame("connected", version="1.0.0")) is None
+    assert LINE.heard(frame("mark", mark={"name": "turn-7"})) == events.MarkReturned("turn-7")
+    assert LINE.heard(frame("surprise")) is None
 
 
 @pytest.mark.parametrize(
     "noise", ["", "{", "[]", '"media"', b"\xff\x00", media(payload="%%%"), frame("media")]
 )
 def test_what_is_no_frame_is_told(noise: str | bytes) -> None:
-    assert isinstance(line.heard(noise), events.FrameUnreadable)
+    assert isinstance(LINE.heard(noise), events.FrameUnreadable)
+
+
+@pytest.mark.parametrize(
+    ("order", "wire"),
+    [(ByteOrder.BIG, b"\x01\x02\xff\x00"), (ByteOrder.LITTLE, b"\x02\x01\x00\xff")],
+)
+def test_l16_is_turned_into_pcm16_and_back_as_the_setting_says(
+    order: ByteOrder, wire: bytes
+) -> None:
+    hd = line.Line(Codec.L16, order)
+    hd.heard(start(media_format={"encoding": "L16", "sample_rate": 16000, "channels": 1}))
+    pcm = b"\x02\x01\x00\xff"
+    payload = base64.b64encode(wire + b"\x7f").decode()  # half a sample is none
+    assert hd.heard(media(payload=payload)) == events.CallerAudio(pcm, None)
+    told = json.loads(hd.told(commands.PlayAudio(pcm)))
+    assert base64.b64decode(told["media"]["payload"]) == wire
+
+
+def test_a_line_that_falls_back_to_g711_is_heard_untouched() -> None:
+    hd = line.Line(Codec.L16, ByteOrder.BIG)
+    hd.heard(start())
+    assert hd.heard(media(track="inbound", chunk="2")) == events.CallerAudio(PAYLOAD, 2)

@@ -324,7 +324,7 @@ def test_a_call_that_no_session_would_carry_ends_before_somebody_answers(
 
 
 def test_what_needs_a_ready_session_waits_for_it() -> None:
-    session = ModelSession(rings=False)
+    session = ModelSession(False, ModelAudio.G711, Codec.PCMU)
     assert session.hold(Respond())
     assert not session.hold(LeaveCall(lost=False))
     session.handle(ModelConnected(), Codec.PCMU)
@@ -338,3 +338,13 @@ def test_pcm_is_played_at_once_too() -> None:
     story.bridge.handle(replace(said(3000), audio=sound(3000)), 0.0)
     started = story.bridge.handle(STARTED, 5.0)
     assert [type(each) for each in started].count(PlayAudio) == 2
+
+
+@pytest.mark.parametrize(("rings", "line"), [(True, None), (False, Codec.L16), (False, Codec.PCMU)])
+def test_l16_is_refused_where_the_model_has_the_lines_own_g711(
+    rings: bool, line: Codec | None
+) -> None:
+    session = ModelSession(rings, ModelAudio.G711, Codec.L16)
+    [refusal] = session.handle(ModelConnected(), line)
+    assert isinstance(refusal, FailCall)
+    assert refusal.reason == "unsupported_codec"

@@ -11,7 +11,6 @@ from bridges import sound
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import PlayAudio
 from media_bridge.playout import (
-    BYTES_PER_MS,
     CHUNK_MS,
     LEAD_MS,
     SHORTEST_CHUNK_MS,
@@ -21,6 +20,7 @@ from media_bridge.playout import (
 )
 
 SILENCE = 0xFF
+BYTES_PER_MS = 8
 PCM_BYTES_PER_MS = 48
 ROUNDING_MS = 1 / BYTES_PER_MS
 
@@ -301,3 +301,17 @@ def test_what_was_heard_follows_the_clock(seconds: float, sizes: list[int]) -> N
     for cut, size in zip(cuts, sizes[heard_whole:], strict=True):
         assert cut.heard_ms == pytest.approx(min(left, size) / BYTES_PER_MS, abs=1.1)
         left = max(0.0, left - size)
+
+
+def test_of_l16_a_millisecond_is_32_bytes() -> None:
+    playout = Playout(Codec.L16, PCM_BYTES_PER_MS)
+    caller = Caller(playout)
+    item = speech(1, ModelToTelephone(Codec.L16))
+    playout.add(item)
+    playout.feed(item, bytes(PCM_BYTES_PER_MS * 1000))
+    caller.listen()
+    assert {len(chunk) for chunk in caller.chunks} == {32 * CHUNK_MS}
+    assert len(caller.received) == 32 * LEAD_MS
+    caller.now = 0.15
+    _, [cut] = playout.clear(caller.now)
+    assert (cut.heard_ms, cut.received_ms) == (150, 1000)

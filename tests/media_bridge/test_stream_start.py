@@ -12,8 +12,9 @@ OTHERS = FailCall("wrong_call", "the media stream belongs to another call")
 
 
 @pytest.mark.parametrize("codec", Codec)
-def test_either_law_can_be_carried(codec: Codec) -> None:
-    assert line_of(replace(STARTED, encoding=codec.value), CALL) is codec
+def test_each_codec_can_be_carried_at_its_rate(codec: Codec) -> None:
+    started = replace(STARTED, encoding=codec.value, sample_rate_hz=codec.rate_hz)
+    assert line_of(started, CALL) is codec
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,10 @@ def test_client_state_tells_whose_it_is_or_else_the_leg(
 
 def test_a_codec_that_cannot_be_carried_is_named() -> None:
     answer = line_of(replace(STARTED, encoding="OPUS", sample_rate_hz=16000), CALL)
-    assert answer == FailCall("unsupported_codec", "OPUS at 16000 Hz is not G.711 at 8000 Hz")
+    assert answer == FailCall(
+        "unsupported_codec", "OPUS at 16000 Hz is neither G.711 at 8000 Hz nor L16 at 16000 Hz"
+    )
+    assert isinstance(line_of(replace(STARTED, encoding="L16"), CALL), FailCall)
 
 
 def test_a_phone_may_ring_for_a_while() -> None:

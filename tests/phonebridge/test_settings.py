@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from phonebridge.errors import NotConfigured
-from phonebridge.settings import AuthHeader, ControlSettings, MediaSettings, ModelAudio, SessionAck
+from phonebridge.settings import (
+    AuthHeader,
+    ByteOrder,
+    ControlSettings,
+    MediaSettings,
+    ModelAudio,
+    SessionAck,
+)
 
 CONTROL = {
     "CALLS_TABLE": "calls",
@@ -98,6 +105,7 @@ def test_what_is_no_url_is_named(url: str) -> None:
 def test_good_values_are_read() -> None:
     settings = media(
         MODEL_AUDIO="g711",
+        L16_BYTE_ORDER="little",
         MAX_CALLS_PER_TASK="12",
         MAX_CALL_MINUTES="30",
         OPENAI_MODEL="gpt-realtime-2.1",
@@ -108,6 +116,9 @@ def test_good_values_are_read() -> None:
     assert settings.openai_auth_header is AuthHeader.API_KEY
     assert settings.openai_session_ack is SessionAck.ASSUMED
     assert settings.model_audio is ModelAudio.G711
+    assert settings.l16_byte_order is ByteOrder.LITTLE
+    assert media().l16_byte_order is ByteOrder.BIG
+    assert control(MODEL_AUDIO="g711").model_audio is ModelAudio.G711
     assert (settings.max_calls_per_task, settings.max_call_minutes) == (12, 30)
     assert settings.openai_model == "gpt-realtime-2.1"
     assert settings.openai_realtime_url == "ws://127.0.0.1:9400/v1/realtime"

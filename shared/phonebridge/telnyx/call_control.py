@@ -46,6 +46,8 @@ LONGEST_GREETING_MS = 30_000
 TIME_LIMIT_GRACE_SECONDS = 60
 """Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
 
+HD_RATE_HZ = 16_000
+"""Of L16, at no other rate to us ("Media Streaming")."""
 RING_SECONDS = 30
 """How long a transfer's target may take to answer: Telnyx's default for a dial."""
 SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
@@ -154,9 +156,9 @@ class _Reject(_Command, kw_only=True):
 
 
 class _Stream(msgspec.Struct, kw_only=True):
-    """Of `dial` and `streaming_start` alike (`answer` takes no token). `stream_codec` stays away:
-    its default is the codec of the leg, and Telnyx transcodes hardly anything else ("Stream" page
-    of TeXML)."""
+    """Of `dial` and `streaming_start` alike (`answer` takes no token). `stream_codec` stays away
+    for G.711: its default is the codec of the leg, and Telnyx transcodes hardly anything else
+    ("Stream" page of TeXML). Asked for L16 it may come back to that without a word."""
 
     stream_url: str
     stream_auth_token: str
@@ -164,6 +166,8 @@ class _Stream(msgspec.Struct, kw_only=True):
     stream_bidirectional_mode: str = "rtp"
     """Left out it means mp3 files, and the caller hears nothing."""
     stream_bidirectional_codec: str
+    stream_bidirectional_sampling_rate: int | UnsetType = UNSET
+    stream_codec: str | UnsetType = UNSET
 
 
 class _SendDtmf(_Command, kw_only=True):
@@ -263,7 +267,15 @@ def _stream(call: Call, number: int, config: CallConfig, line: Line, now_ms: int
             line.stream_token_secret, call.call_id, number, now_ms
         ),
         stream_bidirectional_codec=config.codec,
+        **_hd_voice(config),
     )
+
+
+def _hd_voice(config: CallConfig) -> dict[str, Any]:
+    """Without a rate the carrier plays L16 at 8 kHz."""
+    if config.codec != "L16":
+        return {}
+    return {"stream_codec": "L16", "stream_bidirectional_sampling_rate": HD_RATE_HZ}
 
 
 def _command(call: Call, intent: str, transfer: int | None = None) -> _Command:

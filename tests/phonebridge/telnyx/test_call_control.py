@@ -144,6 +144,13 @@ def test_what_we_speak_is_as_wished() -> None:
         assert body["stream_bidirectional_codec"] == "PCMA"
 
 
+def test_hd_voice_is_asked_for_both_ways_and_at_its_rate() -> None:
+    for command in (Dial(1), StartStreaming(1)):
+        _, body = asked(command, config=CallConfig(codec="L16"))
+        assert (body["stream_codec"], body["stream_bidirectional_codec"]) == ("L16", "L16")
+        assert body["stream_bidirectional_sampling_rate"] == 16_000
+
+
 def test_hangup_needs_no_line() -> None:
     made = request(HangUp(), CALL, CallConfig(), None, NOW_MS)
     assert made.path == "/calls/v3:leg/actions/hangup"
