@@ -1,6 +1,7 @@
 """The whole system on this machine, and calls through it by its HTTP API."""
 
 import asyncio
+import base64
 import importlib
 import json
 import logging
@@ -83,12 +84,13 @@ class System:
 
     async def ended(self, call_id: str) -> Record:
         """The record of a call that has ended, at Telnyx and here, when all of it is written."""
-        number = (await self.record(call_id))["to"]
-        for phone in self.phones(number):
+        state = base64.b64encode(call_id.encode()).decode()
+        legs = [phone for phone in self.telnyx.calls if phone.client_state == state]
+        for phone in legs:
             async with asyncio.timeout(CALL_SECONDS):
                 await phone.ended.wait()
         await until(lambda: self._is(call_id, "ended"))
-        if any(phone.media.frames_in for phone in self.phones(number)):
+        if any(phone.media.frames_in for phone in legs):
             await until(lambda: self._is_counted(call_id))
         return await self.record(call_id)
 

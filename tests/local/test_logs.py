@@ -8,7 +8,6 @@ import pytest
 
 from deployers import Machine
 
-NOW_MS = round(time.time() * 1000)
 FIRST, SECOND = "11111111-aaaa", "22222222-bbbb"
 
 
@@ -21,16 +20,17 @@ def line(message: str, call_id: str, **more: object) -> str:
 def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
     machine = Machine(tmp_path, dynamodb_address)
     logs = machine.client("logs")
+    now_ms = round(time.time() * 1000)
     written = {
         "control-plane": [
-            (NOW_MS - 5_000, line("webhook received", FIRST, event_type="call.answered")),
-            (NOW_MS - 1_000, line("webhook received", SECOND, event_type="call.hangup")),
+            (now_ms - 5_000, line("webhook received", FIRST, event_type="call.answered")),
+            (now_ms - 1_000, line("webhook received", SECOND, event_type="call.hangup")),
         ],
         "media-bridge": [
-            (NOW_MS - 3_000, line("media socket accepted", FIRST)),
-            (NOW_MS - 2_000, json.dumps({"_aws": {}, "ActiveCalls": 1})),
-            (NOW_MS - 500, "Traceback (most recent call last):"),
-            (NOW_MS - 3_600_000, line("an hour ago", FIRST)),
+            (now_ms - 3_000, line("media socket accepted", FIRST)),
+            (now_ms - 2_000, json.dumps({"_aws": {}, "ActiveCalls": 1})),
+            (now_ms - 500, "Traceback (most recent call last):"),
+            (now_ms - 3_600_000, line("an hour ago", FIRST)),
         ],
     }
     for plane, events in written.items():
