@@ -14,12 +14,14 @@ import httpx
 from patience import PATIENCE_SECONDS, until
 from phonebridge.settings import ControlSettings, MediaSettings
 
-# What this process was given must not reach the programs under test.
 _OURS = {
     name.upper()
     for settings in (ControlSettings, MediaSettings)
     for name in settings.__dataclass_fields__
 }
+_INHERITED = {name: value for name, value in os.environ.items() if name not in _OURS}
+"""Read before any test: a system that runs in this process has its settings and its table in the
+environment, and neither those nor what the developer has set must reach a program under test."""
 
 
 @asynccontextmanager
@@ -27,11 +29,10 @@ async def python(
     *command: str, environ: Mapping[str, str], cwd: Path | None = None
 ) -> AsyncIterator[Process]:
     """Ends it, if the test did not: first so that it can end what it has started itself."""
-    inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
-        env=inherited | dict(environ),
+        env=_INHERITED | dict(environ),
         cwd=cwd,
         stdout=PIPE,
         stderr=STDOUT,
