@@ -1,11 +1,12 @@
 """docs/performance.md and its plots, from results.json and cold_start.json."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cold_start
 import results
 from figures import Delays, Figures
+from growth import core_shares, told
 from phonebridge.settings import ModelAudio
 from plot import Point, chart
 from results import Case, Results
@@ -66,15 +67,13 @@ def plots(known: Results) -> dict[str, str]:
     """SVG by file name."""
     drawn = {}
     for audio in ModelAudio:
-        cpu = _series(known, audio, lambda each: each.cpu_per_call_minute)
-        if cpu:
-            title = f"CPU seconds per call-minute, {audio}"
-            drawn[f"cpu-{audio}.svg"] = chart(title, "calls on one core", cpu)
-            drawn[f"delay-{audio}.svg"] = chart(
-                f"Delay caller to model, p99 ms, {audio}",
-                "calls on one core",
-                _series(known, audio, lambda each: each.to_model.p99),
-            )
+        targets = dict.fromkeys(case.target for case in known.cases())
+        shares = {target: core_shares(known, target, audio) for target in targets}
+        if any(shares.values()):
+            title = f"CPU, percent of one core, {audio}"
+            drawn[f"cpu-{audio}.svg"] = chart(title, "calls on one core", shares)
+            title = f"Delay caller to model, p99 ms, {audio}"
+            drawn[f"delay-{audio}.svg"] = chart(title, "calls on one core", _late(known, audio))
     return drawn
 
 
@@ -85,6 +84,7 @@ def _section(known: Results, audio: ModelAudio, tls: bool) -> Iterator[str]:
     yield f"## {audio}, {'TLS to the model' if tls else 'no TLS'}\n"
     yield HEAD + "".join(_row(known, case) for case in sorted(cases, key=_order))
     if not tls:
+        yield f"{OURS}: {told(core_shares(known, OURS, audio))}\n"
         yield f"![CPU]({PLOTS}/cpu-{audio}.svg)\n\n![Delay]({PLOTS}/delay-{audio}.svg)\n"
 
 
@@ -121,15 +121,12 @@ def _ratio(known: Results, case: Case, figures: Figures) -> str:
     return f"{figures.cpu_per_call_minute / ours.cpu_per_call_minute:.2f}"
 
 
-def _series(
-    known: Results, audio: ModelAudio, of: Callable[[Figures], float | None]
-) -> dict[str, list[Point]]:
+def _late(known: Results, audio: ModelAudio) -> dict[str, list[Point]]:
     series: dict[str, list[Point]] = {}
     for case in sorted(known.cases(), key=lambda each: each.calls):
         best = known.best(case)
-        value = of(best) if best else None
-        if case.audio is audio and not case.tls and value is not None:
-            series.setdefault(case.target, []).append((case.calls, value))
+        if case.audio is audio and not case.tls and best and best.to_model.p99 is not None:
+            series.setdefault(case.target, []).append((case.calls, best.to_model.p99))
     return series
 
 

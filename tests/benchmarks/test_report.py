@@ -40,3 +40,8 @@ def test_capacities_and_cold_starts_are_told() -> None:
 def test_only_what_was_measured_is_drawn() -> None:
     drawn = plots(Results(runs=[run(calls=1), run(calls=40)]))
     assert sorted(drawn) == ["cpu-g711.svg", "delay-g711.svg"]
+
+
+def test_growth_with_the_calls_is_told_as_a_line() -> None:
+    page = render(Results(runs=[run(calls=1), run(calls=10), run(calls=40)]), None)
+    assert "phonebridge: 0.00 % of a core and 0.417 % for each call" in page
