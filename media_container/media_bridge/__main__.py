@@ -14,6 +14,7 @@ import uuid
 
 import uvloop
 from aws_lambda_powertools import Logger
+from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.openai.client import OpenAIRealtime
@@ -28,6 +29,7 @@ from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger
 from phonebridge.mailbox import DynamoMailbox
+from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
 from phonebridge.signature import derived_secret
 from phonebridge.store import DynamoCallStore
@@ -41,14 +43,14 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def media_task(settings: MediaSettings) -> MediaTask:
+def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTask:
     log = logger("media-bridge")
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
-    tracer = Tracer("phonebridge media-bridge", Collector.from_env(os.environ), log, now_ms)
+    tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
@@ -78,8 +80,8 @@ def _line(settings: MediaSettings) -> Line | None:
     )
 
 
-async def serve(settings: MediaSettings, host: str, port: int) -> None:
-    task = media_task(settings)
+async def serve(settings: MediaSettings, collector: Collector | None, host: str, port: int) -> None:
+    task = media_task(settings, collector)
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[float] = loop.create_future()
 
@@ -101,11 +103,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
     try:
-        settings = MediaSettings.from_env(os.environ)
-    except NotConfigured as error:
+        environ = with_secrets(os.environ, fetch_secret)
+        settings = MediaSettings.from_env(environ)
+    except (NotConfigured, BotoCoreError, ClientError) as error:
         sys.exit(f"media_bridge: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, options.host, options.port))
+        collector = Collector.from_env(environ)
+        runner.run(serve(settings, collector, options.host, options.port))
 
 
 if __name__ == "__main__":

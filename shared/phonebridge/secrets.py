@@ -1,4 +1,4 @@
-"""The providers' keys on AWS: one JSON secret, added to the environment of a Lambda."""
+"""The providers' keys on AWS: one JSON secret, added to the environment of a process."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,8 +9,8 @@ from phonebridge.errors import NotConfigured
 
 
 def with_secrets(environ: Mapping[str, str], fetch: Callable[[str], str]) -> Mapping[str, str]:
-    """The environment, and what the secret at PROVIDER_SECRET_ARN adds to it. What is set on a
-    function itself wins: it is the more specific of the two."""
+    """The environment, and what the secret at PROVIDER_SECRET_ARN adds to it. What is set on the
+    process itself wins: it is the more specific of the two."""
     arn = environ.get("PROVIDER_SECRET_ARN")
     if not arn:
         return environ

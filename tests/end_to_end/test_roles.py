@@ -21,11 +21,13 @@ import media_bridge.__main__ as container
 import moto_stack
 from api_events import Answer, api_event, read_answer
 from media_bridge.server import serving
-from media_plane import SECRET, Outside, settings
+from media_plane import SECRET, Outside
 from patience import until
 from permissions import Caller, granted, role_of
 from phonebridge.call import Call, CallStatus, Outcome
 from phonebridge.overdue import DIAL_PATIENCE_MS
+from phonebridge.secrets import fetch_secret, with_secrets
+from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
 from recorded_files import RecordedFiles, recorded_files
 from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
@@ -200,17 +202,13 @@ def caller(
 
 @asynccontextmanager
 async def media_container(
-    caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx, table_name: str
+    caller: Caller, store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> AsyncIterator[Outside]:
     async with OpenAISimulator(scenario=SHORT, think_ms=0) as model:
-        given = settings(
-            calls_table=table_name,
-            telnyx_api_base=telnyx.base,
-            openai_realtime_url=model.url,
-        )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(boto3, "DEFAULT_SESSION", caller.session())
-            task = container.media_task(given)
+            environ = {**with_secrets(os.environ, fetch_secret), "OPENAI_REALTIME_URL": model.url}
+            task = container.media_task(MediaSettings.from_env(environ), None)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             outside = Outside(address=f"{host}:{port}", store=store, telnyx=telnyx, now_ms=now_ms)
@@ -225,7 +223,6 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     caller: Caller,
     store: DynamoCallStore,
     telnyx: RecordedTelnyx,
-    table_name: str,
     state: Mapping[str, str],
     files: RecordedFiles,
 ) -> None:
@@ -233,7 +230,7 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     plane.request("PUT", "/api/agents/reception", body=b"{}")
     plane.invoke("ai_calls.handler", api_event("DELETE", "/api/agents/reception"))
     media = Caller(caller.physical, MEDIA_ROLE)
-    async with media_container(media, store, telnyx, table_name) as outside:
+    async with media_container(media, store, telnyx) as outside:
         call_id = await _whole_call(plane, outside)
         _recorded(plane, call_id, files, state)
         _lost_call(plane, store)

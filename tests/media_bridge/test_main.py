@@ -1,16 +1,19 @@
 """The container as the process that runs in production, and the signals it gets there."""
 
 import asyncio
+import json
 import signal
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+import boto3
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from media_plane import SECRET, Outside
+from otlp_receiver import otlp_receiver
 from patience import PATIENCE_SECONDS, until
 from phonebridge.call import Call, EndedBy
 from phonebridge.store import DynamoCallStore
@@ -19,6 +22,8 @@ from recorded_telnyx import RecordedTelnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
 from stack import free_port
+
+PROVIDER_KEYS = ("OPENAI_API_KEY", "TELNYX_API_KEY", "STREAM_TOKEN_SECRET")
 
 
 def now_ms() -> int:
@@ -38,6 +43,20 @@ def environ(dynamodb_address: str, table_name: str, telnyx: RecordedTelnyx) -> M
         "TELNYX_API_KEY": "KEY-test",
         "STREAM_TOKEN_SECRET": SECRET,
     }
+
+
+def secret_in(address: str, keys: Mapping[str, str]) -> str:
+    """The ARN of a secret that holds them."""
+    client = boto3.client(
+        "secretsmanager",
+        endpoint_url=address,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    made = client.create_secret(Name=f"provider-{now_ms()}", SecretString=json.dumps(keys))
+    client.close()
+    return str(made["ARN"])
 
 
 @asynccontextmanager
@@ -77,6 +96,39 @@ async def test_every_missing_setting_is_named_in_one_line() -> None:
     assert process.returncode == 1
     for name in ("CALLS_TABLE", "STREAM_TOKEN_SECRET", "Telnyx API key", "OpenAI API key", "mp3"):
         assert name in line
+
+
+async def test_on_aws_what_is_secret_comes_from_the_secret_alone(
+    environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
+) -> None:
+    """The headers for a collector of traces among it."""
+    with otlp_receiver() as collector:
+        secret = {name: environ[name] for name in PROVIDER_KEYS}
+        secret["OTEL_EXPORTER_OTLP_HEADERS"] = "x-api-key=of-the-collector"
+        given = {name: value for name, value in environ.items() if name not in secret}
+        given["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
+        given["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = environ["AWS_ENDPOINT_URL_DYNAMODB"]
+        given["PROVIDER_SECRET_ARN"] = secret_in(environ["AWS_ENDPOINT_URL_DYNAMODB"], secret)
+        async with container(given) as (process, address):
+            outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+            phone = await outside.greeted()
+            await phone.stop()
+            assert await phone.closed() == 1000
+            process.send_signal(signal.SIGTERM)
+            assert await exit_code(process) == 0
+    assert {headers["x-api-key"] for _, headers, _ in collector.requests} == {"of-the-collector"}
+
+
+async def test_a_secret_that_cannot_be_read_is_told_in_one_line(
+    environ: Mapping[str, str],
+) -> None:
+    address = environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    lost = {"AWS_ENDPOINT_URL_SECRETS_MANAGER": address, "PROVIDER_SECRET_ARN": "nowhere"}
+    async with python("-m", "media_bridge", environ={**environ, **lost}) as process:
+        [line] = (await output_of(process)).splitlines()
+    assert process.returncode == 1
+    assert line.startswith("media_bridge: ")
+    assert "ResourceNotFoundException" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
