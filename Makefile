@@ -47,7 +47,7 @@ build: .venv/.stamp .venv-sam/.stamp    ## what `sam deploy` uploads; the image'
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
 	$(BIN)/python benchmarks/image_size.py .build/packages
 
-bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md, the costs of docs/operations.md
+bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md, docs/cost.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/cost.py

@@ -1,4 +1,4 @@
-"""What a minute of a call costs at AWS, and what carries it: the tables of docs/operations.md.
+"""What a minute of a call costs, and what carries it: the tables of docs/cost.md.
 
 Prices are published ones, and the bytes follow from the formats; what a call takes of a core is
 the benchmark's own figure (results.json). Nothing here was read off a bill.
@@ -7,14 +7,16 @@ python benchmarks/cost.py        writes the tables
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import hosted
 import results
 from phonebridge.settings import ModelAudio
 from results import Case, Results
 
-OPERATIONS = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "cost.md"
 BEGIN, END = "<!-- cost: begin -->\n", "<!-- cost: end -->\n"
 
 # us-east-1, dollars, list prices read in September 2026 (ECS, ELB and VPC pages); HTTP API, egress
@@ -29,6 +31,11 @@ CALL = 0.00006
 MONTH = 5.0
 """Secret, alarms, metrics, dashboard."""
 HOURS_PER_MONTH = 730
+
+# Telnyx's price list of voice-api, 27 August 2026: a call is under Call Control, with one stream.
+TELNYX_MINUTE = {"Call Control": 0.002, "media streaming": 0.0035}
+CARRIER_MINUTE = 0.0032
+"""Inbound to a local number in the US (telnyx.com/pricing/elastic-sip, 30 September 2026)."""
 
 # Dollars for a minute of the caller's and of the agent's audio: 600 and 1,200 tokens (OpenAI,
 # "Managing costs" and the models' pages, November 2026).
@@ -52,6 +59,8 @@ MODEL_ENVELOPE = 80  # JSON, WebSocket and TLS of one append
 MODEL_BYTES = {ModelAudio.PCM24K: 48_000 * 4 / 3, ModelAudio.G711: 8_000 * 4 / 3}
 
 SIZES = (10, 100, 1_000, 10_000)
+TYPICAL = 1_000
+"""Calls at a time, where one figure stands for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ def hour(calls: int, audio: ModelAudio) -> Hour:
     return Hour(
         calls,
         tasks,
-        fargate=tasks * (TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR),
+        fargate=tasks * _task_hour(),
         balancer=ALB_HOUR + LCU_HOUR * calls * _gb_per_hour(_from_phone() + _to_phone()),
         addresses=IPV4_HOUR * (tasks + ZONES),
         egress=EGRESS_GB * calls * _gb_per_hour(_to_phone() + _to_model(audio)),
@@ -117,20 +126,123 @@ def _gb_per_hour(bytes_per_second: float) -> float:
 
 
 def tables(known: Results) -> str:
-    return "\n".join([_cpu(known), _by_size(), _by_term(1_000), _waiting(), _beside_the_model()])
+    parts = [
+        "## A thousand call-minutes\n",
+        _thousand(known),
+        "## Beside hosted platforms\n",
+        _beside_hosted(),
+        "## The same for all\n",
+        _same_for_all(),
+        "## By size\n",
+        _by_size(),
+        _waiting(),
+    ]
+    return "\n".join(parts)
 
 
-def _cpu(known: Results) -> str:
-    shares = []
-    for audio in ModelAudio:
-        figures = known.best(Case("phonebridge", audio, tls=False, calls=CALLS_PER_TASK))
-        if figures:
-            share = CALLS_PER_TASK * figures.cpu_per_call_minute / 60
-            shares.append(f"{share:.0%} in {audio}")
+def _thousand(known: Results) -> str:
+    cpu = [_cpu(known, audio) for audio in ModelAudio]
+    carried = [_carried(known, audio) for audio in ModelAudio]
+    hours = [hour(TYPICAL, audio) for audio in ModelAudio]
+    fargate = [_fargate(known, audio) for audio in ModelAudio]
+    rest = [_thousandth(each.total - each.fargate) for each in hours]
+    head = f"Among {TYPICAL:,} calls at a time; dollars where nothing else is said.\n\n"
+    head += f"| | {' | '.join(ModelAudio)} |\n|---|{'--:|' * len(ModelAudio)}\n"
+    rows = [
+        _cells(f"CPU s per call-minute, {CALLS_PER_TASK} calls on one core, measured", cpu, ".3f"),
+        _cells("calls per vCPU, 60 s over that", [each and 60 / each for each in cpu], ".0f"),
+        _cells("calls that one core carried in time, measured", carried, ".0f"),
+        _cells("Fargate with the fewer of these as a task's slots", fargate, ".3f"),
+        _cells("Fargate as deployed", [_thousandth(each.fargate) for each in hours], ".3f"),
+        _cells("balancer", [_thousandth(each.balancer) for each in hours], ".3f"),
+        _cells("addresses", [_thousandth(each.addresses) for each in hours], ".3f"),
+        _cells("egress", [_thousandth(each.egress) for each in hours], ".3f"),
+        _cells(
+            "API, Lambda, table, logs", [_thousandth(each.control_plane) for each in hours], ".3f"
+        ),
+        _cells("**AWS, with as many slots as were measured**", map(_sum, fargate, rest), ".3f"),
+        _cells("**AWS, as deployed**", [_thousandth(each.total) for each in hours], ".3f"),
+    ]
+    return head + "".join(rows) + DEPLOYED
+
+
+def _thousandth(dollars_per_hour: float) -> float:
+    """Of an hour's dollars, what a thousand of its call-minutes cost."""
+    return dollars_per_hour / (TYPICAL * 60) * 1000
+
+
+def _sum(fargate: float | None, rest: float) -> float | None:
+    return None if fargate is None else fargate + rest
+
+
+def _cells(name: str, values: Iterable[float | None], form: str) -> str:
+    told = ("not measured" if value is None else f"{value:{form}}" for value in values)
+    return f"| {name} | {' | '.join(told)} |\n"
+
+
+def _cpu(known: Results, audio: ModelAudio) -> float | None:
+    figures = known.best(Case("phonebridge", audio, tls=False, calls=CALLS_PER_TASK))
+    return figures.cpu_per_call_minute if figures else None
+
+
+def _carried(known: Results, audio: ModelAudio) -> float | None:
+    return next(
+        (
+            each.calls
+            for each in known.capacities
+            if (each.target, each.audio, each.tls) == ("phonebridge", audio, False)
+        ),
+        None,
+    )
+
+
+def _fargate(known: Results, audio: ModelAudio) -> float | None:
+    """Dollars for a thousand call-minutes, in tasks with as many slots as a vCPU was seen to carry,
+    kept at the same share of them."""
+    cpu = _cpu(known, audio)
+    if cpu is None:
+        return None
+    slots = min(60 / cpu, _carried(known, audio) or math.inf)
+    return _task_hour() / TASK_VCPU / (slots * FILL * 60) * 1000
+
+
+def _task_hour() -> float:
+    return TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR
+
+
+def _beside_hosted() -> str:
+    head = (
+        "| | $ per 1,000 minutes | covers | to be paid besides | published, read |\n"
+        "|---|--:|---|---|---|\n"
+    )
+    ours = "".join(_ours(audio) for audio in ModelAudio)
+    return head + ours + "".join(hosted.rows()) + "\n" + hosted.NOTE
+
+
+def _ours(audio: ModelAudio) -> str:
+    aws = 1000 * hour(TYPICAL, audio).per_call_minute
+    telnyx = {name: 1000 * price for name, price in TELNYX_MINUTE.items()}
+    parts = " + ".join(f"{dollars:.2f} {name}" for name, dollars in telnyx.items())
     return (
-        f"A full task ({CALLS_PER_TASK} calls) took {' and '.join(shares)} of one core of the"
-        f" benchmark's machine,\nwithout TLS. It is kept at {FILL:.0%} of its slots,"
-        f" {CALLS_PER_TASK * FILL:.0f} calls.\n"
+        f"| **Phonebridge**, {audio} | {aws + sum(telnyx.values()):.2f} |"
+        f" orchestration and hosting: {aws:.2f} AWS + {parts} |"
+        " model, carrier; you are the operator |"
+        " [telnyx.com](https://telnyx.com/pricing/call-control), 2026-08-27* |\n"
+    )
+
+
+def _same_for_all() -> str:
+    prices = {
+        name: (1 - SPEECH) * caller + SPEECH * agent
+        for name, (caller, agent) in MODEL_MINUTE.items()
+    }
+    told = " or ".join(f"{1000 * price:.0f} ({name})" for name, price in prices.items())
+    return (
+        "Whoever carries the call, dollars per 1,000 minutes on top:\n\n"
+        f"* the model's audio, half of it the caller's:\n  {told} at list prices.\n"
+        "  What it remembers is billed again with every answer, so that real calls cost more;\n"
+        f"* the carrier: {1000 * CARRIER_MINUTE:.2f} inbound to a local number in the US (Telnyx);"
+        " outbound by destination.\n"
     )
 
 
@@ -152,19 +264,6 @@ def _size(calls: int) -> str:
     )
 
 
-def _by_term(calls: int) -> str:
-    names = ("fargate", "balancer", "addresses", "egress", "control_plane", "standing")
-    head = f"Of a call-minute among {calls:,} calls, in thousandths of a cent:\n\n"
-    head += f"| | {' | '.join(name.replace('_', ' ') for name in names)} |\n"
-    head += f"|---|{'--:|' * len(names)}\n"
-    rows = []
-    for audio in ModelAudio:
-        of = hour(calls, audio)
-        terms = [getattr(of, name) / (calls * 60) * 100_000 for name in names]
-        rows.append(f"| {audio} | {' | '.join(f'{term:.1f}' for term in terms)} |\n")
-    return head + "".join(rows)
-
-
 def waiting_month(vcpu: float, gb: float) -> float:
     """A stack with one task, and nobody calls."""
     addresses = IPV4_HOUR * (1 + ZONES)
@@ -180,19 +279,13 @@ def _waiting() -> str:
     )
 
 
-def _beside_the_model() -> str:
-    prices = {
-        name: (1 - SPEECH) * caller + SPEECH * agent
-        for name, (caller, agent) in MODEL_MINUTE.items()
-    }
-    told = " or ".join(f"{100 * price:.1f} ({name})" for name, price in prices.items())
-    ours = 100 * hour(1_000, ModelAudio.PCM24K).per_call_minute
-    return (
-        f"Beside that {ours:.2f} cents, a minute of the model's audio, half of it the caller's,\n"
-        f"costs {told} at list prices.\n"
-        "What the model remembers is billed again with every answer, and the carrier's minutes\n"
-        "come on top.\n"
-    )
+DEPLOYED = f"""
+As deployed, a task of {TASK_VCPU} vCPU and {TASK_GB} GB has {CALLS_PER_TASK} slots. Kept in use are\
+ {FILL:.0%} of the slots, in both
+cases. {CALLS_PER_TASK} is far below what a core of the benchmark's machine carries: room for TLS,\
+ and for slower
+cores (Fargate's were not measured).
+"""
 
 
 def rewritten(page: str, known: Results) -> str:
@@ -202,7 +295,7 @@ def rewritten(page: str, known: Results) -> str:
 
 
 def main() -> None:
-    OPERATIONS.write_text(rewritten(OPERATIONS.read_text(), results.load()))
+    PAGE.write_text(rewritten(PAGE.read_text(), results.load()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import pytest
 
 import cost
 import results
+from benchmark_runs import run
 from phonebridge.settings import ModelAudio
+from results import Capacity, Results
 from translated import TEMPLATE
 
 
@@ -44,7 +46,41 @@ def test_it_counts_with_the_defaults_of_the_template() -> None:
     assert target / 100 == cost.FILL
 
 
+def test_more_calls_per_vcpu_cost_less_in_proportion() -> None:
+    dear, cheap = (row(Results(runs=[run(cpu=cpu)]), FARGATE) for cpu in (0.6, 0.3))
+    # A vCPU's 100 calls, of which 55 are there: 0.0395 dollars an hour for 3,300 call-minutes.
+    assert dear == ["not measured", "0.012"]
+    assert cheap == ["not measured", "0.006"]
+
+
+def test_a_core_that_was_late_before_it_was_full_sets_the_slots() -> None:
+    known = Results(runs=[run(cpu=0.3)])
+    known.capacities = [Capacity("phonebridge", ModelAudio.G711, False, 50, "p99 of 22.0 ms")]
+    assert row(known, FARGATE)[1] == "0.024"
+    assert row(known, "calls that one core carried in time, measured")[1] == "50"
+
+
+def test_what_was_not_measured_is_not_made_up() -> None:
+    assert row(Results(), FARGATE) == ["not measured", "not measured"]
+    assert "not measured" not in row(Results(), "**AWS, as deployed**")
+
+
+def test_telnyx_charges_that_only_a_bridge_causes_are_ours() -> None:
+    ours = row(Results(), "**Phonebridge**, g711")
+    aws = 1000 * cost.hour(cost.TYPICAL, ModelAudio.G711).per_call_minute
+    assert ours[0] == f"{aws + 2.0 + 3.5:.2f}"
+
+
+FARGATE = "Fargate with the fewer of these as a task's slots"
+
+
+def row(known: Results, name: str) -> list[str]:
+    """The cells behind the name."""
+    found = next(line for line in cost.tables(known).splitlines() if line.startswith(f"| {name} |"))
+    return found.strip("| ").split(" | ")[1:]
+
+
 def test_the_page_shows_what_the_command_writes() -> None:
     """Otherwise run `python benchmarks/cost.py`."""
-    page = cost.OPERATIONS.read_text()
+    page = cost.PAGE.read_text()
     assert cost.rewritten(page, results.load()) == page
