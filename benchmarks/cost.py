@@ -280,11 +280,9 @@ def _waiting() -> str:
 
 
 DEPLOYED = f"""
-As deployed, a task of {TASK_VCPU} vCPU and {TASK_GB} GB has {CALLS_PER_TASK} slots. Kept in use are\
- {FILL:.0%} of the slots, in both
-cases. {CALLS_PER_TASK} is far below what a core of the benchmark's machine carries: room for TLS,\
- and for slower
-cores (Fargate's were not measured).
+As deployed, a task of {TASK_VCPU} vCPU and {TASK_GB} GB has {CALLS_PER_TASK} slots. In both cases,
+{FILL:.0%} of the slots are kept in use. {CALLS_PER_TASK} is far below what a core of the
+benchmark's machine carries: room for TLS, and for slower cores (Fargate's were not measured).
 """
 
 
