@@ -308,6 +308,7 @@ class Bridge:
         commands = self._voicemail.answered(greeting_over, self._talk, now)
         if self._talk.is_deaf:
             self._hearing.stop()
+            self._tools.stay()  # a message is still to be left
         return commands
 
     # Time.

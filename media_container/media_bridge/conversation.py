@@ -96,6 +96,11 @@ class Conversation:
         return self._responses.idle and not self.speech.is_heard
 
     @property
+    def is_silent(self) -> bool:
+        """The agent says nothing now, whatever it may have to say later."""
+        return not (self._responses.generating or self.speech.is_heard)
+
+    @property
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
         owed = self._reply_due is not None or self.uses_tools
@@ -109,7 +114,10 @@ class Conversation:
         return self._first_audio_ms is not None
 
     def ask(self, request: Respond) -> list[BridgeCommand]:
-        """Let the model speak, as soon as it may."""
+        """Let the model speak, as soon as it may. To nobody it answers nothing; it says no more
+        than it is told to."""
+        if self.is_deaf and not request.has_words:
+            return []
         return [*self._responses.ask(request)]
 
     def once_quiet(self, command: BridgeCommand, now: float, patience: float = PATIENCE) -> None:
@@ -208,6 +216,8 @@ class Conversation:
 
     def press(self, digit: str, now: float) -> list[BridgeCommand]:
         """A key of the caller's phone; it stops the agent as speech would."""
+        if self.is_deaf:
+            return []
         self._keypad.press(digit, now)
         self.last_sign_of_caller_at = now
         self._turns.caller_started(KEYPAD_TURN, now)

@@ -24,9 +24,13 @@ class Responses:
     """The active response began before the model had all outputs: it does not tell of them."""
 
     @property
+    def generating(self) -> bool:
+        return bool(self.active or self._asked)
+
+    @property
     def idle(self) -> bool:
         """Nothing is being generated, and nothing more was asked for."""
-        return not (self.active or self._asked or self._waiting)
+        return not (self.generating or self._waiting)
 
     def ask(self, request: Respond) -> list[Respond]:
         """What to send now; the rest waits for its turn. One answer is an answer to everything."""

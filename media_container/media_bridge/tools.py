@@ -110,7 +110,7 @@ class ToolCalls:
         for round_ in self._rounds:
             if round_.filler_due is None or now < round_.filler_due:
                 continue
-            if self._talk.caller_is_speaking or not self._talk.is_quiet:
+            if self._talk.caller_is_speaking or self._talk.is_deaf or not self._talk.is_quiet:
                 round_.filler_due = now + FILLER_SECONDS
                 continue
             round_.filler_due = None
@@ -153,10 +153,14 @@ class ToolCalls:
 
     def caller_spoke(self) -> list[BridgeCommand]:
         """Nobody is hung up on who still has something to say."""
+        return [AddText(Role.SYSTEM, CALLED_OFF)] if self.stay() else []
+
+    def stay(self) -> bool:
+        """The model is not to hang up; whether it was about to."""
         for round_ in self._rounds:
             if round_.parting and round_.parting.command == HANG_UP:
                 round_.failed = True
-        return [AddText(Role.SYSTEM, CALLED_OFF)] if self._talk.withdraw(HANG_UP) else []
+        return self._talk.withdraw(HANG_UP)
 
     def close(self) -> list[BridgeCommand]:
         """The call is over, whatever is still open."""

@@ -23,7 +23,7 @@ class Voicemail:
         detection = config.machine_detection
         self._message = detection.message if detection else None
         self._reached = False
-        self._waits_for_quiet = False
+        self._waits_for_silence = False
         """It is time, but for the rest of what is being said."""
 
     def answered(self, greeting_over: bool, talk: Conversation, now: float) -> list[BridgeCommand]:
@@ -43,10 +43,10 @@ class Voicemail:
         """To be called whenever something has happened, and when `due_at` has come."""
         if self.due_at is not None and self.due_at <= now:
             self.due_at = None
-            self._waits_for_quiet = True
-        if not (self._waits_for_quiet and talk.is_quiet):
+            self._waits_for_silence = True
+        if not (self._waits_for_silence and talk.is_silent):
             return []
-        self._waits_for_quiet = False
+        self._waits_for_silence = False
         talk.once_quiet(EndCall(EndedBy.MESSAGE_LEFT), now, MESSAGE_PATIENCE)
         talk.expect_reply(now)
         return [*talk.unmute(), *talk.ask(Respond(saying=self._message))]

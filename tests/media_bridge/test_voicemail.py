@@ -6,27 +6,36 @@ from bridges import CALL, STARTED, agent_turn, done, frame, play, ready_call, sa
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
+    AnswerTool,
     AppendAudio,
     CancelResponse,
     ClearPlayback,
     ConfigureModel,
     EndCall,
     FailCall,
+    Note,
     Respond,
+    RunFunction,
     TruncateItem,
 )
 from media_bridge.events import (
+    AudioFinished,
     CallerSpeechStarted,
     CallerSpeechStopped,
+    DigitPressed,
+    FunctionCalled,
+    FunctionReturned,
     MachineAnswered,
     ModelConnected,
     ModelReady,
     ResponseStarted,
+    SayAsked,
 )
 from phonebridge.answering import AnsweredBy, Detection, MachineDetection, OnMachine
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
+from phonebridge.tools import BuiltIn, HttpsFunction, Tools
 from playbook import At, Playbook
 
 MESSAGE = Respond(saying="Please call us back.")
@@ -163,3 +172,84 @@ def test_a_model_that_does_not_stop_its_greeting_has_stalled() -> None:
     story.bridge.handle(MachineAnswered(greeting_over=True), story.now)
     stalled = FailCall("model_stalled", "the model owed a reply and sent nothing")
     assert story >> At(15.0) >> At(15.2) << stalled
+
+
+def test_an_answer_that_a_tool_brings_late_does_not_hold_the_message_up() -> None:
+    """The machine's greeting was taken for a question, and looked up; nobody waits for that."""
+    look_up = HttpsFunction(name="look_up", url="https://example.com/", filler="One moment.")
+    tools = Tools(functions=(look_up,))
+    story = ready_call(config=replace(CONFIG, tools=tools))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> FunctionCalled("resp-1", "call-1", "look_up", "{}")
+        >> done()
+        << RunFunction("call-1", look_up, "{}")
+        >> MachineAnswered(greeting_over=False)
+        >> At(2.0)
+        >> FunctionReturned("call-1", "42", ok=True)
+        << AnswerTool("call-1", "42")
+        << Note("tool", "look_up: ok after 2000 ms")
+        >> MachineAnswered(greeting_over=True)
+        << MESSAGE
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        >> At(2.3)
+        << LEFT
+    )
+
+
+def test_an_agent_that_was_about_to_hang_up_on_a_machine_leaves_the_message_first() -> None:
+    story = ready_call(config=replace(CONFIG, tools=Tools(built_in=(BuiltIn.END_CALL,))))
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> FunctionCalled("resp-1", "call-1", "end_call", "{}")
+        >> AudioFinished("item-1")
+        >> done()
+        << AnswerTool("call-1", '{"status":"done as soon as the caller has heard you"}')
+        << Note("tool", "end_call: ok")
+        >> At(0.2)
+        << agent_turn(1, "", 0, 100)
+        >> MachineAnswered(greeting_over=False)
+        >> At(5.0)
+        >> MachineAnswered(greeting_over=True)
+        << MESSAGE
+    )
+
+
+def test_a_key_that_a_machine_seems_to_press_is_nobodys() -> None:
+    story = ready_call(config=CONFIG)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> MachineAnswered(greeting_over=False)
+        >> DigitPressed("1")
+        >> At(3.0)
+        >> MachineAnswered(greeting_over=True)
+        << MESSAGE
+    )
+
+
+def test_what_the_agent_was_told_to_say_meanwhile_is_said_with_the_message() -> None:
+    order = Respond(saying="This is about your order.")
+    story = ready_call(config=CONFIG)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> done()
+        >> MachineAnswered(greeting_over=False)
+        >> SayAsked(order)
+        >> MachineAnswered(greeting_over=True)
+        << order
+        >> ResponseStarted("resp-2")
+        >> done("resp-2")
+        << MESSAGE
+        >> ResponseStarted("resp-3")
+        >> done("resp-3")
+        >> At(0.3)
+        << LEFT
+    )
