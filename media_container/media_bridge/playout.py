@@ -157,10 +157,10 @@ class Playout:
 
     def next_deadline(self) -> float | None:
         """When the next chunk has to leave, or what was sent last will have been heard."""
-        if self._played >= self._playback.sent:
-            return None
         if self._sendable():
             return self._playback.reached(self._playback.sent - self._lead + self._chunk)
+        if self._played >= self._playback.sent:
+            return None
         return self._playback.reached(self._playback.sent) + self._playback.patience
 
     def listen(self, now: float) -> list[Heard]:

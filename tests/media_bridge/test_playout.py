@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridges import sound
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
-from media_bridge.commands import PlayAudio
+from media_bridge.commands import MarkPlayback, PlayAudio
 from media_bridge.playout import (
     CHUNK_MS,
     LEAD_MS,
@@ -31,6 +31,7 @@ class Caller:
 
     playout: Playout
     now: float = 0.0
+    returns_marks_at_once: bool = False
     chunks: list[bytes] = field(default_factory=list)
     longest_lead_ms: float = 0.0
     _heard_until: float = 0.0
@@ -41,8 +42,12 @@ class Caller:
 
     def listen(self) -> None:
         self.playout.listen(self.now)
-        chunks = [s.payload for s in self.playout.due(self.now) if isinstance(s, PlayAudio)]
-        for chunk in chunks:
+        sent = self.playout.due(self.now)
+        for mark in sent:
+            if isinstance(mark, MarkPlayback) and self.returns_marks_at_once:
+                self.playout.mark_returned(mark.name, self.now)
+        self.playout.listen(self.now)
+        for chunk in (each.payload for each in sent if isinstance(each, PlayAudio)):
             self.chunks.append(chunk)
             length = len(chunk) / BYTES_PER_MS / 1000
             self._heard_until = max(self._heard_until, self.now) + length
@@ -88,6 +93,17 @@ def test_ten_seconds_at_once_leave_in_ten_seconds() -> None:
     assert not playout.is_speaking
     assert playout.items == ()
     assert playout.next_deadline() is None
+
+
+def test_a_carrier_that_returns_marks_before_their_time_hears_no_gap() -> None:
+    playout = g711()
+    caller = Caller(playout, returns_marks_at_once=True)
+    item = speech(1)
+    playout.add(item)
+    playout.feed(item, sound(10_000))
+    caller.listen()
+    caller.wait(5)
+    assert len(caller.received) == (5_000 + LEAD_MS) * BYTES_PER_MS
 
 
 @pytest.mark.parametrize("start", [0.0, 1 / 3, 86_400 * 365 / 7])
