@@ -41,6 +41,11 @@ def test_silence_alarms_only_where_there_must_be_none() -> None:
     assert {a["TreatMissingData"] for a in alarms().values()} == {"breaching", "notBreaching"}
 
 
+def test_silence_is_no_alarm_before_there_are_tasks_that_could_break_it() -> None:
+    """A new alarm looks five minutes back, and would find five that are missing."""
+    assert resources()["StaleMetricsAlarm"]["DependsOn"] == "MediaService"
+
+
 def test_our_own_metrics_are_watched_by_their_names() -> None:
     [policy] = of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     tracking = policy["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"]
