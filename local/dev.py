@@ -17,7 +17,8 @@ from stack import Plan, Stack, running
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 PATIENCE_MS = 10 * 60 * 1000
-"""How long a simulated person stays on a silent line: time enough to try the API."""
+"""How long a simulated person with more to say waits for an agent that is silent, muted for one:
+time enough to try the API. With nothing more to say, they stay until somebody hangs up."""
 
 
 def given_settings() -> Mapping[str, str]:

@@ -14,7 +14,8 @@ class Person:
     scenario: Scenario
     answers_after_ms: int = 300
     hangs_up: bool = True
-    """After the last line and the agent's reply to it; False: stays on the line, silent."""
+    """After the last line and the agent's reply to it; False: stays on the line, silent, until the
+    call is hung up."""
     codec: Literal["PCMU", "PCMA", "L16"] = "PCMU"
     """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe, L16 stands for a
     line with HD voice."""
@@ -22,7 +23,7 @@ class Person:
     machine: bool = False
     """An answering machine (`telnyx_machine.py`); the carrier tells, if the dial asked for it."""
     patience_ms: int = 15_000
-    """How long nobody may speak before the person gives up."""
+    """How long nobody may speak before the person gives up, unless they are one who stays."""
 
     @property
     def listening(self) -> "Person":
