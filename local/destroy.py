@@ -3,6 +3,7 @@ unless told otherwise."""
 
 import argparse
 import sys
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
@@ -15,10 +16,16 @@ def destroy(stack: Stack, *, delete_table: bool) -> None:
     if sources := stack.outputs.get("ImageSourceBucketName"):
         _empty(sources, stack.region)  # or CloudFormation would not delete it
     client = boto3.client("cloudformation", region_name=stack.region)
+    if "MediaLoadBalancerName" in stack.outputs:
+        _let_no_call_hold_it_up(client, stack)
     client.delete_stack(StackName=stack.name)
-    print(f"deleting {stack.name}; running calls get their goodbye, which takes minutes")
-    client.get_waiter("stack_delete_complete").wait(StackName=stack.name)
-    table = stack.outputs["CallsTableName"]
+    print(f"deleting {stack.name}; this takes some minutes, and calls that still run are cut off")
+    # Longer than an hour: tasks that a deployment has just replaced keep their calls.
+    waiter = client.get_waiter("stack_delete_complete")
+    waiter.wait(StackName=stack.name, WaiterConfig={"Delay": 30, "MaxAttempts": 180})
+    table = stack.outputs.get("CallsTableName")
+    if table is None:
+        return  # its creation was rolled back
     if not delete_table:
         print(f"kept: table {table}, with the records of all calls (delete it with --delete-table)")
         return
@@ -27,6 +34,18 @@ def destroy(stack: Stack, *, delete_table: bool) -> None:
     dynamodb.get_waiter("table_exists").wait(TableName=table)
     dynamodb.delete_table(TableName=table)
     print(f"deleted: table {table}")
+
+
+def _let_no_call_hold_it_up(cloudformation: Any, stack: Stack) -> None:
+    """ECS ends a task when its deregistration delay is over, calls or none: an hour, by the
+    template (Amazon ECS, "Load balancer connection draining")."""
+    group = cloudformation.describe_stack_resource(
+        StackName=stack.name, LogicalResourceId="MediaTargetGroup"
+    )["StackResourceDetail"]["PhysicalResourceId"]
+    boto3.client("elbv2", region_name=stack.region).modify_target_group_attributes(
+        TargetGroupArn=group,
+        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}],
+    )
 
 
 def _empty(bucket: str, region: str) -> None:

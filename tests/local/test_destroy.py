@@ -21,15 +21,35 @@ def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
     machine = Machine(tmp_path, dynamodb_address)
     name = f"{machine.stack}-calls"
     machine.client("dynamodb").create_table(TableName=name, **TABLE)
+    create_stack(machine, machine.stack, CallsTableName=name, MediaLoadBalancerName="balancer")
+    return machine
+
+
+def create_stack(machine: Machine, name: str, **outputs: str) -> None:
+    """Its target group stays, so that it can be looked at."""
     template = {
         "Parameters": {"OpenAiModel": {"Type": "String", "Default": "gpt-realtime"}},
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {"CallsTableName": {"Value": name}},
+        "Resources": {
+            "Vpc": {
+                "Type": "AWS::EC2::VPC",
+                "DeletionPolicy": "Retain",
+                "Properties": {"CidrBlock": "10.0.0.0/16"},
+            },
+            "MediaTargetGroup": {
+                "Type": "AWS::ElasticLoadBalancingV2::TargetGroup",
+                "DeletionPolicy": "Retain",
+                "Properties": {
+                    "Name": name,
+                    "VpcId": {"Ref": "Vpc"},
+                    "Protocol": "HTTP",
+                    "Port": 8080,
+                    "TargetType": "ip",
+                },
+            },
+        },
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }
-    machine.client("cloudformation").create_stack(
-        StackName=machine.stack, TemplateBody=json.dumps(template)
-    )
-    return machine
+    machine.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
 
 
 async def destroy(machine: Machine, typed: str, *arguments: str) -> tuple[int, str]:
@@ -70,6 +90,25 @@ async def test_the_records_go_too_when_told_so(machine: Machine) -> None:
     code, printed = await destroy(machine, machine.stack + "\n", "--delete-table")
     assert code == 0, printed
     assert f"{machine.stack}-calls" not in tables(machine)
+
+
+async def test_nobody_waits_for_the_hour_that_calls_may_take_to_end(machine: Machine) -> None:
+    code, printed = await destroy(machine, machine.stack + "\n")
+    assert code == 0, printed
+    client = machine.client("elbv2")
+    [group] = client.describe_target_groups(Names=[machine.stack])["TargetGroups"]
+    found = client.describe_target_group_attributes(TargetGroupArn=group["TargetGroupArn"])
+    attributes = {each["Key"]: each["Value"] for each in found["Attributes"]}
+    assert attributes["deregistration_delay.timeout_seconds"] == "0"
+
+
+async def test_a_stack_that_never_came_about_is_deleted_too(machine: Machine) -> None:
+    """Its creation was rolled back: it has no outputs."""
+    stack = f"{machine.stack}-failed"
+    create_stack(machine, stack)
+    code, printed = await machine.run("destroy.py", "--stack", stack, typed=f"{stack}\n")
+    assert code == 0, printed
+    assert stack not in stacks(machine)
 
 
 async def test_a_stack_that_is_not_there(machine: Machine) -> None:
