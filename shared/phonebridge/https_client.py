@@ -2,13 +2,15 @@
 
 The name is resolved here, every address it has is checked, and the connection goes to one of
 those very addresses: a name that resolves otherwise a moment later gains nothing. Whoever cancels
-a request leaves no thread and no socket behind; that is why no blocking client does this.
+a request leaves no socket behind; that is why no blocking client does this.
 """
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,7 +19,10 @@ import h11
 from phonebridge.addresses import is_public
 from phonebridge.errors import ServerFailed
 
-READ_BYTES = 16_384
+READ_BYTES = 4096
+"""At once, between two looks at everything else that the process does."""
+MOST_WRAPPING_BYTES = 32_768
+"""Of an answer: its head, answers before it (1xx), what is around its chunks."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -31,8 +36,13 @@ class Answer:
     body: bytes
 
 
+_resolvers = ThreadPoolExecutor(8, "resolver")
+"""Of their own: a look-up cannot be given up, and the loop's threads have calls to write down."""
+
+
 async def resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    asked = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, asked)
     return [str(address[0]) for *_, address in found]
 
 
@@ -114,16 +124,22 @@ async def _exchange(
     await writer.drain()
     response: h11.Response | None = None
     received = bytearray()
+    left = most_bytes + MOST_WRAPPING_BYTES
     while True:
         match http.next_event():
             case h11.NEED_DATA:
-                http.receive_data(await reader.read(READ_BYTES))
+                piece = await reader.read(READ_BYTES)
+                http.receive_data(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise _longer(most_bytes)
+                await asyncio.sleep(0)  # what is buffered is read without
             case h11.Response() as response:
                 pass
             case h11.Data(data=data):
                 received += data
                 if len(received) > most_bytes:
-                    raise ServerFailed(f"The answer is longer than {most_bytes} bytes.")
+                    raise _longer(most_bytes)
             case h11.EndOfMessage() if response:
                 return _answer(response, bytes(received))
             case h11.ConnectionClosed():
@@ -135,3 +151,7 @@ async def _exchange(
 def _answer(response: h11.Response, body: bytes) -> Answer:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
     return Answer(response.status_code, headers, body)
+
+
+def _longer(most_bytes: int) -> ServerFailed:
+    return ServerFailed(f"The answer is longer than {most_bytes} bytes.")

@@ -1,6 +1,8 @@
 """Requests to servers that users name, with real sockets and real TLS."""
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
@@ -123,6 +125,31 @@ async def test_of_a_long_answer_no_more_is_read_than_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1;" + b"x" * 90 + b"\r\n{\r\n",
+        ),
+    ],
+    ids=["interim answers", "chunks that are mostly wrapping"],
+)
+async def test_wrapping_counts_too(head: bytes, piece: bytes) -> None:
+    """Whoever sends little in a great many pieces costs all calls of the process."""
+
+    async def endless(connection: Connection) -> None:
+        await connection.write(head)
+        while True:
+            await connection.write(piece)
+
+    async with tool_server(endless) as server:
+        with pytest.raises(ServerFailed, match="longer than 1000 bytes"):
+            await post(server.client(), server.url())
+        await server.lost.wait()
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
@@ -180,6 +207,26 @@ async def test_the_next_address_is_tried() -> None:
 async def test_a_name_without_an_address() -> None:
     with pytest.raises(ServerFailed, match="no address"):
         await post(HttpsClient(), "https://tools.invalid/")
+
+
+async def test_name_servers_that_do_not_answer_hold_up_nothing_but_tools(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = threading.Event()
+
+    def unanswered(*asked: object, **wanted: object) -> list[object]:
+        answers.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", unanswered)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(64):
+            tasks.create_task(resolve("tools.example.com", 443))
+        try:
+            async with asyncio.timeout(10):
+                assert await asyncio.to_thread(lambda: "written") == "written"
+        finally:
+            answers.set()
 
 
 async def test_names_are_resolved_by_the_system() -> None:
