@@ -85,7 +85,6 @@ def _built(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         media_url=settings.media_public_url,
         stream_token_secret=settings.stream_token_secret,
     )
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     outcomes = Outcomes(

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="DataclassInstance")
 
 LONGEST_DELAY_SECONDS = 900
-LONGEST_PAUSE_SECONDS = 43_200
+LONGEST_PAUSE_SECONDS = 43_000
+"""Twelve hours less what it took to find out: SQS counts from the delivery, and refuses what is
+beyond ("Visibility timeout")."""
 
 # Telnyx gives a webhook two seconds.
 _CONFIG = Config(

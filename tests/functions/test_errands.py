@@ -82,5 +82,17 @@ def test_what_cannot_be_done_now_is_left_and_comes_again_after_its_pause(
     assert again["Body"] == wine["Body"]
 
 
+def test_the_longest_pause_is_one_that_the_queue_grants(state: Mapping[str, str], sqs: Any) -> None:
+    queue = state["RecordingsQueue"]
+    Errands(queue).add(Fetch("water"))
+    received = sqs.receive_message(QueueUrl=queue)["Messages"]
+
+    def fetch(delivery: Delivery) -> None:
+        raise NotNow("there is none", pause_seconds=43_200)
+
+    assert carried_out(event(*received), fetch, Errands(queue))["batchItemFailures"]
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue)
+
+
 def test_without_a_queue_there_are_no_errands(environment: None) -> None:
     Errands("").add(Fetch("water"))

@@ -222,6 +222,7 @@ async def test_name_servers_that_do_not_answer_hold_up_nothing_but_tools(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(64):
             tasks.create_task(resolve("tools.example.com", 443))
+        await asyncio.sleep(0)  # they begin
         try:
             async with asyncio.timeout(10):
                 assert await asyncio.to_thread(lambda: "written") == "written"
