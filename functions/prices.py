@@ -18,7 +18,6 @@ MINUTE_MS = 60_000
 AUDIO_TOKEN_MS = 100
 """Of what is heard ("Managing costs": one token for a tenth of a second)."""
 
-
 NOT_YET = "What a call costs is counted at its end."
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
@@ -137,7 +136,7 @@ def _transcription(used: ModelUsage, notes: list[str]) -> float | None:
     usage = used.usage
     if not (usage.transcribed_input or usage.transcribed_output or usage.transcribed_ms):
         return 0.0
-    prices = TRANSCRIPTION_MODELS.get(used.transcription_model)
+    prices = TRANSCRIPTION_MODELS.get(_SNAPSHOT.sub("", used.transcription_model))
     if prices is None:
         notes.append(f"The price of transcription model {used.transcription_model} is not known.")
         return None

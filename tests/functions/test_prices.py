@@ -73,6 +73,7 @@ def test_responses_without_a_count_are_mentioned() -> None:
         ("gpt-realtime-whisper", Usage(transcribed_ms=60_000), 0.017),
         ("gpt-4o-transcribe", Usage(transcribed_input=10_000, transcribed_output=1_000), 0.035),
         ("gpt-4o-mini-transcribe", Usage(transcribed_input=10_000), 0.0125),
+        ("gpt-4o-mini-transcribe-2025-12-15", Usage(transcribed_input=10_000), 0.0125),
         ("whisper-99", Usage(transcribed_ms=60_000), None),
         ("whisper-99", Usage(), 0.0),
     ],
