@@ -206,7 +206,7 @@ def main() -> None:
     missing = missing or [*preconditions.of_providers(_prospect(answers, {**stored, **keys}))]
     if missing:
         told = "\n".join(map(str, missing))
-        sys.exit(f"deploy: nothing was changed, for this is missing:\n{told}")
+        sys.exit(f"deploy: nothing was changed, for this is missing or wrong:\n{told}")
     answers = _with_api_key(answers)
     remembered.save(answers, remembered.FILE)
     deployment = Deployment(answers, keys)

@@ -12,6 +12,7 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Template:
+    parameters: Mapping[str, Any]
     resources: Mapping[str, Any]
     globals: Mapping[str, Any]
 
@@ -30,7 +31,7 @@ class Template:
 
 def load_template(path: Path = TEMPLATE) -> Template:
     written = yaml.load(path.read_text(), _Loader)
-    return Template(written["Resources"], written.get("Globals", {}))
+    return Template(written.get("Parameters", {}), written["Resources"], written.get("Globals", {}))
 
 
 class _Loader(yaml.SafeLoader):

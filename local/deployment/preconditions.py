@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deployment.answers import QUESTIONS, Answers
+from deployment.answers import FILE, QUESTIONS, Answers
 from diagnosis import carrier, model
 from diagnosis.ailments import Ailment
 from diagnosis.subject import Subject
+from template import load_template
 
 UNMENDABLE = {
     Ailment.OPENAI_KEY_REFUSED,
@@ -61,6 +62,9 @@ def _docker_works() -> bool:
 def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
     if not answers.region:
         yield Missing("region", "set AWS_REGION, or make deploy ARGS='--region us-east-1'")
+    for unknown in sorted(answers.parameters.keys() - load_template().parameters.keys()):
+        where = f"is it misspelt, or left over in {FILE}?"
+        yield Missing(unknown, f"template.yaml has no such parameter: {where}")
     for question in QUESTIONS:
         if not answers.get(question.parameter):
             told = f"{question.help}; then make deploy ARGS='--set {question.parameter}=…'"

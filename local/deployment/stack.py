@@ -35,7 +35,9 @@ def look_up(name: str, region: str | None) -> Stack | None:
         if error.response["Error"]["Code"] == "ValidationError":
             return None
         raise
-    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in found["Parameters"]}
+    parameters = {
+        each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
+    }
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
     return Stack(name, client.meta.region_name, parameters, outputs)
 

@@ -131,6 +131,16 @@ async def test_no_secret_leaves_the_keyboard_but_for_the_secret(machine: Machine
         assert "very-secret" not in text
 
 
+async def test_a_misspelt_parameter_is_told_before_it_is_remembered(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        code, printed = await machine.deploy(*given, "--set", "AlarmMail=you@example.com")
+    assert code == 1
+    assert "nothing was changed" in printed
+    assert "AlarmMail: template.yaml has no such parameter" in printed
+    assert "sam build" not in machine.done()
+    assert not (machine.folder / ".phonebridge.toml").exists()
+
+
 async def test_at_a_terminal_what_is_not_known_is_asked(machine: Machine) -> None:
     async with world(machine) as (_, given):
         known = dict(each.split("=", 1) for each in given if "=" in each)
