@@ -28,6 +28,7 @@ from phonebridge.call_commands import (
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.tools import BuiltIn
 from phonebridge.transfer import (
     BridgeLegs,
     DialTarget,
@@ -216,11 +217,18 @@ def _dial(call: Call, config: CallConfig, line: Line) -> _Dial:
         connection_id=line.connection_id,
         to=call.to,
         from_=call.from_,
-        time_limit_secs=min(
-            config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS, LONGEST_TIME_LIMIT_SECONDS
-        ),
+        time_limit_secs=_time_limit(config),
         **_detection(config.machine_detection),
     )
+
+
+def _time_limit(config: CallConfig) -> int:
+    """It holds on after a transfer, and cannot be put off then: an agent that may transfer must not
+    cut the colleague short. As with inbound calls, our own ends alone bound its part."""
+    if BuiltIn.TRANSFER_CALL in config.tools.built_in:
+        return LONGEST_TIME_LIMIT_SECONDS
+    longest = config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS
+    return min(longest, LONGEST_TIME_LIMIT_SECONDS)
 
 
 def _detection(wanted: MachineDetection | None) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from phonebridge.call_commands import (
 )
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured
-from phonebridge.telnyx.call_control import Line, request
+from phonebridge.telnyx.call_control import LONGEST_TIME_LIMIT_SECONDS, Line, request
+from phonebridge.tools import BuiltIn, Tools
 from phonebridge.transfer import (
     BridgeLegs,
     DialTarget,
@@ -176,6 +177,12 @@ def test_a_call_is_recorded_from_its_answer_on(command: CarrierCommand) -> None:
 def test_the_carrier_ends_what_we_forget(duration: int, limit: int) -> None:
     _, body = asked(Dial(), config=CallConfig(max_duration_seconds=duration))
     assert body["time_limit_secs"] == limit
+
+
+def test_whom_the_agent_transfers_to_is_not_cut_off_by_the_agents_own_limit() -> None:
+    config = CallConfig(max_duration_seconds=60, tools=Tools(built_in=(BuiltIn.TRANSFER_CALL,)))
+    _, body = asked(Dial(), config=config)
+    assert body["time_limit_secs"] == LONGEST_TIME_LIMIT_SECONDS
 
 
 # Transfers.
