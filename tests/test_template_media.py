@@ -120,6 +120,11 @@ def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
         assert alarm["Period"] * alarm["DatapointsToAlarm"] <= bake_seconds, name
 
 
+def test_calls_do_not_wait_for_their_logs() -> None:
+    (container,) = properties("MediaTask")["ContainerDefinitions"]
+    assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"
+
+
 def measured(queries: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Id, metric and statistic."""
     found = [(q["Id"], q["MetricStat"]) for q in queries if "MetricStat" in q]
