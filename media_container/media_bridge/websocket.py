@@ -6,6 +6,7 @@ the bridge (what those cost: the plain relay beside the floor in docs/performanc
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -15,6 +16,8 @@ LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of all its fragments; a single frame is limited where its socket is opened."""
 STALL_SECONDS = 5.0
 """A peer that reads nothing for so long, while we have something to say, is gone."""
+CLOSE_SECONDS = 1.0
+"""How long a peer may take to answer our close, or to take what we said before."""
 NO_STATUS_RECEIVED = 1005
 ABNORMAL_CLOSURE = 1006
 
@@ -41,11 +44,13 @@ class WebSocket(WSListener):
             self._transport.send(WSMsgType.TEXT, message)
 
     def close(self, code: int = 1000) -> None:
-        """A socket that is still being opened closes as soon as it is open."""
+        """A socket that is still being opened closes as soon as it is open. What the peer sends
+        until it answers is read, so that our close reaches it, and forgotten (RFC 6455, 7.1)."""
         self._unwanted = True
-        if self._transport is not None:
-            self._transport.send_close(WSCloseCode(code))
-            self._transport.disconnect()
+        if transport := self._transport:
+            self._transport = None
+            transport.send_close(WSCloseCode(code))
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.disconnect, False)
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
@@ -54,9 +59,9 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.CLOSE:
-            transport.send_close(WSCloseCode.OK)
+            self.close()
             transport.disconnect()
-        elif frame.msg_type not in _DATA:
+        elif self._unwanted or frame.msg_type not in _DATA:
             return
         elif frame.fin and not self._fragments:
             self.on_message(frame.get_payload_as_memoryview())
@@ -75,6 +80,8 @@ class WebSocket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._transport = None
         self.resume_writing()
+        if transport.is_client_side:
+            asyncio.get_running_loop().create_task(_hear_why(transport))
         if self._closed:
             return
         self._closed = True
@@ -97,3 +104,10 @@ class WebSocket(WSListener):
     def _give_up(self) -> None:
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
+
+
+async def _hear_why(transport: WSTransport) -> None:
+    """A client that was sent what is no WebSocket keeps an exception for whoever asks; one of which
+    nobody hears is a traceback in the log. Its code and reason were told already."""
+    with suppress(Exception):
+        await transport.wait_disconnected()

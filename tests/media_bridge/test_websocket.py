@@ -1,18 +1,20 @@
 """Our end of a WebSocket, with another library at the other end."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from picows import ws_connect
+from picows import WSTransport, ws_connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from media_bridge import websocket
 from media_bridge.websocket import Buffer, WebSocket
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, until
 
 Conversation = Callable[[ServerConnection], Awaitable[None]]
 
@@ -26,6 +28,11 @@ class Socket(WebSocket):
         self.ends: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
         self.on_message = self._keep
         self.on_close = lambda code, reason: self.ends.put_nowait((code, reason))
+
+    @property
+    def transport(self) -> WSTransport:
+        assert self._transport is not None
+        return self._transport
 
     def _keep(self, message: Buffer) -> None:
         self.messages.put_nowait(bytes(message))
@@ -164,6 +171,64 @@ async def test_a_message_of_endless_pieces_is_too_long(monkeypatch: pytest.Monke
     async with facing(never_stop) as socket:
         assert await soon(closed) == 1009
         assert socket.messages.empty()
+
+
+async def test_who_speaks_on_still_gets_our_close() -> None:
+    closed: asyncio.Queue[int | None] = asyncio.Queue()
+
+    async def speak_on(peer: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await peer.send("and another thing")
+        closed.put_nowait(peer.close_code)
+
+    async with facing(speak_on) as socket:
+        await soon(socket.messages)
+        socket.close(1008)
+        heard = socket.messages.qsize()
+        assert await soon(closed) == 1008
+        assert await soon(socket.ends) == (1008, "")
+        assert socket.messages.qsize() == heard
+
+
+async def test_a_peer_that_takes_nothing_any_more_does_not_keep_its_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.05)
+    stalled = asyncio.Event()
+
+    async def read_nothing(peer: ServerConnection) -> None:
+        peer.transport.pause_reading()
+        await peer.send("I shall not listen")
+
+    async with facing(read_nothing) as socket:
+        await soon(socket.messages)
+        socket.pause_writing = stalled.set  # type: ignore[method-assign]
+        while not stalled.is_set():
+            socket.send("x" * 100_000)
+        socket.close()
+        assert (await soon(socket.ends))[0] == 1000
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [(b"\x85\x00", 1002), (b"\x81\x82", 1002), (b"\x88\x02\x03\xe7", 1002)],
+    ids=["no opcode", "masked", "no close code"],
+)
+async def test_a_server_that_breaks_the_protocol_is_told_so_and_nothing_is_left_unheard(
+    frame: bytes, code: int
+) -> None:
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
+
+    async def break_it(peer: ServerConnection) -> None:
+        peer.transport.write(frame)
+
+    async with facing(break_it) as socket:
+        broken = weakref.ref(socket.transport)
+        assert (await soon(socket.ends))[0] == code
+    await until(lambda: gc.collect() >= 0 and broken() is None)
+    assert unheard == []
 
 
 async def test_a_peer_that_stops_reading_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
