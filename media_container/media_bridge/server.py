@@ -117,6 +117,7 @@ class _Door:
         if path == "/healthz":
             # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
             return _answer(WSUpgradeResponse.create_ok_response(b'{"status":"ok"}', _JSON))
+        _name_upgrade_alone(request)
         call_id = path.removeprefix(MEDIA_PATH)
         if call_id == path or not call_id or "/" in call_id:
             return None
@@ -191,6 +192,14 @@ class _Door:
         except (BotoCoreError, ClientError, msgspec.ValidationError) as error:
             self._log.error("kept greeting not read", reason=str(error))
             return None
+
+
+def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
+    """picows refuses `Connection: keep-alive, Upgrade`, which some clients and proxies send: it is a
+    list (RFC 9110, 7.6.1)."""
+    named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
+    if "upgrade" in (each.strip() for each in named):
+        request.headers["Connection"] = "Upgrade"
 
 
 def _answer(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:

@@ -199,6 +199,26 @@ async def test_a_request_that_is_no_upgrade_takes_no_place_and_no_token(
         await phone.hear()
 
 
+async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPlane) -> None:
+    """As some clients and proxies do; our own client in these tests does not."""
+    headers = {
+        "Connection": "keep-alive, Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    async with start_plane() as plane:
+        call = plane.answered()
+        url = f"http://{plane.address}/media-bridge/{call.call_id}"
+        headers[server.TOKEN_HEADER] = plane.token(call)
+        async with (
+            httpx.AsyncClient(trust_env=False, headers=headers) as http,
+            http.stream("GET", url) as answer,
+        ):
+            assert answer.status_code == 101
+        assert await plane.failed(call) == "media_lost"
+
+
 class Claim:
     """A call whose claim waits, in the middle, until it is released."""
 
