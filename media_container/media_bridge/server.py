@@ -195,8 +195,8 @@ class _Door:
 
 
 def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
-    """picows refuses `Connection: keep-alive, Upgrade`, which some clients and proxies send: it is a
-    list (RFC 9110, 7.6.1)."""
+    """picows refuses `Connection: keep-alive, Upgrade`, which some clients and proxies send: the
+    header is a list (RFC 9110, 7.6.1)."""
     named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
     if "upgrade" in (each.strip() for each in named):
         request.headers["Connection"] = "Upgrade"
