@@ -2,6 +2,7 @@
 what happened. Pure; the socket is the client's (`client.py`)."""
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -111,7 +112,7 @@ class RealtimeProtocol:
             case realtime.SpeechStopped(item_id, audio_end_ms):
                 return events.CallerSpeechStopped(item_id, self._ended_ms(audio_end_ms))
             case realtime.TranscriptionCompleted(item_id, transcript, usage):
-                return events.CallerTranscribed(item_id, transcript, _transcribed(usage))
+                return events.CallerTranscribed(item_id, transcript or "", _transcribed(usage))
             case realtime.TranscriptionFailed(item_id):
                 return events.CallerTranscribed(item_id, "")
             case _:
@@ -184,10 +185,7 @@ class _StatusDetails(msgspec.Struct):
 
 def _detail(raw: msgspec.Raw) -> str:
     """`status_details` is an object in the reference; some servers have sent a string or null."""
-    try:
-        details = msgspec.json.decode(raw, type=_StatusDetails | str | None)
-    except ValueError:
-        return ""
+    details = _read(raw, _StatusDetails | str)
     if isinstance(details, _StatusDetails):
         error = details.error or _StatusError()
         known = (details.reason, error.code or error.type, error.message)
@@ -195,8 +193,16 @@ def _detail(raw: msgspec.Raw) -> str:
     return details or ""
 
 
+def _read(raw: msgspec.Raw, kind: Any) -> Any:
+    """None for null, and for what is of another kind."""
+    try:
+        return msgspec.json.decode(raw, type=kind | None)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _used(response: realtime.Response) -> Usage:
-    usage = response.usage
+    usage: realtime.ResponseUsage | None = _read(response.usage, realtime.ResponseUsage)
     if usage is None or usage.input_token_details is None:
         # One that failed before it began costs nothing, and has no count.
         return Usage(responses=1, uncounted=0 if response.status == "failed" else 1)
@@ -215,7 +221,8 @@ def _used(response: realtime.Response) -> Usage:
     )
 
 
-def _transcribed(usage: realtime.TranscriptionUsage | None) -> Usage:
+def _transcribed(told: msgspec.Raw) -> Usage:
+    usage: realtime.TranscriptionUsage | None = _read(told, realtime.TranscriptionUsage)
     if usage is None:
         return Usage()
     return Usage(

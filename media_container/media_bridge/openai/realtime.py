@@ -20,27 +20,27 @@ class MalformedEvent(ModelError):
     """The server sent what is no event at all."""
 
 
-# What a session is made of.
+# What a session is made of. Null is what a server tells that knows nothing of a setting.
 
 
 class AudioFormat(Struct, frozen=True):
-    type: str | UnsetType = UNSET
-    rate: int | UnsetType = UNSET
+    type: str | None | UnsetType = UNSET
+    rate: int | None | UnsetType = UNSET
 
 
 class TurnDetectionSettings(Struct, frozen=True):
     type: str
-    threshold: float | UnsetType = UNSET
-    prefix_padding_ms: int | UnsetType = UNSET
-    silence_duration_ms: int | UnsetType = UNSET
+    threshold: float | None | UnsetType = UNSET
+    prefix_padding_ms: int | None | UnsetType = UNSET
+    silence_duration_ms: int | None | UnsetType = UNSET
     idle_timeout_ms: int | None | UnsetType = UNSET
-    eagerness: str | UnsetType = UNSET
-    create_response: bool | UnsetType = UNSET
-    interrupt_response: bool | UnsetType = UNSET
+    eagerness: str | None | UnsetType = UNSET
+    create_response: bool | None | UnsetType = UNSET
+    interrupt_response: bool | None | UnsetType = UNSET
 
 
 class Transcription(Struct, frozen=True):
-    model: str | UnsetType = UNSET
+    model: str | None | UnsetType = UNSET
     language: str | None | UnsetType = UNSET
     prompt: str | None | UnsetType = UNSET
     keywords: tuple[str, ...] | None | UnsetType = UNSET
@@ -52,7 +52,7 @@ class NoiseReduction(Struct, frozen=True):
 
 
 class AudioInput(Struct, frozen=True):
-    format: AudioFormat | UnsetType = UNSET
+    format: AudioFormat | None | UnsetType = UNSET
     turn_detection: TurnDetectionSettings | None | UnsetType = UNSET
     transcription: Transcription | None | UnsetType = UNSET
     noise_reduction: NoiseReduction | None | UnsetType = UNSET
@@ -63,14 +63,14 @@ class CustomVoice(Struct, frozen=True):
 
 
 class AudioOutput(Struct, frozen=True):
-    format: AudioFormat | UnsetType = UNSET
-    voice: str | CustomVoice | UnsetType = UNSET
+    format: AudioFormat | None | UnsetType = UNSET
+    voice: str | CustomVoice | None | UnsetType = UNSET
     speed: float | None | UnsetType = UNSET
 
 
 class Audio(Struct, frozen=True):
-    input: AudioInput | UnsetType = UNSET
-    output: AudioOutput | UnsetType = UNSET
+    input: AudioInput | None | UnsetType = UNSET
+    output: AudioOutput | None | UnsetType = UNSET
 
 
 class Reasoning(Struct, frozen=True):
@@ -78,10 +78,10 @@ class Reasoning(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    type: str | UnsetType = UNSET
+    type: str | None | UnsetType = UNSET
     instructions: str | None | UnsetType = UNSET
-    output_modalities: tuple[str, ...] | UnsetType = UNSET
-    audio: Audio | UnsetType = UNSET
+    output_modalities: tuple[str, ...] | None | UnsetType = UNSET
+    audio: Audio | None | UnsetType = UNSET
     tools: tuple[Tool, ...] | None | UnsetType = UNSET
     reasoning: Reasoning | None | UnsetType = UNSET
     max_output_tokens: int | str | None | UnsetType = UNSET
@@ -187,10 +187,12 @@ class TranscriptionUsage(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
+    """What is raw is read for itself: a strange count must not cost the end of a response."""
+
     id: str
     status: str | None = None
     status_details: msgspec.Raw = msgspec.Raw(b"null")
-    usage: ResponseUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
     output: msgspec.Raw = msgspec.Raw(b"[]")
 
 
@@ -226,8 +228,8 @@ class TranscriptionCompleted(
     _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"
 ):
     item_id: str
-    transcript: str
-    usage: TranscriptionUsage | None = None
+    transcript: str | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class TranscriptionFailed(

@@ -137,27 +137,25 @@ def _tool_names(session: Session) -> set[object] | UnsetType:
 
 
 def _format(session: Session, side: str) -> AudioFormat:
-    half: AudioInput | AudioOutput | UnsetType = (
-        UNSET if session.audio is UNSET else getattr(session.audio, side)
-    )
-    return AudioFormat() if half is UNSET or half.format is UNSET else half.format
+    half: AudioInput | AudioOutput | None = getattr(_audio(session), side) or None
+    return half.format or AudioFormat() if half else AudioFormat()
 
 
 def _voice(session: Session) -> str | UnsetType:
-    if session.audio is UNSET or session.audio.output is UNSET:
-        return UNSET
-    voice = session.audio.output.voice
-    return voice if isinstance(voice, str) else UNSET
+    output = _audio(session).output or AudioOutput()
+    return output.voice if isinstance(output.voice, str) else UNSET
 
 
 def _vad(session: Session) -> str | UnsetType:
-    if session.audio is UNSET or session.audio.input is UNSET:
-        return UNSET
-    vad = session.audio.input.turn_detection
+    vad = (_audio(session).input or AudioInput()).turn_detection
     # Null is an answer here: without a detector no turn of the caller would ever end.
     if vad is None:
         return "none"
     return vad if vad is UNSET else vad.type
+
+
+def _audio(session: Session) -> Audio:
+    return session.audio or Audio()
 
 
 def _transcription(config: CallConfig) -> Transcription:

@@ -85,6 +85,35 @@ def test_the_session_opens_and_is_agreed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "in_force",
+    [
+        {"type": None, "instructions": None, "output_modalities": None, "audio": None},
+        {"audio": {"input": None, "output": None}},
+        {
+            "audio": {
+                "input": {
+                    "format": None,
+                    "noise_reduction": None,
+                    "transcription": {"model": None, "language": None},
+                    "turn_detection": {"type": "server_vad", "threshold": None, "eagerness": None},
+                },
+                "output": {"format": {"type": "audio/pcm", "rate": None}, "voice": None},
+            },
+            "tools": None,
+            "reasoning": None,
+            "max_output_tokens": None,
+        },
+    ],
+)
+def test_a_server_may_tell_null_where_it_knows_nothing(in_force: dict[str, Any]) -> None:
+    """As those do that write out all fields of the official SDK's types."""
+    wire = protocol()
+    wire.encode(commands.ConfigureModel(Codec.PCMU))
+    updated = {"type": "session.updated", "session": in_force}
+    assert wire.decode(json.dumps(updated)) == events.ModelReady()
+
+
 def test_an_update_that_nobody_asked_for_says_nothing() -> None:
     assert happened("session.updated", session={}) is None
 
@@ -135,6 +164,25 @@ def test_usage_is_counted_with_and_without_its_cached_part() -> None:
     usage["input_token_details"] = {"text_tokens": 119, "cached_tokens": 0}
     assert ended(status="completed", usage=usage) == events.ResponseEnded(
         "resp_1", "completed", "", Usage(119, 0, 0, 0, 30, 91, responses=1)
+    )
+
+
+@pytest.mark.parametrize("usage", ["none", [], {"input_token_details": {"text_tokens": "many"}}])
+def test_a_strange_count_does_not_cost_the_end_of_a_response_or_the_callers_words(
+    usage: object,
+) -> None:
+    uncounted = Usage(responses=1, uncounted=1)
+    assert ended(usage=usage) == events.ResponseEnded("resp_1", "completed", "", uncounted)
+    transcribed = "conversation.item.input_audio_transcription.completed"
+    assert happened(transcribed, item_id="i", transcript="Hi there", usage="none") == (
+        events.CallerTranscribed("i", "Hi there", Usage())
+    )
+
+
+def test_no_words_are_a_transcript_too() -> None:
+    transcribed = "conversation.item.input_audio_transcription.completed"
+    assert happened(transcribed, item_id="i", transcript=None) == (
+        events.CallerTranscribed("i", "", Usage())
     )
 
 
