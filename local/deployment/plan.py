@@ -106,6 +106,7 @@ def docker_login(registry: str) -> list[str]:
 def docker_build(reference: str) -> list[str]:
     return [
         *("docker", "buildx", "build"),
+        "--pull",  # the base as it is now, not as it was when this machine last built
         *("--platform", "linux/arm64"),
         *("--file", "media_container/Dockerfile"),
         *("--tag", reference),
