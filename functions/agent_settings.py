@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from directory import Agent
-from fields import InvalidField, StrictRequest
+from fields import Form, InvalidField, NotBlank, StrictRequest
 from model_settings import (
     NEAREST_VOICE,
     Detection,
@@ -32,13 +32,20 @@ def carried(config: CallConfig, model_audio: ModelAudio) -> CallConfig:
     return config
 
 
+Instructions = Annotated[str, Field(min_length=1, max_length=32_768), NotBlank]
+Words = Annotated[str, Field(min_length=1, max_length=1000), NotBlank]
+"""That are spoken."""
+Language = Annotated[
+    str,
+    Form(r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", "must be a language tag, such as de or en-US"),
+]
+
+
 class MachineSettings(StrictRequest):
     """What to do when a machine answers; `message` is what `leave_message` says."""
 
     mode: Literal["hang_up", "leave_message", "continue"]
-    message: Annotated[str | None, Field(min_length=1, max_length=1000, validate_default=True)] = (
-        None
-    )
+    message: Annotated[Words | None, Field(validate_default=True)] = None
     method: Literal["premium", "standard"] = "premium"
 
     @field_validator("message")
@@ -54,7 +61,6 @@ class MachineSettings(StrictRequest):
         return MachineDetection(OnMachine(self.mode), self.message, Method(self.method))
 
 
-Instructions = Annotated[str, Field(min_length=1, max_length=32_768)]
 ToolList = Annotated[list[Tool], Field(max_length=MOST_TOOLS)]
 
 
@@ -65,10 +71,8 @@ class AgentSettings(StrictRequest):
     model: ModelName | None = None
     voice: Voice | None = None
     speed: Annotated[float | None, Field(ge=0.25, le=1.5)] = None
-    greeting: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
-    language: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)
-    ] = None
+    greeting: Words | None = None
+    language: Language | None = None
     turn_detection: Detection | None = None
     noise_reduction: Literal["near_field", "far_field", "off"] | None = None
     noise_reduction_strength: Annotated[float | None, Field(ge=0, le=1)] = None

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from api_answers import ErrorAnswer, ErrorBody, FieldProblem, ProviderRefusal
-from fields import E164, InvalidField
+from fields import InvalidField
 from phonebridge.errors import (
     AgentInUse,
     AtCapacity,
@@ -52,8 +52,9 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
 }
 _INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
 
-# Members of a union that Pydantic puts into a field's place, though no sender wrote them.
-_UNION_TAGS = ("server_vad", "semantic_vad", *TOOL_TAGS)
+# What Pydantic puts into a field's place, though no sender wrote it: members of a union, and that
+# it is the name of a field which is wrong.
+_NOT_WRITTEN = ("server_vad", "semantic_vad", *TOOL_TAGS, "[key]")
 
 
 def refusal(error: Exception, call_id: str | None) -> tuple[HTTPStatus, ErrorAnswer]:
@@ -113,15 +114,21 @@ def _problem(found: Mapping[str, Any]) -> str:
             return "must be an object"
         case "union_tag_not_found":
             return "needs a type"
-        case "string_pattern_mismatch" if found["ctx"]["pattern"] == E164:
-            return "must be a number in E.164 form, such as +15550100"
+        case "union_tag_invalid":
+            return f"must have one of the types {found['ctx']['expected_tags']}"
+        case "value_error":
+            return str(found["ctx"]["error"])
+        case "list_type":
+            return "must be a list"
+        case "string_unicode":
+            return "must be Unicode text, without lone surrogates"
         case _:
             return str(found["msg"])
 
 
 def _field(place: tuple[Any, ...]) -> str:
     """`turn_detection.threshold` for ("body", "turn_detection", "server_vad", "threshold")."""
-    return ".".join(str(part) for part in place[1:] if part not in _UNION_TAGS) or "body"
+    return ".".join(str(part) for part in place[1:] if part not in _NOT_WRITTEN) or "body"
 
 
 def _is_without_body(error: RequestValidationError) -> bool:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from agent_settings import AgentSettings
 from directory import Agent
-from fields import InvalidField, PhoneNumber, StrictRequest
+from fields import Form, InvalidField, PhoneNumber, StrictRequest
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
 
 CallId = Annotated[str, Path(alias="callId")]
-AgentName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$", examples=["reception"])]
+AGENT_NAME = Form(r"^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and -")
+AgentName = Annotated[str, AGENT_NAME, Field(examples=["reception"])]
 
 
 class AssignNumber(StrictRequest):
@@ -32,14 +33,16 @@ class CreateCall(AgentSettings):
         dict[
             Annotated[str, Field(min_length=1, max_length=64)],
             Annotated[str, Field(max_length=512)],
-        ],
+        ]
+        | None,
         Field(max_length=16),
-    ] = Field(default={})
+    ] = None
 
     @property
     def fingerprint(self) -> str:
         """The same for requests that ask for the same."""
-        return sha256(self.model_dump_json().encode()).hexdigest()
+        asked = self.model_copy(update={"metadata": self.metadata or {}})
+        return sha256(asked.model_dump_json().encode()).hexdigest()
 
     def caller(self, default: str) -> str:
         if not (self.from_ or default):
@@ -47,7 +50,7 @@ class CreateCall(AgentSettings):
         return self.from_ or default
 
     def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
-        return replace(super().config(longest_seconds, agent), metadata=self.metadata)
+        return replace(super().config(longest_seconds, agent), metadata=self.metadata or {})
 
 
 def read_json_object(text: str) -> dict[str, Any]:

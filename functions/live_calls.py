@@ -20,6 +20,7 @@ from record_answers import WholeCall
 from steering_requests import (
     DtmfRequest,
     HangUpRequest,
+    InterruptRequest,
     MuteRequest,
     SayRequest,
     TransferRequest,
@@ -59,7 +60,7 @@ def hang_up(
 @router.post(
     "/api/ai-calls/<callId>/interrupt", summary="Stop the agent's speech now", responses=_TOLD
 )
-def interrupt(call_id: CallId) -> Response[CallSummary]:
+def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), Interrupt())
 
 

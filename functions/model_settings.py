@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from fields import StrictRequest
+from fields import Form, NotBlank, StrictRequest
 from phonebridge.call_config import Transcription, TurnDetection
 
-_VOICES = "alloy|ash|ballad|cedar|coral|echo|marin|sage|shimmer|verse"
+_VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 # Voices of older documents that Realtime does not have.
 NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
 # OpenAI, "Deprecations".
@@ -21,11 +21,20 @@ _LAST_DAYS = (
 _NO_PROMPT = re.compile(r"gpt-realtime-whisper")
 _NO_KEYWORDS = re.compile(r"whisper-1|gpt-4o.*|gpt-realtime-whisper")
 
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
+ModelName = Annotated[
+    str,
+    Form(
+        r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$",
+        "must be 1 to 100 of letters, digits and . _ : / -, the first a letter or digit",
+    ),
+]
 Voice = Annotated[
     str,
+    Form(
+        rf"^({'|'.join((*_VOICES, *NEAREST_VOICE))}|voice_[A-Za-z0-9_-]{{1,64}})$",
+        f"must be one of {', '.join(_VOICES)}, or the id of a custom voice, such as voice_1234",
+    ),
     Field(
-        pattern=rf"^({_VOICES}|{'|'.join(NEAREST_VOICE)}|voice_[A-Za-z0-9_-]{{1,64}})$",
         description="A voice of the Realtime API, or the id of a custom one.",
         examples=["marin", "voice_1234"],
     ),
@@ -77,9 +86,10 @@ class TranscriptionSettings(StrictRequest):
     """How the caller's words are written down."""
 
     model: ModelName = Transcription().model
-    prompt: Annotated[str | None, Field(min_length=1, max_length=1000)] = None
+    prompt: Annotated[str, Field(min_length=1, max_length=1000), NotBlank] | None = None
     keywords: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=100)]] | None, Field(max_length=100)
+        list[Annotated[str, Field(min_length=1, max_length=100), NotBlank]] | None,
+        Field(max_length=100),
     ] = None
 
     @field_validator("prompt")

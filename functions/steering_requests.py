@@ -4,21 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from agent_settings import AgentSettings, Instructions, ToolList
-from fields import InvalidField, PhoneNumber, StrictRequest
+from agent_settings import AgentSettings, Instructions, ToolList, Words
+from fields import Form, InvalidField, PhoneNumber, StrictRequest
 from model_settings import Detection, Voice
 from phonebridge.steering import Mute, Say, Side, Transfer, Update
 from tool_settings import distinct
 
-Words = Annotated[str, Field(min_length=1, max_length=1000)]
 Target = Annotated[
     str,
-    Field(
-        pattern=r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
-        description="E.164, or a SIP URI",
-        examples=["+15550142"],
+    Form(
+        r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
+        "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
+        "sip:desk@pbx.example",
     ),
+    Field(description="E.164, or a SIP URI", examples=["+15550142"]),
 ]
+
+
+class InterruptRequest(StrictRequest):
+    """There is nothing to choose."""
 
 
 class SayRequest(StrictRequest):
@@ -98,10 +102,8 @@ class TransferRequest(StrictRequest):
 class DtmfRequest(StrictRequest):
     digits: Annotated[
         str,
-        Field(
-            pattern=r"^[0-9A-D*#wW]{1,64}$",
-            description="w pauses for half a second, W for a whole one.",
-        ),
+        Form(r"^[0-9A-D*#wW]{1,64}$", "must be 1 to 64 of 0-9, A-D, *, #, w and W"),
+        Field(description="w pauses for half a second, W for a whole one."),
     ]
     duration_ms: Annotated[int, Field(ge=100, le=500, description="Of each key.")] = 250
 

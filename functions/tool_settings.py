@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
-from fields import PhoneNumber, StrictRequest
+from fields import Form, NotBlank, PhoneNumber, StrictRequest
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
 
 MOST_TOOLS = 32
@@ -65,9 +65,20 @@ def _settable(name: str) -> str:
 Url = Annotated[str, Field(max_length=2048), AfterValidator(_absolute)]
 # RFC 9110, section 5.6.2 and 5.5: no line may be smuggled in.
 HeaderName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"), AfterValidator(_settable)
+    str,
+    Form(
+        r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+        "must be the name of an HTTP header: 1 to 64 letters, digits and hyphens",
+    ),
+    AfterValidator(_settable),
 ]
-HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$", max_length=2048)]
+HeaderValue = Annotated[
+    str,
+    Form(
+        r"^[!-~]([ -~]{0,2046}[!-~])?$",
+        "must be 1 to 2048 of printable ASCII, with no blank at either end",
+    ),
+]
 Headers = Annotated[dict[HeaderName, HeaderValue], Field(max_length=16)]
 
 
@@ -75,7 +86,7 @@ class Function(StrictRequest):
     """Carried out by a request to your server."""
 
     type: Literal["function"] = "function"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    name: Annotated[str, Form(r"^[A-Za-z0-9_-]{1,64}$", "must be 1 to 64 letters, digits, _ and -")]
     description: Annotated[str, Field(max_length=2048)] = ""
     parameters: Annotated[
         dict[str, Any], Field(description="JSON schema of the arguments: an object")
@@ -84,7 +95,8 @@ class Function(StrictRequest):
     timeout_seconds: Annotated[float, Field(ge=0.5, le=30)] = 10.0
     idempotent: Annotated[bool, Field(description="May be repeated after a failure")] = False
     filler: Annotated[
-        str | None, Field(min_length=1, max_length=300, description="Said when it takes long")
+        Annotated[str, Field(min_length=1, max_length=300), NotBlank] | None,
+        Field(description="Said when it takes long"),
     ] = None
     headers: Headers = Field(default={})
     secret: Annotated[
@@ -114,7 +126,13 @@ class Mcp(StrictRequest):
     """A server of the Model Context Protocol, called by the model's own servers."""
 
     type: Literal["mcp"]
-    server_label: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    server_label: Annotated[
+        str,
+        Form(
+            r"^[A-Za-z][A-Za-z0-9_-]{0,63}$",
+            "must be 1 to 64 letters, digits, _ and -, the first a letter",
+        ),
+    ]
     server_url: Annotated[Url, AfterValidator(_encrypted)]
     authorization: Annotated[str | None, Field(min_length=1, max_length=4096)] = None
     headers: Headers = Field(default={})

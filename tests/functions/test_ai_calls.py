@@ -279,8 +279,9 @@ class TestPlacingACall:
         assert warning.startswith("temperature:")
 
     def test_null_is_the_same_as_nothing(self, store: DynamoCallStore) -> None:
-        created = create(TO | {"voice": None, "greeting": None, "turn_detection": None})
+        created = create(dict.fromkeys(CreateCall.model_json_schema()["properties"]) | TO)
 
+        assert created.status == 201
         assert store.config(created.json["callId"]) == CallConfig()
 
     def test_lasts_no_longer_than_the_operator_allows(
@@ -312,7 +313,7 @@ class TestRepeatingARequest:
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
         first = create(TO, headers=KEY)
-        again = create({"to": "+15550100", "metadata": {}}, headers=KEY)
+        again = create({"to": "+15550100", "metadata": {}, "voice": None}, headers=KEY)
 
         assert (again.status, again.json) == (201, first.json)
         assert "Idempotency-Replayed" not in first.headers
@@ -820,6 +821,36 @@ class TestOpenApiDocument:
         (TO | {"metadata": 1}, "metadata", "must be an object"),
         (TO | {"turn_detection": 1}, "turn_detection", "must be an object"),
         (TO | {"turn_detection": {}}, "turn_detection", "needs a type"),
+        (
+            TO | {"turn_detection": {"type": "none"}},
+            "turn_detection",
+            "must have one of the types 'server_vad', 'semantic_vad'",
+        ),
+        (
+            TO | {"voice": "hal"},
+            "voice",
+            "must be one of alloy, ash, ballad, cedar, coral, echo, marin, sage, shimmer, verse, "
+            "or the id of a custom voice, such as voice_1234",
+        ),
+        (TO | {"language": "German"}, "language", "must be a language tag, such as de or en-US"),
+        (TO | {"agent": "Front Desk"}, "agent", "must be 1 to 64 of a-z, 0-9 and -"),
+        (
+            TO | {"tools": [{"name": "book a table", "url": "https://practice.example"}]},
+            "tools.0.name",
+            "must be 1 to 64 letters, digits, _ and -",
+        ),
+        (
+            TO | {"tools": [{"name": "book", "url": "ftp://practice.example"}]},
+            "tools.0.url",
+            "must be an https URL with a host",
+        ),
+        (TO | {"tools": {}}, "tools", "must be a list"),
+        (TO | {"greeting": " "}, "greeting", "must not be blank"),
+        (
+            TO | {"instructions": "\ud800"},
+            "instructions",
+            "must be Unicode text, without lone surrogates",
+        ),
     ],
 )
 def test_a_refusal_speaks_of_the_field_and_not_of_our_language(
@@ -828,6 +859,13 @@ def test_a_refusal_speaks_of_the_field_and_not_of_our_language(
     refused = create(body)
     assert refused.status == 422
     assert refused.error["details"] == [{"field": field, "problem": problem}]
+
+
+def test_no_refusal_shows_a_regular_expression() -> None:
+    for field in CreateCall.model_json_schema()["properties"]:
+        message = create(TO | {field: "?"}).json.get("error", {"message": ""})["message"]
+        assert "pattern" not in message
+        assert "^" not in message
 
 
 def test_a_body_nested_too_deeply_is_refused_in_plain_words() -> None:

@@ -129,6 +129,7 @@ class TestHangingUp:
     ("action", "body", "command"),
     [
         ("interrupt", None, Interrupt()),
+        ("interrupt", {}, Interrupt()),
         ("say", {"text": "Your table is ready."}, Say(words="Your table is ready.")),
         (
             "say",
@@ -201,6 +202,9 @@ class TestSteering:
     [
         ("say", {}, "text"),
         ("say", {"text": ""}, "text"),
+        ("say", {"text": " \n\u3000"}, "text"),
+        ("say", {"instruction": " "}, "instruction"),
+        ("interrupt", {"side": "agent"}, "side"),
         ("say", {"text": "x" * 1001}, "text"),
         ("say", {"text": "Hello", "instruction": "Greet."}, "text"),
         ("say", {"text": "Hello", "interrupt": "yes"}, "interrupt"),
@@ -231,7 +235,9 @@ class TestSteering:
         ("dtmf", {"digits": "1" * 65}, "digits"),
         ("dtmf", {"digits": "1", "duration_ms": 99}, "duration_ms"),
         ("dtmf", {"digits": "1", "duration_ms": 501}, "duration_ms"),
+        ("transfer", {"to": "+15550142", "say": " "}, "say"),
         ("hangup", {"say": ""}, "say"),
+        ("hangup", {"say": " "}, "say"),
         ("hangup", {"say": "x" * 1001}, "say"),
     ],
 )
@@ -244,6 +250,26 @@ def test_a_bad_field_is_named(
 
     assert refused.status == 422
     assert field in [each["field"] for each in refused.error["details"]]
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "problem"),
+    [
+        (
+            "transfer",
+            {"to": "555 0142"},
+            "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
+            "sip:desk@pbx.example",
+        ),
+        ("dtmf", {"digits": "one"}, "must be 1 to 64 of 0-9, A-D, *, #, w and W"),
+        ("say", {"text": " "}, "must not be blank"),
+    ],
+)
+def test_a_bad_field_is_told_in_plain_words(
+    action: str, body: dict[str, Any], problem: str
+) -> None:
+    [detail] = post(action, body).error["details"]
+    assert detail["problem"] == problem
 
 
 def test_an_update_tells_what_may_have_no_effect(store: DynamoCallStore) -> None:
