@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 import directory
 from api_answers import ApiAnswer, moment
 from phonebridge.answering import Method, OnMachine
+from phonebridge.cursor import cursor_of
 from phonebridge.tools import Tools
 
 
@@ -126,7 +127,8 @@ def _of_agent(found: directory.Agent) -> dict[str, Any]:
 
 def listed_agents(found: list[directory.Agent], limit: int) -> AgentList:
     shown = [NamedAgent(name=each.name, changed_at=moment(each.changed_at_ms)) for each in found]
-    return AgentList(agents=shown[:limit], cursor=shown[limit - 1].name if shown[limit:] else None)
+    cursor = cursor_of(shown[limit - 1].name) if shown[limit:] else None
+    return AgentList(agents=shown[:limit], cursor=cursor)
 
 
 def number(assigned: directory.Assignment) -> Number:
@@ -136,5 +138,5 @@ def number(assigned: directory.Assignment) -> Number:
 
 def listed_numbers(found: list[directory.Assignment], limit: int) -> NumberList:
     shown = [number(each) for each in found]
-    cursor = shown[limit - 1].number if shown[limit:] else None
+    cursor = cursor_of(shown[limit - 1].number) if shown[limit:] else None
     return NumberList(numbers=shown[:limit], cursor=cursor)

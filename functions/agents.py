@@ -14,9 +14,10 @@ import agent_answers
 from agent_answers import Agent, AgentList, ChangedAgent, Number, NumberList
 from agent_settings import AgentSettings, carried
 from api import answer, documented
-from api_requests import AgentName, AssignNumber
+from api_requests import AGENT_NAME, AgentName, AssignNumber
 from control_plane import control_plane, log
-from fields import InvalidField, PhoneNumber
+from fields import E164, InvalidField, PhoneNumber
+from phonebridge.cursor import place_of
 from phonebridge.errors import AgentInUse, UnknownAgent
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -25,7 +26,6 @@ NameInPath = Annotated[AgentName, Path(alias="name")]
 # Some senders write the plus of +1555… as %2B, and API Gateway hands a path on as it was sent.
 NumberInPath = Annotated[PhoneNumber, BeforeValidator(unquote), Path(alias="number")]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Cursor = Annotated[str | None, Query(min_length=1, max_length=64)]
 
 
 @router.put(
@@ -42,10 +42,13 @@ def put_agent(name: NameInPath, wanted: AgentSettings) -> Response[ChangedAgent]
 
 
 @router.get(
-    "/api/agents", summary="List agents by name", responses=documented({200: "Names in order"})
+    "/api/agents",
+    summary="List agents by name",
+    responses=documented({200: "Names in order"}, HTTPStatus.BAD_REQUEST),
 )
-def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]:
-    found = control_plane().directory.agents(cursor, limit + 1)
+def list_agents(limit: Limit = 50, cursor: str | None = None) -> Response[AgentList]:
+    after = place_of(cursor, AGENT_NAME.pattern)
+    found = control_plane().directory.agents(after, limit + 1)
     return answer(HTTPStatus.OK, agent_answers.listed_agents(found, limit))
 
 
@@ -91,10 +94,11 @@ def put_number(number: NumberInPath, wanted: AssignNumber) -> Response[Number]:
 @router.get(
     "/api/numbers",
     summary="List the numbers that agents answer",
-    responses=documented({200: "Numbers in order"}),
+    responses=documented({200: "Numbers in order"}, HTTPStatus.BAD_REQUEST),
 )
-def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberList]:
-    found = control_plane().directory.assignments(cursor, limit + 1)
+def list_numbers(limit: Limit = 50, cursor: str | None = None) -> Response[NumberList]:
+    after = place_of(cursor, E164.pattern)
+    found = control_plane().directory.assignments(after, limit + 1)
     return answer(HTTPStatus.OK, agent_answers.listed_numbers(found, limit))
 
 

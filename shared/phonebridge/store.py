@@ -1,10 +1,7 @@
 """The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
 one conditional write of a single item; `ports.CallStore` is the writing side."""
 
-import base64
-import binascii
 import heapq
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +15,8 @@ import msgspec
 from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, CallStatus, Leg
 from phonebridge.call_config import CallConfig
-from phonebridge.errors import Conflict, TooLarge, Unreadable
+from phonebridge.cursor import cursor_of, place_of
+from phonebridge.errors import Conflict, TooLarge
 from phonebridge.notice import Notice
 from phonebridge.ports import TimelineEntry
 from phonebridge.recording import Recording
@@ -41,6 +39,8 @@ SWEEP_PAGE = 100
 # costs the same one write unit as its keys alone would, and a list needs no second read. What
 # beats, beats in the items of tasks, which no index holds.
 SHARDS = 4
+_PLACE = r"\d{13}#[0-9a-f]{8}"
+"""Of a call among those of an index (`_index_keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +214,12 @@ class DynamoCallStore:
 
     def live(self, cursor: str | None, limit: int) -> Page:
         """Calls that have not ended, newest first. Raises `Unreadable` for a bad cursor."""
-        calls = self._newest_first("live", "ACTIVE", _place_of(cursor), limit + 1)
+        calls = self._newest_first("live", "ACTIVE", place_of(cursor, _PLACE), limit + 1)
         return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
 
     def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
         """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `Unreadable`."""
-        calls = self._newest_first("ended", f"DAY#{day}", _place_of(cursor), limit + 1)
+        calls = self._newest_first("ended", f"DAY#{day}", place_of(cursor, _PLACE), limit + 1)
         return _page("ended", calls, limit)
 
     def possibly_up(self) -> Iterator[Call]:
@@ -299,20 +299,4 @@ def _place(index: str, call: Call) -> str:
 def _page(index: str, calls: Iterator[Call], limit: int) -> Page:
     found = tuple(islice(calls, limit + 1))
     shown = found[:limit]
-    return Page(shown, _cursor(_place(index, shown[-1])) if len(found) > limit else None)
-
-
-def _cursor(place: str) -> str:
-    return base64.urlsafe_b64encode(place.encode()).rstrip(b"=").decode()
-
-
-def _place_of(cursor: str | None) -> str | None:
-    if cursor is None:
-        return None
-    try:
-        place = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, ValueError):
-        place = ""
-    if not re.fullmatch(r"\d{13}#[0-9a-f]{8}", place):
-        raise Unreadable("The cursor is not one that a list of calls has given.")
-    return place
+    return Page(shown, cursor_of(_place(index, shown[-1])) if len(found) > limit else None)

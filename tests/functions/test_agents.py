@@ -142,6 +142,13 @@ class TestAgents:
         assert [each["name"] for each in second["agents"]] == ["sales"]
         assert second["cursor"] is None
 
+    @pytest.mark.parametrize("listed", ["agents", "numbers"])
+    @pytest.mark.parametrize("cursor", ["", "nonsense", "reception", "+15550100", "%%%", "x" * 500])
+    def test_by_a_cursor_that_no_list_gave_are_refused(self, listed: str, cursor: str) -> None:
+        refused = request("GET", f"/api/{listed}", query={"cursor": cursor})
+
+        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+
     def test_are_none_at_first(self) -> None:
         assert request("GET", "/api/agents").json == {"agents": [], "cursor": None}
 
