@@ -15,7 +15,10 @@ from pipecat.frames.frames import LLMRunFrame
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.aggregators.llm_context import LLMContext
-from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.aggregators.llm_response_universal import (
+    LLMContextAggregatorPair,
+    LLMUserAggregatorParams,
+)
 from pipecat.runner.utils import parse_telephony_websocket
 from pipecat.serializers.telnyx import TelnyxFrameSerializer
 from pipecat.services.openai.realtime.events import (
@@ -27,6 +30,7 @@ from pipecat.services.openai.realtime.events import (
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 from pipecat.transports.websocket.fastapi import FastAPIWebsocketParams, FastAPIWebsocketTransport
+from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from pipecat.workers.runner import WorkerRunner
 from starlette.websockets import WebSocket
 
@@ -34,7 +38,9 @@ from starlette.websockets import WebSocket
 async def answer(phone: WebSocket, model: Model) -> None:
     await phone.accept()
     transport = await _transport(phone)
-    user, assistant = LLMContextAggregatorPair(LLMContext())
+    # The service recommends these too, but by then each call has loaded a local turn model.
+    turns = LLMUserAggregatorParams(user_turn_strategies=ExternalUserTurnStrategies())
+    user, assistant = LLMContextAggregatorPair(LLMContext(), user_params=turns)
     pipeline = Pipeline([transport.input(), user, _service(model), transport.output(), assistant])
     worker = PipelineWorker(
         pipeline,
