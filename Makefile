@@ -54,8 +54,9 @@ bench: .venv/.stamp bench-peers ## the media container beside its peers under on
 
 bench-peers: $(PEERS:%=.venv-peers/%/.stamp)    ## the environments of those we compare with
 
-bench-quality: .venv-peers/quality/.stamp       ## speech quality against ideal G.711
-	PYTHONPATH=media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
+bench-quality: .venv/.stamp .venv-peers/quality/.stamp  ## speech against ideal G.711, in MOS and words; docs/performance.md
+	PYTHONPATH=shared:media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
+	$(BIN)/python benchmarks/report.py
 
 bench-first-words: .venv/.stamp ## from the answer to the first word, for each stream_setup; docs/first-words.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/first_words.py $(ARGS)

@@ -1,9 +1,10 @@
-"""docs/performance.md and its plots, from results.json and cold_start.json."""
+"""docs/performance.md and its plots, from results.json, quality.json and cold_start.json."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cold_start
+import quality_figures
 import results
 from figures import Delays, Figures
 from growth import core_shares, told
@@ -50,7 +51,11 @@ COLUMNS = (
 HEAD = f"| {' | '.join(COLUMNS)} |\n|---|{'--:|' * (len(COLUMNS) - 1)}\n"
 
 
-def render(known: Results, starts: cold_start.ColdStarts | None) -> str:
+def render(
+    known: Results,
+    starts: cold_start.ColdStarts | None = None,
+    quality: Sequence[quality_figures.Comparison] = (),
+) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
     parts = ["# Performance\n", COMMANDS, f"{known.machine}; {versions}.\n", "## How\n", METHOD]
     for tls in (False, True):
@@ -58,6 +63,8 @@ def render(known: Results, starts: cold_start.ColdStarts | None) -> str:
             parts += _section(known, audio, tls)
     if known.capacities:
         parts += ["## Calls on one core\n", _capacities(known)]
+    if quality:
+        parts += ["## Speech\n", quality_figures.section(quality)]
     if starts:
         parts += ["## Control plane\n", _cold_starts(starts)]
     return "\n".join(parts)
@@ -162,7 +169,7 @@ def _ms(value: float | None) -> str:
 
 def main() -> None:
     known, starts = results.load(), cold_start.load()
-    (DOCS / "performance.md").write_text(render(known, starts))
+    (DOCS / "performance.md").write_text(render(known, starts, quality_figures.load()))
     (DOCS / PLOTS).mkdir(exist_ok=True)
     for name, svg in plots(known).items():
         (DOCS / PLOTS / name).write_text(svg)

@@ -3,6 +3,7 @@
 from benchmark_runs import case, run
 from cold_start import ColdStart, ColdStarts, Heavy, Warm
 from phonebridge.settings import ModelAudio
+from quality_figures import Comparison, Heard
 from report import plots, render
 from results import Capacity, Results, Run
 
@@ -45,3 +46,10 @@ def test_only_what_was_measured_is_drawn() -> None:
 def test_growth_with_the_calls_is_told_as_a_line() -> None:
     page = render(Results(runs=[run(calls=1), run(calls=10), run(calls=40)]), None)
     assert "phonebridge: 0.00 % of a core and 0.417 % for each call" in page
+
+
+def test_speech_is_told_where_it_was_measured() -> None:
+    heard = Heard(4.5, 1.0)
+    measured = Comparison("caller to model", "PCMU", "G.711", 0.0, 0.0, heard, heard)
+    assert "## Speech" not in render(Results())
+    assert "| caller to model | PCMU | G.711 | 4.50 / 4.50 |" in render(Results(), None, [measured])
