@@ -63,6 +63,7 @@ CORE = [
             "idle",
             "keypad",
             "latency",
+            "mcp",
             "figures",
             "agent_speech",
             "heard_words",

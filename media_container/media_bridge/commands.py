@@ -98,6 +98,13 @@ class AnswerTool:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseApproval:
+    """Have a call of an MCP server not carried out."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelResponse:
     """Stop generating that response, and no other that may have begun since."""
 
@@ -227,6 +234,7 @@ BridgeCommand = (
     | Respond
     | AddText
     | AnswerTool
+    | RefuseApproval
     | CancelResponse
     | TruncateItem
     | RunFunction

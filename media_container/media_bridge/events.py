@@ -159,6 +159,30 @@ class McpReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A call of an MCP server that is not carried out before somebody has approved it."""
+
+    response_id: str
+    item_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpListing:
+    """The model's own servers ask an MCP server what it can do."""
+
+    item_id: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpUnavailable:
+    """That came to nothing: the model has none of its tools."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutputAdded:
     """The model has what came of a call: responses that start from now on see it."""
 
@@ -173,7 +197,7 @@ class ResponseEnded:
     status: str
     detail: str
     usage: Usage
-    calls: tuple[FunctionCalled | McpCalled, ...] = ()
+    calls: tuple[FunctionCalled | McpCalled | ApprovalAsked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +335,9 @@ ConversationEvent = (
     | WordsReceived
     | ResponseEnded
 )
-ToolEvent = FunctionCalled | McpCalled | McpReturned | OutputAdded | FunctionReturned
+ToolCall = FunctionCalled | McpCalled | ApprovalAsked
+McpEvent = McpReturned | McpListing | McpUnavailable
+ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent

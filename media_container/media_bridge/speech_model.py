@@ -16,6 +16,7 @@ ModelCommand = (
     | commands.Respond
     | commands.AddText
     | commands.AnswerTool
+    | commands.RefuseApproval
     | commands.CancelResponse
     | commands.TruncateItem
 )

@@ -11,15 +11,15 @@ from typing import TypeVar
 
 import msgspec
 
-from media_bridge import events
+from media_bridge import events, mcp
 from media_bridge.built_in import DigitsArguments, MessageArguments, TransferArguments
 from media_bridge.commands import (
     AddText,
     BridgeCommand,
     EndCall,
-    Log,
     Note,
     RecordMessage,
+    RefuseApproval,
     Respond,
     Role,
     RunFunction,
@@ -27,6 +27,7 @@ from media_bridge.commands import (
     TransferCall,
 )
 from media_bridge.conversation import Conversation
+from media_bridge.mcp import McpServers
 from phonebridge.call import EndedBy
 from phonebridge.errors import ModelError
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
@@ -39,9 +40,9 @@ LONGEST_NAME = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
 GOODBYE = Respond(guidance="Say goodbye to the caller now, in one short sentence.", may_call=False)
+UNDER_WAY = "under way when its response was cut"
 CALLED_OFF = "The caller spoke before you hung up, so the call goes on."
 
-_Call = events.FunctionCalled | events.McpCalled
 _Arguments = TypeVar("_Arguments")
 
 
@@ -54,6 +55,7 @@ class _Open:
     name: str
     since: float
     filler: str | None = None
+    given_up: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,9 @@ class ToolCalls:
     def __init__(self, tools: Tools, talk: Conversation) -> None:
         self._talk = talk
         self.offer(tools)
-        self._announced: dict[str, list[_Call]] = {}
+        self._announced: dict[str, list[events.ToolCall]] = {}
         self._known: set[str] = set()
-        self._returned: dict[str, bool] = {}
-        """Calls of MCP servers that were over before the response that made them."""
+        self._mcp = McpServers()
         self._ended: str | None = None
         self._rounds: list[_Round] = []
         self._messages = 0
@@ -101,12 +102,13 @@ class ToolCalls:
         self._functions = {function.name: function for function in tools.functions}
 
     def next_deadline(self) -> float | None:
-        times = (round_.filler_due for round_ in self._rounds)
+        times = [round_.filler_due for round_ in self._rounds]
+        times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
         return min((time for time in times if time is not None), default=None)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """A sentence for a caller who has waited long; not while anybody speaks."""
-        commands: list[BridgeCommand] = []
+        commands = self._give_up(now)
         for round_ in self._rounds:
             if round_.filler_due is None or now < round_.filler_due:
                 continue
@@ -117,9 +119,14 @@ class ToolCalls:
             commands += self._talk.ask(Respond(saying=round_.filler))
         return commands
 
+    def _give_up(self, now: float) -> list[BridgeCommand]:
+        calls = [call for round_ in self._rounds for call in round_.open.items()]
+        late = [each for each, call in calls if call.given_up is not None and call.given_up <= now]
+        return [command for each in late for command in self._settle(each, False, now)]
+
     def handle(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
         match event:
-            case events.FunctionCalled() | events.McpCalled():
+            case events.FunctionCalled() | events.McpCalled() | events.ApprovalAsked():
                 self._announce(event)
                 late = event.response_id == self._ended
                 return self._carry_out(event.response_id, now) if late else []
@@ -127,8 +134,9 @@ class ToolCalls:
                 self._talk.answer_added(call_id)
                 return []
             case events.McpReturned(item_id, ok):
-                self._returned[item_id] = ok
-                return self._settle(item_id, ok, now)
+                return [*self._mcp.hear(event), *self._settle(item_id, ok, now)]
+            case events.McpListing() | events.McpUnavailable():
+                return self._mcp.hear(event)
             case events.FunctionReturned(call_id, output, ok):
                 return [self._talk.answer(call_id, output), *self._settle(call_id, ok, now)]
 
@@ -138,8 +146,7 @@ class ToolCalls:
         if event.status == "completed":
             self._ended = event.response_id
             return self._carry_out(event.response_id, now)
-        dropped = self._announced.pop(event.response_id, [])
-        return [Log("info", "calls of a cut response dropped", event.status)] if dropped else []
+        return [self._dropped(call) for call in self._announced.pop(event.response_id, [])]
 
     def hear(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         """What of the conversation matters here."""
@@ -168,7 +175,7 @@ class ToolCalls:
         self._rounds.clear()
         return [_note(call.name, "the call ended first") for call in calls]
 
-    def _announce(self, call: _Call) -> None:
+    def _announce(self, call: events.ToolCall) -> None:
         known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
         if known_as not in self._known:
             self._known.add(known_as)
@@ -186,11 +193,21 @@ class ToolCalls:
             round_.filler_due = now + FILLER_SECONDS
         return commands + self._conclude(round_, now)
 
+    def _dropped(self, call: events.ToolCall) -> BridgeCommand:
+        """Of a response that was cut; an MCP server may have done it by then."""
+        if isinstance(call, events.McpCalled):
+            return _note(call.name, self._mcp.outcome(call) or UNDER_WAY)
+        return _note(call.name, "dropped, its response was cut")
+
     # What is called.
 
-    def _begin(self, call: _Call, round_: _Round, now: float) -> list[BridgeCommand]:
+    def _begin(self, call: events.ToolCall, round_: _Round, now: float) -> list[BridgeCommand]:
         if isinstance(call, events.McpCalled):
             return self._await(call, round_, now)
+        if isinstance(call, events.ApprovalAsked):
+            round_.failed = round_.wants_words = True
+            refused = _note(call.name, "refused, it wanted an approval")
+            return [RefuseApproval(call.item_id), refused]
         try:
             if function := self._functions.get(call.name):
                 return self._run(function, call, round_, now)
@@ -203,9 +220,9 @@ class ToolCalls:
 
     def _await(self, call: events.McpCalled, round_: _Round, now: float) -> list[BridgeCommand]:
         round_.wants_words = True
-        if call.item_id in self._returned:
-            return [_note(call.name, "ok" if self._returned[call.item_id] else "failed")]
-        round_.open[call.item_id] = _Open(call.name, now)
+        if outcome := self._mcp.outcome(call):
+            return [_note(call.name, outcome)]
+        round_.open[call.item_id] = _Open(call.name, now, given_up=now + mcp.PATIENCE)
         return []
 
     def _run(

@@ -31,8 +31,6 @@ from media_bridge.events import (
     DigitPressed,
     FunctionCalled,
     FunctionReturned,
-    McpCalled,
-    McpReturned,
     ModelComplained,
     OutputAdded,
     ResponseEnded,
@@ -151,7 +149,7 @@ def test_a_call_of_a_response_that_was_cut_is_not_run(status: str) -> None:
     story = calling(ORDER)
     story.bridge.handle(call("order"), 0.0)
     commands = story.bridge.handle(done(status=status), 0.0)
-    assert Log("info", "calls of a cut response dropped", status) in commands
+    assert noted("order: dropped, its response was cut") in commands
     assert not [each for each in commands if isinstance(each, RunFunction)]
 
 
@@ -347,32 +345,6 @@ def test_no_filler_without_one_and_none_after_the_answer() -> None:
         >> ResponseStarted("resp-2")
         >> done("resp-2")
         >> At(10.0)
-    )
-
-
-# Servers of the Model Context Protocol.
-
-
-def test_the_model_is_asked_to_speak_of_what_an_mcp_server_returned() -> None:
-    assert (
-        calling()
-        >> McpCalled("resp-1", "item-7", "find")
-        >> done()
-        >> At(0.5)
-        >> McpReturned("item-7", ok=False)
-        << noted("find: failed after 500 ms")
-        << Respond()
-    )
-
-
-def test_an_mcp_server_may_be_faster_than_the_response_that_called_it() -> None:
-    assert (
-        calling()
-        >> McpCalled("resp-1", "item-7", "find")
-        >> McpReturned("item-7", ok=True)
-        >> done()
-        << noted("find: ok")
-        << Respond()
     )
 
 

@@ -56,6 +56,8 @@ class RealtimeProtocol:
             case commands.AnswerTool(call_id, output):
                 item = tools.FunctionOutputItem(call_id, output)
                 return realtime.encode(realtime.ItemCreate(item))
+            case commands.RefuseApproval(request_id):
+                return realtime.encode(realtime.ItemCreate(tools.refusal(request_id)))
             case commands.CancelResponse(response_id):
                 return realtime.encode(realtime.ResponseCancel(response_id))
             case commands.TruncateItem(item_id, content_index, audio_end_ms):

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from media_bridge.openai.tools import FunctionOutputItem, Tool, ToolEvent
+from media_bridge.openai.tools import ApprovalItem, FunctionOutputItem, Tool, ToolEvent
 from phonebridge.errors import ModelError
 
 Text = str | bytes | memoryview
@@ -114,7 +114,7 @@ class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field="type"):
-    item: MessageItem | FunctionOutputItem
+    item: MessageItem | FunctionOutputItem | ApprovalItem
 
 
 class ResponseSettings(Struct, frozen=True, omit_defaults=True):

@@ -32,6 +32,13 @@ class FunctionOutputItem(Struct, frozen=True, tag="function_call_output", tag_fi
     output: str
 
 
+class ApprovalItem(Struct, frozen=True, tag="mcp_approval_response", tag_field="type"):
+    id: str
+    approval_request_id: str
+    approve: bool
+    reason: str
+
+
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
     pass
 
@@ -73,6 +80,10 @@ class McpCallFailed(_ServerEvent, frozen=True, tag="response.mcp_call.failed"):
     item_id: str
 
 
+class McpListToolsFailed(_ServerEvent, frozen=True, tag="mcp_list_tools.failed"):
+    item_id: str
+
+
 ToolEvent = (
     FunctionCallArgumentsDone
     | OutputItemDone
@@ -81,6 +92,7 @@ ToolEvent = (
     | ItemCreated
     | McpCallCompleted
     | McpCallFailed
+    | McpListToolsFailed
 )
 
 
@@ -93,9 +105,7 @@ class _Item(Struct, frozen=True):
     name: str | None = None
     call_id: str | None = None
     arguments: str | None = None
-
-
-Call = events.FunctionCalled | events.McpCalled
+    server_label: str | None = None
 
 
 def declared(tools: Tools) -> tuple[Tool, ...]:
@@ -120,9 +130,17 @@ def happened(event: ToolEvent) -> events.ModelEvent | None:
             return events.McpReturned(item_id, ok=True)
         case McpCallFailed(item_id):
             return events.McpReturned(item_id, ok=False)
+        case McpListToolsFailed(item_id):
+            return events.McpUnavailable(item_id)
 
 
-def calls_in(response_id: str, output: Raw) -> tuple[Call, ...]:
+def refusal(request_id: str) -> ApprovalItem:
+    """An id may have 32 characters, and the SDK's types want one."""
+    reason = "Nobody on the phone can approve it."
+    return ApprovalItem(f"no-{request_id}"[:32], request_id, False, reason)
+
+
+def calls_in(response_id: str, output: Raw) -> tuple[events.ToolCall, ...]:
     """What a response calls, by its own account: some servers tell it here alone."""
     try:
         items = msgspec.json.decode(output, type=list[Raw] | None) or ()
@@ -131,7 +149,7 @@ def calls_in(response_id: str, output: Raw) -> tuple[Call, ...]:
     return tuple(call for item in items if (call := _called(response_id, item)))
 
 
-def _called(response_id: str, raw: Raw) -> Call | None:
+def _called(response_id: str, raw: Raw) -> events.ToolCall | None:
     """What an item calls, if it does and was written to its end."""
     match _item(raw):
         case _Item(type="function_call", name=str(name), call_id=str(call_id)) as item:
@@ -140,12 +158,16 @@ def _called(response_id: str, raw: Raw) -> Call | None:
             return events.FunctionCalled(response_id, call_id, name, arguments) if whole else None
         case _Item(type="mcp_call", id=str(item_id)) as item:
             return events.McpCalled(response_id, item_id, item.name or "")
+        case _Item(type="mcp_approval_request", id=str(item_id)) as item:
+            return events.ApprovalAsked(response_id, item_id, item.name or "")
         case _:
             return None
 
 
-def _added(raw: Raw) -> events.OutputAdded | None:
+def _added(raw: Raw) -> events.OutputAdded | events.McpListing | None:
     match _item(raw):
+        case _Item(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
+            return events.McpListing(item_id, label)
         case _Item(type="function_call_output", call_id=str(call_id)):
             return events.OutputAdded(call_id)
         case _:

@@ -210,6 +210,31 @@ def test_calls_are_understood_however_they_are_told(
     assert happened(kind, **fields) == event
 
 
+def test_an_mcp_server_whose_tools_cannot_be_listed_is_told_by_its_label() -> None:
+    listing = item("mcp_list_tools", server_label="calendar", tools=[])
+    assert happened("conversation.item.added", item=listing) == events.McpListing(
+        "item_1", "calendar"
+    )
+    assert happened("mcp_list_tools.failed", item_id="item_1") == events.McpUnavailable("item_1")
+
+
+def test_an_approval_is_asked_for_and_refused() -> None:
+    asked = item("mcp_approval_request", name="pay", server_label="shop", arguments="{}")
+    event = events.ApprovalAsked("resp_1", "item_1", "pay")
+    assert happened("response.output_item.done", response_id="resp_1", item=asked) == event
+    assert ended(asked).calls == (event,)
+    assert sent(commands.RefuseApproval("item_1")) == {
+        "type": "conversation.item.create",
+        "item": {
+            "type": "mcp_approval_response",
+            "id": "no-item_1",
+            "approval_request_id": "item_1",
+            "approve": False,
+            "reason": "Nobody on the phone can approve it.",
+        },
+    }
+
+
 def test_a_response_names_its_calls_too() -> None:
     assert ended(item("message"), CALL, MCP_CALL).calls == (CALLED, MCP_CALLED)
 

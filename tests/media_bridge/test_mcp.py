@@ -1,0 +1,91 @@
+"""The model's own servers call servers of the Model Context Protocol: the talk goes on, and the
+record tells of it."""
+
+from bridges import done, ready_call
+from media_bridge.commands import AddText, Note, RefuseApproval, Respond, Role
+from media_bridge.events import (
+    ApprovalAsked,
+    McpCalled,
+    McpListing,
+    McpReturned,
+    McpUnavailable,
+    ResponseStarted,
+)
+from media_bridge.mcp import PATIENCE
+from playbook import At, Playbook
+
+
+def calling() -> Playbook:
+    """The greeting is over, and the model answers the caller."""
+    story = ready_call()
+    assert story >> ResponseStarted("greeting") >> done("greeting") >> ResponseStarted("resp-1")
+    return story
+
+
+def test_the_model_is_asked_to_speak_of_what_an_mcp_server_returned() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> done()
+        >> At(0.5)
+        >> McpReturned("item-7", ok=False)
+        << Note("tool", "find: failed after 500 ms")
+        << Respond()
+    )
+
+
+def test_an_mcp_server_may_be_faster_than_the_response_that_called_it() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> McpReturned("item-7", ok=True)
+        >> done()
+        << Note("tool", "find: ok")
+        << Respond()
+    )
+
+
+def test_a_call_that_an_mcp_server_carried_out_for_a_response_that_was_cut_is_on_record() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "book")
+        >> McpCalled("resp-1", "item-8", "find")
+        >> McpReturned("item-7", ok=True)
+        >> done(status="cancelled")
+        << Note("tool", "book: ok")
+        << Note("tool", "find: under way when its response was cut")
+    )
+
+
+def test_an_mcp_server_of_which_nothing_is_heard_is_waited_for_no_longer_than_that() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> done()
+        >> At(PATIENCE - 0.1)
+        >> At(PATIENCE)
+        << Note("tool", "find: failed after 45000 ms")
+        << Respond()
+        >> McpReturned("item-7", ok=True)
+    )
+
+
+def test_a_call_that_wants_an_approval_is_refused_for_nobody_could_give_it() -> None:
+    assert (
+        calling()
+        >> ApprovalAsked("resp-1", "mcpr-1", "pay")
+        >> done()
+        << RefuseApproval("mcpr-1")
+        << Note("tool", "pay: refused, it wanted an approval")
+        << Respond()
+    )
+
+
+def test_the_model_is_told_of_an_mcp_server_whose_tools_it_has_not() -> None:
+    assert (
+        calling()
+        >> McpListing("item-9", "calendar")
+        >> McpUnavailable("item-9")
+        << Note("mcp server unavailable", "calendar")
+        << AddText(Role.SYSTEM, "The tools of calendar are not available in this call.")
+    )
