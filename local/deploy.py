@@ -76,9 +76,8 @@ class Deployment:
 
     def _examine(self) -> None:
         stack = self._stack()
-        if not self.answers.get("HostedZoneId"):
-            target = stack.outputs.get("MediaLoadBalancerName", "the load balancer")
-            print(f"DNS: {self.answers.get('MediaDomainName')} must be a CNAME of {target}")
+        for name, target in plan.names_to_point(self.answers, stack).items():
+            print(f"DNS: {name} must be a CNAME of {target}")
         if not doctor.reported(self._subject()):
             sys.exit("\nDeployed, but not all is well: see above, then `make doctor`.")
         print(f"\nDeployed: {stack.public_url}")
@@ -188,7 +187,7 @@ def _deployed(answers: Answers) -> tuple[Stack | None, Mapping[str, str]]:
     """The stack there is, and the keys it has."""
     try:
         stack = look_up(answers.stack, answers.region or "us-east-1")
-        return stack, keys_of(stack) if stack and "ProviderSecretArn" in stack.outputs else {}
+        return stack, keys_of(stack) if stack else {}
     except (BotoCoreError, ClientError):
         return None, {}  # no credentials, or not enough of them: the preconditions say so
 

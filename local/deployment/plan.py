@@ -98,6 +98,18 @@ def parameters(answers: Answers, deployed: Stack | None, image: str | None) -> d
     return given
 
 
+def names_to_point(answers: Answers, stack: Stack) -> dict[str, str]:
+    """CNAMEs that somebody must make: without a zone the stack cannot."""
+    if answers.get("HostedZoneId"):
+        return {}
+    targets = {"MediaDomainName": "MediaLoadBalancerName", "ApiDomainName": "ApiDomainTarget"}
+    return {
+        name: stack.outputs[target]
+        for parameter, target in targets.items()
+        if (name := answers.get(parameter))
+    }
+
+
 def docker_login(registry: str) -> list[str]:
     """The password comes by standard input."""
     return ["docker", "login", "--username", "AWS", "--password-stdin", registry]

@@ -66,6 +66,9 @@ def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
 
 
 def keys_of(stack: Stack) -> Mapping[str, str]:
+    """None, of a stack whose creation was rolled back."""
+    if "ProviderSecretArn" not in stack.outputs:
+        return {}
     client = boto3.client("secretsmanager", region_name=stack.region)
     secret = client.get_secret_value(SecretId=stack.outputs["ProviderSecretArn"])
     keys: dict[str, str] = json.loads(secret["SecretString"])

@@ -305,6 +305,25 @@ def test_values_reach_sam_whole_and_names_of_ones_own_replace_the_url_that_was_f
     ]
 
 
+def test_whose_names_are_elsewhere_is_told_what_each_must_point_at() -> None:
+    outputs = {
+        "MediaLoadBalancerName": "balancer.example.net",
+        "ApiDomainTarget": "d-1.example.net",
+    }
+    stack = Stack("phonebridge", "us-east-1", {}, outputs)
+    media = {"MediaDomainName": "media.example.com"}
+    api = {"ApiDomainName": "api.example.com"}
+    assert plan.names_to_point(Answers(parameters=media), stack) == {
+        "media.example.com": "balancer.example.net"
+    }
+    assert plan.names_to_point(Answers(parameters=media | api), stack) == {
+        "media.example.com": "balancer.example.net",
+        "api.example.com": "d-1.example.net",
+    }
+    zone = {"HostedZoneId": "Z0123456789ABCDEFGHIJ"}
+    assert plan.names_to_point(Answers(parameters=media | api | zone), stack) == {}
+
+
 async def test_what_sam_complains_about_ends_the_deployment(machine: Machine) -> None:
     async with world(machine) as (_, given):
         (machine.folder / "bin" / "sam").write_text("#!/bin/sh\nexit 3\n")
@@ -334,3 +353,13 @@ async def test_the_doctor_examines_a_deployed_stack(machine: Machine) -> None:
         1,
         "doctor: there is no stack another; `make deploy` makes one",
     )
+
+
+async def test_the_doctor_finds_no_keys_in_a_stack_that_never_came_about(machine: Machine) -> None:
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    machine.client("cloudformation").create_stack(
+        StackName=machine.stack, TemplateBody=json.dumps(template)
+    )
+    code, printed = await machine.run("doctor.py", "--stack", machine.stack)
+    assert code == 1
+    assert printed.startswith("FAIL  OpenAI API key: OPENAI_API_KEY is not set")
