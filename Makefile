@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-check lock
+.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-cores bench-first-words bench-interruption bench-steering bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -63,6 +63,9 @@ bench-first-words: .venv/.stamp ## from the answer to the first word, for each s
 
 bench-scale: .venv/.stamp       ## what one call asks of the table, and where the next limit lies; docs/scale.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
+
+bench-cores: .venv/.stamp       ## processes behind one port against tasks behind the balancer; benchmarks/cores.json
+	$(BIN)/python benchmarks/cores.py
 
 bench-interruption: .venv/.stamp        ## how exactly the model knows what the caller heard
 	$(BIN)/python benchmarks/interruption.py $(ARGS)

@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +40,8 @@ class Target:
     argv: tuple[str, ...]
     audio: tuple[ModelAudio, ...] = EVERY_AUDIO
     environ: Mapping[str, str] = field(default_factory=dict)
+    processes: int = 1
+    """Each with a port of its own and its share of the calls, all on one core."""
 
 
 def _peer(name: str, program: str, *audio: ModelAudio) -> Target:
@@ -47,10 +49,12 @@ def _peer(name: str, program: str, *audio: ModelAudio) -> Target:
     return Target(name, str(python), (str(PEERS / program),), audio or EVERY_AUDIO)
 
 
+OURS = Target("phonebridge", sys.executable, ("-m", "media_bridge", "--host", "127.0.0.1"))
 TARGETS = {
     target.name: target
     for target in (
-        Target("phonebridge", sys.executable, ("-m", "media_bridge", "--host", "127.0.0.1")),
+        OURS,
+        replace(OURS, name="two_processes", processes=2),
         Target("relay", sys.executable, (str(PEERS / "relay.py"),)),
         replace(_peer("floor", "floor.py"), environ={"PYTHONPATH": str(ROOT / "media_container")}),
         _peer("pipecat", "pipecat_bot.py", ModelAudio.PCM24K),
@@ -123,16 +127,25 @@ def database() -> Iterator[Database]:
 
 
 @contextmanager
-def running(target: Target, port: int, environ: Mapping[str, str]) -> Iterator[int]:
-    """Its process id; its output goes to .build/bench-NAME.log."""
+def running(
+    target: Target, ports: Sequence[int], environ: Mapping[str, str]
+) -> Iterator[list[int]]:
+    """Process ids, one for each port; their output goes to .build/bench-NAME.log."""
     LOGS.mkdir(exist_ok=True)
     with ExitStack() as stack:
         log = stack.enter_context((LOGS / f"bench-{target.name}.log").open("wb"))
-        command = (target.python, *target.argv, "--port", str(port))
-        process = stack.enter_context(
-            _started(command, TARGET_CORE, {**environ, **target.environ}, log.fileno())
-        )
-        yield process.pid
+        given = {**environ, **target.environ}
+        yield [
+            stack.enter_context(
+                _started(
+                    (target.python, *target.argv, "--port", str(port)),
+                    TARGET_CORE,
+                    given,
+                    log.fileno(),
+                )
+            ).pid
+            for port in ports
+        ]
 
 
 def _started(

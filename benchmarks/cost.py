@@ -27,7 +27,7 @@ IPV4_HOUR = 0.005
 EGRESS_GB = 0.09
 NAT_HOUR, NAT_GB = 0.045, 0.045
 CALL = 0.00006
-"""A create and ten webhooks, 43 write units (docs/scale.md), their logs."""
+"""A create and ten webhooks, the write units of docs/scale.md, their logs."""
 MONTH = 5.0
 """Secret, alarms, metrics, dashboard."""
 HOURS_PER_MONTH = 730

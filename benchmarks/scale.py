@@ -1,6 +1,6 @@
 """Where the next limit lies: what one call asks of DynamoDB, counted while a whole call runs on the
-local stack, and what a thousand times as many ask of each shared thing. Counts, no times; the page
-is docs/scale.md (`make bench-scale`).
+local stack, and what a thousand times as many ask of each shared thing. Counts; the times beside
+them are those of other benchmarks. The page is docs/scale.md (`make bench-scale`).
 """
 
 import asyncio
@@ -10,18 +10,32 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 from moto.dynamodb.responses import DynamoHandler
 
+import cold_start
+import cores
 import results
 from dynamodb import create_table, dynamodb, local_client
-from media_bridge.task import BEAT_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAILBOX_SECONDS
-from phonebridge.store import SHARDS
+from growth import core_shares, told
+from limits import (
+    BURST,
+    CALL_MINUTES,
+    LOADS,
+    SLOTS,
+    WEBHOOKS,
+    WRITE_UNIT_BYTES,
+    Asked,
+    OneCall,
+    limits,
+    nearest,
+    steady,
+)
+from media_bridge.task import MAILBOX_SECONDS
+from phonebridge.settings import ModelAudio
 from simulators.scenario import APPOINTMENT
 from stack import TABLE, Plan, free_port, running
 from template import load_template
@@ -31,67 +45,7 @@ PAGE = ROOT / "docs" / "scale.md"
 LOG = ROOT / ".build" / "scale.log"
 CALLEE = "+15550123"
 LAST_WRITES_SECONDS = 5.0
-CALL_MINUTES = 3.0
-"""Of the calls on paper."""
-CONCURRENT_CALLS = (100, 1_000, 10_000, 100_000)
-SLOTS = 40
-"""Calls of one task: the default of MAX_CALLS_PER_TASK."""
-RING_SECONDS = 15.0
-WEBHOOKS = 5
-"""Of an outbound call: initiated, answered, streaming started and stopped, hung up."""
-CREATE_SECONDS, WEBHOOK_SECONDS = 0.5, 0.1
-"""How long a Lambda is busy, Telnyx's own answer included."""
-TASK_BYTES, RESERVATION_BYTES = 150, 90
-"""Of the fleet's rows."""
-
-# DynamoDB, "Read/write capacity mode": what a unit holds; "Partitions": what one takes a second.
-WRITE_UNIT_BYTES, READ_UNIT_BYTES = 1024, 4096
-PARTITION_WRITES, PARTITION_READS = 1000, 3000
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """One request of DynamoDB, as it is billed."""
-
-    operation: str
-    partition: str
-    """The kind of its partition: `CALL`, `FLEET` …"""
-    write_units: float = 0
-    read_units: float = 0
-    indexed: tuple[str, ...] = ()
-    """Indexes that a write goes on to."""
-
-
-@dataclass(frozen=True, slots=True)
-class OneCall:
-    """What was asked between the request for a call and its last write."""
-
-    asked: list[Asked]
-    seconds: float
-
-    def writes(self, partition: str) -> float:
-        return sum(each.write_units for each in self.asked if each.partition == partition)
-
-    def index_writes(self, index: str) -> float:
-        return sum(each.write_units for each in self.asked if index in each.indexed)
-
-    @property
-    def all_writes(self) -> float:
-        base = sum(each.write_units for each in self.asked)
-        return base + sum(each.write_units * len(each.indexed) for each in self.asked)
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """A shared thing: how much of it is asked for a second, and how much there is."""
-
-    name: str
-    load: float
-    most: float
-    remedy: str
-
-    @property
-    def share(self) -> float:
-        return self.load / self.most
+GROWING = (1_000, 10_000, 100_000)
 
 
 @contextmanager
@@ -187,57 +141,16 @@ def _handlers_log_to(path: Path) -> None:
         handler.setStream(path.open("a"))
 
 
-def limits(one: OneCall, calls: int) -> list[Limit]:
-    """What `calls` at a time ask for, each as long as `CALL_MINUTES`."""
-    rate = calls / (CALL_MINUTES * 60)
-    tasks = math.ceil(calls / SLOTS)
-    busy = rate * (CREATE_SECONDS + WEBHOOKS * WEBHOOK_SECONDS)
-    ended, live = (rate * one.index_writes(index) / SHARDS for index in ("ended", "live"))
-    return [
-        Limit("Telnyx: calls at a time", calls, 10, "ask their support; account level 2"),
-        Limit("Fargate: vCPU of the account", tasks, 6, "a quota request (L-3032A538)"),
-        Limit("Lambda: runs at a time", busy, 1000, "a quota request"),
-        Limit("load balancer: targets of a group", tasks, 1000, "a quota request, or two groups"),
-        Limit(
-            "partition `FLEET`: writes a second",
-            _fleet_writes(rate, tasks),
-            PARTITION_WRITES,
-            "reservations in partitions of their own",
-        ),
-        Limit(
-            "partition `FLEET`: reads a second",
-            _fleet_reads(rate, tasks),
-            PARTITION_READS,
-            "a summary of the fleet in place of its rows",
-        ),
-        Limit("index `live`: writes a second and shard", live, PARTITION_WRITES, "more `SHARDS`"),
-        Limit("index `ended`: writes a second and shard", ended, PARTITION_WRITES, "more `SHARDS`"),
-        Limit("table: writes a second", rate * one.all_writes, 40_000, "a quota request"),
-        Limit(
-            "partition `TASK`: reads a second and task",
-            0.5 / MAILBOX_SECONDS,
-            PARTITION_READS,
-            "none needed: it does not grow",
-        ),
-    ]
-
-
-def _fleet_writes(rate: float, tasks: int) -> float:
-    """A reservation comes and goes with each call; a task beats when its calls change, and else
-    now and then."""
-    changes = 2 * rate / tasks + 1 / HEARTBEAT_SECONDS
-    return 2 * rate + tasks * min(changes, 1 / BEAT_PAUSE_SECONDS)
-
-
-def _fleet_reads(rate: float, tasks: int) -> float:
-    """A Lambda that creates calls looks at the whole fleet, at most once a second."""
-    looks = max(min(rate, 1.0), rate * CREATE_SECONDS)
-    fleet_bytes = tasks * TASK_BYTES + rate * RING_SECONDS * RESERVATION_BYTES
-    return looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) / 2
-
-
-def render(one: OneCall, known: results.Results) -> str:
-    return "\n".join((INTRODUCTION, _call(one), _limits(one), GROWTH, _growth(known), ""))
+def render(
+    one: OneCall,
+    known: results.Results,
+    beside: cores.Cores,
+    starts: cold_start.ColdStarts | None,
+) -> str:
+    parts = [INTRODUCTION, _call(one), _limits(one)]
+    if starts:
+        parts.append(_control_plane(starts))
+    return "\n".join((*parts, GROWTH, _growth(known), cores.section(beside)))
 
 
 def _call(one: OneCall) -> str:
@@ -256,32 +169,51 @@ def _call(one: OneCall) -> str:
 
 
 def _limits(one: OneCall) -> str:
-    columns = " | ".join(f"{calls:,} calls" for calls in CONCURRENT_CALLS)
+    columns = " | ".join(load.name for load in LOADS)
     rows = (
         f"| {row[0].name} ({row[0].most:,.0f}) |"
         + "".join(f" {limit.share:.2f} |" for limit in row)
         + f" {row[0].remedy} |"
-        for row in zip(*(limits(one, calls) for calls in CONCURRENT_CALLS), strict=True)
+        for row in zip(*(limits(one, load) for load in LOADS), strict=True)
     )
     return "\n".join(
         (
             f"## Many calls of {CALL_MINUTES:.0f} minutes\n",
             f"In tasks of {SLOTS} calls. Above 1 a limit is passed; limits are the defaults of a"
             " new account, where more can be asked for.\n",
-            f"| what is shared | {columns} | remedy |\n|---|{'--:|' * len(CONCURRENT_CALLS)}---|",
+            f"| what is shared | {columns} | remedy |\n|---|{'--:|' * len(LOADS)}---|",
             *rows,
+            "",
+            *(_next(one, calls) for calls in GROWING),
             "",
         )
     )
 
 
+def _next(one: OneCall, calls: int) -> str:
+    """Whatever can be raised being raised."""
+    own = nearest(limits(one, steady(calls)))
+    passed = [each for each in own if each.share > 1]
+    told = ", ".join(f"{each.name} ({each.share:.2f})" for each in passed or own[:1])
+    return f"* {calls:,} calls, quotas raised: {'passed:' if passed else 'the nearest is'} {told}."
+
+
+def _control_plane(starts: cold_start.ColdStarts) -> str:
+    """The Lambdas' own CPU, by what one request took on the benchmark's machine."""
+    ms = {each.request: each.cpu_ms for each in starts.requests}
+    create, webhook = ms["create a call"], ms["webhook call.hangup"]
+    busy = BURST.rate * (create + WEBHOOKS * webhook) / 1000
+    return (
+        f"At {BURST.rate:.0f} creates a second the Lambdas' own work is {busy:.1f} cores' worth,"
+        f" by {create:.1f} ms for a create\nand {webhook:.1f} ms for each of {WEBHOOKS} webhooks"
+        " (docs/performance.md); the rest of their time they wait.\n"
+    )
+
+
 def _growth(known: results.Results) -> str:
-    rows = [
-        f"| {case.audio} | {case.calls} | {best.cpu_per_call_minute * case.calls / 60:.0%} |"
-        for case in sorted(known.cases(), key=lambda case: (case.audio, case.calls))
-        if (case.target, case.tls) == ("phonebridge", False) and (best := known.best(case))
-    ]
-    return "| audio | calls | CPU |\n|---|--:|--:|\n" + "\n".join(rows)
+    return "".join(
+        f"* {audio}: {told(core_shares(known, 'phonebridge', audio))}\n" for audio in ModelAudio
+    )
 
 
 INTRODUCTION = """\
@@ -293,13 +225,13 @@ DynamoDB is asked for, and multiplies. Nothing on this page was measured on AWS.
 GROWTH = """\
 ## Growth
 
-Of one core, as `make bench` measured it; docs/performance.md has the rest.
+Of one core, as `make bench` measured it; docs/performance.md has the figures and draws the curves.
 """
 
 
 def main() -> None:
     one = asyncio.run(count_one_call())
-    PAGE.write_text(render(one, results.load()))
+    PAGE.write_text(render(one, results.load(), cores.load(), cold_start.load()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """What a call asks of DynamoDB, as it is billed, and what many calls come to."""
 
-import pytest
-
 from calls import outbound_call
+from cold_start import ColdStarts, Warm
+from cores import Cores
 from dynamodb import create_table, dynamodb, local_client
+from limits import LOADS, Asked, OneCall, limits
 from phonebridge.call import Leg
 from phonebridge.call_config import CallConfig
 from phonebridge.store import DynamoCallStore
 from results import Results
-from scale import CONCURRENT_CALLS, Asked, OneCall, limits, listening, render
+from scale import listening, render
 from template import load_template
 
 ONE = OneCall(
@@ -40,25 +41,21 @@ def test_what_the_store_asks_is_counted_by_partition() -> None:
     ]
 
 
-def test_an_index_is_written_again() -> None:
-    assert ONE.all_writes == 5
-    assert ONE.index_writes("live") == 1
-
-
-def test_ten_times_the_calls_ask_for_ten_times_as_much_of_what_is_theirs() -> None:
-    few, many = (
-        {limit.name: limit.share for limit in limits(ONE, calls)} for calls in (1_000, 10_000)
-    )
-    per_call = ("table: writes a second", "index `live`: writes a second and shard")
-    for name in per_call:
-        assert many[name] == pytest.approx(10 * few[name])
-    alone = "partition `TASK`: reads a second and task"
-    assert many[alone] == few[alone]
-
-
 def test_the_page_names_every_limit_and_every_size() -> None:
-    page = render(ONE, Results())
-    for calls in CONCURRENT_CALLS:
-        assert f"{calls:,} calls" in page
-        for limit in limits(ONE, calls):
+    page = render(ONE, Results(), Cores([], Results()), None)
+    for load in LOADS:
+        assert f" {load.name} |" in page
+        for limit in limits(ONE, load):
             assert f"| {limit.name} (" in page
+
+
+def test_the_work_of_a_burst_is_told_in_cores() -> None:
+    starts = ColdStarts([], [Warm("create a call", 8.0, 60.0), Warm("webhook call.hangup", 4.0, 9)])
+    page = render(ONE, Results(), Cores([], Results()), starts)
+    assert "is 2.4 cores' worth" in page
+
+
+def test_the_page_says_what_is_passed_when_quotas_are_raised() -> None:
+    page = render(ONE, Results(), Cores([], Results()), None)
+    assert "* 10,000 calls, quotas raised: the nearest is partition `FLEET`: writes" in page
+    assert "* 100,000 calls, quotas raised: passed: partition `FLEET`: reads" in page
