@@ -1,11 +1,13 @@
 """docs/performance.md and its plots, from results.json, quality.json and cold_start.json."""
 
+import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cold_start
 import quality_figures
 import results
+from container import PEERS, TARGETS
 from figures import Delays, Figures
 from growth import core_shares, told
 from phonebridge.settings import ModelAudio
@@ -58,6 +60,7 @@ def render(
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
     parts = ["# Performance\n", COMMANDS, f"{known.machine}; {versions}.\n", "## How\n", METHOD]
+    parts += ["## Beside whom\n", *_peers()]
     for tls in (False, True):
         for audio in ModelAudio:
             parts += _section(known, audio, tls)
@@ -68,6 +71,24 @@ def render(
     if starts:
         parts += ["## Control plane\n", _cold_starts(starts)]
     return "\n".join(parts)
+
+
+def _peers() -> Iterator[str]:
+    """Each in the words of its own program: how it is used, and what it lacks."""
+    for program in sorted(PEERS.glob("*.py")):
+        name = program.stem.removesuffix("_bot")
+        if name in TARGETS:
+            told = ast.get_docstring(ast.parse(program.read_text()))
+            yield f"**{name}**{_pinned(name)}: {told}\n"
+
+
+def _pinned(name: str) -> str:
+    requirements = PEERS / f"{name}.requirements.in"
+    if not requirements.exists():
+        return ""
+    lines = (line.partition("#")[0] for line in requirements.read_text().splitlines())
+    pins = [line.partition(";")[0].strip().replace("==", " ") for line in lines if "==" in line]
+    return f" ({', '.join(pins)})"
 
 
 def plots(known: Results) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The plain relay that one writes in an afternoon: asyncio, websockets, json, no state.
 
-G.711 goes through as it is; for PCM at 24 kHz each frame is filtered by itself with numpy. Lacks:
-tokens, records, limits, pacing, truncation, order of frames, PCMA, any look at `session.updated`.
+G.711 goes through as it is; for PCM at 24 kHz numpy filters each frame. Lacks: tokens, records,
+limits, pacing, truncation, order of frames, PCMA, any look at `session.updated`.
 """
 
 import argparse

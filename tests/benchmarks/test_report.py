@@ -24,6 +24,17 @@ def test_what_a_peer_refuses_stands_in_its_row() -> None:
     assert row.count("|") == head.count("|")
 
 
+def test_every_peer_is_told_with_what_it_lacks() -> None:
+    described = render(Results(), None).split("\n**")[1:]
+    peers = {"agents_sdk", "floor", "livekit", "pipecat", "relay"}
+    assert {each.partition("**")[0] for each in described} == peers
+    assert all("Lacks" in each for each in described)
+
+
+def test_a_peer_is_told_with_its_version() -> None:
+    assert "**pipecat** (pipecat-ai[openai,websocket] " in render(Results(), None)
+
+
 def test_capacities_and_cold_starts_are_told() -> None:
     known = Results(
         capacities=[Capacity("phonebridge", ModelAudio.PCM24K, True, 310, "p99 of 22.0 ms")]
