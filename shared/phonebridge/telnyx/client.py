@@ -3,10 +3,18 @@
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from phonebridge.call import Call, Leg
 from phonebridge.call_commands import CarrierCommand, Dial
@@ -42,6 +50,7 @@ class TelnyxClient:
         self._line = line
         self._now_ms = now_ms
         self._sleep = sleep
+        self._timeout = timeout
         self._pool = urllib3.PoolManager(
             timeout=timeout,
             retries=False,
@@ -74,12 +83,37 @@ class TelnyxClient:
         try:
             return self._post(request)
         except HTTPError as error:
-            raise TelnyxUnreachable(f"Telnyx did not answer: {error}") from error
+            raise TelnyxUnreachable(self._unreachable(error)) from error
 
     def _post(self, request: ControlRequest) -> urllib3.BaseHTTPResponse:
         return self._pool.request(
             "POST", self._api_base + request.path, body=request.body, redirect=False
         )
+
+    def _unreachable(self, error: HTTPError) -> str:
+        host = urlsplit(self._api_base).netloc
+        attempts = len(PAUSES_SECONDS) + 1
+        return (
+            f"Telnyx did not answer: {host} {_silence(error, self._timeout)}, at the last of "
+            f"{attempts} attempts. Try again in a minute; if it stays so, see whether "
+            "TELNYX_API_BASE is right and can be reached from here."
+        )
+
+
+def _silence(error: HTTPError, timeout: urllib3.Timeout) -> str:
+    match error:
+        case NameResolutionError():
+            return "has no address"
+        case NewConnectionError():
+            return "takes no connection"
+        case ConnectTimeoutError():
+            return f"took no connection within {timeout.connect_timeout:g} s"
+        case ReadTimeoutError():
+            return f"took the request, and sent nothing for {timeout.read_timeout:g} s"
+        case SSLError():
+            return "has no certificate that is trusted here"
+        case _:
+            return "broke off the connection"
 
 
 class _Leg(msgspec.Struct):

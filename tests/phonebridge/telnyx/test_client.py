@@ -251,16 +251,30 @@ def test_a_lost_connection_is_made_again() -> None:
 def test_a_silent_carrier_is_unreachable() -> None:
     with Telnyx(*[Silence()] * 3).running() as telnyx:
         impatient = telnyx.client(timeout=SHORT)
-        with pytest.raises(TelnyxUnreachable, match="Read timed out"):
+        with pytest.raises(TelnyxUnreachable) as error:
             impatient.execute(Dial(), CALL, CallConfig())
+    host = telnyx.api_base.removeprefix("http://").removesuffix("/v2")
+    assert str(error.value) == (
+        f"Telnyx did not answer: {host} took the request, and sent nothing for 0.05 s, "
+        "at the last of 3 attempts. Try again in a minute; if it stays so, see whether "
+        "TELNYX_API_BASE is right and can be reached from here."
+    )
     assert telnyx.pauses == list(PAUSES_SECONDS)
+
+
+def test_a_carrier_that_breaks_off_is_unreachable() -> None:
+    with (
+        Telnyx(*[Rupture()] * 3).running() as telnyx,
+        pytest.raises(TelnyxUnreachable, match="broke off the connection, at the last of 3"),
+    ):
+        telnyx.client().execute(HangUp(), CALL, CallConfig())
 
 
 def test_a_closed_port_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     pauses: list[float] = []
-    with pytest.raises(TelnyxUnreachable, match="refused") as error:
+    with pytest.raises(TelnyxUnreachable, match="takes no connection") as error:
         client(f"http://127.0.0.1:{port}/v2", pauses.append).execute(HangUp(), CALL, CallConfig())
     assert "KEY-test" not in str(error.value)
     assert pauses == list(PAUSES_SECONDS)
