@@ -96,8 +96,8 @@ class Switchboard:
         self._log = log
 
     def place(self, call: Call, config: CallConfig) -> Call:
-        """Store and dial a new outbound call. Raises `TelnyxError` if the carrier refuses; the
-        record then says why."""
+        """Store and dial a new outbound call; one that is there already is left as it is. Raises
+        `TelnyxError` if the carrier refuses; the record then says why."""
         with_stream = config.stream_setup.begins_with_dial
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
@@ -125,6 +125,8 @@ class Switchboard:
             if before is None:
                 raise UnknownCall(call_id)
             after, commands = lifecycle.advance(before, event)
+            # Read before anything is saved: once it is, nobody asks for these commands again.
+            config = (self._store.config(call_id) if commands else None) or CallConfig()
             if after != before:
                 after = self._dated(after)
                 try:
@@ -132,7 +134,7 @@ class Switchboard:
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            after = self._carry_out(commands, after, None)
+            after = self._carry_out(commands, after, config)
             if after.status is CallStatus.ENDED:
                 self._ended(after)
             return after
@@ -144,7 +146,8 @@ class Switchboard:
         begun, commands = lifecycle.advance(call, event)
         begun = self._dated(begun)
         if not self._store.create(begun, config):
-            return self.apply(call.call_id, event)
+            is_placed = isinstance(event, CallRequested)
+            return self._load(call.call_id) if is_placed else self.apply(call.call_id, event)
         self._log_move(call, begun, event)
         return self._carry_out(commands, begun, config)
 
@@ -191,11 +194,8 @@ class Switchboard:
                 return call, transfer or _transfer_of_stranger(call, webhook.leg)
         return None
 
-    def _carry_out(
-        self, commands: Iterable[CallCommand], call: Call, config: CallConfig | None
-    ) -> Call:
+    def _carry_out(self, commands: Iterable[CallCommand], call: Call, config: CallConfig) -> Call:
         for command in commands:
-            config = config or self._store.config(call.call_id) or CallConfig()
             call = self._execute(command, call, config)
         return call
 
@@ -210,10 +210,19 @@ class Switchboard:
             if not isinstance(command, TransferCommand):
                 raise
             return self._without_effect(command, call, error)
-        done = self._entry(_NAMES[type(command)], "")
-        if leg:
-            call = self._dialled(leg, call, command)
-        self._store.note(call.call_id, done)
+        return self._done(command, call, leg)
+
+    def _done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
+        """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
+        the carrier had refused, nor hold up what else the call asks for."""
+        name = _NAMES[type(command)]
+        done = self._entry(name, "")
+        try:
+            if leg:
+                call = self._dialled(leg, call, command)
+            self._store.note(call.call_id, done)
+        except Exception:  # noqa: BLE001 - the border of a command: the carrier has carried it out
+            self._log.exception(f"record of {name} FAILED")
         return call
 
     def _dialled(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:

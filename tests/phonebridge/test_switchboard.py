@@ -123,6 +123,15 @@ class ForgetfulStore(DynamoCallStore):
         raise TimelineLost
 
 
+class Throttled(Exception):
+    """DynamoDB refused a read."""
+
+
+class ThrottledStore(DynamoCallStore):
+    def config(self, call_id: str) -> CallConfig | None:
+        raise Throttled
+
+
 @pytest.fixture
 def carrier() -> RecordingCarrier:
     return RecordingCarrier()
@@ -403,12 +412,58 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
     switchboard: Switchboard,
 ) -> None:
     forgetful = ForgetfulStore(table_name, client, clock)
-    with pytest.raises(TimelineLost):
-        place(Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard")))
+    placed = place(Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard")))
+    assert placed == loaded(store), "who asked for it is told that it rings"
     assert store.linked(LEG) == "call-1"
     assert loaded(store).leg == LEG, "it can be hung up"
     switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
+
+
+def test_what_was_done_but_not_noted_holds_up_nothing_else(
+    client: "DynamoDBClient",
+    table_name: str,
+    clock: Clock,
+    carrier: RecordingCarrier,
+    mailbox: DynamoMailbox,
+    store: DynamoCallStore,
+    switchboard: Switchboard,
+) -> None:
+    place(switchboard)
+    switchboard.apply("call-1", CallAnswered(LEG, 5_000))
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    switchboard.apply("call-1", TransferRequested("+15550142"))
+    forgetful = ForgetfulStore(table_name, client, clock)
+    fragile = Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard"))
+    fragile.apply("call-1", CallTransferred(60_000))
+    assert carrier.executed[-1] == StopStreaming()
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+
+
+def test_a_webhook_that_failed_at_the_settings_of_its_call_is_applied_when_it_comes_again(
+    client: "DynamoDBClient",
+    table_name: str,
+    clock: Clock,
+    carrier: RecordingCarrier,
+    mailbox: DynamoMailbox,
+    switchboard: Switchboard,
+) -> None:
+    place(switchboard)
+    throttled = ThrottledStore(table_name, client, clock)
+    with pytest.raises(Throttled):
+        Switchboard(throttled, carrier, mailbox, clock, logger("switchboard")).deliver(
+            ANSWERED, SOMEBODY
+        )
+    switchboard.deliver(ANSWERED, SOMEBODY)
+    assert carrier.executed == [Dial(), StartStreaming(1)]
+
+
+def test_a_call_that_two_requests_place_at_once_rings_once(
+    switchboard: Switchboard, carrier: RecordingCarrier
+) -> None:
+    first = place(switchboard)
+    assert place(switchboard) == first
+    assert carrier.executed == [Dial()]
 
 
 def test_a_change_is_dated_by_our_clock_whatever_the_carriers_says(
