@@ -11,10 +11,10 @@ from api import about, answer, documented
 from api_answers import CallSummary, WarnedCall
 from api_requests import CallId
 from call_records import whole_call
-from control_plane import control_plane, log
+from control_plane import ControlPlane, control_plane, log
 from phonebridge.call import Call, CallStatus, EndedBy
 from phonebridge.call_events import DigitsRequested, EndRequested
-from phonebridge.errors import WrongState
+from phonebridge.errors import InvalidTransition, WrongState
 from phonebridge.steering import HangUp, Interrupt, Steering
 from record_answers import WholeCall
 from steering_requests import (
@@ -96,7 +96,11 @@ def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallS
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     call = _streaming(call_id)
-    if call.transfer and not call.transfer.end:
+    latest = call.transfer
+    is_free = latest is None or bool(latest.end)
+    # The call tells of a transfer once its container has begun it: until then, others may ask.
+    number = latest.number + 1 if latest else 1
+    if not (is_free and control_plane().store.claim_transfer(call_id, number)):
         raise WrongState(call_id, call.status, "a transfer is under way already")
     return _tell(call, command)
 
@@ -117,10 +121,17 @@ def dtmf(call_id: CallId, wanted: DtmfRequest) -> Response[CallSummary]:
     if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
         with about(call_id):
             pressed = DigitsRequested(wanted.digits, wanted.duration_ms)
-            call = plane.switchboard.apply(call_id, pressed)
+            call = _pressed(plane, call_id, pressed)
     if call.status not in (CallStatus.ANSWERED, CallStatus.STREAMING):
         raise WrongState(call_id, call.status, "only an answered call has keys to press")
     return answer(HTTPStatus.ACCEPTED, api_answers.summary(call))
+
+
+def _pressed(plane: ControlPlane, call_id: str, wanted: DigitsRequested) -> Call:
+    try:
+        return plane.switchboard.apply(call_id, wanted)
+    except InvalidTransition:
+        return plane.call(call_id)  # it ended meanwhile
 
 
 def _streaming(call_id: str) -> Call:

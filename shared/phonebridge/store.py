@@ -31,6 +31,7 @@ DAY_SECONDS = 86_400
 RECORD_SECONDS = 90 * DAY_SECONDS
 LEG_SECONDS = DAY_SECONDS  # a call lasts an hour at most; its last webhooks follow within minutes
 IDEMPOTENCY_SECONDS = DAY_SECONDS
+TRANSFER_CLAIM_SECONDS = 30  # a container begins a transfer within 20 s, when all has been said
 CONFIG_BYTES_MAX = 65_536
 SWEEP_PAGE = 100
 
@@ -92,6 +93,11 @@ class _StoredClaim:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class _TransferClaim:
+    """Its key says it all."""
+
+
 # What stands in the partition of a call, by the beginning of its sort key.
 _PARTS: Mapping[str, type] = {
     "META": Call,
@@ -114,14 +120,10 @@ class DynamoCallStore:
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
-        json = msgspec.json.encode(config)
-        if len(json) > CONFIG_BYTES_MAX:
-            raise TooLarge(
-                f"The settings of a call may take {CONFIG_BYTES_MAX} bytes; these take {len(json)}."
-            )
+        json = written(config)
         # The head makes the call exist, so it comes last: a crash between the two leaves a config
         # that nobody asks for, never a call that speaks with the default persona.
-        self._table.add(_config_key(call.call_id), _StoredConfig(json.decode()), RECORD_SECONDS)
+        self._table.add(_config_key(call.call_id), _StoredConfig(json), RECORD_SECONDS)
         head = self._table.add(_head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call))
         return head is call
 
@@ -226,11 +228,22 @@ class DynamoCallStore:
         """Every call of which the carrier may still hold a leg, ended ones included."""
         return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
 
+    def claim_transfer(self, call_id: str, number: int) -> bool:
+        """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
+        call itself tells of the attempt, or none came of it."""
+        mine = _TransferClaim()
+        key = Key(_pk(call_id), f"TRANSFER#{number:04d}")
+        return self._table.add(key, mine, TRANSFER_CLAIM_SECONDS) is mine
+
+    def claimed(self, key: str, fingerprint: str) -> Claim | None:
+        """What an Idempotency-Key stands for; None for a new one."""
+        found = self._table.get(_claim_key(key), _StoredClaim)
+        return Claim(found.call_id, found.fingerprint == fingerprint) if found else None
+
     def claim_key(self, key: str, fingerprint: str, call_id: str) -> Claim:
         """Let an Idempotency-Key stand for a call, unless it already stands for another."""
         mine = _StoredClaim(call_id, fingerprint)
-        digest = sha256(key.encode()).hexdigest()
-        found = self._table.add(Key(f"IDEM#{digest}", "REQ"), mine, IDEMPOTENCY_SECONDS)
+        found = self._table.add(_claim_key(key), mine, IDEMPOTENCY_SECONDS)
         return Claim(found.call_id, found.fingerprint == fingerprint)
 
     def _newest_first(
@@ -266,6 +279,20 @@ def _notice_key(call_id: str) -> Key:
 
 def _config_key(call_id: str) -> Key:
     return Key(_pk(call_id), "CONFIG")
+
+
+def _claim_key(key: str) -> Key:
+    return Key(f"IDEM#{sha256(key.encode()).hexdigest()}", "REQ")
+
+
+def written(config: CallConfig) -> str:
+    """As it is stored. Raises `TooLarge`."""
+    json = msgspec.json.encode(config)
+    if len(json) > CONFIG_BYTES_MAX:
+        raise TooLarge(
+            f"The settings of a call may take {CONFIG_BYTES_MAX} bytes; these take {len(json)}."
+        )
+    return json.decode()
 
 
 def _config(stored: _StoredConfig) -> CallConfig:

@@ -20,7 +20,7 @@ from phonebridge.call_events import (
 )
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, Transfer, Update
-from phonebridge.store import DynamoCallStore
+from phonebridge.store import TRANSFER_CLAIM_SECONDS, DynamoCallStore
 from phonebridge.tools import Tools
 from phonebridge.transfer import CallTransferred, TargetHungUp, TransferRequested
 from recorded_telnyx import RecordedTelnyx
@@ -289,6 +289,26 @@ class TestTransferring:
         assert (refused.status, refused.error["code"]) == (409, "wrong_state")
         assert "under way" in refused.error["message"]
 
+    def test_twice_before_the_first_has_begun_is_refused(
+        self, store: DynamoCallStore, mailbox: DynamoMailbox
+    ) -> None:
+        stored(store, streaming_call())
+
+        answers = [post("transfer", {"to": f"+1555014{n}"}) for n in range(3)]
+
+        assert [each.status for each in answers] == [202, 409, 409]
+        assert "under way" in answers[1].error["message"]
+        assert told(mailbox) == [Transfer(to="+15550140")]
+
+    def test_that_never_began_leaves_room_for_another(
+        self, store: DynamoCallStore, clock: Clock
+    ) -> None:
+        stored(store, streaming_call())
+        assert post("transfer", {"to": "+15550142"}).status == 202
+        clock.pass_seconds(TRANSFER_CLAIM_SECONDS + 1)
+
+        assert post("transfer", {"to": "+15550143"}).status == 202
+
     def test_again_after_a_failure_is_another_attempt(
         self, store: DynamoCallStore, mailbox: DynamoMailbox
     ) -> None:
@@ -327,6 +347,23 @@ class TestPressingKeys:
         assert (refused.status, refused.error["code"]) == (409, "wrong_state")
         assert "dialing" in refused.error["message"]
         assert telnyx.commands == []
+
+    def test_of_a_call_that_ends_meanwhile_names_its_state(
+        self, store: DynamoCallStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stored(store, ended_call(clock))
+        looks = iter([streaming_call()])
+        load = DynamoCallStore.load
+        monkeypatch.setattr(
+            DynamoCallStore, "load", lambda self, call_id: next(looks, load(self, call_id))
+        )
+
+        refused = post("dtmf", {"digits": "1"})
+
+        assert refused.status == 409
+        assert refused.error["message"] == (
+            "Call call-1 is ended; only an answered call has keys to press."
+        )
 
     def test_that_telnyx_refuses_tells_why(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
