@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from botocore.exceptions import BotoCoreError, ClientError
 
 import agents
 import api_answers
@@ -18,12 +19,12 @@ from api import about, answer, app, documented, handler
 from api_answers import CallList, WarnedCall
 from api_requests import CallId, CreateCall
 from call_records import whole_call
-from control_plane import ControlPlane, control_plane
+from control_plane import ControlPlane, control_plane, log
 from directory import Agent
 from fields import InvalidField
 from phonebridge.call import Call, Direction
-from phonebridge.call_config import CallConfig
 from phonebridge.errors import KeyReused, UnknownAgent
+from phonebridge.store import Claim, written
 from record_answers import WholeCall
 
 __all__ = ["app", "handler"]
@@ -49,26 +50,10 @@ IdempotencyKey = Annotated[
 )
 def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[WarnedCall]:
     plane = control_plane()
-    plane.settings.require_dialing()
-    agent = _agent(plane, wanted.agent) if wanted.agent else None
-    wished = wanted.config(plane.longest_seconds, agent)
-    config = carried(wished, plane.settings.model_audio)
-    caller = wanted.caller(plane.settings.telnyx_from_number)
-    call_id = str(uuid.uuid4())
-    if idempotency_key:
-        call_id = _claimed(plane, idempotency_key, wanted, call_id)
-    earlier = plane.store.load(call_id) if idempotency_key else None
-    call = Call(
-        call_id=call_id,
-        direction=Direction.OUTBOUND,
-        to=wanted.to,
-        from_=caller,
-        created_at_ms=plane.now_ms(),
-    )
-    with about(call_id):
-        now = earlier or _placed(plane, call, config)
+    earlier = _placed_before(plane, wanted, idempotency_key) if idempotency_key else None
+    call = earlier or _placed(plane, wanted, idempotency_key)
     headers = {"Idempotency-Replayed": "true"} if earlier else {}
-    return answer(HTTPStatus.CREATED, api_answers.warned(now, wanted.warnings), headers)
+    return answer(HTTPStatus.CREATED, api_answers.warned(call, wanted.warnings), headers)
 
 
 @app.get(
@@ -127,21 +112,49 @@ def openapi() -> dict[str, Any]:
     return document
 
 
-def _claimed(plane: ControlPlane, key: str, wanted: CreateCall, call_id: str) -> str:
-    """The id of the call that the key stands for. That call may be missing: the request that
-    claimed the key may have died, or may be about to place it; either way it is placed once, for
-    a record is created once."""
-    claim = plane.store.claim_key(key, wanted.fingerprint, call_id)
+def _placed_before(plane: ControlPlane, wanted: CreateCall, key: str) -> Call | None:
+    """Whatever became since of what the first request named: its answer stands."""
+    claim = plane.store.claimed(key, wanted.fingerprint)
+    return plane.store.load(_matching(claim).call_id) if claim else None
+
+
+def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None) -> Call:
+    plane.settings.require_dialing()
+    agent = _agent(plane, wanted.agent) if wanted.agent else None
+    config = carried(wanted.config(plane.longest_seconds, agent), plane.settings.model_audio)
+    caller = wanted.caller(plane.settings.telnyx_from_number)
+    written(config)  # for a request that is refused leaves its key free
+    call_id = str(uuid.uuid4())
+    if key:
+        # Its call may be missing: the request that claimed the key may have died, or may be about
+        # to place it. Either way it is placed once, for a record is created once.
+        call_id = _matching(plane.store.claim_key(key, wanted.fingerprint, call_id)).call_id
+    call = Call(
+        call_id=call_id,
+        direction=Direction.OUTBOUND,
+        to=wanted.to,
+        from_=caller,
+        created_at_ms=plane.now_ms(),
+    )
+    with about(call_id):
+        plane.admission.admit()
+        placed = plane.switchboard.place(call, config)
+        _reserve(plane, placed)
+    return placed
+
+
+def _reserve(plane: ControlPlane, call: Call) -> None:
+    try:
+        plane.fleet.reserve(call)
+    except (BotoCoreError, ClientError):
+        # Another call may take its place; this one rings already.
+        log.exception("reservation FAILED")
+
+
+def _matching(claim: Claim) -> Claim:
     if not claim.matches:
         raise KeyReused("This Idempotency-Key was used with another body.")
-    return claim.call_id
-
-
-def _placed(plane: ControlPlane, call: Call, config: CallConfig) -> Call:
-    plane.admission.admit()
-    placed = plane.switchboard.place(call, config)
-    plane.fleet.reserve(call)
-    return placed
+    return claim
 
 
 def _agent(plane: ControlPlane, name: str) -> Agent:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from openapi_spec_validator import validate
 
 import ai_calls
@@ -343,6 +344,41 @@ class TestRepeatingARequest:
         create({"to": "nobody"}, headers=KEY)
 
         assert create(TO, headers=KEY).status == 201
+
+    def test_nor_does_one_that_is_too_large_take_the_key(self) -> None:
+        too_large = create(TO | {"instructions": "\U0001f600" * 32_768}, headers=KEY)
+
+        assert too_large.status == 422
+        assert create(TO, headers=KEY).status == 201
+
+    def test_the_first_answer_stands_though_its_agent_is_gone(self, telnyx: RecordedTelnyx) -> None:
+        request("PUT", "/api/agents/reception", body=b"{}")
+        first = create(TO | {"agent": "reception"}, headers=KEY)
+        assert request("DELETE", "/api/agents/reception").status == 204
+
+        again = create(TO | {"agent": "reception"}, headers=KEY)
+
+        assert (again.status, again.json) == (201, first.json)
+        assert telnyx.names == ["calls"]
+
+    @pytest.mark.parametrize(
+        ("kind", "write"), [(DynamoFleet, "reserve"), (DynamoCallStore, "link")]
+    )
+    def test_a_call_that_rings_is_told_and_not_dialled_again_whatever_could_not_be_written(
+        self, kind: type, write: str, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def throttled(*_: object) -> None:
+            problem = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
+            raise ClientError(problem, "PutItem")  # type: ignore[arg-type]
+
+        monkeypatch.setattr(kind, write, throttled)
+
+        first = create(TO, headers=KEY)
+        again = create(TO, headers=KEY)
+
+        assert (first.status, first.json["status"]) == (201, "dialing")
+        assert again.json["callId"] == first.json["callId"]
+        assert telnyx.names == ["calls"]
 
     @pytest.mark.parametrize("key", ["", "k" * 256])
     def test_a_bad_key_is_named(self, key: str) -> None:
