@@ -117,8 +117,7 @@ class System:
         return [line["command"] for line in lines if line.get("call_id") == call_id]
 
     def log_lines(self) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
-        return [line for line in lines if "_aws" not in line]  # metrics are no messages
+        return [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
 
 
 def said(record: Record) -> list[tuple[str, str]]:

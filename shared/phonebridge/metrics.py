@@ -16,7 +16,9 @@ Values = Mapping[str, float | Sequence[float]]
 
 def embedded(namespace: str, service: str, values: Values, at_ms: int) -> Iterator[str]:
     """One line, or more where a distribution is longer than a document may hold. A distribution of
-    nothing is left out: unlike a count, it has no zero."""
+    nothing is left out: unlike a count, it has no zero. Without a namespace nobody asked."""
+    if not namespace:
+        return
     numbers = {name: held for name, held in values.items() if not isinstance(held, Sequence)}
     distributions = {name: held for name, held in values.items() if isinstance(held, Sequence)}
     longest = max(map(len, distributions.values()), default=0)

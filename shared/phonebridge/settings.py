@@ -13,7 +13,6 @@ T = TypeVar("T")
 
 DEFAULT_TELNYX_API = "https://api.telnyx.com/v2"
 DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
-DEFAULT_METRICS_NAMESPACE = "Phonebridge"
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
 # The names that the message of a missing key uses.
@@ -86,7 +85,8 @@ class ControlSettings:
     telnyx_minute_price: float | None
     """US dollars for a minute of a call, where the carrier tells no charge (`call.cost`)."""
     metrics_namespace: str
-    """Of CloudWatch; another one for each stack, or their figures would add up."""
+    """Of CloudWatch; another one for each stack, or their figures would add up. Empty: none are
+    told."""
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "ControlSettings":
@@ -117,7 +117,7 @@ class ControlSettings:
             outcome_webhook_secret=read.text("OUTCOME_WEBHOOK_SECRET", ""),
             tool_hosts_allowed=read.hosts("TOOL_HOSTS_ALLOWED"),
             telnyx_minute_price=read.price("TELNYX_MINUTE_PRICE"),
-            metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
+            metrics_namespace=read.text("METRICS_NAMESPACE", ""),
         )
         read.raise_problems()
         return settings
@@ -171,7 +171,8 @@ class MediaSettings:
     max_calls_per_task: int
     max_call_minutes: int
     metrics_namespace: str
-    """Of CloudWatch; another one for each stack, or their figures would add up."""
+    """Of CloudWatch; another one for each stack, or their figures would add up. Empty: none are
+    told."""
     tool_signing_secret: str
     """Empty: one that is derived from the stream token's."""
     tool_hosts_allowed: frozenset[tuple[str, int]]
@@ -202,7 +203,7 @@ class MediaSettings:
             l16_byte_order=read.choice("L16_BYTE_ORDER", ByteOrder, ByteOrder.BIG),
             max_calls_per_task=read.integer("MAX_CALLS_PER_TASK", 40, 1, 1000),
             max_call_minutes=read.integer("MAX_CALL_MINUTES", 55, 1, 55),
-            metrics_namespace=read.text("METRICS_NAMESPACE", DEFAULT_METRICS_NAMESPACE),
+            metrics_namespace=read.text("METRICS_NAMESPACE", ""),
             tool_signing_secret=read.text("TOOL_SIGNING_SECRET", ""),
             tool_hosts_allowed=read.hosts("TOOL_HOSTS_ALLOWED"),
         )

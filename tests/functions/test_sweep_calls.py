@@ -123,8 +123,10 @@ def test_one_bad_call_does_not_keep_the_others_alive(
 
 @pytest.mark.usefixtures("dialing", "streaming")
 def test_what_it_counts_is_a_metric_every_minute(
-    clock: Clock, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("METRICS_NAMESPACE", "Phonebridge/stack")
+
     def told() -> tuple[str, int, int]:
         lines = capsys.readouterr().out.splitlines()
         [document] = [json.loads(line) for line in lines if '"_aws"' in line]

@@ -51,3 +51,7 @@ def test_a_long_distribution_takes_more_documents_and_counts_are_told_once() -> 
 def test_nothing_has_a_newline_that_would_end_the_event_early() -> None:
     [line] = embedded("Phonebridge", "media-bridge", {"ActiveCalls": 0}, 1_000)
     assert "\n" not in line
+
+
+def test_without_a_namespace_nothing_is_told() -> None:
+    assert not list(embedded("", "media-bridge", {"ActiveCalls": 3}, 1_000))
