@@ -77,6 +77,7 @@ TOOLS = Scenario(
     tool_calls={
         "caller_opening_hours": (
             ToolCall("opening_hours", '{"day":"today"}', "agent_one_moment"),
+            ToolCall("take_message", '{"message":"Please call me back."}'),
             ToolCall("transfer_call", '{"destination":"sales","summary":"A new customer."}'),
         ),
         "caller_farewell": (ToolCall("end_call", "{}", "agent_farewell"),),

@@ -305,6 +305,13 @@ class DigitsFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageLost:
+    """What the caller wanted to be passed on is not on record."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveAsked:
     """Our part of the call is over, whatever it still waits for: the caller was connected with
     somebody else, or the process ends."""
@@ -341,7 +348,7 @@ ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
-OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed
+OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed | MessageLost
 SteeringEvent = (
     InterruptAsked | SayAsked | MuteAsked | UpdateAsked | TransferAsked | EndAsked | OutcomeEvent
 )

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
@@ -277,16 +278,17 @@ class CallSession:
                 self._trace_turn(turn)
             case commands.RecordMessage(message):
                 add = self._services.store.add_message
-                self._records.add(lambda: add(self._call.call_id, message))
+                store = partial(add, self._call.call_id, message)
+                self._records.add(lambda: self._attempt(store, events.MessageLost))
             case commands.Note(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
                 self._records.add(lambda: self._services.store.note(self._call.call_id, entry))
             case commands.TransferCall(to, summary, from_):
-                asked = TransferRequested(to, from_, summary)
-                self._records.add(lambda: self._ask_carrier(asked, events.TransferFailed))
+                transfer = partial(self._apply, TransferRequested(to, from_, summary))
+                self._records.add(lambda: self._attempt(transfer, events.TransferFailed))
             case commands.SendDigits(digits, duration_ms):
-                wanted = DigitsRequested(digits, duration_ms)
-                self._records.add(lambda: self._ask_carrier(wanted, events.DigitsFailed))
+                press = partial(self._apply, DigitsRequested(digits, duration_ms))
+                self._records.add(lambda: self._attempt(press, events.DigitsFailed))
             case commands.RecordStart():
                 started = MediaStarted(self._services.now_ms())
                 self._records.add(lambda: self._apply(started))
@@ -341,12 +343,12 @@ class CallSession:
     def _apply(self, event: CallEvent) -> None:
         self._services.switchboard.apply(self._call.call_id, event)
 
-    def _ask_carrier(
-        self, wanted: CallEvent, failed: Callable[[str], events.SteeringEvent]
+    def _attempt(
+        self, job: Callable[[], object], failed: Callable[[str], events.SteeringEvent]
     ) -> None:
         """In a thread. What the carrier tells later comes by webhook, and by the mailbox."""
         try:
-            self._apply(wanted)
+            job()
         except (PhonebridgeError, BotoCoreError, ClientError) as error:
             self._loop.call_soon_threadsafe(self.post, failed(str(error)))
             raise

@@ -96,6 +96,9 @@ def _settled(event: events.OutcomeEvent, talk: Conversation) -> list[BridgeComma
             return _tell_model(what, talk)
         case events.DigitsFailed(reason):
             return _tell_model(f"The keys could not be pressed: {reason}.", talk)
+        case events.MessageLost():
+            what = "The message could not be stored after all: tell the caller."
+            return _tell_model(what, talk)
 
 
 def _update(update: Update, talk: Conversation) -> list[BridgeCommand]:

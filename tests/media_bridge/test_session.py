@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
 from media_bridge import bridge, conversation, session, stream_start
@@ -22,7 +23,7 @@ from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.call_events import CallAnswered, CallHungUp
 from phonebridge.settings import ModelAudio, SessionAck
 from phonebridge.steering import Steering, Transfer
-from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Tools
+from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.transfer import CallTransferred, TransferRequested
 from phonebridge.turn import Speaker, Turn
 from realtime_oracle import check_client
@@ -309,6 +310,22 @@ async def test_a_record_that_cannot_be_written_ends_no_call(
         assert await phone.closed() == 1000
         await until(lambda: plane.record(phone.call).call.activity.frames_in)
         await plane.converse(other)
+
+
+async def test_a_message_that_cannot_be_stored_is_not_taken_for_stored(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(call_id: str, message: Message) -> None:
+        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+
+    tools = Tools(built_in=(BuiltIn.TAKE_MESSAGE,))
+    async with start_plane() as plane:
+        monkeypatch.setattr(plane.store, "add_message", stumble)
+        phone = await plane.streaming(CallConfig(tools=tools))
+        await phone.hear()
+        await phone.say(HEARTFELT)
+        model = await plane.session(phone.call)
+        await until(lambda: "could not be stored after all" in str(model.received))
 
 
 async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(

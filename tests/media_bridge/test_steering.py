@@ -39,6 +39,7 @@ from media_bridge.events import (
     DigitsFailed,
     EndAsked,
     LeaveAsked,
+    MessageLost,
     ModelConnected,
     ModelReady,
     MuteAsked,
@@ -339,9 +340,10 @@ def test_an_end_without_words_is_at_once(by: EndedBy) -> None:
             "The call could not be transferred: user_busy. The caller is still with you.",
         ),
         (DigitsFailed("not answered"), "The keys could not be pressed: not answered."),
+        (MessageLost("timeout"), "The message could not be stored after all: tell the caller."),
     ],
 )
-def test_the_model_is_told_what_the_carrier_could_not_do(failed: SteeringEvent, told: str) -> None:
+def test_the_model_is_told_what_could_not_be_done(failed: SteeringEvent, told: str) -> None:
     assert quiet_call() >> failed << AddText(Role.SYSTEM, told) << Respond()
 
 
