@@ -26,6 +26,8 @@ TASK_BYTES, RESERVATION_BYTES = 150, 90
 # DynamoDB, "Read/write capacity mode": what a unit holds; "Partitions": what one takes a second.
 WRITE_UNIT_BYTES, READ_UNIT_BYTES = 1024, 4096
 PARTITION_WRITES, PARTITION_READS = 1000, 3000
+TABLE_WRITES = 40_000
+"""By the quota of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Asked(msgspec.Struct, frozen=True):
     read_units: float = 0
     indexed: tuple[str, ...] = ()
     """Indexes that a write goes on to."""
+    at: float = 0.0
+    """Seconds, since the call was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
             "more `SHARDS`",
             False,
         ),
-        Limit("table: writes a second", rate * one.all_writes, 40_000, "a quota request"),
+        Limit("table: writes a second", rate * one.all_writes, TABLE_WRITES, "a quota request"),
         Limit(
             "partition `TASK`: reads a second and task",
             0.5 / MAILBOX_SECONDS,

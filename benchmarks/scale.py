@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,12 @@ from typing import Any
 
 import httpx
 from moto.dynamodb.responses import DynamoHandler
+from msgspec.structs import replace
 
 import cold_start
 import cores
 import results
+import rush
 from dynamodb import create_table, dynamodb, local_client
 from growth import core_shares, told
 from limits import (
@@ -57,7 +60,8 @@ def listening() -> Iterator[list[Asked]]:
     def call_action(handler: DynamoHandler) -> Any:
         operation = handler.headers["X-Amz-Target"].partition(".")[2]
         answered = answer(handler)
-        heard.extend(_billed(operation, handler.body))
+        now = time.monotonic()
+        heard.extend(replace(each, at=now) for each in _billed(operation, handler.body))
         return answered
 
     DynamoHandler.call_action = call_action  # type: ignore[method-assign]
@@ -121,17 +125,16 @@ async def count_one_call() -> OneCall:
         given = {"AWS_ENDPOINT_URL_DYNAMODB": address}
         async with running(plan, given, lambda *_: None) as stack:
             _handlers_log_to(LOG)
-            loop = asyncio.get_running_loop()
             heard.clear()
-            began = loop.time()
+            began = time.monotonic()
             async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
                 body = {"to": CALLEE, "instructions": "Be brief."}
                 (await api.post("/api/ai-calls/create", json=body)).raise_for_status()
             assert stack.telnyx is not None
             await stack.telnyx.calls[0].ended.wait()
-            seconds = loop.time() - began
+            seconds = time.monotonic() - began
             await asyncio.sleep(LAST_WRITES_SECONDS)
-            return OneCall(list(heard), seconds)
+            return OneCall([replace(each, at=each.at - began) for each in heard], seconds)
 
 
 def _handlers_log_to(path: Path) -> None:
@@ -148,6 +151,7 @@ def render(
     starts: cold_start.ColdStarts | None,
 ) -> str:
     parts = [INTRODUCTION, _call(one), _limits(one)]
+    parts.append(rush.section(one, BURST))
     if starts:
         parts.append(_control_plane(starts))
     return "\n".join((*parts, GROWTH, _growth(known), cores.section(beside)))
