@@ -4,6 +4,7 @@ the words that announce it."""
 from dataclasses import dataclass, field
 
 from media_bridge.commands import BridgeCommand, EndCall
+from media_bridge.deadline import earliest
 
 PATIENCE = 20.0
 """Seconds that it waits for that at most."""
@@ -38,7 +39,7 @@ class Afterwards:
 
     def due_at(self) -> float | None:
         settled = None if self._quiet_since is None else self._quiet_since + self._pause
-        return min((time for time in (settled, self._latest) if time is not None), default=None)
+        return earliest(settled, self._latest)
 
     def take(self, is_quiet: bool, now: float) -> list[BridgeCommand]:
         """What is to be done now. To be called whenever something has happened."""

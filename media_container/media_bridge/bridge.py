@@ -10,6 +10,7 @@ Where the stream was opened with the dial, the session is made ready while the p
 
 from collections.abc import Iterable
 from enum import Enum, auto
+from itertools import chain
 
 from media_bridge import events, stream_start
 from media_bridge.audio import Codec
@@ -23,6 +24,7 @@ from media_bridge.commands import (
     Respond,
 )
 from media_bridge.conversation import Conversation
+from media_bridge.deadline import earliest
 from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
 from media_bridge.hearing import Hearing
 from media_bridge.idle import IdleCaller
@@ -120,37 +122,33 @@ class Bridge:
         times = [self._hearing.next_deadline(), self._tools.next_deadline()]
         times += self._deadlines.values()
         if self._speaks:
-            times += [self._talk.next_deadline(), *(watch.due_at for watch in self._watches)]
-        return min((time for time in times if time is not None), default=None)
+            times += [self._talk.next_deadline(), *[watch.due_at for watch in self._watches]]
+        return earliest(*times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         if self._over:
             return []
         if self._leave_at is not None:
             return self._until_the_end(self._take_leave(event, now, self._leave_at), now)
-        answer = self._answer(event, now)
         if isinstance(event, events.CallerAudio):
             # Fifty times a second; all that may be due besides has a deadline of its own.
-            return answer
-        commands = self._until_the_end(answer, now)
-        if self._speaks and self._leave_at is None and not self._over:
-            commands += self._until_the_end(self._due(now), now)
-        return commands
+            return self._on_caller_audio(event, now)
+        return self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
 
     def _due(self, now: float) -> Iterable[BridgeCommand]:
-        yield from self._talk.due(now)
-        for watch in self._watches:
-            yield from watch.watch(self._talk, now)
+        """Begins when the answer to what has happened was taken, unless that was the end."""
+        if self._speaks:
+            yield from self._talk.due(now)
+            for watch in self._watches:
+                yield from watch.watch(self._talk, now)
 
-    def _answer(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
-        if isinstance(event, events.CallerAudio):
-            return self._on_caller_audio(event, now)
+    def _answer(self, event: events.RareEvent, now: float) -> list[BridgeCommand]:
+        if isinstance(event, events.DeadlinePassed):
+            return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
         if isinstance(event, events.ToolEvent):
             return self._tools.handle(event, now)
-        if isinstance(event, events.DeadlinePassed):
-            return self._on_deadline(now)
         if isinstance(event, events.SteeringEvent):
             return self._on_steering(event, now)
         if isinstance(event, events.SessionEvent):

@@ -21,11 +21,11 @@ from media_bridge.commands import (
     CancelResponse,
     FailCall,
     Log,
-    PlayAudio,
     RecordTurn,
     Respond,
     Role,
 )
+from media_bridge.deadline import earliest
 from media_bridge.keypad import Keypad
 from media_bridge.latency import Wait
 from media_bridge.playout import Playout
@@ -160,14 +160,13 @@ class Conversation:
         )
 
     def next_deadline(self) -> float | None:
-        times = (
+        return earliest(
             self._reply_due,
             self._afterwards.due_at(),
             self._keypad.complete_at,
             self._barge_in.counts_at,
             self.speech.next_deadline(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """What time alone brings: audio to send, turns heard to their end, a stalled model."""
@@ -179,10 +178,9 @@ class Conversation:
         if entry := self._keypad.take(now):
             commands += self._on_entry(entry, now)
         sending = self.speech.due(now)
-        chunks = any(isinstance(each, PlayAudio) for each in sending)
-        if chunks and self._first_audio_ms is None:
+        if sending and self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)
-        if chunks and self._wait and self._wait.item_id:
+        if sending and self._wait and self._wait.item_id:
             self._end_wait(self._wait, self._wait.item_id, now)
         return [*commands, *sending, *self._afterwards.take(self.is_quiet, now)]
 

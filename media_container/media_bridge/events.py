@@ -353,4 +353,6 @@ SteeringEvent = (
     InterruptAsked | SayAsked | MuteAsked | UpdateAsked | TransferAsked | EndAsked | OutcomeEvent
 )
 OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked | AnswerReported
-BridgeEvent = PhoneEvent | ModelEvent | OutsideEvent | DeadlinePassed
+RareEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
+"""All but the frames."""
+BridgeEvent = CallerAudio | RareEvent

@@ -6,6 +6,8 @@ A frame that comes in its turn passes at once; only a gap waits, and not for lon
 
 from dataclasses import dataclass, field
 
+from media_bridge.deadline import earliest
+
 PATIENCE_SECONDS = 0.06
 """How long a gap may wait for its frame: three frames of 20 ms."""
 LARGEST_GAP = 50
@@ -42,7 +44,7 @@ class FrameOrder:
         if chunk == self._expected:
             self._stood_in = 0
             self._expected += 1
-            return payload + self._release()
+            return payload + self._release() if self._early else payload
         if chunk > self._expected:
             self._early.setdefault(chunk, _Early(payload, now + PATIENCE_SECONDS))
         return b""
@@ -53,10 +55,12 @@ class FrameOrder:
         return self.silence * size
 
     def next_deadline(self) -> float | None:
-        return min((frame.waits_until for frame in self._early.values()), default=None)
+        return earliest(*(frame.waits_until for frame in self._early.values()))
 
     def due(self, now: float) -> bytes:
         """What waited long enough, silence standing in for what never came."""
+        if not self._early:
+            return b""
         overdue = (chunk for chunk, frame in self._early.items() if frame.waits_until <= now)
         return self._release(max(overdue, default=-1))
 

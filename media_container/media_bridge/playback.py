@@ -60,6 +60,8 @@ class Playback:
     _marks_sent: int = 0
     _marks: dict[str, _Mark] = field(default_factory=dict)
     _round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=ROUND_TRIPS_KEPT))
+    _round_trip: float | None = None
+    """The usual one."""
 
     def is_empty(self, now: float) -> bool:
         """The carrier has nothing to play: what is sent last has a mark, and none is pending."""
@@ -73,7 +75,7 @@ class Playback:
     @property
     def patience(self) -> float:
         """How long after its time a mark may come."""
-        return self._round_trip + MARK_PATIENCE if self._round_trips else 0.0
+        return 0.0 if self._round_trip is None else self._round_trip + MARK_PATIENCE
 
     def send(self, size: int, now: float) -> None:
         if now >= self.reached(self.sent):
@@ -108,7 +110,8 @@ class Playback:
         self.confirmed = mark.position
         if mark.alone:
             self._round_trips.append(now - mark.sent_at)
-        elif self._round_trips and mark.position > self._run:
+            self._round_trip = median_low(self._round_trips)
+        elif self._round_trip is not None and mark.position > self._run:
             expected = self.reached(mark.position) + self._round_trip
             self._correct(now - expected - FRAME_SECONDS / 2)
 
@@ -138,10 +141,6 @@ class Playback:
         self.confirmed = self._run = self._marked = self.sent
         self._run_at = self._run_at_earliest = LONG_AGO
         self._marks.clear()
-
-    @property
-    def _round_trip(self) -> float:
-        return median_low(self._round_trips)
 
     def _seconds(self, size: int) -> float:
         return size / self.bytes_per_ms / 1000

@@ -141,7 +141,7 @@ class Playout:
             item.finished = True
 
     def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        """What has to leave now: chunks, each with a mark behind it. A mark before the first
+        """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
         while self._ahead(now) <= self._lead - self._chunk and (chunk := self._next_chunk()):

@@ -27,6 +27,7 @@ from media_bridge.commands import (
     TransferCall,
 )
 from media_bridge.conversation import Conversation
+from media_bridge.deadline import earliest
 from media_bridge.mcp import McpServers
 from phonebridge.call import EndedBy
 from phonebridge.errors import ModelError
@@ -104,7 +105,7 @@ class ToolCalls:
     def next_deadline(self) -> float | None:
         times = [round_.filler_due for round_ in self._rounds]
         times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
-        return min((time for time in times if time is not None), default=None)
+        return earliest(*times)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """A sentence for a caller who has waited long; not while anybody speaks."""
