@@ -24,6 +24,7 @@ from media_bridge.commands import (
     RecordTurn,
     Respond,
     Role,
+    TransferCall,
 )
 from media_bridge.deadline import earliest
 from media_bridge.keypad import Keypad
@@ -75,6 +76,8 @@ class Conversation:
         self.last_spoken_response: str | None = None
         self.uses_tools = False
         """The caller waits for something that the agent looks up."""
+        self.hands_over = False
+        """The caller waits for somebody else, who is being rung."""
         self.last_sign_of_caller_at: float | None = None
         self.is_deaf = False
         self.usage = Usage()
@@ -103,7 +106,7 @@ class Conversation:
     @property
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
-        owed = self._reply_due is not None or self.uses_tools
+        owed = self._reply_due is not None or self.uses_tools or self.hands_over
         expected = owed or self._keypad.entered or self._afterwards
         muted = self._responses.muted or self.caller_is_muted
         busy = self.is_deaf or self.caller_is_speaking or muted
@@ -182,7 +185,12 @@ class Conversation:
             self._first_audio_ms = self.elapsed_ms(now)
         if sending and self._wait and self._wait.item_id:
             self._end_wait(self._wait, self._wait.item_id, now)
-        return [*commands, *sending, *self._afterwards.take(self.is_quiet, now)]
+        return [*commands, *sending, *self._do_afterwards(now)]
+
+    def _do_afterwards(self, now: float) -> list[BridgeCommand]:
+        commands = self._afterwards.take(self.is_quiet, now)
+        self.hands_over |= any(isinstance(each, TransferCall) for each in commands)
+        return commands
 
     def _end_wait(self, wait: Wait, item_id: str, now: float) -> None:
         if self.speech.has_left(item_id):

@@ -92,6 +92,7 @@ def _settled(event: events.OutcomeEvent, talk: Conversation) -> list[BridgeComma
         case events.SettingsRefused(detail):
             return _refused(detail)
         case events.TransferFailed(reason):
+            talk.hands_over = False
             what = f"The call could not be transferred: {reason}. The caller is still with you."
             return _tell_model(what, talk)
         case events.DigitsFailed(reason):

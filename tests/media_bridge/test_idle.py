@@ -3,7 +3,15 @@
 import pytest
 
 from bridges import agent_turn, caller_turn, done, play, ready_call, said
-from media_bridge.commands import CancelResponse, EndCall, LeaveCall, Respond
+from media_bridge.commands import (
+    AddText,
+    CancelResponse,
+    EndCall,
+    LeaveCall,
+    Respond,
+    Role,
+    TransferCall,
+)
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
@@ -12,6 +20,8 @@ from media_bridge.events import (
     MuteAsked,
     ResponseStarted,
     StreamStopped,
+    TransferAsked,
+    TransferFailed,
 )
 from media_bridge.idle import GOODBYE, PROMPT
 from phonebridge.call import EndedBy
@@ -19,6 +29,7 @@ from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.steering import Side
 from playbook import At, Playbook
 
+BUSY = "The call could not be transferred: user_busy. The caller is still with you."
 LAST_WORDS = Respond(guidance=GOODBYE.guidance)
 
 
@@ -127,6 +138,15 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         >> At(22.0)
         << LAST_WORDS
     )
+
+
+def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None:
+    transfer = TransferCall("+15550101")
+    story = greeted()
+    assert story >> TransferAsked(transfer) << transfer >> At(40.0)
+    assert story >> TransferFailed("user_busy") << AddText(Role.SYSTEM, BUSY) << Respond()
+    answered(story, "resp-2")
+    assert story >> At(49.9) >> At(50.0) << PROMPT
 
 
 def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
