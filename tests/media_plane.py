@@ -132,6 +132,10 @@ class Phone:
             await self.stop()
         await self.close()
 
+    async def break_protocol(self) -> None:
+        """No WebSocket has such a frame."""
+        self._socket.transport.write(b"\x05\x00")
+
     async def vanish(self) -> None:
         """The connection is gone without a close frame."""
         self._socket.transport.abort()

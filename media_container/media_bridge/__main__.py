@@ -6,6 +6,7 @@ one without.
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -38,6 +39,9 @@ from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 from phonebridge.tracing import Collector, TracedCarrier, Tracer
 
+LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
+"""They tell themselves of what they catch: a broken frame, a connection tried again."""
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -45,6 +49,8 @@ def now_ms() -> int:
 
 def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTask:
     log = logger("media-bridge")
+    for library in LIBRARIES:
+        logging.getLogger(library).addHandler(log.registered_handler)
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)

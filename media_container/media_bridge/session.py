@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
+from media_bridge.call_log import CallLog, cut
 from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.greeting import KeptGreeting
@@ -90,6 +91,7 @@ class CallSession:
         audio = services.settings.model_audio
         self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
         self._line = Line(Codec[config.codec], services.settings.l16_byte_order)
+        self._log = CallLog(services.log, call.call_id)
         self._records = Records(services.log)
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
@@ -199,14 +201,14 @@ class CallSession:
             self._crash()
         else:
             self._services.figures.model_connected(self._loop.time() - started)
-            self._say("info", "model connected")
+            self._log.say("info", "model connected")
 
     def _on_model_message(self, text: Buffer) -> None:
         if event := self._protocol.decode(text):
             self.post(event)
 
     def _on_model_close(self, code: int, reason: str) -> None:
-        self._say("info", "model disconnected", code=code, reason=reason)
+        self._log.say("info", "model disconnected", code=code, reason=reason)
         self.post(events.ModelClosed(code, reason))
 
     # The timer.
@@ -258,8 +260,8 @@ class CallSession:
                 self._set_down(command)
             case commands.FailCall() | commands.LeaveCall():
                 self._leave(command)
-            case commands.Log(level, message, detail):
-                self._say(level, message, detail=detail)
+            case commands.Log():
+                self._log.tell(command)
             case _:
                 self._tell_model(command)
 
@@ -296,16 +298,16 @@ class CallSession:
                 keep = self._services.greetings.keep
                 self._records.add(lambda: keep(self._config, words, sound))
             case commands.EndCall(by):
-                self._say("info", "ending call", by=by)
+                self._log.say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))
 
     def _leave(self, command: commands.FailCall | commands.LeaveCall) -> None:
         match command:
             case commands.FailCall(reason, detail):
-                self._say("error", "call FAILED", reason=reason, detail=detail)
-                self._record_fault(reason, detail)
+                self._log.say("error", "call FAILED", reason=reason, detail=cut(detail))
+                self._record_fault(reason, cut(detail))
             case commands.LeaveCall(lost):
-                self._say("info", "media stream ended", lost=lost)
+                self._log.say("info", "media stream ended", lost=lost)
                 self._lost = lost
         self._over.set()
 
@@ -316,11 +318,11 @@ class CallSession:
     async def _run_function(self, command: commands.RunFunction) -> None:
         with self._services.tracer.span(self._call.call_id, "tool"):
             returned = await self._services.toolbox.run(self._call.call_id, command)
-        self._say("info", "tool returned", tool=command.function.name, ok=returned.ok)
+        self._log.say("info", "tool returned", tool=command.function.name, ok=returned.ok)
         self.post(returned)
 
     def _crash(self) -> None:
-        self._say("exception", "call session crashed")
+        self._log.say("exception", "call session crashed")
         self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
 
     def _trace_turn(self, turn: Turn) -> None:
@@ -352,7 +354,3 @@ class CallSession:
         except (PhonebridgeError, BotoCoreError, ClientError) as error:
             self._loop.call_soon_threadsafe(self.post, failed(str(error)))
             raise
-
-    def _say(self, level: str, message: str, **fields: object) -> None:
-        # Callbacks of a socket run outside the task that named the call.
-        getattr(self._services.log, level)(message, call_id=self._call.call_id, **fields)

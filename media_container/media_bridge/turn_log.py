@@ -4,6 +4,7 @@ together.
 """
 
 import asyncio
+from dataclasses import replace
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +15,9 @@ from phonebridge.turn import Turn
 LINGER_SECONDS = 1.0
 MOST_WAITING = 5_000
 """Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
+LONGEST_WORDS = 50_000
+"""Characters, of four bytes at most: said and unheard words together fit into an item. One that is
+too large would be refused with all the turns beside it, again and again."""
 
 
 class TurnLog:
@@ -24,7 +28,8 @@ class TurnLog:
         self._writing = asyncio.Lock()
 
     def add(self, call_id: str, turn: Turn) -> None:
-        self._waiting[call_id, turn.number] = turn
+        words, unheard = turn.text[:LONGEST_WORDS], turn.unheard[:LONGEST_WORDS]
+        self._waiting[call_id, turn.number] = replace(turn, text=words, unheard=unheard)
         if len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
 

@@ -173,6 +173,20 @@ async def test_sigint_ends_the_calls(
     assert call.activity.frames_out > 0
 
 
+async def test_what_libraries_say_is_told_in_the_form_of_our_own_log(
+    environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
+) -> None:
+    async with container(environ) as (process, address):
+        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+        phone = await outside.greeted()
+        await phone.break_protocol()
+        assert await phone.closed() == 1002
+        process.send_signal(signal.SIGINT)
+        lines = [json.loads(line) for line in (await output_of(process)).splitlines()]
+    complaints = [line for line in lines if "WS parser error" in str(line.get("message"))]
+    assert {complaint["level"] for complaint in complaints} == {"ERROR"}
+
+
 async def test_a_second_sigint_in_a_drain_ends_at_once(
     environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> None:

@@ -138,6 +138,14 @@ async def test_a_stream_that_cannot_be_carried_ends_its_call_and_no_other(
         await plane.converse(other)
 
 
+async def test_a_fault_of_too_many_words_is_recorded_with_fewer(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        phone = await plane.connected(plane.answered())
+        await until(lambda: plane.task.carries(phone.call.call_id))
+        await phone.start("X" * 500_000)  # longer than an item of DynamoDB may be
+        assert await plane.failed(phone.call) == "unsupported_codec"
+
+
 async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

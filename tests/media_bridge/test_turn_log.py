@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -104,6 +105,19 @@ async def test_a_turn_that_cannot_be_stored_stops_no_other(
     turns.add("a", turn(2))
     await turns.flush()
     assert recorder.requests[1] == [("a", turn(2))]
+
+
+async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
+    store: DynamoCallStore,
+) -> None:
+    turns = TurnLog(store, logger("turn-log-long"))
+    endless = "\N{FACE WITH TEARS OF JOY}" * 200_000
+    turns.add("a", replace(turn(1, endless), unheard=endless))
+    turns.add("b", turn(1))
+    await turns.flush()
+    (cut,) = (stored.read(Turn) for stored in store._table.partition("CALL#a"))
+    assert cut.text == cut.unheard == endless[: turn_log.LONGEST_WORDS]
+    assert [stored.read(Turn) for stored in store._table.partition("CALL#b")] == [turn(1)]
 
 
 async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallStore) -> None:
