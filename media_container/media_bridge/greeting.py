@@ -82,7 +82,9 @@ class Tape:
             case events.WordsReceived(response_id, _, text) if self._is_mine(response_id):
                 self._words.append(text)
             case events.ResponseEnded(response_id, status) if self._is_mine(response_id):
-                return self._kept() if status == "completed" else None
+                kept = self._kept() if status == "completed" else None
+                self._sound.clear()
+                return kept
         return None
 
     def _is_mine(self, response_id: str) -> bool:

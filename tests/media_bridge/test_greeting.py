@@ -1,5 +1,6 @@
 """Greetings that are kept, and calls that begin with a kept one."""
 
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -188,6 +189,13 @@ def test_what_the_model_itself_says_is_not_told_to_it() -> None:
 
 def tape(wanted: str = "Good morning!") -> Tape:
     return Tape(wanted, bytes_per_ms=8)
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_tape_that_has_done_its_part_takes_no_room(status: str) -> None:
+    done_with = tape()
+    hear(done_with, ResponseStarted("resp-1"), said(10_000), done(status=status))
+    assert len(pickle.dumps(done_with)) < 1_000
 
 
 def hear(tape: Tape, *events: ConversationEvent) -> list[KeepGreeting]:
