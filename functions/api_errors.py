@@ -56,6 +56,8 @@ _INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
 # it is the name of a field which is wrong.
 _NOT_WRITTEN = ("server_vad", "semantic_vad", *TOOL_TAGS, "[key]")
 
+_NO_UNICODE = "must be Unicode text, without lone surrogates"
+
 
 def refusal(error: Exception, call_id: str | None) -> tuple[HTTPStatus, ErrorAnswer]:
     """Status and body; `call_id` is the call that a request was about or had begun."""
@@ -116,12 +118,15 @@ def _problem(found: Mapping[str, Any]) -> str:
             return "needs a type"
         case "union_tag_invalid":
             return f"must have one of the types {found['ctx']['expected_tags']}"
+        case "string_unicode":
+            return _NO_UNICODE
         case "value_error":
-            return str(found["ctx"]["error"])
+            error = found["ctx"]["error"]
+            return _NO_UNICODE if isinstance(error, UnicodeError) else str(error)
         case "list_type":
             return "must be a list"
-        case "string_unicode":
-            return "must be Unicode text, without lone surrogates"
+        case "date_from_datetime_parsing" | "date_from_datetime_inexact":
+            return "must be a date, such as 2026-11-25"
         case _:
             return str(found["msg"])
 

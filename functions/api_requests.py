@@ -1,6 +1,7 @@
 """What the HTTP API may be asked for; `api_answers.py` holds what it says."""
 
 import json
+import math
 from dataclasses import replace
 from hashlib import sha256
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from directory import Agent
 from fields import Form, InvalidField, PhoneNumber, StrictRequest
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
+
+MOST_DIGITS = 100
 
 CallId = Annotated[str, Path(alias="callId")]
 AGENT_NAME = Form(r"^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and -")
@@ -55,9 +58,16 @@ class CreateCall(AgentSettings):
 
 def read_json_object(text: str) -> dict[str, Any]:
     """Stricter than RFC 8259 asks for, where senders and readers are known to disagree: no NaN, no
-    infinity, no name twice."""
+    infinity, not even as a number too large to be held, no name twice. A byte order mark is
+    overlooked, as section 8.1 allows."""
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(
+            text.removeprefix("\ufeff"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
     except RecursionError as error:
         raise Unreadable("The body is nested too deeply.") from error
     except ValueError as error:
@@ -72,6 +82,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("an object has the same name twice")
     return found
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    return number
+
+
+def _integer(digits: str) -> int:
+    # One that is longer would be refused in words of Python's.
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> None:

@@ -40,9 +40,13 @@ T = TypeVar("T")
 def _absolute(url: str) -> str:
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise ValueError("must be ASCII without blanks; escape what is not (RFC 3986)")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.port == 0:
-        raise ValueError("must be an https URL with a host")
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.hostname and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address, or a port that is no number up to 65535
+        is_complete = False
+    if not is_complete or parts.scheme not in ("https", "http"):
+        raise ValueError("must be an https URL with a host, and a port only from 1 to 65535")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user or a password: use headers")
     if parts.fragment:
@@ -151,7 +155,8 @@ class BuiltInTool(StrictRequest):
 
 class TransferTarget(StrictRequest):
     name: Annotated[
-        str | None, Field(min_length=1, max_length=64, description="What the model calls it")
+        Annotated[str, Field(min_length=1, max_length=64), NotBlank] | None,
+        Field(description="What the model calls it"),
     ] = None
     to: PhoneNumber
     warm: Annotated[bool, Field(description="Is told first what the call is about")] = False

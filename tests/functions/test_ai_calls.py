@@ -398,6 +398,8 @@ class TestBadRequests:
             b'{"to": "+15550100"',
             b'{"to": "+15550100", "temperature": NaN}',
             b'{"to": "+15550100", "temperature": -Infinity}',
+            b'{"to": "+15550100", "temperature": 1e999}',
+            b'{"to": "+15550100", "tools": [{"parameters": {"maximum": -1e999}}]}',
             b'{"to": "+15550100", "to": "+15550101"}',
             b'{"to": "+15550100", "max_duration_seconds": 1' + b"0" * 5000 + b"}",
             b"[" * 100_000,
@@ -414,6 +416,9 @@ class TestBadRequests:
 
         assert (refused.status, refused.error["code"]) == (400, "unreadable")
         assert telnyx.commands == []
+
+    def test_a_byte_order_mark_is_overlooked(self) -> None:
+        assert request("POST", CREATE, body=b"\xef\xbb\xbf" + json.dumps(TO).encode()).status == 201
 
     def test_what_is_no_utf8_is_unreadable(self) -> None:
         refused = request("POST", CREATE, body=b'{"to": "\xff"}', as_base64=True)
@@ -878,7 +883,26 @@ class TestOpenApiDocument:
         (
             TO | {"tools": [{"name": "book", "url": "ftp://practice.example"}]},
             "tools.0.url",
-            "must be an https URL with a host",
+            "must be an https URL with a host, and a port only from 1 to 65535",
+        ),
+        (
+            TO | {"webhook_url": "https://crm.example:70000/"},
+            "webhook_url",
+            "must be an https URL with a host, and a port only from 1 to 65535",
+        ),
+        (
+            TO
+            | {
+                "tools": [
+                    {
+                        "name": "book",
+                        "url": "https://practice.example",
+                        "parameters": {"type": "object", "title": "\ud800"},
+                    }
+                ]
+            },
+            "tools.0.parameters",
+            "must be Unicode text, without lone surrogates",
         ),
         (TO | {"tools": {}}, "tools", "must be a list"),
         (TO | {"greeting": " "}, "greeting", "must not be blank"),
@@ -902,6 +926,17 @@ def test_no_refusal_shows_a_regular_expression() -> None:
         message = create(TO | {field: "?"}).json.get("error", {"message": ""})["message"]
         assert "pattern" not in message
         assert "^" not in message
+
+
+def test_a_day_that_is_none_is_told_in_plain_words() -> None:
+    refused = request("GET", "/api/ai-calls/status", query={"ended": "true", "day": "2026-02-30"})
+    assert refused.error["message"] == "day: must be a date, such as 2026-11-25"
+
+
+def test_a_number_of_very_many_digits_is_refused_in_plain_words() -> None:
+    refused = request("POST", CREATE, body=b'{"to": ' + b"1" * 5000 + b"}")
+    assert refused.status == 400
+    assert refused.error["message"] == "The body is not JSON: a number has more than 100 digits"
 
 
 def test_a_body_nested_too_deeply_is_refused_in_plain_words() -> None:

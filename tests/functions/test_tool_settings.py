@@ -202,6 +202,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
         ({"type": "transfer_call", "destinations": []}, "tools.0.destinations"),
         (TRANSFER | {"destinations": [{"to": "me"}]}, "tools.0.destinations.0.to"),
         (TRANSFER | {"destinations": [SALES, SALES]}, "tools.0.destinations"),
+        (TRANSFER | {"destinations": [SALES | {"name": " "}]}, "tools.0.destinations.0.name"),
         ({"type": "end_call", "reason": "bye"}, "tools.0.reason"),
     ],
     ids=lambda value: json.dumps(value)[:50],
