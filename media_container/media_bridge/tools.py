@@ -31,12 +31,15 @@ from media_bridge.deadline import earliest
 from media_bridge.mcp import McpServers
 from phonebridge.call import EndedBy
 from phonebridge.errors import ModelError
-from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
+from phonebridge.tools import BuiltIn, HttpsFunction, Message, Tools
 
 FILLER_SECONDS = 1.5
 """So long the caller waits in silence before a filler."""
 MOST_OPEN = 8
 """Functions that are carried out at one time."""
+MOST_IN_A_ROW = 16
+"""Responses that call something, without a word of the caller's; the next one has to do without. A
+model that goes round in circles would do so at its price until the call's time is up."""
 LONGEST_NAME = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
@@ -96,6 +99,7 @@ class ToolCalls:
         self._ended: str | None = None
         self._rounds: list[_Round] = []
         self._messages = 0
+        self._in_a_row = 0
 
     def offer(self, tools: Tools) -> None:
         """What the model may call from now on."""
@@ -153,6 +157,7 @@ class ToolCalls:
         """What of the conversation matters here."""
         match event:
             case events.CallerSpeechStarted():
+                self._in_a_row = 0
                 return self.caller_spoke()
             case events.ResponseEnded():
                 return self._response_ended(event, now)
@@ -188,6 +193,7 @@ class ToolCalls:
             return []
         round_ = _Round(spoke=self._talk.last_spoken_response == response_id)
         self._rounds.append(round_)
+        self._in_a_row += 1
         self._talk.uses_tools = True
         commands = [command for call in calls for command in self._begin(call, round_, now)]
         if round_.filler:
@@ -258,7 +264,7 @@ class ToolCalls:
 
     def _transfer(self, call: events.FunctionCalled) -> TransferCall:
         wanted = _read(call.arguments, TransferArguments)
-        found = _destination(wanted.destination, self._tools.destinations)
+        found = self._tools.destination(wanted.destination)
         if found is None:
             names = ", ".join(each.name for each in self._tools.destinations)
             raise _Refused(f"The destinations are: {names}.")
@@ -307,7 +313,7 @@ class ToolCalls:
         return commands
 
     def _speak(self, now: float) -> list[BridgeCommand]:
-        asked = self._talk.ask(Respond())
+        asked = self._talk.ask(Respond(may_call=self._in_a_row < MOST_IN_A_ROW))
         if asked:
             self._talk.expect_reply(now)
         return asked
@@ -339,12 +345,6 @@ def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
         return msgspec.json.decode(arguments, type=kind)
     except (ValueError, RecursionError) as error:
         raise _Refused(f"The arguments are not as declared: {error}.") from error
-
-
-def _destination(wanted: str, destinations: tuple[Destination, ...]) -> Destination | None:
-    """By its name, or its number if that is all it has."""
-    named = wanted.strip().casefold()
-    return next((each for each in destinations if each.name.casefold() == named), None)
 
 
 def _note(name: str, outcome: str) -> Note:

@@ -64,6 +64,11 @@ class Tools:
     built_in: tuple[BuiltIn, ...] = ()
     destinations: tuple[Destination, ...] = ()
 
+    def destination(self, wanted: str) -> Destination | None:
+        """By its name, or its number if that is all it has."""
+        named = wanted.strip().casefold()
+        return next((each for each in self.destinations if each.name.casefold() == named), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

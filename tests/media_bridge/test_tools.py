@@ -8,6 +8,7 @@ from bridges import agent_turn, done, play, ready_call, said, words
 from media_bridge.commands import (
     AddText,
     AnswerTool,
+    BridgeCommand,
     CancelResponse,
     ClearPlayback,
     EndCall,
@@ -38,7 +39,14 @@ from media_bridge.events import (
     StreamStopped,
 )
 from media_bridge.idle import PROMPT
-from media_bridge.tools import CALLED_OFF, FILLER_SECONDS, GOODBYE, MOST_OPEN, error_output
+from media_bridge.tools import (
+    CALLED_OFF,
+    FILLER_SECONDS,
+    GOODBYE,
+    MOST_IN_A_ROW,
+    MOST_OPEN,
+    error_output,
+)
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
@@ -199,6 +207,25 @@ def test_only_so_many_functions_run_at_one_time() -> None:
     assert answer == AnswerTool(
         f"call-{MOST_OPEN}", error_output("Too many calls are under way; wait for them.")
     )
+
+
+def test_a_model_that_goes_round_in_circles_has_to_speak() -> None:
+    story = calling(BuiltIn.TAKE_MESSAGE)
+    replies = [circle(story, number) for number in range(1, MOST_IN_A_ROW + 2)]
+    talked_back = [Respond(may_call=False)] * 2
+    assert replies == [Respond()] * (MOST_IN_A_ROW - 1) + talked_back
+    story.bridge.handle(CallerSpeechStarted("user-1"), 0.0)
+    story.bridge.handle(CallerSpeechStopped("user-1"), 0.0)
+    assert circle(story, MOST_IN_A_ROW + 2) == Respond()
+
+
+def circle(story: Playbook, number: int) -> BridgeCommand:
+    """One more response that only calls; what the model is asked to do after it."""
+    response = f"circle-{number}"
+    story.bridge.handle(ResponseStarted(response), 0.0)
+    wanted = FunctionCalled(response, f"call-{number}", "take_message", '{"message":"Hello."}')
+    story.bridge.handle(wanted, 0.0)
+    return story.bridge.handle(done(response), 0.0)[-1]
 
 
 def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
