@@ -19,6 +19,8 @@ import h11
 from phonebridge.addresses import is_public
 from phonebridge.errors import ServerFailed
 
+CONNECT_SECONDS = 4.0
+"""To one address, before the next is tried."""
 READ_BYTES = 4096
 """At once, between two looks at everything else that the process does."""
 MOST_WRAPPING_BYTES = 32_768
@@ -87,10 +89,11 @@ async def _connect(
     name = host if tls else None
     for address in addresses:
         try:
-            return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
             raise ServerFailed("The server has no valid certificate.") from error
-        except OSError:
+        except OSError:  # a `TimeoutError` too
             continue
     raise ServerFailed("The server cannot be reached.", passing=True)
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from phonebridge import https_client
 from phonebridge.errors import ServerFailed
 from phonebridge.https_client import Answer, HttpsClient, resolve
 from tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
@@ -202,6 +203,20 @@ async def test_the_next_address_is_tried() -> None:
     async with tool_server(OK) as server:
         client = HttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
         assert (await post(client, server.url())).status == 200
+
+
+async def test_an_address_that_takes_the_connection_and_says_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def resolved(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    monkeypatch.setattr(https_client, "CONNECT_SECONDS", 0.2)
+    async with tool_server(OK) as server:
+        client = HttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        with socket.create_server(("127.0.0.2", server.port)):
+            async with asyncio.timeout(10):
+                assert (await post(client, server.url())).status == 200
 
 
 async def test_a_name_without_an_address() -> None:
