@@ -87,6 +87,8 @@ class Phone:
         self.call = call
         self._socket = socket
         self._chunk = 0
+        self.heard_since_clear: int | None = None
+        """Frames of sound; None while nothing was cleared."""
 
     async def send(self, frame: Frame | str | bytes) -> None:
         await self._socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
@@ -118,8 +120,15 @@ class Phone:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 frame: Frame = json.loads(await self._socket.recv())
+                self._count(frame["event"])
                 if frame["event"] == event:
                     return frame
+
+    def _count(self, event: str) -> None:
+        if event == "clear":
+            self.heard_since_clear = 0
+        elif event == "media" and self.heard_since_clear is not None:
+            self.heard_since_clear += 1
 
     async def stop(self) -> None:
         await self.send({"event": "stop", "stop": {}})

@@ -44,8 +44,8 @@ async def test_both_sides_hear_each_other_and_the_record_tells_of_it(
     async with start_plane(model_audio=model_audio) as plane:
         phone = await plane.greeted()
         await plane.converse(phone)
-        await phone.hear("clear")  # what was heard until here may be of the greeting
-        await phone.hear()
+        while not phone.heard_since_clear:  # until then it may have been the greeting
+            await phone.hear()
         await phone.stop()
         assert await phone.closed() == 1000
         model = await plane.session(phone.call)
