@@ -53,6 +53,8 @@ from phonebridge.transfer import (
 )
 
 CALL_ALREADY_ENDED = "90018"
+LEG_UNKNOWN = ("10005", "90015")
+"""Also what is said of a leg that ended long ago and was forgotten (Telnyx, "API errors")."""
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
 
@@ -235,9 +237,7 @@ class Switchboard:
         return self.apply(call.call_id, DialAccepted(leg))
 
     def _refused(self, command: CarrierCommand, call: Call, error: TelnyxError) -> Call:
-        already_ended = isinstance(error, TelnyxRefused) and error.code == CALL_ALREADY_ENDED
-        # A target that has ended says nothing of the call.
-        if already_ended and not isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
+        if _tells_of_end(command, call, error):
             hangup = Hangup(FOUND_ENDED, "unknown", self._now_ms())
             return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
         call = self._without_effect(command, call, error)
@@ -289,6 +289,16 @@ class Switchboard:
             )
             if after.status is CallStatus.ENDED:
                 self._trace(_whole(after))
+
+
+def _tells_of_end(command: CarrierCommand, call: Call, error: TelnyxError) -> bool:
+    # A target that has ended says nothing of the call.
+    if not isinstance(error, TelnyxRefused) or isinstance(
+        command, SpeakSummary | BridgeLegs | HangUpTarget
+    ):
+        return False
+    is_over = isinstance(command, HangUp) and call.status is CallStatus.ENDED
+    return error.code == CALL_ALREADY_ENDED or (is_over and error.code in LEG_UNKNOWN)
 
 
 def _whole(call: Call) -> Span:

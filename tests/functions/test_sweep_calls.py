@@ -105,6 +105,22 @@ def test_a_leg_that_outlived_its_call_is_hung_up(
     assert telnyx.names == ["hangup"]
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(422, "90018"), (422, "90015"), (404, "10005")], ids=str
+)
+def test_a_leg_that_telnyx_has_forgotten_is_hung_up_no_more(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx, status: int, code: str
+) -> None:
+    fault = CallFailed(Fault("model_failed", "", clock.now_ms))
+    store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
+    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
+
+    assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
+    assert sweep() == {"seen": 0, "up": 0, "swept": 0, "failed": 0}
+    assert telnyx.names == ["hangup"]
+
+
 @pytest.mark.usefixtures("dialing", "streaming")
 def test_one_bad_call_does_not_keep_the_others_alive(
     store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx

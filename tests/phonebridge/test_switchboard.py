@@ -420,6 +420,18 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
     assert loaded(store).status is CallStatus.ENDED
 
 
+def test_a_leg_that_is_unknown_while_its_call_is_up_is_no_end_of_it(
+    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+) -> None:
+    unknown = TelnyxRefused(422, "90015", "Invalid Call Control ID")
+    carrier = RecordingCarrier(refusals={HangUp: unknown})
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
+    place(switchboard)
+    with pytest.raises(TelnyxRefused, match="90015"):
+        switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert loaded(store).status is CallStatus.DIALING
+
+
 def test_what_was_done_but_not_noted_holds_up_nothing_else(
     client: "DynamoDBClient",
     table_name: str,
