@@ -63,8 +63,9 @@ that one or two more say nothing. A cell is ideal / bridge.
 LOSSY_METHOD = """\
 From the caller to the model, on lines that lose frames of 20 ms, deliver some 20 to 50 ms late (so
 that one or two others overtake them), or both; the mean of three seeds. The ideal line loses the
-same frames, plays silence for them, and waits for a late one however long. What we send has no
-number by which its losses could be told; they are not measured.
+same frames, plays silence for them, and waits for a late one however long: where the bridge is
+better, that is the frame before a lost one, which it repeats. What we send has no number by which
+its losses could be told; they are not measured.
 """
 
 

@@ -1,7 +1,9 @@
 """The caller's frames in their order. Telnyx promises none ("Media Streaming over WebSockets"):
 frames carry a chunk number, may overtake each other and may be lost.
 
-A frame that comes in its turn passes at once; only a gap waits, and not for long.
+A frame that comes in its turn passes at once; only a gap waits, and not for long. What never comes
+is concealed by the frame before it, as the simplest decoders do: `make bench-quality` finds fewer
+words misheard so than with silence.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +14,8 @@ PATIENCE_SECONDS = 0.06
 """How long a gap may wait for its frame: three frames of 20 ms."""
 LARGEST_GAP = 50
 """Frames; beyond a second the numbers tell of a new count, not of a loss."""
+REPEATED_FRAMES = 2
+"""How often a frame is heard again for those lost after it: more often, it would be a buzz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,14 @@ class _Early:
 
 @dataclass(slots=True)
 class FrameOrder:
-    """`silence` is one byte of it in the line's codec; it fills what was lost, so that the model's
-    audio clock, on which turns end, keeps its pace."""
+    """`silence` is one byte of it in the line's codec. All that was lost is filled, so that the
+    model's audio clock, on which turns end, keeps its pace."""
 
     silence: bytes
     lost: int = 0
     _expected: int | None = None
+    _last: bytes = b""
+    """The frame passed on last."""
     _early: dict[int, _Early] = field(default_factory=dict)
     _stood_in: int = 0
     """Bytes of silence that were passed on for what may yet turn out to be lost."""
@@ -39,10 +45,12 @@ class FrameOrder:
         if self._expected is None or abs(chunk - self._expected) > LARGEST_GAP:
             held = self._release(max(self._early, default=-1))
             self._expected = chunk + 1
+            self._last = payload
             self._stood_in = 0
             return held + payload
         if chunk == self._expected:
             self._stood_in = 0
+            self._last = payload
             self._expected += 1
             return payload + self._release() if self._early else payload
         if chunk > self._expected:
@@ -58,7 +66,7 @@ class FrameOrder:
         return earliest(*(frame.waits_until for frame in self._early.values()))
 
     def due(self, now: float) -> bytes:
-        """What waited long enough, silence standing in for what never came."""
+        """What waited long enough, and what is heard for what never came."""
         if not self._early:
             return b""
         overdue = (chunk for chunk, frame in self._early.items() if frame.waits_until <= now)
@@ -74,7 +82,13 @@ class FrameOrder:
                 break
             payload = self._early.pop(chunk).payload
             self.lost += missing
-            released.append(self.silence * (missing * len(payload) - self._stood_in) + payload)
+            released.append(self._filling(missing * len(payload)) + payload)
             self._stood_in = 0
+            self._last = payload
             self._expected = chunk + 1
         return b"".join(released)
+
+    def _filling(self, size: int) -> bytes:
+        if self._stood_in:
+            return self.silence * (size - self._stood_in)
+        return (self._last * REPEATED_FRAMES)[:size].ljust(size, self.silence)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_bridge.order import LARGEST_GAP, PATIENCE_SECONDS, FrameOrder
+from media_bridge.order import LARGEST_GAP, PATIENCE_SECONDS, REPEATED_FRAMES, FrameOrder
 
 FRAME_SECONDS = 0.02
 SILENCE = b"-"
@@ -18,8 +18,10 @@ def spoken(*chunks: int) -> bytes:
     return b"".join(payload(chunk) for chunk in chunks)
 
 
-def lost(frames: int) -> bytes:
-    return SILENCE * len(payload(0)) * frames
+def lost(frames: int, after: int) -> bytes:
+    """What is heard for frames that were lost after that one."""
+    repeated = min(frames, REPEATED_FRAMES)
+    return payload(after) * repeated + SILENCE * SIZE * (frames - repeated)
 
 
 def order_after(*chunks: int) -> FrameOrder:
@@ -49,15 +51,37 @@ def test_an_overtaken_frame_keeps_its_place() -> None:
     assert order.lost == 0
 
 
-def test_a_gap_becomes_silence_when_its_patience_ends() -> None:
+def test_a_gap_is_bridged_with_the_frame_before_it_when_its_patience_ends() -> None:
     order = order_after(1)
     assert order.push(4, payload(4), 1.0) == b""
     assert order.next_deadline() == 1.0 + PATIENCE_SECONDS
     assert order.due(1.0) == b""
-    assert order.due(1.0 + PATIENCE_SECONDS) == lost(2) + payload(4)
+    assert order.due(1.0 + PATIENCE_SECONDS) == spoken(1, 1, 4)
     assert order.lost == 2
     assert order.next_deadline() is None
     assert order.push(5, payload(5), 1.1) == payload(5)
+
+
+def test_a_long_gap_falls_silent_for_a_sound_that_goes_on_is_a_buzz() -> None:
+    order = order_after(1)
+    order.push(7, payload(7), 1.0)
+    assert order.due(1.1) == spoken(1, 1) + SILENCE * (3 * SIZE) + payload(7)
+
+
+def test_each_gap_is_bridged_with_the_frame_before_it() -> None:
+    order = order_after(1)
+    for chunk in (3, 4, 6):
+        order.push(chunk, payload(chunk), 1.0)
+    assert order.due(1.1) == spoken(1, 3, 4, 4, 6)
+    order.push(8, payload(8), 1.12)
+    assert order.due(1.2) == spoken(6, 8)
+
+
+def test_a_short_frame_before_a_gap_is_not_taken_for_more_than_it_is() -> None:
+    order = FrameOrder(SILENCE)
+    order.push(1, b"ab", 0.0)
+    order.push(4, payload(4), 0.0)
+    assert order.due(0.1) == b"abab" + SILENCE * 4 + payload(4)
 
 
 def test_every_gap_has_a_patience_of_its_own() -> None:
@@ -76,7 +100,7 @@ def test_a_gap_that_is_given_up_does_not_hurry_the_next() -> None:
     assert order.push(3, payload(3), 0.0) == b""
     assert order.push(4, payload(4), 0.02) == b""
     assert order.push(6, payload(6), 0.04) == b""
-    assert order.due(PATIENCE_SECONDS) == lost(1) + spoken(3, 4)
+    assert order.due(PATIENCE_SECONDS) == spoken(1, 3, 4)
     assert order.next_deadline() == 0.04 + PATIENCE_SECONDS
     assert order.push(5, payload(5), 0.07) == spoken(5, 6)
     assert order.lost == 1
@@ -88,7 +112,7 @@ def test_a_frame_that_comes_too_late_or_twice_is_dropped() -> None:
     assert order.push(4, payload(4), 0.0) == b""
     assert order.push(4, b"again", 0.01) == b""
     assert order.next_deadline() == PATIENCE_SECONDS
-    assert order.due(PATIENCE_SECONDS) == lost(1) + payload(4)
+    assert order.due(PATIENCE_SECONDS) == spoken(2, 4)
     assert order.push(3, payload(3), 0.1) == b""
     assert order.lost == 1
 
@@ -96,7 +120,7 @@ def test_a_frame_that_comes_too_late_or_twice_is_dropped() -> None:
 def test_numbers_that_start_anew_are_a_new_count() -> None:
     order = order_after(5000, 5001)
     assert order.push(5003, payload(5003), 0.0) == b""
-    assert order.push(1, payload(1), 0.02) == lost(1) + spoken(5003, 1)
+    assert order.push(1, payload(1), 0.02) == spoken(5001, 5003, 1)
     assert order.push(2, payload(2), 0.04) == payload(2)
     assert order.next_deadline() is None
     assert order.lost == 1
@@ -148,8 +172,11 @@ def test_missing_and_repeated_frames_keep_the_clock_of_the_stream(
     repeated = [(now + 0.01, chunk) for now, chunk in kept if data.draw(st.booleans())]
     out, order = heard(sorted(kept + repeated))
     chunks = {chunk for _, chunk in kept}
-    expected = [payload(n) if n in chunks else lost(1) for n in range(max(chunks) + 1)]
-    assert out == b"".join(expected)
+    expected, before = payload(0), 0
+    for chunk in sorted(chunks - {0}):
+        expected += lost(chunk - before - 1, before) + payload(chunk)
+        before = chunk
+    assert out == expected
     assert order.lost == max(chunks) + 1 - len(chunks)
 
 
@@ -180,7 +207,7 @@ def test_a_line_that_paused_goes_on_at_once() -> None:
     order.stand_in(30 * SIZE)
     assert order.push(2, payload(2), 0.8) == payload(2)
     order.push(4, payload(4), 0.84)
-    assert order.due(0.9) == SILENCE * SIZE + payload(4)
+    assert order.due(0.9) == spoken(2, 4)
 
 
 _lines = st.lists(st.sampled_from(["frame", "lost", "no frame"]), max_size=300)
