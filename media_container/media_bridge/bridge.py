@@ -260,7 +260,8 @@ class Bridge:
             return []
         self._greeted = True
         self._talk.expect_reply(now)
-        return self._talk.ask(Respond(saying=self._config.greeting))
+        # Before anybody has answered nothing is to be done: perhaps nobody will.
+        return self._talk.ask(Respond(self._config.greeting, may_call=self.started))
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)

@@ -239,7 +239,7 @@ def test_a_prepared_call_keeps_its_greeting(call: Call) -> None:
     opening = () if call is RINGING else (STARTED,)
     for event in (*opening, ModelConnected(), ModelReady()):
         commands = bridge.handle(event, 0.0)
-    assert commands[-1] == Respond(saying=PREPARED.greeting)
+    assert commands[-1] == Respond(PREPARED.greeting, may_call=call is not RINGING)
     kept = [each for event in (*SAID, done()) for each in bridge.handle(event, 0.1)]
     assert KeepGreeting("Good morning", sound(300) + sound(200, 0x12)) in kept
 

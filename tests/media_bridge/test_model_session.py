@@ -56,7 +56,7 @@ from phonebridge.settings import ModelAudio
 from playbook import At, Playbook
 
 NO_START = Log("warning", "no start on the early stream")
-GREET = Respond(saying=PREPARED.greeting)
+GREET = Respond(saying=PREPARED.greeting, may_call=False)
 
 
 def lost(why: str) -> Log:
@@ -108,6 +108,12 @@ def test_a_prepared_greeting_leaves_with_the_start() -> None:
     )
     assert story.bridge.activity.first_audio_ms == 0
     assert story.bridge.usage.output_audio == 10
+
+
+def test_a_greeting_of_the_models_own_is_prepared_without_doing_anything() -> None:
+    """Perhaps nobody answers."""
+    story = ready_while_ringing(replace(PREPARED, greeting=None))
+    assert story >> ModelReady() << Respond(may_call=False)
 
 
 def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
@@ -169,7 +175,7 @@ def test_a_session_that_comes_after_the_answer_hears_the_line_as_it_is() -> None
         >> ModelConnected()
         << ConfigureModel(Codec.PCMA)
         >> ModelReady()
-        << GREET
+        << Respond(saying=PREPARED.greeting)
         >> frame(1)
         << AppendAudio(frame(1).payload)
     )
