@@ -25,7 +25,8 @@ from simulators.speech import CLIPS, NOTHING_HEARD, Heard
 from simulators.telnyx_call import SimulatedCall
 from stack import Plan, free_port, running
 
-LOG = Path(__file__).resolve().parent.parent / ".build" / "demo.log"
+ROOT = Path(__file__).resolve().parent.parent
+LOG = ROOT / ".build" / "demo.log"
 CALLEE = "+15550123"
 LONGEST_CALL_SECONDS = 90.0
 LAST_WRITES_SECONDS = 5.0
@@ -84,7 +85,7 @@ async def call(printer: Printer) -> tuple[Result, list[str]]:
     plan = Plan(free_port(), APPOINTMENT, hangs_up=True, patience_ms=PATIENCE_MS, log=LOG)
     async with running(plan, {}, printer) as stack:
         _log_handlers_to(LOG)
-        printer.line("ready", f"{stack.url}, log in {LOG.relative_to(Path.cwd())}")
+        printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
         async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
             record = await _placed_and_followed(api, printer)
         assert stack.telnyx is not None

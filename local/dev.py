@@ -40,6 +40,8 @@ def _welcome(stack: Stack) -> str:
         f"  phone: {'simulated' if stack.telnyx else telnyx}",
         f"  model: {'simulated' if stack.openai else model}",
     ]
+    if not (stack.telnyx and stack.openai):
+        lines.append("  whether real services would carry a call: make doctor")
     if not stack.environ.get("TELNYX_PUBLIC_KEY"):
         lines.append("  TELNYX_PUBLIC_KEY is not set: webhooks cannot be verified and get a 503")
     lines += [

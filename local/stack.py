@@ -111,9 +111,7 @@ def _environment(
         defaults["OPENAI_REALTIME_URL"] = openai.url
     if telnyx:
         defaults |= {"TELNYX_API_BASE": telnyx.api_base, "TELNYX_PUBLIC_KEY": telnyx.public_key}
-    environ = defaults | dict(given)
-    media = "ws" + environ["BASE_PUBLIC_URL"].removeprefix("http")
-    return {"MEDIA_PUBLIC_URL": media} | environ
+    return defaults | dict(given)
 
 
 @asynccontextmanager
