@@ -23,11 +23,13 @@ from control_plane import ControlPlane, control_plane, log
 from directory import Agent
 from fields import InvalidField
 from phonebridge.call import Call, Direction
-from phonebridge.errors import KeyReused, UnknownAgent
+from phonebridge.errors import DialFailed, KeyReused, UnknownAgent
 from phonebridge.store import Claim, written
 from record_answers import WholeCall
 
 __all__ = ["app", "handler"]
+
+DIAL_FAILED = "dial_failed"  # as the switchboard calls it
 
 app.include_router(agents.router)
 app.include_router(live_calls.router)
@@ -115,7 +117,11 @@ def openapi() -> dict[str, Any]:
 def _placed_before(plane: ControlPlane, wanted: CreateCall, key: str) -> Call | None:
     """Whatever became since of what the first request named: its answer stands."""
     claim = plane.store.claimed(key, wanted.fingerprint)
-    return plane.store.load(_matching(claim).call_id) if claim else None
+    call = plane.store.load(_matching(claim).call_id) if claim else None
+    if call and call.fault and call.fault.reason == DIAL_FAILED:
+        with about(call.call_id):
+            raise DialFailed(call.fault.detail)
+    return call
 
 
 def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None) -> Call:

@@ -14,6 +14,7 @@ from phonebridge.errors import (
     AgentInUse,
     AtCapacity,
     Conflict,
+    DialFailed,
     InvalidTransition,
     KeyReused,
     NotConfigured,
@@ -48,6 +49,7 @@ _STATUS_AND_CODE: dict[type[Exception], tuple[HTTPStatus, str]] = {
     AtCapacity: (HTTPStatus.TOO_MANY_REQUESTS, "at_capacity"),
     TelnyxRefused: (HTTPStatus.BAD_GATEWAY, "provider_refused"),
     TelnyxUnreachable: (HTTPStatus.BAD_GATEWAY, "provider_unreachable"),
+    DialFailed: (HTTPStatus.BAD_GATEWAY, "dial_failed"),
     NotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
 }
 _INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
@@ -92,7 +94,7 @@ def _details(error: Exception, call_id: str | None) -> list[FieldProblem] | Prov
             return [FieldProblem(field=field, problem=problem)]
         case TelnyxRefused(code=code, title=title):
             return ProviderRefusal(provider="telnyx", code=code, title=title, call_id=call_id)
-        case TelnyxUnreachable():
+        case TelnyxUnreachable() | DialFailed():
             return ProviderRefusal(provider="telnyx", call_id=call_id)
         case _:
             return None

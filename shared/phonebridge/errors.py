@@ -8,6 +8,7 @@
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
         * TelnyxUnreachable: it did not answer
+        * DialFailed: either of the two, told again
     * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
     * ServerFailed: a server of the user's, of a tool or of the outcome webhook
@@ -90,6 +91,10 @@ class TelnyxRefused(TelnyxError):
 
 class TelnyxUnreachable(TelnyxError):
     """No answer from the Call Control API within the time and the attempts allowed."""
+
+
+class DialFailed(TelnyxError):
+    """The request came again that placed a call which the carrier did not take."""
 
 
 class AtCapacity(PhonebridgeError):

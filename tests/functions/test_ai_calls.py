@@ -361,6 +361,23 @@ class TestRepeatingARequest:
         assert (again.status, again.json) == (201, first.json)
         assert telnyx.names == ["calls"]
 
+    def test_a_call_that_the_carrier_did_not_take_is_no_success_the_second_time(
+        self, telnyx: RecordedTelnyx
+    ) -> None:
+        telnyx.refusals = [REFUSAL]
+        first = create(TO, headers=KEY)
+
+        again = create(TO, headers=KEY)
+
+        assert (first.status, again.status) == (502, 502)
+        assert again.error["code"] == "dial_failed"
+        assert again.error["message"] == first.error["message"]
+        assert again.error["details"] == {
+            "provider": "telnyx",
+            "callId": first.error["details"]["callId"],
+        }
+        assert telnyx.names == ["calls"]
+
     @pytest.mark.parametrize(
         ("kind", "write"), [(DynamoFleet, "reserve"), (DynamoCallStore, "link")]
     )
