@@ -21,12 +21,18 @@ def overdue(
         return LegOutlivedCall() if late else None
     if call.status is CallStatus.TRANSFERRED:
         late = now_ms > call.changed_at_ms + TRANSFERRED_PATIENCE_MS
-        return EndRequested(EndedBy.MAX_DURATION) if late else None
+        return EndRequested(EndedBy.MAX_DURATION) if late else _unheeded_end(call, now_ms)
     deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
     if now_ms <= deadline_ms:
-        return _overdue_transfer(call, now_ms)
+        return _unheeded_end(call, now_ms) or _overdue_transfer(call, now_ms)
     detail = f"nothing was heard of the call while it was {call.status}"
     return CallFailed(Fault(reason, detail, now_ms))
+
+
+def _unheeded_end(call: Call, now_ms: int) -> CallEvent | None:
+    """The hangup did not get through, or the carrier's word of it did not: ask again."""
+    late = now_ms > call.changed_at_ms + LEG_PATIENCE_MS
+    return EndRequested(call.end_requested_by) if call.end_requested_by and late else None
 
 
 def _overdue_transfer(call: Call, now_ms: int) -> CallEvent | None:

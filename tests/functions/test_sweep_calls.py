@@ -8,13 +8,14 @@ import pytest
 import sweep_calls
 from calls import LEG, after, outbound_call
 from clock import Clock
-from phonebridge.call import Call, CallStatus, Fault
+from phonebridge.call import Call, CallStatus, EndedBy, Fault, Outcome
 from phonebridge.call_config import CallConfig
 from phonebridge.call_events import (
     CallAnswered,
     CallFailed,
     CallRequested,
     DialAccepted,
+    EndRequested,
     MediaAttached,
 )
 from phonebridge.fleet import DynamoFleet, TaskState
@@ -102,6 +103,29 @@ def test_a_leg_that_outlived_its_call_is_hung_up(
     clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
 
     assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
+    assert telnyx.names == ["hangup"]
+
+
+def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
+    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    told = (
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, clock.now_ms),
+        MediaAttached(1, "task-1", clock.now_ms),
+        EndRequested(EndedBy.AGENT),
+    )
+    store_now(store, clock, after(outbound_call(), *told))
+    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
+    telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("call-1")
+    assert call
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "ended_by_agent")
     assert telnyx.names == ["hangup"]
 
 

@@ -121,6 +121,19 @@ def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
 
 
+@pytest.mark.parametrize("transferred", [False, True])
+def test_a_hangup_of_which_nothing_came_is_asked_for_again(transferred: bool) -> None:
+    handed_over = (TransferRequested("+15550142"), CallTransferred(60_000)) if transferred else ()
+    told = (ANSWERED, ATTACHED, *handed_over, EndRequested(EndedBy.API))
+    call = saved(after(dialing(), *told))
+    at_ms = SAVED_AT_MS + LEG_PATIENCE_MS
+    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
+    event = sweep(call, at_ms + 1, heartbeat_at_ms=at_ms)
+    assert event == EndRequested(EndedBy.API)
+    assert advance(call, event) == (call, (HangUp(),))
+    assert sweep(after(call, HUNG_UP), 10_000_000) is None
+
+
 def test_a_transferred_call_needs_no_container_but_ends_before_the_carriers_longest() -> None:
     told = (ANSWERED, ATTACHED, TransferRequested("+15550142"), CallTransferred(60_000))
     call = saved(after(dialing(), *told))
