@@ -26,6 +26,7 @@ def destroy(stack: Stack, *, delete_table: bool) -> None:
     table = stack.outputs.get("CallsTableName")
     if table is None:
         return  # its creation was rolled back
+    print(f"kept: bucket {stack.outputs['RecordingsBucketName']}, with copies of recordings")
     if not delete_table:
         print(f"kept: table {table}, with the records of all calls (delete it with --delete-table)")
         return

@@ -15,13 +15,16 @@ TABLE = {
 }
 
 
+OUTPUTS = {"MediaLoadBalancerName": "balancer", "RecordingsBucketName": "recordings-1"}
+
+
 @pytest.fixture
 def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
     """With a stack, and the table that outlives it."""
     machine = Machine(tmp_path, dynamodb_address)
     name = f"{machine.stack}-calls"
     machine.client("dynamodb").create_table(TableName=name, **TABLE)
-    create_stack(machine, machine.stack, CallsTableName=name, MediaLoadBalancerName="balancer")
+    create_stack(machine, machine.stack, CallsTableName=name, **OUTPUTS)
     return machine
 
 
@@ -83,6 +86,7 @@ async def test_the_records_of_calls_stay(machine: Machine) -> None:
     assert code == 0, printed
     assert machine.stack not in stacks(machine)
     assert f"kept: table {machine.stack}-calls" in printed
+    assert "kept: bucket recordings-1" in printed
     assert f"{machine.stack}-calls" in tables(machine)
 
 
