@@ -173,6 +173,7 @@ class CallSession:
             self.post(event)
 
     def _on_phone_close(self, code: int, reason: str) -> None:
+        self._log.say("info", "phone disconnected", code=code, reason=reason)
         self.post(events.StreamLost())
 
     async def _open_model_sessions(self) -> None:

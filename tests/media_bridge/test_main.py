@@ -185,6 +185,8 @@ async def test_what_libraries_say_is_told_in_the_form_of_our_own_log(
         lines = [json.loads(line) for line in (await output_of(process)).splitlines()]
     complaints = [line for line in lines if "WS parser error" in str(line.get("message"))]
     assert {complaint["level"] for complaint in complaints} == {"ERROR"}
+    [end] = [line for line in lines if line.get("message") == "phone disconnected"]
+    assert (end["call_id"], end["code"]) == (phone.call.call_id, 1002)
 
 
 async def test_a_second_sigint_in_a_drain_ends_at_once(
