@@ -12,7 +12,6 @@ from model_settings import (
     Detection,
     Effort,
     ModelName,
-    ServerVad,
     TranscriptionSettings,
     Voice,
     warnings_of,
@@ -96,14 +95,6 @@ class AgentSettings(StrictRequest):
 
     _distinct = field_validator("tools")(distinct)
 
-    @field_validator("idle_timeout_seconds")
-    @classmethod
-    def _one_of_two_asks(cls, seconds: int | None, info: ValidationInfo) -> int | None:
-        detector = info.data.get("turn_detection")
-        if seconds and isinstance(detector, ServerVad) and detector.idle_timeout_ms:
-            raise ValueError("not together with turn_detection.idle_timeout_ms")
-        return seconds
-
     def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
         """What is told here wins over the agent's."""
         if (self.max_duration_seconds or 0) > longest_seconds:
@@ -112,6 +103,10 @@ class AgentSettings(StrictRequest):
         config = agent.config(**given) if agent else CallConfig(**given)
         if config.model and config.reasoning_effort and not takes_reasoning(config.model):
             raise InvalidField("reasoning_effort", f"{config.model} takes none")
+        if config.idle_timeout_seconds and config.turn_detection.idle_timeout_ms:
+            # Both would ask the caller. One of the two may be the agent's.
+            problem = "not together with turn_detection.idle_timeout_ms"
+            raise InvalidField("idle_timeout_seconds", problem)
         if config.stream_setup is StreamSetup.PREPARED and config.turn_detection.idle_timeout_ms:
             # The greeting is made while the phone rings: the model would wait for an answer to it.
             instead = "idle_timeout_seconds counts from what was heard"

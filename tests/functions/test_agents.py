@@ -253,6 +253,15 @@ class TestACall:
         assert config
         assert config.greeting == "Good morning!"
 
+    def test_that_would_ask_a_silent_caller_twice_is_refused(self, telnyx: RecordedTelnyx) -> None:
+        request("PUT", RECEPTION, {"idle_timeout_seconds": 10})
+        impatient = {"type": "server_vad", "idle_timeout_ms": 6000}
+
+        refused = call_of(agent="reception", turn_detection=impatient)
+
+        assert field_refused(refused) == "idle_timeout_seconds"
+        assert telnyx.commands == []
+
     def test_of_an_unknown_agent_is_refused(self, telnyx: RecordedTelnyx) -> None:
         assert field_refused(call_of(agent="nobody")) == "agent"
         assert telnyx.commands == []
