@@ -58,6 +58,10 @@ _INTERNAL = (HTTPStatus.INTERNAL_SERVER_ERROR, "internal")
 # it is the name of a field which is wrong.
 _NOT_WRITTEN = ("server_vad", "semantic_vad", *TOOL_TAGS, "[key]")
 
+_IF_TELNYX_IS_SILENT = (
+    "Try again in a minute; if it stays so, see whether TELNYX_API_BASE is right and can be "
+    "reached from here."
+)
 _NO_UNICODE = "must be Unicode text, without lone surrogates"
 
 
@@ -80,6 +84,9 @@ def _message(error: Exception) -> str:
             return "The body is not UTF-8."
         case NotFoundError():
             return "There is no such route."
+        case TelnyxUnreachable():
+            # Not in the error itself: the model is told of it too, and reads it to the caller.
+            return f"{error} {_IF_TELNYX_IS_SILENT}"
         case PhonebridgeError():
             return str(error)
         case _:

@@ -699,6 +699,11 @@ class TestTelnyxRefusing:
         refused = create(TO)
 
         assert (refused.status, refused.error["code"]) == (502, "provider_unreachable")
+        assert refused.error["message"] == (
+            "Telnyx did not answer: 127.0.0.1:9 takes no connection, at the last of 3 attempts. "
+            "Try again in a minute; if it stays so, see whether TELNYX_API_BASE is right and can "
+            "be reached from here."
+        )
         assert refused.error["details"]["callId"]
 
     def test_a_refused_hangup_names_the_call(

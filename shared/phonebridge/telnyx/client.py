@@ -95,8 +95,7 @@ class TelnyxClient:
         attempts = len(PAUSES_SECONDS) + 1
         return (
             f"Telnyx did not answer: {host} {_silence(error, self._timeout)}, at the last of "
-            f"{attempts} attempts. Try again in a minute; if it stays so, see whether "
-            "TELNYX_API_BASE is right and can be reached from here."
+            f"{attempts} attempts."
         )
 
 

@@ -256,8 +256,7 @@ def test_a_silent_carrier_is_unreachable() -> None:
     host = telnyx.api_base.removeprefix("http://").removesuffix("/v2")
     assert str(error.value) == (
         f"Telnyx did not answer: {host} took the request, and sent nothing for 0.05 s, "
-        "at the last of 3 attempts. Try again in a minute; if it stays so, see whether "
-        "TELNYX_API_BASE is right and can be reached from here."
+        "at the last of 3 attempts."
     )
     assert telnyx.pauses == list(PAUSES_SECONDS)
 
