@@ -44,6 +44,8 @@ async def test_every_request_of_a_page_works(system: System, page: Path) -> None
         if CALL_ID.search(request):
             call_id = await a_live_call(system, call_id)
         answers.append((request, await status_of(system, CALL_ID.sub(call_id, request))))
+        if "/transfer" in request:
+            call_id = ""  # no second one before the first has begun: the next call, please
     await nobody_stays_on_the_line(system, before)
     assert [each for each in answers if not each[1].startswith("2")] == []
 
