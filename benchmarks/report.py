@@ -135,7 +135,7 @@ def _row(known: Results, case: Case) -> str:
         _three(typical.to_model),
         _three(typical.to_phone),
         _ms(typical.barge_in.p99),
-        f"{typical.lost_ms_per_minute:.1f}",
+        f"{typical.lost_ms_per_minute:z.1f}",
         str(typical.late_chunks),
     ]
     return f"| {' | '.join(cells)} |\n"

@@ -50,7 +50,7 @@ class Bench:
                 return Run(case, results.now(), None, refusal)
             return Run(case, results.now(), self._measure(target, case))
         except (OSError, subprocess.SubprocessError) as error:
-            return Run(case, results.now(), None, f"{type(error).__name__}: {_brief(error)}")
+            return Run(case, results.now(), None, _brief(error))
 
     def _measure(self, target: Target, case: Case) -> Figures:
         model_port = _free_port()
@@ -180,7 +180,7 @@ def line(run: Run) -> str:
     return (
         f"{head} {figures.cpu_per_call_minute:>8.3f} {figures.mb_per_call:>6.2f}"
         f" {_delays(figures.to_model)} {_delays(figures.to_phone)}"
-        f" {_ms(figures.barge_in.p99, 7)} {figures.lost_ms_per_minute:>6.1f}"
+        f" {_ms(figures.barge_in.p99, 7)} {figures.lost_ms_per_minute:>z6.1f}"
         f" {figures.late_chunks:>5}  {figures.generator_cpu:.0%},"
         f" {_ms(figures.generator_late.p99, 1)} ms{'' if figures.is_valid else '  INVALID'}"
     )
