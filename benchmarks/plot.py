@@ -9,6 +9,8 @@ COLOURS = ("#0b6e4f", "#c8553d", "#4464ad", "#b08900", "#7b4b94", "#5f6b6d")
 TICKS = 4
 STEPS = (1, 2, 2.5, 5, 10)
 """What a tick may be worth, times a power of ten."""
+LABEL_WIDTH, LABEL_HEIGHT = 24, 14
+"""Labels nearer to each other than that would be written over each other."""
 
 Point = tuple[float, float]
 
@@ -20,10 +22,12 @@ def chart(title: str, x_label: str, series: Mapping[str, Sequence[Point]]) -> st
     scale = _Scale(x_max, y_step * TICKS)
     body = [_text(LEFT, 20, title, "start", bold=True)]
     body += [_tick(scale, y_step * tick) for tick in range(TICKS + 1)]
-    body += [_text(scale.x(x), HEIGHT - 24, f"{x:g}") for x in sorted({x for x, _ in points})]
+    body += _x_labels(scale, {x for x, _ in points})
     body.append(_text(LEFT + scale.width / 2, HEIGHT - 6, x_label))
-    for (name, line), colour in zip(series.items(), COLOURS, strict=False):
-        body += _line(scale, name, line, colour)
+    colours = dict(zip(series, COLOURS, strict=False))
+    for name, line in series.items():
+        body += _line(scale, line, colours[name])
+    body += _names(scale, {name: line[-1] for name, line in series.items() if line}, colours)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"'
         ' font-family="system-ui, sans-serif" font-size="12">\n'
@@ -59,19 +63,32 @@ def _tick(scale: _Scale, value: float) -> str:
     return rule + _text(LEFT - 8, y + 4, f"{value:.3g}", "end")
 
 
-def _line(scale: _Scale, name: str, points: Sequence[Point], colour: str) -> list[str]:
+def _x_labels(scale: _Scale, values: set[float]) -> list[str]:
+    labels, left_of = [], float("inf")
+    for value in sorted(values, reverse=True):
+        if scale.x(value) <= left_of:
+            labels.append(_text(scale.x(value), HEIGHT - 24, f"{value:g}"))
+            left_of = scale.x(value) - LABEL_WIDTH
+    return labels
+
+
+def _line(scale: _Scale, points: Sequence[Point], colour: str) -> list[str]:
     if not points:
         return []
     places = [(scale.x(x), scale.y(y)) for x, y in points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-    end_x, end_y = places[-1]
-    label = _text(end_x + 8, end_y + 4, name, "start", colour)
-    return [
-        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
-        *dots,
-        label,
-    ]
+    return [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>', *dots]
+
+
+def _names(scale: _Scale, ends: Mapping[str, Point], colours: Mapping[str, str]) -> list[str]:
+    """At the lines' ends, the lowest first; who ends near another stands above it."""
+    labels, above = [], dict[float, float]()
+    for name, (x, y) in sorted(ends.items(), key=lambda end: end[1][1]):
+        place = min(scale.y(y) + 4, above.get(x, float("inf")))
+        above[x] = place - LABEL_HEIGHT
+        labels.append(_text(scale.x(x) + 8, place, name, "start", colours[name]))
+    return labels
 
 
 def _text(

@@ -95,8 +95,7 @@ def plots(known: Results) -> dict[str, str]:
     """SVG by file name."""
     drawn = {}
     for audio in ModelAudio:
-        targets = dict.fromkeys(case.target for case in known.cases())
-        shares = {target: core_shares(known, target, audio) for target in targets}
+        shares = {target: core_shares(known, target, audio) for target in _targets(known)}
         if any(shares.values()):
             title = f"CPU, percent of one core, {audio}"
             drawn[f"cpu-{audio}.svg"] = chart(title, "calls on one core", shares)
@@ -150,12 +149,17 @@ def _ratio(known: Results, case: Case, figures: Figures) -> str:
 
 
 def _late(known: Results, audio: ModelAudio) -> dict[str, list[Point]]:
-    series: dict[str, list[Point]] = {}
+    series: dict[str, list[Point]] = {target: [] for target in _targets(known)}
     for case in sorted(known.cases(), key=lambda each: each.calls):
-        best = known.best(case)
-        if case.audio is audio and not case.tls and best and best.to_model.p99 is not None:
-            series.setdefault(case.target, []).append((case.calls, best.to_model.p99))
+        typical = known.typical(case)
+        if case.audio is audio and not case.tls and typical and typical.to_model.p99 is not None:
+            series[case.target].append((case.calls, typical.to_model.p99))
     return series
+
+
+def _targets(known: Results) -> list[str]:
+    """In the same order on every plot, so that each keeps its colour."""
+    return sorted({case.target for case in known.cases()}, key=lambda name: (name != OURS, name))
 
 
 def _capacities(known: Results) -> str:

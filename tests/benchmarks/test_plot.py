@@ -29,3 +29,16 @@ def test_more_stands_higher_and_zero_on_the_ground() -> None:
 def test_the_scale_ends_at_a_round_number(largest: float, top: str) -> None:
     labels = [text.text for text in drawn([(1, largest)]).iter(f"{SVG}text")]
     assert top in labels
+
+
+def test_names_of_lines_that_end_near_each_other_stand_one_above_the_other() -> None:
+    svg = ElementTree.fromstring(chart("CPU", "calls", {"a": [(1, 8.0)], "b": [(1, 8.1)]}))
+    low, high = (float(t.get("y", "")) for t in svg.iter(f"{SVG}text") if t.text in ("a", "b"))
+    assert low - high >= 14
+
+
+def test_of_labels_that_would_be_written_over_each_other_the_last_stays() -> None:
+    labels = [text.text for text in drawn([(1, 1), (2, 1), (320, 1)]).iter(f"{SVG}text")]
+    assert "2" in labels
+    assert "1" in labels  # of the scale at the left
+    assert labels.count("1") == 1
