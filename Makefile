@@ -30,7 +30,7 @@ doctor: .venv/.stamp            ## asks the real services whether a call would w
 	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/pytest $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template and its build
 	$(BIN)/ruff format --check .
