@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from calls import after, outbound_call
 from clock import Clock
 from media_bridge.greeting_cache import GreetingCache
+from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
@@ -23,6 +25,7 @@ from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
+from phonebridge.aws import DynamoAccess
 from phonebridge.call import Call, CallStatus, Leg
 from phonebridge.call_config import CallConfig
 from phonebridge.call_events import CallAnswered, CallEvent, CallRequested, DialAccepted
@@ -327,7 +330,11 @@ async def media_plane(
         services = Services(
             configured, store, switchboard, speaker, log, turns, clock, tracer, greetings, toolbox
         )
-        task = MediaTask("task-1", services, mailbox, fleet)
+        access = DynamoAccess(
+            client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
+        )
+        peek = MailboxPeek(access, lambda: mailbox.count_query("task-1"))
+        task = MediaTask("task-1", services, mailbox, fleet, peek)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(

@@ -19,13 +19,14 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge.greeting_cache import GreetingCache
+from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
-from phonebridge.aws import dynamodb_client
+from phonebridge.aws import dynamodb_access, dynamodb_client
 from phonebridge.errors import NotConfigured
 from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
@@ -68,7 +69,9 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
         settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox
     )
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
-    return MediaTask(f"task-{uuid.uuid4()}", services, mailbox, fleet)
+    task_id = f"task-{uuid.uuid4()}"
+    peek = MailboxPeek(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
+    return MediaTask(task_id, services, mailbox, fleet, peek)
 
 
 def _toolbox(settings: MediaSettings, log: Logger) -> Toolbox:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
+from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.session import CallSession, Services
 from media_bridge.steering import told
 from phonebridge.call import Call, EndedBy
@@ -25,8 +26,7 @@ HEARTBEAT_SECONDS = 10.0
 BEAT_PAUSE_SECONDS = 1.0
 """Between two heartbeats, however much changes."""
 MAILBOX_SECONDS = 0.15
-"""A poll takes 2 ms of CPU and half a read unit, and whoever steers a call waits for half of this
-on average."""
+"""A poll takes half a read unit, and whoever steers a call waits for half of this on average."""
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
 TRACES_SECONDS = 2.0
@@ -42,12 +42,18 @@ LAST_WRITES_SECONDS = 5.0
 
 class MediaTask:
     def __init__(
-        self, task_id: str, services: Services, mailbox: DynamoMailbox, fleet: DynamoFleet
+        self,
+        task_id: str,
+        services: Services,
+        mailbox: DynamoMailbox,
+        fleet: DynamoFleet,
+        peek: MailboxPeek,
     ) -> None:
         self.task_id = task_id
         self.services = services
         self._mailbox = mailbox
         self._fleet = fleet
+        self._peek = peek
         self._slots = services.settings.max_calls_per_task
         self._sessions: dict[str, CallSession] = {}
         self._taken = 0
@@ -111,6 +117,7 @@ class MediaTask:
             self._print_metrics()
             for task in tasks:
                 task.cancel()
+        self._peek.close()
         await self._from_store(self._describe, None)
         await asyncio.to_thread(self.services.tracer.flush)
 
@@ -198,7 +205,7 @@ class MediaTask:
     async def _read_mail(self) -> None:
         while True:
             await asyncio.sleep(MAILBOX_SECONDS)
-            if self._sessions:
+            if self._sessions and not await self._peek.finds_nothing():
                 nothing: list[Posted] = []
                 for posted in await self._from_store(self._collect, nothing):
                     await self._deliver(posted)

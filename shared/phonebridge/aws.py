@@ -1,11 +1,13 @@
 """DynamoDB as both planes reach it."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_dynamodb import DynamoDBClient
 
 # A healthy table answers within milliseconds, and Telnyx gives a webhook two seconds.
@@ -14,5 +16,21 @@ _CONFIG = Config(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class DynamoAccess:
+    """What a request without boto3's client needs."""
+
+    endpoint_url: str
+    region: str
+    credentials: "Credentials | None"
+
+
 def dynamodb_client() -> "DynamoDBClient":
     return boto3.client("dynamodb", config=_CONFIG)
+
+
+def dynamodb_access(client: "DynamoDBClient") -> DynamoAccess:
+    """As `dynamodb_client` has it: its credentials are the same, and renewed for both."""
+    session = boto3.DEFAULT_SESSION or boto3.Session()
+    meta = client.meta
+    return DynamoAccess(meta.endpoint_url, meta.region_name, session.get_credentials())

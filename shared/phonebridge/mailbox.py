@@ -39,6 +39,7 @@ class DynamoMailbox:
     def __init__(
         self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
     ) -> None:
+        self._table_name = table_name
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
 
@@ -58,6 +59,19 @@ class DynamoMailbox:
                 command_id = stored.sk.removeprefix("CMD#")
                 waiting.append(Posted(command_id, item.call_id, command))
         return waiting
+
+    def count_query(self, task_id: str) -> bytes:
+        """The body of a DynamoDB query that counts the commands which wait. What nobody wants any
+        more is not looked for, however long the table may keep it."""
+        oldest_ms = self._now_ms() - 2 * COMMAND_SECONDS * 1000  # a Lambda's clock may be another
+        between = {":pk": _pk(task_id), ":oldest": f"CMD#{oldest_ms:013d}", ":newest": "CMD#~"}
+        query = {
+            "TableName": self._table_name,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :oldest AND :newest",
+            "ExpressionAttributeValues": {name: {"S": key} for name, key in between.items()},
+            "Select": "COUNT",
+        }
+        return msgspec.json.encode(query)
 
     def acknowledge(self, task_id: str, posted: Posted) -> bool:
         """False if somebody else did."""
