@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-cores bench-first-words bench-interruption bench-steering bench-check lock
+.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-cores bench-first-words bench-interruption bench-steering bench-instructions bench-check lock
 
 setup: .venv/.stamp             ## the development environment
 
@@ -73,7 +73,11 @@ bench-interruption: .venv/.stamp        ## how exactly the model knows what the 
 bench-steering: .venv/.stamp    ## from a request to its effect on a live call; docs/steering.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/steering.py $(ARGS)
 
-bench-check: .venv/.stamp       ## fails if the container's CPU grew against the plain relay's
+bench-instructions: .venv/.stamp        ## of each frame, counted by valgrind; docs/performance.md
+	$(BIN)/python benchmarks/instructions.py
+	$(BIN)/python benchmarks/report.py
+
+bench-check: .venv/.stamp       ## fails if the container's instructions, or its CPU beside the plain relay's, grew
 	$(BIN)/python benchmarks/check.py
 
 lock: .venv-lock/.stamp         ## requirements.txt from each requirements.in

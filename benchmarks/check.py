@@ -1,9 +1,12 @@
 """`make bench-check`: a guard against regressions that knows no absolute time. The container may
-take so many times the CPU of the plain relay, both measured in the same minutes on the same core.
+execute no more instructions for a frame than those that are stored, and take so many times the CPU
+of the plain relay, both measured in the same minutes on the same core.
 """
 
 import sys
+from collections.abc import Mapping
 
+import instructions
 import run
 from phonebridge.settings import ModelAudio
 from results import Case, Results
@@ -25,7 +28,22 @@ def ratio(results: Results, audio: ModelAudio) -> float:
     return ours.cpu_per_call_minute / relay.cpu_per_call_minute
 
 
-def main() -> None:
+def instructions_grew(known: instructions.Counts, here: Mapping[str, str]) -> bool:
+    """False also where nothing can be compared, which is told."""
+    if why := instructions.incomparable(known, here):
+        print(f"instructions: NOT CHECKED, {why}")
+        return False
+    comparisons = [
+        each
+        for counted in instructions.count([instructions.OURS])
+        for each in instructions.compared(counted, known)
+    ]
+    for each in comparisons:
+        print(each, flush=True)
+    return any(each.has_grown for each in comparisons)
+
+
+def cpu_grew() -> bool:
     cases = [
         Case(target, audio, False, CALLS) for audio in MOST for target in ("phonebridge", "relay")
     ]
@@ -38,7 +56,12 @@ def main() -> None:
         found = ratio(results, audio)
         failed |= found > most * TOLERANCE
         print(f"{audio}: {found:.2f} times the relay's CPU; at most {most * TOLERANCE:.2f}")
-    sys.exit(failed)
+    return failed
+
+
+def main() -> None:
+    cpu = cpu_grew()
+    sys.exit(instructions_grew(instructions.load(), instructions.counted_with()) or cpu)
 
 
 if __name__ == "__main__":

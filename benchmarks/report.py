@@ -1,10 +1,12 @@
-"""docs/performance.md and its plots, from results.json, quality.json and cold_start.json."""
+"""docs/performance.md and its plots, from results.json, instructions.json, quality.json and
+cold_start.json."""
 
 import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cold_start
+import instructions
 import quality_figures
 import results
 from container import PEERS, TARGETS
@@ -38,6 +40,19 @@ the idle process. Delays are those of the median round. A run in which the gener
 frames more than 2 ms late (p99) is marked.
 """
 
+INSTRUCTIONS = """\
+Made by `make bench-instructions`. One call is played in virtual time, in one process, under
+valgrind's counter; what is counted begins at the WebSocket library and ends where it hands bytes
+on. The operating system and TLS are not in it, nor are start-up, the far ends, and what the
+container does for all its calls together; timers and tasks are those of asyncio's own loop. Counts
+differ by less than 1 % whatever else the machine does: `make bench-check` fails if the container's
+grow by more than 5 %.
+
+A caller's frame is 20 ms of a caller to whom nobody answers. An agent's is 20 ms of what the model
+says in the load's conversation, with all that its turns bring: words, events, for the container
+pacing, marks, truncations and records. The relay paces nothing.
+"""
+
 COLUMNS = (
     "target",
     "calls",
@@ -57,6 +72,7 @@ def render(
     known: Results,
     starts: cold_start.ColdStarts | None = None,
     quality: Sequence[quality_figures.Comparison] = (),
+    counted: instructions.Counts | None = None,
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
     parts = ["# Performance\n", COMMANDS, f"{known.machine}; {versions}.\n", "## How\n", METHOD]
@@ -66,6 +82,8 @@ def render(
             parts += _section(known, audio, tls)
     if known.capacities:
         parts += ["## Calls on one core\n", _capacities(known)]
+    if counted and counted.counts:
+        parts += ["## Instructions\n", INSTRUCTIONS, _instructions(counted)]
     if quality:
         parts += ["## Speech\n", quality_figures.section(quality)]
     if starts:
@@ -170,6 +188,16 @@ def _capacities(known: Results) -> str:
     )
 
 
+def _instructions(counted: instructions.Counts) -> str:
+    tools = ", ".join(f"{name} {version}" for name, version in counted.counted_with.items())
+    head = "| target | audio | caller's frame | agent's frame |\n|---|---|--:|--:|\n"
+    rows = (
+        f"| {each.target} | {each.audio} | {each.caller_frame:,} | {each.agent_frame:,} |\n"
+        for each in counted.counts
+    )
+    return f"{head}{''.join(rows)}\n{tools}.\n"
+
+
 def _cold_starts(starts: cold_start.ColdStarts) -> str:
     cold = "| function | import ms | init ms | heaviest imports |\n|---|--:|--:|---|\n" + "".join(
         f"| {each.module} | {each.import_ms:.0f} | {each.init_ms:.0f} |"
@@ -194,7 +222,8 @@ def _ms(value: float | None) -> str:
 
 def main() -> None:
     known, starts = results.load(), cold_start.load()
-    (DOCS / "performance.md").write_text(render(known, starts, quality_figures.load()))
+    page = render(known, starts, quality_figures.load(), instructions.load())
+    (DOCS / "performance.md").write_text(page)
     (DOCS / PLOTS).mkdir(exist_ok=True)
     for name, svg in plots(known).items():
         (DOCS / PLOTS / name).write_text(svg)

@@ -37,6 +37,36 @@ def frame(payload: bytes, masked: bool, opcode: int = TEXT) -> bytes:
     return head + NO_MASK + payload if masked else head + payload
 
 
+def unmasked(data: bytes) -> bytes:
+    """What is in a client's frame; `data` is one frame and all of it."""
+    located = _locate(data, 0)
+    assert located is not None, "a piece of a frame"
+    body, end = located
+    return apply_mask(data[body:end], data[body - 4 : body])
+
+
+def upgrade_request(path: str, headers: dict[str, str]) -> bytes:
+    fields = {
+        "Host": "127.0.0.1",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
+    } | headers
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def acceptance(request: bytes) -> bytes:
+    lines = (line.partition(b":") for line in request.split(b"\r\n"))
+    headers = {name.lower(): value.strip() for name, _, value in lines}
+    digest = hashlib.sha1(headers[b"sec-websocket-key"] + GUID).digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
+
+
 class WebSocket:
     """One end of one connection, registered for reading with `poll`."""
 
@@ -57,15 +87,7 @@ class WebSocket:
         return self._socket.fileno()
 
     def ask_to_upgrade(self, path: str, headers: dict[str, str]) -> None:
-        fields = {
-            "Host": "127.0.0.1",
-            "Connection": "Upgrade",
-            "Upgrade": "websocket",
-            "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": base64.b64encode(bytes(16)).decode(),
-        } | headers
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send(upgrade_request(path, headers))
 
     def send(self, data: bytes) -> None:
         """`data` is framed already; what the peer does not take at once follows later."""
@@ -145,7 +167,7 @@ class WebSocket:
         if self._is_client and not head.startswith(b"HTTP/1.1 101"):
             raise UnexpectedFrame(f"the media socket was refused: {data.decode(errors='replace')}")
         if not self._is_client:
-            self.send(_acceptance(head))
+            self.send(acceptance(head))
         self.is_open = True
         return end
 
@@ -172,13 +194,3 @@ def _locate(data: bytes, start: int) -> tuple[int, int] | None:
         size, body = int.from_bytes(data[body : body + width], "big"), body + width
     body += 4 if data[start + 1] & 0x80 else 0
     return (body, body + size) if len(data) >= body + size else None
-
-
-def _acceptance(request: bytes) -> bytes:
-    lines = (line.partition(b":") for line in request.split(b"\r\n"))
-    headers = {name.lower(): value.strip() for name, _, value in lines}
-    digest = hashlib.sha1(headers[b"sec-websocket-key"] + GUID).digest()
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
-    )

@@ -2,6 +2,7 @@ import pytest
 
 import check
 from benchmark_runs import run
+from instructions import Counts
 from phonebridge.settings import ModelAudio
 from results import Results
 
@@ -15,3 +16,10 @@ def test_the_ratio_is_that_of_the_cheapest_rounds() -> None:
 def test_without_figures_there_is_no_verdict() -> None:
     with pytest.raises(SystemExit, match="no figures"):
         check.ratio(Results(), ModelAudio.G711)
+
+
+def test_instructions_that_cannot_be_compared_are_told_and_fail_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert not check.instructions_grew(Counts(), {})
+    assert "instructions: NOT CHECKED, valgrind is not installed" in capsys.readouterr().out

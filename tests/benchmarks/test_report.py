@@ -2,6 +2,7 @@
 
 from benchmark_runs import case, run
 from cold_start import ColdStart, ColdStarts, Heavy, Warm
+from instructions import Count, Counts
 from phonebridge.settings import ModelAudio
 from quality_figures import Comparison, Heard
 from report import plots, render
@@ -64,3 +65,10 @@ def test_speech_is_told_where_it_was_measured() -> None:
     measured = Comparison("caller to model", "PCMU", "G.711", 0.0, 0.0, heard, heard)
     assert "## Speech" not in render(Results())
     assert "| caller to model | PCMU | G.711 | 4.50 / 4.50 |" in render(Results(), None, [measured])
+
+
+def test_instructions_stand_with_what_they_were_counted_with() -> None:
+    counts = Counts({"python": "3.11.7"}, (Count("relay", ModelAudio.G711, 174_663, 63_203),))
+    page = render(Results(), counted=counts)
+    assert "| relay | g711 | 174,663 | 63,203 |" in page
+    assert "python 3.11.7." in page
