@@ -147,6 +147,16 @@ class Call:
         return self.early_stream is not None and self.attached_stream == 1
 
     @property
+    def is_over_for_us(self) -> bool:
+        """Whether only the carrier's word of its end can be missing: it has ended, or its container
+        has reported. Not so where that may have been the first of two, or where the caller may be
+        with the target of a transfer."""
+        if self.status is not CallStatus.STREAMING:
+            return self.status is CallStatus.ENDED
+        is_alone = self.stream_number == 1 and self.transfer is None
+        return is_alone and self.activity != Activity()
+
+    @property
     def may_be_up(self) -> bool:
         """Whether the carrier may still hold, and bill, a leg of this call."""
         if self.status is CallStatus.ENDED:

@@ -120,7 +120,7 @@ class CallHungUp:
 
 @dataclass(frozen=True, slots=True)
 class LegOutlivedCall:
-    """The call ended a while ago, yet nothing tells that its leg did."""
+    """Our part of the call was over a while ago, yet nothing tells that its leg is."""
 
 
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | FirstStreamFailed

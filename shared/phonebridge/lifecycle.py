@@ -133,6 +133,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallTransferred: _S.TRANSFERRED,
             DetectionEnded: _S.STREAMING,
             GreetingEnded: _S.STREAMING,
+            LegOutlivedCall: _S.STREAMING,
             CallFailed: _S.ENDED,
             StreamingFailed: _S.ENDED,
             CallHungUp: _S.ENDED,

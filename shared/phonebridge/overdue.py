@@ -9,14 +9,14 @@ MEDIA_PATIENCE_MS = 60_000  # from the answer until a container has claimed the 
 HEARTBEAT_PATIENCE_MS = 45_000  # a task beats every 10 s
 TRANSFERRED_PATIENCE_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_PATIENCE_MS = 150_000  # until a target has answered, and heard the longest summary
-LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's
+LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's word of its own
 
 
 def overdue(
     call: Call, *, heartbeat_at_ms: int | None, max_call_ms: int, now_ms: int
 ) -> CallEvent | None:
     """What the sweeper must tell a call that nobody hears any more; None while all is well."""
-    if call.status is CallStatus.ENDED:
+    if call.is_over_for_us:
         late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
         return LegOutlivedCall() if late else None
     if call.status is CallStatus.TRANSFERRED:

@@ -297,7 +297,7 @@ def _tells_of_end(command: CarrierCommand, call: Call, error: TelnyxError) -> bo
         command, SpeakSummary | BridgeLegs | HangUpTarget
     ):
         return False
-    is_over = isinstance(command, HangUp) and call.status is CallStatus.ENDED
+    is_over = isinstance(command, HangUp) and call.is_over_for_us
     return error.code == CALL_ALREADY_ENDED or (is_over and error.code in LEG_UNKNOWN)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sweep_calls
 from calls import LEG, after, outbound_call
 from clock import Clock
-from phonebridge.call import Call, CallStatus, EndedBy, Fault, Outcome
+from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
 from phonebridge.call_config import CallConfig
 from phonebridge.call_events import (
     CallAnswered,
@@ -17,6 +17,7 @@ from phonebridge.call_events import (
     DialAccepted,
     EndRequested,
     MediaAttached,
+    MediaReported,
 )
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.mailbox import DynamoMailbox
@@ -126,6 +127,38 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
     call = store.load("call-1")
     assert call
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "ended_by_agent")
+    assert telnyx.names == ["hangup"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(422, "90018"), (422, "90015"), (404, "10005")], ids=str
+)
+def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives(
+    store: DynamoCallStore,
+    fleet: DynamoFleet,
+    clock: Clock,
+    telnyx: RecordedTelnyx,
+    status: int,
+    code: str,
+) -> None:
+    told = (
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, clock.now_ms),
+        MediaAttached(1, "task-1", clock.now_ms),
+        MediaReported(Activity(turns=4, frames_in=4_250)),
+    )
+    store_now(store, clock, after(outbound_call(), *told))
+    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
+    telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("call-1")
+    assert call
+    assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
+    assert not call.may_be_up
     assert telnyx.names == ["hangup"]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from calls import LEG, after, inbound_call, outbound_call
-from phonebridge.call import Call, CallStatus, EndedBy, Fault, Hangup
+from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup
 from phonebridge.call_commands import HangUp
 from phonebridge.call_events import (
     CallAnswered,
@@ -18,6 +18,8 @@ from phonebridge.call_events import (
     EndRequested,
     LegOutlivedCall,
     MediaAttached,
+    MediaReported,
+    StreamingFailed,
 )
 from phonebridge.lifecycle import advance
 from phonebridge.overdue import (
@@ -34,9 +36,12 @@ from phonebridge.transfer import CallTransferred, TransferRefused, TransferReque
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
+STREAM_FAILED = StreamingFailed(Fault("stream_failed", "connection_failed", 5_500))
+SECOND_ATTACHED = MediaAttached(2, "task-2", 6_500)
 CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
 MAX_CALL_MS = 1_800_000
 SAVED_AT_MS = 700_000
+REPORTED = MediaReported(Activity(turns=4, frames_in=4_250))
 
 
 def dialing() -> Call:
@@ -119,6 +124,34 @@ def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
     assert event == LegOutlivedCall()
     assert advance(call, event)[1] == (HangUp(),)
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
+
+
+@pytest.mark.parametrize("heartbeat_at_ms", [None, SAVED_AT_MS])
+def test_a_call_whose_media_are_over_is_hung_up_until_it_ends(heartbeat_at_ms: int | None) -> None:
+    """The webhook that told of its end got lost; its container beats for others, or has gone."""
+    call = saved(after(dialing(), ANSWERED, ATTACHED, REPORTED))
+    at_ms = SAVED_AT_MS + LEG_PATIENCE_MS
+    assert sweep(call, at_ms, heartbeat_at_ms) is None
+    event = sweep(call, at_ms + 1, heartbeat_at_ms)
+    assert event == LegOutlivedCall()
+    assert advance(call, event) == (call, (HangUp(),))
+    assert sweep(after(call, HUNG_UP), 10_000_000) is None
+
+
+def test_a_report_does_not_tell_which_of_two_streams_is_over() -> None:
+    call = saved(after(dialing(), ANSWERED, STREAM_FAILED, SECOND_ATTACHED, REPORTED))
+    at_ms = SAVED_AT_MS + LEG_PATIENCE_MS + 1
+    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
+
+
+@pytest.mark.parametrize("settled", [(), (TransferRefused(1, "nothing was heard of it"),)])
+def test_a_call_that_may_have_been_transferred_outlives_its_media(
+    settled: tuple[CallEvent, ...],
+) -> None:
+    told = (ANSWERED, ATTACHED, TransferRequested("+15550142"), *settled, REPORTED)
+    call = saved(after(dialing(), *told))
+    at_ms = SAVED_AT_MS + LEG_PATIENCE_MS + 1
+    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
 
 
 @pytest.mark.parametrize("transferred", [False, True])
