@@ -38,6 +38,8 @@ class Afterwards:
         return True
 
     def due_at(self) -> float | None:
+        if not self._planned:
+            return None
         settled = None if self._quiet_since is None else self._quiet_since + self._pause
         return earliest(settled, self._latest)
 

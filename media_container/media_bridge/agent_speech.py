@@ -56,6 +56,14 @@ class AgentSpeech:
         self._playout.feed(item, event.audio)
         return begins
 
+    def pile_up(self, event: events.AudioReceived) -> bool:
+        """Take sound of an item that has begun, if enough of it waits for the line already."""
+        item = self._playout.item(event.item_id)
+        if item is None or not self._playout.is_ahead:
+            return False
+        self._playout.feed(item, event.audio)
+        return True
+
     def read(self, event: events.WordsReceived) -> None:
         if event.response_id not in self.stopped:
             self._turns.agent_said(event.item_id, event.text)

@@ -89,6 +89,7 @@ class Bridge:
         self._told_early: list[events.SteeringEvent] = []
         self._leave_at: float | None = None
         self._over = False
+        self._deadline = self._reckon_deadline()
 
     @property
     def activity(self) -> Activity:
@@ -115,6 +116,9 @@ class Bridge:
         return self._line is not None and (self._model.ready or self._kept is not None)
 
     def next_deadline(self) -> float | None:
+        return self._deadline
+
+    def _reckon_deadline(self) -> float | None:
         if self._over:
             return None
         if self._leave_at is not None:
@@ -128,12 +132,31 @@ class Bridge:
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         if self._over:
             return []
+        goes_on = self._leave_at is None
+        if goes_on and isinstance(event, events.CallerAudio):
+            commands = self._on_caller_audio(event, now)
+            if commands:  # fifty times a second: nothing else is due, and no deadline moves
+                return commands
+        elif goes_on and isinstance(event, events.AudioReceived) and self._piles_up(event, now):
+            return []
+        else:
+            commands = self._until_the_end(self._happen(event, now), now)
+        self._deadline = self._reckon_deadline()
+        return commands
+
+    def _happen(self, event: events.BridgeEvent, now: float) -> Iterable[BridgeCommand]:
         if self._leave_at is not None:
-            return self._until_the_end(self._take_leave(event, now, self._leave_at), now)
-        if isinstance(event, events.CallerAudio):
-            # Fifty times a second; all that may be due besides has a deadline of its own.
-            return self._on_caller_audio(event, now)
-        return self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
+            return self._take_leave(event, now, self._leave_at)
+        assert not isinstance(event, events.CallerAudio)
+        return chain(self._answer(event, now), self._due(now))
+
+    def _piles_up(self, event: events.AudioReceived, now: float) -> bool:
+        """The model is far ahead of the caller: what it sends waits behind what waits already."""
+        if not self._talk.pile_up(event, now):
+            return False
+        if self._tape:
+            self._tape.hear(event)
+        return True
 
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
@@ -233,6 +256,7 @@ class Bridge:
             return []
         if not self._hearing.frames:
             self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+            self._deadline = self._reckon_deadline()
         self._frame_at = now  # its deadlines move on when they pass, not fifty times a second
         return self._hearing.frame(event.chunk, event.payload, now)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from media_bridge.audio import Codec
 from phonebridge.call import EndedBy
 from phonebridge.steering import Update
@@ -53,8 +55,8 @@ class UpdateSession:
     update: Update
 
 
-@dataclass(frozen=True, slots=True)
-class AppendAudio:
+# No dataclass, as `events.CallerAudio`.
+class AppendAudio(Struct, frozen=True, gc=False):
     """Caller audio in the model's format."""
 
     audio: bytes

@@ -185,7 +185,7 @@ class Conversation:
             self._first_audio_ms = self.elapsed_ms(now)
         if sending and self._wait and self._wait.item_id:
             self._end_wait(self._wait, self._wait.item_id, now)
-        return [*commands, *sending, *self._do_afterwards(now)]
+        return [*commands, *sending, *(self._do_afterwards(now) if self._afterwards else ())]
 
     def _do_afterwards(self, now: float) -> list[BridgeCommand]:
         commands = self._afterwards.take(self.is_quiet, now)
@@ -196,6 +196,14 @@ class Conversation:
         if self.speech.has_left(item_id):
             self._turns.agent_answered(item_id, wait.sounded(now))
             self._wait = None
+
+    def pile_up(self, event: events.AudioReceived, now: float) -> bool:
+        """Take more sound of what is being said, unless something else is due because of it."""
+        if event.response_id in self.speech.stopped or not self.speech.pile_up(event):
+            return False
+        if self._reply_due is not None:
+            self.expect_reply(now)
+        return True
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from media_bridge.commands import Respond, TransferCall
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
@@ -19,8 +21,8 @@ class StreamStarted:
     sample_rate_hz: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallerAudio:
+# No dataclass: a frozen one takes five times as long to make, fifty times a second and call.
+class CallerAudio(Struct, frozen=True, gc=False):
     """One frame of the line's own codec; `chunk` counts frames, where the carrier tells it."""
 
     payload: bytes

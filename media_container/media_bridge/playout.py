@@ -117,6 +117,11 @@ class Playout:
         return bool(self._waiting) or self._played < self._playback.sent
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether a whole chunk waits for its time: more sound behind it changes no deadline."""
+        return len(self._audio) >= self._chunk
+
+    @property
     def items(self) -> tuple[Item, ...]:
         """Items not known to be heard whole, in the order of their playback."""
         return tuple(self._items.values())

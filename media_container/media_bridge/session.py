@@ -112,12 +112,9 @@ class CallSession:
         if self._over.is_set():
             return
         try:
-            commands = self._bridge.handle(event, self._loop.time())
-            for command in commands:
+            for command in self._bridge.handle(event, self._loop.time()):
                 self._carry_out(command)
-            # A frame that passed at once leaves every deadline as it was.
-            if not (commands and isinstance(event, events.CallerAudio)):
-                self._set_timer()
+            self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
 

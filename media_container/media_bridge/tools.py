@@ -107,13 +107,15 @@ class ToolCalls:
         self._functions = {function.name: function for function in tools.functions}
 
     def next_deadline(self) -> float | None:
+        if not self._rounds:
+            return None
         times = [round_.filler_due for round_ in self._rounds]
         times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
         return earliest(*times)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """A sentence for a caller who has waited long; not while anybody speaks."""
-        commands = self._give_up(now)
+        commands = self._give_up(now) if self._rounds else []
         for round_ in self._rounds:
             if round_.filler_due is None or now < round_.filler_due:
                 continue

@@ -1,6 +1,7 @@
 """A call's media from the first frame to the last command."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,8 @@ from media_bridge.bridge import Bridge
 from media_bridge.commands import (
     AppendAudio,
     BridgeCommand,
+    CancelResponse,
+    ClearPlayback,
     ConfigureModel,
     EndCall,
     FailCall,
@@ -36,6 +39,7 @@ from media_bridge.commands import (
     PlayAudio,
     RecordTurn,
     Respond,
+    TruncateItem,
 )
 from media_bridge.events import (
     AnswerReported,
@@ -568,6 +572,36 @@ def test_what_was_heard_to_its_end_just_before_the_stop_is_a_whole_turn() -> Non
     assert story >> StreamStopped() << agent_turn(1, "Bye", 0, 100) << LeaveCall(lost=False)
 
 
+def test_sound_that_comes_in_crumbs_leaves_as_soon_as_it_makes_a_chunk() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(10)
+        >> said(90)
+        << play(100)
+        >> said(10)
+        >> said(190)
+        << play(100)
+        >> At(0.15)
+        << play(100)
+    )
+
+
+def test_sound_behind_sound_that_waits_is_part_of_what_is_cut_off() -> None:
+    story = ready_call()
+    assert story >> ResponseStarted("resp-1") >> said(600) << play(100) << play(100)
+    assert story >> said(600) >> said(600) >> At(0.15) << play(100)
+    assert (
+        story
+        >> CallerSpeechStarted("item-c")
+        << ClearPlayback()
+        << CancelResponse("resp-1")
+        << TruncateItem("item-1", 0, 150)
+        << agent_turn(1, "", 0, 150, interrupted=True)
+        >> said(600)
+    )
+
+
 def test_a_call_that_fails_writes_what_is_open_first() -> None:
     assert (
         ready_call()
@@ -706,6 +740,33 @@ def test_every_turn_is_recorded_once(
     turns = [command.turn for command in commands if isinstance(command, RecordTurn)]
     assert sorted(turn.number for turn in turns) == list(range(1, bridge.activity.turns + 1))
     assert all(0 <= turn.started_ms <= turn.ended_ms for turn in turns)
+
+
+@given(
+    call=_calls,
+    config=_configs,
+    kept=_kept,
+    model_audio=st.sampled_from(ModelAudio),
+    story=st.lists(st.tuples(_pauses, _events), max_size=30),
+)
+def test_before_its_deadline_nothing_is_due(
+    call: Call,
+    config: CallConfig,
+    kept: KeptGreeting | None,
+    model_audio: ModelAudio,
+    story: list[tuple[float, BridgeEvent]],
+) -> None:
+    now = 0.0
+    bridge = Bridge(call, config, model_audio, now, kept)
+    opening: list[BridgeEvent] = [STARTED, ModelConnected(), ModelReady()]
+    for pause, event in [*((0.0, event) for event in opening), *story]:
+        pass_time(bridge, now, now + pause)
+        now += pause
+        bridge.handle(event, now)
+        deadline = bridge.next_deadline()
+        if deadline is None or deadline > now:
+            assert bridge.handle(DeadlinePassed(), now) == []
+            assert (bridge.next_deadline() or inf) >= (deadline or inf)
 
 
 @given(early_by=st.floats(0.001, 0.09))

@@ -38,6 +38,7 @@ from media_bridge.events import (
     AnswerReported,
     AudioFinished,
     BridgeEvent,
+    CallerAudio,
     CallerSpeechStarted,
     EndAsked,
     ModelClosed,
@@ -189,7 +190,7 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
         >> replace(STARTED, encoding="PCMA")
         << RecordStart()
         << Respond()
-        >> replace(frame(1), payload=every_code)
+        >> CallerAudio(every_code, 1)
         << AppendAudio(encode(Codec.PCMU, decode(Codec.PCMA, every_code)))
     )
 
