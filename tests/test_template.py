@@ -32,6 +32,7 @@ EVENTS = sorted((ROOT / "events" / "api").glob("*.json"))
 
 HTTP_API_SECONDS = 30
 AUTHORIZER_SECONDS = 10
+SWEEP_EVERY_SECONDS = 60
 
 
 def test_cfn_lint_finds_nothing() -> None:
@@ -49,7 +50,13 @@ def test_every_function_runs_where_the_layer_was_built_for() -> None:
 
 
 def test_every_function_gives_up_before_the_http_api_does() -> None:
-    assert all(function["Timeout"] < HTTP_API_SECONDS for function in functions().values())
+    for name, function in functions().items():
+        assert function["Timeout"] < HTTP_API_SECONDS or name == "SweepCallsFunction"
+
+
+def test_a_sweep_may_take_nearly_all_the_time_until_the_next_one() -> None:
+    """Hundreds of calls whose webhooks got lost, each hung up at Telnyx; never two at a time."""
+    assert HTTP_API_SECONDS < properties("SweepCallsFunction")["Timeout"] < SWEEP_EVERY_SECONDS
 
 
 def test_the_authorizer_gives_up_before_the_http_api_does() -> None:
