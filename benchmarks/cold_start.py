@@ -158,7 +158,7 @@ def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
         _timed(
             "webhook call.hangup",
             telnyx_webhook.handler,
-            lambda number: _signed(hangup, calls[number], key),
+            lambda number: _hung_up(hangup, calls[number], key),
         ),
     ]
 
@@ -185,11 +185,22 @@ def _reading(event: dict[str, Any], call_id: str) -> dict[str, Any]:
     return {**event, "rawPath": path, "pathParameters": {"callId": call_id}}
 
 
-def _signed(webhook: dict[str, Any], call_id: str, key: Ed25519PrivateKey) -> dict[str, Any]:
+def _hung_up(webhook: dict[str, Any], call_id: str, key: Ed25519PrivateKey) -> dict[str, Any]:
     state = base64.b64encode(call_id.encode()).decode()
-    payload = webhook["data"]["payload"] | {"client_state": state}
-    body = json.dumps({**webhook, "data": webhook["data"] | {"id": call_id, "payload": payload}})
-    timestamp = str(int(time.time()))
+    return signed(webhook, {"id": call_id}, {"client_state": state}, key, time.time())
+
+
+def signed(
+    sample: dict[str, Any],
+    data: dict[str, str],
+    payload: dict[str, str],
+    key: Ed25519PrivateKey,
+    at: float,
+) -> dict[str, Any]:
+    """The sample with other values, as API Gateway passes it on."""
+    payload = sample["data"]["payload"] | payload
+    body = json.dumps({**sample, "data": sample["data"] | data | {"payload": payload}})
+    timestamp = str(int(at))
     signature = base64.b64encode(key.sign(f"{timestamp}|{body}".encode())).decode()
     headers = {"telnyx-signature-ed25519": signature, "telnyx-timestamp": timestamp}
     return {"headers": headers, "body": body, "isBase64Encoded": False}

@@ -1,5 +1,6 @@
 """Whether what calls take grows with their number in a straight line."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
@@ -30,6 +31,12 @@ def line_through(points: Sequence[Point]) -> Line | None:
     residuals = [(abs(y - (intercept + slope * x)), x) for x, y in points]
     residual, at = max(residuals)
     return Line(intercept, slope, residual, at)
+
+
+def exponent(points: Sequence[Point]) -> float:
+    """Of the power of x that y grows with: 1 is a straight line through zero, 0 no growth."""
+    logarithms = [(math.log(x), math.log(y)) for x, y in points]
+    return linear_regression(*zip(*logarithms, strict=True)).slope
 
 
 def core_shares(known: Results, target: str, audio: ModelAudio) -> list[Point]:

@@ -18,6 +18,8 @@ WEBHOOKS = 10
 costs, recordings and answering machines make more."""
 CREATES, WEBHOOK_REQUESTS = 5, 1000
 """A second: what template.yaml lets through by default."""
+LAMBDA_RUNS = 1000
+"""At a time, by the quota of an account."""
 CREATE_SECONDS, WEBHOOK_SECONDS = 0.5, 0.1
 """How long a Lambda is busy, Telnyx's own answer included."""
 TASK_BYTES, RESERVATION_BYTES = 150, 90
@@ -28,6 +30,8 @@ WRITE_UNIT_BYTES, READ_UNIT_BYTES = 1024, 4096
 PARTITION_WRITES, PARTITION_READS = 1000, 3000
 TABLE_WRITES = 40_000
 """By the quota of an account."""
+NEW_TABLE_WRITES = 4_000
+"""On demand, before it has grown with its load ("Initial throughput and scaling properties")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
         Limit("API: creates a second", rate, CREATES, "`CreateCallsPerSecond`"),
         Limit("API: webhooks a second", rate * WEBHOOKS, WEBHOOK_REQUESTS, "the route's limit"),
         Limit("Fargate: vCPU of the account", tasks, 6, "a quota request (L-3032A538)"),
-        Limit("Lambda: runs at a time", busy, 1000, "a quota request"),
+        Limit("Lambda: runs at a time", busy, LAMBDA_RUNS, "a quota request"),
         Limit("load balancer: targets of a group", tasks, 1000, "a quota request, or two groups"),
         Limit(
             "partition `FLEET`: writes a second",

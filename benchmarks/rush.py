@@ -9,7 +9,8 @@ from random import Random
 from limits import PARTITION_WRITES, TABLE_WRITES, Load, OneCall
 from phonebridge.store import SHARDS
 
-BySecond = dict[int, float]
+Units = dict[str, dict[int, float]]
+"""By shared thing and second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,9 @@ class Peak:
 def peaks(one: OneCall, load: Load) -> list[Peak]:
     seconds = _replayed(one, load)
     return [
-        Peak("table", _busiest(seconds, "table"), TABLE_WRITES),
+        Peak("table", busiest(seconds, "table"), TABLE_WRITES),
         *(
-            Peak(f"partition {name}", _busiest(seconds, key), PARTITION_WRITES)
+            Peak(f"partition {name}", busiest(seconds, key), PARTITION_WRITES)
             for name, key in (
                 ("`FLEET`, were each call alone in its task", "FLEET"),
                 ("of index `live`, the fullest of its shards", "live"),
@@ -36,10 +37,10 @@ def peaks(one: OneCall, load: Load) -> list[Peak]:
     ]
 
 
-def _replayed(one: OneCall, load: Load) -> dict[str, BySecond]:
-    """Write units by shared thing and second. A shard is its call's by chance, as a hash is."""
+def _replayed(one: OneCall, load: Load) -> Units:
+    """Write units. A shard is its call's by chance, as a hash is."""
     chance = Random(load.calls)
-    units: dict[str, BySecond] = defaultdict(lambda: defaultdict(float))
+    units: Units = defaultdict(lambda: defaultdict(float))
     for number in range(load.calls):
         shard = chance.randrange(SHARDS)
         for each in one.asked:
@@ -51,7 +52,7 @@ def _replayed(one: OneCall, load: Load) -> dict[str, BySecond]:
     return units
 
 
-def _busiest(units: dict[str, BySecond], name: str) -> float:
+def busiest(units: Units, name: str) -> float:
     """Of one thing, or of the fullest of its shards."""
     found = (max(of.values()) for key, of in units.items() if key.partition("#")[0] == name)
     return max(found, default=0)

@@ -1,6 +1,7 @@
 """Where the next limit lies: what one call asks of DynamoDB, counted while a whole call runs on the
-local stack, and what a thousand times as many ask of each shared thing. Counts; the times beside
-them are those of other benchmarks. The page is docs/scale.md (`make bench-scale`).
+local stack, and what a thousand times as many ask of each shared thing, on paper and simulated.
+Counts; the times beside them are those of other benchmarks. The page is docs/scale.md
+(`make bench-scale`).
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import cold_start
 import cores
 import results
 import rush
+import storm_page
 from dynamodb import create_table, dynamodb, local_client
 from growth import core_shares, told
 from limits import (
@@ -41,6 +43,7 @@ from media_bridge.task import MAILBOX_SECONDS
 from phonebridge.settings import ModelAudio
 from simulators.scenario import APPOINTMENT
 from stack import TABLE, Plan, free_port, running
+from table_in_memory import item_bytes
 from template import load_template
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,25 +94,9 @@ def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
 
 
 def _written(operation: str, item: dict[str, Any]) -> Asked:
-    units = math.ceil(_bytes(item) / WRITE_UNIT_BYTES)
+    units = math.ceil(item_bytes(item) / WRITE_UNIT_BYTES)
     indexed = tuple(index for index in ("live", "ended") if index in item)
     return Asked(operation, _kind(item["pk"]["S"]), write_units=units, indexed=indexed)
-
-
-def _bytes(item: dict[str, Any]) -> int:
-    """DynamoDB, "Item sizes and formats": names and values, in UTF-8."""
-    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
-
-
-def _value_bytes(attribute: dict[str, Any]) -> int:
-    match attribute:
-        case {"M": values}:
-            return 3 + sum(1 + len(n.encode()) + _value_bytes(v) for n, v in values.items())
-        case {"N": number}:
-            return math.ceil(len(number) / 2) + 1
-        case {"S": text}:
-            return len(text.encode())
-    return 1
 
 
 def _kind(partition: str) -> str:
@@ -149,11 +136,13 @@ def render(
     known: results.Results,
     beside: cores.Cores,
     starts: cold_start.ColdStarts | None,
+    storms: storm_page.Storms,
 ) -> str:
     parts = [INTRODUCTION, _call(one), _limits(one)]
     parts.append(rush.section(one, BURST))
     if starts:
         parts.append(_control_plane(starts))
+    parts.append(storm_page.section(storms))
     return "\n".join((*parts, GROWTH, _growth(known), cores.section(beside)))
 
 
@@ -224,7 +213,8 @@ INTRODUCTION = """\
 # Scale
 
 Made by `make bench-scale`: it makes one whole call on the local stack, writes down all that
-DynamoDB is asked for, and multiplies. Nothing on this page was measured on AWS.
+DynamoDB is asked for, and multiplies; then it lets a thousand calls and more happen at once, in
+virtual time. Nothing on this page was measured on AWS.
 """
 GROWTH = """\
 ## Growth
@@ -235,7 +225,8 @@ Of one core, as `make bench` measured it; docs/performance.md has the figures an
 
 def main() -> None:
     one = asyncio.run(count_one_call())
-    PAGE.write_text(render(one, results.load(), cores.load(), cold_start.load()))
+    storms = storm_page.weather()
+    PAGE.write_text(render(one, results.load(), cores.load(), cold_start.load(), storms))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmark_runs import run
-from growth import core_shares, line_through, told
+from growth import core_shares, exponent, line_through, told
 from phonebridge.settings import ModelAudio
 from results import Results
 
@@ -38,3 +38,8 @@ def test_a_share_is_that_of_one_core_and_of_the_cheapest_round() -> None:
 def test_the_line_is_told_in_percent_of_a_core() -> None:
     text = told([(1, 3.0), (10, 21.0), (40, 81.0)])
     assert text.startswith("1.00 % of a core and 2.000 % for each call")
+
+
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_the_exponent_is_that_of_the_power(power: int) -> None:
+    assert exponent([(x, 3.0 * x**power) for x in (1, 10, 100)]) == pytest.approx(power)

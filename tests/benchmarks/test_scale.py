@@ -12,6 +12,8 @@ from phonebridge.call_config import CallConfig
 from phonebridge.store import DynamoCallStore
 from results import Results
 from scale import listening, render
+from storm import Storm, weathered
+from storm_page import Storms
 from template import load_template
 
 ONE = OneCall(
@@ -23,6 +25,7 @@ ONE = OneCall(
     ],
     seconds=30.0,
 )
+STORMS = Storms([weathered(Storm(calls)) for calls in (2, 4)], [weathered(Storm(4))])
 
 
 def test_what_the_store_asks_is_counted_by_partition() -> None:
@@ -44,7 +47,7 @@ def test_what_the_store_asks_is_counted_by_partition() -> None:
 
 
 def test_the_page_names_every_limit_and_every_size() -> None:
-    page = render(ONE, Results(), Cores([], Results()), None)
+    page = render(ONE, Results(), Cores([], Results()), None, STORMS)
     for load in LOADS:
         assert f" {load.name} |" in page
         for limit in limits(ONE, load):
@@ -53,11 +56,11 @@ def test_the_page_names_every_limit_and_every_size() -> None:
 
 def test_the_work_of_a_burst_is_told_in_cores() -> None:
     starts = ColdStarts([], [Warm("create a call", 8.0, 60.0), Warm("webhook call.hangup", 4.0, 9)])
-    page = render(ONE, Results(), Cores([], Results()), starts)
+    page = render(ONE, Results(), Cores([], Results()), starts, STORMS)
     assert "is 2.4 cores' worth" in page
 
 
 def test_the_page_says_what_is_passed_when_quotas_are_raised() -> None:
-    page = render(ONE, Results(), Cores([], Results()), None)
+    page = render(ONE, Results(), Cores([], Results()), None, STORMS)
     assert "* 10,000 calls, quotas raised: the nearest is partition `FLEET`: writes" in page
     assert "* 100,000 calls, quotas raised: passed: partition `FLEET`: reads" in page

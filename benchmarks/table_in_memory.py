@@ -1,0 +1,177 @@
+"""A DynamoDB in this process, as far as `phonebridge.table` asks for it, that knows what each
+request takes of which partition: thousands of calls would keep the embedded one busy for hours.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from types import SimpleNamespace
+from typing import Any
+
+from limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
+from rush import Units
+
+Item = Mapping[str, Any]
+
+INDEXES = ("live", "ended")
+
+
+class ConditionFailed(Exception):
+    def __init__(self, found: Item | None) -> None:
+        super().__init__("The conditional request failed")
+        self.response = {"Item": found} if found else {}
+
+
+_CONDITIONS: Mapping[str, Callable[[Item | None, int], bool]] = {
+    "attribute_exists(pk)": lambda found, _: found is not None,
+    "attribute_not_exists(pk) OR expires_at <= :given": lambda found, given: (
+        found is None or int(found["expires_at"]["N"]) <= given
+    ),
+    "version = :given": lambda found, given: (
+        found is not None and int(found["version"]["N"]) == given
+    ),
+}
+_RANGES: Mapping[str, Callable[..., bool]] = {
+    "": lambda _: True,
+    "sk >= :sk": lambda sort_key, given: sort_key >= given,
+    "sk BETWEEN :oldest AND :newest": lambda sort_key, low, high: low <= sort_key <= high,
+    "begins_with(sk, :prefix)": lambda sort_key, given: sort_key.startswith(given),
+    "live_at < :before": lambda sort_key, given: sort_key < given,
+}
+
+
+class TableInMemory:
+    """As boto3's client. Units are kept by partition and second, those of an index under
+    `<index>#<partition>`; those of all items under `items`, with their copies under `table`."""
+
+    exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionFailed)
+
+    def __init__(self, now: Callable[[], float], pause: Callable[[], object]) -> None:
+        """`pause` takes as long as a request does."""
+        self.written: Units = defaultdict(lambda: defaultdict(float))
+        self.read: Units = defaultdict(lambda: defaultdict(float))
+        self.refused: Counter[str] = Counter()
+        """Conditions that did not hold."""
+        self._now = now
+        self._pause = pause
+        self._partitions: dict[str, dict[str, Item]] = defaultdict(dict)
+
+    def get_item(self, *, Key: Item, ConsistentRead: bool, **_: Any) -> dict[str, Any]:
+        self._pause()
+        pk, sk = _place(Key)
+        found = self._partitions[pk].get(sk)
+        self._reads(pk, item_bytes(found or {}), 1 if ConsistentRead else 0.5)
+        return {"Item": found} if found else {}
+
+    def put_item(self, *, Item: Item, **condition: Any) -> dict[str, Any]:
+        self._pause()
+        self._write(*_place(Item), Item, condition)
+        return {}
+
+    def delete_item(self, *, Key: Item, **condition: Any) -> dict[str, Any]:
+        self._pause()
+        self._write(*_place(Key), None, condition)
+        return {}
+
+    def batch_write_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        self._pause()
+        for requests in RequestItems.values():
+            for request in requests:
+                item = request["PutRequest"]["Item"]
+                self._write(*_place(item), item, {})
+        return {"UnprocessedItems": {}}
+
+    def query(
+        self,
+        *,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        ConsistentRead: bool = False,
+        ScanIndexForward: bool = True,
+        IndexName: str | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """All that matches is one page."""
+        self._pause()
+        wanted = KeyConditionExpression.partition(" AND ")[2]
+        partition, *bounds = (value["S"] for value in ExpressionAttributeValues.values())
+        sort_key = f"{IndexName}_at" if IndexName else "sk"
+        is_wanted = _RANGES[wanted]
+        found = sorted(
+            (
+                item
+                for item in self._candidates(IndexName, partition)
+                if is_wanted(item[sort_key]["S"], *bounds)
+            ),
+            key=lambda item: str(item[sort_key]["S"]),
+            reverse=not ScanIndexForward,
+        )
+        name = f"{IndexName}#{partition}" if IndexName else partition
+        self._reads(name, sum(map(item_bytes, found)), 1 if ConsistentRead else 0.5)
+        return {"Items": found, "Count": len(found)}
+
+    def _candidates(self, index: str | None, partition: str) -> Iterator[Item]:
+        if index is None:
+            yield from self._partitions[partition].values()
+            return
+        for item in chain.from_iterable(each.values() for each in self._partitions.values()):
+            if any(place == partition for place, _ in _places_in(index, item)):
+                yield item
+
+    def _write(self, pk: str, sk: str, item: Item | None, condition: Mapping[str, Any]) -> None:
+        found = self._partitions[pk].get(sk)
+        expression = condition.get("ConditionExpression")
+        given = condition.get("ExpressionAttributeValues", {}).get(":given", {"N": "0"})
+        if expression and not _CONDITIONS[expression](found, int(given["N"])):
+            self.refused[expression] += 1
+            self._writes(pk, _write_units(found, found))  # billed all the same
+            raise ConditionFailed(found)
+        if item is None:
+            self._partitions[pk].pop(sk, None)
+        else:
+            self._partitions[pk][sk] = item
+        self._writes(pk, _write_units(found, item))
+        for index in INDEXES:
+            # A copy that changes its place in the index is deleted there and written anew here.
+            for partition, _ in {*_places_in(index, found), *_places_in(index, item)}:
+                self._writes(f"{index}#{partition}", _write_units(found, item), "table")
+
+    def _writes(self, name: str, units: float, *sums: str) -> None:
+        for each in (name, *(sums or ("items", "table"))):
+            self.written[each][int(self._now())] += units
+
+    def _reads(self, name: str, read_bytes: int, price: float) -> None:
+        self.read[name][int(self._now())] += price * max(1, -(-read_bytes // READ_UNIT_BYTES))
+
+
+def item_bytes(item: Item) -> int:
+    """DynamoDB, "Item sizes and formats": names and values, in UTF-8."""
+    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
+
+
+def _value_bytes(attribute: Mapping[str, Any]) -> int:
+    match attribute:
+        case {"M": values}:
+            return 3 + sum(1 + len(n.encode()) + _value_bytes(v) for n, v in values.items())
+        case {"N": number}:
+            return math.ceil(len(number) / 2) + 1
+        case {"S": text}:
+            return len(text.encode())
+    return 1
+
+
+def _write_units(before: Item | None, after: Item | None) -> int:
+    """By the larger of the two."""
+    largest = max(item_bytes(before or {}), item_bytes(after or {}))
+    return max(1, math.ceil(largest / WRITE_UNIT_BYTES))
+
+
+def _places_in(index: str, item: Item | None) -> Iterator[tuple[str, str]]:
+    """Partition and sort key of the item's copy, if it has one."""
+    if item and index in item:
+        yield item[index]["S"], item[f"{index}_at"]["S"]
+
+
+def _place(key: Item) -> tuple[str, str]:
+    return key["pk"]["S"], key["sk"]["S"]
