@@ -168,15 +168,17 @@ class MediaTask:
                     await self._changed.wait()
 
     def _describe(self) -> None:
-        """The calls that came count as carried before their reservations go."""
+        """The calls that came count as carried before their reservations go, be it at the next
+        heartbeat."""
         # The last heartbeat may come while the one before it, though cancelled, is being written.
         with self._one_at_a_time:
-            claimed, self._claimed = self._claimed, []
+            claimed = tuple(self._claimed)
             now_ms = self.services.now_ms()
             state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
             self._fleet.beat(state)
             for call in claimed:
                 self._fleet.release(call)
+                self._claimed.remove(call)
 
     async def _watch_loop(self) -> None:
         """How much later than it was due does a callback come? It is late for every call alike."""

@@ -59,6 +59,29 @@ async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
         assert state.active_calls == 1
 
 
+async def test_it_gives_it_back_although_a_heartbeat_failed(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(task, "HEARTBEAT_SECONDS", 0.02)
+    failed = threading.Event()
+
+    def fail(_: TaskState) -> NoReturn:
+        if plane.task.carries(call.call_id):
+            failed.set()
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    async with start_plane() as plane:
+        call = plane.answered()
+        plane.fleet.reserve(call)
+        with monkeypatch.context() as outage:
+            outage.setattr(plane.fleet, "beat", fail)
+            phone = await plane.dial_in(call, plane.token(call))
+            await phone.start()
+            await until(failed.is_set)
+        await until(lambda: not plane.fleet.look().reserved)
+
+
 def post(plane: MediaPlane, call_id: str) -> None:
     plane.mailbox.post(plane.task.task_id, call_id, Interrupt())
 
