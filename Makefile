@@ -49,6 +49,7 @@ build: .venv/.stamp .venv-sam/.stamp    ## what `sam deploy` uploads; the image'
 
 bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md, docs/cost.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
+	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/cost.py
 

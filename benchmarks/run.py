@@ -29,8 +29,10 @@ SETUP_SECONDS_PER_CALL = 2.0
 OVERHEAD_SECONDS = 60.0
 MOST_DELAY_MS = 20.0
 """p99, beyond what the filter takes: one frame."""
-FEWEST_CALLS = 40
+FEWEST_CALLS = 320
 """Where the search for the capacity begins."""
+STEP = 1.25
+"""Each call takes its time to set up, so that what is far too many would take very long to fail."""
 CLOSE_ENOUGH = 1.1
 """Ratio of the fewest calls that failed to the most that did not."""
 
@@ -89,7 +91,7 @@ def measure(bench: Bench, cases: Iterable[Case], rounds: int) -> list[Run]:
 def find_capacity(
     run: Callable[[Case], Run], target: str, audio: ModelAudio, tls: bool
 ) -> Capacity:
-    """Double the calls until a run fails, then halve the interval."""
+    """More calls by a step until a run fails, then halve the interval."""
     carried, failed, limit = 0, None, ""
     calls = FEWEST_CALLS
     while failed is None or failed > carried * CLOSE_ENOUGH + 1:
@@ -101,7 +103,8 @@ def find_capacity(
             carried = calls
         if carried == MOST_CALLS:
             return Capacity(target, audio, tls, carried, "not reached")
-        calls = min(2 * carried, MOST_CALLS) if failed is None else (carried + failed) // 2
+        more = min(round(carried * STEP), MOST_CALLS)
+        calls = more if failed is None else (carried + failed) // 2
     return Capacity(target, audio, tls, carried, limit)
 
 
@@ -201,6 +204,16 @@ def prepared(seconds: float, tls: bool) -> Iterator[Bench]:
         yield Bench(store, certificate, seconds)
 
 
+def _in_fresh_store(seconds: float) -> Callable[[Case], Run]:
+    """The local store grows slow with what hundreds of calls leave in it."""
+
+    def run(case: Case) -> Run:
+        with prepared(seconds, case.tls) as bench:
+            return bench.run(case)
+
+    return run
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", default="1,10,40,100,200")
@@ -219,18 +232,21 @@ def main() -> None:
     targets = arguments.targets.split(",")
     known: Results = results.load()
     print(HEADINGS)
-    with prepared(arguments.seconds, arguments.tls) as bench:
-        if arguments.capacity:
-            for audio in audios:
-                for target in targets:
-                    known.replace_capacity(find_capacity(bench.run, target, audio, arguments.tls))
-        else:
-            cases = [
-                Case(target, audio, arguments.tls, int(calls))
-                for audio in audios
-                for calls in arguments.calls.split(",")
-                for target in targets
-            ]
+    if arguments.capacity:
+        for audio in audios:
+            for target in targets:
+                found = find_capacity(
+                    _in_fresh_store(arguments.seconds), target, audio, arguments.tls
+                )
+                known.replace_capacity(found)
+    else:
+        cases = [
+            Case(target, audio, arguments.tls, int(calls))
+            for audio in audios
+            for calls in arguments.calls.split(",")
+            for target in targets
+        ]
+        with prepared(arguments.seconds, arguments.tls) as bench:
             known.replace_runs(measure(bench, cases, arguments.rounds))
     results.save(known)
 
