@@ -53,6 +53,12 @@ says in the load's conversation, with all that its turns bring: words, events, f
 pacing, marks, truncations and records. The relay paces nothing.
 """
 
+CAPACITY = """\
+The most that were carried with a p99 below 20 ms beyond the filter's delay, and what then failed.
+At 320 calls the generator takes three quarters of its core, on which the store runs too: beyond
+that, what fails may be theirs.
+"""
+
 COLUMNS = (
     "target",
     "calls",
@@ -81,7 +87,7 @@ def render(
         for audio in ModelAudio:
             parts += _section(known, audio, tls)
     if known.capacities:
-        parts += ["## Calls on one core\n", _capacities(known)]
+        parts += ["## Calls on one core\n", CAPACITY, _capacities(known)]
     if counted and counted.counts:
         parts += ["## Instructions\n", INSTRUCTIONS, _instructions(counted)]
     if quality:
