@@ -89,7 +89,7 @@ class _Server:
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A program that listens is reached by `dial`; whomever it connects to, `answers` does. What it
-    would do in threads it does at once."""
+    would do in threads it does itself."""
 
     def __init__(self, answers: Hears) -> None:
         self._passing = _Time()
@@ -115,9 +115,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # the parent's takes type variables
         self, executor: Any, func: Any, *args: Any
     ) -> asyncio.Future[Any]:
-        future = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
-            future.set_exception(error)
-        return future
+        async def job() -> Any:
+            return func(*args)
+
+        return self.create_task(job())

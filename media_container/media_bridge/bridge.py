@@ -132,23 +132,18 @@ class Bridge:
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         if self._over:
             return []
-        goes_on = self._leave_at is None
-        if goes_on and isinstance(event, events.CallerAudio):
+        if self._leave_at is not None:
+            commands = self._until_the_end(self._take_leave(event, now, self._leave_at), now)
+        elif isinstance(event, events.CallerAudio):
             commands = self._on_caller_audio(event, now)
             if commands:  # fifty times a second: nothing else is due, and no deadline moves
                 return commands
-        elif goes_on and isinstance(event, events.AudioReceived) and self._piles_up(event, now):
+        elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
             return []
         else:
-            commands = self._until_the_end(self._happen(event, now), now)
+            commands = self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
         self._deadline = self._reckon_deadline()
         return commands
-
-    def _happen(self, event: events.BridgeEvent, now: float) -> Iterable[BridgeCommand]:
-        if self._leave_at is not None:
-            return self._take_leave(event, now, self._leave_at)
-        assert not isinstance(event, events.CallerAudio)
-        return chain(self._answer(event, now), self._due(now))
 
     def _piles_up(self, event: events.AudioReceived, now: float) -> bool:
         """The model is far ahead of the caller: what it sends waits behind what waits already."""

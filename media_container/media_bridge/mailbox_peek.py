@@ -16,13 +16,19 @@ import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError
 
 from phonebridge.aws import DynamoAccess
+from phonebridge.errors import ServerFailed
+from phonebridge.http_line import Answer, HttpLine
 
 PATIENCE_SECONDS = 1.0
 PAUSE_SECONDS = 30.0
 """After one that failed: there may be a proxy, say, through which only boto3 knows the way."""
-READ_BYTES = 65_536
+MOST_BYTES = 4096
+"""Of an answer: it is a number or two."""
+
+_FAILURES = (OSError, BotoCoreError, ServerFailed, h11.ProtocolError, msgspec.DecodeError)
 
 
 class _Counted(msgspec.Struct):
@@ -42,7 +48,7 @@ class MailboxPeek:
         self._netloc, self._host = url.netloc, url.hostname or ""
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._port = url.port or (443 if self._tls else 80)
-        self._connection: _Connection | None = None
+        self._line: HttpLine | None = None
         self._pauses_until = 0.0
 
     async def finds_nothing(self) -> bool:
@@ -55,26 +61,26 @@ class MailboxPeek:
             return False
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                body = await self._ask(credentials.get_frozen_credentials())
-            answer = msgspec.json.decode(body, type=_Counted)
-        except (OSError, h11.ProtocolError, msgspec.DecodeError):
+                answer = await self._ask(credentials.get_frozen_credentials())
+            counted = msgspec.json.decode(answer.body, type=_Counted)
+        except _FAILURES:
             self.close()
             self._pauses_until = now + PAUSE_SECONDS
             return False
-        return not answer.count and answer.last_key is None
+        return not counted.count and counted.last_key is None
 
     def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
+        if self._line:
+            self._line.close()
+            self._line = None
 
-    async def _ask(self, credentials: ReadOnlyCredentials) -> bytes:
-        if self._connection is None or self._connection.is_over:
+    async def _ask(self, credentials: ReadOnlyCredentials) -> Answer:
+        if self._line is None or self._line.is_over:
             self.close()
             connected = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
-            self._connection = _Connection(*connected)
+            self._line = HttpLine(*connected)
         body = self._query()
-        return await self._connection.exchange(self._signed(body, credentials), body)
+        return await self._line.exchange(self._signed(body, credentials), body, MOST_BYTES)
 
     def _signed(self, body: bytes, credentials: ReadOnlyCredentials) -> h11.Request:
         headers = {
@@ -86,40 +92,3 @@ class MailboxPeek:
         SigV4Auth(credentials, "dynamodb", self._access.region).add_auth(request)
         signed = [("Host", self._netloc), *request.headers.items()]
         return h11.Request(method="POST", target="/", headers=signed)
-
-
-class _Connection:
-    """HTTP/1.1, one request after the other."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._http = h11.Connection(h11.CLIENT)
-
-    @property
-    def is_over(self) -> bool:
-        """The server closed it, or will."""
-        ready = self._http.our_state is h11.IDLE and self._http.their_state is h11.IDLE
-        return not ready or self._reader.at_eof()
-
-    async def exchange(self, request: h11.Request, body: bytes) -> bytes:
-        """The body of the answer, whatever its status."""
-        for event in (request, h11.Data(data=body), h11.EndOfMessage()):
-            self._writer.write(self._http.send(event) or b"")
-        received = bytearray()
-        while True:
-            match self._http.next_event():
-                case h11.NEED_DATA:
-                    self._http.receive_data(await self._reader.read(READ_BYTES))
-                case h11.Data(data=data):
-                    received += data
-                case h11.EndOfMessage():
-                    break
-                case h11.ConnectionClosed():
-                    raise h11.RemoteProtocolError("closed without an answer")
-        if self._http.our_state is self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-        return bytes(received)
-
-    def close(self) -> None:
-        self._writer.transport.abort()

@@ -11,7 +11,8 @@ from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
 from media_bridge.tools import error_output
 from phonebridge.errors import ServerFailed
-from phonebridge.https_client import Answer, HttpsClient
+from phonebridge.http_line import Answer
+from phonebridge.https_client import HttpsClient
 from phonebridge.signature import signed
 from phonebridge.tools import HttpsFunction
 

@@ -18,24 +18,13 @@ import h11
 
 from phonebridge.addresses import is_public
 from phonebridge.errors import ServerFailed
+from phonebridge.http_line import Answer, HttpLine
 
 CONNECT_SECONDS = 4.0
 """To one address, before the next is tried."""
-READ_BYTES = 4096
-"""At once, between two looks at everything else that the process does."""
-MOST_WRAPPING_BYTES = 32_768
-"""Of an answer: its head, answers before it (1xx), what is around its chunks."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    """By their names in lower case."""
-    body: bytes
 
 
 _resolvers = ThreadPoolExecutor(8, "resolver")
@@ -73,7 +62,8 @@ class HttpsClient:
         tls = self.tls if parts.scheme == "https" else None
         reader, writer = await _connect(addresses, port, tls, host)
         try:
-            return await _exchange(reader, writer, _request(parts, headers, body), body, most_bytes)
+            line = HttpLine(reader, writer)
+            return await line.exchange(_request(parts, headers, body), body, most_bytes)
         except (OSError, h11.RemoteProtocolError) as error:
             raise ServerFailed(
                 "The server broke off its answer, or sent none.", passing=True
@@ -112,49 +102,3 @@ def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11
     known = {name.lower() for name in headers}
     lines = [*headers.items(), *(each for each in ours.items() if each[0].lower() not in known)]
     return h11.Request(method="POST", target=target, headers=lines)
-
-
-async def _exchange(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    request: h11.Request,
-    body: bytes,
-    most_bytes: int,
-) -> Answer:
-    http = h11.Connection(h11.CLIENT)
-    for event in (request, h11.Data(data=body), h11.EndOfMessage()):
-        writer.write(http.send(event) or b"")
-    await writer.drain()
-    response: h11.Response | None = None
-    received = bytearray()
-    left = most_bytes + MOST_WRAPPING_BYTES
-    while True:
-        match http.next_event():
-            case h11.NEED_DATA:
-                piece = await reader.read(READ_BYTES)
-                http.receive_data(piece)
-                left -= len(piece)
-                if left < 0:
-                    raise _longer(most_bytes)
-                await asyncio.sleep(0)  # what is buffered is read without
-            case h11.Response() as response:
-                pass
-            case h11.Data(data=data):
-                received += data
-                if len(received) > most_bytes:
-                    raise _longer(most_bytes)
-            case h11.EndOfMessage() if response:
-                return _answer(response, bytes(received))
-            case h11.ConnectionClosed():
-                raise h11.RemoteProtocolError("closed without an answer")
-            case _:  # 1xx
-                continue
-
-
-def _answer(response: h11.Response, body: bytes) -> Answer:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-    return Answer(response.status_code, headers, body)
-
-
-def _longer(most_bytes: int) -> ServerFailed:
-    return ServerFailed(f"The answer is longer than {most_bytes} bytes.")

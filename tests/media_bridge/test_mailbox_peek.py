@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 
 from clock import Clock
 from media_bridge import mailbox_peek
@@ -141,6 +142,7 @@ async def test_a_connection_is_kept_as_long_as_the_server_keeps_it(
         answer(b'{"message":"slow down"}'),
         answer(b'{"Count":0,"LastEvaluatedKey":{"pk":{"S":"x"}}}'),
         answer(NOTHING)[:-3],
+        answer(NOTHING + b" " * 10_000),
     ],
 )
 async def test_an_answer_that_is_not_a_plain_no_is_none(reply: bytes) -> None:
@@ -198,6 +200,17 @@ async def test_credentials_are_renewed_elsewhere() -> None:
         assert not connections
         async with peeking(replace(access, credentials=renewed_in(60))) as peek:
             assert await peek.finds_nothing()
+
+
+class LostCredentials(Credentials):
+    def get_frozen_credentials(self) -> NoReturn:
+        raise CredentialRetrievalError(provider="test", error_msg="lost")
+
+
+async def test_credentials_that_cannot_be_had_are_told_of_by_boto3() -> None:
+    access = DynamoAccess("http://127.0.0.1:9", "us-east-1", LostCredentials("", ""))
+    async with peeking(access) as peek:
+        assert not await peek.finds_nothing()
 
 
 async def test_without_credentials_nobody_is_asked() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from phonebridge import https_client
 from phonebridge.errors import ServerFailed
-from phonebridge.https_client import Answer, HttpsClient, resolve
+from phonebridge.http_line import Answer
+from phonebridge.https_client import HttpsClient, resolve
 from tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
 
 OK = answer(200, b'{"status":"shipped"}')
