@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from cheroot.wsgi import Server
 from moto.dynamodb.responses import DynamoHandler
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from template import Template, load_template
 
@@ -34,26 +34,20 @@ def _atomic_call_action(handler: DynamoHandler) -> Any:
 DynamoHandler.call_action = _atomic_call_action  # type: ignore[method-assign]
 
 
-class _QuietKeepAlive(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
 @contextmanager
 def dynamodb(port: int = 0) -> Iterator[str]:
     """A server on the loopback interface, for as long as the context is open; its address."""
     app = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_QuietKeepAlive)
-    thread = threading.Thread(target=server.serve_forever, name="dynamodb")
+    # Not werkzeug's, which moto brings: it closes every connection.
+    server = Server(("127.0.0.1", port), app)
+    server.prepare()
+    thread = threading.Thread(target=server.serve, name="dynamodb")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.port}"
+        yield f"http://127.0.0.1:{server.bind_addr[1]}"
     finally:
-        server.shutdown()
+        server.stop()
         thread.join()
-        server.server_close()
 
 
 def local_client(address: str) -> "DynamoDBClient":
