@@ -9,6 +9,7 @@ to find out, with its retries and its errors.
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import h11
@@ -25,6 +26,9 @@ from phonebridge.http_line import Answer, HttpLine
 PATIENCE_SECONDS = 1.0
 PAUSE_SECONDS = 30.0
 """After one that failed: there may be a proxy, say, through which only boto3 knows the way."""
+SIGNED_SECONDS = 30.0
+"""For so long the same request is sent again: to sign it costs as much as to send it, and AWS takes
+signatures of up to five minutes ago (IAM, "AWS Signature Version 4 for API requests")."""
 MOST_BYTES = 4096
 """Of an answer: it is a number or two."""
 
@@ -38,6 +42,14 @@ class _Counted(msgspec.Struct):
     last_key: msgspec.Raw | None = msgspec.field(name="LastEvaluatedKey", default=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    head: h11.Request
+    body: bytes
+    credentials: ReadOnlyCredentials
+    until: float
+
+
 class MailboxPeek:
     """`query` is the body of a DynamoDB query that counts what waits; one peek at a time."""
 
@@ -49,6 +61,7 @@ class MailboxPeek:
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._port = url.port or (443 if self._tls else 80)
         self._line: HttpLine | None = None
+        self._request: _Signed | None = None
         self._pauses_until = 0.0
 
     async def finds_nothing(self) -> bool:
@@ -61,7 +74,7 @@ class MailboxPeek:
             return False
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                answer = await self._ask(credentials.get_frozen_credentials())
+                answer = await self._ask(self._signed(credentials.get_frozen_credentials(), now))
             counted = msgspec.json.decode(answer.body, type=_Counted)
         except _FAILURES:
             self.close()
@@ -74,15 +87,22 @@ class MailboxPeek:
             self._line.close()
             self._line = None
 
-    async def _ask(self, credentials: ReadOnlyCredentials) -> Answer:
+    async def _ask(self, request: _Signed) -> Answer:
         if self._line is None or self._line.is_over:
             self.close()
             connected = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
             self._line = HttpLine(*connected)
-        body = self._query()
-        return await self._line.exchange(self._signed(body, credentials), body, MOST_BYTES)
+        return await self._line.exchange(request.head, request.body, MOST_BYTES)
 
-    def _signed(self, body: bytes, credentials: ReadOnlyCredentials) -> h11.Request:
+    def _signed(self, credentials: ReadOnlyCredentials, now: float) -> _Signed:
+        known = self._request
+        if known is None or known.credentials != credentials or known.until <= now:
+            body = self._query()
+            head = self._head(body, credentials)
+            known = self._request = _Signed(head, body, credentials, now + SIGNED_SECONDS)
+        return known
+
+    def _head(self, body: bytes, credentials: ReadOnlyCredentials) -> h11.Request:
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": "DynamoDB_20120810.Query",

@@ -185,6 +185,30 @@ async def test_a_table_that_was_out_of_reach_is_asked_again(
         assert await peek.finds_nothing()
 
 
+async def test_a_request_is_signed_anew_for_other_credentials_and_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = Credentials("local", "local")
+    signed: list[str] = []
+
+    def query() -> bytes:
+        signed.append(keys.access_key)
+        return b"{}"
+
+    async with server(keep) as (access, _):
+        peek = MailboxPeek(replace(access, credentials=keys), query)
+        for access_key in ("local", "local", "renewed", "renewed"):
+            keys.access_key = access_key
+            assert await peek.finds_nothing()
+        assert signed == ["local", "renewed"]
+        monkeypatch.setattr(mailbox_peek, "SIGNED_SECONDS", 0.0)
+        keys.access_key = "local"
+        assert await peek.finds_nothing()
+        assert await peek.finds_nothing()
+        assert signed == ["local", "renewed", "local", "local"]
+        peek.close()
+
+
 def renewed_in(minutes: int) -> RefreshableCredentials:
     def fail() -> dict[str, str]:
         raise AssertionError("renewed on the event loop")
