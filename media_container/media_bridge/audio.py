@@ -57,13 +57,17 @@ LAWS = (Codec.PCMU, Codec.PCMA)
 def decode(codec: Codec, payload: bytes) -> bytes:
     if codec is Codec.L16:
         return payload
-    return _LEVELS[codec][np.frombuffer(payload, np.uint8)].tobytes()
+    return _samples(codec, payload).tobytes()
+
+
+def _samples(law: Codec, payload: bytes) -> NDArray[np.int16]:
+    return _LEVELS[law].take(np.frombuffer(payload, np.uint8))
 
 
 def encode(codec: Codec, pcm: bytes) -> bytes:
     if codec is Codec.L16:
         return pcm
-    return _CODES[codec][np.frombuffer(pcm, PCM16)].tobytes()
+    return _CODES[codec].take(np.frombuffer(pcm, PCM16)).tobytes()
 
 
 def _intervals(codec: Codec) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
@@ -138,10 +142,18 @@ _WIDE_HALF = (
 _WIDE_MIDDLE = 121588
 
 
+_WINDOWS_TOGETHER = 8
+"""Of 1, 2, 4, 8, 16 and 32 the fastest both ways: a frame's windows take 4.9, 3.6, 2.8, 2.6, 3.1
+and 4.1 us, those of 100 ms from the model 15, 18, 11, 8.2, 7.8 and 8.8."""
+
+
 class _Branches:
     """A low pass between two rates, at their least common multiple: samples of the input are
     `apart_in` of its taps apart, those of the output `apart_out`. A window of the input that moves
-    on by `apart_out` samples makes `apart_in` new ones, each by one column of `taps`."""
+    on by `apart_out` samples makes `apart_in` new ones, each by one column of `taps`.
+
+    A window repeats most of the one before it, and all have to be laid out in memory. So there are
+    also taps for some windows `together`, which move on by as many steps at once."""
 
     def __init__(self, half: tuple[int, ...], middle: int, apart_in: int, apart_out: int) -> None:
         reach = len(half)
@@ -154,6 +166,16 @@ class _Branches:
         # Beyond the last tap there is a zero.
         self.taps = low_pass[np.where(np.abs(distance) <= reach, reach + distance, -1)]
         self.unity = self.taps[:, 0].sum()
+        self.together = _side_by_side(self.taps, self.step)
+
+
+def _side_by_side(taps: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    size, made = taps.shape
+    together = np.zeros((size + (_WINDOWS_TOGETHER - 1) * step, _WINDOWS_TOGETHER * made))
+    for window in range(_WINDOWS_TOGETHER):
+        begin = window * step
+        together[begin : begin + size, window * made : (window + 1) * made] = taps
+    return together
 
 
 _UP = {
@@ -170,44 +192,44 @@ class _Resampler:
     """A window that slides over the stream.
 
     The output is aligned with the input: what a window needs of the future (2 ms) is held back
-    and comes with `flush`. Whole taps and whole samples make exact sums in float64, so the result
-    depends neither on how the stream was cut into chunks nor on the order of summing.
+    and comes with `flush`. So is the end of a piece that is no multiple of eight windows; a frame
+    of 20 ms is one. Whole taps and whole samples make exact sums in float64, so the result depends
+    neither on how the stream was cut into chunks nor on the order of summing.
     """
 
     def __init__(self, branches: _Branches) -> None:
-        self._taps = branches.taps
-        self._unity = branches.unity
-        self._step = branches.step
-        self._past = branches.past
-        self._future = branches.future
+        self._branches = branches
         self._reset()
 
     def _reset(self) -> None:
         self._half_sample = b""
-        self._held = np.zeros(self._past)
+        self._held = np.zeros(self._branches.past)
 
     def feed(self, pcm: bytes) -> bytes:
         pcm = self._half_sample + pcm
         whole_samples = len(pcm) // PCM16.itemsize
         self._half_sample = pcm[whole_samples * PCM16.itemsize :]
-        return self._filter(np.frombuffer(pcm, PCM16, whole_samples))
+        return self.filter(np.frombuffer(pcm, PCM16, whole_samples))
+
+    def filter(self, samples: NDArray[np.int16]) -> bytes:
+        return self._filter(samples, self._branches.together, _WINDOWS_TOGETHER)
 
     def flush(self) -> bytes:
         """The end of an utterance: what was held back; the next `feed` starts from silence."""
-        tail = self._filter(np.zeros(self._future))
+        tail = self._filter(np.zeros(self._branches.future), self._branches.taps, 1)
         self._reset()
         return tail
 
-    def _filter(self, samples: NDArray[Any]) -> bytes:
+    def _filter(self, samples: NDArray[Any], taps: NDArray[np.float64], steps: int) -> bytes:
         stream = np.concatenate((self._held, samples))
-        size = len(self._taps)
-        count = max(0, (len(stream) - size) // self._step + 1)
-        self._held = stream[count * self._step :]
+        size, step = len(taps), steps * self._branches.step
+        count = max(0, (len(stream) - size) // step + 1)
+        self._held = stream[count * step :]
         # Overlapping views: `sliding_window_view` is the same, but costs more than the filter.
-        strides = (self._step * stream.itemsize, stream.itemsize)
+        strides = (step * stream.itemsize, stream.itemsize)
         windows = np.ndarray((count, size), stream.dtype, stream, strides=strides)
-        output = windows.copy() @ self._taps
-        output /= self._unity
+        output = windows.copy() @ taps
+        output /= self._branches.unity
         np.rint(output, out=output)
         return output.clip(PCM16_MIN, PCM16_MAX, out=output).astype(PCM16).tobytes()
 
@@ -234,7 +256,9 @@ class TelephoneToModel:
         self._upsampler = Upsampler(codec.rate_hz)
 
     def feed(self, payload: bytes) -> bytes:
-        return self._upsampler.feed(decode(self._codec, payload))
+        if self._codec is Codec.L16:
+            return self._upsampler.feed(payload)
+        return self._upsampler.filter(_samples(self._codec, payload))
 
     def flush(self) -> bytes:
         return self._upsampler.flush()
@@ -277,8 +301,9 @@ class Transcoder:
         return b""
 
 
-_MEASURED_TOGETHER = 50
-"""Steps: numpy takes as long for one as for many, and nobody asks before the sound was heard."""
+_MEASURED_TOGETHER_BYTES = 48_000
+"""Six seconds of G.711, one of the model's PCM: numpy takes as long for one step as for many, and
+nobody asks unless words were cut off."""
 
 
 class Loudness:
@@ -300,7 +325,7 @@ class Loudness:
 
     def feed(self, audio: bytes) -> None:
         self._rest += audio
-        if len(self._rest) >= _MEASURED_TOGETHER * self._step_bytes:
+        if len(self._rest) >= _MEASURED_TOGETHER_BYTES:
             self._measure()
 
     def _measure(self) -> None:
