@@ -29,9 +29,9 @@ class Line:
             frame = media.decode(text)
         except media.MalformedFrame as error:
             return events.FrameUnreadable(str(error))
+        if isinstance(frame, media.Media):  # a `case` that looks into it takes twice as long
+            return self._sound(frame.media)
         match frame:
-            case media.Media(chunk):
-                return self._sound(chunk)
             case media.Start(leg):
                 self._hears_l16 = leg.media_format.encoding == Codec.L16.value
                 return _started(leg)
@@ -57,9 +57,11 @@ class Line:
                 return media.CLEAR
 
     def _sound(self, chunk: media.Chunk) -> events.CallerAudio | None:
-        if not (chunk.is_inbound and chunk.payload):
+        payload = chunk.payload
+        if not payload or chunk.track not in media.INBOUND:
             return None
-        payload = self._as_pcm(chunk.payload) if self._hears_l16 else chunk.payload
+        if self._hears_l16:
+            payload = self._as_pcm(payload)
         return events.CallerAudio(payload, chunk.chunk)
 
     def _as_pcm(self, payload: bytes) -> bytes:

@@ -99,6 +99,7 @@ class CallSession:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._over = asyncio.Event()
+        self.is_over = False
         self._lost = False
         self._phone = phone
         phone.on_message = self._on_phone_message
@@ -109,7 +110,7 @@ class CallSession:
 
     def post(self, event: events.BridgeEvent) -> None:
         """Something happened: let the bridge answer, and do what it says."""
-        if self._over.is_set():
+        if self.is_over:
             return
         try:
             for command in self._bridge.handle(event, self._loop.time()):
@@ -117,10 +118,6 @@ class CallSession:
             self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
-
-    @property
-    def is_over(self) -> bool:
-        return self._over.is_set()
 
     async def run(self) -> None:
         with self._services.tracer.span(self._call.call_id, "media session"):
@@ -307,6 +304,7 @@ class CallSession:
             case commands.LeaveCall(lost):
                 self._log.say("info", "media stream ended", lost=lost)
                 self._lost = lost
+        self.is_over = True
         self._over.set()
 
     def _record_fault(self, reason: str, detail: str) -> None:

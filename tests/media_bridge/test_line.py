@@ -43,7 +43,12 @@ def test_frames_need_not_be_numbered_and_tracks_may_be_named_as_in_the_rest_api(
 
 
 @pytest.mark.parametrize(
-    "ours", [media(track="outbound", chunk="2"), media(track="inbound", payload="")]
+    "ours",
+    [
+        media(track="outbound", chunk="2"),
+        media(track="outbound_track", chunk="2"),
+        media(track="inbound", payload=""),
+    ],
 )
 def test_what_is_not_the_callers_sound_is_not_heard(ours: str) -> None:
     assert LINE.heard(ours) is None

@@ -42,9 +42,9 @@ class RealtimeProtocol:
         self._updates = Updates()
 
     def encode(self, command: ModelCommand) -> bytes:
+        if isinstance(command, commands.AppendAudio):
+            return realtime.encode_append(command.audio)
         match command:
-            case commands.AppendAudio(audio):
-                return realtime.encode_append(audio)
             case commands.ConfigureModel(line):
                 return realtime.encode(realtime.SessionUpdate(self._ask(line)))
             case commands.UpdateSession(update):

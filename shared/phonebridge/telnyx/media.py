@@ -58,6 +58,10 @@ class Start(_Frame, frozen=True, gc=False, tag="start"):
     stream_id: str = ""
 
 
+INBOUND = ("inbound", "inbound_track")
+"""Of tracks; the REST API says `inbound_track` where frames say `inbound`."""
+
+
 class Chunk(msgspec.Struct, frozen=True, gc=False):
     """Sound of one track: the RTP payload alone, 20 ms in practice. Order is not guaranteed."""
 
@@ -65,11 +69,6 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     track: str = "inbound"
     chunk: int | None = None
     """Counts from 1. On the wire a decimal string."""
-
-    @property
-    def is_inbound(self) -> bool:
-        """The REST API says `inbound_track` where frames say `inbound`."""
-        return self.track in ("inbound", "inbound_track")
 
 
 class Media(_Frame, frozen=True, gc=False, tag="media"):

@@ -93,19 +93,6 @@ def test_a_leg_may_keep_things_to_itself(field: str) -> None:
     assert isinstance(decode(frame("start", start=LEG | {field: None})), Start)
 
 
-@pytest.mark.parametrize(
-    ("track", "is_inbound"),
-    [
-        ("inbound", True),
-        ("inbound_track", True),
-        ("outbound", False),
-        ("outbound_track", False),
-    ],
-)
-def test_only_the_callers_track_is_inbound(track: str, is_inbound: bool) -> None:
-    assert Chunk(b"", track).is_inbound is is_inbound
-
-
 @pytest.mark.parametrize("rest", ["", ',"media":7,"payload":[]', ',"stream_id":null'])
 def test_a_new_kind_of_frame_is_no_error(rest: str) -> None:
     assert decode(f'{{"event":"whisper"{rest}}}') == Unknown("whisper")
