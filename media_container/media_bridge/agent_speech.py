@@ -28,11 +28,14 @@ class AgentSpeech:
         self._turns = turns
         self.stopped = Stopped()
         self.interruptions = 0
-        self.chunks_sent = 0
 
     @property
     def is_heard(self) -> bool:
         return self._playout.is_speaking
+
+    @property
+    def chunks_sent(self) -> int:
+        return self._playout.chunks_sent
 
     def next_deadline(self) -> float | None:
         return self._playout.next_deadline()
@@ -95,10 +98,7 @@ class AgentSpeech:
         return self._heard(self._playout.listen(now))
 
     def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        sending = self._playout.due(now)
-        if sending:
-            self.chunks_sent += sum(isinstance(each, PlayAudio) for each in sending)
-        return sending
+        return self._playout.due(now)
 
     def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, cancel, truncate; afterwards drop what

@@ -47,7 +47,7 @@ class Line:
             case media.Connected() | media.Unknown():
                 return None
 
-    def told(self, command: PhoneCommand) -> str:
+    def told(self, command: PhoneCommand) -> bytes:
         match command:
             case commands.PlayAudio(payload):
                 return media.encode_media(self._as_sent(payload) if self._speaks_l16 else payload)

@@ -85,7 +85,7 @@ class Playback:
             self._doubted, self._returned = 0.0, 0
         # Not before it was sent.
         self._run_at_earliest = max(
-            self._run_at_earliest, now - self._seconds(self.sent - self._run)
+            self._run_at_earliest, now - (self.sent - self._run) / self.bytes_per_ms / 1000
         )
         self._run_at = max(self._run_at, self._run_at_earliest)
         self.sent += size
@@ -124,9 +124,8 @@ class Playback:
             self._usual_delay = self._run_at - self._run_at_earliest
 
     def played(self, now: float) -> int:
-        if now >= self.reached(self.sent):
-            return self.sent
-        return self._run + max(0, round((now - self._run_at) * 1000 * self.bytes_per_ms))
+        since = (now - self._run_at) * 1000 * self.bytes_per_ms
+        return self._run + round(max(0, min(since, self.sent - self._run)))
 
     def surely_played(self, now: float) -> int:
         """What the carrier confirmed, or would have in time."""
@@ -134,13 +133,10 @@ class Playback:
 
     def reached(self, position: int) -> float:
         """When playback comes, or came, to that place of the present run."""
-        return self._run_at + self._seconds(position - self._run)
+        return self._run_at + (position - self._run) / self.bytes_per_ms / 1000
 
     def clear(self) -> None:
         """Nothing is left to play, and no mark sent so far tells of anything."""
         self.confirmed = self._run = self._marked = self.sent
         self._run_at = self._run_at_earliest = LONG_AGO
         self._marks.clear()
-
-    def _seconds(self, size: int) -> float:
-        return size / self.bytes_per_ms / 1000

@@ -101,6 +101,7 @@ class Playout:
     _lead: int = field(init=False)
     _chunk: int = field(init=False)
     _shortest: int = field(init=False)
+    chunks_sent: int = 0
     _played: int = 0
     """For sure, as of the last `listen`."""
     _items: dict[str, Item] = field(default_factory=dict)
@@ -149,10 +150,12 @@ class Playout:
         """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        while self._ahead(now) <= self._lead - self._chunk and (chunk := self._next_chunk()):
+        most = self._playback.played(now) + self._lead - self._chunk
+        while self._playback.sent <= most and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._playback.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))
+            self.chunks_sent += 1
             if not self._sendable() or self._playback.wants_mark:
                 sending += self._mark(now)
         return sending
@@ -189,9 +192,9 @@ class Playout:
     def _take_heard(self, played: int, now: float) -> list[Heard]:
         whole = []
         for item in list(self._items.values()):
-            if item.ends is not None and item.ends <= played:
+            if (end := item.ends) is not None and end <= played:
                 del self._items[item.item_id]
-                whole.append(Heard(item, min(now, self._playback.reached(item.ends))))
+                whole.append(Heard(item, min(now, self._playback.reached(end))))
         return whole
 
     def _cut(self, item: Item, played: int) -> Cut:
@@ -247,6 +250,3 @@ class Playout:
     def _mark(self, now: float) -> tuple[MarkPlayback, ...]:
         name = self._playback.mark(now)
         return (MarkPlayback(name),) if name else ()
-
-    def _ahead(self, now: float) -> int:
-        return self._playback.sent - self._playback.played(now)

@@ -40,7 +40,7 @@ class WebSocket(WSListener):
         self._closed = False
         self._unwanted = False
 
-    def send(self, message: bytes | str) -> None:
+    def send(self, message: bytes) -> None:
         """To a closed socket, nothing is sent."""
         if self._transport is not None:
             self._transport.send(_TEXT, message)

@@ -84,7 +84,7 @@ async def test_what_is_sent_arrives_as_text() -> None:
             received.put_nowait(message)
 
     async with facing(listen) as socket:
-        socket.send("text")
+        socket.send(b"text")
         socket.send(b'{"type":"bytes"}')
         assert [await soon(received) for _ in range(2)] == ["text", '{"type":"bytes"}']
 
@@ -130,13 +130,13 @@ async def test_our_close_reaches_the_peer_and_nothing_is_sent_after_it() -> None
         closed.put_nowait(peer.close_code)
 
     async with facing(listen) as socket:
-        socket.send("before")
+        socket.send(b"before")
         socket.close(1008)
-        socket.send("after")
+        socket.send(b"after")
         socket.close()
         assert await soon(closed) == 1008
         assert await soon(socket.ends) == (1008, "")
-        socket.send("long after")
+        socket.send(b"long after")
 
 
 async def test_a_socket_closed_before_it_was_open_does_not_stay_open() -> None:
@@ -205,7 +205,7 @@ async def test_a_peer_that_takes_nothing_any_more_does_not_keep_its_socket(
         await soon(socket.messages)
         socket.pause_writing = stalled.set  # type: ignore[method-assign]
         while not stalled.is_set():
-            socket.send("x" * 100_000)
+            socket.send(b"x" * 100_000)
         socket.close()
         assert (await soon(socket.ends))[0] == 1000
 
@@ -241,7 +241,7 @@ async def test_a_peer_that_stops_reading_is_gone(monkeypatch: pytest.MonkeyPatch
     async with facing(read_nothing) as socket:
         await soon(socket.messages)
         for _ in range(20):
-            socket.send("x" * 1_000_000)
+            socket.send(b"x" * 1_000_000)
         assert (await soon(socket.ends))[0] == 1006
 
 
@@ -255,6 +255,6 @@ async def test_a_peer_that_reads_slowly_is_not(monkeypatch: pytest.MonkeyPatch) 
 
     async with facing(read) as socket:
         for _ in range(10):
-            socket.send("x" * 900_000)
+            socket.send(b"x" * 900_000)
         assert [await soon(sizes) for _ in range(10)] == [900_000] * 10
         assert socket.ends.empty()

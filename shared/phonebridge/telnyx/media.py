@@ -133,19 +133,18 @@ def decode(text: Text) -> Frame:
         raise MalformedFrame(f"Not JSON: {error}") from error
 
 
-CLEAR = '{"event":"clear"}'
+CLEAR = b'{"event":"clear"}'
 """Stop playing, forget what is queued, and return all marks."""
 
 
-def encode_media(payload: bytes) -> str:
+def encode_media(payload: bytes) -> bytes:
     """`payload` is 20 ms to 30 s of bare codec bytes, without RTP header."""
-    encoded = b2a_base64(payload, newline=False).decode("ascii")
-    return f'{{"event":"media","media":{{"payload":"{encoded}"}}}}'
+    return b'{"event":"media","media":{"payload":"%b"}}' % b2a_base64(payload, newline=False)
 
 
-def encode_mark(name: str) -> str:
+def encode_mark(name: str) -> bytes:
     """`name` is plain ASCII; it comes back when the media before it has been played or cleared."""
-    return f'{{"event":"mark","mark":{{"name":"{name}"}}}}'
+    return b'{"event":"mark","mark":{"name":"%b"}}' % name.encode()
 
 
 def _unknown(text: Text, error: msgspec.ValidationError) -> Unknown:
