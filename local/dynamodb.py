@@ -39,7 +39,7 @@ def dynamodb(port: int = 0) -> Iterator[str]:
     """A server on the loopback interface, for as long as the context is open; its address."""
     app = DomainDispatcherApplication(create_backend_app)
     # Not werkzeug's, which moto brings: it closes every connection.
-    server = Server(("127.0.0.1", port), app)
+    server = Server(("127.0.0.1", port), app, request_queue_size=128)
     server.prepare()
     thread = threading.Thread(target=server.serve, name="dynamodb")
     thread.start()
