@@ -180,6 +180,18 @@ def test_no_more_than_two_milliseconds_are_held_back() -> None:
     assert (160 - down_bytes) / TELEPHONE_RATE_HZ <= 0.002
 
 
+@given(sizes=st.lists(st.integers(0, 400), max_size=12))
+@settings(deadline=None)
+def test_of_pieces_of_other_sizes_than_a_frame_less_than_a_millisecond_more(
+    sizes: list[int],
+) -> None:
+    up, down = TelephoneToModel(Codec.PCMU), ModelToTelephone(Codec.PCMU)
+    up_bytes = sum(len(up.feed(bytes(size))) for size in sizes)
+    down_bytes = sum(len(down.feed(bytes(2 * size))) for size in sizes)
+    assert sum(sizes) / TELEPHONE_RATE_HZ - up_bytes / 2 / MODEL_RATE_HZ < 0.003
+    assert sum(sizes) / MODEL_RATE_HZ - down_bytes / TELEPHONE_RATE_HZ < 0.003
+
+
 def test_a_click_stays_where_it_was_and_spreads_evenly() -> None:
     click_at = 100
     click = np.zeros(200)
