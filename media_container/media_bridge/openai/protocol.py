@@ -42,7 +42,7 @@ class RealtimeProtocol:
         self._updates = Updates()
 
     def encode(self, command: ModelCommand) -> bytes:
-        if isinstance(command, commands.AppendAudio):
+        if isinstance(command, commands.AppendAudio):  # a `case` takes twice as long
             return realtime.encode_append(command.audio)
         match command:
             case commands.ConfigureModel(line):
