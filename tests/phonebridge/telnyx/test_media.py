@@ -130,9 +130,13 @@ def test_a_malformed_frame_says_what_is_wrong(text: str | bytes, reason: str) ->
 
 @given(st.binary())
 @example(b"\x80")
+@example(b'{"event":""}')
 def test_no_bytes_surprise_the_decoder(noise: bytes) -> None:
-    with pytest.raises(MalformedFrame):
+    try:
         decode(noise)
+    except MalformedFrame:
+        return
+    assert b"event" in noise  # by chance, it is a frame
 
 
 @given(st.binary(max_size=4000), st.integers(min_value=1, max_value=2**32))
