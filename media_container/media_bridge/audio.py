@@ -209,9 +209,9 @@ class _Resampler:
         pcm = self._half_sample + pcm
         whole_samples = len(pcm) // PCM16.itemsize
         self._half_sample = pcm[whole_samples * PCM16.itemsize :]
-        return self.filter(np.frombuffer(pcm, PCM16, whole_samples))
+        return self.feed_samples(np.frombuffer(pcm, PCM16, whole_samples))
 
-    def filter(self, samples: NDArray[np.int16]) -> bytes:
+    def feed_samples(self, samples: NDArray[np.int16]) -> bytes:
         return self._filter(samples, self._branches.together, _WINDOWS_TOGETHER)
 
     def flush(self) -> bytes:
@@ -258,7 +258,7 @@ class TelephoneToModel:
     def feed(self, payload: bytes) -> bytes:
         if self._codec is Codec.L16:
             return self._upsampler.feed(payload)
-        return self._upsampler.filter(_samples(self._codec, payload))
+        return self._upsampler.feed_samples(_samples(self._codec, payload))
 
     def flush(self) -> bytes:
         return self._upsampler.flush()

@@ -150,8 +150,9 @@ class Playout:
         """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        most = self._playback.played(now) + self._lead - self._chunk
-        while self._playback.sent <= most and (chunk := self._next_chunk()):
+        # What leaves now changes nothing of what was played by now.
+        latest = self._playback.played(now) + self._lead - self._chunk
+        while self._playback.sent <= latest and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._playback.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))

@@ -115,8 +115,10 @@ async def close_after_one(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 @asynccontextmanager
-async def peeking(access: DynamoAccess) -> AsyncIterator[MailboxPeek]:
-    peek = MailboxPeek(access, lambda: b"{}")
+async def peeking(
+    access: DynamoAccess, query: Callable[[], bytes] = lambda: b"{}"
+) -> AsyncIterator[MailboxPeek]:
+    peek = MailboxPeek(access, query)
     try:
         yield peek
     finally:
@@ -195,8 +197,10 @@ async def test_a_request_is_signed_anew_for_other_credentials_and_now_and_then(
         signed.append(keys.access_key)
         return b"{}"
 
-    async with server(keep) as (access, _):
-        peek = MailboxPeek(replace(access, credentials=keys), query)
+    async with (
+        server(keep) as (access, _),
+        peeking(replace(access, credentials=keys), query) as peek,
+    ):
         for access_key in ("local", "local", "renewed", "renewed"):
             keys.access_key = access_key
             assert await peek.finds_nothing()
@@ -206,7 +210,6 @@ async def test_a_request_is_signed_anew_for_other_credentials_and_now_and_then(
         assert await peek.finds_nothing()
         assert await peek.finds_nothing()
         assert signed == ["local", "renewed", "local", "local"]
-        peek.close()
 
 
 def renewed_in(minutes: int) -> RefreshableCredentials:
