@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-import moto_stack
-from clock import Clock
 from dynamodb import dynamodb, local_client
 from phonebridge.fleet import DynamoFleet
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
+from support import moto_stack
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

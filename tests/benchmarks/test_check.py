@@ -1,10 +1,10 @@
 import pytest
 
 import check
-from benchmark_runs import run
 from instructions import Counts
 from phonebridge.settings import ModelAudio
 from results import Results
+from support.benchmark_runs import run
 
 
 def test_the_ratio_is_that_of_the_cheapest_rounds() -> None:

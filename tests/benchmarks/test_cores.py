@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmark_runs import case, figures, run
 from cores import TWO, Cores, Spread, judged, section, trial
 from figures import Delays
 from results import Results, Run
+from support.benchmark_runs import case, figures, run
 
 
 def test_every_socket_reaches_one_of_the_listeners() -> None:

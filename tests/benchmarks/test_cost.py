@@ -4,10 +4,10 @@ import pytest
 
 import cost
 import results
-from benchmark_runs import run
 from phonebridge.settings import ModelAudio
 from results import Capacity, Results
-from translated import TEMPLATE
+from support.benchmark_runs import run
+from support.translated import TEMPLATE
 
 
 def test_a_call_minute_is_the_sum_of_its_terms() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmark_runs import run
 from growth import core_shares, exponent, line_through, told
 from phonebridge.settings import ModelAudio
 from results import Results
+from support.benchmark_runs import run
 
 
 def test_what_grows_in_proportion_lies_on_its_line() -> None:

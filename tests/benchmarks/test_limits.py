@@ -3,7 +3,7 @@
 import pytest
 
 from limits import BURST, CREATES, WEBHOOK_REQUESTS, Asked, OneCall, limits, nearest, steady
-from translated import TEMPLATE
+from support.translated import TEMPLATE
 
 ONE = OneCall(
     [

@@ -7,8 +7,8 @@ import pytest
 
 from model_script import SPEECH_MS, Kind, script
 from phonebridge.settings import ModelAudio
-from realtime_oracle import check_server
 from sound import FORMATS
+from support.realtime_oracle import check_server
 
 
 @pytest.mark.parametrize("audio", ModelAudio)

@@ -1,12 +1,12 @@
 """The page that readers see."""
 
-from benchmark_runs import case, run
 from cold_start import ColdStart, ColdStarts, Heavy, Warm
 from instructions import Count, Counts
 from phonebridge.settings import ModelAudio
 from quality_figures import Comparison, Heard
 from report import plots, render
 from results import Capacity, Results, Run
+from support.benchmark_runs import case, run
 
 
 def test_every_row_stands_beside_ours_under_the_same_load() -> None:

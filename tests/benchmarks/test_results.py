@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmark_runs import case, figures, run
 from figures import Delays
 from phonebridge.settings import ModelAudio
 from results import Capacity, Results, Run, load, save
+from support.benchmark_runs import case, figures, run
 
 
 def test_results_survive_the_disk(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmark_runs import QUICK, case, figures, run
 from figures import Delays
 from phonebridge.settings import ModelAudio
 from results import Case, Run
 from run import find_capacity, line
+from support.benchmark_runs import QUICK, case, figures, run
 
 SLOW = Delays(100, 10.0, 40.0, 60.0, 80.0)
 

@@ -2,7 +2,6 @@
 
 from msgspec.structs import replace
 
-from calls import outbound_call
 from cold_start import ColdStarts, Warm
 from cores import Cores
 from dynamodb import create_table, dynamodb, local_client
@@ -14,6 +13,7 @@ from results import Results
 from scale import listening, render
 from storm import Storm, weathered
 from storm_page import Storms
+from support.calls import outbound_call
 from template import load_template
 
 ONE = OneCall(

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from calls import LEG, after, outbound_call
-from clock import Clock
 from phonebridge.call import Hangup
 from phonebridge.call_config import CallConfig
 from phonebridge.call_events import CallAnswered, CallHungUp, CallRequested, DialAccepted
@@ -18,6 +16,8 @@ from phonebridge.steering import Interrupt, Say
 from phonebridge.store import DynamoCallStore
 from phonebridge.turn import Speaker, Turn
 from rush import Units, busiest
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
 from table_in_memory import TableInMemory
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from realtime_oracle import check_client
 from simulators.speech import CLIPS
-from whole_calls import CONVERSATION, Record, System, said
+from support.realtime_oracle import check_client
+from support.whole_calls import CONVERSATION, Record, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -2,7 +2,7 @@
 
 import json
 
-from processes import output_of, python
+from support.processes import output_of, python
 from template import TEMPLATE
 
 DEMO = str(TEMPLATE.parent / "local" / "demo.py")

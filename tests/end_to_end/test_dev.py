@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 
-from patience import PATIENCE_SECONDS
-from processes import answering, output_of, python
 from stack import free_port
+from support.patience import PATIENCE_SECONDS
+from support.processes import answering, output_of, python
 from template import TEMPLATE
 
 DEV = str(TEMPLATE.parent / "local" / "dev.py")

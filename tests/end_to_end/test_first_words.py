@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from realtime_oracle import check_client
 from simulators.speech import CLIPS
-from whole_calls import CONVERSATION, Record, System, said, whole_system
+from support.realtime_oracle import check_client
+from support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

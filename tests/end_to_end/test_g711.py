@@ -4,8 +4,8 @@ direction."""
 import asyncio
 from pathlib import Path
 
-from realtime_oracle import Frame, check_client
-from whole_calls import CONVERSATION, System, said, whole_system
+from support.realtime_oracle import Frame, check_client
+from support.whole_calls import CONVERSATION, System, said, whole_system
 
 A_LAW = "+15550105"
 CALLER, OUR_NUMBER = "+15550142", "+15550100"

@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 
 import outcomes
-from patience import until
 from phonebridge.signature import signed
-from recorded_files import RecordedFiles, recorded_files
 from simulators.telnyx_call import SimulatedCall
-from whole_calls import CONVERSATION, Record, System, said, whole_system
+from support.patience import until
+from support.recorded_files import RecordedFiles, recorded_files
+from support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

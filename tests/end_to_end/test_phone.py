@@ -2,10 +2,10 @@
 
 import pytest
 
-from realtime_oracle import check_client
 from simulators.speech import CLIPS
 from simulators.telnyx_machine import Machine
-from whole_calls import CONVERSATION, ONE_QUESTION, System, said
+from support.realtime_oracle import check_client
+from support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

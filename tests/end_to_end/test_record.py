@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from patience import until
-from whole_calls import System
+from support.patience import until
+from support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -18,22 +18,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
 import media_bridge.__main__ as container
-import moto_stack
-from api_events import Answer, api_event, read_answer
 from media_bridge.server import serving
-from media_plane import SECRET, Outside
-from patience import until
-from permissions import Caller, granted, role_of
 from phonebridge.call import Call, CallStatus, Outcome
 from phonebridge.overdue import DIAL_PATIENCE_MS
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
 from phonebridge.store import DynamoCallStore
-from recorded_files import RecordedFiles, recorded_files
-from recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
-from translated import functions, secret_names
+from support import moto_stack
+from support.api_events import Answer, api_event, read_answer
+from support.media_plane import SECRET, Outside
+from support.patience import until
+from support.permissions import Caller, granted, role_of
+from support.recorded_files import RecordedFiles, recorded_files
+from support.recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
+from support.translated import functions, secret_names
 
 if TYPE_CHECKING:
     pass

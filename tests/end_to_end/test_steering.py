@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from patience import until
 from simulators.speech import CLIPS, Clip
 from simulators.telnyx_call import SimulatedCall
-from whole_calls import ONE_QUESTION, System
+from support.patience import until
+from support.whole_calls import ONE_QUESTION, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

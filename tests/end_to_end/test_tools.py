@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 
 from phonebridge.signature import signed
-from realtime_oracle import check_client
 from simulators.scenario import CallerLine, ToolCall
 from simulators.speech import CLIPS
-from tool_servers import ToolServer, answer, tool_server
-from whole_calls import ONE_QUESTION, Record, System, said, whole_system
+from support.realtime_oracle import check_client
+from support.tool_servers import ToolServer, answer, tool_server
+from support.whole_calls import ONE_QUESTION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
-import moto_stack
-from clock import Clock
-from permissions import Caller, role_of
-from recorded_telnyx import RecordedTelnyx, recorded_telnyx
-from translated import TEMPLATE
+from support import moto_stack
+from support.clock import Clock
+from support.permissions import Caller, role_of
+from support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
+from support.translated import TEMPLATE
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from admission import MEMORY_MS, Admission
-from calls import outbound_call
-from clock import Clock
 from phonebridge.errors import AtCapacity
 from phonebridge.fleet import DynamoFleet, TaskState
+from support.calls import outbound_call
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,10 +8,10 @@ import pytest
 
 import ai_calls
 import control_plane
-from api_events import Answer, api_event, read_answer
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.store import CONFIG_BYTES_MAX, DynamoCallStore
-from recorded_telnyx import RecordedTelnyx
+from support.api_events import Answer, api_event, read_answer
+from support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

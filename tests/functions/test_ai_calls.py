@@ -11,10 +11,7 @@ from openapi_spec_validator import validate
 
 import ai_calls
 import control_plane
-from api_events import Answer, api_event, read_answer
 from api_requests import CreateCall
-from calls import LEG, after, outbound_call
-from clock import Clock
 from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, Hangup
@@ -30,7 +27,10 @@ from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.store import DynamoCallStore
 from phonebridge.turn import Latency, Speaker, Turn
 from prices import PRICES_AS_OF
-from recorded_telnyx import RecordedTelnyx
+from support.api_events import Answer, api_event, read_answer
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
+from support.recorded_telnyx import RecordedTelnyx
 from template import load_template
 
 pytestmark = pytest.mark.usefixtures("environment")

@@ -12,14 +12,14 @@ import aws_state
 import control_plane
 import copy_recording
 import recordings
-from calls import outbound_call
-from clock import Clock
-from permissions import Caller
 from phonebridge.call_config import CallConfig
 from phonebridge.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
 from phonebridge.store import DynamoCallStore
-from recorded_files import RecordedFiles, recorded_files
 from recordings import CopyRecording
+from support.calls import outbound_call
+from support.clock import Clock
+from support.permissions import Caller
+from support.recorded_files import RecordedFiles, recorded_files
 
 KEY = "recordings/call-1/rec-1.mp3"
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clock import Clock
 from directory import ANY_NUMBER, Directory
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
 from phonebridge.store import CONFIG_BYTES_MAX, RECORD_SECONDS
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

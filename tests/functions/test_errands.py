@@ -11,8 +11,8 @@ import pytest
 import aws_state
 from errands import Delivery, Errands, NotNow, carried_out, delivered
 from outcomes import SendOutcome
-from permissions import Caller
 from recordings import CopyRecording
+from support.permissions import Caller
 
 EVENTS = Path(__file__).parents[2] / "events"
 

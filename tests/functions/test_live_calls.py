@@ -6,9 +6,6 @@ from typing import Any
 import pytest
 
 import ai_calls
-from api_events import Answer, api_event, read_answer
-from calls import LEG, after, outbound_call
-from clock import Clock
 from phonebridge.call import Call, Hangup
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.call_events import (
@@ -23,7 +20,10 @@ from phonebridge.steering import HangUp, Interrupt, Mute, Say, Side, Steering, T
 from phonebridge.store import TRANSFER_CLAIM_SECONDS, DynamoCallStore
 from phonebridge.tools import Tools
 from phonebridge.transfer import CallTransferred, TargetHungUp, TransferRequested
-from recorded_telnyx import RecordedTelnyx
+from support.api_events import Answer, api_event, read_answer
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
+from support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from calls import LEG, after, outbound_call
-from clock import Clock
 from errands import NotNow
 from outcomes import LAST_WORDS_SECONDS, PAUSES_SECONDS, Outcomes, SendOutcome
 from phonebridge.billing import ModelUsage, Usage
@@ -23,6 +21,8 @@ from phonebridge.call_events import (
 )
 from phonebridge.notice import Notice, NoticeState
 from phonebridge.store import CallRecord, DynamoCallStore
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
 
 URL = "https://crm.example/calls"
 
@@ -132,7 +132,7 @@ def test_a_failed_attempt_is_put_off_longer_each_time_and_then_given_up(
 
 
 def test_the_queue_gives_up_when_we_do(state: Mapping[str, str]) -> None:
-    from translated import TEMPLATE
+    from support.translated import TEMPLATE
 
     queue = TEMPLATE["Resources"]["OutcomesQueue"]["Properties"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == len(PAUSES_SECONDS) + 1

@@ -12,10 +12,7 @@ import pytest
 import aws_state
 import control_plane
 import send_outcome
-from calls import LEG, after, outbound_call
-from clock import Clock
 from outcomes import LAST_WORDS_SECONDS, SendOutcome
-from permissions import Caller
 from phonebridge.billing import ModelUsage, Usage
 from phonebridge.call import Hangup
 from phonebridge.call_config import CallConfig
@@ -29,7 +26,10 @@ from phonebridge.call_events import (
 from phonebridge.notice import NoticeState
 from phonebridge.store import DynamoCallStore
 from phonebridge.turn import Speaker, Turn
-from recorded_files import Posted, RecordedFiles, recorded_files
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
+from support.permissions import Caller
+from support.recorded_files import Posted, RecordedFiles, recorded_files
 
 SECRET = "a secret of the operator's"
 BUSINESS = Usage(input_text=1_000, responses=1)

@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 
 import sweep_calls
-from calls import LEG, after, outbound_call
-from clock import Clock
 from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
 from phonebridge.call_config import CallConfig
 from phonebridge.call_events import (
@@ -30,7 +28,9 @@ from phonebridge.overdue import (
 from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.transfer import TransferRequested
-from recorded_telnyx import RecordedTelnyx
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
+from support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

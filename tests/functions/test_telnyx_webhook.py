@@ -12,9 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import control_plane
 import telnyx_webhook
-from api_events import Answer, api_event, read_answer
-from calls import after, outbound_call
-from clock import Clock
 from phonebridge.billing import Charge
 from phonebridge.call import Call, CallStatus, Leg, Outcome
 from phonebridge.call_config import CallConfig
@@ -25,7 +22,10 @@ from phonebridge.steering import TransferSettled
 from phonebridge.store import DynamoCallStore
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.transfer import TransferRequested
-from recorded_telnyx import RecordedTelnyx
+from support.api_events import Answer, api_event, read_answer
+from support.calls import after, outbound_call
+from support.clock import Clock
+from support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import ai_calls
-from api_events import Answer, api_event, read_answer
 from phonebridge.store import DynamoCallStore
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Message, Tools
+from support.api_events import Answer, api_event, read_answer
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from aws_programs import DIGEST
 from certificate import self_signed
-from deployers import Machine
 from deployment import image, plan
 from deployment.answers import QUESTIONS, Answers
 from deployment.stack import Stack
-from patience import until
-from patients import NUMBER, House, Patient, opened, patient
 from simulators.telnyx import CONNECTION_ID
+from support.aws_programs import DIGEST
+from support.deployers import Machine
+from support.patience import until
+from support.patients import NUMBER, House, Patient, opened, patient
 
 KEYS = {"OPENAI_API_KEY": "sk-test-very-secret", "TELNYX_API_KEY": "KEY-test-very-secret"}
 

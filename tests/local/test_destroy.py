@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployers import Machine
+from support.deployers import Machine
 
 TABLE = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],

@@ -7,11 +7,11 @@ import pytest
 
 from certificate import self_signed
 from diagnosis.ailments import Ailment, Finding
-from patients import NOBODY, NUMBER, House, Patient, error, patient
-from processes import output_of, python
 from simulators.telnyx import CONNECTION_ID
 from simulators.telnyx_account import OwnedNumber
-from whole_calls import whole_system
+from support.patients import NOBODY, NUMBER, House, Patient, error, patient
+from support.processes import output_of, python
+from support.whole_calls import whole_system
 
 
 def with_number(number: OwnedNumber) -> Callable[[Patient], None]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import aws_state
-from patience import until
 from queues import EventSource
+from support.patience import until
 
 
 @dataclass

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import agent_turn, done, frame, play, ready_call, said, words
 from media_bridge.barge_in import BargeIn
 from media_bridge.commands import (
     AppendAudio,
@@ -21,7 +20,8 @@ from media_bridge.events import (
     ResponseStarted,
 )
 from phonebridge.call_config import CallConfig, TurnDetection
-from playbook import At, Playbook, pass_time
+from support.bridges import agent_turn, done, frame, play, ready_call, said, words
+from support.playbook import At, Playbook, pass_time
 
 CONFIG = CallConfig()
 CLICK = CallerSpeechStarted("click", began_ms=300)

@@ -7,23 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges import (
-    CALL,
-    FRAME_MS,
-    PREPARED,
-    RINGING,
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    frame,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    sound,
-    words,
-)
 from media_bridge.audio import Codec, ModelToTelephone, TelephoneToModel
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
@@ -76,7 +59,24 @@ from phonebridge.billing import Usage
 from phonebridge.call import Call, EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
-from playbook import At, Playbook, pass_time, unmarked
+from support.bridges import (
+    CALL,
+    FRAME_MS,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    sound,
+    words,
+)
+from support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 LONGEST_PREPARED = replace(PREPARED, max_duration_seconds=60)

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
 from media_bridge.afterwards import LAST_WORDS_SECONDS, PATIENCE
 from media_bridge.audio import Codec
 from media_bridge.commands import (
@@ -34,7 +33,8 @@ from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from phonebridge.turn import Latency
-from playbook import At, Playbook, pass_time, unmarked
+from support.bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
+from support.playbook import At, Playbook, pass_time, unmarked
 
 SILENCE = Codec.PCMU.silence
 STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")

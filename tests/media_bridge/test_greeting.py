@@ -5,19 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import (
-    CALL,
-    PREPARED,
-    RINGING,
-    STARTED,
-    agent_turn,
-    done,
-    frame,
-    play,
-    said,
-    sound,
-    words,
-)
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
@@ -42,7 +29,20 @@ from media_bridge.events import (
 from media_bridge.greeting import LONGEST_KEPT_MS, KeptGreeting, Tape
 from phonebridge.call import Call
 from phonebridge.settings import ModelAudio
-from playbook import At, Playbook
+from support.bridges import (
+    CALL,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    done,
+    frame,
+    play,
+    said,
+    sound,
+    words,
+)
+from support.playbook import At, Playbook
 
 KEPT = KeptGreeting("One two three four five", sound(500, 0x33))
 

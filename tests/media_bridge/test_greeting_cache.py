@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clock import Clock
 from media_bridge.audio import Codec, ModelToTelephone
 from media_bridge.greeting import LONGEST_KEPT_MS, KeptGreeting
 from media_bridge.greeting_cache import KEPT_SECONDS, GreetingCache
 from media_bridge.openai.client import OpenAIRealtime
-from media_plane import settings
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from support.clock import Clock
+from support.media_plane import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

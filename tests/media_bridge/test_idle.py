@@ -2,7 +2,6 @@
 
 import pytest
 
-from bridges import agent_turn, caller_turn, done, play, ready_call, said
 from media_bridge.commands import (
     AddText,
     CancelResponse,
@@ -27,7 +26,8 @@ from media_bridge.idle import GOODBYE, PROMPT
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.steering import Side
-from playbook import At, Playbook
+from support.bridges import agent_turn, caller_turn, done, play, ready_call, said
+from support.playbook import At, Playbook
 
 BUSY = "The call could not be transferred: user_busy. The caller is still with you."
 LAST_WORDS = Respond(guidance=GOODBYE.guidance)

@@ -4,17 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges import (
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    words,
-)
 from media_bridge.audio import Codec
 from media_bridge.commands import (
     AddText,
@@ -36,7 +25,18 @@ from media_bridge.events import (
 )
 from media_bridge.keypad import LONGEST_ENTRY, PAUSE_SECONDS, Keypad
 from phonebridge.call_config import CallConfig
-from playbook import At, Playbook
+from support.bridges import (
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    words,
+)
+from support.playbook import At, Playbook
 
 
 def pressed(keys: str) -> AddText:

@@ -11,12 +11,12 @@ import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 
-from clock import Clock
 from media_bridge import mailbox_peek
 from media_bridge.mailbox_peek import MailboxPeek
 from phonebridge.aws import DynamoAccess
 from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.steering import Interrupt
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -12,16 +12,16 @@ import boto3
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from media_plane import SECRET, Outside
-from otlp_receiver import otlp_receiver
-from patience import PATIENCE_SECONDS, until
 from phonebridge.call import Call, EndedBy
 from phonebridge.store import DynamoCallStore
-from processes import answering, exit_code, output_of, python
-from recorded_telnyx import RecordedTelnyx
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
 from stack import free_port
+from support.media_plane import SECRET, Outside
+from support.otlp_receiver import otlp_receiver
+from support.patience import PATIENCE_SECONDS, until
+from support.processes import answering, exit_code, output_of, python
+from support.recorded_telnyx import RecordedTelnyx
 
 PROVIDER_KEYS = ("OPENAI_API_KEY", "TELNYX_API_KEY", "STREAM_TOKEN_SECRET")
 

@@ -1,7 +1,6 @@
 """The model's own servers call servers of the Model Context Protocol: the talk goes on, and the
 record tells of it."""
 
-from bridges import done, ready_call
 from media_bridge.commands import AddText, Note, RefuseApproval, Respond, Role
 from media_bridge.events import (
     ApprovalAsked,
@@ -12,7 +11,8 @@ from media_bridge.events import (
     ResponseStarted,
 )
 from media_bridge.mcp import PATIENCE
-from playbook import At, Playbook
+from support.bridges import done, ready_call
+from support.playbook import At, Playbook
 
 
 def calling() -> Playbook:

@@ -4,20 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import (
-    PREPARED,
-    RINGING,
-    STARTED,
-    WITH_DIAL,
-    agent_turn,
-    done,
-    frame,
-    play,
-    ringing_bridge,
-    said,
-    sound,
-    words,
-)
 from media_bridge.audio import Codec, decode, encode
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
@@ -54,7 +40,21 @@ from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
-from playbook import At, Playbook
+from support.bridges import (
+    PREPARED,
+    RINGING,
+    STARTED,
+    WITH_DIAL,
+    agent_turn,
+    done,
+    frame,
+    play,
+    ringing_bridge,
+    said,
+    sound,
+    words,
+)
+from support.playbook import At, Playbook
 
 NO_START = Log("warning", "no start on the early stream")
 GREET = Respond(saying=PREPARED.greeting, may_call=False)

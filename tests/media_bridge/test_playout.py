@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges import sound
 from media_bridge.audio import Codec, Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import MarkPlayback, PlayAudio
 from media_bridge.playout import (
@@ -18,6 +17,7 @@ from media_bridge.playout import (
     Item,
     Playout,
 )
+from support.bridges import sound
 
 SILENCE = 0xFF
 BYTES_PER_MS = 8

@@ -3,9 +3,9 @@ import threading
 import pytest
 
 from media_bridge.records import Records
-from patience import PATIENCE_SECONDS
 from phonebridge.errors import Conflict
 from phonebridge.log import logger
+from support.patience import PATIENCE_SECONDS
 
 
 async def test_jobs_run_one_after_the_other_away_from_the_event_loop() -> None:

@@ -12,14 +12,14 @@ from websockets.exceptions import InvalidStatus
 
 from media_bridge import server, session
 from media_bridge.greeting_cache import GreetingCache
-from media_plane import MediaPlane, Phone, StartsPlane
-from patience import until
 from phonebridge import stream_token
 from phonebridge.call import Call, CallStatus, Fault
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.call_events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.speech import CLIPS
+from support.media_plane import MediaPlane, Phone, StartsPlane
+from support.patience import until
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:

@@ -10,14 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
 from media_bridge import bridge, conversation, session, stream_start
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.events import BridgeEvent, DigitPressed
 from media_bridge.openai import client
-from media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
-from patience import until
 from phonebridge.call import Call, CallStatus, EarlyStream, Hangup, Outcome
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.call_events import CallAnswered, CallHungUp
@@ -26,12 +23,15 @@ from phonebridge.steering import Steering, Transfer
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.transfer import CallTransferred, TransferRequested
 from phonebridge.turn import Speaker, Turn
-from realtime_oracle import check_client
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, Session
 from simulators.openai_faults import NO_FAULTS
 from simulators.speech import CLIPS
-from tool_servers import Connection, answer, silence, tool_server
+from support.bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
+from support.media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
+from support.patience import until
+from support.realtime_oracle import check_client
+from support.tool_servers import Connection, answer, silence, tool_server
 
 DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
 HEARTFELT = "caller_opening_hours"

@@ -4,18 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import (
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    frame,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    words,
-)
 from media_bridge.audio import Codec
 from media_bridge.commands import (
     AddText,
@@ -56,7 +44,19 @@ from media_bridge.idle import PROMPT
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.steering import Side, Update
-from playbook import At, Playbook
+from support.bridges import (
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    words,
+)
+from support.playbook import At, Playbook
 
 WORDS = Respond(saying="Your table is ready.")
 FAREWELL = EndAsked(EndedBy.API, saying="Goodbye!")

@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from bridges import CALL, RINGING, STARTED
 from media_bridge.audio import Codec
 from media_bridge.commands import FailCall
 from media_bridge.events import StreamStarted
 from media_bridge.stream_start import RING_PATIENCE, START_PATIENCE, line_of, patience
+from support.bridges import CALL, RINGING, STARTED
 
 OTHERS = FailCall("wrong_call", "the media stream belongs to another call")
 

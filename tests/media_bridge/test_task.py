@@ -9,12 +9,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge, task
-from media_plane import MediaPlane, StartsPlane
-from patience import until
 from phonebridge.call import EndedBy
 from phonebridge.fleet import TaskState
 from phonebridge.steering import Interrupt
 from phonebridge.turn import Speaker
+from support.media_plane import MediaPlane, StartsPlane
+from support.patience import until
 
 
 async def test_it_tells_of_itself(

@@ -1,13 +1,13 @@
 """The longest duration of a call."""
 
-from bridges import agent_turn, done, frame, play, ready_call, said
 from media_bridge.commands import AppendAudio, EndCall, LeaveCall, Respond
 from media_bridge.events import MuteAsked, ResponseStarted
 from media_bridge.time_limit import GOODBYE, WARNING
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.steering import Side
-from playbook import At
+from support.bridges import agent_turn, done, frame, play, ready_call, said
+from support.playbook import At
 
 LAST_WORDS = Respond(guidance=GOODBYE.guidance)
 END = EndCall(EndedBy.MAX_DURATION)

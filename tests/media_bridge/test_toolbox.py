@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from clock import Clock
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
 from media_bridge.toolbox import MOST_ANSWER_BYTES, Toolbox
@@ -14,7 +13,8 @@ from phonebridge.https_client import HttpsClient
 from phonebridge.log import logger
 from phonebridge.signature import signed
 from phonebridge.tools import HttpsFunction
-from tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
+from support.clock import Clock
+from support.tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
 
 NOT_WHAT_IT_CLAIMS = "The tool's answer is not the JSON or text it claims to be."
 OK = answer(200, b'{"status":"shipped"}')

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridges import agent_turn, done, play, ready_call, said, words
 from media_bridge.commands import (
     AddText,
     AnswerTool,
@@ -51,7 +50,8 @@ from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
-from playbook import At, Playbook, pass_time
+from support.bridges import agent_turn, done, play, ready_call, said, words
+from support.playbook import At, Playbook, pass_time
 
 ORDER = HttpsFunction(name="order", url="https://example.com/order")
 SLOW = HttpsFunction(name="slow", url="https://example.com/slow", filler="One moment.")

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridges import sound
 from media_bridge.audio import Codec, Loudness, PassThrough
 from media_bridge.playout import Cut, Heard, Item
 from media_bridge.turns import Turns
 from phonebridge.turn import Speaker, Turn
+from support.bridges import sound
 
 
 def spoken(item_id: str, ms: int = 1000) -> Item:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from bridges import CALL, STARTED, agent_turn, done, frame, play, ready_call, said, words
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
@@ -36,7 +35,8 @@ from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 from phonebridge.tools import BuiltIn, HttpsFunction, Tools
-from playbook import At, Playbook
+from support.bridges import CALL, STARTED, agent_turn, done, frame, play, ready_call, said, words
+from support.playbook import At, Playbook
 
 MESSAGE = Respond(saying="Please call us back.")
 CONFIG = CallConfig(

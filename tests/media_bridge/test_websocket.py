@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from media_bridge import websocket
 from media_bridge.websocket import Buffer, WebSocket
-from patience import PATIENCE_SECONDS, until
+from support.patience import PATIENCE_SECONDS, until
 
 Conversation = Callable[[ServerConnection], Awaitable[None]]
 

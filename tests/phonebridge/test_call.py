@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from calls import LEG, inbound_call, outbound_call
 from phonebridge.call import Call, CallStatus, Fault, Hangup
+from support.calls import LEG, inbound_call, outbound_call
 
 HANGUP = Hangup("normal_clearing", "caller", 2_000)
 ENDED = replace(outbound_call(), status=CallStatus.ENDED)

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from calls import outbound_call
-from clock import Clock
 from phonebridge.call import Call
 from phonebridge.fleet import RESERVATION_SECONDS, TASK_SECONDS, DynamoFleet, Fleet, TaskState
 from phonebridge.overdue import HEARTBEAT_PATIENCE_MS
+from support.calls import outbound_call
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

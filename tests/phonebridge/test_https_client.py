@@ -10,7 +10,7 @@ from phonebridge import https_client
 from phonebridge.errors import ServerFailed
 from phonebridge.http_line import Answer
 from phonebridge.https_client import HttpsClient, resolve
-from tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
+from support.tool_servers import NAME, Connection, answer, nothing, silence, tool_server, trusting
 
 OK = answer(200, b'{"status":"shipped"}')
 MOST_BYTES = 1000

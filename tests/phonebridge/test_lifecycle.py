@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls import LEG, after, inbound_call, outbound_call
 from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
 from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup, Leg, Outcome
 from phonebridge.call_commands import (
@@ -61,6 +60,7 @@ from phonebridge.transfer import (
     TransferRefused,
     TransferRequested,
 )
+from support.calls import LEG, after, inbound_call, outbound_call
 
 DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
 INITIATED = CallInitiated(LEG)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clock import Clock
 from phonebridge.call_config import TurnDetection
 from phonebridge.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.steering import (
@@ -23,6 +22,7 @@ from phonebridge.steering import (
 )
 from phonebridge.table import Key, Table
 from phonebridge.tools import BuiltIn, HttpsFunction, Tools
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from calls import LEG, after, inbound_call, outbound_call
 from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup
 from phonebridge.call_commands import HangUp
 from phonebridge.call_events import (
@@ -32,6 +31,7 @@ from phonebridge.overdue import (
     overdue,
 )
 from phonebridge.transfer import CallTransferred, TransferRefused, TransferRequested
+from support.calls import LEG, after, inbound_call, outbound_call
 
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from calls import LEG, after, outbound_call
-from clock import Clock
 from phonebridge.call import Activity, Call, EndedBy, Fault, Hangup, Leg
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.call_events import (
@@ -35,6 +33,8 @@ from phonebridge.store import (
     Page,
 )
 from phonebridge.turn import Latency, Speaker, Turn
+from support.calls import LEG, after, outbound_call
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

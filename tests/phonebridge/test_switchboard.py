@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calls import LEG, inbound_call, outbound_call
-from clock import Clock
 from phonebridge.answering import (
     AnsweredBy,
     DetectionEnded,
@@ -63,6 +61,8 @@ from phonebridge.transfer import (
     TransferLeg,
     TransferRequested,
 )
+from support.calls import LEG, inbound_call, outbound_call
+from support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

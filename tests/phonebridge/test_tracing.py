@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from clock import Clock
-from otlp_receiver import ReceivedTraces, otlp_receiver
 from phonebridge.log import logger
 from phonebridge.tracing import MOST_SPANS, Collector, Span, Tracer, trace_id
+from support.clock import Clock
+from support.otlp_receiver import ReceivedTraces, otlp_receiver
 
 CALL_ID = "c0ffee00-0000-4000-8000-000000000001"
 LOG = logger("tracing")

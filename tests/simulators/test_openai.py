@@ -8,10 +8,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
-from realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
-from realtime_oracle import Frame, check_server
 from simulators.openai import Faults
 from simulators.speech import CLIPS
+from support.realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
+from support.realtime_oracle import Frame, check_server
 
 
 @pytest.mark.parametrize("audio_format", [PCMU, PCMA, PCM], ids=lambda f: str(f["type"]))

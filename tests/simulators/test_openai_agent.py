@@ -1,9 +1,9 @@
 import json
 from dataclasses import replace
 
-from realtime_caller import in_session
 from simulators.scenario import SCENARIOS, ToolCall
 from simulators.speech import CLIPS
+from support.realtime_caller import in_session
 
 
 async def test_told_what_to_say_it_says_that() -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from realtime_caller import both_sides, calling, in_session, session_settings, simulated
 from simulators.openai import Faults
 from simulators.speech import CLIPS
+from support.realtime_caller import both_sides, calling, in_session, session_settings, simulated
 
 
 async def test_noise_is_transcribed_as_unintelligible_and_asked_about() -> None:

@@ -4,11 +4,11 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
-from realtime_caller import (
+from simulators.openai import Faults, SimulatorEvent
+from support.realtime_caller import (
     Caller,
     in_session,
 )
-from simulators.openai import Faults, SimulatorEvent
 
 
 async def test_one_response_at_a_time_but_others_beside_the_conversation() -> None:

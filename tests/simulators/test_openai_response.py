@@ -2,9 +2,9 @@ import base64
 
 import pytest
 
-from realtime_caller import in_session
 from simulators.openai import Faults
 from simulators.speech import CLIPS
+from support.realtime_caller import in_session
 
 
 async def test_a_turn_comes_in_the_documented_order() -> None:

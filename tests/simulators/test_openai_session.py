@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from realtime_caller import (
+from simulators.openai import Faults
+from simulators.speech import CLIPS, recognise
+from support.realtime_caller import (
     MODEL,
     PCM,
     PCMU,
@@ -15,9 +17,7 @@ from realtime_caller import (
     session_settings,
     simulated,
 )
-from realtime_oracle import check_server
-from simulators.openai import Faults
-from simulators.speech import CLIPS, recognise
+from support.realtime_oracle import check_server
 
 
 async def test_items_come_and_go() -> None:

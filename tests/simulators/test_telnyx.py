@@ -15,7 +15,7 @@ from simulators.speech import CLIPS, Heard, Samples, SpeechStarted, VoiceActivit
 from simulators.telnyx import SimulatorEvent, TelnyxSimulator
 from simulators.telnyx_behaviour import Person
 from simulators.telnyx_person import FRAME_MS
-from telnyx_counterpart import MediaSocket, exchange, media_server, webhook_receiver
+from support.telnyx_counterpart import MediaSocket, exchange, media_server, webhook_receiver
 
 SCENARIO = Scenario(
     name="test",

@@ -9,7 +9,7 @@ from simulators.scenario import SCENARIOS
 from simulators.telnyx import CONNECTION_ID
 from simulators.telnyx_account import PROFILE_ID, OwnedNumber
 from simulators.telnyx_behaviour import Person
-from telnyx_counterpart import exchange
+from support.telnyx_counterpart import exchange
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=0)
 

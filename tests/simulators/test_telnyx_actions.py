@@ -12,7 +12,7 @@ from telnyx.types import CallDialResponse
 from simulators.scenario import SCENARIOS
 from simulators.telnyx_behaviour import Person
 from simulators.telnyx_call import SimulatedCall
-from telnyx_counterpart import (
+from support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,

@@ -10,7 +10,7 @@ import telnyx
 from simulators.scenario import SCENARIOS
 from simulators.telnyx import CONNECTION_ID, SimulatorEvent
 from simulators.telnyx_behaviour import Faults, Person
-from telnyx_counterpart import exchange, media_server
+from support.telnyx_counterpart import exchange, media_server
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=0)
 SLOW_PERSON = Person(SCENARIOS["short"], answers_after_ms=20_000)

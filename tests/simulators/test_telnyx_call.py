@@ -10,7 +10,7 @@ import pytest
 from simulators.scenario import SCENARIOS
 from simulators.telnyx_behaviour import Faults, Person
 from simulators.telnyx_call import SimulatedCall
-from telnyx_counterpart import (
+from support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,

@@ -13,7 +13,7 @@ from simulators.telnyx_behaviour import Faults
 from simulators.telnyx_commands import NameValue, StreamingStart
 from simulators.telnyx_media import Leg, MediaLog, MediaStream
 from simulators.telnyx_person import FRAME_SAMPLES, SILENT_FRAME
-from telnyx_counterpart import MediaServer, MediaSocket, media_server
+from support.telnyx_counterpart import MediaServer, MediaSocket, media_server
 
 LEG = Leg(
     user_id="user",

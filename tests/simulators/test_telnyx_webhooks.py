@@ -16,7 +16,7 @@ from telnyx import Telnyx
 from simulators.scenario import SCENARIOS
 from simulators.telnyx import CONNECTION_ID, TelnyxSimulator
 from simulators.telnyx_behaviour import Faults, Person
-from telnyx_counterpart import Delivery, WebhookReceiver, webhook_receiver
+from support.telnyx_counterpart import Delivery, WebhookReceiver, webhook_receiver
 
 BUSY = Person(SCENARIOS["short"], answers_after_ms=0, refuses="busy")
 NO_FAULTS = Faults()

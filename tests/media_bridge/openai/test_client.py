@@ -4,14 +4,14 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request
 
-from bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
 from media_bridge.openai import client
 from media_bridge.openai.client import ATTEMPTS, OpenAIRealtime
 from media_bridge.speech_model import ModelUnreachable
 from media_bridge.websocket import WebSocket
-from media_plane import settings
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import AuthHeader, MediaSettings
+from support.bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
+from support.media_plane import settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.speech_model import ModelCommand
-from media_plane import settings
 from phonebridge.billing import Usage
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio, SessionAck
 from phonebridge.steering import Update
 from phonebridge.tools import BuiltIn, Tools
-from realtime_oracle import check_client
+from support.media_plane import settings
+from support.realtime_oracle import check_client
 
 
 def protocol(config: CallConfig | None = None) -> RealtimeProtocol:

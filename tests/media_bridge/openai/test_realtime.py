@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from media_bridge.openai import realtime
 from media_bridge.openai.realtime import MalformedEvent, Unknown
-from realtime_oracle import check_client
+from support.realtime_oracle import check_client
 
 AUDIO = bytes(range(200)) * 3
 

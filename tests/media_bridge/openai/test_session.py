@@ -11,7 +11,7 @@ from media_bridge.commands import Respond
 from media_bridge.openai import realtime, session
 from phonebridge.call_config import CallConfig, Transcription, TurnDetection
 from phonebridge.settings import ModelAudio
-from realtime_oracle import check_client
+from support.realtime_oracle import check_client
 
 UNTOLD = {"type": "server_vad"}
 SEMANTIC = TurnDetection(type="semantic_vad", eagerness="low")

@@ -9,10 +9,10 @@ import pytest
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
-from media_plane import settings
 from phonebridge.call_config import CallConfig
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
-from realtime_oracle import check_client
+from support.media_plane import settings
+from support.realtime_oracle import check_client
 
 Frame = dict[str, Any]
 

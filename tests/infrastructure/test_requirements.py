@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from translated import functions
+from support.translated import functions
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCES = [
     ROOT / "shared/requirements.in",
     ROOT / "functions/requirements.in",

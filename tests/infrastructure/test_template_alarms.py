@@ -6,7 +6,7 @@ from typing import Any
 
 from media_bridge.figures import Figures
 from media_bridge.task import METRICS_SECONDS
-from translated import ROOT, TEMPLATE, of_type, properties, resources
+from support.translated import ROOT, TEMPLATE, of_type, properties, resources
 
 OURS: dict[str, set[str]] = {
     "media-bridge": set(Figures().taken(0, 0)),

@@ -4,7 +4,6 @@ from typing import Any
 
 import yaml
 
-from conditions import parameters, resources_with
 from media_bridge.server import PING_SECONDS
 from media_bridge.task import (
     DRAIN_SECONDS,
@@ -12,7 +11,8 @@ from media_bridge.task import (
     LAST_WRITES_SECONDS,
     METRICS_SECONDS,
 )
-from translated import TEMPLATE, attributes, of_type, properties, resources
+from support.conditions import parameters, resources_with
+from support.translated import TEMPLATE, attributes, of_type, properties, resources
 
 FARGATE_STOP_SECONDS = 120
 ANYWHERE = "0.0.0.0/0"

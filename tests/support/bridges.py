@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from calls import LEG, outbound_call
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import ConfigureModel, PlayAudio, RecordTurn, Respond
@@ -21,7 +20,8 @@ from phonebridge.call import EarlyStream
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 from phonebridge.turn import Latency, Speaker, Turn
-from playbook import Playbook
+from support.calls import LEG, outbound_call
+from support.playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)
 RINGING = replace(CALL, early_stream=EarlyStream(), stream_number=1, attached_stream=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from translated import ROOT, of_type, properties
+from support.translated import ROOT, of_type, properties
 
 DOCKERFILE = "media_container/Dockerfile"
 

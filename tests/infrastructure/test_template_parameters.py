@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from conditions import complaints
 from phonebridge.settings import AuthHeader, ByteOrder, ModelAudio, SessionAck
-from translated import TEMPLATE
+from support.conditions import complaints
+from support.translated import TEMPLATE
 
 
 def test_every_parameter_is_described_bounded_and_grouped() -> None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-import moto_stack
 from dynamodb import create_table
+from support import moto_stack
 from template import load_template
 
 if TYPE_CHECKING:

@@ -13,8 +13,6 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from calls import after, outbound_call
-from clock import Clock
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
@@ -23,7 +21,6 @@ from media_bridge.session import Services
 from media_bridge.task import MediaTask
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
-from patience import PATIENCE_SECONDS, until
 from phonebridge import stream_token
 from phonebridge.aws import DynamoAccess
 from phonebridge.call import Call, CallStatus, Leg
@@ -39,12 +36,15 @@ from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import TelnyxClient
 from phonebridge.tracing import Tracer
-from recorded_telnyx import RecordedTelnyx
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, OpenAISimulator, Session
 from simulators.openai_faults import NO_FAULTS
 from simulators.scenario import TOOLS
 from simulators.speech import CLIPS
+from support.calls import after, outbound_call
+from support.clock import Clock
+from support.patience import PATIENCE_SECONDS, until
+from support.recorded_telnyx import RecordedTelnyx
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

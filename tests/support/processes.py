@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from patience import PATIENCE_SECONDS, until
 from phonebridge.settings import ControlSettings, MediaSettings
+from support.patience import PATIENCE_SECONDS, until
 
 _OURS = {
     name.upper()

@@ -9,7 +9,7 @@ from typing import Any
 
 from boto3 import Session
 
-from translated import as_list, functions, of_type, resources, statements
+from support.translated import as_list, functions, of_type, resources, statements
 
 PREFIX = "arn:aws"
 ACCOUNT = "us-east-1:123456789012"

@@ -14,9 +14,9 @@ from typing import Any
 
 import boto3
 
-from aws_programs import installed
+from support.aws_programs import installed
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass

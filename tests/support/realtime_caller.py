@@ -11,10 +11,10 @@ import numpy as np
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from realtime_oracle import Frame, check_server
 from simulators.g711 import A_LAW, MU_LAW
 from simulators.openai import OpenAISimulator, Session
 from simulators.speech import CLIPS, Heard, Samples, recognise, resample
+from support.realtime_oracle import Frame, check_server
 
 MODEL = "gpt-realtime-2.1-mini"
 PCMU: Frame = {"type": "audio/pcmu"}

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
 TEMPLATE: dict[str, Any] = yaml_parse(TEXT)
 

@@ -14,7 +14,7 @@ from cfnlint.api import lint
 import ai_calls
 from phonebridge.errors import NotConfigured
 from phonebridge.settings import ControlSettings, MediaSettings
-from translated import (
+from support.translated import (
     ROOT,
     TEMPLATE,
     TEXT,

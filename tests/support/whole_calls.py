@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 
 from control_plane import control_plane
-from patience import until
 from simulators.openai import OpenAISimulator, Session
 from simulators.scenario import CallerLine, Scenario
 from simulators.speech import CLIPS
 from simulators.telnyx import TelnyxSimulator
 from simulators.telnyx_call import SimulatedCall
 from stack import Plan, free_port, running
+from support.patience import until
 
 Record = dict[str, Any]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from processes import answering, exit_code, output_of, python
 from stack import free_port
+from support.processes import answering, exit_code, output_of, python
 from template import load_template
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "media_container/Dockerfile").read_text()
 
 Instruction = tuple[str, str]
