@@ -1,45 +1,48 @@
-# Every verb sets itself up; the stamps make it quick the second time. ARGS="…" goes to the program.
+# Every target sets itself up; the stamps make it quick the second time. ARGS="…" goes to the program.
 PYTHON ?= python3
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
 LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam \
-	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements
+	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-quality bench-scale bench-cores bench-first-words bench-interruption bench-steering bench-instructions bench-check lock
+.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check lock
 
-setup: .venv/.stamp             ## the development environment
+help:                           ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
 
-demo: .venv/.stamp              ## one whole call on this machine, printed as it happens
+setup: .venv/.stamp             ## install the development environment
+
+demo: .venv/.stamp              ## run one whole call on this machine and print it as it happens
 	$(BIN)/python local/demo.py $(ARGS)
 
-dev: .venv/.stamp               ## the whole system on http://localhost:3000, until Ctrl-C
+dev: .venv/.stamp               ## run the whole system on http://localhost:3000 until Ctrl-C
 	$(BIN)/python local/dev.py $(ARGS)
 
-deploy: .venv/.stamp .venv-sam/.stamp   ## this checkout in your AWS account; asks what it does not know
+deploy: .venv/.stamp .venv-sam/.stamp ## deploy this checkout to your AWS account; asks for what it does not know
 	SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(BIN)/python local/deploy.py $(ARGS)
 
-destroy: .venv/.stamp           ## the stack, once its name is typed; the records of calls stay
+destroy: .venv/.stamp           ## delete the stack after you type its name; the records of calls stay
 	$(BIN)/python local/destroy.py $(ARGS)
 
-logs: .venv/.stamp              ## of Lambdas and containers as they come; ARGS="--call ID"
+logs: .venv/.stamp              ## follow the logs of Lambdas and containers; ARGS="--call ID"
 	$(BIN)/python local/logs.py $(ARGS)
 
-doctor: .venv/.stamp            ## asks the real services whether a call would work; ARGS="--stack NAME"
+doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
-test: .venv/.stamp
+test: .venv/.stamp              ## run all tests; ARGS="…" goes to pytest
 	$(BIN)/pytest $(ARGS)
 
-check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template and its build
+check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(SAM) validate --lint
 	$(SAM) build
 
-build: .venv/.stamp .venv-sam/.stamp    ## what `sam deploy` uploads; the image's packages, for arm64, and its size
+build: .venv/.stamp .venv-sam/.stamp ## build what `sam deploy` uploads, and the packages of the image for arm64
 	$(SAM) build $(ARGS)
 	rm -rf .build/packages
 	.venv-sam/bin/pip install --quiet --no-deps --require-hashes --target .build/packages \
@@ -47,63 +50,66 @@ build: .venv/.stamp .venv-sam/.stamp    ## what `sam deploy` uploads; the image'
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
 	$(BIN)/python benchmarks/image_size.py .build/packages
 
-bench: .venv/.stamp bench-peers ## the media container beside its peers under one load; docs/performance.md, docs/cost.md
+bench: .venv/.stamp bench-peers ## compare the media container with its peers under one load; docs/performance.md
 	$(BIN)/python benchmarks/run.py $(ARGS)
 	$(BIN)/python benchmarks/cold_start.py
+	$(MAKE) bench-pages
+
+bench-pages: .venv/.stamp .venv-peers/charts/.stamp ## write the pages and charts of the stored results again
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/cost.py
+	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
+	PYTHONPATH=shared .venv-peers/charts/bin/python benchmarks/draw_charts.py
 
-bench-peers: $(PEERS:%=.venv-peers/%/.stamp)    ## the environments of those we compare with
+bench-peers: $(PEERS:%=.venv-peers/%/.stamp) ## install the environments of the peers
 
-bench-quality: .venv/.stamp .venv-peers/quality/.stamp  ## speech against ideal G.711, in MOS and words; docs/performance.md
+bench-quality: .venv/.stamp .venv-peers/quality/.stamp ## compare speech with ideal G.711, in MOS and words; docs/performance.md
 	PYTHONPATH=shared:media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
 	$(BIN)/python benchmarks/report.py
 
-bench-first-words: .venv/.stamp ## from the answer to the first word, for each stream_setup; docs/first-words.md
+bench-first-words: .venv/.stamp ## time the answer to the first word for each stream_setup; docs/first-words.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/first_words.py $(ARGS)
 
-bench-scale: .venv/.stamp       ## what one call asks of the table, and where the next limit lies; docs/scale.md
+bench-scale: .venv/.stamp       ## count what one call asks of the table; docs/scale.md
+	PYTHONPATH=local:functions $(BIN)/python benchmarks/count_requests.py
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
 
-bench-cores: .venv/.stamp       ## processes behind one port against tasks behind the balancer; benchmarks/cores.json
-	$(BIN)/python benchmarks/cores.py
-
-bench-interruption: .venv/.stamp        ## how exactly the model knows what the caller heard
+bench-interruption: .venv/.stamp ## measure how exactly the model knows what the caller heard
 	$(BIN)/python benchmarks/interruption.py $(ARGS)
 
-bench-steering: .venv/.stamp    ## from a request to its effect on a live call; docs/steering.md
+bench-steering: .venv/.stamp    ## time a request to its effect on a live call; docs/steering.md
 	PYTHONPATH=local:functions $(BIN)/python benchmarks/steering.py $(ARGS)
 
-bench-instructions: .venv/.stamp        ## of each frame, counted by valgrind; docs/performance.md
+bench-instructions: .venv/.stamp ## count the instructions of each frame with valgrind; docs/performance.md
 	$(BIN)/python benchmarks/instructions.py
 	$(BIN)/python benchmarks/report.py
 
-bench-check: .venv/.stamp       ## fails if the container's instructions, or its CPU beside the plain relay's, grew
+bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
 	$(BIN)/python benchmarks/check.py
 
-lock: .venv-lock/.stamp         ## requirements.txt from each requirements.in
+lock: .venv-lock/.stamp         ## compile each requirements.in to its requirements.txt
 	for name in $(LOCKED); do .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; done
 
 .venv/.stamp: local/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit( \
 		"Phonebridge needs Python 3.11 to 3.13; $(PYTHON) is %d.%d. Try: make PYTHON=python3.13" % v)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps --require-hashes -r local/requirements.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -m venv .venv
+	@.ci/install .venv local/requirements.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
 
-.venv-peers/quality/.stamp: benchmarks/quality.requirements.txt
+.venv-peers/quality/.stamp .venv-peers/charts/.stamp: .venv-peers/%/.stamp: benchmarks/%.requirements.txt
 $(PEERS:%=.venv-peers/%/.stamp): .venv-peers/%/.stamp: benchmarks/peers/%.requirements.txt
 .venv-peers/%/.stamp:
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --no-deps --require-hashes -r $<
-	touch $@
+	@$(PYTHON) -m venv $(@D)
+	@.ci/install $(@D) $<
+	@touch $@
 
 .venv-sam/.stamp: .ci/requirements-sam.txt
-	$(PYTHON) -m venv .venv-sam
-	.venv-sam/bin/pip install --quiet --no-deps --require-hashes -r .ci/requirements-sam.txt
-	touch $@
+	@$(PYTHON) -m venv .venv-sam
+	@.ci/install .venv-sam $<
+	@touch $@
 
 .venv-lock/.stamp: Makefile
 	$(PYTHON) -m venv .venv-lock

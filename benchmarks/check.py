@@ -1,6 +1,6 @@
 """`make bench-check`: a guard against regressions that knows no absolute time. The container may
-execute no more instructions for a frame than those that are stored, and take so many times the CPU
-of the plain relay, both measured in the same minutes on the same core.
+execute at most 2 % more instructions for a frame than the base (instructions_base.json), and take
+so many times the CPU of the plain relay, both measured in the same minutes on the same core.
 """
 
 import sys
@@ -28,15 +28,15 @@ def ratio(results: Results, audio: ModelAudio) -> float:
     return ours.cpu_per_call_minute / relay.cpu_per_call_minute
 
 
-def instructions_grew(known: instructions.Counts, here: Mapping[str, str]) -> bool:
-    """False also where nothing can be compared, which is told."""
-    if why := instructions.incomparable(known, here):
+def instructions_grew(base: instructions.Counts, here: Mapping[str, str]) -> bool:
+    """False also where nothing can be compared, which is printed."""
+    if why := instructions.incomparable(base, here):
         print(f"instructions: NOT CHECKED, {why}")
         return False
     comparisons = [
         each
         for counted in instructions.count([instructions.OURS])
-        for each in instructions.compared(counted, known)
+        for each in instructions.compare(counted, base)
     ]
     for each in comparisons:
         print(each, flush=True)
@@ -61,7 +61,9 @@ def cpu_grew() -> bool:
 
 def main() -> None:
     cpu = cpu_grew()
-    sys.exit(instructions_grew(instructions.load(), instructions.counted_with()) or cpu)
+    sys.exit(
+        instructions_grew(instructions.load(instructions.BASE), instructions.counted_with()) or cpu
+    )
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,8 +42,6 @@ class Target:
     argv: tuple[str, ...]
     audio: tuple[ModelAudio, ...] = EVERY_AUDIO
     environ: Mapping[str, str] = field(default_factory=dict)
-    processes: int = 1
-    """Each with a port of its own and its share of the calls, all on one core."""
 
 
 def _peer(name: str, program: str, *audio: ModelAudio) -> Target:
@@ -56,7 +54,6 @@ TARGETS = {
     target.name: target
     for target in (
         OURS,
-        replace(OURS, name="two_processes", processes=2),
         Target("relay", sys.executable, (str(PEERS / "relay.py"),)),
         replace(_peer("floor", "floor.py"), environ={"PYTHONPATH": str(ROOT / "media_container")}),
         _peer("pipecat", "pipecat_bot.py", ModelAudio.PCM24K),
@@ -134,25 +131,16 @@ def database() -> Iterator[Database]:
 
 
 @contextmanager
-def running(
-    target: Target, ports: Sequence[int], environ: Mapping[str, str]
-) -> Iterator[list[int]]:
-    """Process ids, one for each port; their output goes to .build/bench-NAME.log."""
+def running(target: Target, port: int, environ: Mapping[str, str]) -> Iterator[int]:
+    """Yield the process id; the output goes to .build/bench-NAME.log."""
     LOGS.mkdir(exist_ok=True)
-    with ExitStack() as stack:
-        log = stack.enter_context((LOGS / f"bench-{target.name}.log").open("wb"))
-        given = {**environ, **target.environ}
-        yield [
-            stack.enter_context(
-                _started(
-                    (target.python, *target.argv, "--port", str(port)),
-                    TARGET_CORE,
-                    given,
-                    log.fileno(),
-                )
-            ).pid
-            for port in ports
-        ]
+    command = (target.python, *target.argv, "--port", str(port))
+    given = {**environ, **target.environ}
+    with (
+        (LOGS / f"bench-{target.name}.log").open("wb") as log,
+        _started(command, TARGET_CORE, given, log.fileno()) as process,
+    ):
+        yield process.pid
 
 
 def _started(

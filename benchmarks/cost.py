@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import hosted
 import results
 from phonebridge.settings import ModelAudio
 from results import Case, Results
@@ -129,10 +128,8 @@ def tables(known: Results) -> str:
     parts = [
         "## A thousand call-minutes\n",
         _thousand(known),
-        "## Beside hosted platforms\n",
-        _beside_hosted(),
-        "## The same for all\n",
-        _same_for_all(),
+        "## Telnyx, the carrier and the model\n",
+        _beside_aws(),
         "## By size\n",
         _by_size(),
         _waiting(),
@@ -210,35 +207,16 @@ def _task_hour() -> float:
     return TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR
 
 
-def _beside_hosted() -> str:
-    head = (
-        "| | $ per 1,000 minutes | covers | to be paid besides | published, read |\n"
-        "|---|--:|---|---|---|\n"
-    )
-    ours = "".join(_ours(audio) for audio in ModelAudio)
-    return head + ours + "".join(hosted.rows()) + "\n" + hosted.NOTE
-
-
-def _ours(audio: ModelAudio) -> str:
-    aws = 1000 * hour(TYPICAL, audio).per_call_minute
-    telnyx = {name: 1000 * price for name, price in TELNYX_MINUTE.items()}
-    parts = " + ".join(f"{dollars:.2f} {name}" for name, dollars in telnyx.items())
-    return (
-        f"| **Phonebridge**, {audio} | {aws + sum(telnyx.values()):.2f} |"
-        f" orchestration and hosting: {aws:.2f} AWS + {parts} |"
-        " model, carrier; you are the operator |"
-        " [telnyx.com](https://telnyx.com/pricing/call-control), 2026-08-27* |\n"
-    )
-
-
-def _same_for_all() -> str:
+def _beside_aws() -> str:
     prices = {
         name: (1 - SPEECH) * caller + SPEECH * agent
         for name, (caller, agent) in MODEL_MINUTE.items()
     }
     told = " or ".join(f"{1000 * price:.0f} ({name})" for name, price in prices.items())
+    telnyx = " and ".join(f"{1000 * price:.2f} for {name}" for name, price in TELNYX_MINUTE.items())
     return (
-        "Whoever carries the call, dollars per 1,000 minutes on top:\n\n"
+        "Dollars per 1,000 minutes, on top of what AWS costs:\n\n"
+        f"* Telnyx: {telnyx};\n"
         f"* the model's audio, half of it the caller's:\n  {told} at list prices.\n"
         "  What it remembers is billed again with every answer, so that real calls cost more;\n"
         f"* the carrier: {1000 * CARRIER_MINUTE:.2f} inbound to a local number in the US (Telnyx);"

@@ -28,10 +28,10 @@ class Ticket(Struct, frozen=True):
 class Job(Struct, frozen=True):
     """What the load generator is to do, from run.py."""
 
-    pids: list[int]
-    """The target's, for its CPU and memory."""
-    media_urls: list[str]
-    """ws://host:port/path, to which a call's id is added; calls take them in turn."""
+    pid: int
+    """The target's process, whose CPU and memory are measured."""
+    media_url: str
+    """ws://host:port/path, to which a call's id is added."""
     model_port: int
     audio: ModelAudio
     seconds: float

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from dynamodb_units import READ_UNIT_BYTES
 from media_bridge.task import BEAT_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAILBOX_SECONDS
 from phonebridge.store import SHARDS
 
@@ -25,8 +26,7 @@ CREATE_SECONDS, WEBHOOK_SECONDS = 0.5, 0.1
 TASK_BYTES, RESERVATION_BYTES = 150, 90
 """Of the fleet's rows."""
 
-# DynamoDB, "Read/write capacity mode": what a unit holds; "Partitions": what one takes a second.
-WRITE_UNIT_BYTES, READ_UNIT_BYTES = 1024, 4096
+# DynamoDB, "Partitions": units a second.
 PARTITION_WRITES, PARTITION_READS = 1000, 3000
 TABLE_WRITES = 40_000
 """By the quota of an account."""
@@ -63,8 +63,6 @@ class Asked(msgspec.Struct, frozen=True):
     read_units: float = 0
     indexed: tuple[str, ...] = ()
     """Indexes that a write goes on to."""
-    at: float = 0.0
-    """Seconds, since the call was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,18 +51,18 @@ class Load:
         self._poll.register(self._door, select.EPOLLIN)
 
     def run(self) -> Figures:
-        idle = usage(self._job.pids)
+        idle = usage(self._job.pid)
         for number, ticket in enumerate(self._job.tickets):
             self._set_up(number, ticket)
         self._until(time.perf_counter() + SETTLE_SECONDS)
         gc.collect()
         gc.freeze()
-        began, own_began, used_began = time.perf_counter(), os.times(), usage(self._job.pids)
+        began, own_began, used_began = time.perf_counter(), os.times(), usage(self._job.pid)
         self._measured.recording = True
         self._until(began + self._job.seconds)
         self._measured.recording = False
         seconds, own_ended = time.perf_counter() - began, os.times()
-        used = usage(self._job.pids)
+        used = usage(self._job.pid)
         own = (own_ended.user + own_ended.system - own_began.user - own_began.system) / seconds
         figures = self._figures(seconds, idle, used_began, used, own)
         for caller in self._callers:
@@ -72,7 +72,7 @@ class Load:
 
     def _set_up(self, number: int, ticket: Ticket) -> None:
         """One call after the other, so that whose model session it is needs no telling."""
-        url = urlsplit(self._job.media_urls[number % len(self._job.media_urls)])
+        url = urlsplit(self._job.media_url)
         connection = socket.create_connection((url.hostname, url.port))
         end = WebSocket(connection, self._poll, is_client=True)
         caller = Caller(number, ticket, end, self._measured, self._at)

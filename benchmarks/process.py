@@ -1,7 +1,7 @@
-"""What processes and their children use, read from Linux's /proc (man 5 proc)."""
+"""What a process and its children use, read from Linux's /proc (man 5 proc)."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ class Usage:
     """Memory, shared pages divided among those who share them."""
 
 
-def usage(pids: Iterable[int]) -> Usage:
-    tree = [each for pid in pids for each in _tree(pid)]
+def usage(pid: int) -> Usage:
+    tree = list(_tree(pid))
     return Usage(sum(map(_cpu_seconds, tree)), sum(map(_pss_mb, tree)))
 
 

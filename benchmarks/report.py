@@ -1,28 +1,32 @@
-"""docs/performance.md and its plots, from results.json, instructions.json, quality.json and
-cold_start.json."""
+"""docs/performance.md, from results.json, instructions.json, quality.json and cold_start.json. Its
+charts are drawn by draw_charts.py."""
 
 import ast
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import linear_regression
 
 import cold_start
 import instructions
 import quality_figures
 import results
+from charts import charts
 from container import PEERS, TARGETS
 from figures import Delays, Figures
-from growth import core_shares, told
 from phonebridge.settings import ModelAudio
-from plot import Point, chart
-from results import Case, Results
+from results import OURS, Case, Results
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-PLOTS = "performance"
-OURS = "phonebridge"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+CHARTS = "performance"
+NOT_IN_TABLES = {10, 20, 100, 200}
+"""Numbers of calls that the charts show."""
+FEWEST_POINTS = 3
+"""Any two points lie on a line."""
 
 COMMANDS = """\
 Made by `make bench` on one machine; the command, the load and every figure are in `benchmarks/`.
-Regenerate this page with `.venv/bin/python benchmarks/report.py`.
+`make bench-pages` writes this page again. The tables leave out the rows of 10, 20, 100 and 200
+calls: the charts show them, and `benchmarks/results.json` has every figure.
 """
 
 METHOD = """\
@@ -46,7 +50,7 @@ valgrind's counter; what is counted begins at the WebSocket library and ends whe
 on. The operating system and TLS are not in it, nor are start-up, the far ends, and what the
 container does for all its calls together; timers and tasks are those of asyncio's own loop. Counts
 differ by less than 1 % whatever else the machine does: `make bench-check` fails if the container's
-grow by more than 5 %.
+are more than 2 % above the base, `benchmarks/instructions_base.json`.
 
 A caller's frame is 20 ms of a caller to whom nobody answers. An agent's is 20 ms of what the model
 says in the load's conversation, with all that its turns bring: words, events, for the container
@@ -115,28 +119,34 @@ def _pinned(name: str) -> str:
     return f" ({', '.join(pins)})"
 
 
-def plots(known: Results) -> dict[str, str]:
-    """SVG by file name."""
-    drawn = {}
-    for audio in ModelAudio:
-        shares = {target: core_shares(known, target, audio) for target in _targets(known)}
-        if any(shares.values()):
-            title = f"CPU, percent of one core, {audio}"
-            drawn[f"cpu-{audio}.svg"] = chart(title, "calls on one core", shares)
-            title = f"Delay caller to model, p99 ms, {audio}"
-            drawn[f"delay-{audio}.svg"] = chart(title, "calls on one core", _late(known, audio))
-    return drawn
-
-
 def _section(known: Results, audio: ModelAudio, tls: bool) -> Iterator[str]:
-    cases = [case for case in known.cases() if (case.audio, case.tls) == (audio, tls)]
+    cases = [
+        case
+        for case in known.cases()
+        if (case.audio, case.tls) == (audio, tls) and case.calls not in NOT_IN_TABLES
+    ]
     if not cases:
         return
     yield f"## {audio}, {'TLS to the model' if tls else 'no TLS'}\n"
     yield HEAD + "".join(_row(known, case) for case in sorted(cases, key=_order))
     if not tls:
-        yield f"{OURS}: {told(core_shares(known, OURS, audio))}\n"
-        yield f"![CPU]({PLOTS}/cpu-{audio}.svg)\n\n![Delay]({PLOTS}/delay-{audio}.svg)\n"
+        yield f"{OURS}: {growth_of(known, audio)}\n"
+        for chart in charts(known):
+            if chart.name.endswith(audio):
+                yield f"![{chart.alt_text}]({CHARTS}/{chart.file_name})\n"
+
+
+def growth_of(known: Results, audio: ModelAudio) -> str:
+    """Whether the CPU time of a container grows with its calls in a straight line."""
+    points = known.core_shares(OURS, audio)
+    if len(points) < FEWEST_POINTS:
+        return f"measured with {len(points)} numbers of calls, which are too few for a line."
+    slope, intercept = linear_regression(*zip(*points, strict=True))
+    distance, calls = max((abs(y - (intercept + slope * x)), x) for x, y in points)
+    return (
+        f"{intercept:z.2f} % of a core and {slope:.3f} % for each call, by least squares;"
+        f" off that line by at most {distance:.2f} % of a core (at {calls:g} calls)."
+    )
 
 
 def _order(case: Case) -> tuple[int, bool, str]:
@@ -170,20 +180,6 @@ def _ratio(known: Results, case: Case, figures: Figures) -> str:
     if ours is None:
         return "–"
     return f"{figures.cpu_per_call_minute / ours.cpu_per_call_minute:.2f}"
-
-
-def _late(known: Results, audio: ModelAudio) -> dict[str, list[Point]]:
-    series: dict[str, list[Point]] = {target: [] for target in _targets(known)}
-    for case in sorted(known.cases(), key=lambda each: each.calls):
-        typical = known.typical(case)
-        if case.audio is audio and not case.tls and typical and typical.to_model.p99 is not None:
-            series[case.target].append((case.calls, typical.to_model.p99))
-    return series
-
-
-def _targets(known: Results) -> list[str]:
-    """In the same order on every plot, so that each keeps its colour."""
-    return sorted({case.target for case in known.cases()}, key=lambda name: (name != OURS, name))
 
 
 def _capacities(known: Results) -> str:
@@ -226,13 +222,13 @@ def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def main() -> None:
+def stored_page() -> str:
     known, starts = results.load(), cold_start.load()
-    page = render(known, starts, quality_figures.load(), instructions.load())
-    (DOCS / "performance.md").write_text(page)
-    (DOCS / PLOTS).mkdir(exist_ok=True)
-    for name, svg in plots(known).items():
-        (DOCS / PLOTS / name).write_text(svg)
+    return render(known, starts, quality_figures.load(), instructions.load())
+
+
+def main() -> None:
+    PAGE.write_text(stored_page())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from figures import Figures
 from phonebridge.settings import ModelAudio
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
+OURS = "phonebridge"
 LIBRARIES = ("msgspec", "numpy", "picows", "starlette", "uvloop", "uvicorn", "websockets")
 
 
@@ -44,6 +45,9 @@ class Capacity(Struct, frozen=True):
     limit: str
 
 
+Point = tuple[float, float]
+
+
 class Results(Struct):
     machine: str = ""
     versions: dict[str, str] = {}
@@ -68,6 +72,27 @@ class Results(Struct):
 
     def cases(self) -> list[Case]:
         return list(dict.fromkeys(run.case for run in self.runs))
+
+    def targets(self) -> list[str]:
+        """Ours first; the order does not depend on what was measured when."""
+        return sorted({case.target for case in self.cases()}, key=lambda name: (name != OURS, name))
+
+    def core_shares(self, target: str, audio: ModelAudio) -> list[Point]:
+        """Percent of one core by the number of calls, without TLS."""
+        best = ((calls, self.best(Case(target, audio, False, calls))) for calls in self._sizes())
+        return [
+            (calls, 100 * calls * each.cpu_per_call_minute / 60) for calls, each in best if each
+        ]
+
+    def delays_to_model(self, target: str, audio: ModelAudio) -> list[Point]:
+        """p99 in milliseconds by the number of calls, without TLS."""
+        typical = (
+            (calls, self.typical(Case(target, audio, False, calls))) for calls in self._sizes()
+        )
+        return [(n, p99) for n, each in typical if each and (p99 := each.to_model.p99) is not None]
+
+    def _sizes(self) -> list[int]:
+        return sorted({case.calls for case in self.cases()})
 
     def best(self, case: Case) -> Figures | None:
         """The round that took the least CPU: what else runs on the machine can only add."""

@@ -56,15 +56,14 @@ class Bench:
 
     def _measure(self, target: Target, case: Case) -> Figures:
         model_port = _free_port()
-        media_ports = [_free_port() for _ in range(target.processes)]
+        media_port = _free_port()
         environ = os.environ | self._store.environ() | self._model(model_port)
         environ["MODEL_AUDIO"] = case.audio.value
-        with running(target, media_ports, environ) as pids:
-            for port in media_ports:
-                _wait_for(port)
-            media_urls = [f"ws://127.0.0.1:{port}/media-bridge" for port in media_ports]
+        with running(target, media_port, environ) as pid:
+            _wait_for(media_port)
+            media_url = f"ws://127.0.0.1:{media_port}/media-bridge"
             tickets = self._store.admit(case.calls)
-            job = Job(pids, media_urls, model_port, case.audio, self._seconds, tickets)
+            job = Job(pid, media_url, model_port, case.audio, self._seconds, tickets)
             return _generate(msgspec.structs.replace(job, certificate=self._certificate))
 
     def _model(self, port: int) -> dict[str, str]:

@@ -1,39 +1,22 @@
-"""Where the next limit lies: what one call asks of DynamoDB, counted while a whole call runs on the
-local stack, and what a thousand times as many ask of each shared thing, on paper and simulated.
-Counts; the times beside them are those of other benchmarks. The page is docs/scale.md
-(`make bench-scale`).
+"""Where the next limit lies: docs/scale.md, from what one call asks of DynamoDB (requests.json) and
+from the results of the other benchmarks.
 """
 
-import asyncio
-import importlib
-import logging
-import math
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import httpx
-from moto.dynamodb.responses import DynamoHandler
-from msgspec.structs import replace
 
 import cold_start
-import cores
+import count_requests
+import report
 import results
-import rush
-import storm_page
-from dynamodb import create_table, dynamodb, local_client
-from growth import core_shares, told
 from limits import (
     BURST,
     CALL_MINUTES,
     LOADS,
+    NEW_TABLE_WRITES,
     SLOTS,
+    WEBHOOK_REQUESTS,
     WEBHOOKS,
-    WRITE_UNIT_BYTES,
-    Asked,
     OneCall,
     limits,
     nearest,
@@ -41,109 +24,19 @@ from limits import (
 )
 from media_bridge.task import MAILBOX_SECONDS
 from phonebridge.settings import ModelAudio
-from simulators.scenario import APPOINTMENT
-from stack import TABLE, Plan, free_port, running
-from table_in_memory import item_bytes
-from template import load_template
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "scale.md"
-LOG = ROOT / ".build" / "scale.log"
-CALLEE = "+15550123"
-LAST_WRITES_SECONDS = 5.0
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "scale.md"
 GROWING = (1_000, 10_000, 100_000)
+WEBHOOKS_OF_AN_END = 3
+"""`streaming.stopped`, `call.hangup` and `call.cost`."""
+ENDS_A_SECOND = WEBHOOK_REQUESTS // WEBHOOKS_OF_AN_END
 
 
-@contextmanager
-def listening() -> Iterator[list[Asked]]:
-    """Everything that the DynamoDB of this process is asked for."""
-    heard: list[Asked] = []
-    answer = DynamoHandler.call_action
-
-    def call_action(handler: DynamoHandler) -> Any:
-        operation = handler.headers["X-Amz-Target"].partition(".")[2]
-        answered = answer(handler)
-        now = time.monotonic()
-        heard.extend(replace(each, at=now) for each in _billed(operation, handler.body))
-        return answered
-
-    DynamoHandler.call_action = call_action  # type: ignore[method-assign]
-    try:
-        yield heard
-    finally:
-        DynamoHandler.call_action = answer  # type: ignore[method-assign]
-
-
-def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
-    match operation:
-        case "PutItem":
-            yield _written(operation, body["Item"])
-        case "BatchWriteItem":
-            for requests in body["RequestItems"].values():
-                for request in requests:
-                    yield _written(operation, request["PutRequest"]["Item"])
-        case "DeleteItem":
-            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), write_units=1)
-        case "GetItem":
-            # A head or a configuration; strongly consistent.
-            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=1)
-        case "Query":
-            value = next(iter(body["ExpressionAttributeValues"].values()))["S"]
-            consistent = body.get("ConsistentRead", False)
-            yield Asked(operation, _kind(value), read_units=1 if consistent else 0.5)
-
-
-def _written(operation: str, item: dict[str, Any]) -> Asked:
-    units = math.ceil(item_bytes(item) / WRITE_UNIT_BYTES)
-    indexed = tuple(index for index in ("live", "ended") if index in item)
-    return Asked(operation, _kind(item["pk"]["S"]), write_units=units, indexed=indexed)
-
-
-def _kind(partition: str) -> str:
-    return partition.partition("#")[0]
-
-
-async def count_one_call() -> OneCall:
-    """Make the demo's call, and write down what it asks for."""
-    LOG.parent.mkdir(exist_ok=True)
-    with dynamodb() as address, listening() as heard:
-        create_table(local_client(address), TABLE, load_template())
-        plan = Plan(free_port(), APPOINTMENT, hangs_up=True, patience_ms=15_000, log=LOG)
-        given = {"AWS_ENDPOINT_URL_DYNAMODB": address}
-        async with running(plan, given, lambda *_: None) as stack:
-            _handlers_log_to(LOG)
-            heard.clear()
-            began = time.monotonic()
-            async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
-                body = {"to": CALLEE, "instructions": "Be brief."}
-                (await api.post("/api/ai-calls/create", json=body)).raise_for_status()
-            assert stack.telnyx is not None
-            await stack.telnyx.calls[0].ended.wait()
-            seconds = time.monotonic() - began
-            await asyncio.sleep(LAST_WRITES_SECONDS)
-            return OneCall([replace(each, at=each.at - began) for each in heard], seconds)
-
-
-def _handlers_log_to(path: Path) -> None:
-    importlib.import_module("control_plane")
-    for handler in logging.getLogger("control-plane").handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(path.open("a"))
-
-
-def render(
-    one: OneCall,
-    known: results.Results,
-    beside: cores.Cores,
-    starts: cold_start.ColdStarts | None,
-    storms: storm_page.Storms,
-) -> str:
+def render(one: OneCall, known: results.Results, starts: cold_start.ColdStarts | None) -> str:
     parts = [INTRODUCTION, _call(one), _limits(one)]
-    parts.append(rush.section(one, BURST))
     if starts:
         parts.append(_control_plane(starts))
-    parts.append(storm_page.section(storms))
-    return "\n".join((*parts, GROWTH, _growth(known), cores.section(beside)))
+    return "\n".join((*parts, ALL_AT_ONCE, GROWTH, _growth(known), MORE_THAN_ONE_CORE))
 
 
 def _call(one: OneCall) -> str:
@@ -192,41 +85,67 @@ def _next(one: OneCall, calls: int) -> str:
 
 
 def _control_plane(starts: cold_start.ColdStarts) -> str:
-    """The Lambdas' own CPU, by what one request took on the benchmark's machine."""
+    """The CPU time of the Lambdas, from what one request took on the benchmark's machine."""
     ms = {each.request: each.cpu_ms for each in starts.requests}
     create, webhook = ms["create a call"], ms["webhook call.hangup"]
     busy = BURST.rate * (create + WEBHOOKS * webhook) / 1000
     return (
-        f"At {BURST.rate:.0f} creates a second the Lambdas' own work is {busy:.1f} cores' worth,"
-        f" by {create:.1f} ms for a create\nand {webhook:.1f} ms for each of {WEBHOOKS} webhooks"
-        " (docs/performance.md); the rest of their time they wait.\n"
+        f"At {BURST.rate:.0f} creates a second the Lambdas need the CPU time of {busy:.1f} cores:"
+        f" {create:.1f} ms for a create\nand {webhook:.1f} ms for each of {WEBHOOKS} webhooks"
+        " ([performance](performance.md)). The rest of their time they wait.\n"
     )
 
 
 def _growth(known: results.Results) -> str:
-    return "".join(
-        f"* {audio}: {told(core_shares(known, 'phonebridge', audio))}\n" for audio in ModelAudio
-    )
+    return "".join(f"* {audio}: {report.growth_of(known, audio)}\n" for audio in ModelAudio)
 
 
 INTRODUCTION = """\
 # Scale
 
-Made by `make bench-scale`: it makes one whole call on the local stack, writes down all that
-DynamoDB is asked for, and multiplies; then it lets a thousand calls and more happen at once, in
-virtual time. Nothing on this page was measured on AWS.
+`make bench-scale` makes one whole call on the local stack, counts its requests to DynamoDB, and
+multiplies them. Nothing on this page was measured on AWS.
+"""
+ALL_AT_ONCE = f"""\
+## Many calls in the same second
+
+* The route of the webhooks is the first limit: it takes {WEBHOOK_REQUESTS:,} requests a second.
+  A call that ends sends {WEBHOOKS_OF_AN_END}, so {ENDS_A_SECOND} calls that end in one second \
+fill it. Telnyx repeats
+  what is refused with 429, and the sweep ends a call whose hangup never arrives.
+* A new table takes {NEW_TABLE_WRITES:,} writes a second, and grows with its load. For a campaign \
+that needs
+  more at once, set its `WarmThroughput`.
+* `FLEET` is the hottest key, because each call writes and deletes its reservation there.
 """
 GROWTH = """\
 ## Growth
 
-Of one core, as `make bench` measured it; docs/performance.md has the figures and draws the curves.
+The CPU time of a container, from the same results as [performance](performance.md).
+"""
+MORE_THAN_ONE_CORE = """\
+## More than one core
+
+A Python process uses one core. More calls need more processes: either several processes in one
+task that share a port (`SO_REUSEPORT`), or one task of one vCPU for each process. Phonebridge uses
+one task for each process:
+
+* The load balancer sends a new call to the task with the fewest open sockets. Linux would choose a
+  process by a hash of the addresses, whatever its load. One process would refuse calls while
+  another has room.
+* A larger task is not cheaper. The price of Fargate is linear in vCPU.
+* A health check of a shared port reaches one process only. It would miss another one that hangs.
+* Nothing has to be built: no supervisor, and no second kind of slot. The service grows and shrinks
+  by the calls of one task.
+* A process needs its memory before its first call, and polls its mailbox. So the fewer processes,
+  the better.
+
+A load balancer has 1,000 targets in a group. Above that, several processes in a task would help.
 """
 
 
 def main() -> None:
-    one = asyncio.run(count_one_call())
-    storms = storm_page.weather()
-    PAGE.write_text(render(one, results.load(), cores.load(), cold_start.load(), storms))
+    PAGE.write_text(render(count_requests.load(), results.load(), cold_start.load()))
 
 
 if __name__ == "__main__":

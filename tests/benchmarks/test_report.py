@@ -1,10 +1,11 @@
 """The page that readers see."""
 
+import report
 from cold_start import ColdStart, ColdStarts, Heavy, Warm
 from instructions import Count, Counts
 from phonebridge.settings import ModelAudio
 from quality_figures import Comparison, Heard
-from report import plots, render
+from report import growth_of, render
 from results import Capacity, Results, Run
 from support.benchmark_runs import case, run
 
@@ -50,14 +51,36 @@ def test_capacities_and_cold_starts_are_told() -> None:
     assert "| create a call | 2.50 | 9.00 | 400 |" in page
 
 
-def test_only_what_was_measured_is_drawn() -> None:
-    drawn = plots(Results(runs=[run(calls=1), run(calls=40)]))
-    assert sorted(drawn) == ["cpu-g711.svg", "delay-g711.svg"]
+def test_tables_leave_out_the_sizes_that_the_charts_show() -> None:
+    page = render(Results(runs=[run(calls=calls) for calls in (1, 10, 20, 40, 100, 200, 320)]))
+    rows = [line for line in page.splitlines() if line.startswith("| phonebridge |")]
+    assert [row.split(" | ")[1] for row in rows] == ["1", "40", "320"]
+
+
+def test_a_chart_stands_with_its_text_in_the_section_of_its_audio() -> None:
+    page = render(Results(runs=[run(calls=40)]))
+    assert "![CPU by the number of calls, g711; both axes" in page
+    assert "(performance/delay-g711.svg)" in page
+    assert "pcm24k.svg" not in page
 
 
 def test_growth_with_the_calls_is_told_as_a_line() -> None:
-    page = render(Results(runs=[run(calls=1), run(calls=10), run(calls=40)]), None)
-    assert "phonebridge: 0.00 % of a core and 0.417 % for each call" in page
+    known = Results(runs=[run(calls=1), run(calls=10), run(calls=40)])
+    assert growth_of(known, ModelAudio.G711).startswith(
+        "0.00 % of a core and 0.417 % for each call, by least squares;"
+        " off that line by at most 0.00 % of a core"
+    )
+    assert f"phonebridge: {growth_of(known, ModelAudio.G711)}" in render(known)
+
+
+def test_what_grows_faster_than_the_calls_is_told_by_its_distance_from_the_line() -> None:
+    known = Results(runs=[run(cpu=calls / 100, calls=calls) for calls in (1, 10, 100)])
+    assert growth_of(known, ModelAudio.G711).endswith("of a core (at 10 calls).")
+
+
+def test_two_sizes_are_too_few_for_a_line() -> None:
+    known = Results(runs=[run(calls=20), run(calls=40)])
+    assert "2 numbers of calls, which are too few" in growth_of(known, ModelAudio.G711)
 
 
 def test_speech_is_told_where_it_was_measured() -> None:
@@ -72,3 +95,8 @@ def test_instructions_stand_with_what_they_were_counted_with() -> None:
     page = render(Results(), counted=counts)
     assert "| relay | g711 | 174,663 | 63,203 |" in page
     assert "python 3.11.7." in page
+
+
+def test_the_committed_page_is_made_of_the_committed_results() -> None:
+    """Otherwise run `python benchmarks/report.py`."""
+    assert report.PAGE.read_text() == report.stored_page()

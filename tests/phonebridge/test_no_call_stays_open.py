@@ -123,11 +123,14 @@ def jobs_of(
     call_ids: list[str], lost: set[tuple[str, str]], plane: control_plane.ControlPlane, clock: Clock
 ) -> Iterator[Callable[[], object]]:
     """Everything that is told of the calls: by Telnyx twice, by their container once."""
-    attached, reported = MediaAttached(1, "task-1", clock.now_ms), MediaReported(Activity(turns=1))
+    events: tuple[CallEvent, ...] = (
+        MediaAttached(1, "task-1", clock.now_ms),
+        MediaReported(Activity(turns=1)),
+    )
     for call_id, name in product(call_ids, WEBHOOKS):
         if (call_id, name) not in lost:
             yield from [partial(deliver, name, call_id, clock)] * 2
-    for call_id, event in product(call_ids, (attached, reported)):
+    for call_id, event in product(call_ids, events):
         yield partial(apply, plane, call_id, event)
 
 

@@ -1,18 +1,17 @@
 """A DynamoDB in this process, as far as `phonebridge.table` asks for it, that knows what each
-request takes of which partition: thousands of calls would keep the embedded one busy for hours.
+request costs which partition. It is much faster than the embedded one.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
-from limits import READ_UNIT_BYTES, WRITE_UNIT_BYTES
-from rush import Units
+from dynamodb_units import Item, item_bytes, read_units, write_units
 
-Item = Mapping[str, Any]
+Units = dict[str, dict[int, float]]
+"""By partition and second."""
 
 INDEXES = ("live", "ended")
 
@@ -61,7 +60,7 @@ class TableInMemory:
         self._pause()
         pk, sk = _place(Key)
         found = self._partitions[pk].get(sk)
-        self._reads(pk, item_bytes(found or {}), 1 if ConsistentRead else 0.5)
+        self._reads(pk, item_bytes(found or {}), ConsistentRead)
         return {"Item": found} if found else {}
 
     def put_item(self, *, Item: Item, **condition: Any) -> dict[str, Any]:
@@ -108,7 +107,7 @@ class TableInMemory:
             reverse=not ScanIndexForward,
         )
         name = f"{IndexName}#{partition}" if IndexName else partition
-        self._reads(name, sum(map(item_bytes, found)), 1 if ConsistentRead else 0.5)
+        self._reads(name, sum(map(item_bytes, found)), ConsistentRead)
         return {"Items": found, "Count": len(found)}
 
     def _candidates(self, index: str | None, partition: str) -> Iterator[Item]:
@@ -141,30 +140,19 @@ class TableInMemory:
         for each in (name, *(sums or ("items", "table"))):
             self.written[each][int(self._now())] += units
 
-    def _reads(self, name: str, read_bytes: int, price: float) -> None:
-        self.read[name][int(self._now())] += price * max(1, -(-read_bytes // READ_UNIT_BYTES))
+    def _reads(self, name: str, read_bytes: int, consistent: bool) -> None:
+        self.read[name][int(self._now())] += read_units(read_bytes, consistent)
 
 
-def item_bytes(item: Item) -> int:
-    """DynamoDB, "Item sizes and formats": names and values, in UTF-8."""
-    return sum(len(name.encode()) + _value_bytes(value) for name, value in item.items())
-
-
-def _value_bytes(attribute: Mapping[str, Any]) -> int:
-    match attribute:
-        case {"M": values}:
-            return 3 + sum(1 + len(n.encode()) + _value_bytes(v) for n, v in values.items())
-        case {"N": number}:
-            return math.ceil(len(number) / 2) + 1
-        case {"S": text}:
-            return len(text.encode())
-    return 1
+def busiest(units: Units, name: str) -> float:
+    """The units of the busiest second of one thing, or of the fullest of its shards."""
+    found = (max(of.values()) for key, of in units.items() if key.partition("#")[0] == name)
+    return max(found, default=0)
 
 
 def _write_units(before: Item | None, after: Item | None) -> int:
-    """By the larger of the two."""
-    largest = max(item_bytes(before or {}), item_bytes(after or {}))
-    return max(1, math.ceil(largest / WRITE_UNIT_BYTES))
+    """DynamoDB bills the larger of the two."""
+    return max(write_units(before or {}), write_units(after or {}))
 
 
 def _places_in(index: str, item: Item | None) -> Iterator[tuple[str, str]]:

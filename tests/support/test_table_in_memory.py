@@ -15,10 +15,9 @@ from phonebridge.ports import TimelineEntry
 from phonebridge.steering import Interrupt, Say
 from phonebridge.store import DynamoCallStore
 from phonebridge.turn import Speaker, Turn
-from rush import Units, busiest
 from support.calls import LEG, after, outbound_call
 from support.clock import Clock
-from table_in_memory import TableInMemory
+from support.table_in_memory import TableInMemory, Units, busiest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
