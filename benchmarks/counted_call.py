@@ -58,6 +58,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
     begins and ends, and what would be written meanwhile fails."""
     from picows import ws_connect, ws_create_server
 
+    from media_bridge.figures import Figures
     from media_bridge.openai.client import OpenAIRealtime
     from media_bridge.session import CallSession, Services
     from media_bridge.toolbox import Toolbox
@@ -91,6 +92,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         tracer=Tracer("counted-call", None, log, now_ms),
         greetings=nothing,
         toolbox=Toolbox("", HttpsClient(frozenset()), log, now_ms),
+        figures=Figures(settings.metrics_namespace),
     )
     call = Call(
         call_id=CALL_ID,

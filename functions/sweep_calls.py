@@ -5,10 +5,11 @@ It sees every call, so it counts them too: a call that is up now costs a minute.
 from collections import Counter
 from functools import cache
 
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
 from control_plane import ControlPlane, control_plane, log
 from phonebridge.call import Call, CallStatus
 from phonebridge.log import call_on_every_line
-from phonebridge.metrics import embedded
 from phonebridge.overdue import overdue
 
 MINUTE_MS = 60_000
@@ -31,11 +32,17 @@ def handler(event: object, context: object) -> dict[str, int]:
                 log.exception("sweep of a call FAILED")
     plane.tracer.flush()
     log.info("calls swept", seen=found["seen"], swept=found["swept"], failed=found["failed"])
-    figures = {"StuckCalls": found["swept"] + found["failed"], "CallMinutes": found["up"]}
-    namespace = plane.settings.metrics_namespace
-    for line in embedded(namespace, "control-plane", figures, plane.now_ms()):
-        print(line)
+    _publish(plane.settings.metrics_namespace, found)
     return dict(found)
+
+
+def _publish(namespace: str, found: Counter[str]) -> None:
+    """Without a namespace nothing is published."""
+    if namespace:
+        metrics = EphemeralMetrics(namespace=namespace, service="control-plane")
+        metrics.add_metric("StuckCalls", "Count", found["swept"] + found["failed"])
+        metrics.add_metric("CallMinutes", "Count", found["up"])
+        metrics.flush_metrics()
 
 
 def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool:

@@ -18,6 +18,7 @@ import uvloop
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from media_bridge.figures import Figures
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
@@ -65,8 +66,9 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     model = OpenAIRealtime(settings)
     greetings = GreetingCache(settings, model, dynamodb, now_ms)
     toolbox = _toolbox(settings, log)
+    figures = Figures(settings.metrics_namespace)
     services = Services(
-        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox
+        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox, figures
     )
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     task_id = f"task-{uuid.uuid4()}"

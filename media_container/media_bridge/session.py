@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from aws_lambda_powertools import Logger
@@ -70,7 +70,7 @@ class Services:
     tracer: Tracer
     greetings: GreetingCache
     toolbox: Toolbox
-    figures: Figures = field(default_factory=Figures)
+    figures: Figures
 
 
 class CallSession:

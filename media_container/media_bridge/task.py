@@ -18,7 +18,6 @@ from phonebridge.errors import PhonebridgeError
 from phonebridge.fleet import DynamoFleet, TaskState
 from phonebridge.log import call_on_every_line
 from phonebridge.mailbox import DynamoMailbox, Posted
-from phonebridge.metrics import embedded
 
 T = TypeVar("T")
 
@@ -199,10 +198,7 @@ class MediaTask:
             await asyncio.to_thread(self.services.tracer.flush)
 
     def _print_metrics(self) -> None:
-        values = self.services.figures.taken(self._taken, self._slots)
-        namespace = self.services.settings.metrics_namespace
-        for line in embedded(namespace, "media-bridge", values, self.services.now_ms()):
-            print(line, flush=True)
+        self.services.figures.publish(self._taken, self._slots)
 
     async def _read_mail(self) -> None:
         while True:

@@ -1,6 +1,5 @@
 """Calls that nobody hears any more."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -30,6 +29,7 @@ from phonebridge.store import DynamoCallStore
 from phonebridge.transfer import TransferRequested
 from support.calls import LEG, after, outbound_call
 from support.clock import Clock
+from support.published_metrics import published_in
 from support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -200,16 +200,25 @@ def test_what_it_counts_is_a_metric_every_minute(
 ) -> None:
     monkeypatch.setenv("METRICS_NAMESPACE", "Phonebridge/stack")
 
-    def told() -> tuple[str, int, int]:
-        lines = capsys.readouterr().out.splitlines()
-        [document] = [json.loads(line) for line in lines if '"_aws"' in line]
-        return document["Service"], document["StuckCalls"], document["CallMinutes"]
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "phonebridge")
+
+    def published() -> dict[str, list[float]]:
+        [document] = published_in(capsys.readouterr().out)
+        assert document.namespace == "Phonebridge/stack"
+        assert document.dimensions == {"service": "control-plane"}
+        return document.values
 
     sweep()
-    assert told() == ("control-plane", 0, 1)
+    assert published() == {"StuckCalls": [0], "CallMinutes": [1]}
     clock.pass_seconds(3600)
     sweep()
-    assert told() == ("control-plane", 2, 1)
+    assert published() == {"StuckCalls": [2], "CallMinutes": [1]}
+
+
+@pytest.mark.usefixtures("dialing")
+def test_without_a_namespace_it_publishes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    sweep()
+    assert published_in(capsys.readouterr().out) == []
 
 
 def test_the_container_hears_that_a_transfer_was_given_up(

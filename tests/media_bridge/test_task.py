@@ -1,9 +1,8 @@
 """A container among others: its heartbeat, its mailbox, its drain."""
 
 import asyncio
-import json
 import threading
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -15,6 +14,7 @@ from phonebridge.steering import Interrupt
 from phonebridge.turn import Speaker
 from support.media_plane import MediaPlane, StartsPlane
 from support.patience import until
+from support.published_metrics import published_in
 
 
 async def test_it_tells_of_itself(
@@ -220,22 +220,21 @@ async def test_metrics_are_told_while_calls_run_and_once_more_at_the_end(
 ) -> None:
     monkeypatch.setattr(task, "METRICS_SECONDS", 0.05)
     monkeypatch.setattr(task, "LAG_SECONDS", 0.01)
-    told: list[dict[str, Any]] = []
+    told: list[dict[str, list[float]]] = []
 
-    def hear() -> list[dict[str, Any]]:
-        lines = capsys.readouterr().out.splitlines()
-        told.extend(json.loads(line) for line in lines if '"_aws"' in line)
+    def hear() -> list[dict[str, list[float]]]:
+        told.extend(each.values for each in published_in(capsys.readouterr().out))
         return told
 
     async with start_plane(max_calls_per_task=7) as plane:
-        await until(lambda: [each["ActiveCalls"] for each in hear()] == [0] * len(told) and told)
+        await until(lambda: [each["ActiveCalls"] for each in hear()] == [[0]] * len(told) and told)
         phone = await plane.greeted()
         for _ in range(2):  # the second time into the answer, which so comes to its end
             await plane.converse(phone)
-        await until(lambda: hear()[-1]["ActiveCalls"] == 1)
+        await until(lambda: hear()[-1]["ActiveCalls"] == [1])
         await until(lambda: any("TurnLatencyMs" in each for each in hear()))
     hear()
-    assert {each["CallSlots"] for each in told} == {7}
-    assert told[-1]["ActiveCalls"] == 0
+    assert [each["CallSlots"] for each in told] == [[7]] * len(told)
+    assert told[-1]["ActiveCalls"] == [0]
     for name in ("ModelConnectMs", "FirstAudioMs", "TurnLatencyMs", "BargeInMs", "LoopLagMs"):
         assert any(each.get(name) for each in told), name

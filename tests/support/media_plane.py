@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from media_bridge.figures import Figures
 from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
@@ -328,7 +329,17 @@ async def media_plane(
         greetings = GreetingCache(configured, speaker, client, clock)
         toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), log, clock)
         services = Services(
-            configured, store, switchboard, speaker, log, turns, clock, tracer, greetings, toolbox
+            configured,
+            store,
+            switchboard,
+            speaker,
+            log,
+            turns,
+            clock,
+            tracer,
+            greetings,
+            toolbox,
+            Figures(configured.metrics_namespace),
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
