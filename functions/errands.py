@@ -1,10 +1,7 @@
-"""What is done while nobody waits for it: messages in SQS queues, delivered at least once, and
-again until they are done or have been tried too often (template.yaml)."""
+"""Asynchronous jobs: messages in SQS queues, handled at least once (`batches.py`)."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
@@ -12,8 +9,6 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
 
 LONGEST_DELAY_SECONDS = 900
 LONGEST_PAUSE_SECONDS = 43_000
@@ -48,10 +43,10 @@ class Errands:
                 DelaySeconds=min(delay_seconds, LONGEST_DELAY_SECONDS),
             )
 
-    def put_off(self, delivery: "Delivery", seconds: int) -> None:
+    def put_off(self, receipt_handle: str, seconds: int) -> None:
         self._sqs.change_message_visibility(
             QueueUrl=self._queue_url,
-            ReceiptHandle=delivery.receipt_handle,
+            ReceiptHandle=receipt_handle,
             VisibilityTimeout=min(seconds, LONGEST_PAUSE_SECONDS),
         )
 
@@ -59,47 +54,3 @@ class Errands:
     def _sqs(self) -> Any:
         # Made when it is needed: few webhooks have an errand.
         return boto3.client("sqs", config=_CONFIG)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message of an SQS event."""
-
-    message_id: str
-    receipt_handle: str
-    body: str
-    attempt: int
-
-    def errand(self, kind: type[T]) -> T:
-        return msgspec.json.decode(self.body, type=kind)
-
-
-def delivered(event: Mapping[str, Any]) -> list[Delivery]:
-    return [
-        Delivery(
-            each["messageId"],
-            each["receiptHandle"],
-            each["body"],
-            int(each["attributes"]["ApproximateReceiveCount"]),
-        )
-        for each in event["Records"]
-    ]
-
-
-def carried_out(
-    event: Mapping[str, Any], carry_out: Callable[[Delivery], None], errands: Errands
-) -> dict[str, list[dict[str, str]]]:
-    """The answer of a handler (Lambda, "Partial batch response"): what it names is tried again."""
-    left: list[Delivery] = []
-    for delivery in delivered(event):
-        try:
-            carry_out(delivery)
-        except NotNow as error:
-            left.append(delivery)
-            if error.pause_seconds is not None:
-                errands.put_off(delivery, error.pause_seconds)
-    return failures(left)
-
-
-def failures(left: Iterable[Delivery]) -> dict[str, list[dict[str, str]]]:
-    return {"batchItemFailures": [{"itemIdentifier": each.message_id} for each in left]}

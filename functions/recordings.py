@@ -1,6 +1,7 @@
 """The carrier's recordings, copied into a bucket of ours: the carrier's links live ten minutes."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -92,8 +93,10 @@ class Recordings:
     def _transfer(self, url: str, recording: Recording) -> int:
         if not self._is_fetched(url):
             raise Unobtainable("the link is not https")
-        with urllib3.PoolManager(timeout=TIMEOUT, retries=False) as pool:
-            response = pool.request("GET", url, redirect=False, preload_content=False)
+        with (
+            urllib3.PoolManager(timeout=TIMEOUT, retries=False) as pool,
+            closing(pool.request("GET", url, redirect=False, preload_content=False)) as response,
+        ):
             if response.status >= 500:
                 raise HTTPError(f"status {response.status}")
             if response.status != 200:

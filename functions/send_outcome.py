@@ -6,9 +6,11 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from batches import attempt_of, process_batch, read
 from call_records import whole_call
 from control_plane import ControlPlane, control_plane, log
-from errands import Delivery, carried_out
 from outcomes import FIRST_LOOK_SECONDS, SendOutcome
 from phonebridge.errors import ServerFailed, UnknownCall
 from phonebridge.https_client import HttpsClient
@@ -23,12 +25,12 @@ MOST_BYTES = 65_536
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return carried_out(event, _send, control_plane().outcomes.errands)
+    return process_batch(event, _send, control_plane().outcomes.errands)
 
 
-def _send(delivery: Delivery) -> None:
-    plane = control_plane()
-    errand = delivery.errand(SendOutcome)
+def _send(message: SQSRecord) -> None:
+    plane, attempt = control_plane(), attempt_of(message)
+    errand = read(message, SendOutcome)
     with call_on_every_line(log, errand.call_id):
         try:
             record = plane.record(errand.call_id)
@@ -43,10 +45,10 @@ def _send(delivery: Delivery) -> None:
         url = plane.outcomes.url(record.config.webhook_url)
         problem = _problem(plane, url, notice.event_id, errand.call_id)
         if problem:
-            log.warning("outcome not delivered", reason=problem, attempt=delivery.attempt)
-            plane.outcomes.failed(errand.call_id, notice, delivery.attempt, problem)
-        plane.outcomes.delivered(errand.call_id, notice, delivery.attempt)
-        log.info("outcome delivered", attempt=delivery.attempt)
+            log.warning("outcome not delivered", reason=problem, attempt=attempt)
+            plane.outcomes.failed(errand.call_id, notice, attempt, problem)
+        plane.outcomes.delivered(errand.call_id, notice, attempt)
+        log.info("outcome delivered", attempt=attempt)
 
 
 def _problem(plane: ControlPlane, url: str, event_id: str, call_id: str) -> str:
