@@ -29,7 +29,8 @@ from phonebridge.call_config import CallConfig
 from phonebridge.call_events import MediaAttached, MediaReported
 from phonebridge.errors import Conflict, TelnyxRefused
 from phonebridge.fleet import TaskState
-from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
+from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
 from phonebridge.turn import Speaker, Turn
 from simulators.telnyx_webhooks import DELIVERY_TIMEOUT_S, RETRY_DELAYS_MS
 from table_in_memory import TableInMemory

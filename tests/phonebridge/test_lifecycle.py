@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
-from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup, Leg, Outcome
+from phonebridge.call import (
+    FOUND_ENDED,
+    Activity,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+    Leg,
+    Outcome,
+)
 from phonebridge.call_commands import (
     Answer,
     CallCommand,
@@ -43,7 +53,6 @@ from phonebridge.call_events import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition
-from phonebridge.facts import FOUND_ENDED
 from phonebridge.lifecycle import TRANSITIONS, advance
 from phonebridge.transfer import (
     BridgeLegs,
