@@ -99,12 +99,12 @@ class ControlSettings:
             base_public_url=base,
             media_public_url=read.url("MEDIA_PUBLIC_URL", ("ws", "wss"), _as_websocket(base)),
             telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
-            telnyx_api_key=read.text("TELNYX_API_KEY", ""),
+            telnyx_api_key=read.key("TELNYX_API_KEY", ""),
             telnyx_public_key=read.text("TELNYX_PUBLIC_KEY", ""),
             telnyx_connection_id=read.text("TELNYX_CONNECTION_ID", ""),
             telnyx_from_number=read.text("TELNYX_FROM_NUMBER", ""),
             stream_token_secret=read.text("STREAM_TOKEN_SECRET", ""),
-            openai_api_key=read.text("OPENAI_API_KEY", ""),
+            openai_api_key=read.key("OPENAI_API_KEY", ""),
             openai_realtime_url=read.url(
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
@@ -188,9 +188,9 @@ class MediaSettings:
             base_public_url=base,
             stream_token_secret=read.text("STREAM_TOKEN_SECRET"),
             telnyx_api_base=read.url("TELNYX_API_BASE", ("http", "https"), DEFAULT_TELNYX_API),
-            telnyx_api_key=read.text("TELNYX_API_KEY"),
+            telnyx_api_key=read.key("TELNYX_API_KEY"),
             telnyx_connection_id=read.text("TELNYX_CONNECTION_ID", ""),
-            openai_api_key=read.text("OPENAI_API_KEY"),
+            openai_api_key=read.key("OPENAI_API_KEY"),
             openai_realtime_url=read.url(
                 "OPENAI_REALTIME_URL", ("ws", "wss"), DEFAULT_REALTIME_URL
             ),
@@ -227,6 +227,16 @@ class _Reader:
         if not value and default is None:
             self._problems.append(f"{_PEOPLES_NAMES.get(name, name)} not configured")
         return value or default or ""
+
+    def key(self, name: str, default: str | None = None) -> str:
+        """One that is sent in a header. Its value is never told."""
+        value = self.text(name, default)
+        if not fits_header(value) or " " in value:
+            self._problems.append(
+                f"{name} has characters that no HTTP header can carry, such as a space or the "
+                "dash of a word processor; copy the key again"
+            )
+        return value
 
     def url(self, name: str, schemes: tuple[str, ...], default: str | None = None) -> str:
         value = self.text(name, default)
@@ -271,6 +281,11 @@ class _Reader:
         except ValueError:
             self._problems.append(f"{name} must be {wanted}, not {text!r}")
             return default
+
+
+def fits_header(value: str) -> bool:
+    """Whether an HTTP header can carry it unchanged (RFC 9110, 5.5)."""
+    return value.isascii() and value.isprintable()
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

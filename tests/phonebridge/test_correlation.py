@@ -1,7 +1,7 @@
 """Ids of the leg decide which call a webhook is about; `client_state` is a hint."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,36 +34,56 @@ from support.clock import Clock
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LEG = Leg("v3:one", "leg-one", "session-one")
 OTHER_LEG = Leg("v3:other", "leg-other", "session-other")
-TARGET = Leg("v3:target", "leg-target", LEG.call_session_id)
-STATES = [
-    None,
-    "not ours",
-    "x" * 4_000,
-    "other",
-    "other/transfer/1",
-    "call-1/transfer/7",
-    "born",
-    "gone",
-]
-"""What another program may have left as `client_state`. `other` is a live call, `born` one whose
-leg is not known yet, `gone` none at all."""
-IN_EVERY_STATE = pytest.mark.parametrize("state", STATES, ids=str)
-IN_FOREIGN_STATES = pytest.mark.parametrize("state", [None, "not ours", "other", "born"])
+
+
+@dataclass(frozen=True)
+class Story:
+    """A call with legs of its own, and what another program left as `client_state`."""
+
+    call_id: str
+    state: str | None
+
+    @property
+    def leg(self) -> Leg:
+        return Leg(f"v3:{self.call_id}", f"leg-{self.call_id}", f"session-{self.call_id}")
+
+    @property
+    def target(self) -> Leg:
+        """Of a transfer."""
+        return Leg(f"v3:target-{self.call_id}", f"target-{self.call_id}", self.leg.call_session_id)
+
+    def told(self, change: Mapping[str, str]) -> Leg:
+        """The leg as a webhook names it that leaves out ids, or has another one."""
+        ids = {name: told.replace("SELF", self.call_id) for name, told in change.items()}
+        return replace(self.leg, **ids)
+
+
+def stories(*states: str | None) -> Iterator[Story]:
+    """`SELF` stands for the id of the call itself."""
+    for number, state in enumerate(states):
+        call_id = f"call-{number}"
+        yield Story(call_id, state and state.replace("SELF", call_id))
+
+
+FOREIGN = (None, "not ours", "x" * 4_000, "gone", "other", "other/transfer/1", "born")
+"""`other` is a live call, `born` one whose leg is not known yet, `gone` none at all."""
+OURS = ("SELF", "SELF/transfer/1")
 
 
 class Carrier:
-    """Dials, and names the legs that it was given."""
+    """Dials, and names the new leg where it is to."""
 
     def __init__(self) -> None:
-        self.legs: dict[str, Leg] = {"call-1": LEG, "other": OTHER_LEG}
-        self.target: Leg | None = None
+        self.names_legs = True
 
     def execute(self, command: object, call: Call, config: CallConfig) -> Leg | None:
-        if isinstance(command, DialTarget):
-            return self.target
-        return self.legs.get(call.call_id) if isinstance(command, Dial) else None
+        if not (self.names_legs and isinstance(command, Dial | DialTarget)):
+            return None
+        if call.call_id == "other":
+            return OTHER_LEG
+        story = Story(call.call_id, None)
+        return story.leg if isinstance(command, Dial) else story.target
 
 
 class Nobody:
@@ -164,104 +184,103 @@ def deliver(
     return switchboard.deliver(told, found) if found else None
 
 
-def status(store: CountingStore, call_id: str = "call-1") -> CallStatus:
-    call = store.load(call_id)
-    assert call
+def status(store: CountingStore, story: Story) -> CallStatus:
+    call = store.load(story.call_id)
+    assert call, story
     return call.status
 
 
 # The caller's own leg.
 
 
-@IN_EVERY_STATE
 @pytest.mark.usefixtures("others")
 def test_an_outbound_call_is_found_by_its_leg(
-    switchboard: Switchboard, store: CountingStore, state: str | None
+    switchboard: Switchboard, store: CountingStore
 ) -> None:
-    switchboard.place(outbound_call(), CallConfig())
-    deliver(switchboard, store, initiated(LEG), state)
-    deliver(switchboard, store, answered(LEG), state)
-    assert status(store) is CallStatus.ANSWERED
-    deliver(switchboard, store, hung_up(LEG), state)
-    assert status(store) is CallStatus.ENDED
+    for story in stories(*FOREIGN, *OURS, "SELF/transfer/7"):
+        switchboard.place(outbound_call(story.call_id), CallConfig())
+        deliver(switchboard, store, initiated(story.leg), story.state)
+        deliver(switchboard, store, answered(story.leg), story.state)
+        assert status(store, story) is CallStatus.ANSWERED
+        deliver(switchboard, store, hung_up(story.leg), story.state)
+        assert status(store, story) is CallStatus.ENDED
 
 
-@IN_FOREIGN_STATES
-@pytest.mark.parametrize(
-    "told",
-    [
-        LEG,
-        replace(LEG, call_control_id="v3:renamed"),
-        replace(LEG, call_control_id=""),
-        Leg(LEG.call_control_id),
-        Leg(LEG.call_control_id, "", LEG.call_session_id),
-        Leg("", LEG.call_leg_id),
-    ],
-    ids=str,
+SOME_IDS: tuple[Mapping[str, str], ...] = (
+    {},
+    {"call_control_id": "v3:renamed-SELF"},
+    {"call_control_id": ""},
+    {"call_leg_id": ""},
+    {"call_leg_id": "", "call_session_id": ""},
+    {"call_control_id": "", "call_session_id": ""},
 )
+
+
+@pytest.mark.parametrize("change", SOME_IDS, ids=str)
 @pytest.mark.usefixtures("others")
 def test_one_id_of_the_leg_is_enough(
-    switchboard: Switchboard, store: CountingStore, state: str | None, told: Leg
+    switchboard: Switchboard, store: CountingStore, change: Mapping[str, str]
 ) -> None:
-    switchboard.place(outbound_call(), CallConfig())
-    ended = deliver(switchboard, store, hung_up(told), state)
-    assert ended
-    assert (ended.call_id, ended.status) == ("call-1", CallStatus.ENDED)
-    assert ended.leg
-    assert ended.leg.call_leg_id == LEG.call_leg_id, "what a webhook leaves out is kept"
+    for story in stories(*FOREIGN, *OURS):
+        switchboard.place(outbound_call(story.call_id), CallConfig())
+        told = hung_up(story.told(change))
+        ended = deliver(switchboard, store, told, story.state)
+        assert ended
+        assert (ended.call_id, ended.status) == (story.call_id, CallStatus.ENDED)
+        assert ended.leg
+        assert ended.leg.call_leg_id == story.leg.call_leg_id, "what is left out is kept"
 
 
-@IN_FOREIGN_STATES
-@pytest.mark.parametrize("told", [LEG, Leg(LEG.call_control_id), Leg("", LEG.call_leg_id)], ids=str)
+@pytest.mark.parametrize("change", [SOME_IDS[0], *SOME_IDS[2:]], ids=str)
 @pytest.mark.usefixtures("others")
 def test_an_inbound_call_is_found_by_its_leg(
-    switchboard: Switchboard, store: CountingStore, state: str | None, told: Leg
+    switchboard: Switchboard, store: CountingStore, change: Mapping[str, str]
 ) -> None:
-    call_id = inbound_call_id(LEG)
-    arrival = inbound_call(call_id)
-    switchboard.receive(webhook(CallArrived(LEG), LEG, None), arrival, Somebody())
-    deliver(switchboard, store, answered(told), state)
-    assert status(store, call_id) is CallStatus.ANSWERED
-    deliver(switchboard, store, hung_up(told), state)
-    assert status(store, call_id) is CallStatus.ENDED
+    for story in stories(*FOREIGN, *OURS):
+        arrived = webhook(CallArrived(story.leg), story.leg, None)
+        call_id = inbound_call_id(story.leg)
+        switchboard.receive(arrived, inbound_call(call_id), Somebody())
+        told = story.told(change)
+        deliver(switchboard, store, answered(told), story.state)
+        deliver(switchboard, store, hung_up(told), story.state)
+        call = store.load(call_id)
+        assert call
+        assert (call.status, call.answered_at_ms) == (CallStatus.ENDED, 5_000)
 
 
-@pytest.mark.parametrize("state", ["call-1", "other"])
-@pytest.mark.usefixtures("others")
-def test_the_state_of_another_call_does_not_end_an_inbound_one_in_its_place(
-    switchboard: Switchboard, store: CountingStore, state: str
+def test_the_state_of_one_call_does_not_end_it_in_place_of_an_inbound_one(
+    switchboard: Switchboard, store: CountingStore
 ) -> None:
+    story = Story("call-1", "call-1")
     switchboard.place(outbound_call(), CallConfig())
-    call_id = inbound_call_id(TARGET)
-    arrived = webhook(CallArrived(TARGET), TARGET, None)
+    call_id = inbound_call_id(OTHER_LEG)
+    arrived = webhook(CallArrived(OTHER_LEG), OTHER_LEG, None)
     switchboard.receive(arrived, inbound_call(call_id), Nobody())
-    deliver(switchboard, store, hung_up(TARGET), state)
-    assert status(store, call_id) is CallStatus.ENDED
-    assert status(store) is CallStatus.DIALING
+    deliver(switchboard, store, hung_up(OTHER_LEG), story.state)
+    assert status(store, Story(call_id, None)) is CallStatus.ENDED
+    assert status(store, story) is CallStatus.DIALING
 
 
 def test_a_webhook_may_come_before_the_answer_to_the_dial(
-    switchboard: Switchboard, store: CountingStore, carrier: Carrier
+    switchboard: Switchboard, store: CountingStore
 ) -> None:
+    story = Story("call-1", "not ours")
     store.create(after(outbound_call(), CallRequested()), CallConfig())
-    deliver(switchboard, store, initiated(LEG), "call-1")
-    call = store.load("call-1")
-    assert call
-    assert call.leg == LEG
-    ended = deliver(switchboard, store, hung_up(LEG), "not ours")
-    assert ended
-    assert (ended.call_id, ended.status) == ("call-1", CallStatus.ENDED)
+    deliver(switchboard, store, initiated(story.leg), "call-1")
+    deliver(switchboard, store, hung_up(story.leg), story.state)
+    assert status(store, story) is CallStatus.ENDED
 
 
 @pytest.mark.usefixtures("others")
 def test_a_dial_whose_answer_names_no_leg_is_found_by_its_first_webhook(
     switchboard: Switchboard, store: CountingStore, carrier: Carrier
 ) -> None:
-    carrier.legs = {}
-    switchboard.place(outbound_call(), CallConfig())
-    deliver(switchboard, store, initiated(LEG), "call-1")
-    deliver(switchboard, store, answered(LEG), "other")
-    assert status(store) is CallStatus.ANSWERED
+    carrier.names_legs = False
+    for story in stories(*FOREIGN):
+        switchboard.place(outbound_call(story.call_id), CallConfig())
+        deliver(switchboard, store, initiated(story.leg), story.call_id)
+        deliver(switchboard, store, answered(story.leg), story.state)
+        assert status(store, story) is CallStatus.ANSWERED
 
 
 def test_a_webhook_without_a_control_id_waits_until_the_leg_is_known(
@@ -269,100 +288,86 @@ def test_a_webhook_without_a_control_id_waits_until_the_leg_is_known(
 ) -> None:
     store.create(after(outbound_call(), CallRequested()), CallConfig())
     with pytest.raises(Conflict, match="deliver it again"):
-        deliver(switchboard, store, answered(Leg("", LEG.call_leg_id)), "call-1")
-    assert status(store) is CallStatus.DIALING
+        deliver(switchboard, store, answered(Leg("", "leg-call-1")), "call-1")
+    assert status(store, Story("call-1", None)) is CallStatus.DIALING
 
 
 def test_a_leg_of_our_session_that_is_none_of_ours_changes_nothing(
     switchboard: Switchboard, store: CountingStore
 ) -> None:
     """Another program has transferred the caller."""
+    story = Story("call-1", None)
     switchboard.place(outbound_call(), CallConfig())
-    deliver(switchboard, store, answered(LEG), "call-1")
+    deliver(switchboard, store, answered(story.leg), "call-1")
     before = store.load("call-1")
-    for state in (None, "call-1"):
-        assert deliver(switchboard, store, hung_up(TARGET), state) is None
+    for state in (None, "call-1", "call-1/transfer/1"):
+        assert deliver(switchboard, store, hung_up(story.target), state) is None
     assert store.load("call-1") == before
 
 
-@pytest.mark.parametrize("state", [None, "not ours", "other", "call-1", "gone"])
 @pytest.mark.usefixtures("others")
-def test_a_leg_of_nobody_changes_nothing(
-    switchboard: Switchboard, store: CountingStore, state: str | None
-) -> None:
+def test_a_leg_of_nobody_changes_nothing(switchboard: Switchboard, store: CountingStore) -> None:
     switchboard.place(outbound_call(), CallConfig())
     stranger = Leg("v3:stranger", "leg-stranger", "session-stranger")
-    assert find(store, webhook(hung_up(stranger), stranger, state)) is None
+    for state in (None, "not ours", "other", "call-1", "gone"):
+        assert find(store, webhook(hung_up(stranger), stranger, state)) is None
 
 
 # The target of a transfer.
 
 
-@pytest.fixture
-def transferring(
-    switchboard: Switchboard, store: CountingStore, mailbox: DynamoMailbox
-) -> Switchboard:
-    switchboard.place(outbound_call(), CallConfig())
-    deliver(switchboard, store, answered(LEG), "call-1")
-    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
-    return switchboard
+def transfer(switchboard: Switchboard, store: CountingStore, story: Story, summary: str) -> None:
+    switchboard.place(outbound_call(story.call_id), CallConfig())
+    deliver(switchboard, store, answered(story.leg), story.call_id)
+    switchboard.apply(story.call_id, MediaAttached(1, f"task-{story.call_id}", 6_000))
+    switchboard.apply(story.call_id, TransferRequested("+15550142", summary=summary))
 
 
-TARGET_STATES = [state for state in STATES if state != "call-1/transfer/7"] + [
-    "call-1",
-    "call-1/transfer/1",
-]
-
-
-@pytest.mark.parametrize("state", TARGET_STATES, ids=str)
 @pytest.mark.usefixtures("others")
 def test_a_blind_transfers_target_is_found_by_its_session(
-    transferring: Switchboard, store: CountingStore, mailbox: DynamoMailbox, state: str | None
+    switchboard: Switchboard, store: CountingStore, mailbox: DynamoMailbox
 ) -> None:
-    transferring.apply("call-1", TransferRequested("+15550142"))
-    deliver(transferring, store, initiated(TARGET), state)
-    call = store.load("call-1")
-    assert call
-    assert call.transfer
-    assert (call.leg, call.transfer.target) == (LEG, TARGET.call_control_id)
-    deliver(transferring, store, hung_up(TARGET, "user_busy"), state)
-    assert status(store) is CallStatus.STREAMING
-    [posted] = mailbox.collect("task-1")
-    assert posted.command == TransferSettled("user_busy")
+    for story in stories(*FOREIGN, *OURS):
+        transfer(switchboard, store, story, "")
+        deliver(switchboard, store, initiated(story.target), story.state)
+        call = store.load(story.call_id)
+        assert call
+        assert call.transfer
+        assert (call.leg, call.transfer.target) == (story.leg, story.target.call_control_id)
+        deliver(switchboard, store, hung_up(story.target, "user_busy"), story.state)
+        assert status(store, story) is CallStatus.STREAMING
+        [posted] = mailbox.collect(f"task-{story.call_id}")
+        assert posted.command == TransferSettled("user_busy")
 
 
-@pytest.mark.parametrize("state", TARGET_STATES, ids=str)
-@pytest.mark.parametrize("is_linked", [True, False])
+@pytest.mark.parametrize("names_legs", [True, False])
 @pytest.mark.usefixtures("others")
 def test_a_warm_transfers_target_is_found_before_and_after_its_dial_is_answered(
-    transferring: Switchboard,
-    store: CountingStore,
-    carrier: Carrier,
-    state: str | None,
-    is_linked: bool,
+    switchboard: Switchboard, store: CountingStore, carrier: Carrier, names_legs: bool
 ) -> None:
-    carrier.target = TARGET if is_linked else None
-    transferring.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
-    deliver(transferring, store, answered(TARGET), state)
-    call = store.load("call-1")
-    assert call
-    assert call.transfer
-    assert (call.leg, call.transfer.target) == (LEG, TARGET.call_control_id)
-    assert call.transfer.answered
+    carrier.names_legs = names_legs
+    for story in stories(*FOREIGN, *OURS):
+        transfer(switchboard, store, story, "A caller from Ulm.")
+        deliver(switchboard, store, answered(story.target), story.state)
+        call = store.load(story.call_id)
+        assert call
+        assert call.transfer
+        assert call.transfer.answered
+        assert (call.leg, call.transfer.target) == (story.leg, story.target.call_control_id)
 
 
-@pytest.mark.parametrize("state", TARGET_STATES, ids=str)
 @pytest.mark.usefixtures("others")
 def test_the_callers_own_leg_is_told_from_the_targets(
-    transferring: Switchboard, store: CountingStore, state: str | None
+    switchboard: Switchboard, store: CountingStore
 ) -> None:
-    transferring.apply("call-1", TransferRequested("+15550142"))
-    deliver(transferring, store, initiated(TARGET), "call-1/transfer/1")
-    transferring.apply("call-1", CallTransferred(50_000))
-    deliver(transferring, store, hung_up(TARGET), state)
-    assert status(store) is CallStatus.TRANSFERRED
-    deliver(transferring, store, hung_up(LEG), state)
-    assert status(store) is CallStatus.ENDED
+    for story in stories(*FOREIGN, *OURS):
+        transfer(switchboard, store, story, "")
+        deliver(switchboard, store, initiated(story.target), f"{story.call_id}/transfer/1")
+        switchboard.apply(story.call_id, CallTransferred(50_000))
+        deliver(switchboard, store, hung_up(story.target), story.state)
+        assert status(store, story) is CallStatus.TRANSFERRED
+        deliver(switchboard, store, hung_up(story.leg), story.state)
+        assert status(store, story) is CallStatus.ENDED
 
 
 # What it costs.
@@ -373,7 +378,8 @@ def test_a_webhook_reads_the_head_once_and_the_settings_only_where_they_are_need
 ) -> None:
     switchboard.place(outbound_call(), CallConfig())
     reads: list[list[str]] = []
-    for event in (initiated(LEG), answered(LEG), answered(LEG), hung_up(LEG)):
+    leg = Story("call-1", None).leg
+    for event in (initiated(leg), answered(leg), answered(leg), hung_up(leg)):
         store.reads = []
         deliver(switchboard, store, event, "call-1")
         reads.append(store.reads)

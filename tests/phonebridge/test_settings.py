@@ -1,6 +1,6 @@
 """What each process wants to know at its start, and how it says so."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -173,3 +173,31 @@ def test_the_price_of_a_minute_is_an_amount_or_unknown() -> None:
     assert control(TELNYX_MINUTE_PRICE="0.007").telnyx_minute_price == 0.007
     with pytest.raises(NotConfigured, match="TELNYX_MINUTE_PRICE must be an amount"):
         control(TELNYX_MINUTE_PRICE="cheap")
+
+
+NOT_FOR_HEADERS = [
+    "KEY\u2013abc",
+    "\u201cKEY\u201d",
+    "KEY\nX: y",
+    "KEY abc",
+    "KEY\u00e9",
+    "KEY\x7f",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("value", NOT_FOR_HEADERS, ids=ascii)
+@pytest.mark.parametrize("name", ["TELNYX_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("read", [control, media])
+def test_a_key_that_fits_no_header_is_refused_at_start_by_its_name_alone(
+    read: Callable[..., object], name: str, value: str
+) -> None:
+    with pytest.raises(NotConfigured, match=f"^{name} has characters") as refused:
+        read(**{name: value})
+    assert value not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["KEY0189ABC_x-Y.z~/+=", "sk-proj-abc", " KEY-with-margin \n"])
+def test_keys_as_they_are_given_out_are_taken(value: str) -> None:
+    settings = control(TELNYX_API_KEY=value, OPENAI_API_KEY=value)
+    assert settings.telnyx_api_key == settings.openai_api_key == value.strip()
