@@ -32,13 +32,12 @@ class Found:
         is_warm = self.call.transfer is not None and self.call.transfer.is_warm
         return about_target(webhook, self.transfer, is_warm)
 
-    def is_new(self, leg: Leg) -> bool:
-        """Whether later webhooks need a link to find the call by these ids."""
+    @property
+    def control_id(self) -> str:
+        """What commands call the leg; empty while that is unknown."""
         if self.transfer is None:
-            known = self.call.leg.call_control_id if self.call.leg else ""
-        else:
-            known = self.call.transfer.target if self.call.transfer else ""
-        return leg.call_control_id not in ("", known)
+            return self.call.leg.call_control_id if self.call.leg else ""
+        return self.call.transfer.target if self.call.transfer else ""
 
 
 def find(store: CallStore, webhook: Webhook) -> Found | None:

@@ -107,8 +107,8 @@ class CommandFailed(TelnyxError):
 
     def __init__(self, command: str, call_id: str, kind: str) -> None:
         super().__init__(
-            f"The command {command} of call {call_id} failed on our side ({kind}); "
-            "see the log, and place the call again."
+            f"The command {command} of call {call_id} was not sent because of a fault on our side "
+            f"({kind}); the log tells where."
         )
 
 

@@ -111,12 +111,12 @@ class Switchboard:
 
     def deliver(self, webhook: Webhook, found: Found) -> Call:
         """Apply a verified webhook to the call that it is about (`correlation.py`)."""
-        call = found.call
-        if not (webhook.leg.call_control_id or call.leg or webhook.event is None):
-            raise Conflict(f"The leg of call {call.call_id} is not known yet; deliver it again.")
-        if found.is_new(webhook.leg):
+        control_id = webhook.leg.call_control_id or found.control_id
+        if webhook.event and not control_id:
+            raise Conflict(f"The leg {found.name} is not known yet; deliver the webhook again.")
+        if control_id != found.control_id:
             self._store.link(webhook.leg, found.name)
-        return self._deliver_to(call, found.apply_to(webhook))
+        return self._deliver_to(found.call, found.apply_to(webhook))
 
     def receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
         """Answer or reject a new inbound call."""

@@ -287,7 +287,7 @@ def test_a_webhook_without_a_control_id_waits_until_the_leg_is_known(
     switchboard: Switchboard, store: CountingStore
 ) -> None:
     store.create(after(outbound_call(), CallRequested()), CallConfig())
-    with pytest.raises(Conflict, match="deliver it again"):
+    with pytest.raises(Conflict, match="call-1 is not known yet"):
         deliver(switchboard, store, answered(Leg("", "leg-call-1")), "call-1")
     assert status(store, Story("call-1", None)) is CallStatus.DIALING
 
@@ -354,6 +354,27 @@ def test_a_warm_transfers_target_is_found_before_and_after_its_dial_is_answered(
         assert call.transfer
         assert call.transfer.answered
         assert (call.leg, call.transfer.target) == (story.leg, story.target.call_control_id)
+
+
+@pytest.mark.parametrize("summary", ["", "A caller from Ulm."])
+def test_news_of_a_target_may_lack_its_control_id_once_that_is_known(
+    switchboard: Switchboard, store: CountingStore, carrier: Carrier, summary: str
+) -> None:
+    story = Story("call-1", "call-1/transfer/1")
+    switchboard.place(outbound_call(), CallConfig())
+    carrier.names_legs = False
+    deliver(switchboard, store, answered(story.leg), "call-1")
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    switchboard.apply("call-1", TransferRequested("+15550142", summary=summary))
+    nameless = replace(story.target, call_control_id="")
+    with pytest.raises(Conflict, match="call-1/transfer/1 is not known yet"):
+        deliver(switchboard, store, answered(nameless), story.state)
+    deliver(switchboard, store, initiated(story.target), story.state)
+    deliver(switchboard, store, hung_up(nameless, "user_busy"), None)
+    call = store.load("call-1")
+    assert call
+    assert call.transfer
+    assert (call.transfer.target, call.transfer.end) == ("v3:target-call-1", "user_busy")
 
 
 @pytest.mark.usefixtures("others")
