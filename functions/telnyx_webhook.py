@@ -3,11 +3,14 @@ and gives up on any other 4xx (Telnyx, "Voice API webhooks")."""
 
 import base64
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from control_plane import ControlPlane, control_plane, log
 from phonebridge.billing import Charge
+from phonebridge.call import Call
+from phonebridge.correlation import find
 from phonebridge.errors import (
     InvalidSignature,
     InvalidTransition,
@@ -17,9 +20,7 @@ from phonebridge.errors import (
 )
 from phonebridge.log import call_on_every_line
 from phonebridge.recording import SavedRecording
-from phonebridge.telnyx.leg_name import call_and_transfer
 from phonebridge.telnyx.webhook import Webhook, parse
-from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.telnyx.webhook_signature import verify
 
 _REFUSALS: dict[type[Exception], tuple[HTTPStatus, str]] = {
@@ -51,14 +52,14 @@ def _verified(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
     body = _body(event)
     key = plane.settings.telnyx_public_key
     verify(key, event.get("headers") or {}, body, plane.now_ms())
-    return parse(body)
+    return parse(body, plane.now_ms())
 
 
 def _body(event: dict[str, Any]) -> bytes:
     """The bytes that were signed."""
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        return body.encode()
+        return body.encode(errors="surrogatepass")
     try:
         return base64.b64decode(body, validate=True)
     except ValueError as error:
@@ -66,7 +67,23 @@ def _body(event: dict[str, Any]) -> bytes:
 
 
 def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
-    call_id, _ = call_and_transfer(webhook.client_state or inbound_call_id(webhook.leg))
+    switchboard, arrival = plane.switchboard, webhook.arrival
+    if arrival:
+        _apply(
+            plane,
+            webhook,
+            arrival.call_id,
+            lambda: switchboard.receive(webhook, arrival, plane.directory),
+        )
+    elif found := find(plane.store, webhook):
+        _apply(plane, webhook, found.call.call_id, lambda: switchboard.deliver(webhook, found))
+    else:
+        log.warning("webhook for an unknown call", event_type=webhook.event_type)
+
+
+def _apply(
+    plane: ControlPlane, webhook: Webhook, call_id: str, deliver: Callable[[], Call]
+) -> None:
     with call_on_every_line(log, call_id):
         log.info(
             "webhook received",
@@ -74,11 +91,12 @@ def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
             event_id=webhook.event_id,
             occurred_at_ms=webhook.occurred_at_ms,
         )
+        if webhook.unreadable:
+            log.warning("webhook fields unreadable", fields=webhook.unreadable)
         try:
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
-                call = plane.switchboard.deliver(webhook, plane.directory)
-            if call:
-                _keep(plane, call.call_id, webhook.enclosed)
+                deliver()
+            _keep(plane, call_id, webhook.enclosed)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))

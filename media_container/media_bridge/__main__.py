@@ -45,6 +45,9 @@ from phonebridge.tracing import Collector, TracedCarrier, Tracer
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
 
+MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Of the event loop's default executor (Python, `ThreadPoolExecutor`): each may send a command."""
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -57,7 +60,13 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     dynamodb = dynamodb_client()
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)
-    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    telnyx = TelnyxClient(
+        settings.telnyx_api_base,
+        settings.telnyx_api_key,
+        line,
+        now_ms=now_ms,
+        connections=MAX_THREADS,
+    )
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
@@ -121,10 +130,10 @@ def main() -> None:
     try:
         environ = with_secrets(os.environ, fetch_secret)
         settings = MediaSettings.from_env(environ)
+        collector = Collector.from_env(environ)
     except (NotConfigured, BotoCoreError, ClientError) as error:
         sys.exit(f"media_bridge: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        collector = Collector.from_env(environ)
         runner.run(serve(settings, collector, options.host, options.port))
 
 

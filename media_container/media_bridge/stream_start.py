@@ -31,7 +31,8 @@ def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
 
 
 def _is_of(call: Call, event: StreamStarted) -> bool:
-    # The leg's id may differ from the one in the dial's answer; client_state is ours.
-    if event.client_state is not None:
-        return event.client_state == call.call_id
-    return call.leg is None or event.call_control_id == call.leg.call_control_id
+    # The token has shown that the stream was asked for by us. The leg's id may differ from the one
+    # in the dial's answer, and any program may overwrite `client_state`: one of them is enough.
+    if call.leg is None or event.call_control_id == call.leg.call_control_id:
+        return True
+    return event.client_state == call.call_id

@@ -10,6 +10,9 @@ from enum import StrEnum
 from phonebridge.answering import Detection
 from phonebridge.transfer import Transfer
 
+FOUND_ENDED = "found_ended"
+"""Cause of a hangup that we learn only from a refused command (90018, or a leg that Telnyx does not
+know): any `call.hangup` webhook overrides it."""
 LONGEST_CALL_ID = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
 
 
@@ -160,5 +163,12 @@ class Call:
     def may_be_up(self) -> bool:
         """Whether the carrier may still hold, and bill, a leg of this call."""
         if self.status is CallStatus.ENDED:
-            return self.leg is not None and self.hangup is None
+            return self.leg is not None and (self.hangup is None or self._was_answered_later)
         return True
+
+    @property
+    def _was_answered_later(self) -> bool:
+        """Whether a leg that was hung up before Telnyx knew it was answered after that."""
+        assert self.hangup is not None, "asked only of a call that has one"
+        answered_at_ms = self.answered_at_ms or 0
+        return self.hangup.cause == FOUND_ENDED and answered_at_ms > self.hangup.at_ms

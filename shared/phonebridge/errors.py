@@ -8,6 +8,7 @@
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
         * TelnyxUnreachable: it did not answer
+        * CommandFailed: a fault on our side kept the command from it
         * DialFailed: either of the two, told again
     * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
@@ -81,16 +82,34 @@ class TelnyxError(PhonebridgeError):
 class TelnyxRefused(TelnyxError):
     """An error answer of the Call Control API; code and title are Telnyx's own."""
 
-    def __init__(self, http_status: int, code: str, title: str, detail: str = "") -> None:
+    def __init__(
+        self,
+        http_status: int,
+        code: str,
+        title: str,
+        detail: str = "",
+        retry_after_seconds: float = 0.0,
+    ) -> None:
         super().__init__(f"Telnyx refused ({http_status}, {code}): {detail or title}")
         self.http_status = http_status
         self.code = code
         self.title = title
         self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TelnyxUnreachable(TelnyxError):
     """No answer from the Call Control API within the time and the attempts allowed."""
+
+
+class CommandFailed(TelnyxError):
+    """A command could not be sent because of a fault on our side; the log tells which."""
+
+    def __init__(self, command: str, call_id: str, kind: str) -> None:
+        super().__init__(
+            f"The command {command} of call {call_id} was not sent because of a fault on our side "
+            f"({kind}); the log tells where."
+        )
 
 
 class DialFailed(TelnyxError):

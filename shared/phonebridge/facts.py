@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from phonebridge import answering, transfer
 from phonebridge.answering import Detection, DetectionEnded, GreetingEnded
-from phonebridge.call import Call, CallStatus, EarlyStream, Fault, Hangup
+from phonebridge.call import FOUND_ENDED, Call, CallStatus, EarlyStream, Fault, Hangup, Leg
 from phonebridge.call_events import (
     CallAnswered,
     CallArrived,
@@ -30,9 +30,6 @@ from phonebridge.call_events import (
 from phonebridge.errors import InvalidTransition
 from phonebridge.transfer import CallTransferred, TransferEvent, TransferRequested
 
-FOUND_ENDED = "found_ended"
-"""Cause of a hangup that we learn only from a refused command (90018): any webhook knows better."""
-
 
 def learned(call: Call, event: CallEvent) -> Call:
     if _is_late(call, event):
@@ -55,15 +52,17 @@ def _is_late(call: Call, event: CallEvent) -> bool:
 def _of_leg(call: Call, event: LegEvent) -> Call:
     match event:
         case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
-            return replace(call, leg=leg)
+            return replace(call, leg=_known_leg(call.leg, leg))
         case DialAccepted(leg):
             # Webhooks may come before the dial's answer, and may name another id than it does:
             # theirs is the one that lives on.
-            return call if call.leg else replace(call, leg=leg)
+            return replace(call, leg=_known_leg(leg, call.leg) if call.leg else leg)
         case CallAnswered(leg, at_ms):
-            return replace(call, leg=leg, answered_at_ms=_earliest(call.answered_at_ms, at_ms))
+            answered_at_ms = _earliest(call.answered_at_ms, at_ms)
+            return replace(call, leg=_known_leg(call.leg, leg), answered_at_ms=answered_at_ms)
         case CallHungUp(leg, hangup):
-            return replace(call, leg=leg, hangup=_first_hangup(call.hangup, hangup))
+            first = _first_hangup(call.hangup, hangup)
+            return replace(call, leg=_known_leg(call.leg, leg), hangup=first)
         case CallFailed(fault):
             return replace(call, fault=_first_fault(call.fault, fault))
         case EndRequested(by):
@@ -128,6 +127,17 @@ def _streaming_failed(call: Call, fault: Fault) -> Call:
     if first:
         first, fault = sorted((first, fault), key=_age)
     return replace(call, stream_fault=first, fault=_first_fault(call.fault, fault))
+
+
+def _known_leg(known: Leg | None, told: Leg) -> Leg | None:
+    """The latest ids; a webhook need not name them all. Without a control id there is no leg that
+    a command could be sent to."""
+    leg = Leg(
+        told.call_control_id or (known.call_control_id if known else ""),
+        told.call_leg_id or (known.call_leg_id if known else ""),
+        told.call_session_id or (known.call_session_id if known else ""),
+    )
+    return leg if leg.call_control_id else known
 
 
 def _earliest(known: int | None, at_ms: int) -> int:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonebridge.call import Call, CallStatus, EndedBy, Outcome
-from phonebridge.facts import FOUND_ENDED
+from phonebridge.call import FOUND_ENDED, Call, CallStatus, EndedBy, Outcome
 
 # `hangup_cause` of a call that was never answered -> outcome. Telnyx's set is open: what is not
 # named here failed, with Telnyx's own word as the reason.

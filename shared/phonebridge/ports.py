@@ -34,6 +34,10 @@ class CallStore(Protocol):
         """`name` as of `leg_name.py`."""
 
     def linked(self, leg: Leg) -> str | None: ...
+    def link_session(self, leg: Leg, name: str) -> None:
+        """Let the name stand for other legs of the same session, of which nothing is known yet."""
+
+    def linked_session(self, leg: Leg) -> str | None: ...
 
 
 class Carrier(Protocol):

@@ -194,6 +194,16 @@ class DynamoCallStore:
                 return found.call_id
         return None
 
+    def link_session(self, leg: Leg, name: str) -> None:
+        if leg.call_session_id:
+            self._table.put(_session_key(leg), _StoredLink(name), LEG_SECONDS)
+
+    def linked_session(self, leg: Leg) -> str | None:
+        if not leg.call_session_id:
+            return None
+        found = self._table.get(_session_key(leg), _StoredLink)
+        return found.call_id if found else None
+
     def record(self, call_id: str) -> CallRecord | None:
         """All that is known of a call, in one query."""
         found: dict[type, list[Any]] = {kind: [] for kind in _PARTS.values()}
@@ -303,6 +313,10 @@ def _leg_keys(leg: Leg) -> list[Key]:
     """Not by session: a transfer's second leg shares it, but is not this call."""
     ids = (leg.call_control_id, leg.call_leg_id)
     return [Key(f"LEG#{leg_id}", "CALL") for leg_id in ids if leg_id]
+
+
+def _session_key(leg: Leg) -> Key:
+    return Key(f"LEG#{leg.call_session_id}", "SESSION")
 
 
 def _index_keys(call: Call) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Where lifecycle, store and carrier meet: load, advance, save, carry out."""
 
+import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 from aws_lambda_powertools import Logger
 
 from phonebridge import lifecycle
-from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, Fault, Hangup, Leg
+from phonebridge.call import FOUND_ENDED, Call, CallStatus, Fault, Hangup, Leg
 from phonebridge.call_commands import (
     Answer,
     CallCommand,
@@ -32,13 +33,20 @@ from phonebridge.call_events import (
     CallTurnedAway,
     DialAccepted,
 )
-from phonebridge.errors import Conflict, NotConfigured, TelnyxError, TelnyxRefused, UnknownCall
-from phonebridge.facts import FOUND_ENDED
+from phonebridge.correlation import Found
+from phonebridge.errors import (
+    CommandFailed,
+    Conflict,
+    NotConfigured,
+    TelnyxError,
+    TelnyxRefused,
+    UnknownCall,
+)
 from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
-from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
-from phonebridge.telnyx.webhook import Webhook, about_target
-from phonebridge.telnyx.webhook_payloads import inbound_call_id
+from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.telnyx.refusals import tells_of_end
+from phonebridge.telnyx.webhook import Webhook
 from phonebridge.tracing import Span
 from phonebridge.transfer import (
     BridgeLegs,
@@ -47,16 +55,13 @@ from phonebridge.transfer import (
     ReportTransfer,
     SpeakSummary,
     TargetInitiated,
-    TransferCommand,
     TransferLeg,
     TransferRefused,
 )
 
-CALL_ALREADY_ENDED = "90018"
-LEG_UNKNOWN = ("10005", "90015")
-"""Also what is said of a leg that ended long ago and was forgotten (Telnyx, "API errors")."""
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
+NEED_CONFIG = (Dial, Answer, StartStreaming)
 
 # Telnyx's own names of what a call may ask for (Call Control, "Call commands").
 _NAMES: dict[type[CarrierCommand], str] = {
@@ -104,31 +109,41 @@ class Switchboard:
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
 
-    def deliver(self, webhook: Webhook, directory: Directory) -> Call | None:
-        """Apply a verified webhook; None when it is about no call of ours."""
-        if webhook.arrival:
-            return self._receive(webhook, webhook.arrival, directory)
-        found = self._found(webhook)
-        if found is None:
-            self._log.warning("webhook for an unknown call", event_type=webhook.event_type)
-            return None
-        call, transfer = found
-        if transfer is not None:
-            is_warm = call.transfer is not None and call.transfer.is_warm
-            webhook = about_target(webhook, transfer, is_warm)
-            self._store.link(webhook.leg, leg_name(call.call_id, transfer))
-        return self._deliver_to(call.call_id, webhook)
+    def deliver(self, webhook: Webhook, found: Found) -> Call:
+        """Apply a verified webhook to the call that it is about (`correlation.py`)."""
+        control_id = webhook.leg.call_control_id or found.control_id
+        if webhook.event and not control_id:
+            raise Conflict(f"The leg {found.name} is not known yet; deliver the webhook again.")
+        if control_id != found.control_id:
+            self._store.link(webhook.leg, found.name)
+        return self._deliver_to(found.call, found.apply_to(webhook))
+
+    def receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
+        """Answer or reject a new inbound call."""
+        if known := self._store.load(arrival.call_id):
+            # A repetition: who answers was decided when the call came, and may have changed since.
+            return self._deliver_to(known, webhook)
+        config = directory.answering(arrival.to)
+        event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
+        call = self._begin(arrival, config or CallConfig(), event)
+        # Its id tells the call by `call_leg_id` alone, which later webhooks may lack.
+        self._store.link(Leg(webhook.leg.call_control_id), call.call_id)
+        self._store.note(call.call_id, _entry(webhook))
+        return call
 
     def apply(self, call_id: str, event: CallEvent) -> Call:
         """Advance, save, then carry out what the call asks for. The loser of a race starts over
         with what the winner left."""
+        return self._apply(call_id, event, None)
+
+    def _apply(self, call_id: str, event: CallEvent, loaded: Call | None) -> Call:
+        """`loaded` saves the first attempt a read."""
         for _ in range(ATTEMPTS):
-            before = self._store.load(call_id)
-            if before is None:
-                raise UnknownCall(call_id)
+            before = loaded or self._load(call_id)
+            loaded = None
             after, commands = lifecycle.advance(before, event)
             # Read before anything is saved: once it is, nobody asks for these commands again.
-            config = (self._store.config(call_id) if commands else None) or CallConfig()
+            config = self._config(call_id, commands)
             if after != before:
                 after = self._dated(after)
                 try:
@@ -153,25 +168,19 @@ class Switchboard:
         self._log_move(call, begun, event)
         return self._carry_out(commands, begun, config)
 
-    def _receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
-        if self._store.load(arrival.call_id):
-            # A repetition: who answers was decided when the call came, and may have changed since.
-            return self._deliver_to(arrival.call_id, webhook)
-        config = directory.answering(arrival.to)
-        event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
-        call = self._begin(arrival, config or CallConfig(), event)
-        self._store.note(call.call_id, _entry(webhook))
-        return call
-
-    def _deliver_to(self, call_id: str, webhook: Webhook) -> Call:
+    def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
         # Applied first and noted after: were it the other way round, a crash between the two
         # would make the redelivery look like a repetition, and the event would be lost.
         if webhook.event is not None:
-            call = self.apply(call_id, webhook.event)
-        else:
-            call = self._load(call_id)
-        self._store.note(call_id, _entry(webhook))
+            call = self._apply(call.call_id, webhook.event, call)
+        self._store.note(call.call_id, _entry(webhook))
         return call
+
+    def _config(self, call_id: str, commands: Iterable[CallCommand]) -> CallConfig:
+        """It may take 64 KB: read only for commands that need it."""
+        if not any(isinstance(command, NEED_CONFIG) for command in commands):
+            return CallConfig()
+        return self._store.config(call_id) or CallConfig()
 
     def _dated(self, call: Call) -> Call:
         return replace(call, changed_at_ms=self._now_ms())
@@ -182,20 +191,6 @@ class Switchboard:
             raise UnknownCall(call_id)
         return call
 
-    def _found(self, webhook: Webhook) -> tuple[Call, int | None] | None:
-        """The call, and the number of the transfer whose target the webhook is about.
-        `client_state` names both, but may be missing or another application's, and the leg may
-        bear another id than the dial's answer gave it."""
-        named = webhook.client_state
-        if named and len(call_and_transfer(named)[0]) > LONGEST_CALL_ID:
-            named = None
-        candidates = (named or self._store.linked(webhook.leg), inbound_call_id(webhook.leg))
-        for name in filter(None, candidates):
-            call_id, transfer = call_and_transfer(name)
-            if call := self._store.load(call_id):
-                return call, transfer or _transfer_of_stranger(call, webhook.leg)
-        return None
-
     def _carry_out(self, commands: Iterable[CallCommand], call: Call, config: CallConfig) -> Call:
         for command in commands:
             call = self._execute(command, call, config)
@@ -205,14 +200,22 @@ class Switchboard:
         if isinstance(command, Report):
             return self._report(command, call)
         try:
+            if isinstance(command, TransferLeg | DialTarget) and call.leg and call.transfer:
+                # Before the target's first webhook, whose `client_state` may be anybody's.
+                self._store.link_session(call.leg, leg_name(call.call_id, call.transfer.number))
             leg = self._carrier.execute(command, call, config)
-        except TelnyxError as error:
+        except (TelnyxError, NotConfigured) as error:
             return self._refused(command, call, error)
-        except NotConfigured as error:
-            if not isinstance(command, TransferCommand):
-                raise
-            return self._without_effect(command, call, error)
+        except Exception as error:  # noqa: BLE001 - the border of a command: the record must say so
+            return self._refused(command, call, self._failed(command, call, error))
         return self._done(command, call, leg)
+
+    def _failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
+        """Only the kind of the error and its place: its text may quote a header, and so a key."""
+        kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+        name = _NAMES[type(command)]
+        self._log.error(f"{name} broke off", error=kind, place=f"{place.filename}:{place.lineno}")
+        return CommandFailed(name, call.call_id, kind)
 
     def _done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
         """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
@@ -236,13 +239,16 @@ class Switchboard:
         self._store.link(leg, call.call_id)
         return self.apply(call.call_id, DialAccepted(leg))
 
-    def _refused(self, command: CarrierCommand, call: Call, error: TelnyxError) -> Call:
-        if _tells_of_end(command, call, error):
+    def _refused(
+        self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
+    ) -> Call:
+        if isinstance(error, TelnyxError) and tells_of_end(command, error):
             hangup = Hangup(FOUND_ENDED, "unknown", self._now_ms())
             return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
         call = self._without_effect(command, call, error)
         if isinstance(command, Dial | HangUp | SendDigits):
-            raise error
+            # Without its context, whose text may quote a key.
+            raise error from error.__cause__
         return call
 
     def _without_effect(
@@ -291,16 +297,6 @@ class Switchboard:
                 self._trace(_whole(after))
 
 
-def _tells_of_end(command: CarrierCommand, call: Call, error: TelnyxError) -> bool:
-    # A target that has ended says nothing of the call.
-    if not isinstance(error, TelnyxRefused) or isinstance(
-        command, SpeakSummary | BridgeLegs | HangUpTarget
-    ):
-        return False
-    is_over = isinstance(command, HangUp) and call.is_over_for_us
-    return error.code == CALL_ALREADY_ENDED or (is_over and error.code in LEG_UNKNOWN)
-
-
 def _whole(call: Call) -> Span:
     return Span(
         call.call_id,
@@ -317,16 +313,6 @@ def _entry(webhook: Webhook) -> TimelineEntry:
     return TimelineEntry(
         webhook.occurred_at_ms, webhook.event_id, webhook.event_type, webhook.detail
     )
-
-
-def _transfer_of_stranger(call: Call, leg: Leg) -> int | None:
-    """Of a leg that bears the call's name but none of its ids: the target's, if it is not told
-    apart by a name of its own."""
-    if call.transfer is None or call.leg is None:
-        return None
-    ours = {call.leg.call_control_id, call.leg.call_leg_id} - {""}
-    theirs = {leg.call_control_id, leg.call_leg_id} - {""}
-    return call.transfer.number if theirs and not ours & theirs else None
 
 
 def _told(command: Report, call: Call) -> Steering | None:

@@ -21,7 +21,9 @@ from urllib3.exceptions import HTTPError
 from phonebridge.call import Call, Leg
 from phonebridge.call_commands import CarrierCommand
 from phonebridge.call_config import CallConfig
+from phonebridge.errors import NotConfigured
 from phonebridge.ports import Carrier
+from phonebridge.settings import fits_header
 
 TIMEOUT = urllib3.Timeout(connect=1.0, read=1.0)
 """A collector that is slow costs us a trace, not the answer."""
@@ -52,6 +54,7 @@ class Collector:
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "Collector | None":
+        """Raises `NotConfigured`."""
         endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
         if not endpoint:
             return None
@@ -61,6 +64,10 @@ class Collector:
             for name, separator, value in (pair.partition("=") for pair in pairs)
             if separator
         }
+        if not all(fits_header(text) for header in headers.items() for text in header):
+            raise NotConfigured(
+                "OTEL_EXPORTER_OTLP_HEADERS has characters that no HTTP header can carry"
+            )
         return Collector(f"{endpoint}/v1/traces", headers)
 
 

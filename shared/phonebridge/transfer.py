@@ -105,9 +105,9 @@ def add_fact(known: Transfer | None, event: AttemptEvent) -> Transfer | None:
         case TransferRefused(_, reason) | TargetHungUp(_, reason):
             return replace(known, end=min(filter(None, (known.end, reason))))
         case TargetInitiated(_, target):
-            return replace(known, target=target)
+            return replace(known, target=target or known.target)
         case TargetAnswered(_, target):
-            return replace(known, target=target, answered=True)
+            return replace(known, target=target or known.target, answered=True)
         case TargetBriefed():
             return replace(known, briefed=True)
 

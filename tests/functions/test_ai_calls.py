@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from openapi_spec_validator import validate
 
@@ -378,6 +379,24 @@ class TestRepeatingARequest:
         }
         assert telnyx.names == ["calls"]
 
+    def test_a_dial_that_broke_off_on_our_side_is_no_success_the_second_time(
+        self, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def break_off(*_: object, **__: object) -> None:
+            raise ValueError("Invalid header value b'Bearer KEY-test'")
+
+        monkeypatch.setattr(urllib3.PoolManager, "request", break_off)
+        first = create(TO, headers=KEY)
+        again = create(TO, headers=KEY)
+
+        assert (first.status, again.status) == (500, 502)
+        assert again.error["code"] == "dial_failed"
+        assert "ValueError" in again.error["message"]
+        assert "KEY-test" not in json.dumps([first.json, again.json])
+        [call] = request("GET", "/api/ai-calls/status", query={"ended": "true"}).json["calls"]
+        assert (call["outcome"], call["reason"]) == ("failed", "dial_failed")
+        assert telnyx.commands == []
+
     @pytest.mark.parametrize(
         ("kind", "write"), [(DynamoFleet, "reserve"), (DynamoCallStore, "link")]
     )
@@ -700,7 +719,7 @@ class TestTelnyxRefusing:
 
         assert (refused.status, refused.error["code"]) == (502, "provider_unreachable")
         assert refused.error["message"] == (
-            "Telnyx did not answer: 127.0.0.1:9 takes no connection, at the last of 3 attempts. "
+            "Telnyx did not answer: 127.0.0.1:9 takes no connection, at the last of 4 attempts. "
             "Try again in a minute; if it stays so, see whether TELNYX_API_BASE is right and can "
             "be reached from here."
         )

@@ -96,6 +96,27 @@ class TestHangingUp:
 
         assert (accepted.status, accepted.json["status"]) == (202, "ended")
 
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (404, {"errors": [{"code": "10005", "title": "Resource not found"}]}),
+            (422, {"errors": [{"code": None}, {"code": 90015, "title": "Invalid"}]}),
+            (404, {}),
+        ],
+        ids=str,
+    )
+    def test_of_a_leg_that_telnyx_has_forgotten_ends_the_call(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore, status: int, body: dict[str, Any]
+    ) -> None:
+        stored(store, streaming_call())
+        telnyx.refusals = [(status, body)]
+
+        first, again = post("hangup"), post("hangup")
+
+        assert (first.status, first.json["status"]) == (202, "ended")
+        assert (again.status, again.json["reason"]) == (200, "ended_by_api")
+        assert telnyx.names == ["hangup"]
+
     def test_after_a_last_sentence_is_the_containers_part(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore, mailbox: DynamoMailbox
     ) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ SAMPLES = Path(__file__).parents[2] / "events" / "telnyx"
 CALL_ID = "6f1c2c9e-3d0f-4d5b-9a52-2b7c1f0e8a41"  # of the samples' client_state
 LEG = Leg("v3:sample-Kq1Zt0u7Jw3mXyB_4cR9vQ", "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10")
 
+SESSION_LEG = replace(LEG, call_session_id="c2f4a7d9-91c3-4e0a-a1f4-6f0b5f8f2c11")
 INCOMING_LEG = Leg("v3:sample-Zx8Pq2Lw5nTgHs_7dE1yUa", "e41b1d35-6f0a-4b0f-9d55-7b1d9f7c2a12")
 
 Deliver = Callable[..., Answer]
@@ -246,6 +248,157 @@ class TestSigned:
         assert record
         assert record.call == dialing
         assert [entry.what for entry in record.timeline] == ["call.beamed.up"]
+
+
+def payload_changed(name: str, **change: object) -> bytes:
+    webhook = json.loads(sample(name))
+    webhook["data"]["payload"] |= change
+    return json.dumps(webhook).encode()
+
+
+def as_state(name: str) -> str:
+    return base64.b64encode(name.encode()).decode()
+
+
+class TestOverwrittenState:
+    """Any program's command replaces `client_state`; the ids of the leg decide."""
+
+    @pytest.fixture(autouse=True)
+    def calls(self, environment: None, telnyx: RecordedTelnyx) -> Any:
+        plane = control_plane.control_plane()
+        plane.store.create(after(outbound_call(CALL_ID), CallRequested()), CallConfig())
+        plane.switchboard.apply(CALL_ID, DialAccepted(SESSION_LEG))
+        plane.store.link(SESSION_LEG, CALL_ID)
+        other = after(outbound_call("other"), CallRequested(), DialAccepted(Leg("v3:x", "x", "y")))
+        plane.store.create(after(other, CallAnswered(Leg("v3:x", "x", "y"), 5_000)), CallConfig())
+        before = plane.store.load("other")
+        yield
+        assert plane.store.load("other") == before
+
+    @pytest.mark.parametrize("state", [None, "", "?", as_state("somebody"), as_state("other"), 7])
+    def test_of_an_outbound_call(
+        self, deliver: Deliver, store: DynamoCallStore, log_lines: LogLines, state: object
+    ) -> None:
+        for name in ("call.initiated", "call.answered", "call.hangup"):
+            assert deliver(payload_changed(name, client_state=state)).status == 200
+
+        call = store.load(CALL_ID)
+        assert call
+        assert (call.outcome, call.reason) == (Outcome.COMPLETED, "callee_hung_up")
+        assert {line["call_id"] for line in log_lines()} == {CALL_ID}
+
+    @pytest.mark.parametrize("state", [None, as_state("other"), as_state("somebody")])
+    def test_of_a_transfers_target(
+        self, deliver: Deliver, store: DynamoCallStore, mailbox: DynamoMailbox, state: object
+    ) -> None:
+        switchboard = control_plane.control_plane().switchboard
+        switchboard.apply(CALL_ID, CallAnswered(SESSION_LEG, 5_000))
+        switchboard.apply(CALL_ID, MediaAttached(1, "task-1", 6_000))
+        switchboard.apply(CALL_ID, TransferRequested("+15550142"))
+        target = {"call_control_id": "v3:target", "call_leg_id": "target", "client_state": state}
+
+        assert deliver(payload_changed("call.initiated", **target)).status == 200
+        busy = payload_changed("call.hangup", **target, hangup_cause="user_busy")
+        assert deliver(busy).status == 200
+
+        call = store.load(CALL_ID)
+        assert call
+        assert (call.status, call.leg) == (CallStatus.STREAMING, SESSION_LEG)
+        [posted] = mailbox.collect("task-1")
+        assert posted.command == TransferSettled("user_busy")
+
+
+@pytest.mark.usefixtures("dialing")
+class TestStrange:
+    """What nobody foresaw costs its field, never the webhook."""
+
+    @pytest.mark.parametrize(
+        ("change", "fields"),
+        [
+            ({"sip_hangup_cause": 486.0}, []),
+            ({"sip_hangup_cause": [486]}, ["sip_hangup_cause"]),
+            ({"hangup_source": 7, "sip_hangup_cause": {}}, ["hangup_source", "sip_hangup_cause"]),
+            ({"call_session_id": "x" * 5_000}, ["call_session_id"]),
+        ],
+        ids=str,
+    )
+    def test_a_field_is_told_once_and_the_rest_is_applied(
+        self,
+        deliver: Deliver,
+        store: DynamoCallStore,
+        log_lines: LogLines,
+        change: dict[str, object],
+        fields: list[str],
+    ) -> None:
+        assert deliver(payload_changed("call.hangup", **change)).status == 200
+
+        call = store.load(CALL_ID)
+        assert call
+        assert call.status is CallStatus.ENDED
+        told = [line for line in log_lines() if line["message"] == "webhook fields unreadable"]
+        assert sorted(sum((line["fields"] for line in told), [])) == fields
+        assert len(told) == bool(fields)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"occurred_at": "0001-01-01T00:00:00+14:00"},
+            {"occurred_at": "9999-12-31T23:59:59Z"},
+            {"id": "x" * 2_048},
+            {"id": "\U0001f600" * 1_000},
+            {"event_type": "call." + "x" * 40_000},
+            {"id": ["x"], "occurred_at": {}},
+        ],
+        ids=lambda change: str(change)[:40],
+    )
+    def test_nothing_is_too_long_or_too_old(
+        self,
+        deliver: Deliver,
+        store: DynamoCallStore,
+        log_lines: LogLines,
+        change: dict[str, object],
+    ) -> None:
+        webhook = json.loads(sample("call.hangup"))
+        webhook["data"] |= change
+
+        assert deliver(json.dumps(webhook).encode()).status == 200
+        assert deliver(json.dumps(webhook).encode()).status == 200
+
+        assert max(len(json.dumps(line)) for line in log_lines()) < 1_000
+        record = store.record(CALL_ID)
+        assert record
+        assert len(record.timeline) == 1
+
+    @pytest.mark.parametrize("as_base64", [True, False])
+    @pytest.mark.parametrize("name", [rb"Jo \ud83d", rb"\udfff", rb"Jo \uffff"])
+    def test_an_inbound_call_is_answered_whatever_its_caller_is_called(
+        self, deliver: Deliver, telnyx: RecordedTelnyx, name: bytes, as_base64: bool
+    ) -> None:
+        directory = control_plane.control_plane().directory
+        directory.put_agent("reception", greeting="Good morning!")
+        directory.assign("+15550100", "reception")
+        body = sample("call.initiated.incoming")
+        body = body.replace(b'"from": "+15550145"', b'"from": "' + name + b'"')
+
+        assert deliver(body, as_base64=as_base64).status == 200
+
+        assert telnyx.names == ["answer"]
+
+    def test_a_recording_is_kept_whatever_stands_in_its_strings(
+        self, deliver: Deliver, log_lines: LogLines
+    ) -> None:
+        body = payload_changed("call.recording.saved", channels="\udc00\uffff")
+
+        assert deliver(body).status == 200
+
+        assert "webhook FAILED" not in [line["message"] for line in log_lines()]
+
+    def test_a_body_of_lone_surrogates_is_not_signed(
+        self, sign: Callable[[bytes], dict[str, str]]
+    ) -> None:
+        event = api_event("POST", "/webhooks/telnyx", b"", sign(b"x")) | {"body": "\ud800"}
+
+        assert read_answer(telnyx_webhook.handler(event, None)).status == 401
 
 
 class TestSignedForNobody:

@@ -216,7 +216,7 @@ def test_a_line_we_cannot_hear_ends_the_call(started: StreamStarted, detail: str
 @pytest.mark.parametrize(
     "started",
     [
-        replace(STARTED, client_state="call-2"),
+        replace(STARTED, client_state="call-2", call_control_id="v3:leg-2"),
         replace(STARTED, client_state=None, call_control_id="v3:leg-2"),
     ],
 )

@@ -123,7 +123,11 @@ async def test_the_model_misses_no_moment_that_the_carrier_lost(start_plane: Sta
     ("encoding", "changes", "reason"),
     [
         ("L16", {"media_format": {"encoding": "L16", "sample_rate": 16000}}, "unsupported_codec"),
-        ("PCMU", {"client_state": "Y2FsbC05OQ=="}, "wrong_call"),
+        (
+            "PCMU",
+            {"client_state": "Y2FsbC05OQ==", "call_control_id": "v3:other"},
+            "wrong_call",
+        ),
         ("PCMU", {"client_state": None, "call_control_id": "v3:other"}, "wrong_call"),
     ],
 )

@@ -20,16 +20,24 @@ def test_each_codec_can_be_carried_at_its_rate(codec: Codec) -> None:
 @pytest.mark.parametrize(
     ("event", "answer"),
     [
-        (replace(STARTED, client_state="call-2"), OTHERS),
+        (replace(STARTED, client_state="call-2", call_control_id="v3:leg-2"), OTHERS),
         (replace(STARTED, client_state=None, call_control_id="v3:leg-2"), OTHERS),
         (replace(STARTED, call_control_id="v3:leg-2"), Codec.PCMU),
         (replace(STARTED, client_state=None), Codec.PCMU),
+        (replace(STARTED, client_state="call-2"), Codec.PCMU),
+        (replace(STARTED, client_state="not ours"), Codec.PCMU),
     ],
 )
-def test_client_state_tells_whose_it_is_or_else_the_leg(
+def test_the_leg_or_else_the_client_state_tells_whose_stream_it_is(
     event: StreamStarted, answer: Codec | FailCall
 ) -> None:
     assert line_of(event, CALL) == answer
+
+
+def test_a_stream_that_comes_before_its_leg_is_known_is_believed() -> None:
+    """Its token is that of the call."""
+    ringing = replace(CALL, leg=None)
+    assert line_of(replace(STARTED, client_state="not ours"), ringing) is Codec.PCMU
 
 
 def test_a_codec_that_cannot_be_carried_is_named() -> None:

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
-from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup, Leg, Outcome
+from phonebridge.call import (
+    FOUND_ENDED,
+    Activity,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+    Leg,
+    Outcome,
+)
 from phonebridge.call_commands import (
     Answer,
     CallCommand,
@@ -43,7 +53,6 @@ from phonebridge.call_events import (
     StreamingFailed,
 )
 from phonebridge.errors import InvalidTransition
-from phonebridge.facts import FOUND_ENDED
 from phonebridge.lifecycle import TRANSITIONS, advance
 from phonebridge.transfer import (
     BridgeLegs,
@@ -252,6 +261,21 @@ def test_a_webhooks_leg_outlives_the_one_that_the_dial_named() -> None:
     assert after(dialing(), INITIATED, DialAccepted(DIALLED_LEG)).leg == LEG
     call = after(outbound_call(), CallRequested(), DialAccepted(DIALLED_LEG), INITIATED)
     assert call.leg == LEG
+
+
+def test_a_webhook_that_leaves_out_ids_of_the_leg_takes_none_away() -> None:
+    whole = Leg("v3:leg", "leg", "session")
+    partial = [Leg("v3:renamed"), Leg("", "leg"), Leg("", "", "session")]
+    for leg in partial:
+        call = after(dialing(), CallInitiated(whole), CallAnswered(leg, 5_000))
+        assert call.leg == replace(whole, call_control_id=leg.call_control_id or "v3:leg")
+    call = after(outbound_call(), CallRequested(), CallInitiated(Leg("v3:leg")))
+    assert after(call, DialAccepted(Leg("v3:dialled", "leg"))).leg == Leg("v3:leg", "leg")
+
+
+def test_a_webhook_without_a_control_id_makes_no_leg_that_could_be_told_anything() -> None:
+    call = after(outbound_call(), CallRequested(), CallInitiated(Leg("", "leg")))
+    assert call.leg is None
 
 
 @pytest.mark.parametrize("found_first", [True, False])

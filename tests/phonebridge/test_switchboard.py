@@ -1,6 +1,7 @@
 """Calls through the switchboard, on the real store; the carrier notes what it is asked for."""
 
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,9 @@ from phonebridge.call_events import (
     EndRequested,
     MediaAttached,
 )
+from phonebridge.correlation import find
 from phonebridge.errors import (
+    CommandFailed,
     InvalidTransition,
     NotConfigured,
     TelnyxError,
@@ -50,7 +53,8 @@ from phonebridge.mailbox import DynamoMailbox
 from phonebridge.ports import TimelineEntry
 from phonebridge.steering import Answered, MachineAnswered, TransferSettled
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import CALL_ALREADY_ENDED, Switchboard
+from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
 from phonebridge.telnyx.webhook import Webhook
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from phonebridge.transfer import (
@@ -167,6 +171,14 @@ def arrival() -> Webhook:
     return replace(initiated, client_state=None, arrival=call)
 
 
+def deliver(switchboard: Switchboard, webhook: Webhook, directory: Reception) -> Call | None:
+    """As the webhook's handler does; None for a webhook about no call of ours."""
+    if webhook.arrival:
+        return switchboard.receive(webhook, webhook.arrival, directory)
+    found = find(switchboard._store, webhook)
+    return switchboard.deliver(webhook, found) if found else None
+
+
 def place(switchboard: Switchboard) -> Call:
     return switchboard.place(outbound_call(), CallConfig(voice="cedar"))
 
@@ -199,10 +211,10 @@ def test_an_outbound_call_from_dial_to_goodbye(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     place(switchboard)
-    switchboard.deliver(webhook(CallInitiated(LEG), "call.initiated", "initiated"), SOMEBODY)
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, webhook(CallInitiated(LEG), "call.initiated", "initiated"), SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
-    ended = switchboard.deliver(HUNG_UP, SOMEBODY)
+    ended = deliver(switchboard, HUNG_UP, SOMEBODY)
     assert ended == loaded(store)
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert carrier.executed == [Dial(), StartStreaming(1)]
@@ -216,19 +228,19 @@ def test_an_inbound_call_is_answered_once_however_often_it_arrives(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     for _ in range(3):
-        switchboard.deliver(arrival(), SOMEBODY)
+        deliver(switchboard, arrival(), SOMEBODY)
     call_id = inbound_call_id(LEG)
     assert loaded(store, call_id).status is CallStatus.INCOMING
     assert carrier.executed == [Answer()]
     assert sorted(timeline(store, call_id)) == ["answer", "call.initiated"]
-    switchboard.deliver(replace(ANSWERED, client_state=None), SOMEBODY)
+    deliver(switchboard, replace(ANSWERED, client_state=None), SOMEBODY)
     assert carrier.executed == [Answer(), StartStreaming(1)]
 
 
 def test_an_inbound_call_takes_the_settings_of_who_answers(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
-    switchboard.deliver(arrival(), SOMEBODY)
+    deliver(switchboard, arrival(), SOMEBODY)
     assert store.config(inbound_call_id(LEG)) == SOMEBODY.config
 
 
@@ -237,13 +249,13 @@ def test_a_call_that_nobody_answers_is_rejected_once_and_says_why(
 ) -> None:
     call_id = inbound_call_id(LEG)
     for _ in range(2):
-        switchboard.deliver(arrival(), NOBODY)
+        deliver(switchboard, arrival(), NOBODY)
     # In the meantime the number was given to an agent: this call stays rejected.
-    switchboard.deliver(arrival(), SOMEBODY)
+    deliver(switchboard, arrival(), SOMEBODY)
     assert carrier.executed == [Reject()]
     rejected = CallHungUp(LEG, Hangup("not_found", "callee", 6_000))
-    switchboard.deliver(
-        replace(webhook(rejected, "call.hangup", "hung-up"), client_state=None), NOBODY
+    deliver(
+        switchboard, replace(webhook(rejected, "call.hangup", "hung-up"), client_state=None), NOBODY
     )
     call = loaded(store, call_id)
     assert (call.outcome, call.reason) == (Outcome.REJECTED, "unknown_number")
@@ -254,7 +266,8 @@ def test_a_caller_who_gave_up_before_the_rejection_was_rejected_all_the_same(
     store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
 ) -> None:
     carrier = RecordingCarrier(refusals={Reject: ALREADY_ENDED})
-    Switchboard(store, carrier, mailbox, clock, logger("switchboard")).deliver(arrival(), NOBODY)
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
+    deliver(switchboard, arrival(), NOBODY)
     call = loaded(store, inbound_call_id(LEG))
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.REJECTED)
 
@@ -280,7 +293,7 @@ def test_a_call_is_streamed_once_although_its_answer_is_delivered_five_times_at_
 ) -> None:
     place(switchboard)
     with ThreadPoolExecutor(5) as threads:
-        list(threads.map(partial(switchboard.deliver, directory=SOMEBODY), [ANSWERED] * 5))
+        list(threads.map(partial(deliver, switchboard, directory=SOMEBODY), [ANSWERED] * 5))
     assert carrier.executed == [Dial(), StartStreaming(1)]
     assert loaded(store).stream_number == 1
     assert timeline(store).count("call.answered") == 1
@@ -291,7 +304,7 @@ def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
 ) -> None:
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
-    ended = switchboard.deliver(ANSWERED, SOMEBODY)
+    ended = deliver(switchboard, ANSWERED, SOMEBODY)
     assert ended == loaded(store)
     assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_start_failed")
     assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
@@ -307,7 +320,7 @@ def test_a_refused_stream_is_logged_with_its_reason(
     switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard-refused"))
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     [failed] = [line for line in lines if line["message"] == "streaming_start FAILED"]
     assert failed["level"] == "ERROR"
@@ -318,7 +331,7 @@ def test_an_answer_that_never_reached_telnyx_ends_the_call(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     carrier.refusals = {Answer: TelnyxUnreachable("no answer in 5 s")}
-    call = switchboard.deliver(arrival(), SOMEBODY)
+    call = deliver(switchboard, arrival(), SOMEBODY)
     assert call is not None
     assert (call.outcome, call.reason) == (Outcome.FAILED, "answer_failed")
     assert carrier.executed == [Answer(), HangUp()]
@@ -331,7 +344,7 @@ def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
     asked = switchboard.apply("call-1", EndRequested(EndedBy.API))
     assert asked.status is CallStatus.DIALING
     assert carrier.executed == [Dial(), HangUp()]
-    switchboard.deliver(HUNG_UP, SOMEBODY)
+    deliver(switchboard, HUNG_UP, SOMEBODY)
     assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, EndedBy.API)
 
 
@@ -351,8 +364,8 @@ def test_a_caller_who_hung_up_before_we_streamed_is_no_failure(
 ) -> None:
     place(switchboard)
     carrier.refusals = {StartStreaming: ALREADY_ENDED}
-    switchboard.deliver(ANSWERED, SOMEBODY)
-    switchboard.deliver(HUNG_UP, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
+    deliver(switchboard, HUNG_UP, SOMEBODY)
     assert (loaded(store).outcome, loaded(store).reason) == (Outcome.COMPLETED, "caller_hung_up")
 
 
@@ -416,20 +429,57 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
     assert placed == loaded(store), "who asked for it is told that it rings"
     assert store.linked(LEG) == "call-1"
     assert loaded(store).leg == LEG, "it can be hung up"
-    switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY)
+    deliver(switchboard, replace(HUNG_UP, client_state=None), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
 
 
-def test_a_leg_that_is_unknown_while_its_call_is_up_is_no_end_of_it(
-    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        TelnyxRefused(404, "10005", "Resource not found"),
+        TelnyxRefused(422, "90015", "Invalid Call Control ID"),
+        TelnyxRefused(404, "404", "Not Found"),
+        TelnyxRefused(410, "410", "Gone"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_hangup_of_a_leg_that_telnyx_has_forgotten_is_the_end(
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    clock: Clock,
+    forgotten: TelnyxRefused,
+    is_answered: bool,
 ) -> None:
-    unknown = TelnyxRefused(422, "90015", "Invalid Call Control ID")
-    carrier = RecordingCarrier(refusals={HangUp: unknown})
+    carrier = RecordingCarrier(refusals={HangUp: forgotten})
     switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
     place(switchboard)
-    with pytest.raises(TelnyxRefused, match="90015"):
-        switchboard.apply("call-1", EndRequested(EndedBy.API))
-    assert loaded(store).status is CallStatus.DIALING
+    if is_answered:
+        deliver(switchboard, ANSWERED, SOMEBODY)
+    ended = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert ended == loaded(store)
+    assert (ended.status, ended.reason) == (CallStatus.ENDED, EndedBy.API)
+    assert ended.outcome is (Outcome.COMPLETED if is_answered else Outcome.CANCELED)
+    assert not ended.may_be_up
+    hangups = carrier.executed.count(HangUp())
+    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    assert carrier.executed.count(HangUp()) == hangups, "nothing is left to hang up"
+
+
+def test_a_leg_that_is_answered_after_it_was_unknown_is_hung_up_again(
+    switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore, clock: Clock
+) -> None:
+    """A hangup may overtake the dial at Telnyx."""
+    place(switchboard)
+    carrier.refusals = {HangUp: TelnyxRefused(404, "10005", "Resource not found")}
+    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    carrier.refusals = {}
+    answered = webhook(CallAnswered(LEG, clock.now_ms + 1), "call.answered", "answered")
+    deliver(switchboard, answered, SOMEBODY)
+    assert carrier.executed == [Dial(), HangUp(), HangUp()]
+    assert loaded(store).may_be_up, "the sweeper asks again, should this hangup be lost"
+    deliver(switchboard, HUNG_UP, SOMEBODY)
+    assert not loaded(store).may_be_up
 
 
 def test_what_was_done_but_not_noted_holds_up_nothing_else(
@@ -462,11 +512,10 @@ def test_a_webhook_that_failed_at_the_settings_of_its_call_is_applied_when_it_co
 ) -> None:
     place(switchboard)
     throttled = ThrottledStore(table_name, client, clock)
+    fragile = Switchboard(throttled, carrier, mailbox, clock, logger("switchboard"))
     with pytest.raises(Throttled):
-        Switchboard(throttled, carrier, mailbox, clock, logger("switchboard")).deliver(
-            ANSWERED, SOMEBODY
-        )
-    switchboard.deliver(ANSWERED, SOMEBODY)
+        deliver(fragile, ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     assert carrier.executed == [Dial(), StartStreaming(1)]
 
 
@@ -484,21 +533,21 @@ def test_a_change_is_dated_by_our_clock_whatever_the_carriers_says(
     assert place(switchboard).changed_at_ms == clock.now_ms
     clock.pass_seconds(5)
     answered_at_ms = clock.now_ms
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     assert loaded(store).changed_at_ms == answered_at_ms
     clock.pass_seconds(5)
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     assert loaded(store).changed_at_ms == answered_at_ms, "a repetition changes nothing"
     clock.pass_seconds(5)
-    switchboard.deliver(HUNG_UP, SOMEBODY)
+    deliver(switchboard, HUNG_UP, SOMEBODY)
     assert loaded(store).changed_at_ms == clock.now_ms
 
 
 def test_a_webhook_about_no_call_of_ours_changes_nothing(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
-    assert switchboard.deliver(ANSWERED, SOMEBODY) is None
-    assert switchboard.deliver(replace(HUNG_UP, client_state=None), SOMEBODY) is None
+    assert deliver(switchboard, ANSWERED, SOMEBODY) is None
+    assert deliver(switchboard, replace(HUNG_UP, client_state=None), SOMEBODY) is None
     assert carrier.executed == []
     assert store.record("call-1") is None
 
@@ -509,15 +558,15 @@ def test_a_webhook_without_client_state_finds_its_call_by_its_leg(
     place(switchboard)
     renamed = replace(LEG, call_control_id="v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
-    switchboard.deliver(replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up), SOMEBODY)
+    deliver(switchboard, replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
 
 
 def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
-    switchboard.deliver(arrival(), SOMEBODY)
-    switchboard.deliver(replace(HUNG_UP, client_state="not ours"), SOMEBODY)
+    deliver(switchboard, arrival(), SOMEBODY)
+    deliver(switchboard, replace(HUNG_UP, client_state="not ours"), SOMEBODY)
     assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
 
 
@@ -526,9 +575,9 @@ def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
     switchboard: Switchboard, store: DynamoCallStore, length: int
 ) -> None:
     foreign = "x" * length
-    assert switchboard.deliver(replace(HUNG_UP, client_state=foreign), SOMEBODY) is None
+    assert deliver(switchboard, replace(HUNG_UP, client_state=foreign), SOMEBODY) is None
     place(switchboard)
-    switchboard.deliver(replace(HUNG_UP, client_state=foreign), SOMEBODY)
+    deliver(switchboard, replace(HUNG_UP, client_state=foreign), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED, "found by its leg"
 
 
@@ -537,10 +586,10 @@ def test_a_call_id_may_be_as_long_as_the_longest(
 ) -> None:
     call_id = "x" * LONGEST_CALL_ID
     switchboard.place(outbound_call(call_id), CallConfig())
-    renamed = Leg("v3:renamed")
+    renamed = replace(LEG, call_control_id="v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
-    switchboard.deliver(
-        replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up), SOMEBODY
+    deliver(
+        switchboard, replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up), SOMEBODY
     )
     assert loaded(store, call_id).status is CallStatus.ENDED
 
@@ -549,7 +598,7 @@ def test_a_webhook_that_moves_nothing_is_noted(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
     placed = place(switchboard)
-    assert switchboard.deliver(webhook(None, "call.dtmf.received"), SOMEBODY) == placed
+    assert deliver(switchboard, webhook(None, "call.dtmf.received"), SOMEBODY) == placed
     assert "call.dtmf.received" in timeline(store)
 
 
@@ -566,7 +615,7 @@ def test_a_stream_is_claimed_by_one_of_two_containers(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
     place(switchboard)
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
 
     def claim(task_id: str) -> bool:
         try:
@@ -581,6 +630,92 @@ def test_a_stream_is_claimed_by_one_of_two_containers(
     assert loaded(store).owner_task == ["task-1", "task-2"][claimed.index(True)]
 
 
+# Faults of our own while a command is sent.
+
+KEY = "KEY-secret"
+BREAKAGES = [
+    UnicodeEncodeError("latin-1", f"Bearer {KEY}\u2013", 7, 8, "ordinal not in range(256)"),
+    ValueError(f"Invalid header value b'Bearer {KEY}'"),
+    OSError("too many open files"),
+    RuntimeError("the library broke"),
+]
+
+
+class BrokenCarrier(RecordingCarrier):
+    """Its HTTP library raises what no caller foresees."""
+
+    def __init__(self, broken: type[CallCommand], error: Exception) -> None:
+        super().__init__()
+        self._broken, self._error = broken, error
+
+    def execute(self, command: CallCommand, call: Call, config: CallConfig) -> Leg | None:
+        leg = super().execute(command, call, config)
+        if isinstance(command, self._broken):
+            raise self._error
+        return leg
+
+
+@pytest.mark.parametrize("error", BREAKAGES, ids=lambda error: type(error).__name__)
+def test_a_dial_that_breaks_off_leaves_a_record_that_says_so(
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    clock: Clock,
+    error: Exception,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    carrier = BrokenCarrier(Dial, error)
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard-broken"))
+    with pytest.raises(CommandFailed, match=type(error).__name__) as failure:
+        place(switchboard)
+    call = loaded(store)
+    assert (call.status, call.outcome, call.reason) == (
+        CallStatus.ENDED,
+        Outcome.FAILED,
+        "dial_failed",
+    )
+    assert place(switchboard) == call, "the repeated request finds the failure"
+    assert carrier.executed == [Dial()]
+    told = "".join(traceback.format_exception(failure.value)) + capsys.readouterr().out
+    assert KEY not in told + str(call)
+    assert "test_switchboard.py" in told, "where it broke"
+
+
+@pytest.mark.parametrize("refusal", [NotConfigured("There is no line.")])
+def test_a_dial_that_lacks_a_setting_leaves_a_record_that_says_so(
+    switchboard: Switchboard,
+    carrier: RecordingCarrier,
+    store: DynamoCallStore,
+    refusal: NotConfigured,
+) -> None:
+    carrier.refusals = {Dial: refusal}
+    with pytest.raises(NotConfigured):
+        place(switchboard)
+    assert loaded(store).reason == "dial_failed"
+
+
+def test_an_answer_that_breaks_off_ends_the_call(
+    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+) -> None:
+    carrier = BrokenCarrier(Answer, RuntimeError("the library broke"))
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
+    call = deliver(switchboard, arrival(), SOMEBODY)
+    assert call
+    assert (call.outcome, call.reason) == (Outcome.FAILED, "answer_failed")
+    assert carrier.executed == [Answer(), HangUp()]
+
+
+def test_a_stream_that_breaks_off_ends_the_call(
+    store: DynamoCallStore, mailbox: DynamoMailbox, clock: Clock
+) -> None:
+    carrier = BrokenCarrier(StartStreaming, RuntimeError("the library broke"))
+    switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
+    place(switchboard)
+    call = deliver(switchboard, ANSWERED, SOMEBODY)
+    assert call
+    assert (call.outcome, call.reason) == (Outcome.FAILED, "streaming_start_failed")
+    assert carrier.executed[-1] == HangUp()
+
+
 # Transfers.
 
 TARGET = Leg("v3:target", "target-leg", LEG.call_session_id)
@@ -588,7 +723,7 @@ TARGET = Leg("v3:target", "target-leg", LEG.call_session_id)
 
 def streaming(switchboard: Switchboard) -> None:
     place(switchboard)
-    switchboard.deliver(ANSWERED, NOBODY)
+    deliver(switchboard, ANSWERED, NOBODY)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
 
 
@@ -598,8 +733,8 @@ def test_a_container_that_waits_on_a_ringing_phone_is_told_of_the_answer(
     early = CallConfig(stream_setup=StreamSetup.WITH_DIAL)
     switchboard.place(outbound_call(), early)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 1_500))
-    switchboard.deliver(ANSWERED, NOBODY)
-    switchboard.deliver(ANSWERED, NOBODY)
+    deliver(switchboard, ANSWERED, NOBODY)
+    deliver(switchboard, ANSWERED, NOBODY)
     assert carrier.executed == [Dial(1)]
     assert [posted.command for posted in mailbox.collect("task-1")] == [Answered()]
 
@@ -622,16 +757,16 @@ def test_a_blind_transfer_from_request_to_goodbye(
     streaming(switchboard)
     switchboard.apply("call-1", TransferRequested("+15550142"))
     name = "call-1/transfer/1"
-    switchboard.deliver(of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
-    switchboard.deliver(of_target(CallAnswered(TARGET, 50_000), "call.answered", name), NOBODY)
-    switchboard.deliver(webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
+    deliver(switchboard, of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
+    deliver(switchboard, of_target(CallAnswered(TARGET, 50_000), "call.answered", name), NOBODY)
+    deliver(switchboard, webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
     assert carrier.executed[-2:] == [TransferLeg(), StopStreaming()]
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
-    switchboard.deliver(target_hung_up(name, "normal_clearing"), NOBODY)
+    deliver(switchboard, target_hung_up(name, "normal_clearing"), NOBODY)
     assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
-    switchboard.deliver(HUNG_UP, NOBODY)
+    deliver(switchboard, HUNG_UP, NOBODY)
     assert loaded(store).reason == "transferred"
 
 
@@ -646,8 +781,8 @@ def test_a_busy_target_leaves_the_call_up_however_its_leg_is_named(
     streaming(switchboard)
     switchboard.apply("call-1", TransferRequested("+15550142"))
     name = state or "call-1/transfer/1"
-    switchboard.deliver(of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
-    switchboard.deliver(target_hung_up(state), NOBODY)
+    deliver(switchboard, of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
+    deliver(switchboard, target_hung_up(state), NOBODY)
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.STREAMING, LEG)
     [posted] = mailbox.collect("task-1")
@@ -664,7 +799,7 @@ def test_a_warm_transfer_dials_tells_and_bridges(
     answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
     spoken = of_target(None, "call.speak.ended", "call-1/transfer/1")
     for event in (answered, answered, spoken, spoken):
-        switchboard.deliver(event, NOBODY)
+        deliver(switchboard, event, NOBODY)
     steps = [DialTarget(), SpeakSummary(), BridgeLegs()]
     assert carrier.executed[-3:] == steps
     call = loaded(store)
@@ -696,8 +831,8 @@ def test_a_step_that_is_refused_leaves_the_call_up_and_is_told(
     carrier.target = TARGET
     switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
     answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
-    switchboard.deliver(answered, NOBODY)
-    switchboard.deliver(of_target(None, "call.speak.ended", "call-1/transfer/1"), NOBODY)
+    deliver(switchboard, answered, NOBODY)
+    deliver(switchboard, of_target(None, "call.speak.ended", "call-1/transfer/1"), NOBODY)
     assert loaded(store).status is CallStatus.STREAMING
     [posted] = mailbox.collect("task-1")
     assert isinstance(posted.command, TransferSettled)
@@ -743,10 +878,10 @@ def test_the_container_of_a_call_is_told_of_a_machine_by_its_mailbox(
 ) -> None:
     wished = MachineDetection(OnMachine.LEAVE_MESSAGE, "Call us back.")
     call = switchboard.place(outbound_call(), CallConfig(machine_detection=wished))
-    switchboard.deliver(ANSWERED, SOMEBODY)
+    deliver(switchboard, ANSWERED, SOMEBODY)
     switchboard.apply(call.call_id, MediaAttached(1, "task-1", 6_000))
     events: list[CallEvent] = [DetectionEnded(AnsweredBy.MACHINE), GreetingEnded()]
     for number, event in enumerate(events):
-        switchboard.deliver(webhook(event, "call.machine", f"machine-{number}"), SOMEBODY)
+        deliver(switchboard, webhook(event, "call.machine", f"machine-{number}"), SOMEBODY)
     told = [posted.command for posted in mailbox.collect("task-1")]
     assert sorted(told, key=str) == [MachineAnswered(False), MachineAnswered(True)]

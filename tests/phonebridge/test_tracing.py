@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from phonebridge.errors import NotConfigured
 from phonebridge.log import logger
 from phonebridge.tracing import MOST_SPANS, Collector, Span, Tracer, trace_id
 from support.clock import Clock
@@ -36,6 +37,17 @@ def test_without_an_endpoint_nothing_is_kept_and_nothing_sent(clock: Clock) -> N
     with off.span(CALL_ID, "model connect"):
         pass
     off.flush()
+
+
+@pytest.mark.parametrize("headers", ["api-key=se%E2%80%93cret", "\u2013key=x", "x=%0D%0AHost: y"])
+def test_headers_that_cannot_be_sent_are_refused_at_start(clock: Clock, headers: str) -> None:
+    with pytest.raises(NotConfigured, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        tracer(
+            clock,
+            OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318",
+            OTEL_EXPORTER_OTLP_HEADERS=headers,
+        )
+    assert "cret" not in str(refused.value)
 
 
 def test_a_span_has_the_form_of_otlp(clock: Clock, received: ReceivedTraces) -> None:

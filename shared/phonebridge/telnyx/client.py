@@ -1,8 +1,10 @@
 """Carries a call's commands to the Telnyx Call Control API; `call_control.py` writes them."""
 
+import math
 import time
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,22 +21,31 @@ from urllib3.exceptions import (
 from phonebridge.call import Call, Leg
 from phonebridge.call_commands import CarrierCommand, Dial
 from phonebridge.call_config import CallConfig
-from phonebridge.errors import TelnyxRefused, TelnyxUnreachable
+from phonebridge.errors import TelnyxError, TelnyxRefused, TelnyxUnreachable
 from phonebridge.log import mask_numbers
 from phonebridge.telnyx import call_control
 from phonebridge.telnyx.call_control import ControlRequest, Line
+from phonebridge.telnyx.refusals import TELLING_CODES, is_passing, was_done_before
+from phonebridge.telnyx.tolerant_json import convert, decode, text_of
+from phonebridge.telnyx.webhook_payloads import Id
 from phonebridge.transfer import DialTarget
 
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
-PAUSES_SECONDS = (0.2, 0.6)
-"""Before the second and the third attempt: all three lie well within the 60 s in which Telnyx
-ignores a `command_id` that it has seen."""
-LONGEST_PAUSE_SECONDS = 1.0
-"""Who is told to wait longer gives up: somebody waits for the answer."""
+PAUSES_SECONDS = (0.2, 0.6, 1.2)
+"""Before the second, third and fourth attempt: within the two seconds after which a leg that was
+just answered is ready, and well within the 60 s in which Telnyx ignores a `command_id` that it has
+seen."""
+MAX_PAUSE_SECONDS = 3.0
+"""Told to wait longer, we give up: somebody waits for the answer."""
+LAST_ATTEMPT_SECONDS = 6.0
+"""No attempt begins later than this after the first. With `TIMEOUT` a command takes 13 s at most,
+so the two of one webhook (a refused command, then the hangup) fit into a Lambda's 28 s."""
+MAX_TITLE_LENGTH = 100
+MAX_ERROR_DETAIL_LENGTH = 300
 
 
 class TelnyxClient:
-    """A `ports.Carrier`. May be used by several threads."""
+    """A `ports.Carrier`. May be used by as many threads at once as it has connections."""
 
     def __init__(
         self,
@@ -43,6 +54,7 @@ class TelnyxClient:
         line: Line | None,
         *,
         now_ms: Callable[[], int],
+        connections: int = 1,
         sleep: Callable[[float], None] = time.sleep,
         timeout: urllib3.Timeout = TIMEOUT,
     ) -> None:
@@ -52,6 +64,7 @@ class TelnyxClient:
         self._sleep = sleep
         self._timeout = timeout
         self._pool = urllib3.PoolManager(
+            maxsize=connections,
             timeout=timeout,
             retries=False,
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
@@ -61,38 +74,44 @@ class TelnyxClient:
         """The leg, when the command dialled one and the answer names it: the answer to a repeated
         `command_id` may not, but webhooks will."""
         request = call_control.request(command, call, config, self._line, self._now_ms())
-        response = self._send(request)
-        answer = _read(response.data)
-        if response.status >= HTTPStatus.MULTIPLE_CHOICES or answer is None or answer.errors:
-            raise _refusal(response.status, answer)
+        answer = self._send(command, request)
         dialled = isinstance(command, Dial | DialTarget)
-        return answer.data.leg() if dialled and answer.data else None
+        return answer.data.leg() if dialled and answer and answer.data else None
 
-    def _send(self, request: ControlRequest) -> urllib3.BaseHTTPResponse:
-        """With up to three attempts: every request bears a `command_id`."""
-        for pause_seconds in PAUSES_SECONDS:
+    def _send(self, command: CarrierCommand, request: ControlRequest) -> "_Answer | None":
+        """With up to four attempts: every request bears a `command_id`. None for a command that
+        an attempt carried out whose answer got lost."""
+        last_attempt_ms = self._now_ms() + LAST_ATTEMPT_SECONDS * 1000
+        for attempt, pause_seconds in enumerate((*PAUSES_SECONDS, math.inf), start=1):
             try:
-                response = self._post(request)
-            except HTTPError:
-                self._sleep(pause_seconds)
-                continue
-            pause_seconds = max(pause_seconds, _requested_pause_seconds(response))
-            if not _is_passing(response.status) or pause_seconds > LONGEST_PAUSE_SECONDS:
-                return response
+                return self._post(request)
+            except TelnyxRefused as refusal:
+                if attempt > 1 and was_done_before(command, refusal):
+                    return None
+                if not is_passing(command, refusal):
+                    raise
+                failure: TelnyxError = refusal
+                pause_seconds = max(pause_seconds, refusal.retry_after_seconds)
+            except HTTPError as error:
+                failure = TelnyxUnreachable(self._unreachable(error, attempt))
+                failure.__cause__ = error
+            next_attempt_ms = self._now_ms() + pause_seconds * 1000
+            if pause_seconds > MAX_PAUSE_SECONDS or next_attempt_ms > last_attempt_ms:
+                raise failure
             self._sleep(pause_seconds)
-        try:
-            return self._post(request)
-        except HTTPError as error:
-            raise TelnyxUnreachable(self._unreachable(error)) from error
+        raise AssertionError("the last pause is too long for another attempt")
 
-    def _post(self, request: ControlRequest) -> urllib3.BaseHTTPResponse:
-        return self._pool.request(
+    def _post(self, request: ControlRequest) -> "_Answer":
+        response = self._pool.request(
             "POST", self._api_base + request.path, body=request.body, redirect=False
         )
+        answer = _read(response.data)
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES or answer is None or answer.errors:
+            raise _refusal(response, answer)
+        return answer
 
-    def _unreachable(self, error: HTTPError) -> str:
+    def _unreachable(self, error: HTTPError, attempts: int) -> str:
         host = urlsplit(self._api_base).netloc
-        attempts = len(PAUSES_SECONDS) + 1
         return (
             f"Telnyx did not answer: {host} {_silence(error, self._timeout)}, at the last of "
             f"{attempts} attempts."
@@ -116,27 +135,27 @@ def _silence(error: HTTPError, timeout: urllib3.Timeout) -> str:
 
 
 class _Leg(msgspec.Struct):
-    call_control_id: str | None = None
-    call_leg_id: str | None = None
-    call_session_id: str | None = None
+    call_control_id: Id = ""
+    call_leg_id: Id = ""
+    call_session_id: Id = ""
 
     def leg(self) -> Leg | None:
         if not self.call_control_id:
             return None
-        return Leg(self.call_control_id, self.call_leg_id or "", self.call_session_id or "")
+        return Leg(self.call_control_id, self.call_leg_id, self.call_session_id)
 
 
 class _Error(msgspec.Struct):
     """Documented with a title and a code of text; a real 403 came without title and with a
     number."""
 
-    code: str | int = ""
-    title: str | None = None
-    detail: str | None = None
+    code: str | int | float = ""
+    title: str = ""
+    detail: str = ""
 
 
 class _Explanation(msgspec.Struct):
-    error_code: str | None = None
+    error_code: str | int | float = ""
     """Which rule of the account was broken, such as D60: only verified numbers."""
 
 
@@ -144,30 +163,52 @@ class _Answer(msgspec.Struct):
     """`data` and `errors` may come together; then it is an error."""
 
     data: _Leg | None = None
-    errors: list[_Error] | None = None
+    errors: Any = None
     telnyx_error: _Explanation | None = None
 
 
 def _read(body: bytes) -> _Answer | None:
     """None for what is no answer of the API, such as a proxy's HTML."""
     try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (ValueError, RecursionError):
+        answer, _ = convert(decode(body), _Answer)
+    except ValueError:
         return None
+    return answer
 
 
-def _refusal(status: int, answer: _Answer | None) -> TelnyxRefused:
-    if answer is None or not answer.errors:
-        return TelnyxRefused(
-            status, str(status), _phrase(status), "the body is no answer of the Call Control API"
-        )
-    first = answer.errors[0]
-    title = first.title or first.detail or _phrase(status)
-    detail = first.detail or title
-    rule = answer.telnyx_error.error_code if answer.telnyx_error else None
+def _refusal(response: urllib3.BaseHTTPResponse, answer: _Answer | None) -> TelnyxRefused:
+    status = response.status
+    pause_seconds = _requested_pause_seconds(response)
+    error = _most_telling(_errors(answer)) if answer else None
+    if answer is None or error is None:
+        problem = "the body is no answer of the Call Control API"
+        return TelnyxRefused(status, str(status), _phrase(status), problem, pause_seconds)
+    title = error.title or error.detail or _phrase(status)
+    detail = error.detail or title
+    rule = text_of(answer.telnyx_error.error_code) if answer.telnyx_error else ""
     if rule and rule not in detail:
-        detail = f"{detail} ({rule})"
-    return TelnyxRefused(status, str(first.code), mask_numbers(title), mask_numbers(detail))
+        detail = f"{detail[: MAX_ERROR_DETAIL_LENGTH - 50]} ({rule[:40]})"
+    return TelnyxRefused(
+        status,
+        text_of(error.code)[:MAX_TITLE_LENGTH] or str(status),
+        mask_numbers(title)[:MAX_TITLE_LENGTH],
+        mask_numbers(detail)[:MAX_ERROR_DETAIL_LENGTH],
+        pause_seconds,
+    )
+
+
+def _errors(answer: _Answer) -> list[_Error]:
+    told = answer.errors if isinstance(answer.errors, list) else [answer.errors]
+    return [convert(each, _Error)[0] for each in told if isinstance(each, dict)]
+
+
+def _most_telling(errors: list[_Error]) -> _Error | None:
+    """One whose code decides something here, else one that has a code, else any."""
+    by_code = {text_of(error.code): error for error in reversed(errors)}
+    for code in (*TELLING_CODES, *(text_of(error.code) for error in errors)):
+        if code and code in by_code:
+            return by_code[code]
+    return errors[0] if errors else None
 
 
 def _phrase(status: int) -> str:
@@ -177,15 +218,20 @@ def _phrase(status: int) -> str:
         return "Unknown status"
 
 
-def _is_passing(status: int) -> bool:
-    return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
 def _requested_pause_seconds(response: urllib3.BaseHTTPResponse) -> float:
-    wanted = response.headers.get("Retry-After")
-    if wanted is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        wanted = response.headers.get("x-ratelimit-reset")
+    """Zero leaves it to the usual pause: where nothing was asked for, for a date, and for a rate
+    window that takes long to end, since it may let a single command through before."""
+    if (wanted := _seconds(response.headers.get("Retry-After"))) is not None:
+        return wanted
+    if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+        return 0.0
+    window = _seconds(response.headers.get("x-ratelimit-reset")) or 0.0
+    return window if window <= MAX_PAUSE_SECONDS else 0.0
+
+
+def _seconds(header: str | None) -> float | None:
     try:
-        return float(wanted or 0)
+        seconds = float(header or "")
     except ValueError:
-        return 0  # Retry-After may be a date: the usual pause will do
+        return None
+    return None if math.isnan(seconds) else seconds

@@ -5,12 +5,13 @@ passed on as they are.
 """
 
 from binascii import b2a_base64
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import get_args
 
 import msgspec
 
 from phonebridge.errors import TelnyxError
+from phonebridge.telnyx import tolerant_json
 
 Text = str | bytes | memoryview
 
@@ -118,7 +119,9 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
 _KnownFrame = Connected | Start | Media | Dtmf | Mark | Stop | Error
 Frame = _KnownFrame | Unknown
 
-_KNOWN_EVENTS = {kind.__struct_config__.tag for kind in get_args(_KnownFrame)}
+_KINDS: Mapping[object, type[_KnownFrame]] = {
+    kind.__struct_config__.tag: kind for kind in get_args(_KnownFrame)
+}
 _NOT_STRICT: msgspec.json.Decoder[_KnownFrame] = msgspec.json.Decoder(_KnownFrame, strict=False)
 """Takes "4" for 4."""
 
@@ -127,10 +130,8 @@ def decode(text: Text) -> Frame:
     """Raises `MalformedFrame`."""
     try:
         return _NOT_STRICT.decode(text)
-    except msgspec.ValidationError as error:
-        return _unknown(text, error)
     except (ValueError, RecursionError) as error:
-        raise MalformedFrame(f"Not JSON: {error}") from error
+        return _decode_tolerantly(text, error)
 
 
 CLEAR = b'{"event":"clear"}'
@@ -147,9 +148,17 @@ def encode_mark(name: str) -> bytes:
     return b'{"event":"mark","mark":{"name":"%b"}}' % name.encode()
 
 
-def _unknown(text: Text, error: msgspec.ValidationError) -> Unknown:
-    with suppress(ValueError, RecursionError):
-        frame = msgspec.json.decode(text, type=Unknown)
-        if frame.event not in _KNOWN_EVENTS:
-            return frame
-    raise MalformedFrame(str(error)) from error
+def _decode_tolerantly(text: Text, refusal: Exception) -> Frame:
+    """A kind that is not known, or a frame whose optional fields or unread texts are strange."""
+    try:
+        value = tolerant_json.decode(
+            text.encode(errors="surrogatepass") if isinstance(text, str) else bytes(text)
+        )
+    except ValueError as error:
+        raise MalformedFrame(f"Not JSON: {error}") from refusal
+    try:
+        unknown, _ = tolerant_json.convert(value, Unknown)
+        kind = _KINDS.get(unknown.event)
+        return tolerant_json.convert(value, kind, strict=False)[0] if kind else unknown
+    except msgspec.ValidationError as error:
+        raise MalformedFrame(str(error)) from refusal

@@ -6,6 +6,8 @@ Their counterpart are the commands in `call_control.py`.
 import base64
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
+from typing import Any
 
 import msgspec
 
@@ -15,6 +17,7 @@ from phonebridge.call_events import CallAnswered, CallEvent, CallHungUp, CallIni
 from phonebridge.errors import Unreadable
 from phonebridge.log import mask_numbers
 from phonebridge.recording import SavedRecording
+from phonebridge.telnyx.tolerant_json import convert, decode
 from phonebridge.telnyx.webhook_payloads import PAYLOADS, Payload, unix_ms
 from phonebridge.transfer import (
     CallTransferred,
@@ -23,6 +26,12 @@ from phonebridge.transfer import (
     TargetHungUp,
     TargetInitiated,
 )
+
+MAX_EVENT_ID_LENGTH = 128
+"""The id becomes part of a sort key, which may be 1,024 bytes long; Telnyx's are UUIDs."""
+MAX_EVENT_TYPE_LENGTH = 64
+MAX_DETAIL_LENGTH = 200
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +51,34 @@ class Webhook:
     """One phrase for the timeline, without phone numbers."""
     enclosed: Charge | SavedRecording | None = None
     """What it brings to the record besides."""
+    unreadable: tuple[str, ...] = ()
+    """Optional fields whose values could not be read; they count as absent."""
 
 
-def parse(body: bytes) -> Webhook:
-    """Raises `Unreadable` for what is no webhook of API v2."""
+def parse(body: bytes, now_ms: int) -> Webhook:
+    """Raises `Unreadable` for what is no webhook of API v2, or does not say what happened to which
+    leg. A webhook without a credible time has happened now."""
     try:
-        data = msgspec.json.decode(body, type=_Envelope).data
+        envelope, _ = convert(decode(body), _Envelope)
+        data, unreadable = convert(envelope.data, _Event)
         event_type = _dotted(data.event_type)
-        payload = msgspec.json.decode(data.payload, type=PAYLOADS.get(event_type, Payload))
-    except (ValueError, RecursionError) as error:
+        payload, unread = convert(data.payload, PAYLOADS.get(event_type, Payload))
+    except ValueError as error:
         raise Unreadable(f"This is no Telnyx v2 webhook: {error}") from error
-    at_ms = unix_ms(data.occurred_at)
-    event = payload.event(at_ms)
-    if event and not payload.call_control_id:
-        raise Unreadable(f"{event_type} does not say which call it is about.")
+    at_ms, time_problem = _time(data.occurred_at, now_ms)
+    event, arrival = payload.event(at_ms), payload.arrival(at_ms)
+    _require_ids(event_type[:MAX_EVENT_TYPE_LENGTH], payload, event, arrival)
     return Webhook(
-        event_id=data.id,
-        event_type=event_type,
+        event_id=_event_id(data.id, envelope),
+        event_type=event_type[:MAX_EVENT_TYPE_LENGTH],
         occurred_at_ms=at_ms,
         leg=payload.leg,
         client_state=_decoded(payload.client_state),
         event=event,
-        arrival=payload.arrival(at_ms),
-        detail=mask_numbers(payload.detail()),
+        arrival=arrival,
+        detail=mask_numbers(payload.detail())[:MAX_DETAIL_LENGTH],
         enclosed=payload.enclosed(),
+        unreadable=(*unreadable, *time_problem, *unread),
     )
 
 
@@ -90,14 +103,24 @@ def about_target(webhook: Webhook, transfer: int, is_warm: bool) -> Webhook:
 
 
 class _Event(msgspec.Struct):
-    id: str
     event_type: str
-    occurred_at: datetime
-    payload: msgspec.Raw
+    payload: dict[str, Any]
+    id: str = ""
+    occurred_at: datetime | None = None
 
 
 class _Envelope(msgspec.Struct):
-    data: _Event
+    data: dict[str, Any]
+
+
+def _require_ids(
+    event_type: str, payload: Payload, event: CallEvent | None, arrival: Call | None
+) -> None:
+    """A new call can be answered by its `call_control_id` alone; a known one knows that itself."""
+    if arrival and not payload.call_control_id:
+        raise Unreadable(f"{event_type} does not say how to answer the call.")
+    if event and not (payload.call_control_id or payload.call_leg_id):
+        raise Unreadable(f"{event_type} does not say which call it is about.")
 
 
 def _dotted(event_type: str) -> str:
@@ -105,9 +128,25 @@ def _dotted(event_type: str) -> str:
     return event_type if "." in event_type else event_type.replace("_", ".")
 
 
-def _decoded(client_state: str | None) -> str | None:
+def _event_id(told: str, envelope: _Envelope) -> str:
+    """The same for every delivery of one event; `meta` alone differs between them."""
+    if told and len(told) <= MAX_EVENT_ID_LENGTH:
+        return told
+    return sha256(repr(envelope.data).encode()).hexdigest()
+
+
+def _time(occurred_at: datetime | None, now_ms: int) -> tuple[int, tuple[str, ...]]:
+    if occurred_at is None:
+        return now_ms, ()
+    at_ms = unix_ms(occurred_at)
+    if 0 <= at_ms <= now_ms + DAY_MS:
+        return at_ms, ()
+    return now_ms, ("occurred_at",)
+
+
+def _decoded(client_state: str) -> str | None:
     """None too for a state that another application set and that is no base64 of text."""
     try:
-        return base64.b64decode(client_state or "", validate=True).decode() or None
+        return base64.b64decode(client_state, validate=True).decode() or None
     except ValueError:
         return None

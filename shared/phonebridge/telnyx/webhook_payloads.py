@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,26 +20,35 @@ from phonebridge.call_events import (
     StreamingFailed,
 )
 from phonebridge.recording import SavedRecording
-from phonebridge.transfer import (
-    CallTransferred,
-)
+from phonebridge.telnyx.tolerant_json import text_of
+from phonebridge.transfer import CallTransferred
+
+MAX_ID_LENGTH = 256
+"""Ids become keys of the table, which may be 2,048 bytes long; Telnyx's are below 100."""
+MAX_WORD_LENGTH = 64
+MAX_ADDRESS_LENGTH = 255
+MAX_URL_LENGTH = 8_192
+MAX_CHARGE_MICROS = 10**12
+
+Id = Annotated[str, msgspec.Meta(max_length=MAX_ID_LENGTH)]
 
 _INBOUND_CALLS = uuid.UUID("5f0e3f57-64f4-4a4b-8c0f-6f2f5d3f9a1e")
 _PLAIN = re.compile(r"[A-Za-z0-9-]{1,64}")
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
 _UNSPECIFIED = "unspecified"
 
 
 class Payload(msgspec.Struct):
-    """What every payload may hold. Any field may be null or missing in practice."""
+    """What every payload may hold. Any field may be null, missing, or of another type."""
 
-    call_control_id: str | None = None
-    call_leg_id: str | None = None
-    call_session_id: str | None = None
-    client_state: str | None = None
+    call_control_id: Id = ""
+    call_leg_id: Id = ""
+    call_session_id: Id = ""
+    client_state: str = ""
 
     @property
     def leg(self) -> Leg:
-        return Leg(self.call_control_id or "", self.call_leg_id or "", self.call_session_id or "")
+        return Leg(self.call_control_id, self.call_leg_id, self.call_session_id)
 
     def event(self, at_ms: int) -> CallEvent | None:
         return None
@@ -56,13 +66,15 @@ class Payload(msgspec.Struct):
 class _Initiated(Payload, rename={"from_": "from"}):
     """Sent for outbound legs too; only `incoming` ones are new to us."""
 
-    direction: str | None = None
-    to: str | None = None
-    from_: str | None = None
+    direction: str = ""
+    state: str = ""
+    to: str = ""
+    from_: str = ""
 
     @property
     def is_incoming(self) -> bool:
-        return self.direction == "incoming"
+        """An inbound leg waits `parked`, an outbound one is `bridging`."""
+        return (self.direction or self.state) in ("incoming", "parked")
 
     def event(self, at_ms: int) -> CallEvent:
         return CallArrived(self.leg) if self.is_incoming else CallInitiated(self.leg)
@@ -73,13 +85,13 @@ class _Initiated(Payload, rename={"from_": "from"}):
         return Call(
             call_id=inbound_call_id(self.leg),
             direction=Direction.INBOUND,
-            to=self.to or "",
-            from_=self.from_ or "",
+            to=self.to[:MAX_ADDRESS_LENGTH],
+            from_=self.from_[:MAX_ADDRESS_LENGTH],
             created_at_ms=at_ms,
         )
 
     def detail(self) -> str:
-        return self.direction or ""
+        return self.direction
 
 
 class _Answered(Payload):
@@ -93,78 +105,82 @@ class _Bridged(Payload):
 
 
 class _HungUp(Payload):
-    hangup_cause: str | None = None
-    hangup_source: str | None = None
-    sip_hangup_cause: str | int | None = None
+    hangup_cause: str = ""
+    hangup_source: str = ""
+    sip_hangup_cause: str | int | float = ""
 
     def event(self, at_ms: int) -> CallEvent:
-        hangup = Hangup(self.hangup_cause or _UNSPECIFIED, self.hangup_source or "unknown", at_ms)
-        return CallHungUp(self.leg, hangup)
+        return CallHungUp(self.leg, Hangup(*self._cause_and_source(), at_ms))
 
     def detail(self) -> str:
-        return (
-            f"{self.hangup_cause or _UNSPECIFIED} by {self.hangup_source or 'unknown'}, "
-            f"SIP {self.sip_hangup_cause or _UNSPECIFIED}"
-        )
+        cause, source = self._cause_and_source()
+        sip = text_of(self.sip_hangup_cause) or _UNSPECIFIED
+        return f"{cause} by {source}, SIP {sip}"
+
+    def _cause_and_source(self) -> tuple[str, str]:
+        cause, source = self.hangup_cause or _UNSPECIFIED, self.hangup_source or "unknown"
+        return cause[:MAX_WORD_LENGTH], source[:MAX_WORD_LENGTH]
 
 
 class _StreamingFailed(Payload):
-    failure_reason: str | None = None
+    failure_reason: str = ""
 
     def event(self, at_ms: int) -> CallEvent:
-        return StreamingFailed(Fault("streaming_failed", self.detail(), at_ms))
+        return StreamingFailed(Fault("streaming_failed", self.detail()[:MAX_WORD_LENGTH], at_ms))
 
     def detail(self) -> str:
         return self.failure_reason or _UNSPECIFIED
 
 
 class _Detection(Payload):
-    result: str | None = None
+    result: str = ""
 
     def detail(self) -> str:
-        return self.result or ""
-
-
-class _CostPart(msgspec.Struct):
-    currency: str | None = None
+        return self.result
 
 
 class _Cost(Payload):
     """Money is text in Telnyx's SDK and a number in its API reference."""
 
-    total_cost: str | float | None = None
-    cost_parts: list[_CostPart] | None = None
+    total_cost: str | int | float = ""
+    cost_parts: list[Any] = []
 
     def enclosed(self) -> Charge | None:
         try:
-            micros = round(float(self.total_cost or "") * 1_000_000)
+            micros = round(float(self.total_cost) * 1_000_000)
         except (ValueError, OverflowError):
             return None
-        named = (part.currency for part in self.cost_parts or () if part.currency)
-        leg_id = self.call_leg_id or self.call_control_id or ""
-        return Charge(leg_id, micros, next(named, "USD").upper()) if leg_id else None
+        leg_id = self.call_leg_id or self.call_control_id
+        if not leg_id or abs(micros) > MAX_CHARGE_MICROS:
+            return None
+        return Charge(leg_id, micros, self._currency())
+
+    def _currency(self) -> str:
+        named = (part.get("currency") for part in self.cost_parts if isinstance(part, dict))
+        known = (name for name in named if isinstance(name, str) and _CURRENCY.fullmatch(name))
+        return next(known, "USD").upper()
 
 
 class _RecordingSaved(Payload):
     """Bears neither `from` nor `to`, and may come after the hangup."""
 
-    recording_id: str | None = None
-    format: str | None = None
-    channels: str | None = None
-    recording_urls: dict[str, str | None] | None = None
+    recording_id: str = ""
+    format: str = ""
+    channels: str = ""
+    recording_urls: dict[str, Any] = {}
     recording_started_at: datetime | None = None
     recording_ended_at: datetime | None = None
 
     def enclosed(self) -> SavedRecording | None:
-        urls = {name: url for name, url in (self.recording_urls or {}).items() if url}
-        kind = self.format if self.format in urls else next(iter(urls), None)
+        urls = {name: url for name, url in self.recording_urls.items() if _is_url(url)}
+        kind = self.format if self.format in urls else next(iter(urls), "")
         # Both become parts of keys.
-        if not kind or not _PLAIN.fullmatch(kind) or not _PLAIN.fullmatch(self.recording_id or ""):
+        if not (_PLAIN.fullmatch(kind) and _PLAIN.fullmatch(self.recording_id)):
             return None
         return SavedRecording(
-            recording_id=self.recording_id or "",
+            recording_id=self.recording_id,
             format=kind,
-            channels=self.channels or "",
+            channels=self.channels[:MAX_WORD_LENGTH],
             url=urls[kind],
             duration_ms=self._duration_ms(),
         )
@@ -177,7 +193,7 @@ class _RecordingSaved(Payload):
 
 class _DetectionEnded(_Detection):
     def event(self, at_ms: int) -> CallEvent:
-        return DetectionEnded(_ANSWERED_BY.get(self.result or "", AnsweredBy.UNSURE))
+        return DetectionEnded(_ANSWERED_BY.get(self.result, AnsweredBy.UNSURE))
 
 
 class _GreetingEnded(_Detection):
@@ -188,7 +204,7 @@ class _GreetingEnded(_Detection):
 
 
 class _RecordingFailed(Payload):
-    reason: str | None = None
+    reason: str = ""
 
     def detail(self) -> str:
         return self.reason or _UNSPECIFIED
@@ -230,3 +246,7 @@ def inbound_call_id(leg: Leg) -> str:
 def unix_ms(moment: datetime) -> int:
     """Telnyx writes UTC with a `Z`; a time without an offset is taken for the same."""
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _is_url(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_URL_LENGTH

@@ -1,0 +1,123 @@
+"""What Telnyx's refusals of commands mean: which deserve another attempt, and which are no failure.
+
+Sources: Telnyx, "API error codes" (codes), "API reliability and retries" (5xx), "Rate limiting"
+(429); RFC 9110 and RFC 8470 (408, 409, 425); the friction log of team-telnyx/ai's contact centre,
+FRIC-004 (422 for `bridge`).
+"""
+
+from dataclasses import dataclass
+
+from phonebridge.call_commands import CarrierCommand, HangUp, StartStreaming, StopStreaming
+from phonebridge.errors import TelnyxError, TelnyxRefused
+from phonebridge.transfer import BridgeLegs, HangUpTarget, SpeakSummary, TransferLeg
+
+CALL_ALREADY_ENDED = "90018"
+RESOURCE_NOT_FOUND = "10005"
+INVALID_CALL_CONTROL_ID = "90015"
+DUPLICATE_RESOURCE = "10012"
+BEING_PROCESSED = "10036"
+NOT_ANSWERED_YET = "90034"
+STREAMING_IN_USE = "90045"
+STREAMING_NOT_IN_USE = "90048"
+
+TELLING_CODES = (
+    CALL_ALREADY_ENDED,
+    RESOURCE_NOT_FOUND,
+    INVALID_CALL_CONTROL_ID,
+    NOT_ANSWERED_YET,
+    STREAMING_IN_USE,
+    STREAMING_NOT_IN_USE,
+    DUPLICATE_RESOURCE,
+    BEING_PROCESSED,
+)
+"""Codes that decide something here. Of several errors in one answer the first of these counts."""
+
+# Codes that say what is wrong with the request itself, and will say so again.
+_INVALID_REQUEST = frozenset(
+    {"10001", "10002", "10003", "10004", "10016", "10017", "10025", "10026", "10032", "10033"}
+)
+_CHANNEL_LIMITS = frozenset({"90041", "90042", "90043"})
+
+
+@dataclass(frozen=True, slots=True)
+class PassingRefusal:
+    """A row matches if all that it names does; None names nothing."""
+
+    statuses: range | None = None
+    code: str | None = None
+    commands: tuple[type[CarrierCommand], ...] | None = None
+    except_codes: frozenset[str] = frozenset()
+
+    def matches(self, command: CarrierCommand, refusal: TelnyxRefused) -> bool:
+        return (
+            (self.statuses is None or refusal.http_status in self.statuses)
+            and (self.code is None or refusal.code == self.code)
+            and (self.commands is None or isinstance(command, self.commands))
+            and refusal.code not in self.except_codes
+        )
+
+
+def _only(status: int) -> range:
+    return range(status, status + 1)
+
+
+PASSING_REFUSALS = (
+    # Request timeout: the server gave up waiting for the request (Telnyx's 10008).
+    PassingRefusal(_only(408)),
+    # Conflict with another command for the same call that is still under way.
+    PassingRefusal(_only(409)),
+    # Too early: the server would not process a request that might be a replay.
+    PassingRefusal(_only(425)),
+    # Too many requests (10011). The same code comes with 422 for another reason.
+    PassingRefusal(_only(429)),
+    # Unexpected error (10007), service unavailable (10037), and whatever a gateway says.
+    PassingRefusal(range(500, 600)),
+    # "Please, wait for its operation to finish and retry later."
+    PassingRefusal(code=BEING_PROCESSED),
+    # Commands that need an answered leg are sent because `call.answered` came: Telnyx's own state
+    # of the leg is not that far yet.
+    PassingRefusal(code=NOT_ANSWERED_YET),
+    # Two legs are joined before Telnyx has built the state of the second; its code varies.
+    PassingRefusal(
+        _only(422),
+        commands=(BridgeLegs, TransferLeg),
+        except_codes=_INVALID_REQUEST | _CHANNEL_LIMITS | {CALL_ALREADY_ENDED},
+    ),
+)
+
+# A repeated command is refused because its first attempt, whose answer got lost, had its effect.
+_DONE_BEFORE: tuple[tuple[type[CarrierCommand] | None, str], ...] = (
+    (StartStreaming, STREAMING_IN_USE),
+    (StopStreaming, STREAMING_NOT_IN_USE),
+    (None, DUPLICATE_RESOURCE),
+)
+
+
+def is_passing(command: CarrierCommand, refusal: TelnyxRefused) -> bool:
+    """Whether the same command may be accepted a moment later."""
+    return any(row.matches(command, refusal) for row in PASSING_REFUSALS)
+
+
+def was_done_before(command: CarrierCommand, refusal: TelnyxRefused) -> bool:
+    """Whether the refusal of a repeated command shows that an earlier attempt succeeded."""
+    return any(
+        (kind is None or isinstance(command, kind)) and refusal.code == code
+        for kind, code in _DONE_BEFORE
+    )
+
+
+def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
+    """Whether the refusal shows that the caller's leg is over. Telnyx forgets a leg some minutes
+    after its end; whoever hangs up a forgotten leg has what they want."""
+    if not isinstance(error, TelnyxRefused):
+        return False
+    if isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
+        return False  # it may be the target's leg
+    return error.code == CALL_ALREADY_ENDED or (
+        isinstance(command, HangUp) and _is_unknown_leg(error)
+    )
+
+
+def _is_unknown_leg(refusal: TelnyxRefused) -> bool:
+    forgotten = refusal.code in (RESOURCE_NOT_FOUND, INVALID_CALL_CONTROL_ID)
+    return forgotten or refusal.http_status in (404, 410)
