@@ -26,7 +26,7 @@ from media_bridge.commands import (
 from media_bridge.conversation import Conversation
 from media_bridge.deadline import earliest
 from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
-from media_bridge.hearing import Hearing
+from media_bridge.hearing import GAP_TIMEOUT_SECONDS, Hearing
 from media_bridge.idle import IdleCaller
 from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_model, steered
@@ -42,8 +42,6 @@ from phonebridge.steering import Side
 READY_PATIENCE = 12.0
 MEDIA_PATIENCE = 60.0
 """The carrier sends frames all the time; a line on hold may pause."""
-GAP_PATIENCE = 0.75
-"""Without frames, which come every 20 ms unless the line is muted, on hold or lossy."""
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 
@@ -250,7 +248,7 @@ class Bridge:
         if self._line is None:
             return []
         if not self._hearing.frames:
-            self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+            self._deadlines[_Awaited.FRAME] = now + GAP_TIMEOUT_SECONDS
             self._deadline = self._reckon_deadline()
         self._frame_at = now  # its deadlines move on when they pass, not fifty times a second
         return self._hearing.frame(event.chunk, event.payload, now)
@@ -361,13 +359,12 @@ class Bridge:
                 return [FailCall("no_media_start", "the media socket sent no start")]
             case _Awaited.READY:
                 return [FailCall("model_timeout", "the model session did not become ready")]
-            case _Awaited.FRAME if self._has_heard_within(GAP_PATIENCE, now):
-                self._deadlines[awaited] = self._frame_at + GAP_PATIENCE
-                return []
             case _Awaited.FRAME:
-                self._deadlines[awaited] = now + GAP_PATIENCE
+                heard = self._has_heard_within(GAP_TIMEOUT_SECONDS, now)
+                since = self._frame_at if heard else now
+                self._deadlines[awaited] = since + GAP_TIMEOUT_SECONDS
                 speaks = self._talk.caller_is_speaking
-                return self._hearing.fill_gap(GAP_PATIENCE) if speaks else []
+                return self._hearing.look_for_gap(self._frame_at, speaks, now)
             case _Awaited.MEDIA if self._has_heard_within(MEDIA_PATIENCE, now):
                 self._deadlines[awaited] = self._frame_at + MEDIA_PATIENCE
                 return []
