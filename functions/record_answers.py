@@ -35,6 +35,9 @@ class Turn(ApiAnswer):
     ended_ms: int
     interrupted: bool
     unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
+    partial: Annotated[
+        bool, Field(description="The final transcript never came: words may be missing.")
+    ]
     latency_ms: int | None
     latency: Latency | None
 

@@ -10,7 +10,6 @@ from media_bridge.commands import (
     ClearPlayback,
     MarkPlayback,
     PlayAudio,
-    RecordTurn,
     TruncateItem,
 )
 from media_bridge.playout import Cut, Heard, Item, Playout
@@ -49,7 +48,7 @@ class AgentSpeech:
         duration_ms = len(sound) // self._playout.codec.bytes_per_ms
         item.model_bytes = duration_ms * self._playout.model_bytes_per_ms
         self._turns.agent_started(item_id, now)
-        self._turns.agent_said(item_id, words)
+        self._turns.agent_transcribed(item_id, words)
 
     def hear(self, event: events.AudioReceived, now: float) -> bool:
         """Whether an item began."""
@@ -68,8 +67,22 @@ class AgentSpeech:
         return True
 
     def read(self, event: events.WordsReceived) -> None:
-        if event.response_id not in self.stopped:
-            self._turns.agent_said(event.item_id, event.text)
+        if self._is_wanted(event):
+            self._turns.agent_said(event.item_id, event.text, event.content_index)
+
+    def read_whole(self, event: events.TranscriptFinished) -> list[BridgeCommand]:
+        if not self._is_wanted(event):
+            return []
+        return [*self._turns.agent_transcribed(event.item_id, event.text, event.content_index)]
+
+    def read_last(self, event: events.ResponseEnded) -> list[BridgeCommand]:
+        """A response tells all its words once more at its end, and then no others."""
+        whole = [command for each in event.transcripts for command in self.read_whole(each)]
+        return [*whole, *self._turns.response_ended(event.response_id)]
+
+    def _is_wanted(self, event: events.WordsReceived | events.TranscriptFinished) -> bool:
+        """Of a response that was stopped, only an item that was heard in part is on record."""
+        return event.response_id not in self.stopped or self._turns.has_begun(event.item_id)
 
     def finish(self, item_id: str) -> None:
         self._playout.finish(item_id)
@@ -125,11 +138,11 @@ class AgentSpeech:
         loudness = Loudness(None if pcm else codec)
         item = Item(event.item_id, event.content_index, event.response_id, converter, loudness)
         self._playout.add(item)
-        self._turns.agent_started(item.item_id, now)
+        self._turns.agent_started(item.item_id, now, item.response_id)
         return item
 
     def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
-        return [RecordTurn(turn) for each in heard for turn in self._turns.agent_heard(each)]
+        return [record for each in heard for record in self._turns.agent_heard(each)]
 
     def _cut(self, cuts: Iterable[Cut], now: float) -> list[BridgeCommand]:
-        return [RecordTurn(turn) for cut in cuts for turn in self._turns.agent_cut(cut, now)]
+        return [record for cut in cuts for record in self._turns.agent_cut(cut, now)]

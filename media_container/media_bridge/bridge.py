@@ -26,8 +26,9 @@ from media_bridge.commands import (
 from media_bridge.conversation import Conversation
 from media_bridge.deadline import earliest
 from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
-from media_bridge.hearing import Hearing
+from media_bridge.hearing import GAP_TIMEOUT_SECONDS, Hearing
 from media_bridge.idle import IdleCaller
+from media_bridge.last_words import LastWords
 from media_bridge.model_session import ModelSession
 from media_bridge.steering import needs_model, steered
 from media_bridge.time_limit import TimeLimit
@@ -42,8 +43,6 @@ from phonebridge.steering import Side
 READY_PATIENCE = 12.0
 MEDIA_PATIENCE = 60.0
 """The carrier sends frames all the time; a line on hold may pause."""
-GAP_PATIENCE = 0.75
-"""Without frames, which come every 20 ms unless the line is muted, on hold or lossy."""
 GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 
@@ -88,7 +87,9 @@ class Bridge:
         self._spent = Usage()
         self._told_early: list[events.SteeringEvent] = []
         self._leave_at: float | None = None
-        self._over = False
+        self._last_words: LastWords | None = None
+        self.is_over = False
+        """Nothing more is to be done for this call."""
         self._deadline = self._reckon_deadline()
 
     @property
@@ -119,10 +120,10 @@ class Bridge:
         return self._deadline
 
     def _reckon_deadline(self) -> float | None:
-        if self._over:
+        if self.is_over:
             return None
-        if self._leave_at is not None:
-            return self._leave_at
+        if self._last_words is not None:
+            return self._last_words.due_at if self._leave_at is None else self._leave_at
         times = [self._hearing.next_deadline(), self._tools.next_deadline()]
         times += self._deadlines.values()
         if self._speaks:
@@ -130,10 +131,10 @@ class Bridge:
         return earliest(*times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
-        if self._over:
+        if self.is_over:
             return []
-        if self._leave_at is not None:
-            commands = self._until_the_end(self._take_leave(event, now, self._leave_at), now)
+        if self._last_words is not None:
+            commands = self._on_ending(event, now, self._last_words)
         elif isinstance(event, events.CallerAudio):
             commands = self._on_caller_audio(event, now)
             if commands:  # fifty times a second: nothing else is due, and no deadline moves
@@ -186,12 +187,13 @@ class Bridge:
             if not self._model.ready and self._model.hold(command):
                 continue
             if isinstance(command, FailCall | LeaveCall):
-                self._over = True
                 closed = self._talk.close(now) if self.started else []
-                return [*taken, *closed, *self._tools.close(), command]
+                return [*taken, *closed, *self._tools.close(), command, *self._leave(now)]
             if isinstance(command, EndCall):
                 self._leave_at = now + GOODBYE_PATIENCE
-                return [*taken, command]
+                self._last_words = LastWords(self._talk, self._hearing, now)
+                ready = self._model.ready
+                return [*taken, command, *(self._last_words.commit_speech(now) if ready else ())]
             taken.append(command)
         return taken
 
@@ -250,7 +252,7 @@ class Bridge:
         if self._line is None:
             return []
         if not self._hearing.frames:
-            self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+            self._deadlines[_Awaited.FRAME] = now + GAP_TIMEOUT_SECONDS
             self._deadline = self._reckon_deadline()
         self._frame_at = now  # its deadlines move on when they pass, not fifty times a second
         return self._hearing.frame(event.chunk, event.payload, now)
@@ -338,8 +340,15 @@ class Bridge:
             commands += self._missed(awaited, now)
         return commands
 
+    def _on_ending(
+        self, event: events.BridgeEvent, now: float, last_words: LastWords
+    ) -> list[BridgeCommand]:
+        if self._leave_at is None:
+            return self._hear_last_words(event, now, last_words)
+        return self._until_the_end(self._take_leave(event, now, self._leave_at, last_words), now)
+
     def _take_leave(
-        self, event: events.BridgeEvent, now: float, leave_at: float
+        self, event: events.BridgeEvent, now: float, leave_at: float, last_words: LastWords
     ) -> list[BridgeCommand]:
         """We hung up: the stream has to end, and the caller's last words may still come."""
         match event:
@@ -347,10 +356,32 @@ class Bridge:
                 return [LeaveCall(lost=False)]
             case events.DeadlinePassed() if leave_at <= now:
                 return [LeaveCall(lost=False)]
-            case events.CallerTranscribed():
-                return self._talk.handle(event, now)
-            case _:
+            case events.ModelClosed():
+                self._model.ready = False
                 return []
+            case _:
+                return last_words.hear(event, now) if self._model.ready else []
+
+    def _leave(self, now: float) -> list[BridgeCommand]:
+        """The leg ends at once; the model is left when it owes no more words."""
+        self._leave_at = None
+        last_words = self._last_words or LastWords(self._talk, self._hearing, now)
+        self._last_words = last_words
+        if not (self.started and self._model.ready and last_words.are_awaited(now)):
+            return self._give_up_words(now)
+        return [*last_words.commit_speech(now), *last_words.cancel_unheard()]
+
+    def _hear_last_words(
+        self, event: events.BridgeEvent, now: float, last_words: LastWords
+    ) -> list[BridgeCommand]:
+        commands = last_words.hear(event, now)
+        if isinstance(event, events.ModelClosed) or not last_words.are_awaited(now):
+            commands += self._give_up_words(now)
+        return commands
+
+    def _give_up_words(self, now: float) -> list[BridgeCommand]:
+        self.is_over = True
+        return [*self._talk.turns.give_up(now)] if self.started else []
 
     def _missed(self, awaited: _Awaited, now: float) -> list[BridgeCommand]:
         match awaited:
@@ -361,13 +392,12 @@ class Bridge:
                 return [FailCall("no_media_start", "the media socket sent no start")]
             case _Awaited.READY:
                 return [FailCall("model_timeout", "the model session did not become ready")]
-            case _Awaited.FRAME if self._has_heard_within(GAP_PATIENCE, now):
-                self._deadlines[awaited] = self._frame_at + GAP_PATIENCE
-                return []
             case _Awaited.FRAME:
-                self._deadlines[awaited] = now + GAP_PATIENCE
+                heard = self._has_heard_within(GAP_TIMEOUT_SECONDS, now)
+                since = self._frame_at if heard else now
+                self._deadlines[awaited] = since + GAP_TIMEOUT_SECONDS
                 speaks = self._talk.caller_is_speaking
-                return self._hearing.fill_gap(GAP_PATIENCE) if speaks else []
+                return self._hearing.look_for_gap(self._frame_at, speaks, now)
             case _Awaited.MEDIA if self._has_heard_within(MEDIA_PATIENCE, now):
                 self._deadlines[awaited] = self._frame_at + MEDIA_PATIENCE
                 return []

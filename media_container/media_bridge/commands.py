@@ -55,6 +55,11 @@ class UpdateSession:
     update: Update
 
 
+@dataclass(frozen=True, slots=True)
+class CommitAudio:
+    """Have what the model heard since the last turn transcribed, without waiting for silence."""
+
+
 # No dataclass, as `events.CallerAudio`.
 class AppendAudio(Struct, frozen=True, gc=False):
     """Caller audio in the model's format."""
@@ -127,6 +132,13 @@ class TruncateItem:
 
 @dataclass(frozen=True, slots=True)
 class RecordTurn:
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ReviseTurn:
+    """A turn that is on record, with better words."""
+
     turn: Turn
 
 
@@ -217,6 +229,7 @@ class Log:
 
 SetDown = (
     RecordTurn
+    | ReviseTurn
     | RecordMessage
     | RecordStart
     | Note
@@ -232,6 +245,7 @@ BridgeCommand = (
     | ConnectModel
     | ConfigureModel
     | UpdateSession
+    | CommitAudio
     | AppendAudio
     | Respond
     | AddText

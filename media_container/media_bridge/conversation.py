@@ -5,7 +5,7 @@ response may be complete long before the caller has heard it, so whether the age
 off the playout, and what the model believes it said is put right by truncation.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from statistics import median
 from types import MappingProxyType
 
@@ -21,7 +21,6 @@ from media_bridge.commands import (
     CancelResponse,
     FailCall,
     Log,
-    RecordTurn,
     Respond,
     Role,
     TransferCall,
@@ -36,7 +35,6 @@ from phonebridge.billing import Usage
 from phonebridge.call import Activity
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
-from phonebridge.turn import Turn
 
 REPLY_PATIENCE = 15.0
 """Seconds until a model that owes a reply, or the rest of one, has stalled."""
@@ -88,6 +86,15 @@ class Conversation:
         self._barge_in.begin(now)
         if self._reply_due is not None:
             self.expect_reply(now)
+
+    @property
+    def turns(self) -> Turns:
+        return self._turns
+
+    @property
+    def generating(self) -> str | None:
+        """The response that is being generated."""
+        return self._responses.active
 
     @property
     def stream_started(self) -> float:
@@ -219,13 +226,25 @@ class Conversation:
                 return self._on_speech_started(event, now)
             case events.CallerSpeechStopped():
                 return self._on_speech_stopped(event, now)
-            case events.CallerTranscribed(item_id, text, usage):
-                self.usage += usage
-                return _records(self._turns.caller_said(item_id, text))
             case events.ResponseStarted(response_id):
                 return self._on_response_started(response_id, now)
             case events.ResponseEnded():
-                return self._on_response_ended(event, now)
+                return [*self.speech.read_last(event), *self._on_response_ended(event, now)]
+            case _:
+                return self._on_transcript(event)
+        return []
+
+    def _on_transcript(self, event: events.TranscriptEvent) -> list[BridgeCommand]:
+        match event:
+            case events.CallerAudioCommitted(item_id):
+                self._turns.caller_committed(item_id)
+            case events.CallerTranscriptReceived(item_id, text, index):
+                self._turns.caller_words(item_id, text, index)
+            case events.CallerTranscribed(item_id, text, usage):
+                self.usage += usage
+                return [*self._turns.caller_said(item_id, text)]
+            case events.TranscriptFinished():
+                return self.speech.read_whole(event)
         return []
 
     def press(self, digit: str, now: float) -> list[BridgeCommand]:
@@ -264,10 +283,11 @@ class Conversation:
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
+        self._turns.is_closing = True
         commands = self.speech.close(now)
         if entry := self._keypad.take_unfinished():
             commands += self._record_entry(entry)
-        return commands + _records(self._turns.close(now))
+        return [*commands, *self._turns.close(now)]
 
     def _on_entry(self, entry: str, now: float) -> list[BridgeCommand]:
         self.expect_reply(now)
@@ -276,7 +296,7 @@ class Conversation:
 
     def _record_entry(self, entry: str) -> list[BridgeCommand]:
         text = keypad.recorded(entry, self.config.record_dtmf)
-        return _records(self._turns.caller_said(KEYPAD_TURN, text))
+        return [*self._turns.caller_said(KEYPAD_TURN, text)]
 
     def _on_speech_started(
         self, event: events.CallerSpeechStarted, now: float
@@ -368,7 +388,3 @@ class Conversation:
             self.speech.stopped.add(active)
             cancelled = [CancelResponse(active)] if cancel else []
         return self.speech.stop(now, cancelled)
-
-
-def _records(turns: Iterable[Turn]) -> list[BridgeCommand]:
-    return [RecordTurn(turn) for turn in turns]

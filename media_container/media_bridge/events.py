@@ -100,7 +100,25 @@ class CallerSpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerAudioCommitted:
+    """What the caller said is an item now, and will be transcribed."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTranscriptReceived:
+    """A piece of the transcript of a turn, which is still being made."""
+
+    item_id: str
+    text: str
+    content_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CallerTranscribed:
+    """The transcript is complete. An empty `text` says that none was made."""
+
     item_id: str
     text: str
     usage: Usage = Usage()
@@ -130,9 +148,22 @@ class AudioFinished:
 
 @dataclass(frozen=True, slots=True)
 class WordsReceived:
+    """A piece of an item's words."""
+
     response_id: str
     item_id: str
     text: str
+    content_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFinished:
+    """All words of an item, or of that part of it."""
+
+    response_id: str
+    item_id: str
+    text: str
+    content_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +178,12 @@ class FunctionCalled:
 
 @dataclass(frozen=True, slots=True)
 class McpCalled:
-    """The model's own servers carry this out."""
+    """The model's own servers carry this out. `ok` is None while it is under way."""
 
     response_id: str
     item_id: str
     name: str
+    ok: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +232,7 @@ class ResponseEnded:
     detail: str
     usage: Usage
     calls: tuple[FunctionCalled | McpCalled | ApprovalAsked, ...] = ()
+    transcripts: tuple[TranscriptFinished, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +241,21 @@ class ModelComplained:
 
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsDiffer:
+    """The server runs a confirmed session with other settings now, and nobody asked for them."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedEventReceived:
+    """The model sent an event that is of no use; `event_type` is empty for what is no event."""
+
+    event_type: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,17 +380,31 @@ class DeadlinePassed:
 StreamEvent = (
     StreamStarted | StreamStopped | StreamLost | StreamComplained | FrameUnreadable | DigitPressed
 )
-SessionEvent = ModelConnected | ModelReady | ModelRefused | ModelComplained | ModelClosed
+SessionEvent = (
+    ModelConnected
+    | ModelReady
+    | ModelRefused
+    | SettingsDiffer
+    | MalformedEventReceived
+    | ModelComplained
+    | ModelClosed
+)
+TranscriptEvent = (
+    CallerAudioCommitted
+    | CallerTranscriptReceived
+    | CallerTranscribed
+    | WordsReceived
+    | TranscriptFinished
+)
 ConversationEvent = (
     MarkReturned
     | CallerSpeechStarted
     | CallerSpeechStopped
-    | CallerTranscribed
     | ResponseStarted
     | AudioReceived
     | AudioFinished
-    | WordsReceived
     | ResponseEnded
+    | TranscriptEvent
 )
 ToolCall = FunctionCalled | McpCalled | ApprovalAsked
 McpEvent = McpReturned | McpListing | McpUnavailable

@@ -81,7 +81,10 @@ class Tape:
                 self._sound += audio if self._is_short else b""
             case events.WordsReceived(response_id, _, text) if self._is_mine(response_id):
                 self._words.append(text)
+            case events.TranscriptFinished(response_id, _, text) if self._is_mine(response_id):
+                self._words = [text] if text else self._words
             case events.ResponseEnded(response_id, status) if self._is_mine(response_id):
+                self._words = [each.text for each in event.transcripts] or self._words
                 kept = self._kept() if status == "completed" else None
                 self._sound.clear()
                 return kept

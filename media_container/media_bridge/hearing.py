@@ -4,11 +4,21 @@ is ready."""
 from media_bridge.audio import Codec, Converter, Muted, PassThrough, TelephoneToModel, Transcoder
 from media_bridge.commands import AppendAudio, BridgeCommand
 from media_bridge.conversation import MODEL_BYTES_PER_MS
-from media_bridge.order import FrameOrder
+from media_bridge.late_frames import LateFrames
+from media_bridge.order import PATIENCE_SECONDS, FrameOrder
 from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
 """How much of the caller is kept while the model is not ready."""
+GAP_TIMEOUT_SECONDS = 0.75
+"""Frames come every 20 ms, unless the line is muted, on hold or lossy, or stalls."""
+FRAME_SECONDS = 0.02
+STALL_LOOKS = 2
+"""A stalled line delivers everything later, and silence meanwhile would cut a sentence in two. TCP
+sends a lost segment again after about 0.2, 0.6 and 1.4 s (RFC 6298; Linux waits 0.2 s at least), so
+a gap counts as a stall until the second look."""
+PAUSE_LOOKS = 1
+"""On a line that has paused before, without sending the frames of the pause afterwards."""
 
 
 class Hearing:
@@ -18,8 +28,11 @@ class Hearing:
         self.frames = 0
         self._model_audio = model_audio
         self._line = Codec.PCMU
-        self._order = FrameOrder(b"")
+        self._order: FrameOrder | LateFrames = FrameOrder(b"")
         self._converter: Converter = PassThrough()
+        self._looks = 0
+        self._looks_needed = STALL_LOOKS
+        self._frames_at_last_look = 0
         self._early = bytearray()
         self._passes_on = False
         self._stopped = False
@@ -52,10 +65,32 @@ class Hearing:
     def next_deadline(self) -> float | None:
         return self._order.next_deadline()
 
-    def fill_gap(self, seconds: float) -> list[BridgeCommand]:
-        """Without frames the model cannot see the end of a turn, for its detector runs on the
-        audio's clock. It gets as much silence as time has passed, never more."""
-        return self._hear(self._order.stand_in(round(seconds * 1000) * self._line.bytes_per_ms))
+    def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:
+        """To be called `GAP_TIMEOUT_SECONDS` after the last frame, and after the last look. Without
+        frames the model cannot see the end of a turn, for its detector runs on the audio's clock:
+        while the caller speaks, it gets as much silence as time has passed, never more."""
+        received = self.frames - self._frames_at_last_look
+        self._frames_at_last_look = self.frames
+        if received and self._looks:
+            self._end_gap(received)
+        if last_frame_at + GAP_TIMEOUT_SECONDS > now:
+            return []
+        self._looks += 1
+        if not speaks or self._looks < self._looks_needed:
+            return self.due(now)
+        if isinstance(self._order, FrameOrder):
+            self._order = LateFrames(self._order, self._line, last_frame_at)
+        return self._hear(self._order.fill(last_frame_at, now))
+
+    def _end_gap(self, received: int) -> None:
+        """More frames since the last look than time since then: they were held up."""
+        was_stall = received * FRAME_SECONDS > GAP_TIMEOUT_SECONDS + PATIENCE_SECONDS
+        self._looks_needed = STALL_LOOKS if was_stall else PAUSE_LOOKS
+        self._looks = 0
+
+    def flush(self, now: float) -> list[BridgeCommand]:
+        """The call is over: what waits for frames before it waits no longer."""
+        return self.due(now + PATIENCE_SECONDS)
 
     def pass_on(self) -> list[BridgeCommand]:
         """The model is ready: what was kept for it."""

@@ -17,6 +17,7 @@ from media_bridge.commands import (
     ConnectModel,
     FailCall,
     Log,
+    Note,
     Respond,
     TruncateItem,
 )
@@ -24,6 +25,8 @@ from media_bridge.conversation import FATAL_CODES
 from phonebridge.settings import ModelAudio
 
 _OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
+
+MAX_NOTE_CHARACTERS = 500
 
 
 class _Stage(Enum):
@@ -46,6 +49,7 @@ class ModelSession:
     ready: bool = False
     _stage: _Stage = _Stage.AWAITED
     _held: list[BridgeCommand] = field(default_factory=list)
+    _noted: set[str] = field(default_factory=set)
 
     @property
     def lost(self) -> bool:
@@ -70,6 +74,10 @@ class ModelSession:
                 return self._on_ready()
             case events.ModelRefused(detail):
                 return [FailCall("model_refused", detail)]
+            case events.SettingsDiffer(detail):
+                return self._note_once("model settings differ", detail)
+            case events.MalformedEventReceived(event_type, detail):
+                return self._note_once("malformed model event", detail, event_type)
             case events.ModelComplained(code, message):
                 return self._complaint(code, message)
             case events.ModelClosed(code, reason):
@@ -115,7 +123,16 @@ class ModelSession:
             return [FailCall("model_failed", detail)]
         return [Log("warning", "model error", detail)]
 
+    def _note_once(self, what: str, detail: str, kind: str | None = None) -> list[BridgeCommand]:
+        """One entry for each kind, however often it happens."""
+        kind = f"{what}: {detail if kind is None else kind}"
+        if kind in self._noted:
+            return []
+        self._noted.add(kind)
+        return [Log("warning", what, detail), Note(what, detail[:MAX_NOTE_CHARACTERS])]
+
     def _closed(self, why: str) -> list[BridgeCommand]:
         if self.rings:
             return self.lose(why)
-        return [FailCall("model_lost" if self.ready else "model_unreachable", why)]
+        was_ready, self.ready = self.ready, False
+        return [FailCall("model_lost" if was_ready else "model_unreachable", why)]

@@ -22,6 +22,15 @@ class _Early:
     waits_until: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """A frame whose number is far too small: an old copy, or the first of a new count."""
+
+    chunk: int
+    payload: bytes
+    expected: int
+
+
 @dataclass(slots=True)
 class FrameOrder:
     """`silence` is one byte of it in the line's codec. All that was lost is filled, so that the
@@ -35,17 +44,14 @@ class FrameOrder:
     _early: dict[int, _Early] = field(default_factory=dict)
     _stood_in: int = 0
     """Bytes of silence that were passed on for what may yet turn out to be lost."""
+    _behind: _Behind | None = None
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
         """What can be passed on now, this frame included or not."""
         if chunk is None:
             return payload
-        if self._expected is None or abs(chunk - self._expected) > LARGEST_GAP:
-            held = self._release(max(self._early, default=-1))
-            self._expected = chunk + 1
-            self._last = payload
-            self._stood_in = 0
-            return held + payload
+        if self._expected is None or chunk - self._expected > LARGEST_GAP:
+            return self._count_anew(chunk, payload)
         if chunk == self._expected:
             self._stood_in = 0
             self._last = payload
@@ -53,7 +59,25 @@ class FrameOrder:
             return payload + self._release() if self._early else payload
         if chunk > self._expected:
             self._early.setdefault(chunk, _Early(payload, now + PATIENCE_SECONDS))
+        elif self._expected - chunk > LARGEST_GAP:
+            return self._restart_or_drop(chunk, payload)
         return b""
+
+    def _restart_or_drop(self, chunk: int, payload: bytes) -> bytes:
+        """Two such frames in a row begin a new count. A single one is an old copy."""
+        assert self._expected is not None
+        before, self._behind = self._behind, _Behind(chunk, payload, self._expected)
+        if before is None or (before.chunk + 1, before.expected) != (chunk, self._expected):
+            return b""
+        return self._count_anew(before.chunk, before.payload) + self.push(chunk, payload, 0.0)
+
+    def _count_anew(self, chunk: int, payload: bytes) -> bytes:
+        held = self._release(max(self._early, default=-1))
+        self._expected = chunk + 1
+        self._last = payload
+        self._stood_in = 0
+        self._behind = None
+        return held + payload
 
     def stand_in(self, size: int) -> bytes:
         """Silence for frames that do not come; the same is not made up for once more."""

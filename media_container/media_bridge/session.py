@@ -100,12 +100,15 @@ class CallSession:
         self._wakes_at = 0.0
         self._over = asyncio.Event()
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
-        self._lost = False
+        self.has_left = False
+        """The media stream has ended. The model may still owe transcripts of what was said."""
+        self._lost_at: float | None = None
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
         self._model = WebSocket()
         self._protocol = services.model.protocol(config)
+        self._protocol.on_repair = self._on_repair
         self._model_wanted = asyncio.Event()
 
     def post(self, event: events.BridgeEvent) -> None:
@@ -130,15 +133,20 @@ class CallSession:
             try:
                 await self._over.wait()
             finally:
-                for task in (connecting, *self._functions):
-                    task.cancel()
+                connecting.cancel()
+                self._cancel_functions()
                 self._close()
             await self._services.turns.flush()
             self._report()
-            if self._lost:
-                await asyncio.sleep(LOST_MEDIA_GRACE_SECONDS)
+            if self._lost_at is not None:
+                since = self._loop.time() - self._lost_at
+                await asyncio.sleep(max(0.0, LOST_MEDIA_GRACE_SECONDS - since))
                 self._record_fault("media_lost", "the media socket closed")
             self._records.close()
+
+    def _cancel_functions(self) -> None:
+        for task in self._functions:
+            task.cancel()
 
     def _close(self) -> None:
         if self._timer:
@@ -174,6 +182,7 @@ class CallSession:
         """One at once, and another in its place whenever the bridge wants it."""
         while True:
             self._protocol = self._services.model.protocol(self._config)
+            self._protocol.on_repair = self._on_repair
             self._model = WebSocket()
             self._model.on_message = self._on_model_message
             self._model.on_close = self._on_model_close
@@ -202,6 +211,9 @@ class CallSession:
         if event := self._protocol.decode(text):
             self.post(event)
 
+    def _on_repair(self, event_type: str, absent: list[str]) -> None:
+        self._log.say("warning", "model event repaired", event_type=event_type, absent=absent)
+
     def _on_model_close(self, code: int, reason: str) -> None:
         self._log.say("info", "model disconnected", code=code, reason=reason)
         self.post(events.ModelClosed(code, reason))
@@ -212,7 +224,11 @@ class CallSession:
         """Never later than the bridge's deadline. A timer that fires early costs one look, so it
         is not moved for every frame that puts a deadline off."""
         deadline = self._bridge.next_deadline()
-        if deadline is None or (self._timer and self._wakes_at <= deadline):
+        if deadline is None:
+            if self._bridge.is_over:
+                self._finish()
+            return
+        if self._timer and self._wakes_at <= deadline:
             return
         if self._timer:
             self._timer.cancel()
@@ -244,6 +260,7 @@ class CallSession:
                 task.add_done_callback(self._functions.discard)
             case (
                 commands.RecordTurn()
+                | commands.ReviseTurn()
                 | commands.RecordMessage()
                 | commands.Note()
                 | commands.RecordStart()
@@ -273,6 +290,8 @@ class CallSession:
                 self._services.figures.turn_ended(turn)
                 self._measure()
                 self._trace_turn(turn)
+            case commands.ReviseTurn(turn):
+                self._services.turns.add(self._call.call_id, turn)
             case commands.RecordMessage(message):
                 add = self._services.store.add_message
                 store = partial(add, self._call.call_id, message)
@@ -303,7 +322,12 @@ class CallSession:
                 self._record_fault(reason, cut(detail))
             case commands.LeaveCall(lost):
                 self._log.say("info", "media stream ended", lost=lost)
-                self._lost = lost
+                self._lost_at = self._loop.time() if lost else None
+        self.has_left = True
+        self._cancel_functions()
+        self._phone.close()
+
+    def _finish(self) -> None:
         self.is_over = True
         self._over.set()
 
@@ -320,6 +344,7 @@ class CallSession:
     def _crash(self) -> None:
         self._log.say("exception", "call session crashed")
         self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
+        self._finish()
 
     def _trace_turn(self, turn: Turn) -> None:
         if self._services.tracer.is_on:

@@ -2,6 +2,7 @@
 and events; behind it stands one package for each API (`openai/`), chosen in `__main__.py`.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from media_bridge import commands, events
@@ -12,6 +13,7 @@ from phonebridge.errors import ModelError
 ModelCommand = (
     commands.ConfigureModel
     | commands.UpdateSession
+    | commands.CommitAudio
     | commands.AppendAudio
     | commands.Respond
     | commands.AddText
@@ -28,6 +30,10 @@ class ModelUnreachable(ModelError):
 
 class ModelProtocol(Protocol):
     """The translator of one session."""
+
+    on_repair: Callable[[str, list[str]], None]
+    """Called once for each type of event that came with values which count as absent: the type, and
+    where those values were."""
 
     def encode(self, command: ModelCommand) -> bytes:
         """The frame to send."""

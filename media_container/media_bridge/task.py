@@ -85,7 +85,7 @@ class MediaTask:
         """Whose last writes are still under way is carried no more: its carrier may already have
         been told to open another stream."""
         session = self._sessions.get(call_id)
-        return session is not None and not session.is_over
+        return session is not None and not session.has_left
 
     async def carry(self, call: Call, session: CallSession) -> None:
         self._sessions[call.call_id] = session

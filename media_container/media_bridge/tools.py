@@ -136,7 +136,10 @@ class ToolCalls:
             case events.FunctionCalled() | events.McpCalled() | events.ApprovalAsked():
                 self._announce(event)
                 late = event.response_id == self._ended
-                return self._carry_out(event.response_id, now) if late else []
+                commands = self._carry_out(event.response_id, now) if late else []
+                if isinstance(event, events.McpCalled) and event.ok is not None:
+                    commands += self._settle(event.item_id, event.ok, now)
+                return commands
             case events.OutputAdded(call_id):
                 self._talk.answer_added(call_id)
                 return []
@@ -184,6 +187,8 @@ class ToolCalls:
         return [_note(call.name, "the call ended first") for call in calls]
 
     def _announce(self, call: events.ToolCall) -> None:
+        if isinstance(call, events.McpCalled) and call.ok is not None:
+            self._mcp.hear(events.McpReturned(call.item_id, call.ok))
         known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
         if known_as not in self._known:
             self._known.add(known_as)

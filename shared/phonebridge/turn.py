@@ -40,6 +40,8 @@ class Turn:
     ended_ms: int
     interrupted: bool = False
     unheard: str = ""
+    partial: bool = False
+    """The words may not be all that were said: the final transcript never came."""
     latency: Latency | None = None
     """Of the first that answers the caller."""
 

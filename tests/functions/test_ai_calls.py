@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -748,26 +749,28 @@ class TestWatching:
             ended_ms=900,
             latency=Latency(10, 60, 10),
         )
-        store.add_turns([("call-1", said)])
+        cut_off = replace(said, number=2, who=Speaker.CALLER, text="I would li", partial=True)
+        store.add_turns([("call-1", said), ("call-1", cut_off)])
 
         record = request("GET", "/api/ai-calls/call-1").json
 
         assert (record["status"], record["outcome"]) == ("ended", "completed")
         assert record["reason"] == "callee_hung_up"
         assert record["durationSeconds"] == 12.5
-        assert record["turns"] == [
-            {
-                "number": 1,
-                "who": "agent",
-                "text": "Hello!",
-                "startedMs": 120,
-                "endedMs": 900,
-                "interrupted": False,
-                "unheard": "",
-                "latencyMs": 80,
-                "latency": {"detectorMs": None, "responseMs": 10, "modelMs": 60, "bridgeMs": 10},
-            }
-        ]
+        [turn, unfinished] = record["turns"]
+        assert (unfinished["text"], unfinished["partial"]) == ("I would li", True)
+        assert turn == {
+            "number": 1,
+            "who": "agent",
+            "text": "Hello!",
+            "startedMs": 120,
+            "endedMs": 900,
+            "interrupted": False,
+            "unheard": "",
+            "partial": False,
+            "latencyMs": 80,
+            "latency": {"detectorMs": None, "responseMs": 10, "modelMs": 60, "bridgeMs": 10},
+        }
         assert record["activity"]["framesIn"] == 0
         assert record["usage"]["inputAudio"] == 0
         assert record["config"]["voice"] == "marin"

@@ -14,6 +14,7 @@ from media_bridge.commands import (
     BridgeCommand,
     CancelResponse,
     ClearPlayback,
+    CommitAudio,
     ConfigureModel,
     EndCall,
     FailCall,
@@ -22,6 +23,7 @@ from media_bridge.commands import (
     PlayAudio,
     RecordTurn,
     Respond,
+    ReviseTurn,
     TruncateItem,
 )
 from media_bridge.events import (
@@ -30,9 +32,11 @@ from media_bridge.events import (
     AudioReceived,
     BridgeEvent,
     CallerAudio,
+    CallerAudioCommitted,
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
+    CallerTranscriptReceived,
     DeadlinePassed,
     DigitPressed,
     EndAsked,
@@ -40,6 +44,7 @@ from media_bridge.events import (
     InterruptAsked,
     LeaveAsked,
     MachineAnswered,
+    MalformedEventReceived,
     ModelClosed,
     ModelComplained,
     ModelConnected,
@@ -47,10 +52,12 @@ from media_bridge.events import (
     ModelRefused,
     ResponseEnded,
     ResponseStarted,
+    SettingsDiffer,
     StreamComplained,
     StreamLost,
     StreamStarted,
     StreamStopped,
+    TranscriptFinished,
     WordsReceived,
 )
 from media_bridge.greeting import KeptGreeting
@@ -351,10 +358,10 @@ def test_while_the_caller_speaks_a_gap_is_filled_as_time_passes_so_that_the_turn
         >> frame(1)
         << AppendAudio(frame(1).payload)
         >> CallerSpeechStarted("item-c")
-        >> At(0.74)
-        >> At(0.75)
-        << AppendAudio(sound(750, 0xFF))
+        >> At(1.49)
         >> At(1.5)
+        << AppendAudio(sound(1500, 0xFF))
+        >> At(2.25)
         << AppendAudio(sound(750, 0xFF))
         >> CallerSpeechStopped("item-c")
         >> At(5.0)
@@ -481,7 +488,7 @@ def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
         >> said(1000)
         >> At(1.0)
         >> StreamStopped()
-        << agent_turn(1, "One", 0, 1000, interrupted=True, unheard="two three four")
+        << agent_turn(1, "One", 0, 1000, interrupted=True, unheard="two three four", partial=True)
         << LeaveCall(lost=False)
     )
 
@@ -613,7 +620,7 @@ def test_a_call_that_fails_writes_what_is_open_first() -> None:
         >> At(0.1)
         >> CallerTranscribed("item-of-nobody", "Hm")
         >> ModelClosed(1011, "internal error")
-        << agent_turn(1, "", 0, 100, interrupted=True, unheard="One two")
+        << agent_turn(1, "", 0, 100, interrupted=True, unheard="One two", partial=True)
         << FailCall("model_lost", "the model's server closed with 1011 internal error")
     )
 
@@ -649,6 +656,10 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.builds(MachineAnswered, st.booleans()),
     st.builds(CallerSpeechStopped, _ids),
     st.builds(CallerTranscribed, _ids, _text),
+    st.builds(CallerTranscriptReceived, _ids, _text, st.integers(0, 1)),
+    st.builds(CallerAudioCommitted, _ids),
+    st.builds(TranscriptFinished, _ids, _ids, _text, st.none() | st.integers(0, 1)),
+    st.sampled_from([SettingsDiffer("voice"), MalformedEventReceived("error", "")]),
     st.builds(ResponseStarted, _ids),
     st.builds(AudioReceived, _ids, _ids, st.just(0), _audio),
     st.builds(AudioFinished, _ids),
@@ -707,9 +718,10 @@ def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
         now += pause
         commands += bridge.handle(event, now)
     commands += [command for _, command in pass_time(bridge, now, now + 1000)]
-    endings = [command for command in commands if isinstance(command, FailCall | LeaveCall)]
-    assert len(endings) == 1
-    assert commands[-1] == endings[0]
+    [end] = [n for n, each in enumerate(commands) if isinstance(each, FailCall | LeaveCall)]
+    last_words = AppendAudio | CommitAudio | CancelResponse | RecordTurn | ReviseTurn
+    assert all(isinstance(command, last_words) for command in commands[end + 1 :])
+    assert bridge.is_over
     assert bridge.next_deadline() is None
     assert bridge.handle(STARTED, now + 1000) == []
 

@@ -1,5 +1,7 @@
 """Who speaks, who is interrupted, and what each of them said."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,12 +22,18 @@ from media_bridge.conversation import FATAL_CODES, REPLY_PATIENCE, Conversation
 from media_bridge.events import (
     AudioFinished,
     AudioReceived,
+    BridgeEvent,
+    CallerAudioCommitted,
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
+    CallerTranscriptReceived,
     InterruptAsked,
+    ResponseEnded,
     ResponseStarted,
     StreamStopped,
+    TranscriptFinished,
+    WordsReceived,
 )
 from media_bridge.playout import LEAD_MS
 from phonebridge.billing import Usage
@@ -33,24 +41,38 @@ from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from phonebridge.turn import Latency
-from support.bridges import agent_turn, caller_turn, done, play, ready_call, said, sound, words
+from support.bridges import (
+    agent_turn,
+    caller_turn,
+    done,
+    play,
+    ready_call,
+    revised,
+    said,
+    sound,
+    words,
+)
 from support.playbook import At, Playbook, pass_time, unmarked
 
 SILENCE = Codec.PCMU.silence
+
+
+def whole(text: str, index: int | None = None) -> TranscriptFinished:
+    return TranscriptFinished("resp-1", "item-1", text, index)
+
+
+def ending(text: str, status: str = "completed") -> ResponseEnded:
+    """A response that tells its words once more."""
+    return replace(done(status=status), transcripts=(whole(text),))
+
+
 STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 
 
-def speaking(seconds: float = 2.0) -> Playbook:
+def speaking(seconds: float = 2.0, told: str = "one two three four ") -> Playbook:
     """The agent has two seconds to say and has been at it for some."""
     story = ready_call()
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> words("one two three four ")
-        >> said(2000)
-        << play(100)
-        << play(100)
-    )
+    assert story >> ResponseStarted("resp-1") >> words(told) >> said(2000) << play(100) << play(100)
     while story.now < seconds:
         story.now = round(story.now + 0.1, 3)
         story.bridge.handle(AudioFinished("other"), story.now)
@@ -71,7 +93,7 @@ def test_the_caller_interrupts_in_this_order_clear_truncate_and_what_was_heard()
     )
 
 
-def test_what_still_comes_of_an_interrupted_response_is_dropped() -> None:
+def test_sound_that_still_comes_of_an_interrupted_response_is_dropped() -> None:
     story = speaking(1.0)
     story.bridge.handle(CallerSpeechStarted("user-1"), story.now)
     assert (
@@ -80,6 +102,7 @@ def test_what_still_comes_of_an_interrupted_response_is_dropped() -> None:
         >> said(500)
         >> AudioFinished("item-1")
         >> done(status="cancelled")
+        << revised(agent_turn(1, "one two three", 0, 1000, True, "four five"))
         >> said(500)
         >> At(2.0)
         >> ResponseStarted("resp-2")
@@ -397,7 +420,168 @@ def test_the_callers_words_may_be_known_after_the_answer() -> None:
 def test_a_call_that_ends_mid_sentence_keeps_what_was_heard() -> None:
     story = speaking(1.0)
     played = story.bridge.handle(StreamStopped(), story.now)
-    assert agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four") in played
+    known = agent_turn(1, "one two", 0, 1000, True, "three four", partial=True)
+    assert known in played
+
+
+# The best words there are.
+
+HELLO = agent_turn(1, "Good morning.", 0, 100)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [words("Good "), words("morning.")],
+        [whole("Good morning.", index=0)],
+        [whole("Good morning.")],
+        [words("Good "), words("morning."), whole("Good morning.", index=0)],
+        [words("Good mor"), whole("Good morning.", index=0), whole("Good morning.")],
+        [whole("Good morning.", index=0), words("Good "), words("morning.")],
+        [words("Good "), words("morning."), whole("", index=0), whole("")],
+    ],
+)
+def test_what_the_agent_says_is_known_by_any_of_its_words_and_never_twice(
+    told: list[BridgeEvent],
+) -> None:
+    story = ready_call()
+    assert story >> ResponseStarted("resp-1")
+    for event in told:
+        assert story >> event
+    assert story >> said(100) << play(100) >> ending("Good morning.") >> At(0.5) << HELLO
+
+
+def test_words_told_only_at_the_end_of_the_response_are_on_record() -> None:
+    story = ready_call()
+    assert story >> ResponseStarted("resp-1") >> said(100) << play(100)
+    assert story >> ending("Good morning.") >> At(0.5) << HELLO
+
+
+@pytest.mark.parametrize(
+    "late", [whole("Good morning.", index=0), whole("Good morning."), ending("Good morning.")]
+)
+def test_words_that_come_after_the_sound_was_heard_revise_the_record(late: BridgeEvent) -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> AudioFinished("item-1")
+        >> At(0.5)
+        << agent_turn(1, "", 0, 100)
+        >> late
+        << revised(HELLO)
+        >> late
+        >> done()
+    )
+
+
+def test_words_in_pieces_that_come_too_late_revise_the_record_once() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> AudioFinished("item-1")
+        >> At(0.5)
+        << agent_turn(1, "", 0, 100)
+        >> words("Good ")
+        >> words("morning.")
+        >> done()
+        << revised(HELLO)
+    )
+
+
+def test_of_an_interrupted_turn_late_words_tell_what_was_heard() -> None:
+    story = speaking(1.0, told="")
+    assert (
+        story
+        >> InterruptAsked()
+        << ClearPlayback()
+        << CancelResponse("resp-1")
+        << TruncateItem("item-1", 0, 1000)
+        << agent_turn(1, "", 0, 1000, interrupted=True)
+        >> ending("one two three four", status="cancelled")
+        << revised(agent_turn(1, "one two", 0, 1000, True, "three four"))
+    )
+
+
+def test_words_of_each_part_of_an_item_stand_in_their_order() -> None:
+    assert (
+        ready_call()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> WordsReceived("resp-1", "item-1", "morning.", 1)
+        >> WordsReceived("resp-1", "item-1", "Goo", 0)
+        >> whole("Good", index=0)
+        >> done()
+        >> At(0.5)
+        << HELLO
+    )
+
+
+def caller_spoke() -> Playbook:
+    story = ready_call()
+    assert story >> CallerSpeechStarted("user-1") >> At(1.0) >> CallerSpeechStopped("user-1")
+    return story
+
+
+def partial(*pieces: str) -> list[CallerTranscriptReceived]:
+    return [CallerTranscriptReceived("user-1", piece) for piece in pieces]
+
+
+def test_a_transcript_that_fails_leaves_what_was_known_of_it() -> None:
+    assert (
+        caller_spoke()
+        >> partial("I would ")[0]
+        >> partial("like")[0]
+        >> CallerTranscribed("user-1", "")
+        << caller_turn(1, "I would like", 0, 500, partial=True)
+    )
+
+
+def test_the_final_transcript_replaces_its_pieces() -> None:
+    assert (
+        caller_spoke()
+        >> partial("I wood")[0]
+        >> CallerTranscribed("user-1", "I would like to book.")
+        << caller_turn(1, "I would like to book.", 0, 500)
+        >> partial("I wood")[0]
+        >> CallerTranscribed("user-1", "I would like to book.")
+    )
+
+
+def test_pieces_may_come_before_the_end_of_the_speech_and_before_its_beginning() -> None:
+    story = ready_call()
+    assert story >> partial("One ")[0] >> CallerSpeechStarted("user-1") >> partial("two")[0]
+    assert story >> At(1.0) >> CallerSpeechStopped("user-1")
+    assert (
+        story >> CallerTranscribed("user-1", "") << caller_turn(1, "One two", 0, 500, partial=True)
+    )
+
+
+def test_a_transcript_that_comes_after_its_failure_is_taken() -> None:
+    assert (
+        caller_spoke()
+        >> CallerTranscribed("user-1", "")
+        << caller_turn(1, "", 0, 500)
+        >> CallerTranscribed("user-1", "Hello.")
+        << revised(caller_turn(1, "Hello.", 0, 500))
+    )
+
+
+def test_a_turn_that_began_without_an_id_is_known_by_that_of_its_item() -> None:
+    story = ready_call()
+    assert story >> CallerSpeechStarted("") >> At(1.0) >> CallerSpeechStopped("")
+    assert (
+        story
+        >> CallerAudioCommitted("user-1")
+        >> CallerTranscribed("user-1", "Hello.")
+        << caller_turn(1, "Hello.", 0, 500)
+        >> CallerAudioCommitted("user-2")
+        >> CallerTranscribed("user-2", "Nobody began this.")
+    )
 
 
 def test_usage_adds_up_over_responses_even_interrupted_ones() -> None:

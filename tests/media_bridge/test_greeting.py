@@ -25,6 +25,7 @@ from media_bridge.events import (
     ModelReady,
     ResponseStarted,
     StreamStopped,
+    TranscriptFinished,
 )
 from media_bridge.greeting import LONGEST_KEPT_MS, KeptGreeting, Tape
 from phonebridge.call import Call
@@ -215,6 +216,15 @@ def test_a_greeting_that_came_whole_is_kept() -> None:
     whole = KeepGreeting("Good morning", sound(300) + sound(200, 0x12))
     assert hear(tape("Good morning!"), *SAID, done()) == [whole]
     assert hear(tape("good, MORNING"), *SAID, done()) == [whole], "which is heard alike"
+
+
+def test_its_words_may_be_told_at_its_end_only() -> None:
+    opening = (ResponseStarted("resp-1"), said(300))
+    words_told = TranscriptFinished("resp-1", "item-1", "Good morning", 0)
+    whole = KeepGreeting("Good morning", sound(300))
+    assert hear(tape(), *opening, words_told, done()) == [whole]
+    assert hear(tape(), *opening, replace(done(), transcripts=(words_told,))) == [whole]
+    assert hear(tape(), *opening, words("Good mor"), words_told, done()) == [whole]
 
 
 @pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])

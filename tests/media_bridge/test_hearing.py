@@ -54,7 +54,8 @@ def test_lost_frames_are_counted_and_filled_and_so_is_a_gap() -> None:
     assert due is not None
     assert heard(hearing.due(due)) == before + FRAME
     assert (hearing.frames, hearing.frames_lost) == (2, 1)
-    assert heard(hearing.fill_gap(0.75)) == Codec.PCMA.silence * 6000
+    assert heard(hearing.look_for_gap(0.1, speaks=True, now=0.85)) == b""
+    assert heard(hearing.look_for_gap(0.1, speaks=True, now=1.6)) == Codec.PCMA.silence * 12_000
 
 
 def test_lost_l16_is_filled_with_as_much_of_it() -> None:
@@ -62,4 +63,5 @@ def test_lost_l16_is_filled_with_as_much_of_it() -> None:
     hearing.begin(Codec.L16, Codec.L16)
     hearing.pass_on()
     hearing.frame(1, bytes(640), 0.0)
-    assert heard(hearing.fill_gap(0.75)) == bytes(750 * 48)
+    hearing.look_for_gap(0.0, speaks=True, now=0.75)
+    assert heard(hearing.look_for_gap(0.0, speaks=True, now=1.5)) == bytes(1500 * 48)

@@ -1,6 +1,8 @@
 """The model's own servers call servers of the Model Context Protocol: the talk goes on, and the
 record tells of it."""
 
+from dataclasses import replace
+
 from media_bridge.commands import AddText, Note, RefuseApproval, Respond, Role
 from media_bridge.events import (
     ApprovalAsked,
@@ -30,6 +32,42 @@ def test_the_model_is_asked_to_speak_of_what_an_mcp_server_returned() -> None:
         >> At(0.5)
         >> McpReturned("item-7", ok=False)
         << Note("tool", "find: failed after 500 ms")
+        << Respond()
+    )
+
+
+def test_a_call_whose_end_its_item_tells_has_ended() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find")
+        >> done()
+        >> At(0.5)
+        >> McpCalled("resp-1", "item-7", "find", ok=True)
+        << Note("tool", "find: ok after 500 ms")
+        << Respond()
+        >> McpReturned("item-7", ok=True)
+    )
+
+
+def test_a_call_that_is_told_only_when_it_is_over_is_answered_too() -> None:
+    assert (
+        calling()
+        >> McpCalled("resp-1", "item-7", "find", ok=False)
+        >> done()
+        << Note("tool", "find: failed")
+        << Respond()
+    )
+    assert (
+        calling()
+        >> done()
+        >> McpCalled("resp-1", "item-7", "find", ok=True)
+        << Note("tool", "find: ok")
+        << Respond()
+    )
+    assert (
+        calling()
+        >> replace(done(), calls=(McpCalled("resp-1", "item-7", "find", ok=True),))
+        << Note("tool", "find: ok")
         << Respond()
     )
 

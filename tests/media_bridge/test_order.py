@@ -120,8 +120,9 @@ def test_a_frame_that_comes_too_late_or_twice_is_dropped() -> None:
 def test_numbers_that_start_anew_are_a_new_count() -> None:
     order = order_after(5000, 5001)
     assert order.push(5003, payload(5003), 0.0) == b""
-    assert order.push(1, payload(1), 0.02) == spoken(5001, 5003, 1)
-    assert order.push(2, payload(2), 0.04) == payload(2)
+    assert order.push(1, payload(1), 0.02) == b""
+    assert order.push(2, payload(2), 0.04) == spoken(5001, 5003, 1, 2)
+    assert order.push(3, payload(3), 0.06) == payload(3)
     assert order.next_deadline() is None
     assert order.lost == 1
 
@@ -129,8 +130,18 @@ def test_numbers_that_start_anew_are_a_new_count() -> None:
 def test_one_wild_number_costs_nothing() -> None:
     order = order_after(7)
     assert order.push(10**9, payload(0), 0.0) == payload(0)
-    assert order.push(8, payload(8), 0.0) == payload(8)
-    assert order.push(9, payload(9), 0.0) == payload(9)
+    assert order.push(8, payload(8), 0.0) == b""
+    assert order.push(9, payload(9), 0.0) == spoken(8, 9)
+    assert order.push(10, payload(10), 0.0) == payload(10)
+    assert order.lost == 0
+
+
+def test_a_copy_of_a_frame_long_past_is_dropped() -> None:
+    order = order_after(100)
+    assert order.push(1, payload(1), 0.0) == b""
+    assert order.push(101, payload(101), 0.0) == payload(101)
+    assert order.push(2, payload(2), 0.0) == b"", "no count begins with frames in between"
+    assert order.push(102, payload(102), 0.0) == payload(102)
     assert order.lost == 0
 
 

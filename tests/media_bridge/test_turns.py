@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_bridge.audio import Codec, Loudness, PassThrough
+from media_bridge.commands import RecordTurn
 from media_bridge.playout import Cut, Heard, Item
 from media_bridge.turns import Turns
 from phonebridge.turn import Speaker, Turn
@@ -30,9 +31,8 @@ def test_times_count_from_the_start_of_the_stream() -> None:
     turns = Turns(stream_started=100.0)
     turns.caller_started("user-1", 101.0)
     turns.caller_stopped("user-1", 102.5)
-    assert list(turns.caller_said("user-1", "Hello")) == [
-        turn(1, Speaker.CALLER, "Hello", 1000, 2500)
-    ]
+    [record] = turns.caller_said("user-1", "Hello")
+    assert record == RecordTurn(turn(1, Speaker.CALLER, "Hello", 1000, 2500))
 
 
 def test_words_may_come_before_the_sound_they_belong_to() -> None:
@@ -40,9 +40,8 @@ def test_words_may_come_before_the_sound_they_belong_to() -> None:
     turns.agent_said("item-1", "Good ")
     turns.agent_started("item-1", 1.0)
     turns.agent_said("item-1", "morning.")
-    assert list(turns.agent_heard(Heard(spoken("item-1"), 2.0))) == [
-        turn(1, Speaker.AGENT, "Good morning.", 1000, 2000)
-    ]
+    [record] = turns.agent_heard(Heard(spoken("item-1"), 2.0))
+    assert record == RecordTurn(turn(1, Speaker.AGENT, "Good morning.", 1000, 2000))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_of_a_turn_that_was_cut_the_words_heard_and_those_cut_off_are_kept(
     turns.agent_started("item-1", 0.0)
     turns.agent_said("item-1", "one two four five")
     [record] = turns.agent_cut(cut("item-1", heard_ms, 1000), 1.0)
-    assert (record.text, record.unheard, record.interrupted) == (text, unheard, True)
+    assert (record.turn.text, record.turn.unheard, record.turn.interrupted) == (text, unheard, True)
 
 
 def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> None:
@@ -73,7 +72,7 @@ def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> Non
     unfinished.loudness.feed(sound(2000))
     assert list(turns.agent_heard(Heard(spoken("item-1", 4000), 4.0)))
     [record] = turns.agent_cut(Cut(unfinished, 2000, 2000), 6.0)
-    assert (record.text, record.unheard) == ("one two", "four five")
+    assert (record.turn.text, record.turn.unheard) == ("one two", "four five")
 
 
 @given(st.text(), st.integers(0, 10_000), st.integers(0, 10_000))
@@ -82,9 +81,8 @@ def test_a_cut_never_invents_words(text: str, one: int, other: int) -> None:
     turns.agent_started("item-1", 0.0)
     turns.agent_said("item-1", text)
     [record] = turns.agent_cut(cut("item-1", min(one, other), max(one, other)), 1.0)
-    assert (record.text + record.unheard).split() == text.split() or (
-        f"{record.text} {record.unheard}".split() == text.split()
-    )
+    heard, unheard = record.turn.text, record.turn.unheard
+    assert text.split() in ((heard + unheard).split(), f"{heard} {unheard}".split())
 
 
 def test_words_about_nobody_are_no_turn() -> None:
@@ -102,8 +100,8 @@ def test_what_is_open_at_the_end_ends_there() -> None:
     turns.caller_stopped("user-1", 2.0)
     turns.caller_started("user-2", 3.0)
     assert turns.close(4.0) == [
-        turn(1, Speaker.CALLER, "", 1000, 2000),
-        turn(2, Speaker.CALLER, "", 3000, 4000),
+        RecordTurn(turn(1, Speaker.CALLER, "", 1000, 2000)),
+        RecordTurn(turn(2, Speaker.CALLER, "", 3000, 4000)),
     ]
     assert turns.close(5.0) == []
 
@@ -113,4 +111,4 @@ def test_a_turn_does_not_end_before_it_began() -> None:
     turns.caller_started("user-1", 2.0)
     turns.caller_stopped("user-1", 1.5)
     [record] = turns.caller_said("user-1", "Hm")
-    assert (record.started_ms, record.ended_ms) == (2000, 2000)
+    assert (record.turn.started_ms, record.turn.ended_ms) == (2000, 2000)

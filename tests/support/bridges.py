@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import ConfigureModel, PlayAudio, RecordTurn, Respond
+from media_bridge.commands import ConfigureModel, PlayAudio, RecordTurn, Respond, ReviseTurn
 from media_bridge.events import (
     AudioReceived,
     CallerAudio,
@@ -101,6 +101,7 @@ def agent_turn(
     interrupted: bool = False,
     unheard: str = "",
     latency: Latency | None = None,
+    partial: bool = False,
 ) -> RecordTurn:
     turn = Turn(
         number=number,
@@ -111,12 +112,24 @@ def agent_turn(
         interrupted=interrupted,
         unheard=unheard,
         latency=latency,
+        partial=partial,
     )
     return RecordTurn(turn)
 
 
-def caller_turn(number: int, text: str, started_ms: int, ended_ms: int) -> RecordTurn:
+def caller_turn(
+    number: int, text: str, started_ms: int, ended_ms: int, partial: bool = False
+) -> RecordTurn:
     turn = Turn(
-        number=number, who=Speaker.CALLER, text=text, started_ms=started_ms, ended_ms=ended_ms
+        number=number,
+        who=Speaker.CALLER,
+        text=text,
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        partial=partial,
     )
     return RecordTurn(turn)
+
+
+def revised(record: RecordTurn) -> ReviseTurn:
+    return ReviseTurn(record.turn)

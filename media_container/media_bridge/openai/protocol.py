@@ -2,13 +2,15 @@
 what happened. Pure; the socket is the client's (`client.py`)."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
-from media_bridge.openai import realtime, session, tools
+from media_bridge.openai import items, realtime, session, tools, transcripts
+from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import Proposed, Updates
 from media_bridge.speech_model import ModelCommand
 from phonebridge.billing import Usage
@@ -23,6 +25,7 @@ _SessionEvent = (
     | realtime.ResponseCreated
     | realtime.ResponseDone
     | realtime.Error
+    | transcripts.TranscriptEvent
     | tools.ToolEvent
 )
 
@@ -40,6 +43,12 @@ class RealtimeProtocol:
         self._asked: realtime.Session | None = None
         self._spoken = self._line = Codec[config.codec]
         self._updates = Updates()
+        self._is_confirmed = False
+        self._response_id = ""
+        """The latest response, to which events without an id of one belong."""
+        self._responses = 0
+        self._repaired: set[str] = set()
+        self.on_repair: Callable[[str, list[str]], None] = lambda *_: None
 
     def encode(self, command: ModelCommand) -> bytes:
         if isinstance(command, commands.AppendAudio):  # a `case` takes twice as long
@@ -58,10 +67,8 @@ class RealtimeProtocol:
                 return realtime.encode(realtime.ItemCreate(item))
             case commands.RefuseApproval(request_id):
                 return realtime.encode(realtime.ItemCreate(tools.refusal(request_id)))
-            case commands.CancelResponse(response_id):
-                return realtime.encode(realtime.ResponseCancel(response_id))
-            case commands.TruncateItem(item_id, content_index, audio_end_ms):
-                return realtime.encode(realtime.ItemTruncate(item_id, content_index, audio_end_ms))
+            case commands.CommitAudio() | commands.CancelResponse() | commands.TruncateItem():
+                return realtime.encode(_plain(command))
 
     def _response(self, request: commands.Respond) -> realtime.ResponseCreate:
         words_only = bool(request.saying) or not request.may_call
@@ -70,20 +77,36 @@ class RealtimeProtocol:
         empty = settings == realtime.ResponseSettings()
         return realtime.ResponseCreate(None if empty else settings)
 
-    def decode(self, text: realtime.Text) -> events.ModelEvent | None:
+    def decode(self, text: Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
         try:
             event = realtime.decode(text)
-        except realtime.MalformedEvent as error:
-            return events.ModelComplained("malformed_event", str(error)) if self._asked else None
+        except realtime.MalformedEvent:
+            return self._decode_repaired(text)
         return None if isinstance(event, realtime.Unknown) else self._happened(event)
+
+    def _decode_repaired(self, text: Text) -> events.ModelEvent | None:
+        try:
+            event, absent = realtime.repair(text)
+        except realtime.MalformedEvent as error:
+            return events.MalformedEventReceived(error.event_type, str(error))
+        if isinstance(event, realtime.Unknown):
+            return None
+        kind = str(event.__struct_config__.tag)
+        if kind not in self._repaired:
+            self._repaired.add(kind)
+            self.on_repair(kind, absent)
+        return self._happened(event)
 
     def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
         if self._settings.openai_session_ack is not SessionAck.ASSUMED:
             return None
         if isinstance(command, commands.UpdateSession) and (proposed := self._updates.take()):
             return self._updated(proposed, proposed.session)
-        return events.ModelReady() if isinstance(command, commands.ConfigureModel) else None
+        if not isinstance(command, commands.ConfigureModel):
+            return None
+        self._is_confirmed = True
+        return events.ModelReady()
 
     def _ask(self, line: Codec) -> realtime.Session:
         self._line = line
@@ -103,20 +126,17 @@ class RealtimeProtocol:
 
     def _happened(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
         match event:
-            case realtime.OutputAudioDelta(response_id, item_id, delta, index):
-                return events.AudioReceived(response_id, item_id, index, delta)
-            case realtime.OutputAudioTranscriptDelta(response_id, item_id, delta):
-                return events.WordsReceived(response_id, item_id, delta)
-            case realtime.OutputAudioDone(item_id):
-                return events.AudioFinished(item_id)
+            case realtime.OutputAudioDelta(delta, of, item_id, index):
+                response_id = of or self._response_id
+                return events.AudioReceived(response_id, item_id or response_id, index, delta)
+            case transcripts.OutputAudioTranscriptDelta():
+                return transcripts.happened(event, self._response_id)
+            case realtime.OutputAudioDone(of, item_id):
+                return events.AudioFinished(item_id or of or self._response_id)
             case realtime.SpeechStarted(item_id, audio_start_ms):
                 return events.CallerSpeechStarted(item_id, self._began_ms(audio_start_ms))
             case realtime.SpeechStopped(item_id, audio_end_ms):
                 return events.CallerSpeechStopped(item_id, self._ended_ms(audio_end_ms))
-            case realtime.TranscriptionCompleted(item_id, transcript, usage):
-                return events.CallerTranscribed(item_id, transcript or "", _transcribed(usage))
-            case realtime.TranscriptionFailed(item_id):
-                return events.CallerTranscribed(item_id, "")
             case _:
                 return self._of_session(event)
 
@@ -137,24 +157,36 @@ class RealtimeProtocol:
             case realtime.SessionUpdated(in_force):
                 return self._judged(in_force)
             case realtime.ResponseCreated(response):
-                return events.ResponseStarted(response.id)
+                self._responses += 1
+                self._response_id = response.id or f"unnamed-{self._responses}"
+                return events.ResponseStarted(self._response_id)
             case realtime.ResponseDone(response):
-                return _ended(response)
+                return _ended(response, response.id or self._response_id)
             case realtime.Error(error) if self._updates.refused(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.Error(error):
                 message = _KEY.sub(r"\1…", error.message or "")
                 return events.ModelComplained(error.code or error.type or "error", message)
             case _:
-                return tools.happened(event)
+                return self._of_item(event)
+
+    def _of_item(
+        self, event: transcripts.TranscriptEvent | tools.ToolEvent
+    ) -> events.ModelEvent | None:
+        if isinstance(event, transcripts.TranscriptEvent):
+            return transcripts.happened(event, self._response_id)
+        return tools.happened(event, self._response_id)
 
     def _judged(self, in_force: realtime.Session) -> events.ModelEvent | None:
         if self._asked is None:
             return None
         if proposed := self._updates.take():
             return self._updated(proposed, in_force)
-        difference = session.disagreement(self._asked, in_force)
-        return events.ModelRefused(difference) if difference else events.ModelReady()
+        if difference := session.disagreement(self._asked, in_force):
+            refused = events.SettingsDiffer if self._is_confirmed else events.ModelRefused
+            return refused(difference)
+        self._is_confirmed = True
+        return events.ModelReady()
 
     def _updated(self, proposed: Proposed, in_force: realtime.Session) -> events.ModelEvent:
         if difference := session.disagreement(proposed.session, in_force):
@@ -164,13 +196,28 @@ class RealtimeProtocol:
         return events.SettingsUpdated(self._config, tuple(proposed.update.changes))
 
 
-def _ended(response: realtime.Response) -> events.ResponseEnded:
+def _plain(
+    command: commands.CommitAudio | commands.CancelResponse | commands.TruncateItem,
+) -> realtime.ClientEvent:
+    match command:
+        case commands.CommitAudio():
+            return realtime.AudioCommit()
+        case commands.CancelResponse(response_id):
+            return realtime.ResponseCancel(response_id)
+        case commands.TruncateItem(item_id, content_index, audio_end_ms):
+            return realtime.ItemTruncate(item_id, content_index, audio_end_ms)
+
+
+def _ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
+    output = items.read_all(response.output)
+    said = (transcripts.said_in(item, response_id) for item in output)
     return events.ResponseEnded(
-        response_id=response.id,
+        response_id=response_id,
         status=response.status or "completed",
         detail=_detail(response.status_details),
         usage=_used(response),
-        calls=tools.calls_in(response.id, response.output),
+        calls=tools.calls_in(output, response_id),
+        transcripts=tuple(filter(None, said)),
     )
 
 
@@ -220,15 +267,4 @@ def _used(response: realtime.Response) -> Usage:
         output_audio=spoken.audio_tokens or 0,
         responses=1,
         cache_unknown=int(heard.cached_tokens_details is None and heard.cached_tokens != 0),
-    )
-
-
-def _transcribed(told: msgspec.Raw) -> Usage:
-    usage: realtime.TranscriptionUsage | None = _read(told, realtime.TranscriptionUsage)
-    if usage is None:
-        return Usage()
-    return Usage(
-        transcribed_input=usage.input_tokens or 0,
-        transcribed_output=usage.output_tokens or 0,
-        transcribed_ms=round((usage.seconds or 0) * 1000),
     )

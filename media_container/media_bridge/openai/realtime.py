@@ -5,19 +5,25 @@ needed here becomes `Unknown`, as does what a later version adds.
 """
 
 import binascii
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from media_bridge.openai import tolerant
+from media_bridge.openai.tolerant import Text
 from media_bridge.openai.tools import ApprovalItem, FunctionOutputItem, Tool, ToolEvent
+from media_bridge.openai.transcripts import TranscriptEvent
 from phonebridge.errors import ModelError
-
-Text = str | bytes | memoryview
 
 
 class MalformedEvent(ModelError):
-    """The server sent what is no event at all."""
+    """The server sent what is no event, or an event that lacks what its type requires."""
+
+    def __init__(self, message: str, event_type: str = "") -> None:
+        super().__init__(message)
+        self.event_type = event_type
 
 
 # What a session is made of. Null is what a server tells that knows nothing of a setting.
@@ -132,7 +138,13 @@ class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type
     response_id: str
 
 
-ClientEvent = SessionUpdate | ItemCreate | ItemTruncate | ResponseCreate | ResponseCancel
+class AudioCommit(Struct, frozen=True, tag="input_audio_buffer.commit", tag_field="type"):
+    """Makes an item of what was heard since the last one. The model does not answer it."""
+
+
+ClientEvent = (
+    SessionUpdate | ItemCreate | ItemTruncate | ResponseCreate | ResponseCancel | AudioCommit
+)
 
 
 def message(role: str, text: str) -> MessageItem:
@@ -178,18 +190,10 @@ class ResponseUsage(Struct, frozen=True):
     output_token_details: TextTokens | None = None
 
 
-class TranscriptionUsage(Struct, frozen=True):
-    """Of type `tokens` or `duration`, as the transcription model is priced."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    seconds: float | None = None
-
-
 class Response(Struct, frozen=True):
     """What is raw is read for itself: a strange count must not cost the end of a response."""
 
-    id: str
+    id: str = ""
     status: str | None = None
     status_details: msgspec.Raw = msgspec.Raw(b"null")
     usage: msgspec.Raw = msgspec.Raw(b"null")
@@ -197,7 +201,8 @@ class Response(Struct, frozen=True):
 
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
-    pass
+    """What an event is of no use without is required. Ids are not: there is mostly one response
+    and one caller's turn at a time (`protocol.py`)."""
 
 
 class SessionCreated(_ServerEvent, frozen=True, tag="session.created"):
@@ -205,64 +210,43 @@ class SessionCreated(_ServerEvent, frozen=True, tag="session.created"):
 
 
 class SessionUpdated(_ServerEvent, frozen=True, tag="session.updated"):
-    session: Session
+    session: Session = Session()
 
 
 class Error(_ServerEvent, frozen=True, tag="error"):
-    error: ErrorDetail
+    error: ErrorDetail = ErrorDetail()
 
 
 class SpeechStarted(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_started"):
-    item_id: str
+    item_id: str = ""
     audio_start_ms: float | None = None
     """The prefix padding included."""
 
 
 class SpeechStopped(_ServerEvent, frozen=True, tag="input_audio_buffer.speech_stopped"):
-    item_id: str
+    item_id: str = ""
     audio_end_ms: float | None = None
     """The silence included that made the detector sure."""
 
 
-class TranscriptionCompleted(
-    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"
-):
-    item_id: str
-    transcript: str | None = None
-    usage: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class TranscriptionFailed(
-    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"
-):
-    item_id: str
-
-
 class ResponseCreated(_ServerEvent, frozen=True, tag="response.created"):
-    response: Response
+    response: Response = Response()
 
 
 class ResponseDone(_ServerEvent, frozen=True, tag="response.done"):
-    response: Response
+    response: Response = Response()
 
 
 class OutputAudioDelta(_ServerEvent, frozen=True, tag="response.output_audio.delta"):
-    response_id: str
-    item_id: str
     delta: bytes
+    response_id: str = ""
+    item_id: str = ""
     content_index: int = 0
 
 
 class OutputAudioDone(_ServerEvent, frozen=True, tag="response.output_audio.done"):
-    item_id: str
-
-
-class OutputAudioTranscriptDelta(
-    _ServerEvent, frozen=True, tag="response.output_audio_transcript.delta"
-):
-    response_id: str
-    item_id: str
-    delta: str
+    response_id: str = ""
+    item_id: str = ""
 
 
 class Unknown(Struct, frozen=True):
@@ -275,13 +259,11 @@ ServerEvent = (
     | Error
     | SpeechStarted
     | SpeechStopped
-    | TranscriptionCompleted
-    | TranscriptionFailed
     | ResponseCreated
     | ResponseDone
     | OutputAudioDelta
     | OutputAudioDone
-    | OutputAudioTranscriptDelta
+    | TranscriptEvent
     | ToolEvent
 )
 
@@ -295,18 +277,29 @@ PCMA = AudioFormat("audio/pcma")
 
 
 def decode(text: Text) -> ServerEvent | Unknown:
-    """Raises `MalformedEvent` for what is not JSON, or an event that lacks what its type has."""
+    """Raises `MalformedEvent` for what is not quite as documented: see `repair`."""
     try:
         return _known.decode(text)
     except (ValueError, RecursionError) as error:
-        unknown = _type_of(text, error)
-        if unknown.type in _TYPES:
-            raise MalformedEvent(f"The model sent a malformed {unknown.type}: {error}") from error
-        return unknown
+        with suppress(ValueError, RecursionError):
+            unknown = _unknown.decode(text)
+            if unknown.type not in _TYPES:
+                return unknown
+        raise MalformedEvent(f"The model sent a malformed event: {error}") from error
 
 
-def _type_of(text: Text, cause: Exception) -> Unknown:
+def repair(text: Text) -> tuple[ServerEvent | Unknown, list[str]]:
+    """An event without what could not be read of it, and where that was. Raises `MalformedEvent`
+    for what is no event, or for one that is of no use without that."""
     try:
-        return _unknown.decode(text)
-    except (ValueError, RecursionError):
-        raise MalformedEvent(f"The model sent what is no event: {cause}") from cause
+        fields = tolerant.loads(text)
+        unknown = msgspec.convert(fields, Unknown)
+    except (ValueError, RecursionError) as error:
+        raise MalformedEvent(f"The model sent what is no event: {error}") from error
+    if unknown.type not in _TYPES:
+        return unknown, []
+    try:
+        return tolerant.repair(fields, _known)
+    except (ValueError, RecursionError) as error:
+        detail = f"The model sent a malformed {unknown.type}: {error}"
+        raise MalformedEvent(detail, unknown.type) from error

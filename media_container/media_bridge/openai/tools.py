@@ -8,6 +8,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from media_bridge import events
 from media_bridge.built_in import described
+from media_bridge.openai import items
+from media_bridge.openai.items import Item
+from media_bridge.openai.transcripts import heard_in, said_in
 from phonebridge.tools import HttpsFunction, McpServer, Tools
 
 
@@ -46,20 +49,20 @@ class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
 class FunctionCallArgumentsDone(
     _ServerEvent, frozen=True, tag="response.function_call_arguments.done"
 ):
-    response_id: str
     call_id: str
     arguments: str
+    response_id: str = ""
     name: str | None = None
 
 
 class OutputItemDone(_ServerEvent, frozen=True, tag="response.output_item.done"):
-    response_id: str
     item: Raw
+    response_id: str = ""
 
 
 class OutputItemAdded(_ServerEvent, frozen=True, tag="response.output_item.added"):
-    response_id: str
     item: Raw
+    response_id: str = ""
 
 
 class ItemAdded(_ServerEvent, frozen=True, tag="conversation.item.added"):
@@ -70,6 +73,10 @@ class ItemCreated(_ServerEvent, frozen=True, tag="conversation.item.created"):
     """The former name of `conversation.item.added`; some servers still use it."""
 
     item: Raw
+
+
+class ItemDone(_ServerEvent, frozen=True, tag="conversation.item.done"):
+    item: Raw = Raw(b"null")
 
 
 class McpCallCompleted(_ServerEvent, frozen=True, tag="response.mcp_call.completed"):
@@ -90,22 +97,11 @@ ToolEvent = (
     | OutputItemAdded
     | ItemAdded
     | ItemCreated
+    | ItemDone
     | McpCallCompleted
     | McpCallFailed
     | McpListToolsFailed
 )
-
-
-class _Item(Struct, frozen=True):
-    """Of any type; what it has depends on that."""
-
-    type: str
-    id: str | None = None
-    status: str | None = None
-    name: str | None = None
-    call_id: str | None = None
-    arguments: str | None = None
-    server_label: str | None = None
 
 
 def declared(tools: Tools) -> tuple[Tool, ...]:
@@ -113,19 +109,27 @@ def declared(tools: Tools) -> tuple[Tool, ...]:
     return (*functions, *(_mcp(each) for each in tools.mcp_servers))
 
 
-def happened(event: ToolEvent) -> events.ModelEvent | None:
+def happened(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
+    """`response_id` is the response that an event belongs to if it does not tell."""
     match event:
-        case FunctionCallArgumentsDone(response_id, call_id, arguments, name):
+        case FunctionCallArgumentsDone(call_id, arguments, of, name):
             # The beta's had no name; the item that is done has it.
-            return events.FunctionCalled(response_id, call_id, name, arguments) if name else None
-        case OutputItemDone(response_id, item):
-            return _called(response_id, item)
-        case OutputItemAdded(response_id, item):
+            called = name and events.FunctionCalled(
+                of or response_id, call_id, name, items.readable(arguments)
+            )
+            return called or None
+        case OutputItemDone(raw, of):
+            item = items.read(raw)
+            response_id = of or response_id
+            return _called(item, response_id, is_done=True) or said_in(item, response_id)
+        case OutputItemAdded(raw, of):
             # A function's arguments are still to come; an MCP server is called with them at once.
-            call = _called(response_id, item)
+            call = _called(items.read(raw), of or response_id)
             return call if isinstance(call, events.McpCalled) else None
-        case ItemAdded(item) | ItemCreated(item):
-            return _added(item)
+        case ItemDone(raw):
+            return _done(items.read(raw))
+        case ItemAdded(raw) | ItemCreated(raw):
+            return _added(items.read(raw))
         case McpCallCompleted(item_id):
             return events.McpReturned(item_id, ok=True)
         case McpCallFailed(item_id):
@@ -140,45 +144,51 @@ def refusal(request_id: str) -> ApprovalItem:
     return ApprovalItem(f"no-{request_id}"[:32], request_id, False, reason)
 
 
-def calls_in(response_id: str, output: Raw) -> tuple[events.ToolCall, ...]:
+def calls_in(output: list[Item], response_id: str) -> tuple[events.ToolCall, ...]:
     """What a response calls, by its own account: some servers tell it here alone."""
-    try:
-        items = msgspec.json.decode(output, type=list[Raw] | None) or ()
-    except ValueError:
-        return ()
-    return tuple(call for item in items if (call := _called(response_id, item)))
+    return tuple(call for item in output if (call := _called(item, response_id)))
 
 
-def _called(response_id: str, raw: Raw) -> events.ToolCall | None:
+def _called(item: Item | None, response_id: str, is_done: bool = False) -> events.ToolCall | None:
     """What an item calls, if it does and was written to its end."""
-    match _item(raw):
-        case _Item(type="function_call", name=str(name), call_id=str(call_id)) as item:
+    match item:
+        case Item(type="function_call", name=str(name), call_id=str(call_id)):
             whole = item.status in (None, "completed")
-            arguments = item.arguments or ""
+            arguments = item.arguments_text
             return events.FunctionCalled(response_id, call_id, name, arguments) if whole else None
-        case _Item(type="mcp_call", id=str(item_id)) as item:
-            return events.McpCalled(response_id, item_id, item.name or "")
-        case _Item(type="mcp_approval_request", id=str(item_id)) as item:
+        case Item(type="mcp_call", id=str(item_id)):
+            return events.McpCalled(response_id, item_id, item.name or "", _outcome(item, is_done))
+        case Item(type="mcp_approval_request", id=str(item_id)):
             return events.ApprovalAsked(response_id, item_id, item.name or "")
         case _:
             return None
 
 
-def _added(raw: Raw) -> events.OutputAdded | events.McpListing | None:
-    match _item(raw):
-        case _Item(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
+def _done(item: Item | None) -> events.McpReturned | events.CallerTranscribed | None:
+    match item:
+        case Item(type="mcp_call", id=str(item_id)):
+            ok = _outcome(item, is_done=True)
+            return None if ok is None else events.McpReturned(item_id, ok)
+        case _:
+            return heard_in(item)
+
+
+def _outcome(item: Item, is_done: bool) -> bool | None:
+    """Whether an MCP server's call succeeded; None if the item does not tell that it is over."""
+    if not items.is_null(item.error) or item.status in ("failed", "incomplete"):
+        return False
+    is_over = not items.is_null(item.output) or (is_done and item.status == "completed")
+    return True if is_over else None
+
+
+def _added(item: Item | None) -> events.OutputAdded | events.McpListing | None:
+    match item:
+        case Item(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
             return events.McpListing(item_id, label)
-        case _Item(type="function_call_output", call_id=str(call_id)):
+        case Item(type="function_call_output", call_id=str(call_id)):
             return events.OutputAdded(call_id)
         case _:
             return None
-
-
-def _item(raw: Raw) -> _Item | None:
-    try:
-        return msgspec.json.decode(raw, type=_Item)
-    except ValueError:
-        return None
 
 
 def _function(function: HttpsFunction) -> Tool:

@@ -44,6 +44,7 @@ def ended(**response: Any) -> events.ModelEvent | None:
         (commands.AddText(commands.Role.SYSTEM, "Be brief."), "conversation.item.create"),
         (commands.Respond(), "response.create"),
         (commands.CancelResponse("resp-1"), "response.cancel"),
+        (commands.CommitAudio(), "input_audio_buffer.commit"),
         (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
     ],
 )
@@ -79,10 +80,24 @@ def test_the_session_opens_and_is_agreed() -> None:
     update = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))
     agreed = {"type": "session.updated", "session": update["session"] | {"id": "sess_1"}}
     assert wire.decode(json.dumps(agreed)) == events.ModelReady()
-    agreed["session"]["audio"]["output"]["voice"] = "alloy"
-    assert wire.decode(json.dumps(agreed)) == events.ModelRefused(
+
+
+def test_a_session_that_does_not_agree_at_first_is_refused() -> None:
+    wire = protocol()
+    session = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))["session"]
+    session["audio"]["output"]["voice"] = "alloy"
+    assert wire.decode(updated(session)) == events.ModelRefused(
         "session.updated differs in audio.output.voice"
     )
+
+
+@pytest.mark.parametrize("settings", [{"instructions": "Be rude."}, {"tools": []}])
+def test_a_session_that_differs_later_is_told_of_and_not_refused(settings: dict[str, Any]) -> None:
+    wire = running()
+    [name] = settings
+    differs = events.SettingsDiffer(f"session.updated differs in {name}")
+    assert wire.decode(updated(settings)) == differs
+    assert wire.decode(updated({})) == events.ModelReady()
 
 
 @pytest.mark.parametrize(
@@ -132,13 +147,22 @@ def test_the_conversation() -> None:
     assert happened(f"{transcription}.failed", item_id="i", error={}) == (
         events.CallerTranscribed("i", "")
     )
+    assert happened(f"{transcription}.delta", item_id="i", content_index=0, delta="H") == (
+        events.CallerTranscriptReceived("i", "H")
+    )
+    assert happened("input_audio_buffer.committed", item_id="i", previous_item_id=None) == (
+        events.CallerAudioCommitted("i")
+    )
     part = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 1}
     audio = base64.b64encode(b"sound").decode()
     assert happened("response.output_audio.delta", **part, delta=audio) == (
         events.AudioReceived("r", "i", 1, b"sound")
     )
     assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
-        events.WordsReceived("r", "i", "Hi")
+        events.WordsReceived("r", "i", "Hi", 1)
+    )
+    assert happened("response.output_audio_transcript.done", **part, transcript="Hi") == (
+        events.TranscriptFinished("r", "i", "Hi", 1)
     )
     assert happened("response.output_audio.done", **part) == events.AudioFinished("i")
     assert happened("response.created", response={"id": "r", "status": "in_progress"}) == (
@@ -253,13 +277,54 @@ def test_an_error_without_a_code_is_told_by_its_type() -> None:
     )
 
 
-def test_a_malformed_event_is_a_complaint_once_there_is_a_session_to_complain_of() -> None:
+@pytest.mark.parametrize("noise", ["nonsense", "[]", b"\xff"])
+def test_what_is_no_event_is_no_complaint_of_the_model(noise: str | bytes) -> None:
+    event = protocol().decode(noise if isinstance(noise, bytes) else noise.encode())
+    assert isinstance(event, events.MalformedEventReceived)
+    assert event.event_type == ""
+
+
+def test_an_event_of_no_use_is_told_by_its_type() -> None:
+    event = happened("response.output_audio.delta", response_id="r", item_id="i", delta=7)
+    assert isinstance(event, events.MalformedEventReceived)
+    assert event.event_type == "response.output_audio.delta"
+
+
+def test_each_type_of_event_that_had_to_be_repaired_is_told_once() -> None:
+    told: list[tuple[str, list[str]]] = []
     wire = protocol()
-    assert wire.decode("nonsense") is None
-    wire.encode(commands.ConfigureModel(Codec.PCMU))
-    complaint = wire.decode("nonsense")
-    assert isinstance(complaint, events.ModelComplained)
-    assert complaint.code == "malformed_event"
+    wire.on_repair = lambda event_type, absent: told.append((event_type, absent))
+    delta = {"type": "response.output_audio.delta", "response_id": "r", "item_id": "i"}
+    sound = events.AudioReceived("r", "i", 0, b"sound")
+    audio = base64.b64encode(b"sound").decode()
+    for _ in range(3):
+        event = wire.decode(json.dumps(delta | {"delta": audio, "content_index": None}))
+        assert event == sound
+    wire.decode(json.dumps({"type": "error", "error": {"code": 7, "message": None}}))
+    assert told == [("response.output_audio.delta", ["content_index"]), ("error", ["error.code"])]
+
+
+def test_events_without_ids_belong_to_the_latest_response() -> None:
+    wire = protocol()
+    started = wire.decode(json.dumps({"type": "response.created", "response": None}))
+    assert isinstance(started, events.ResponseStarted)
+    response_id = started.response_id
+    assert response_id
+
+    def told(kind: str, **fields: Any) -> events.ModelEvent | None:
+        return wire.decode(json.dumps({"type": kind, "response_id": None, "item_id": 7} | fields))
+
+    audio = base64.b64encode(b"sound").decode()
+    sound = told("response.output_audio.delta", delta=audio)
+    assert isinstance(sound, events.AudioReceived)
+    assert sound.response_id == response_id
+    assert told("response.output_audio.done") == events.AudioFinished(sound.item_id)
+    assert told("response.output_audio_transcript.delta", delta="Hi") == (
+        events.WordsReceived(response_id, sound.item_id, "Hi")
+    )
+    done = wire.decode(json.dumps({"type": "response.done", "response": {"id": 7}}))
+    assert isinstance(done, events.ResponseEnded)
+    assert (done.response_id, done.status) == (response_id, "completed")
 
 
 # Settings that change while the session runs.

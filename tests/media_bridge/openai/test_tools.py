@@ -1,6 +1,7 @@
 """Tools on the wire: declared, called, answered."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -77,6 +78,7 @@ CALL = item("function_call", call_id="call_1", name="order", arguments='{"number
 CALLED = events.FunctionCalled("resp_1", "call_1", "order", '{"number":"17"}')
 MCP_CALL = item("mcp_call", name="find", server_label="calendar", arguments="{}")
 MCP_CALLED = events.McpCalled("resp_1", "item_1", "find")
+MCP_ERROR = {"type": "tool_execution_error", "message": "no such number"}
 
 
 def test_functions_are_declared_flat_and_without_what_only_we_need() -> None:
@@ -188,7 +190,39 @@ def test_very_words_leave_no_room_for_calls(request_: commands.Respond, choice: 
         ("response.output_item.done", {"response_id": "resp_1", "item": item("message")}, None),
         ("response.output_item.done", {"response_id": "resp_1", "item": 7}, None),
         ("response.output_item.added", {"response_id": "resp_1", "item": MCP_CALL}, MCP_CALLED),
-        ("response.output_item.done", {"response_id": "resp_1", "item": MCP_CALL}, MCP_CALLED),
+        (
+            "response.output_item.done",
+            {"response_id": "resp_1", "item": MCP_CALL},
+            replace(MCP_CALLED, ok=True),
+        ),
+        (
+            "response.output_item.done",
+            {"response_id": "resp_1", "item": MCP_CALL | {"status": None}},
+            MCP_CALLED,
+        ),
+        (
+            "response.output_item.done",
+            {"response_id": "resp_1", "item": MCP_CALL | {"status": None, "output": "[]"}},
+            replace(MCP_CALLED, ok=True),
+        ),
+        (
+            "response.output_item.done",
+            {"response_id": "resp_1", "item": MCP_CALL | {"error": MCP_ERROR}},
+            replace(MCP_CALLED, ok=False),
+        ),
+        ("conversation.item.done", {"item": MCP_CALL}, events.McpReturned("item_1", True)),
+        (
+            "conversation.item.done",
+            {"item": MCP_CALL | {"status": "incomplete"}},
+            events.McpReturned("item_1", False),
+        ),
+        (
+            "conversation.item.done",
+            {"item": MCP_CALL | {"output": None, "error": MCP_ERROR}},
+            events.McpReturned("item_1", False),
+        ),
+        ("conversation.item.done", {"item": MCP_CALL | {"status": "in_progress"}}, None),
+        ("conversation.item.done", {"item": CALL}, None),
         ("response.mcp_call.completed", {"item_id": "item_1"}, events.McpReturned("item_1", True)),
         ("response.mcp_call.failed", {"item_id": "item_1"}, events.McpReturned("item_1", False)),
         (
@@ -240,10 +274,19 @@ def test_a_response_names_its_calls_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [item("message", content=7), 7, None, CALL | {"arguments": {}}, CALL | {"name": None}]
+    "output", [item("message", content=7), 7, None, CALL | {"call_id": 7}, CALL | {"name": None}]
 )
 def test_an_item_that_cannot_be_read_costs_nothing_but_itself(output: Any) -> None:
     assert ended(output, MCP_CALL).calls == (MCP_CALLED,)
+
+
+@pytest.mark.parametrize("written", ['{"number":"1\ud83d"}', '{"number":"1\\ud83d"}'])
+def test_arguments_with_half_a_surrogate_pair_are_those_of_a_call(written: str) -> None:
+    called = replace(CALLED, arguments='{"number":"1\ufffd"}')
+    assert ended(CALL | {"arguments": written, "server_label": 7}).calls == (called,)
+    fields = {"response_id": "resp_1", "call_id": "call_1", "name": "order"}
+    told = happened("response.function_call_arguments.done", **fields, arguments=written)
+    assert told == called
 
 
 def test_a_response_without_a_list_of_items_has_ended_all_the_same() -> None:

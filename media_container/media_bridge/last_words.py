@@ -1,0 +1,55 @@
+"""What is still awaited when a call is over: transcripts of what was said.
+
+Transcripts are made beside the conversation and come late; the caller's last one often comes after
+the caller hung up. The leg has ended by then, and only the model's session waits, for a while.
+"""
+
+from media_bridge import events
+from media_bridge.commands import BridgeCommand, CancelResponse, CommitAudio
+from media_bridge.conversation import Conversation
+from media_bridge.hearing import Hearing
+
+TRANSCRIPT_TIMEOUT_SECONDS = 2.0
+NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
+
+
+class LastWords:
+    """Times are seconds of the bridge's clock; the call was over at `ended_at`."""
+
+    def __init__(self, talk: Conversation, hearing: Hearing, ended_at: float) -> None:
+        self._talk = talk
+        self._hearing = hearing
+        self.due_at = ended_at + TRANSCRIPT_TIMEOUT_SECONDS
+
+    def are_awaited(self, now: float) -> bool:
+        return now < self.due_at and self._talk.turns.owes_words
+
+    def commit_speech(self, now: float) -> list[BridgeCommand]:
+        """No more sound follows, so no detector will see the end of what the caller says."""
+        is_open, self._talk.caller_is_speaking = self._talk.caller_is_speaking, False
+        return [*self._hearing.flush(now), CommitAudio()] if is_open else []
+
+    def cancel_unheard(self) -> list[BridgeCommand]:
+        """A response of which nothing was heard, and of which nobody will hear anything."""
+        active = self._talk.generating
+        unheard = active and not self._talk.turns.has_turn_of(active)
+        return [CancelResponse(active)] if active and unheard else []
+
+    def hear(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
+        """Only words matter now, and what they cost."""
+        if isinstance(event, events.TranscriptEvent):
+            return self._talk.handle(event, now)
+        match event:
+            case events.CallerSpeechStarted(item_id):
+                self._talk.turns.caller_started(item_id, now)
+                return [CommitAudio()]
+            case events.CallerSpeechStopped(item_id):
+                self._talk.turns.caller_stopped(item_id, now)
+            case events.ModelComplained(code) if code == NOTHING_TO_COMMIT:
+                self._talk.turns.nothing_committed()
+            case events.ResponseStarted(response_id):
+                return [CancelResponse(response_id)]
+            case events.ResponseEnded():
+                self._talk.usage += event.usage
+                return self._talk.speech.read_last(event)
+        return []

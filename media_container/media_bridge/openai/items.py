@@ -1,0 +1,93 @@
+"""Items of the conversation on the Realtime wire (OpenAI API reference, "Conversation item")."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from media_bridge.openai import tolerant
+
+_NULL = Raw(b"null")
+
+
+class _Part(Struct, frozen=True):
+    transcript: str | None = None
+    """Of sound. A text has none: nobody hears it."""
+
+
+class Item(Struct, frozen=True):
+    """Of any type; what it has depends on that."""
+
+    type: str
+    id: str | None = None
+    role: str | None = None
+    status: str | None = None
+    name: str | None = None
+    call_id: str | None = None
+    arguments: Raw = _NULL
+    server_label: str | None = None
+    output: Raw = _NULL
+    error: Raw = _NULL
+    content: Raw = _NULL
+
+    @property
+    def transcript(self) -> str:
+        """What is said in it, as far as it tells that."""
+        parts = (_read(part, _PART) for part in _elements(self.content))
+        return " ".join(part.transcript for part in parts if part and part.transcript)
+
+    @property
+    def arguments_text(self) -> str:
+        """Of a call. A string of JSON in the reference; some servers send the object itself."""
+        arguments = tolerant.loads(bytes(self.arguments))
+        if isinstance(arguments, str):
+            return readable(arguments)
+        return "" if arguments is None else msgspec.json.encode(arguments).decode()
+
+
+_ITEM = msgspec.json.Decoder(Item)
+_PART = msgspec.json.Decoder(_Part)
+
+
+def read(raw: Raw) -> Item | None:
+    """None for what is no item."""
+    item: Item | None = _read(raw, _ITEM)
+    return item
+
+
+def read_all(raw: Raw) -> list[Item]:
+    return [item for element in _elements(raw) if (item := read(element))]
+
+
+def readable(arguments: str) -> str:
+    """JSON that the model wrote, without halves of surrogate pairs, if it can be read so."""
+    try:
+        msgspec.json.decode(arguments)
+    except (ValueError, RecursionError):
+        try:
+            return msgspec.json.encode(tolerant.loads(arguments)).decode()
+        except (ValueError, RecursionError):
+            return arguments
+    return arguments
+
+
+def is_null(raw: Raw) -> bool:
+    return bytes(raw) == b"null"
+
+
+def _elements(raw: Raw) -> list[Raw]:
+    try:
+        return msgspec.json.decode(raw, type=list[Raw] | None) or []
+    except (ValueError, RecursionError):
+        return []
+
+
+def _read(raw: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return tolerant.repair(tolerant.loads(bytes(raw)), decoder)[0]
+    except (ValueError, RecursionError):
+        return None

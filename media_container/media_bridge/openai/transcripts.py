@@ -1,0 +1,132 @@
+"""Transcripts on the Realtime wire: what the caller said, and what the agent says.
+
+Sources: OpenAI API reference, "Realtime server events". The caller's transcripts come from a model
+of their own, at any time after the sound, or never. The agent's words come ahead of its sound as a
+rule; some servers tell them at the end of an item or of its response only.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from media_bridge import events
+from media_bridge.openai.items import Item
+from phonebridge.billing import Usage
+
+
+class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
+    pass
+
+
+class AudioCommitted(_ServerEvent, frozen=True, tag="input_audio_buffer.committed"):
+    item_id: str
+
+
+class TranscriptionDelta(
+    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.delta"
+):
+    delta: str
+    item_id: str = ""
+    content_index: int = 0
+
+
+class TranscriptionCompleted(
+    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.completed"
+):
+    item_id: str = ""
+    transcript: str | None = None
+    usage: Raw = Raw(b"null")
+
+
+class TranscriptionFailed(
+    _ServerEvent, frozen=True, tag="conversation.item.input_audio_transcription.failed"
+):
+    item_id: str = ""
+
+
+class OutputAudioTranscriptDelta(
+    _ServerEvent, frozen=True, tag="response.output_audio_transcript.delta"
+):
+    delta: str
+    response_id: str = ""
+    item_id: str = ""
+    content_index: int = 0
+
+
+class OutputAudioTranscriptDone(
+    _ServerEvent, frozen=True, tag="response.output_audio_transcript.done"
+):
+    transcript: str
+    response_id: str = ""
+    item_id: str = ""
+    content_index: int = 0
+
+
+TranscriptEvent = (
+    AudioCommitted
+    | TranscriptionDelta
+    | TranscriptionCompleted
+    | TranscriptionFailed
+    | OutputAudioTranscriptDelta
+    | OutputAudioTranscriptDone
+)
+
+
+class _Usage(Struct, frozen=True):
+    """Of type `tokens` or `duration`, as the transcription model is priced."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float | None = None
+
+
+def happened(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
+    """`response_id` is the response that an event belongs to if it does not tell."""
+    match event:
+        case AudioCommitted(item_id):
+            return events.CallerAudioCommitted(item_id)
+        case TranscriptionDelta(delta, item_id, index):
+            return events.CallerTranscriptReceived(item_id, delta, index)
+        case TranscriptionCompleted(item_id, transcript, usage):
+            return events.CallerTranscribed(item_id, transcript or "", _counted(usage))
+        case TranscriptionFailed(item_id):
+            return events.CallerTranscribed(item_id, "")
+        case OutputAudioTranscriptDelta(delta, of, item_id, index):
+            response_id = of or response_id
+            return events.WordsReceived(response_id, item_id or response_id, delta, index)
+        case OutputAudioTranscriptDone(transcript, of, item_id, index):
+            response_id = of or response_id
+            return events.TranscriptFinished(response_id, item_id or response_id, transcript, index)
+
+
+def said_in(item: Item | None, response_id: str) -> events.TranscriptFinished | None:
+    """What the agent says in an item that is done."""
+    match item:
+        case Item(type="message", id=str(item_id), transcript=text) if text:
+            return events.TranscriptFinished(response_id, item_id, text)
+        case _:
+            return None
+
+
+def heard_in(item: Item | None) -> events.CallerTranscribed | None:
+    """What the caller said in an item, if that is known when the item is done: mostly it is not."""
+    match item:
+        case Item(type="message", role="user", id=str(item_id), transcript=text) if text:
+            return events.CallerTranscribed(item_id, text)
+        case _:
+            return None
+
+
+def _counted(raw: Raw) -> Usage:
+    try:
+        usage: Any = msgspec.json.decode(raw, type=_Usage | None)
+    except (ValueError, RecursionError):
+        usage = None
+    if usage is None:
+        return Usage()
+    return Usage(
+        transcribed_input=usage.input_tokens or 0,
+        transcribed_output=usage.output_tokens or 0,
+        transcribed_ms=round((usage.seconds or 0) * 1000),
+    )
