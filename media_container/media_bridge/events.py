@@ -136,6 +136,14 @@ class WordsReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseProgressed:
+    """Any other event of a response: the model is alive. None where the event names no response;
+    it belongs to the active one then, because there is only one."""
+
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionCalled:
     """Perhaps told more than once; `arguments` is whatever the model wrote."""
 
@@ -143,6 +151,8 @@ class FunctionCalled:
     call_id: str
     name: str
     arguments: str
+    is_whole: bool = True
+    """False if the response ended before the model had written all arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +210,8 @@ class ResponseEnded:
     detail: str
     usage: Usage
     calls: tuple[FunctionCalled | McpCalled | ApprovalAsked, ...] = ()
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +220,10 @@ class ModelComplained:
 
     code: str
     message: str
+    event_id: str | None = None
+    """Names the request that is refused, if the server knows it."""
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +358,7 @@ ConversationEvent = (
     | AudioReceived
     | AudioFinished
     | WordsReceived
+    | ResponseProgressed
     | ResponseEnded
 )
 ToolCall = FunctionCalled | McpCalled | ApprovalAsked

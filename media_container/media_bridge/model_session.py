@@ -20,7 +20,6 @@ from media_bridge.commands import (
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES
 from phonebridge.settings import ModelAudio
 
 _OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
@@ -111,8 +110,6 @@ class ModelSession:
             # It can only be about the connection or our settings; the whole update is lost then,
             # and the model would go on with a default persona.
             return [FailCall("model_refused", detail)]
-        if code in FATAL_CODES:
-            return [FailCall("model_failed", detail)]
         return [Log("warning", "model error", detail)]
 
     def _closed(self, why: str) -> list[BridgeCommand]:

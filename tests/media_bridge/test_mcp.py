@@ -1,9 +1,11 @@
 """The model's own servers call servers of the Model Context Protocol: the talk goes on, and the
 record tells of it."""
 
-from media_bridge.commands import AddText, Note, RefuseApproval, Respond, Role
+from media_bridge.commands import AddText, CancelResponse, Note, RefuseApproval, Respond, Role
 from media_bridge.events import (
     ApprovalAsked,
+    CallerSpeechStarted,
+    InterruptAsked,
     McpCalled,
     McpListing,
     McpReturned,
@@ -18,7 +20,14 @@ from support.playbook import At, Playbook
 def calling() -> Playbook:
     """The greeting is over, and the model answers the caller."""
     story = ready_call()
-    assert story >> ResponseStarted("greeting") >> done("greeting") >> ResponseStarted("resp-1")
+    assert (
+        story
+        >> ResponseStarted("greeting")
+        >> InterruptAsked()
+        << CancelResponse("greeting")
+        >> done("greeting", "cancelled")
+        >> ResponseStarted("resp-1")
+    )
     return story
 
 
@@ -51,6 +60,8 @@ def test_a_call_that_an_mcp_server_carried_out_for_a_response_that_was_cut_is_on
         >> McpCalled("resp-1", "item-7", "book")
         >> McpCalled("resp-1", "item-8", "find")
         >> McpReturned("item-7", ok=True)
+        >> CallerSpeechStarted("user-1")
+        << CancelResponse("resp-1")
         >> done(status="cancelled")
         << Note("tool", "book: ok")
         << Note("tool", "find: under way when its response was cut")

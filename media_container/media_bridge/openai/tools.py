@@ -154,8 +154,7 @@ def _called(response_id: str, raw: Raw) -> events.ToolCall | None:
     match _item(raw):
         case _Item(type="function_call", name=str(name), call_id=str(call_id)) as item:
             whole = item.status in (None, "completed")
-            arguments = item.arguments or ""
-            return events.FunctionCalled(response_id, call_id, name, arguments) if whole else None
+            return events.FunctionCalled(response_id, call_id, name, item.arguments or "", whole)
         case _Item(type="mcp_call", id=str(item_id)) as item:
             return events.McpCalled(response_id, item_id, item.name or "")
         case _Item(type="mcp_approval_request", id=str(item_id)) as item:
