@@ -82,6 +82,7 @@ CORE = [
             "tools",
             "stream_start",
             "turns",
+            "unended_speech",
             "voicemail",
             "openai/protocol",
             "openai/realtime",

@@ -34,6 +34,7 @@ from media_bridge.responses import Purpose
 from media_bridge.steering import needs_model, steered
 from media_bridge.time_limit import TimeLimit
 from media_bridge.tools import ToolCalls
+from media_bridge.unended_speech import UnendedSpeech
 from media_bridge.voicemail import Voicemail
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Call
@@ -81,6 +82,7 @@ class Bridge:
         self._voicemail = Voicemail(config)
         self._time_limit = TimeLimit(config)
         self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
+        self._unended_speech = UnendedSpeech()
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(call.carries_early_stream, model_audio, Codec[config.codec])
         self._deadlines = {_Awaited.START: now + stream_start.patience(call)}
@@ -132,6 +134,7 @@ class Bridge:
         times += self._deadlines.values()
         if self._speaks:
             times += [self._talk.next_deadline(), *[watch.due_at for watch in self._watches]]
+            times.append(self._unended_speech.due_at)
         elif self._model.ready:
             times.append(self._talk.reply.next_deadline())
         return earliest(*times)
@@ -164,6 +167,7 @@ class Bridge:
         """Begins when the answer to what has happened was taken, unless that was the end."""
         if self._speaks:
             yield from self._talk.due(now)
+            yield from self._unended_speech.watch(self._talk, self._hearing, now)
             for watch in self._watches:
                 yield from watch.watch(self._talk, now)
         elif self._model.ready:

@@ -20,6 +20,7 @@ from media_bridge.commands import (
     AnswerTool,
     BridgeCommand,
     CancelResponse,
+    Log,
     Note,
     RecordTurn,
     Respond,
@@ -78,7 +79,9 @@ class Conversation:
         self._wait: Wait | None = None
         self._started = 0.0
         self._first_audio_ms: int | None = None
-        self.caller_is_speaking = False
+        self.speech_began_at: float | None = None
+        """Of the speech of the caller that goes on."""
+        self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
         self.uses_tools = False
@@ -94,6 +97,10 @@ class Conversation:
         self._started = self._turns.stream_started = now
         self._barge_in.begin(now)
         self.reply.begin(now)
+
+    @property
+    def caller_is_speaking(self) -> bool:
+        return self.speech_began_at is not None
 
     @property
     def stream_started(self) -> float:
@@ -288,7 +295,7 @@ class Conversation:
     def hush(self, now: float) -> list[BridgeCommand]:
         """Nobody is there to talk with: hear nothing, and let nothing more be said."""
         self.is_deaf = self.reply.nobody_listens = True
-        self.caller_is_speaking = False
+        self.speech_began_at = None
         return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
@@ -312,12 +319,21 @@ class Conversation:
     ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
-        self.caller_is_speaking = True
+        self.speech_began_at, self._speech_item = now, event.item_id
         self.last_sign_of_caller_at = now
         self._turns.caller_started(event.item_id, now)
         guards = not (self.config.turn_detection.interrupt_response or self.is_silent)
         counts = self._barge_in.speech_started(event.began_ms, now, guards)
         return self._give_way(now) if counts else []
+
+    def caller_fell_silent(self, why: str, now: float) -> list[BridgeCommand]:
+        """The caller stopped, although the server did not tell. The server has no turn to answer,
+        so nothing is asked of it; what waited for the caller goes on."""
+        self.speech_began_at = None
+        self._turns.caller_stopped(self._speech_item, now)
+        self._barge_in.speech_stopped(None)
+        log = Log("warning", "the end of the caller's speech was not told", why)
+        return [log, *self.reply.caller_fell_silent(now)]
 
     def _give_way(self, now: float) -> list[BridgeCommand]:
         self.reply.caller_spoke()
@@ -329,7 +345,7 @@ class Conversation:
     ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
-        self.caller_is_speaking = False
+        self.speech_began_at = None
         wait = Wait(now, self.config.turn_detection.seconds_to_be_sure)
         self._turns.caller_stopped(event.item_id, wait.ended)
         commands: list[BridgeCommand] = []

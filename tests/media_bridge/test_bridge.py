@@ -81,7 +81,6 @@ from support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 LONGEST_PREPARED = replace(PREPARED, max_duration_seconds=60)
-STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
 

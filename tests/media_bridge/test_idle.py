@@ -107,16 +107,16 @@ def test_who_speaks_is_not_idle_and_starts_anew() -> None:
         story
         >> At(15.0)
         >> CallerSpeechStarted("user-1")
-        >> At(40.0)  # a long story
+        >> At(21.0)  # a long story
         >> CallerSpeechStopped("user-1")
         >> CallerTranscribed("user-1", "Yes")
-        << caller_turn(1, "Yes", 15_000, 39_500)
+        << caller_turn(1, "Yes", 15_000, 20_500)
         >> ResponseStarted("resp-3")
         >> InterruptAsked()
         << CancelResponse("resp-3")
         >> done("resp-3", "cancelled")
-        >> At(49.9)
-        >> At(50.0)
+        >> At(30.9)
+        >> At(31.0)
         << PROMPT
     )
 

@@ -855,13 +855,17 @@ class Server:
                 self.tell(FunctionCalled(self.running, f"call-{self.count}", "order", "{}"))
             case ("ends", str(status), str(detail), delay) if self.running:
                 ended, self.running = self.running, None
-                self.tell(replace(done(ended, status, detail), retry_after=delay))
+                self.tell(replace(done(ended, status, detail), retry_after=_seconds(delay)))
             case ("refuses", str(code), whose, delay):
                 names = {"ours": self.requests[-1].event_id if self.requests else "?"}
                 event_id = {**names, "of another": "update-9", "nobody's": None}[str(whose)]
-                self.tell(replace(ModelComplained(code, "", event_id), retry_after=delay))
+                self.tell(ModelComplained(code, "", event_id, _seconds(delay)))
             case ("waits", float(seconds)):
                 self.wait(seconds)
+
+
+def _seconds(delay: object) -> float | None:
+    return delay if isinstance(delay, float) else None
 
 
 MAX_WAIT_SECONDS = 200.0

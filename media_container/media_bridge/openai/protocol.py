@@ -27,6 +27,9 @@ _SessionEvent = (
     | tools.ToolEvent
 )
 
+CONFIGURE = "configure"
+"""Names the first `session.update`."""
+
 # Refusals of a key repeat parts of it.
 _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
@@ -47,7 +50,7 @@ class RealtimeProtocol:
             return realtime.encode_append(command.audio)
         match command:
             case commands.ConfigureModel(line):
-                return realtime.encode(realtime.SessionUpdate(self._ask(line), "configure"))
+                return realtime.encode(realtime.SessionUpdate(self._ask(line), CONFIGURE))
             case commands.UpdateSession(update):
                 return realtime.encode(self._propose(update))
             case commands.Respond():
@@ -149,10 +152,7 @@ class RealtimeProtocol:
             case realtime.Error(error) if self._updates.refused(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.Error(error):
-                message = _KEY.sub(r"\1…", error.message or "")
-                delay = retry_delay(message, error.retry_after, error.retry_after_ms)
-                code = error.code or error.type or "error"
-                return events.ModelComplained(code, message, error.event_id, delay)
+                return _complained(error)
             case _:
                 return tools.happened(event)
 
@@ -170,6 +170,16 @@ class RealtimeProtocol:
         self._config = proposed.update.applied_to(self._config)
         self._asked = self._session(self._config)
         return events.SettingsUpdated(self._config, tuple(proposed.update.changes))
+
+
+def _complained(error: realtime.ErrorDetail) -> events.ModelEvent:
+    message = _KEY.sub(r"\1…", error.message or "")
+    code = error.code or error.type or "error"
+    if error.event_id == CONFIGURE:
+        # The update is lost whole, and the model would go on with a default persona.
+        return events.ModelRefused(f"{code}: {message}")
+    delay = retry_delay(message, error.retry_after, error.retry_after_ms)
+    return events.ModelComplained(code, message, error.event_id, delay)
 
 
 def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelEvent | None:
