@@ -6,15 +6,18 @@ from collections.abc import Iterable
 from media_bridge import events
 from media_bridge.audio import Converter, Loudness, ModelToTelephone, PassThrough
 from media_bridge.commands import (
+    AddText,
     BridgeCommand,
     ClearPlayback,
     MarkPlayback,
     PlayAudio,
+    RecordTurn,
+    Role,
     TruncateItem,
 )
 from media_bridge.playout import Cut, Heard, Item, Playout
 from media_bridge.stopped import Stopped
-from media_bridge.turns import Turns
+from media_bridge.turns import Record, Turns
 from phonebridge.settings import ModelAudio
 
 
@@ -27,6 +30,7 @@ class AgentSpeech:
         self._turns = turns
         self.stopped = Stopped()
         self.interruptions = 0
+        self._recited: set[str] = set()
 
     @property
     def is_heard(self) -> bool:
@@ -40,7 +44,9 @@ class AgentSpeech:
         return self._playout.next_deadline()
 
     def recite(self, item_id: str, words: str, sound: bytes, now: float) -> None:
-        """Play what is at hand already, in the line's codec."""
+        """Play what is at hand already, in the line's codec. The model learns of it as text, when
+        the caller has heard it or as much as was heard when somebody cut in."""
+        self._recited.add(item_id)
         item = Item(item_id, 0, "", PassThrough(), Loudness(self._playout.codec))
         self._playout.add(item)
         self._playout.feed(item, sound)
@@ -84,6 +90,18 @@ class AgentSpeech:
         """Of a response that was stopped, only an item that was heard in part is on record."""
         return event.response_id not in self.stopped or self._turns.has_begun(event.item_id)
 
+    def is_within_item(self, response_id: str) -> bool:
+        """Whether more sound of an item of that response is to come."""
+        items = self._playout.items
+        return any(each.response_id == response_id and not each.finished for each in items)
+
+    def stop_response(self, response_id: str) -> None:
+        """Drop what may still come of it. What has come is heard to its end."""
+        self.stopped.add(response_id)
+        for item in self._playout.items:
+            if item.response_id == response_id:
+                self.stopped.tell(response_id, item.item_id)
+
     def finish(self, item_id: str) -> None:
         self._playout.finish(item_id)
 
@@ -123,12 +141,14 @@ class AgentSpeech:
         commands: list[BridgeCommand] = [ClearPlayback(), *cancelled]
         for cut in cuts:
             item = cut.item
-            self.stopped.tell(item.response_id, item.item_id)
-            commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
+            if item.item_id not in self._recited:
+                self.stopped.tell(item.response_id, item.item_id)
+                commands.append(TruncateItem(item.item_id, item.content_index, cut.heard_ms))
         return [*commands, *self._heard(heard), *self._cut(cuts, now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: what was said ends with what was heard of it so far."""
+        self._recited.clear()
         heard, cuts = self._playout.clear(now)
         return [*self._heard(heard), *self._cut(cuts, now)]
 
@@ -142,7 +162,22 @@ class AgentSpeech:
         return item
 
     def _heard(self, heard: Iterable[Heard]) -> list[BridgeCommand]:
-        return [record for each in heard for record in self._turns.agent_heard(each)]
+        commands: list[BridgeCommand] = []
+        for each in heard:
+            commands += self._recorded(each.item, self._turns.agent_heard(each))
+        return commands
 
     def _cut(self, cuts: Iterable[Cut], now: float) -> list[BridgeCommand]:
-        return [record for cut in cuts for record in self._turns.agent_cut(cut, now)]
+        commands: list[BridgeCommand] = []
+        for cut in cuts:
+            commands += self._recorded(cut.item, self._turns.agent_cut(cut, now))
+        return commands
+
+    def _recorded(self, item: Item, records: Iterable[Record]) -> list[BridgeCommand]:
+        commands: list[BridgeCommand] = []
+        for record in records:
+            commands.append(record)
+            is_new = isinstance(record, RecordTurn) and bool(record.turn.text)
+            if is_new and item.item_id in self._recited:
+                commands.append(AddText(Role.ASSISTANT, record.turn.text))
+        return commands

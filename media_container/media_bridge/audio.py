@@ -346,6 +346,21 @@ class Converter(Protocol):
     def flush(self) -> bytes: ...
 
 
+class Metered:
+    """Measures the sound that passes through."""
+
+    def __init__(self, meter: Loudness, inner: Converter) -> None:
+        self._meter = meter
+        self._inner = inner
+
+    def feed(self, payload: bytes) -> bytes:
+        self._meter.feed(payload)
+        return self._inner.feed(payload)
+
+    def flush(self) -> bytes:
+        return self._inner.flush()
+
+
 class Muted:
     """As much silence as there would be sound."""
 

@@ -14,6 +14,7 @@ from itertools import chain
 
 from media_bridge import events, stream_start
 from media_bridge.audio import Codec
+from media_bridge.clips import Clips
 from media_bridge.commands import (
     BridgeCommand,
     EndCall,
@@ -23,16 +24,18 @@ from media_bridge.commands import (
     RecordStart,
     Respond,
 )
-from media_bridge.conversation import Conversation
+from media_bridge.conversation import NO_CLIPS, Conversation
 from media_bridge.deadline import earliest
-from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape, told_as_text
+from media_bridge.greeting import KEPT_ITEM, KeptGreeting, Tape
 from media_bridge.hearing import GAP_TIMEOUT_SECONDS, Hearing
 from media_bridge.idle import IdleCaller
 from media_bridge.last_words import LastWords
 from media_bridge.model_session import ModelSession
+from media_bridge.responses import Purpose
 from media_bridge.steering import needs_model, steered
 from media_bridge.time_limit import TimeLimit
 from media_bridge.tools import ToolCalls
+from media_bridge.unended_speech import UnendedSpeech
 from media_bridge.voicemail import Voicemail
 from phonebridge.billing import Usage
 from phonebridge.call import Activity, Call
@@ -65,17 +68,20 @@ class Bridge:
         model_audio: ModelAudio,
         now: float,
         kept: KeptGreeting | None = None,
+        clips: Clips = NO_CLIPS,
     ) -> None:
         self._call = call
         self._config = config
         self._model_audio = model_audio
         self._kept = kept
+        self._clips = clips
         self._tape = Tape.of(config, model_audio)
-        self._talk = Conversation(config, model_audio)
+        self._talk = Conversation(config, model_audio, clips)
         self._tools = ToolCalls(config.tools, self._talk)
         self._voicemail = Voicemail(config)
         self._time_limit = TimeLimit(config)
         self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
+        self._unended_speech = UnendedSpeech()
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(call.carries_early_stream, model_audio, Codec[config.codec])
         self._deadlines = {_Awaited.START: now + stream_start.patience(call)}
@@ -114,7 +120,8 @@ class Bridge:
 
     @property
     def _speaks(self) -> bool:
-        return self._line is not None and (self._model.ready or self._kept is not None)
+        is_able = self._model.ready or self._kept is not None or self._talk.reply.is_over
+        return self._line is not None and is_able
 
     def next_deadline(self) -> float | None:
         return self._deadline
@@ -128,6 +135,9 @@ class Bridge:
         times += self._deadlines.values()
         if self._speaks:
             times += [self._talk.next_deadline(), *[watch.due_at for watch in self._watches]]
+            times.append(self._unended_speech.due_at)
+        elif self._model.ready:
+            times.append(self._talk.reply.next_deadline())
         return earliest(*times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
@@ -158,8 +168,11 @@ class Bridge:
         """Begins when the answer to what has happened was taken, unless that was the end."""
         if self._speaks:
             yield from self._talk.due(now)
+            yield from self._unended_speech.watch(self._talk, self._hearing, now)
             for watch in self._watches:
                 yield from watch.watch(self._talk, now)
+        elif self._model.ready:
+            yield from self._unless_it_rings(self._talk.reply.due(now))
 
     def _answer(self, event: events.RareEvent, now: float) -> list[BridgeCommand]:
         if isinstance(event, events.DeadlinePassed):
@@ -167,7 +180,7 @@ class Bridge:
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
         if isinstance(event, events.ToolEvent):
-            return self._tools.handle(event, now)
+            return [*self._talk.on_tool_event(event, now), *self._tools.handle(event, now)]
         if isinstance(event, events.SteeringEvent):
             return self._on_steering(event, now)
         if isinstance(event, events.SessionEvent):
@@ -183,7 +196,7 @@ class Bridge:
     def _until_the_end(self, commands: Iterable[BridgeCommand], now: float) -> list[BridgeCommand]:
         """The commands up to the first that ends the bridge's part, the turns recorded before."""
         taken: list[BridgeCommand] = []
-        for command in told_as_text(commands) if self._kept else commands:
+        for command in commands:
             if not self._model.ready and self._model.hold(command):
                 continue
             if isinstance(command, FailCall | LeaveCall):
@@ -261,7 +274,7 @@ class Bridge:
 
     def _on_session(self, event: events.SessionEvent, now: float) -> list[BridgeCommand]:
         was_ready, was_lost = self._model.ready, self._model.lost
-        commands = self._model.handle(event, self._line)
+        commands = self._apologized(self._model.handle(event, self._line), now)
         if self._model.lost and not was_lost:
             self._start_over()
         elif self._model.ready and not was_ready:
@@ -269,9 +282,34 @@ class Bridge:
             commands += [*self._hearing.pass_on(), *self._greet(now)]
             for told in self._told_early:
                 commands += self._on_steering(told, now)
-        elif isinstance(event, events.ModelComplained):
-            self._talk.on_complaint(event.code)
+        elif isinstance(event, events.ModelComplained) and self._model.ready:
+            commands += self._on_model_error(event, now)
         return commands
+
+    def _on_model_error(self, error: events.ModelComplained, now: float) -> list[BridgeCommand]:
+        if ended := self._talk.refuted_cancel(error):
+            return self._on_conversation(ended, now)
+        return self._unless_it_rings(self._talk.on_error(error, now))
+
+    def _apologized(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
+        """A call that fails because of the model ends with the apology, if there is one."""
+        if not (self.started and self._clips.apology):
+            return commands
+        taken: list[BridgeCommand] = []
+        for command in commands:
+            if isinstance(command, FailCall):
+                taken += self._talk.reply.apologize(command, now)
+            else:
+                taken.append(command)
+        return taken
+
+    def _unless_it_rings(self, commands: list[BridgeCommand]) -> list[BridgeCommand]:
+        """Nobody has answered yet: the next session is opened when somebody does."""
+        failed = next((each for each in commands if isinstance(each, FailCall)), None)
+        if failed is None or not self._model.rings:
+            return commands
+        self._start_over()
+        return self._model.lose(failed.detail)
 
     def _greet(self, now: float) -> list[BridgeCommand]:
         """Once, as soon as somebody listens, or before that to have it at hand then."""
@@ -280,20 +318,17 @@ class Bridge:
         if greeted or not self._model.ready or not (self.started or prepares):
             return []
         self._greeted = True
-        self._talk.expect_reply(now)
         # Before anybody has answered nothing is to be done: perhaps nobody will.
-        return self._talk.ask(Respond(self._config.greeting, may_call=self.started))
+        request = Respond(self._config.greeting, may_call=self.started)
+        return self._talk.ask(request, Purpose.GREETING, now)
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)
         if not (self._speaks if of_phone else self._model.ready):
             return []
         commands = [*self._talk.handle(event, now), *self._tools.hear(event, now)]
-        if self._model.rings:
-            for failed in commands:
-                if isinstance(failed, FailCall):
-                    self._start_over()
-                    return self._model.lose(failed.detail)
+        if any(isinstance(each, FailCall) for each in commands):
+            return self._unless_it_rings(commands)
         if self._tape and (kept := self._tape.hear(event)):
             commands.append(kept)
         return commands
@@ -301,7 +336,7 @@ class Bridge:
     def _start_over(self) -> None:
         """The session is of no use any more, and nobody has answered yet."""
         self._spent = self.usage
-        self._talk = Conversation(self._config, self._model_audio)
+        self._talk = Conversation(self._config, self._model_audio, self._clips)
         self._tools = ToolCalls(self._config.tools, self._talk)
         self._hearing = Hearing(self._model_audio)
         self._tape = Tape.of(self._config, self._model_audio)
@@ -335,6 +370,8 @@ class Bridge:
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
         commands = [*self._hearing.due(now), *self._tools.due(now)]
+        if self._model.ready and (ended := self._talk.reply.stalled(now)):
+            commands += self._on_conversation(ended, now)
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)
@@ -391,7 +428,8 @@ class Bridge:
             case _Awaited.START:
                 return [FailCall("no_media_start", "the media socket sent no start")]
             case _Awaited.READY:
-                return [FailCall("model_timeout", "the model session did not become ready")]
+                failed = FailCall("model_timeout", "the model session did not become ready")
+                return self._apologized([failed], now)
             case _Awaited.FRAME:
                 heard = self._has_heard_within(GAP_TIMEOUT_SECONDS, now)
                 since = self._frame_at if heard else now

@@ -1,6 +1,6 @@
 """What a bridge may ask for. The shell (`session.py`) carries commands out in their order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from msgspec import Struct
@@ -33,7 +33,14 @@ class ClearPlayback:
     """Drop what was sent and not played yet."""
 
 
-# Of the model.
+# Of the model. Every request has an `event_id`, which an `error` of the server may name (OpenAI,
+# "Realtime server events", `error`).
+
+MAX_EVENT_ID_LENGTH = 512
+
+
+def _event_id(kind: str, subject: str) -> str:
+    return f"{kind}-{subject}"[:MAX_EVENT_ID_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,10 @@ class UpdateSession:
 class CommitAudio:
     """Have what the model heard since the last turn transcribed, without waiting for silence."""
 
+    @property
+    def event_id(self) -> str:
+        return _event_id("commit", "audio")
+
 
 # No dataclass, as `events.CallerAudio`.
 class AppendAudio(Struct, frozen=True, gc=False):
@@ -76,6 +87,8 @@ class Respond:
     guidance: str | None = None
     may_call: bool = True
     """Whether it may call tools; never for very words."""
+    event_id: str = field(default="", compare=False)
+    """The response queue numbers its requests with it (`responses.py`)."""
 
     @property
     def has_words(self) -> bool:
@@ -95,6 +108,10 @@ class AddText:
     role: Role
     text: str
 
+    @property
+    def event_id(self) -> str:
+        return _event_id("text", self.role)
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerTool:
@@ -103,6 +120,14 @@ class AnswerTool:
     call_id: str
     output: str
 
+    @property
+    def event_id(self) -> str:
+        return output_event_id(self.call_id)
+
+
+def output_event_id(call_id: str) -> str:
+    return _event_id("output", call_id)
+
 
 @dataclass(frozen=True, slots=True)
 class RefuseApproval:
@@ -110,12 +135,20 @@ class RefuseApproval:
 
     request_id: str
 
+    @property
+    def event_id(self) -> str:
+        return _event_id("approval", self.request_id)
+
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
     """Stop generating that response, and no other that may have begun since."""
 
     response_id: str
+
+    @property
+    def event_id(self) -> str:
+        return _event_id("cancel", self.response_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +158,10 @@ class TruncateItem:
     item_id: str
     content_index: int
     audio_end_ms: int
+
+    @property
+    def event_id(self) -> str:
+        return _event_id("truncate", self.item_id)
 
 
 # Of the rest of the house.

@@ -14,62 +14,68 @@ from media_bridge.afterwards import PATIENCE, Afterwards
 from media_bridge.agent_speech import AgentSpeech
 from media_bridge.audio import Codec
 from media_bridge.barge_in import BargeIn
+from media_bridge.clips import Clips
 from media_bridge.commands import (
     AddText,
     AnswerTool,
     BridgeCommand,
     CancelResponse,
-    FailCall,
     Log,
+    Note,
     Respond,
     Role,
     TransferCall,
+    output_event_id,
 )
 from media_bridge.deadline import earliest
 from media_bridge.keypad import Keypad
 from media_bridge.latency import Wait
+from media_bridge.pending_reply import PendingReply
 from media_bridge.playout import Playout
-from media_bridge.responses import Responses
+from media_bridge.responses import Purpose, Request
 from media_bridge.turns import Turns
 from phonebridge.billing import Usage
 from phonebridge.call import Activity
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
-REPLY_PATIENCE = 15.0
-"""Seconds until a model that owes a reply, or the rest of one, has stalled."""
-
 MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(
     {ModelAudio.PCM24K: 48, ModelAudio.G711: 8}
 )
 
+CANCEL_NOT_ACTIVE = "response_cancel_not_active"
 KEYPAD_TURN = "keypad"
 """Stands where the turns of the caller's voice have the model's item id."""
 
-# Neither a new response nor a new session helps against these (OpenAI, "Error codes").
-ALREADY_RESPONDING = "conversation_already_has_active_response"
-FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
+NO_CLIPS = Clips()
+
+_ResponseEvent = (
+    events.ResponseStarted | events.AudioFinished | events.ResponseProgressed | events.ResponseEnded
+)
 
 
 class Conversation:
     """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
     Times are seconds of the bridge's clock."""
 
-    def __init__(self, config: CallConfig, model_audio: ModelAudio) -> None:
+    def __init__(
+        self, config: CallConfig, model_audio: ModelAudio, clips: Clips = NO_CLIPS
+    ) -> None:
         self.config = config
         self._turns = Turns()
         playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
         self.speech = AgentSpeech(playout, model_audio, self._turns)
-        self._responses = Responses()
+        self.reply = PendingReply(self.speech, clips)
+        self._responses = self.reply.queue
         self._keypad = Keypad()
         self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
         self._afterwards = Afterwards()
-        self._retried = False
-        self._reply_due: float | None = None
         self._wait: Wait | None = None
         self._started = 0.0
         self._first_audio_ms: int | None = None
-        self.caller_is_speaking = False
+        self.speech_began_at: float | None = None
+        """Of the speech of the caller that goes on."""
+        self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
         self.uses_tools = False
@@ -84,8 +90,11 @@ class Conversation:
         """The media stream started: turns and latencies count from here."""
         self._started = self._turns.stream_started = now
         self._barge_in.begin(now)
-        if self._reply_due is not None:
-            self.expect_reply(now)
+        self.reply.begin(now)
+
+    @property
+    def caller_is_speaking(self) -> bool:
+        return self.speech_began_at is not None
 
     @property
     def turns(self) -> Turns:
@@ -103,17 +112,17 @@ class Conversation:
     @property
     def is_quiet(self) -> bool:
         """The agent has said, and the caller heard, all that there was to say."""
-        return self._responses.idle and not self.speech.is_heard
+        return self._responses.is_idle and not self.speech.is_heard
 
     @property
     def is_silent(self) -> bool:
         """The agent says nothing now, whatever it may have to say later."""
-        return not (self._responses.generating or self.speech.is_heard)
+        return not (self._responses.is_generating or self.speech.is_heard)
 
     @property
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
-        owed = self._reply_due is not None or self.uses_tools or self.hands_over
+        owed = self.uses_tools or self.hands_over or self.reply.is_over
         expected = owed or self._keypad.entered or self._afterwards
         muted = self._responses.muted or self.caller_is_muted
         busy = self.is_deaf or self.caller_is_speaking or muted
@@ -123,12 +132,12 @@ class Conversation:
     def has_spoken(self) -> bool:
         return self._first_audio_ms is not None
 
-    def ask(self, request: Respond) -> list[BridgeCommand]:
+    def ask(self, request: Respond, purpose: Purpose, now: float) -> list[BridgeCommand]:
         """Let the model speak, as soon as it may. To nobody it answers nothing; it says no more
         than it is told to."""
         if self.is_deaf and not request.has_words:
             return []
-        return [*self._responses.ask(request)]
+        return self.reply.request(Request(request, purpose), now)
 
     def once_quiet(self, command: BridgeCommand, now: float, patience: float = PATIENCE) -> None:
         """Do this when the caller has heard everything that was asked for until now."""
@@ -138,24 +147,45 @@ class Conversation:
         """It does not have to be done any more (`once_quiet`); whether it had to."""
         return self._afterwards.withdraw(command)
 
-    def on_complaint(self, code: str) -> None:
-        if code == ALREADY_RESPONDING:
-            self._responses.refused()
+    def on_error(self, error: events.ModelComplained, now: float) -> list[BridgeCommand]:
+        """The model refused something."""
+        for call_id in self._responses.pending_tool_outputs:
+            if error.event_id == output_event_id(call_id):
+                self.answer_added(call_id)
+                return [Note("tool output refused", f"{error.code}: {error.message}")]
+        return self.reply.refused(error, now)
+
+    def refuted_cancel(self, error: events.ModelComplained) -> events.ResponseEnded | None:
+        """The end of a response that we wanted to cancel, and that does not run any more. The
+        server answers in order, so its `response.done` would have come before."""
+        active = self._responses.active
+        if active is None or error.code != CANCEL_NOT_ACTIVE:
+            return None
+        if error.event_id != CancelResponse(active).event_id:
+            return None
+        return events.ResponseEnded(active, "cancelled", error.code, Usage())
+
+    def on_tool_event(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+        """What a tool event tells about the response that it belongs to."""
+        match event:
+            case events.FunctionCalled() | events.McpCalled() | events.ApprovalAsked():
+                commands = self._on_sign_of(event.response_id, now)
+                return commands + self.reply.called(event, now)
+            case events.McpReturned(item_id):
+                self.reply.mcp_returned(item_id, now)
+        return []
 
     def answer(self, call_id: str, output: str) -> BridgeCommand:
         """Let the model know what came of a call."""
-        self._responses.unseen.add(call_id)
+        self._responses.pending_tool_outputs.add(call_id)
         return AnswerTool(call_id, output)
 
     def answer_added(self, call_id: str) -> None:
         """Responses that start from now on see it."""
-        self._responses.unseen.discard(call_id)
+        self._responses.pending_tool_outputs.discard(call_id)
 
     def elapsed_ms(self, now: float) -> int:
         return round((now - self._started) * 1000)
-
-    def expect_reply(self, now: float) -> None:
-        self._reply_due = now + REPLY_PATIENCE
 
     def activity(self, frames_in: int, frames_lost: int) -> Activity:
         latencies = self._turns.latencies_ms
@@ -171,7 +201,7 @@ class Conversation:
 
     def next_deadline(self) -> float | None:
         return earliest(
-            self._reply_due,
+            self.reply.next_deadline(),
             self._afterwards.due_at(),
             self._keypad.complete_at,
             self._barge_in.counts_at,
@@ -179,10 +209,9 @@ class Conversation:
         )
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings: audio to send, turns heard to their end, a stalled model."""
-        if self._reply_due is not None and self._reply_due <= now:
-            return [FailCall("model_stalled", "the model owed a reply and sent nothing")]
+        """What time alone brings: audio to send, turns heard to their end, a silent model."""
         commands = self.speech.listen(now)
+        commands += self.reply.due(now, self.caller_is_speaking)
         if self._barge_in.counts(now):
             commands += self._give_way(now)
         if entry := self._keypad.take(now):
@@ -208,8 +237,7 @@ class Conversation:
         """Take more sound of what is being said, unless something else is due because of it."""
         if event.response_id in self.speech.stopped or not self.speech.pile_up(event):
             return False
-        if self._reply_due is not None:
-            self.expect_reply(now)
+        self.reply.last_sign = now
         return True
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
@@ -218,23 +246,29 @@ class Conversation:
                 self.speech.mark_returned(name, now)
             case events.AudioReceived():
                 return self._on_audio(event, now)
-            case events.AudioFinished(item_id):
-                self.speech.finish(item_id)
-            case events.WordsReceived():
-                self.speech.read(event)
             case events.CallerSpeechStarted():
                 return self._on_speech_started(event, now)
             case events.CallerSpeechStopped():
                 return self._on_speech_stopped(event, now)
-            case events.ResponseStarted(response_id):
-                return self._on_response_started(response_id, now)
-            case events.ResponseEnded():
-                return [*self.speech.read_last(event), *self._on_response_ended(event, now)]
+            case _ if isinstance(event, events.TranscriptEvent):
+                return self._on_transcript(event, now)
             case _:
-                return self._on_transcript(event)
+                return self._on_response(event, now)
         return []
 
-    def _on_transcript(self, event: events.TranscriptEvent) -> list[BridgeCommand]:
+    def _on_response(self, event: _ResponseEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.ResponseStarted(response_id):
+                return self._on_response_started(response_id, now)
+            case events.AudioFinished(item_id):
+                self.speech.finish(item_id)
+                return self._on_sign_of(None, now)
+            case events.ResponseProgressed(response_id):
+                return self._on_sign_of(response_id, now)
+            case events.ResponseEnded():
+                return [*self.speech.read_last(event), *self._on_response_ended(event, now)]
+
+    def _on_transcript(self, event: events.TranscriptEvent, now: float) -> list[BridgeCommand]:
         match event:
             case events.CallerAudioCommitted(item_id):
                 self._turns.caller_committed(item_id)
@@ -244,7 +278,10 @@ class Conversation:
                 self.usage += usage
                 return [*self._turns.caller_said(item_id, text)]
             case events.TranscriptFinished():
-                return self.speech.read_whole(event)
+                return [*self.speech.read_whole(event), *self._on_sign_of(event.response_id, now)]
+            case events.WordsReceived(response_id):
+                self.speech.read(event)
+                return self._on_sign_of(response_id, now)
         return []
 
     def press(self, digit: str, now: float) -> list[BridgeCommand]:
@@ -261,38 +298,33 @@ class Conversation:
         """Stop the agent on somebody's word; the model does not know of it by itself."""
         return self._stop_speaking(now, cancel=True)
 
-    def cut_in(self, request: Respond, now: float) -> list[BridgeCommand]:
+    def cut_in(self, request: Respond, purpose: Purpose, now: float) -> list[BridgeCommand]:
         """Let the model speak at once, whatever it is saying."""
-        return [*self.interrupt(now), *self._responses.ask_first(request)]
+        return [*self.interrupt(now), *self.reply.request_next(Request(request, purpose), now)]
 
     def mute(self, now: float) -> list[BridgeCommand]:
         """The agent goes on listening and says nothing; what it is asked to say waits."""
         self._responses.muted = True
         return self.interrupt(now)
 
-    def unmute(self) -> list[BridgeCommand]:
-        return [*self._responses.unmute()]
-
     def hush(self, now: float) -> list[BridgeCommand]:
         """Nobody is there to talk with: hear nothing, and let nothing more be said."""
-        self.is_deaf = True
-        self.caller_is_speaking = False
-        self._responses.forget()
-        self._reply_due = None if self._responses.idle else now + REPLY_PATIENCE
-        return self.mute(now)
+        self.is_deaf = self.reply.nobody_listens = True
+        self.speech_began_at = None
+        return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
         self._turns.is_closing = True
-        commands = self.speech.close(now)
+        commands = [*self.reply.close(), *self.speech.close(now)]
         if entry := self._keypad.take_unfinished():
             commands += self._record_entry(entry)
         return [*commands, *self._turns.close(now)]
 
     def _on_entry(self, entry: str, now: float) -> list[BridgeCommand]:
-        self.expect_reply(now)
         text = AddText(Role.USER, keypad.told(entry))
-        return [*self._record_entry(entry), text, *self.ask(Respond())]
+        answer = self.ask(Respond(), Purpose.KEYPAD, now)
+        return [*self._record_entry(entry), text, *answer]
 
     def _record_entry(self, entry: str) -> list[BridgeCommand]:
         text = keypad.recorded(entry, self.config.record_dtmf)
@@ -303,16 +335,24 @@ class Conversation:
     ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
-        self.caller_is_speaking = True
+        self.speech_began_at, self._speech_item = now, event.item_id
         self.last_sign_of_caller_at = now
         self._turns.caller_started(event.item_id, now)
-        guards = not (self.config.turn_detection.interrupt_response or self.is_quiet)
+        guards = not (self.config.turn_detection.interrupt_response or self.is_silent)
         counts = self._barge_in.speech_started(event.began_ms, now, guards)
         return self._give_way(now) if counts else []
 
+    def caller_fell_silent(self, why: str, now: float) -> list[BridgeCommand]:
+        """The caller stopped, although the server did not tell. The server has no turn to answer,
+        so nothing is asked of it; what waited for the caller goes on."""
+        self.speech_began_at = None
+        self._turns.caller_stopped(self._speech_item, now)
+        self._barge_in.speech_stopped(None)
+        log = Log("warning", "the end of the caller's speech was not told", why)
+        return [log, *self.reply.caller_fell_silent(now)]
+
     def _give_way(self, now: float) -> list[BridgeCommand]:
-        self._responses.hold()
-        self._reply_due = None
+        self.reply.caller_spoke()
         self._wait = None
         return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
 
@@ -321,7 +361,7 @@ class Conversation:
     ) -> list[BridgeCommand]:
         if self.is_deaf:
             return []
-        self.caller_is_speaking = False
+        self.speech_began_at = None
         wait = Wait(now, self.config.turn_detection.seconds_to_be_sure)
         self._turns.caller_stopped(event.item_id, wait.ended)
         commands: list[BridgeCommand] = []
@@ -329,14 +369,11 @@ class Conversation:
             commands += self._give_way(now)
         if self._barge_in.was_interruption or self.is_quiet:
             self._wait = wait
-            self.expect_reply(now)
-        if not self.config.turn_detection.create_response:
-            commands += self._responses.answer()
-        return commands
+        server_answers = self.config.turn_detection.create_response
+        return commands + self.reply.caller_stopped(now, server_answers)
 
     def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
-        self._responses.started(response_id)
-        self.expect_reply(now)
+        self.reply.started(response_id, now)
         if self._wait:
             self._wait.response_started(now)
         if not self._responses.muted:
@@ -344,47 +381,42 @@ class Conversation:
         self.speech.stopped.add(response_id)
         return [CancelResponse(response_id)]
 
+    def _on_sign_of(self, response_id: str | None, now: float) -> list[BridgeCommand]:
+        """Some event of a response, perhaps the first."""
+        if response_id and self.reply.is_new(response_id):
+            return self._on_response_started(response_id, now)
+        self.reply.progressed(response_id, now)
+        return []
+
     def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
+        commands = self._on_sign_of(event.response_id, now)
         if event.response_id in self.speech.stopped:
-            return self.speech.drop(event)
-        if self._reply_due is not None:
-            self.expect_reply(now)
+            return commands + self.speech.drop(event)
+        if not event.audio:
+            return commands
+        self.reply.spoke(event.response_id)
         if self.speech.hear(event, now):
             self.last_spoken_response = event.response_id
             if self._wait:
                 self._wait.model_spoke(event.item_id, now)
-        return []
+        return commands
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         self.usage += event.usage
+        commands = self._on_sign_of(event.response_id, now)
+        is_wanted = event.response_id not in self.speech.stopped
+        is_broken_off = event.status == "stalled" and self.speech.is_within_item(event.response_id)
         self.speech.finish_response(event.response_id)
-        if event.response_id == self._responses.active:
-            self._reply_due = None
-        if event.status == "failed":
-            return self._on_response_failed(event, now)
-        self._retried = False
-        commands: list[BridgeCommand] = [*self._responses.ended(event.response_id)]
-        if commands:
-            self.expect_reply(now)
-        if event.status == "incomplete":
-            commands.append(Log("warning", "model response incomplete", event.detail))
-        return commands
-
-    def _on_response_failed(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
-        """A failed response is silence for a caller who waits: once it is worth another try."""
-        failed = Log("warning", "model response failed", event.detail)
-        if event.response_id in self.speech.stopped:
-            return [failed, *self._responses.ended(event.response_id)]
-        if self._retried or any(code in event.detail for code in FATAL_CODES):
-            return [FailCall("model_failed", event.detail)]
-        self._retried = True
-        self.expect_reply(now)
-        return [failed, *self._responses.ask_again()]
+        if event.status == "stalled" and is_wanted:
+            self.speech.stop_response(event.response_id)
+            commands.append(CancelResponse(event.response_id))
+        return commands + self.reply.ended(event, is_wanted, is_broken_off, now)
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
         """The model cancels by itself where its own detector heard the caller."""
         cancelled = []
         if (active := self._responses.active) and active not in self.speech.stopped:
             self.speech.stopped.add(active)
+            self.reply.cancelled(now)
             cancelled = [CancelResponse(active)] if cancel else []
         return self.speech.stop(now, cancelled)

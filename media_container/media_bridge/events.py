@@ -167,6 +167,14 @@ class TranscriptFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseProgressed:
+    """Any other event of a response: the model is alive. None where the event names no response;
+    it belongs to the active one then, because there is only one."""
+
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionCalled:
     """Perhaps told more than once; `arguments` is whatever the model wrote."""
 
@@ -174,6 +182,8 @@ class FunctionCalled:
     call_id: str
     name: str
     arguments: str
+    is_whole: bool = True
+    """False if the response ended before the model had written all arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +243,8 @@ class ResponseEnded:
     usage: Usage
     calls: tuple[FunctionCalled | McpCalled | ApprovalAsked, ...] = ()
     transcripts: tuple[TranscriptFinished, ...] = ()
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +253,10 @@ class ModelComplained:
 
     code: str
     message: str
+    event_id: str | None = None
+    """Names the request that is refused, if the server knows it."""
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,6 +419,7 @@ ConversationEvent = (
     | ResponseStarted
     | AudioReceived
     | AudioFinished
+    | ResponseProgressed
     | ResponseEnded
     | TranscriptEvent
 )

@@ -5,23 +5,14 @@ caller has heard it, or as much as was heard when somebody cut in.
 """
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from media_bridge import events
 from media_bridge.audio import Codec
-from media_bridge.commands import (
-    AddText,
-    BridgeCommand,
-    KeepGreeting,
-    RecordTurn,
-    Role,
-    TruncateItem,
-)
+from media_bridge.commands import KeepGreeting
 from media_bridge.conversation import MODEL_BYTES_PER_MS
 from phonebridge.call_config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
-from phonebridge.turn import Speaker, Turn
 
 KEPT_ITEM = "kept-greeting"
 """Stands where what the model says has its item's id."""
@@ -36,17 +27,6 @@ class KeptGreeting:
 
     words: str
     sound: bytes
-
-
-def told_as_text(commands: Iterable[BridgeCommand]) -> Iterator[BridgeCommand]:
-    """For a call that began with a kept greeting, which is its first turn."""
-    for command in commands:
-        if isinstance(command, TruncateItem) and command.item_id == KEPT_ITEM:
-            continue
-        yield command
-        match command:
-            case RecordTurn(Turn(number=1, who=Speaker.AGENT, text=words)) if words:
-                yield AddText(Role.ASSISTANT, words)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,16 @@
 """The caller's sound on its way to the model: in order, in the model's format, kept until the model
 is ready."""
 
-from media_bridge.audio import Codec, Converter, Muted, PassThrough, TelephoneToModel, Transcoder
+from media_bridge.audio import (
+    Codec,
+    Converter,
+    Loudness,
+    Metered,
+    Muted,
+    PassThrough,
+    TelephoneToModel,
+    Transcoder,
+)
 from media_bridge.commands import AppendAudio, BridgeCommand
 from media_bridge.conversation import MODEL_BYTES_PER_MS
 from media_bridge.late_frames import LateFrames
@@ -29,7 +38,10 @@ class Hearing:
         self._model_audio = model_audio
         self._line = Codec.PCMU
         self._order: FrameOrder | LateFrames = FrameOrder(b"")
-        self._converter: Converter = PassThrough()
+        self._bare: Converter = PassThrough()
+        self._converter: Converter = self._bare
+        self._is_muted = False
+        self._meter: Loudness | None = None
         self._looks = 0
         self._looks_needed = STALL_LOOKS
         self._frames_at_last_look = 0
@@ -46,14 +58,33 @@ class Hearing:
         self._line = line
         self._order = FrameOrder(line.silence)
         if self._model_audio is ModelAudio.PCM24K:
-            self._converter = TelephoneToModel(line)
+            self._bare = TelephoneToModel(line)
         elif line is not told:
-            self._converter = Transcoder(line, told)
+            self._bare = Transcoder(line, told)
+        self._compose()
 
     def mute(self, muted: bool) -> None:
         """The model hears silence instead: its detector runs on the audio's clock."""
-        inner = self._converter.inner if isinstance(self._converter, Muted) else self._converter
-        self._converter = Muted(self._line.silence, inner) if muted else inner
+        self._is_muted = muted
+        self._compose()
+
+    def measure(self, on: bool) -> None:
+        """Measure how loud the caller is; frames cost nothing more while this is off."""
+        self._meter = Loudness(self._line) if on else None
+        self._compose()
+
+    def take_level(self) -> int:
+        """The loudest moment since the last call."""
+        level = max(self._meter.steps, default=0) if self._meter else 0
+        self.measure(self._meter is not None)
+        return level
+
+    def _compose(self) -> None:
+        self._converter = self._bare
+        if self._meter:
+            self._converter = Metered(self._meter, self._converter)
+        if self._is_muted:
+            self._converter = Muted(self._line.silence, self._converter)
 
     def frame(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
         self.frames += 1

@@ -7,6 +7,7 @@ every server and every detector; OpenAI's `idle_timeout_ms` goes with `server_va
 from media_bridge.commands import BridgeCommand, EndCall, Respond
 from media_bridge.conversation import Conversation
 from media_bridge.events import EndAsked
+from media_bridge.responses import Purpose
 from media_bridge.steering import steered
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
@@ -52,5 +53,5 @@ class IdleCaller:
     def _speak_up(self, talk: Conversation, now: float) -> list[BridgeCommand]:
         self._prompted += 1
         if self._prompted <= self._prompts:
-            return talk.ask(PROMPT)
+            return talk.ask(PROMPT, Purpose.NOTICE, now)
         return steered(GOODBYE, talk, now)

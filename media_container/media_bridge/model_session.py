@@ -21,7 +21,6 @@ from media_bridge.commands import (
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES
 from phonebridge.settings import ModelAudio
 
 _OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
@@ -119,8 +118,6 @@ class ModelSession:
             # It can only be about the connection or our settings; the whole update is lost then,
             # and the model would go on with a default persona.
             return [FailCall("model_refused", detail)]
-        if code in FATAL_CODES:
-            return [FailCall("model_failed", detail)]
         return [Log("warning", "model error", detail)]
 
     def _note_once(self, what: str, detail: str, kind: str | None = None) -> list[BridgeCommand]:

@@ -15,6 +15,7 @@ from media_bridge.commands import (
     UpdateSession,
 )
 from media_bridge.conversation import Conversation
+from media_bridge.responses import Purpose
 from phonebridge import steering
 from phonebridge.call import EndedBy
 from phonebridge.steering import Steering, Update
@@ -70,9 +71,10 @@ def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list
         case events.InterruptAsked():
             return talk.interrupt(now)
         case events.SayAsked(request, interrupt):
-            return talk.cut_in(request, now) if interrupt else talk.ask(request)
+            say = talk.cut_in if interrupt else talk.ask
+            return say(request, Purpose.SAY, now)
         case events.MuteAsked(_, muted):
-            return talk.mute(now) if muted else talk.unmute()
+            return talk.mute(now) if muted else talk.reply.unmute(now)
         case events.UpdateAsked(update):
             return _update(update, talk)
         case events.TransferAsked(transfer, saying):
@@ -80,10 +82,10 @@ def steered(event: events.SteeringEvent, talk: Conversation, now: float) -> list
         case events.EndAsked(by, saying, guidance):
             return _end(EndCall(by), Respond(saying, guidance), talk, now)
         case _:
-            return _settled(event, talk)
+            return _settled(event, talk, now)
 
 
-def _settled(event: events.OutcomeEvent, talk: Conversation) -> list[BridgeCommand]:
+def _settled(event: events.OutcomeEvent, talk: Conversation, now: float) -> list[BridgeCommand]:
     """What became of something that was asked for."""
     match event:
         case events.SettingsUpdated(config, changed):
@@ -94,12 +96,12 @@ def _settled(event: events.OutcomeEvent, talk: Conversation) -> list[BridgeComma
         case events.TransferFailed(reason):
             talk.hands_over = False
             what = f"The call could not be transferred: {reason}. The caller is still with you."
-            return _tell_model(what, talk)
+            return _tell_model(what, talk, now)
         case events.DigitsFailed(reason):
-            return _tell_model(f"The keys could not be pressed: {reason}.", talk)
+            return _tell_model(f"The keys could not be pressed: {reason}.", talk, now)
         case events.MessageLost():
             what = "The message could not be stored after all: tell the caller."
-            return _tell_model(what, talk)
+            return _tell_model(what, talk, now)
 
 
 def _update(update: Update, talk: Conversation) -> list[BridgeCommand]:
@@ -122,7 +124,7 @@ def _end(end: EndCall, words: Respond, talk: Conversation, now: float) -> list[B
     """Last words are heard of a muted agent too."""
     if not words.has_words:
         return [end]
-    return [*talk.unmute(), *_finish(end, words, talk, now)]
+    return [*talk.reply.unmute(now), *_finish(end, words, talk, now)]
 
 
 def _finish(
@@ -130,9 +132,9 @@ def _finish(
 ) -> list[BridgeCommand]:
     """When all has been said, last words included."""
     talk.once_quiet(command, now)
-    return talk.ask(words) if words.has_words else []
+    return talk.ask(words, Purpose.GOODBYE, now) if words.has_words else []
 
 
-def _tell_model(what: str, talk: Conversation) -> list[BridgeCommand]:
+def _tell_model(what: str, talk: Conversation, now: float) -> list[BridgeCommand]:
     """So that it can speak about it."""
-    return [AddText(Role.SYSTEM, what), *talk.ask(Respond())]
+    return [AddText(Role.SYSTEM, what), *talk.ask(Respond(), Purpose.NOTICE, now)]

@@ -3,6 +3,7 @@
 from media_bridge.commands import BridgeCommand, Respond
 from media_bridge.conversation import Conversation
 from media_bridge.events import EndAsked
+from media_bridge.responses import Purpose
 from media_bridge.steering import steered
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
@@ -38,6 +39,6 @@ class TimeLimit:
             return []
         if self.due_at < self._ends_at:
             self.due_at = self._ends_at
-            return talk.ask(WARNING)
+            return talk.ask(WARNING, Purpose.NOTICE, now)
         self.due_at = None
         return steered(GOODBYE, talk, now)

@@ -4,6 +4,9 @@ What a response calls is carried out when that response has ended well: one that
 been cut because the caller said no. Each output goes to the model as it comes, and when the last
 one of a response is there the model is asked to speak, once. Who says goodbye, or "I'll put you
 through", is heard to the end before it is done.
+
+Every function call gets exactly one output, because the model waits for it otherwise. A call that
+is not carried out is answered with the reason.
 """
 
 from dataclasses import dataclass, field
@@ -29,6 +32,7 @@ from media_bridge.commands import (
 from media_bridge.conversation import Conversation
 from media_bridge.deadline import earliest
 from media_bridge.mcp import McpServers
+from media_bridge.responses import Purpose
 from phonebridge.call import EndedBy
 from phonebridge.errors import ModelError
 from phonebridge.tools import BuiltIn, HttpsFunction, Message, Tools
@@ -44,7 +48,10 @@ LONGEST_NAME = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
 GOODBYE = Respond(guidance="Say goodbye to the caller now, in one short sentence.", may_call=False)
+DROPPED = "dropped, its response was cut"
 UNDER_WAY = "under way when its response was cut"
+CALLER_CAME_FIRST = "Not done: the caller spoke, or the agent was interrupted."
+CUT_OFF = "Not done: the call was cut off before its arguments were complete."
 CALLED_OFF = "The caller spoke before you hung up, so the call goes on."
 
 _Arguments = TypeVar("_Arguments")
@@ -95,6 +102,8 @@ class ToolCalls:
         self.offer(tools)
         self._announced: dict[str, list[events.ToolCall]] = {}
         self._known: set[str] = set()
+        self._unanswered: set[str] = set()
+        """Function calls that the model has no output for."""
         self._mcp = McpServers()
         self._ended: str | None = None
         self._rounds: list[_Round] = []
@@ -123,7 +132,7 @@ class ToolCalls:
                 round_.filler_due = now + FILLER_SECONDS
                 continue
             round_.filler_due = None
-            commands += self._talk.ask(Respond(saying=round_.filler))
+            commands += self._talk.ask(Respond(saying=round_.filler), Purpose.FILLER, now)
         return commands
 
     def _give_up(self, now: float) -> list[BridgeCommand]:
@@ -148,7 +157,7 @@ class ToolCalls:
             case events.McpListing() | events.McpUnavailable():
                 return self._mcp.hear(event)
             case events.FunctionReturned(call_id, output, ok):
-                return [self._talk.answer(call_id, output), *self._settle(call_id, ok, now)]
+                return [*self._answer(call_id, output), *self._settle(call_id, ok, now)]
 
     def _response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
         for call in event.calls:
@@ -156,7 +165,8 @@ class ToolCalls:
         if event.status == "completed":
             self._ended = event.response_id
             return self._carry_out(event.response_id, now)
-        return [self._dropped(call) for call in self._announced.pop(event.response_id, [])]
+        dropped = self._announced.pop(event.response_id, [])
+        return [command for call in dropped for command in self._drop(call, event)]
 
     def hear(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         """What of the conversation matters here."""
@@ -192,6 +202,8 @@ class ToolCalls:
         known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
         if known_as not in self._known:
             self._known.add(known_as)
+            if isinstance(call, events.FunctionCalled):
+                self._unanswered.add(known_as)
             self._announced.setdefault(call.response_id, []).append(call)
 
     def _carry_out(self, response_id: str, now: float) -> list[BridgeCommand]:
@@ -207,11 +219,21 @@ class ToolCalls:
             round_.filler_due = now + FILLER_SECONDS
         return commands + self._conclude(round_, now)
 
-    def _dropped(self, call: events.ToolCall) -> BridgeCommand:
+    def _drop(self, call: events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
         """Of a response that was cut; an MCP server may have done it by then."""
-        if isinstance(call, events.McpCalled):
-            return _note(call.name, self._mcp.outcome(call) or UNDER_WAY)
-        return _note(call.name, "dropped, its response was cut")
+        match call:
+            case events.McpCalled():
+                return [_note(call.name, self._mcp.outcome(call) or UNDER_WAY)]
+            case events.ApprovalAsked():
+                return [RefuseApproval(call.item_id), _note(call.name, DROPPED)]
+            case events.FunctionCalled():
+                is_cut = ended.status == "cancelled"
+                early = f"Not done: the response ended early ({ended.status}: {ended.detail})."
+                answer = self._answer(
+                    call.call_id, error_output(CALLER_CAME_FIRST if is_cut else early)
+                )
+                self._talk.answer_added(call.call_id)  # no response has to speak of it
+                return [*answer, _note(call.name, DROPPED)]
 
     # What is called.
 
@@ -223,6 +245,8 @@ class ToolCalls:
             refused = _note(call.name, "refused, it wanted an approval")
             return [RefuseApproval(call.item_id), refused]
         try:
+            if not call.is_whole:
+                raise _Refused(CUT_OFF)
             if function := self._functions.get(call.name):
                 return self._run(function, call, round_, now)
             if call.name not in self._tools.built_in:
@@ -315,22 +339,27 @@ class ToolCalls:
             return [*self._refuse(parting.call, why), *self._speak(now)]
         commands = self._confirm(parting.call, "done as soon as the caller has heard you")
         if parting.command == HANG_UP and not round_.spoke:
-            commands += self._talk.ask(GOODBYE)
+            commands += self._talk.ask(GOODBYE, Purpose.GOODBYE, now)
         self._talk.once_quiet(parting.command, now)
         return commands
 
     def _speak(self, now: float) -> list[BridgeCommand]:
-        asked = self._talk.ask(Respond(may_call=self._in_a_row < MOST_IN_A_ROW))
-        if asked:
-            self._talk.expect_reply(now)
-        return asked
+        request = Respond(may_call=self._in_a_row < MOST_IN_A_ROW)
+        return self._talk.ask(request, Purpose.TOOL_OUTPUT, now)
+
+    def _answer(self, call_id: str, output: str) -> list[BridgeCommand]:
+        """Once for each call."""
+        if call_id not in self._unanswered:
+            return []
+        self._unanswered.discard(call_id)
+        return [self._talk.answer(call_id, output)]
 
     def _confirm(self, call: events.FunctionCalled, status: str) -> list[BridgeCommand]:
         output = msgspec.json.encode({"status": status}).decode()
-        return [self._talk.answer(call.call_id, output), _note(call.name, "ok")]
+        return [*self._answer(call.call_id, output), _note(call.name, "ok")]
 
     def _refuse(self, call: events.FunctionCalled, why: str) -> list[BridgeCommand]:
-        return [self._talk.answer(call.call_id, error_output(why)), _note(call.name, "refused")]
+        return [*self._answer(call.call_id, error_output(why)), _note(call.name, "refused")]
 
 
 def error_output(message: str) -> str:

@@ -6,6 +6,7 @@ message short.
 
 from media_bridge.commands import BridgeCommand, EndCall, Respond
 from media_bridge.conversation import Conversation
+from media_bridge.responses import Purpose
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
 
@@ -48,5 +49,5 @@ class Voicemail:
             return []
         self._waits_for_silence = False
         talk.once_quiet(EndCall(EndedBy.MESSAGE_LEFT), now, MESSAGE_PATIENCE)
-        talk.expect_reply(now)
-        return [*talk.unmute(), *talk.ask(Respond(saying=self._message))]
+        message = talk.ask(Respond(saying=self._message), Purpose.VOICEMAIL, now)
+        return [*talk.reply.unmute(now), *message]

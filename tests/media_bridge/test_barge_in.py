@@ -6,21 +6,21 @@ import pytest
 
 from media_bridge.barge_in import BargeIn
 from media_bridge.commands import (
-    AppendAudio,
     BridgeCommand,
     CancelResponse,
     ClearPlayback,
-    FailCall,
+    Respond,
     TruncateItem,
 )
 from media_bridge.events import (
     BridgeEvent,
     CallerSpeechStarted,
     CallerSpeechStopped,
+    InterruptAsked,
     ResponseStarted,
 )
 from phonebridge.call_config import CallConfig, TurnDetection
-from support.bridges import agent_turn, done, frame, play, ready_call, said, words
+from support.bridges import agent_turn, done, play, ready_call, said, words
 from support.playbook import At, Playbook, pass_time
 
 CONFIG = CallConfig()
@@ -72,13 +72,21 @@ def test_what_the_model_answers_to_them_follows_the_greeting() -> None:
     )
 
 
-def test_a_model_that_does_not_answer_them_owes_nothing() -> None:
-    assert greeting() >> CLICK >> CLICK_OVER >> done() >> frame(1) << AppendAudio(frame(1).payload)
-    story = greeting()
-    story.bridge.handle(CLICK, 0.5)
-    story.bridge.handle(CLICK_OVER, 0.6)
-    story.bridge.handle(done(), 0.6)
-    assert not [each for _, each in pass_time(story.bridge, 0.6, 50) if isinstance(each, FailCall)]
+def test_a_model_that_does_not_answer_them_is_asked_to() -> None:
+    assert (
+        greeting()
+        >> CLICK
+        >> CLICK_OVER
+        >> done()
+        >> At(0.9)
+        << play(100)
+        << play(100)
+        << play(100)
+        << agent_turn(1, "Good morning!", 400, 900)
+        >> At(1.3)
+        >> At(1.4)
+        << Respond()
+    )
 
 
 def test_long_speech_that_came_in_a_burst_is_an_interruption() -> None:
@@ -162,7 +170,9 @@ def test_a_short_answer_to_an_agent_who_has_finished_is_an_answer() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(10.0)
         >> CallerSpeechStarted("user-1", began_ms=9000)
         >> CallerSpeechStopped("user-1")

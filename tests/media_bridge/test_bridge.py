@@ -20,6 +20,7 @@ from media_bridge.commands import (
     FailCall,
     LeaveCall,
     Log,
+    Note,
     PlayAudio,
     RecordTurn,
     Respond,
@@ -87,7 +88,6 @@ from support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 LONGEST_PREPARED = replace(PREPARED, max_duration_seconds=60)
-STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
 
@@ -416,7 +416,9 @@ def test_an_account_without_means_ends_the_call(code: str) -> None:
     assert (
         ready_call()
         >> ModelComplained(code, "see your plan")
-        << FailCall("model_failed", f"{code}: see your plan")
+        << Log("warning", "model error", f"{code}: see your plan")
+        << Note("no reply", f"greeting: refused: {code}: see your plan; given up")
+        << FailCall("model_failed", f"greeting: refused: {code}: see your plan")
     )
 
 
@@ -433,16 +435,14 @@ def test_a_session_that_does_not_become_ready() -> None:
     assert Playbook(new_bridge()) >> STARTED >> At(11.9) >> At(12.0) << not_ready
 
 
-def test_a_greeting_that_does_not_come() -> None:
-    assert ready_call() >> At(14.9) >> At(15.0) << STALLED
-
-
 def test_a_line_that_falls_silent() -> None:
     story = ready_call()
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(30.0)
         >> frame(1)
         << AppendAudio(frame(1).payload)

@@ -12,13 +12,11 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     EndCall,
-    FailCall,
-    Log,
     PlayAudio,
     Respond,
     TruncateItem,
 )
-from media_bridge.conversation import FATAL_CODES, REPLY_PATIENCE, Conversation
+from media_bridge.conversation import Conversation
 from media_bridge.events import (
     AudioFinished,
     AudioReceived,
@@ -36,6 +34,7 @@ from media_bridge.events import (
     WordsReceived,
 )
 from media_bridge.playout import LEAD_MS
+from media_bridge.responses import Purpose
 from phonebridge.billing import Usage
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig, TurnDetection
@@ -64,9 +63,6 @@ def whole(text: str, index: int | None = None) -> TranscriptFinished:
 def ending(text: str, status: str = "completed") -> ResponseEnded:
     """A response that tells its words once more."""
     return replace(done(status=status), transcripts=(whole(text),))
-
-
-STALLED = FailCall("model_stalled", "the model owed a reply and sent nothing")
 
 
 def speaking(seconds: float = 2.0, told: str = "one two three four ") -> Playbook:
@@ -342,7 +338,9 @@ def test_each_part_of_the_wait_has_its_owner() -> None:
         story
         >> At(1.25)
         >> ResponseStarted("resp-1")
-        >> done("resp-1")
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(1.9)
         >> ResponseStarted("resp-2")
         >> At(2.3)
@@ -590,116 +588,16 @@ def test_usage_adds_up_over_responses_even_interrupted_ones() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
+        >> CallerSpeechStarted("user-1")
+        << CancelResponse("resp-1")
         >> done("resp-1", "cancelled", usage=used)
+        >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-2")
+        >> said(20, response="resp-2")
+        << play(20)
         >> done("resp-2", usage=used)
     )
     assert story.bridge.usage == Usage(input_text=20, cached_text=8, output_audio=14)
-
-
-# Responses that fail.
-
-
-def test_a_response_that_fails_while_the_caller_speaks_is_nobodys_loss() -> None:
-    assert (
-        ready_call()
-        >> ResponseStarted("resp-1")
-        >> CallerSpeechStarted("user-1")
-        << CancelResponse("resp-1")
-        >> done(status="failed", detail="server_error")
-        << Log("warning", "model response failed", "server_error")
-        >> At(50.0)
-    )
-
-
-@pytest.mark.parametrize("at", [0.0, 5.0])
-def test_a_second_try_has_its_own_patience(at: float) -> None:
-    assert (
-        ready_call()
-        >> At(at)
-        >> ResponseStarted("resp-1")
-        >> done(status="failed", detail="server_error")
-        << Log("warning", "model response failed", "server_error")
-        << Respond()
-        >> At(at + REPLY_PATIENCE - 0.1)
-        >> At(at + REPLY_PATIENCE)
-        << STALLED
-    )
-
-
-def test_a_caller_who_gets_no_answer_is_not_left_in_silence() -> None:
-    assert (
-        ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=500)))
-        >> CallerSpeechStarted("user-1")
-        >> At(20.0)
-        >> CallerSpeechStopped("user-1")
-        >> At(20.0 + REPLY_PATIENCE - 0.1)
-        >> At(20.0 + REPLY_PATIENCE)
-        << caller_turn(1, "", 0, 19_500)
-        << STALLED
-    )
-
-
-def test_a_response_that_fails_is_asked_for_once_more() -> None:
-    assert (
-        ready_call()
-        >> ResponseStarted("resp-1")
-        >> done(status="failed", detail="server_error")
-        << Log("warning", "model response failed", "server_error")
-        << Respond()
-        >> ResponseStarted("resp-2")
-        >> done("resp-2", status="failed", detail="server_error")
-        << FailCall("model_failed", "server_error")
-    )
-
-
-def test_once_the_agent_has_spoken_the_second_try_is_an_answer_no_greeting() -> None:
-    assert (
-        ready_call()
-        >> ResponseStarted("resp-1")
-        >> said(100)
-        << play(100)
-        >> done()
-        >> At(0.1)
-        << agent_turn(1, "", 0, 100)
-        >> ResponseStarted("resp-2")
-        >> done("resp-2", status="failed", detail="server_error")
-        << Log("warning", "model response failed", "server_error")
-        << Respond()
-    )
-
-
-def test_a_response_that_succeeds_earns_the_next_failure_its_second_try() -> None:
-    story = ready_call()
-    for number in (1, 3):
-        assert (
-            story
-            >> ResponseStarted(f"resp-{number}")
-            >> done(f"resp-{number}", status="failed", detail="server_error")
-            << Log("warning", "model response failed", "server_error")
-            << Respond()
-            >> ResponseStarted(f"resp-{number + 1}")
-            >> done(f"resp-{number + 1}")
-        )
-
-
-@pytest.mark.parametrize("code", FATAL_CODES)
-def test_an_account_without_means_gets_no_second_try(code: str) -> None:
-    assert (
-        ready_call()
-        >> ResponseStarted("resp-1")
-        >> done(status="failed", detail=code)
-        << FailCall("model_failed", code)
-    )
-
-
-def test_a_response_cut_short_by_a_limit_is_logged() -> None:
-    assert (
-        ready_call()
-        >> ResponseStarted("resp-1")
-        >> done(status="incomplete", detail="max_output_tokens")
-        << Log("warning", "model response incomplete", "max_output_tokens")
-    )
 
 
 def test_a_model_that_goes_on_sending_has_not_stalled() -> None:
@@ -731,7 +629,7 @@ def test_the_agent_is_spoken_in_the_codec_that_was_announced(codec: Codec) -> No
 
 def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
     talk = Conversation(CallConfig(), ModelAudio.G711)
-    talk.ask(Respond(saying="Goodbye."))
+    talk.ask(Respond(saying="Goodbye."), Purpose.GOODBYE, 0.0)
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
     talk.handle(ResponseStarted("resp-1"), 0.1)
     talk.handle(said(500), 0.2)
@@ -746,9 +644,9 @@ def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
 
 def test_what_waits_for_quiet_does_not_wait_for_ever() -> None:
     talk = Conversation(CallConfig(), ModelAudio.G711)
-    talk.ask(Respond(saying="Goodbye."))
+    talk.ask(Respond(saying="Goodbye."), Purpose.GOODBYE, 0.0)
     talk.once_quiet(EndCall(EndedBy.API), 0.0)
-    assert talk.next_deadline() == PATIENCE
+    assert EndCall(EndedBy.API) not in talk.due(PATIENCE - 0.1)
     assert talk.due(PATIENCE) == [EndCall(EndedBy.API)]
 
 
@@ -775,7 +673,9 @@ def test_where_the_model_neither_stops_nor_answers_by_itself_the_bridge_tells_it
         >> done(status="cancelled")
         << Respond()
         >> ResponseStarted("resp-2")
-        >> done(response="resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
         >> CallerSpeechStarted("user-2")
         >> CallerSpeechStopped("user-2")
         << Respond()

@@ -7,6 +7,7 @@ from media_bridge.commands import (
     CancelResponse,
     EndCall,
     LeaveCall,
+    Note,
     Respond,
     Role,
     TransferCall,
@@ -16,6 +17,7 @@ from media_bridge.events import (
     CallerSpeechStopped,
     CallerTranscribed,
     DigitPressed,
+    InterruptAsked,
     MuteAsked,
     ResponseStarted,
     StreamStopped,
@@ -41,8 +43,14 @@ def greeted(prompts: int = 2) -> Playbook:
 
 
 def answered(story: Playbook, response: str) -> None:
-    """The model did as it was asked, in no time."""
-    assert story >> ResponseStarted(response) >> done(response)
+    """The model did as it was asked, and was interrupted before a sound of it was heard."""
+    assert (
+        story
+        >> ResponseStarted(response)
+        >> InterruptAsked()
+        << CancelResponse(response)
+        >> done(response, "cancelled")
+    )
 
 
 @pytest.mark.parametrize("detection", ["server_vad", "semantic_vad"])
@@ -99,14 +107,16 @@ def test_who_speaks_is_not_idle_and_starts_anew() -> None:
         story
         >> At(15.0)
         >> CallerSpeechStarted("user-1")
-        >> At(40.0)  # a long story
+        >> At(21.0)  # a long story
         >> CallerSpeechStopped("user-1")
         >> CallerTranscribed("user-1", "Yes")
-        << caller_turn(1, "Yes", 15_000, 39_500)
+        << caller_turn(1, "Yes", 15_000, 20_500)
         >> ResponseStarted("resp-3")
-        >> done("resp-3")
-        >> At(49.9)
-        >> At(50.0)
+        >> InterruptAsked()
+        << CancelResponse("resp-3")
+        >> done("resp-3", "cancelled")
+        >> At(30.9)
+        >> At(31.0)
         << PROMPT
     )
 
@@ -130,10 +140,13 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         >> CallerSpeechStarted("user-1")
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
+        << Note("not spoken", "last words: it was interrupted")
         >> At(12.0)
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-3")
-        >> done("resp-3")
+        >> InterruptAsked()
+        << CancelResponse("resp-3")
+        >> done("resp-3", "cancelled")
         >> At(21.9)
         >> At(22.0)
         << LAST_WORDS
@@ -151,7 +164,14 @@ def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None
 
 def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
     story = ready_call()
-    assert story >> ResponseStarted("resp-1") >> done() >> At(59.9)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
+        >> At(59.9)
+    )
 
 
 def test_the_silence_of_a_muted_agent_is_not_the_callers() -> None:

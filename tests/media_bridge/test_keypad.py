@@ -18,6 +18,7 @@ from media_bridge.commands import (
 )
 from media_bridge.events import (
     DigitPressed,
+    InterruptAsked,
     ModelConnected,
     ModelReady,
     ResponseStarted,
@@ -46,7 +47,14 @@ def pressed(keys: str) -> AddText:
 def listening_call(config: CallConfig | None = None) -> Playbook:
     """The greeting was heard."""
     story = ready_call(config=config)
-    assert story >> ResponseStarted("resp-1") >> done() >> At(1.0)
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
+        >> At(1.0)
+    )
     return story
 
 

@@ -12,6 +12,8 @@ from media_bridge.commands import (
     EndCall,
     FailCall,
     LeaveCall,
+    Log,
+    Note,
 )
 from media_bridge.events import (
     BridgeEvent,
@@ -289,8 +291,10 @@ def test_a_call_that_fails_is_ended_at_once_and_its_words_are_waited_for() -> No
     assert (
         story
         >> ModelComplained("insufficient_quota", "")
+        << Log("warning", "model error", "insufficient_quota: ")
+        << Note("no reply", "greeting: refused: insufficient_quota: ; given up")
         << UNKNOWN
-        << FailCall("model_failed", "insufficient_quota: ")
+        << FailCall("model_failed", "greeting: refused: insufficient_quota: ")
         >> CallerTranscribed("user-1", "Hello?")
         << revised(caller_turn(1, "Hello?", 0, 500))
     )

@@ -3,9 +3,11 @@ record tells of it."""
 
 from dataclasses import replace
 
-from media_bridge.commands import AddText, Note, RefuseApproval, Respond, Role
+from media_bridge.commands import AddText, CancelResponse, Log, Note, RefuseApproval, Respond, Role
 from media_bridge.events import (
     ApprovalAsked,
+    CallerSpeechStarted,
+    InterruptAsked,
     McpCalled,
     McpListing,
     McpReturned,
@@ -20,7 +22,14 @@ from support.playbook import At, Playbook
 def calling() -> Playbook:
     """The greeting is over, and the model answers the caller."""
     story = ready_call()
-    assert story >> ResponseStarted("greeting") >> done("greeting") >> ResponseStarted("resp-1")
+    assert (
+        story
+        >> ResponseStarted("greeting")
+        >> InterruptAsked()
+        << CancelResponse("greeting")
+        >> done("greeting", "cancelled")
+        >> ResponseStarted("resp-1")
+    )
     return story
 
 
@@ -60,6 +69,8 @@ def test_a_call_that_is_told_only_when_it_is_over_is_answered_too() -> None:
     assert (
         calling()
         >> done()
+        << Log("warning", "model gave no reply", "answer to the caller: completed without speech")
+        << Note("no reply", "answer to the caller: completed without speech; asked again")
         >> McpCalled("resp-1", "item-7", "find", ok=True)
         << Note("tool", "find: ok")
         << Respond()
@@ -89,6 +100,8 @@ def test_a_call_that_an_mcp_server_carried_out_for_a_response_that_was_cut_is_on
         >> McpCalled("resp-1", "item-7", "book")
         >> McpCalled("resp-1", "item-8", "find")
         >> McpReturned("item-7", ok=True)
+        >> CallerSpeechStarted("user-1")
+        << CancelResponse("resp-1")
         >> done(status="cancelled")
         << Note("tool", "book: ok")
         << Note("tool", "find: under way when its response was cut")

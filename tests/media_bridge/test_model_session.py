@@ -15,6 +15,7 @@ from media_bridge.commands import (
     FailCall,
     LeaveCall,
     Log,
+    Note,
     PlayAudio,
     RecordStart,
     Respond,
@@ -197,7 +198,17 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
 
 def test_nobody_answers() -> None:
     story = ready_while_ringing(PREPARED)
-    assert story >> ModelReady() << GREET >> At(30.0) >> StreamLost() << LeaveCall(lost=False)
+    assert (
+        story
+        >> ModelReady()
+        << GREET
+        >> ResponseStarted("resp-1")
+        >> said(20)
+        >> done()
+        >> At(30.0)
+        >> StreamLost()
+        << LeaveCall(lost=False)
+    )
     assert not story.bridge.started
 
 
@@ -207,6 +218,9 @@ def test_a_phone_rings_for_two_minutes_at_most() -> None:
         story
         >> ModelReady()
         << GREET
+        >> ResponseStarted("resp-1")
+        >> said(20)
+        >> done()
         >> At(119.9)
         >> At(120.0)
         << NO_START
@@ -220,6 +234,9 @@ def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_r
         story
         >> ModelReady()
         << GREET
+        >> ResponseStarted("resp-1")
+        >> said(20)
+        >> done()
         >> At(20.0)
         >> AnswerReported()
         >> At(22.9)
@@ -283,9 +300,13 @@ def test_a_session_lost_while_the_phone_rings_is_opened_anew_on_the_answer(
     )
 
 
-def test_a_greeting_that_fails_twice_is_tried_anew_on_the_answer() -> None:
+def test_a_greeting_that_fails_again_and_again_is_tried_anew_on_the_answer() -> None:
     story = ready_while_ringing(PREPARED)
-    failed = Log("warning", "model response failed", "rate limit")
+    why = "greeting: failed: rate limit"
+    failed, noted = (
+        Log("warning", "model gave no reply", why),
+        Note("no reply", f"{why}; asked again"),
+    )
     assert (
         story
         >> ModelReady()
@@ -293,10 +314,18 @@ def test_a_greeting_that_fails_twice_is_tried_anew_on_the_answer() -> None:
         >> ResponseStarted("resp-1")
         >> done("resp-1", "failed", "rate limit", Usage(input_text=5))
         << failed
+        << noted
+        >> At(0.5)
         << GREET
         >> ResponseStarted("resp-2")
         >> done("resp-2", "failed", "rate limit", Usage(input_text=5))
-        << lost("rate limit")
+        << failed
+        << noted
+        >> At(1.5)
+        << GREET
+        >> ResponseStarted("resp-3")
+        >> done("resp-3", "failed", "insufficient_quota")
+        << lost("greeting: failed: insufficient_quota")
         >> said(100, response="resp-2")
         >> At(9.0)
         >> STARTED

@@ -1,136 +1,185 @@
 """Whoever wants the model to speak is served in turn."""
 
 from media_bridge.commands import Respond
-from media_bridge.responses import Responses
+from media_bridge.responses import ANSWER as CALLER_TURN
+from media_bridge.responses import Purpose, Request, ResponseQueue
 
 ANSWER = Respond()
 SAY_A, SAY_B = Respond(saying="a"), Respond(saying="b")
 
 
+def say(command: Respond) -> Request:
+    return Request(command, Purpose.SAY)
+
+
+TOOL = Request(ANSWER, Purpose.TOOL_OUTPUT)
+
+
+def end(queue: ResponseQueue) -> list[Respond]:
+    queue.finish()
+    return queue.proceed()
+
+
 def test_who_asks_while_nobody_speaks_is_served_at_once() -> None:
-    assert Responses().ask(ANSWER) == [ANSWER]
+    assert ResponseQueue().request(TOOL) == [ANSWER]
+
+
+def test_each_request_has_an_id_of_its_own() -> None:
+    queue = ResponseQueue()
+    [first] = queue.request(say(SAY_A))
+    queue.request(say(SAY_A))
+    queue.started("resp-1")
+    [second] = end(queue)
+    assert first.event_id != second.event_id
+    assert queue.names_request(second.event_id)
+    assert not queue.names_request(first.event_id)
+    assert not queue.names_request(None)
 
 
 def test_one_at_a_time_in_the_order_of_asking() -> None:
-    responses = Responses()
-    assert responses.ask(SAY_A) == [SAY_A]
-    assert responses.ask(SAY_B) == []
-    responses.started("resp-1")
-    assert responses.ended("resp-1") == [SAY_B]
-    responses.started("resp-2")
-    assert not responses.idle
-    assert responses.ended("resp-2") == []
-    assert responses.idle
+    queue = ResponseQueue()
+    assert queue.request(say(SAY_A)) == [SAY_A]
+    assert queue.request(say(SAY_B)) == []
+    queue.started("resp-1")
+    assert end(queue) == [SAY_B]
+    queue.started("resp-2")
+    assert not queue.is_idle
+    assert end(queue) == []
+    assert queue.is_idle
 
 
-def test_any_response_answers_all_that_was_heard() -> None:
-    responses = Responses()
-    responses.started("resp-1")
-    assert responses.ask(ANSWER) == []
-    responses.ended("resp-1")
-    responses.started("resp-2")
-    assert responses.ask(ANSWER) == []
-    responses.started("resp-3")
-    assert responses.ended("resp-3") == []
+def test_any_response_of_the_servers_own_answers_all_that_was_heard() -> None:
+    queue = ResponseQueue()
+    queue.started("resp-1")
+    assert queue.request(TOOL) == []
+    queue.started("resp-2")
+    assert queue.request(TOOL) == []
+    queue.started("resp-3")
+    assert end(queue) == []
 
 
 def test_a_response_does_not_answer_what_came_after_it_was_asked_for() -> None:
-    responses = Responses()
-    assert responses.ask(SAY_A) == [SAY_A]
-    assert responses.ask(ANSWER) == []
-    responses.started("resp-1")
-    assert responses.ended("resp-1") == [ANSWER]
+    queue = ResponseQueue()
+    assert queue.request(say(SAY_A)) == [SAY_A]
+    assert queue.request(TOOL) == []
+    queue.started("resp-1")
+    assert end(queue) == [ANSWER]
 
 
 def test_words_wait_for_the_answer_to_a_caller_who_is_speaking() -> None:
-    responses = Responses()
-    responses.hold()
-    assert responses.ask(SAY_A) == []
-    responses.started("resp-1")
-    assert responses.ended("resp-1") == [SAY_A]
+    queue = ResponseQueue()
+    queue.hold()
+    assert queue.request(say(SAY_A)) == []
+    queue.started("resp-1")
+    assert end(queue) == [SAY_A]
+
+
+def test_a_server_that_does_not_answer_the_caller_is_asked_to_and_first() -> None:
+    queue = ResponseQueue()
+    queue.hold()
+    assert queue.request(say(SAY_A)) == []
+    queue.expect_answer()
+    assert queue.proceed() == []
+    assert queue.release() == [ANSWER]
+    queue.started("resp-1")
+    assert end(queue) == [SAY_A]
+
+
+def test_a_server_that_answers_the_caller_is_not_asked_to() -> None:
+    queue = ResponseQueue()
+    queue.expect_answer()
+    queue.started("of the detector")
+    assert end(queue) == []
+    assert queue.is_idle
 
 
 def test_words_are_said_after_the_response_that_came_before_them() -> None:
-    responses = Responses()
-    responses.ask(SAY_A)
-    responses.started("of the detector")
-    responses.refused()
-    assert responses.ended("of the detector") == [SAY_A]
+    queue = ResponseQueue()
+    queue.request(say(SAY_A))
+    queue.started("of the detector")
+    queue.request_was_refused()
+    assert end(queue) == [SAY_A]
 
 
 def test_an_answer_that_another_response_gave_is_not_asked_for_again() -> None:
-    responses = Responses()
-    responses.ask(ANSWER)
-    responses.started("of the detector")
-    responses.refused()
-    assert responses.ended("of the detector") == []
-    assert responses.idle
+    queue = ResponseQueue()
+    queue.request(TOOL)
+    queue.started("of the detector")
+    queue.request_was_refused()
+    assert end(queue) == []
+    assert queue.is_idle
 
 
-def test_the_end_of_another_response_means_nothing() -> None:
-    responses = Responses()
-    responses.ask(SAY_A)
-    responses.started("resp-1")
-    responses.ask(SAY_B)
-    assert responses.ended("resp-0") == []
-    assert responses.active == "resp-1"
+def test_a_request_is_repeated_when_the_hold_is_released_and_before_all_others() -> None:
+    queue = ResponseQueue()
+    queue.request(say(SAY_A))
+    queue.started("resp-1")
+    queue.request(say(SAY_B))
+    queue.retry(say(SAY_A))
+    assert end(queue) == []
+    assert queue.release() == [SAY_A]
 
 
-def test_a_failed_response_is_asked_for_again_before_all_others() -> None:
-    responses = Responses()
-    responses.ask(SAY_A)
-    responses.started("resp-1")
-    responses.ask(SAY_B)
-    assert responses.ask_again() == [SAY_A]
-
-
-def unaware() -> Responses:
+def unaware() -> ResponseQueue:
     """The model has an output on its way when another response starts."""
-    responses = Responses()
-    responses.unseen.add("call-1")
-    return responses
+    queue = ResponseQueue()
+    queue.pending_tool_outputs.add("call-1")
+    return queue
 
 
 def test_a_response_that_started_without_an_output_does_not_answer_it() -> None:
-    responses = unaware()
-    responses.hold()
-    assert responses.ask(ANSWER) == []
-    responses.started("of the detector")
-    responses.unseen.discard("call-1")
-    assert responses.ended("of the detector") == [ANSWER]
+    queue = unaware()
+    queue.hold()
+    assert queue.request(TOOL) == []
+    queue.started("of the detector")
+    queue.pending_tool_outputs.discard("call-1")
+    assert end(queue) == [ANSWER]
 
 
 def test_nor_does_the_one_because_of_which_ours_was_refused() -> None:
-    responses = unaware()
-    assert responses.ask(ANSWER) == [ANSWER]
-    responses.started("of the detector")
-    responses.refused()
-    assert responses.ended("of the detector") == [ANSWER]
+    queue = unaware()
+    assert queue.request(TOOL) == [ANSWER]
+    queue.started("of the detector")
+    queue.request_was_refused()
+    assert end(queue) == [ANSWER]
+
+
+def test_but_it_answers_the_caller() -> None:
+    queue = unaware()
+    queue.expect_answer()
+    queue.started("of the detector")
+    assert end(queue) == []
 
 
 def test_a_server_that_never_confirms_an_output_is_asked_once() -> None:
-    responses = unaware()
-    assert responses.ask(ANSWER) == [ANSWER]
-    responses.started("ours")
-    assert responses.ended("ours") == []
-    assert not responses.unseen
+    queue = unaware()
+    assert queue.request(TOOL) == [ANSWER]
+    queue.started("ours")
+    assert end(queue) == []
+    assert not queue.pending_tool_outputs
 
 
-def test_where_the_model_does_not_answer_by_itself_we_ask_first_and_at_once() -> None:
-    responses = Responses()
-    responses.hold()
-    assert responses.ask(Respond(saying="By the way.")) == []
-    assert responses.answer() == [Respond()]
-    responses.started("resp-1")
-    assert responses.ended("resp-1") == [Respond(saying="By the way.")]
+def test_one_answer_is_an_answer_to_everything() -> None:
+    queue = ResponseQueue()
+    queue.started("resp-1")
+    for request in (TOOL, say(SAY_A), TOOL, CALLER_TURN):
+        assert queue.request(request) == []
+    assert end(queue) == [ANSWER]
+    queue.started("resp-2")
+    assert end(queue) == [SAY_A]
+    queue.started("resp-3")
+    assert end(queue) == []
 
 
-def test_who_waits_for_an_answer_waits_for_the_same_one() -> None:
-    responses = Responses()
-    responses.started("resp-1")
-    assert responses.ask(ANSWER) == responses.ask(SAY_A) == responses.ask(ANSWER) == []
-    assert responses.ended("resp-1") == [ANSWER]
-    responses.started("resp-2")
-    assert responses.ended("resp-2") == [SAY_A]
-    responses.started("resp-3")
-    assert responses.ended("resp-3") == []
+def test_a_muted_agent_says_later_what_it_was_asked_for() -> None:
+    queue = ResponseQueue(muted=True)
+    assert queue.request(say(SAY_A)) == []
+    assert queue.unmute() == [SAY_A]
+
+
+def test_what_was_never_sent_can_be_told() -> None:
+    queue = ResponseQueue()
+    queue.request(say(SAY_A))
+    queue.request(say(SAY_B))
+    assert queue.clear() == [say(SAY_B)]
+    assert queue.current == say(SAY_A)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from media_bridge import bridge, conversation, session, stream_start
+from media_bridge import bridge, pending_reply, session, stream_start
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.events import BridgeEvent, DigitPressed
@@ -261,13 +261,16 @@ async def test_a_slow_reader_at_the_model_delays_nobody_else(start_plane: Starts
         await plane.converse(slow)
 
 
-async def test_a_model_that_falls_silent_in_its_sentence_ends_the_call(
+async def test_a_model_that_falls_silent_in_its_sentence_is_asked_again_and_then_given_up(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "REPLY_PATIENCE", 0.3)
+    monkeypatch.setattr(pending_reply, "STALL_TIMEOUT", 0.3)
     async with start_plane(Faults(stall_in_response=1)) as plane:
         phone = await plane.greeted()
         assert await plane.failed(phone.call) == "model_stalled"
+        [session] = plane.model.sessions
+        requests = [f for f in session.received if f["type"] == "response.create"]
+        assert len(requests) == 2
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)

@@ -26,6 +26,7 @@ from media_bridge.events import (
     CallerTranscribed,
     DigitsFailed,
     EndAsked,
+    InterruptAsked,
     LeaveAsked,
     MessageLost,
     ModelConnected,
@@ -117,7 +118,10 @@ def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
         >> done(status="cancelled")
         << WORDS
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
+        << Note("not spoken", "say: it was interrupted")
         << Respond(saying="Later.")
     )
 
@@ -129,7 +133,9 @@ def test_nothing_is_said_by_order_while_the_caller_speaks() -> None:
         >> SayAsked(WORDS, interrupt=True)
         >> CallerSpeechStopped("caller-1")
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
         << WORDS
     )
 
@@ -192,7 +198,9 @@ def test_nobody_is_idle_on_a_call_of_which_one_side_is_muted(side: Side) -> None
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> MuteAsked(side, True)
         >> At(40.0)
         >> MuteAsked(side, False)
@@ -316,11 +324,15 @@ def test_a_last_sentence_waits_for_what_the_agent_says_just_now() -> None:
 
 def test_a_last_sentence_that_never_comes_is_not_waited_for_long() -> None:
     story = quiet_call()
+    why = "last words: no response began within 15 s"
     assert (
         story
         >> FAREWELL
         << Respond(saying="Goodbye!")
         >> At(20.9)
+        << Log("warning", "model gave no reply", why)
+        << Note("no reply", f"{why}; asked again")
+        << Respond(saying="Goodbye!")
         >> At(21.1)
         << EndCall(EndedBy.API)
     )
@@ -357,7 +369,9 @@ def test_what_needs_words_waits_until_the_model_is_ready() -> None:
         >> ModelReady()
         << Respond()
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         << Respond(saying="Goodbye!")
     )
 

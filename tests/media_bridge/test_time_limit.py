@@ -1,7 +1,15 @@
 """The longest duration of a call."""
 
-from media_bridge.commands import AppendAudio, EndCall, LeaveCall, Respond
-from media_bridge.events import MuteAsked, ResponseStarted
+from media_bridge.commands import (
+    AppendAudio,
+    CancelResponse,
+    EndCall,
+    LeaveCall,
+    Log,
+    Note,
+    Respond,
+)
+from media_bridge.events import InterruptAsked, MuteAsked, ResponseStarted
 from media_bridge.time_limit import GOODBYE, WARNING
 from phonebridge.call import EndedBy
 from phonebridge.call_config import CallConfig
@@ -18,7 +26,9 @@ def test_the_longest_call_is_hung_up_then_left() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(29.9)
         >> At(30.0)
         << LAST_WORDS
@@ -41,25 +51,32 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
     assert (
         ready_call(config=CallConfig(max_duration_seconds=60))
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(29.9)
         >> At(30.0)
         << WARNING
         >> frame(1)
         << AppendAudio(frame(1).payload)
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
         >> At(60.0)
         << LAST_WORDS
     )
 
 
 def test_deadlines_that_come_together_leave_in_peace() -> None:
+    why = "last words: no response began within 15 s"
     story = ready_call(config=CallConfig(max_duration_seconds=30))
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> done()
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
         >> At(29.25)
         >> frame(1)
         << AppendAudio(frame(1).payload)
@@ -69,14 +86,24 @@ def test_deadlines_that_come_together_leave_in_peace() -> None:
         >> At(30.0)
         << LAST_WORDS
         >> At(49.9)
+        << Log("warning", "model gave no reply", why)
+        << Note("no reply", f"{why}; asked again")
+        << LAST_WORDS
         >> At(50.0)
         << END
         >> At(55.0)
+        << Note("not spoken", "last words: the call ended first")
         << LeaveCall(lost=False)
     )
 
 
 def test_a_muted_agent_says_goodbye_too() -> None:
     story = ready_call(config=CallConfig(max_duration_seconds=30))
-    assert story >> ResponseStarted("resp-1") >> done()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> InterruptAsked()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
+    )
     assert story >> MuteAsked(Side.AGENT, True) >> At(29.9) >> At(30.0) << LAST_WORDS

@@ -22,7 +22,6 @@ from media_bridge.commands import (
     TransferCall,
     TruncateItem,
 )
-from media_bridge.conversation import ALREADY_RESPONDING
 from media_bridge.events import (
     AudioFinished,
     BridgeEvent,
@@ -31,6 +30,7 @@ from media_bridge.events import (
     DigitPressed,
     FunctionCalled,
     FunctionReturned,
+    InterruptAsked,
     ModelComplained,
     OutputAdded,
     ResponseEnded,
@@ -38,8 +38,11 @@ from media_bridge.events import (
     StreamStopped,
 )
 from media_bridge.idle import PROMPT
+from media_bridge.pending_reply import ALREADY_RESPONDING
 from media_bridge.tools import (
     CALLED_OFF,
+    CALLER_CAME_FIRST,
+    CUT_OFF,
     FILLER_SECONDS,
     GOODBYE,
     MOST_IN_A_ROW,
@@ -70,7 +73,14 @@ def calling(*tools: HttpsFunction | BuiltIn) -> Playbook:
         )
     )
     story = ready_call(config=config)
-    assert story >> ResponseStarted("greeting") >> done("greeting") >> ResponseStarted("resp-1")
+    assert (
+        story
+        >> ResponseStarted("greeting")
+        >> InterruptAsked()
+        << CancelResponse("greeting")
+        >> done("greeting", "cancelled")
+        >> ResponseStarted("resp-1")
+    )
     return story
 
 
@@ -139,9 +149,8 @@ def test_several_calls_of_one_response_are_answered_once() -> None:
         (call("order"), call("order"), done()),
         (call("order"), ResponseEnded("resp-1", "completed", "", Usage(), (call("order"),))),
         (ResponseEnded("resp-1", "completed", "", Usage(), (call("order"),)),),
-        (done(), call("order")),
     ],
-    ids=["twice", "and in the response", "in the response alone", "after the response"],
+    ids=["twice", "and in the response", "in the response alone"],
 )
 def test_a_call_is_run_once_however_it_is_told(
     events: tuple[FunctionCalled | ResponseEnded, ...],
@@ -152,13 +161,82 @@ def test_a_call_is_run_once_however_it_is_told(
     assert story >> events[-1] << run()
 
 
-@pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
-def test_a_call_of_a_response_that_was_cut_is_not_run(status: str) -> None:
-    story = calling(ORDER)
-    story.bridge.handle(call("order"), 0.0)
-    commands = story.bridge.handle(done(status=status), 0.0)
-    assert noted("order: dropped, its response was cut") in commands
-    assert not [each for each in commands if isinstance(each, RunFunction)]
+def test_a_call_of_a_response_that_the_caller_cut_is_not_run_and_the_model_is_told() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> CallerSpeechStarted("user-1")
+        << CancelResponse("resp-1")
+        >> done(status="cancelled")
+        << answered(error_output(CALLER_CAME_FIRST))
+        << noted("order: dropped, its response was cut")
+        >> CallerSpeechStopped("user-1")
+        >> ResponseStarted("resp-2")
+        >> said(20, response="resp-2")
+        << play(20)
+        >> done("resp-2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [("incomplete", "max_output_tokens"), ("incomplete", "content_filter"), ("failed", "server")],
+)
+def test_after_a_call_of_a_response_that_ended_early_the_model_is_told_and_asked_again(
+    status: str, detail: str
+) -> None:
+    why = f"answer after a tool: {status}: {detail}"
+    output = f"Not done: the response ended early ({status}: {detail})."
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done(status=status, detail=detail)
+        << Log("warning", "model gave no reply", why)
+        << Note("no reply", f"{why}; asked again")
+        << answered(error_output(output))
+        << noted("order: dropped, its response was cut")
+        >> At(0.5)
+        << Respond()
+    )
+
+
+def test_a_call_whose_arguments_were_cut_off_is_answered_too() -> None:
+    unfinished = FunctionCalled("resp-1", "call-1", "order", '{"num', is_whole=False)
+    assert (
+        calling(ORDER)
+        >> unfinished
+        >> done()
+        << answered(error_output(CUT_OFF))
+        << noted("order: refused")
+        << Respond()
+    )
+
+
+def test_a_function_that_returns_twice_is_answered_once() -> None:
+    assert (
+        calling(ORDER)
+        >> call("order")
+        >> done()
+        << run()
+        >> returned()
+        << answered()
+        << noted("order: ok after 0 ms")
+        << Respond()
+        >> returned()
+    )
+
+
+def test_a_call_that_is_told_after_its_response_is_run_and_nobody_asks_again() -> None:
+    why = "answer to the caller: completed without speech"
+    assert (
+        calling(ORDER)
+        >> done()
+        << Log("warning", "model gave no reply", why)
+        << Note("no reply", f"{why}; asked again")
+        >> call("order")
+        << run()
+        >> At(5.0)
+    )
 
 
 @pytest.mark.parametrize("arguments", ["", "  "])
@@ -216,6 +294,9 @@ def test_a_model_that_goes_round_in_circles_has_to_speak() -> None:
     assert replies == [Respond()] * (MOST_IN_A_ROW - 1) + talked_back
     story.bridge.handle(CallerSpeechStarted("user-1"), 0.0)
     story.bridge.handle(CallerSpeechStopped("user-1"), 0.0)
+    story.bridge.handle(ResponseStarted("resp-2"), 0.0)
+    story.bridge.handle(said(20, response="resp-2"), 0.0)
+    story.bridge.handle(done("resp-2"), 0.0)
     assert circle(story, MOST_IN_A_ROW + 2) == Respond()
 
 
@@ -257,7 +338,9 @@ def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
         >> OutputAdded("call-1")
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
     )
 
 
@@ -274,6 +357,8 @@ def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it(
         << noted("order: ok after 0 ms")
         >> ResponseStarted("resp-2")
         >> OutputAdded("call-1")
+        >> said(20, response="resp-2")
+        << play(20)
         >> done("resp-2")
         << Respond()
     )
@@ -293,6 +378,8 @@ def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> No
         >> OutputAdded("call-1")
         >> ModelComplained(ALREADY_RESPONDING, "")
         << Log("warning", "model error", f"{ALREADY_RESPONDING}: ")
+        >> said(20, response="resp-2")
+        << play(20)
         >> done("resp-2")
         << Respond()
     )
@@ -310,7 +397,9 @@ def test_who_waits_in_silence_is_told_a_filler_once() -> None:
         >> At(FILLER_SECONDS)
         << Respond(saying="One moment.")
         >> ResponseStarted("filler")
-        >> done("filler")
+        >> InterruptAsked()
+        << CancelResponse("filler")
+        >> done("filler", "cancelled")
         >> At(3 * FILLER_SECONDS)
         >> returned()
         << answered()
@@ -331,6 +420,8 @@ def test_an_output_that_comes_during_the_filler_waits_for_its_end() -> None:
         >> returned()
         << answered()
         << noted("slow: ok after 1500 ms")
+        >> said(20, response="filler")
+        << play(20)
         >> done("filler")
         << Respond()
     )
@@ -370,7 +461,9 @@ def test_no_filler_without_one_and_none_after_the_answer() -> None:
         << noted("slow: ok after 0 ms")
         << Respond()
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
         >> At(10.0)
     )
 
@@ -505,8 +598,8 @@ NOT_DONE = "Not done: something else went wrong, or the caller spoke. Go on."
 @pytest.mark.parametrize("ok", [True, False])
 def test_what_is_called_with_the_end_comes_before_it_and_must_go_well(ok: bool) -> None:
     story = both(ok)
-    story.bridge.handle(ResponseStarted("resp-2"), 0.0)
-    story.bridge.handle(done("resp-2"), 0.0)
+    for event in (ResponseStarted("resp-2"), said(20, response="resp-2"), done("resp-2")):
+        story.bridge.handle(event, 0.0)
     ends = [command for _, command in pass_time(story.bridge, 0.0, 1.0)]
     assert (HANG_UP in ends) is ok
 
@@ -643,7 +736,9 @@ def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> 
         << Respond()
         >> OutputAdded("call-1")
         >> ResponseStarted("resp-2")
-        >> done("resp-2")
+        >> InterruptAsked()
+        << CancelResponse("resp-2")
+        >> done("resp-2", "cancelled")
         >> At(22.9)
         >> At(23.0)
         << PROMPT
@@ -654,7 +749,7 @@ def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> 
 
 HAPPENINGS = st.one_of(
     st.tuples(st.just("call"), st.integers(0, 1)),
-    st.tuples(st.just("end"), st.sampled_from(["completed", "cancelled", "incomplete"])),
+    st.tuples(st.just("end"), st.just("completed")),
     st.tuples(st.just("return"), st.integers(0, 1)),
     st.tuples(st.just("seen"), st.integers(0, 1)),
     st.tuples(st.just("speech"), st.booleans()),
@@ -671,6 +766,7 @@ class Model:
         self.asked = 0
         self.called: dict[str, str] = {}
         self.completed: set[str] = set()
+        self.cut: set[str] = set()
         self.run: list[str] = []
         self.returned: set[str] = set()
         self.answered: list[str] = []
@@ -685,7 +781,7 @@ class Model:
                     self.run.append(call_id)
                 case AnswerTool(call_id):
                     self.answered.append(call_id)
-                    self.untold.add(call_id)
+                    self.untold |= {call_id} - self.cut
                 case Respond():
                     assert self.active is None, "a second response would be refused"
                     assert self.untold, "there is nothing new to speak of"
@@ -705,10 +801,7 @@ class Model:
                 self.called[f"call-{number}"] = self.active
                 self.tell(FunctionCalled(self.active, f"call-{number}", "order", "{}"))
             case "end", str(status) if self.active:
-                ended, self.active = self.active, None
-                if status == "completed":
-                    self.completed.add(ended)
-                self.tell(done(ended, status))
+                self.end(self.active, status)
             case "return", int(number) if f"call-{number}" in set(self.run) - self.returned:
                 self.returned.add(f"call-{number}")
                 self.tell(returned(number=number))
@@ -725,9 +818,20 @@ class Model:
         if self.asked and not self.active:
             self.start()
 
+    def end(self, ended: str, status: str) -> None:
+        self.active = None
+        calls = {call for call, response in self.called.items() if response == ended}
+        if status == "completed":
+            self.completed.add(ended)
+            if not calls:
+                self.tell(said(20, item=f"item-{self.count}", response=ended))
+        else:
+            self.cut |= calls
+        self.tell(done(ended, status))
+
     def finish(self) -> None:
         """The caller falls silent, every function returns, and the model says what it has to."""
-        self.happen("end", "cancelled")
+        self.happen("speech", True)
         self.happen("speech", False)
         for number in range(2):
             self.happen("return", number)
@@ -738,7 +842,7 @@ class Model:
 
 @settings(max_examples=500)
 @given(st.lists(HAPPENINGS, min_size=10, max_size=40))
-def test_each_call_of_a_response_that_ended_well_is_run_and_answered_once(
+def test_each_call_is_answered_once_and_run_if_its_response_ended_well(
     happenings: list[tuple[str, object]],
 ) -> None:
     model = Model()
@@ -746,7 +850,7 @@ def test_each_call_of_a_response_that_ended_well_is_run_and_answered_once(
         model.happen(what, which)
     whole = {call_id for call_id, response in model.called.items() if response in model.completed}
     assert sorted(model.run) == sorted(whole)
-    assert sorted(model.answered) == sorted(model.returned)
+    assert sorted(model.answered) == sorted(model.returned | model.cut)
     model.finish()
-    assert sorted(model.answered) == sorted(whole)
+    assert sorted(model.answered) == sorted(model.called)
     assert not model.untold, "the caller waits for ever"

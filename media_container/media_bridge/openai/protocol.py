@@ -10,6 +10,7 @@ import msgspec
 from media_bridge import commands, events
 from media_bridge.audio import Codec
 from media_bridge.openai import items, realtime, session, tools, transcripts
+from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import Proposed, Updates
 from media_bridge.speech_model import ModelCommand
@@ -28,6 +29,9 @@ _SessionEvent = (
     | transcripts.TranscriptEvent
     | tools.ToolEvent
 )
+
+CONFIGURE = "configure"
+"""Names the first `session.update`."""
 
 # Refusals of a key repeat parts of it.
 _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
@@ -55,18 +59,20 @@ class RealtimeProtocol:
             return realtime.encode_append(command.audio)
         match command:
             case commands.ConfigureModel(line):
-                return realtime.encode(realtime.SessionUpdate(self._ask(line)))
+                return realtime.encode(realtime.SessionUpdate(self._ask(line), CONFIGURE))
             case commands.UpdateSession(update):
                 return realtime.encode(self._propose(update))
             case commands.Respond():
                 return realtime.encode(self._response(command))
             case commands.AddText(role, text):
-                return realtime.encode(realtime.ItemCreate(realtime.message(role, text)))
+                item = realtime.message(role, text)
+                return realtime.encode(realtime.ItemCreate(item, command.event_id))
             case commands.AnswerTool(call_id, output):
-                item = tools.FunctionOutputItem(call_id, output)
-                return realtime.encode(realtime.ItemCreate(item))
+                answer = tools.FunctionOutputItem(call_id, output)
+                return realtime.encode(realtime.ItemCreate(answer, command.event_id))
             case commands.RefuseApproval(request_id):
-                return realtime.encode(realtime.ItemCreate(tools.refusal(request_id)))
+                refusal = tools.refusal(request_id)
+                return realtime.encode(realtime.ItemCreate(refusal, command.event_id))
             case commands.CommitAudio() | commands.CancelResponse() | commands.TruncateItem():
                 return realtime.encode(_plain(command))
 
@@ -75,7 +81,7 @@ class RealtimeProtocol:
         choice = "none" if words_only and self._config.tools != Tools() else None
         settings = realtime.ResponseSettings(session.told(self._config, request), choice)
         empty = settings == realtime.ResponseSettings()
-        return realtime.ResponseCreate(None if empty else settings)
+        return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
 
     def decode(self, text: Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
@@ -83,7 +89,12 @@ class RealtimeProtocol:
             event = realtime.decode(text)
         except realtime.MalformedEvent:
             return self._decode_repaired(text)
-        return None if isinstance(event, realtime.Unknown) else self._happened(event)
+        return self._to_event(event)
+
+    def _to_event(self, event: realtime.ServerEvent | realtime.Unknown) -> events.ModelEvent | None:
+        if isinstance(event, realtime.Unknown):
+            return _progressed(event) if event.is_of_response else None
+        return self._happened(event) or _progressed(event)
 
     def _decode_repaired(self, text: Text) -> events.ModelEvent | None:
         try:
@@ -91,12 +102,12 @@ class RealtimeProtocol:
         except realtime.MalformedEvent as error:
             return events.MalformedEventReceived(error.event_type, str(error))
         if isinstance(event, realtime.Unknown):
-            return None
+            return self._to_event(event)
         kind = str(event.__struct_config__.tag)
         if kind not in self._repaired:
             self._repaired.add(kind)
             self.on_repair(kind, absent)
-        return self._happened(event)
+        return self._to_event(event)
 
     def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
         if self._settings.openai_session_ack is not SessionAck.ASSUMED:
@@ -165,8 +176,7 @@ class RealtimeProtocol:
             case realtime.Error(error) if self._updates.refused(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.Error(error):
-                message = _KEY.sub(r"\1…", error.message or "")
-                return events.ModelComplained(error.code or error.type or "error", message)
+                return _complained(error)
             case _:
                 return self._of_item(event)
 
@@ -201,23 +211,46 @@ def _plain(
 ) -> realtime.ClientEvent:
     match command:
         case commands.CommitAudio():
-            return realtime.AudioCommit()
+            return realtime.AudioCommit(command.event_id)
         case commands.CancelResponse(response_id):
-            return realtime.ResponseCancel(response_id)
+            return realtime.ResponseCancel(response_id, command.event_id)
         case commands.TruncateItem(item_id, content_index, audio_end_ms):
-            return realtime.ItemTruncate(item_id, content_index, audio_end_ms)
+            return realtime.ItemTruncate(item_id, content_index, audio_end_ms, command.event_id)
+
+
+def _complained(error: realtime.ErrorDetail) -> events.ModelEvent:
+    message = _KEY.sub(r"\1…", error.message or "")
+    code = error.code or error.type or "error"
+    if error.event_id == CONFIGURE:
+        # The update is lost whole, and the model would go on with a default persona.
+        return events.ModelRefused(f"{code}: {message}")
+    delay = retry_delay(message, error.retry_after, error.retry_after_ms)
+    return events.ModelComplained(code, message, error.event_id, delay)
+
+
+def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelEvent | None:
+    """What says no more than that the model is at work on a response."""
+    match event:
+        case realtime.Unknown(response_id=response_id):
+            return events.ResponseProgressed(response_id if isinstance(response_id, str) else None)
+        case tools.OutputItemAdded() | tools.OutputItemDone() | tools.FunctionCallArgumentsDone():
+            return events.ResponseProgressed(event.response_id)
+        case _:
+            return None
 
 
 def _ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
     output = items.read_all(response.output)
     said = (transcripts.said_in(item, response_id) for item in output)
+    details = _read(response.status_details, _StatusDetails | str)
     return events.ResponseEnded(
         response_id=response_id,
         status=response.status or "completed",
-        detail=_detail(response.status_details),
+        detail=_detail(details),
         usage=_used(response),
         calls=tools.calls_in(output, response_id),
         transcripts=tuple(filter(None, said)),
+        retry_after=_delay(details),
     )
 
 
@@ -225,6 +258,8 @@ class _StatusError(msgspec.Struct):
     type: str | None = None
     code: str | None = None
     message: str | None = None
+    retry_after: Any = None
+    retry_after_ms: Any = None
 
 
 class _StatusDetails(msgspec.Struct):
@@ -232,14 +267,20 @@ class _StatusDetails(msgspec.Struct):
     error: _StatusError | None = None
 
 
-def _detail(raw: msgspec.Raw) -> str:
+def _detail(details: "_StatusDetails | str | None") -> str:
     """`status_details` is an object in the reference; some servers have sent a string or null."""
-    details = _read(raw, _StatusDetails | str)
     if isinstance(details, _StatusDetails):
         error = details.error or _StatusError()
         known = (details.reason, error.code or error.type, error.message)
         return ": ".join(part for part in known if part)
     return details or ""
+
+
+def _delay(details: "_StatusDetails | str | None") -> float | None:
+    if not isinstance(details, _StatusDetails):
+        return retry_delay(details)
+    error = details.error or _StatusError()
+    return retry_delay(error.message, error.retry_after, error.retry_after_ms)
 
 
 def _read(raw: msgspec.Raw, kind: Any) -> Any:

@@ -6,7 +6,7 @@ needed here becomes `Unknown`, as does what a later version adds.
 
 import binascii
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -107,6 +107,7 @@ class ItemTruncate(Struct, frozen=True, tag="conversation.item.truncate", tag_fi
     item_id: str
     content_index: int
     audio_end_ms: int
+    event_id: str
 
 
 class ContentPart(Struct, frozen=True):
@@ -121,6 +122,7 @@ class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
 
 class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field="type"):
     item: MessageItem | FunctionOutputItem | ApprovalItem
+    event_id: str
 
 
 class ResponseSettings(Struct, frozen=True, omit_defaults=True):
@@ -132,14 +134,18 @@ class ResponseCreate(
     Struct, frozen=True, omit_defaults=True, tag="response.create", tag_field="type"
 ):
     response: ResponseSettings | None = None
+    event_id: str | None = None
 
 
 class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type"):
     response_id: str
+    event_id: str
 
 
 class AudioCommit(Struct, frozen=True, tag="input_audio_buffer.commit", tag_field="type"):
     """Makes an item of what was heard since the last one. The model does not answer it."""
+
+    event_id: str
 
 
 ClientEvent = (
@@ -160,7 +166,7 @@ def encode(event: ClientEvent) -> bytes:
 def encode_append(audio: bytes) -> bytes:
     """`input_audio_buffer.append`, fifty times a second: base64 has nothing to escape."""
     payload = binascii.b2a_base64(audio, newline=False)
-    return b'{"type":"input_audio_buffer.append","audio":"%b"}' % payload
+    return b'{"type":"input_audio_buffer.append","event_id":"audio","audio":"%b"}' % payload
 
 
 # Server events.
@@ -173,6 +179,8 @@ class ErrorDetail(Struct, frozen=True):
     param: str | None = None
     event_id: str | None = None
     """Of the client's event that is at fault, if that one bore an id."""
+    retry_after: Any = None
+    retry_after_ms: Any = None
 
 
 class TextTokens(Struct, frozen=True):
@@ -251,6 +259,12 @@ class OutputAudioDone(_ServerEvent, frozen=True, tag="response.output_audio.done
 
 class Unknown(Struct, frozen=True):
     type: Annotated[str, Meta(max_length=128)]
+    response_id: Any = None
+
+    @property
+    def is_of_response(self) -> bool:
+        """Some events of a response, such as `response.mcp_call.in_progress`, do not name it."""
+        return self.type.startswith("response.") or isinstance(self.response_id, str)
 
 
 ServerEvent = (

@@ -154,8 +154,7 @@ def _called(item: Item | None, response_id: str, is_done: bool = False) -> event
     match item:
         case Item(type="function_call", name=str(name), call_id=str(call_id)):
             whole = item.status in (None, "completed")
-            arguments = item.arguments_text
-            return events.FunctionCalled(response_id, call_id, name, arguments) if whole else None
+            return events.FunctionCalled(response_id, call_id, name, item.arguments_text, whole)
         case Item(type="mcp_call", id=str(item_id)):
             return events.McpCalled(response_id, item_id, item.name or "", _outcome(item, is_done))
         case Item(type="mcp_approval_request", id=str(item_id)):

@@ -54,6 +54,88 @@ def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> No
     assert frame["type"] == kind
 
 
+@pytest.mark.parametrize(
+    ("command", "event_id"),
+    [
+        (commands.ConfigureModel(Codec.PCMU), "configure"),
+        (commands.AppendAudio(b"\x01\x02"), "audio"),
+        (commands.Respond(event_id="response-7"), "response-7"),
+        (commands.AddText(commands.Role.USER, "5"), "text-user"),
+        (commands.AnswerTool("call_1", "{}"), "output-call_1"),
+        (commands.AnswerTool("c" * 600, "{}"), f"output-{'c' * 505}"),
+        (commands.RefuseApproval("item_1"), "approval-item_1"),
+        (commands.CancelResponse("resp_1"), "cancel-resp_1"),
+        (commands.TruncateItem("item_1", 0, 480), "truncate-item_1"),
+        (commands.UpdateSession(Update(instructions="Be brief.")), "update-1"),
+    ],
+)
+def test_every_request_names_itself(command: ModelCommand, event_id: str) -> None:
+    frame = json.loads(protocol().encode(command))
+    check_client(frame)
+    assert frame["event_id"] == event_id
+
+
+@pytest.mark.parametrize(
+    ("error", "event_id", "retry_after"),
+    [
+        ({"event_id": "response-3"}, "response-3", None),
+        ({"message": "Please try again in 1.898s."}, None, 1.898),
+        ({"message": "Please try again in 20ms."}, None, 0.02),
+        ({"retry_after": 7}, None, 7.0),
+        ({"retry_after_ms": "250"}, None, 0.25),
+        ({"retry_after": {"seconds": 7}}, None, None),
+    ],
+)
+def test_an_error_tells_its_request_and_how_long_to_wait(
+    error: dict[str, Any], event_id: str | None, retry_after: float | None
+) -> None:
+    complaint = happened("error", error={"code": "rate_limit_exceeded"} | error)
+    assert isinstance(complaint, events.ModelComplained)
+    assert (complaint.event_id, complaint.retry_after) == (event_id, retry_after)
+
+
+@pytest.mark.parametrize(
+    ("details", "retry_after"),
+    [
+        ({"error": {"message": "Please try again in 1.898s."}}, 1.898),
+        ({"error": {"code": "rate_limit_exceeded", "retry_after": 3}}, 3.0),
+        ("Please try again in 2s", 2.0),
+        ({"reason": "content_filter"}, None),
+        (None, None),
+    ],
+)
+def test_a_response_that_failed_tells_how_long_to_wait(
+    details: Any, retry_after: float | None
+) -> None:
+    event = ended(status="failed", status_details=details)
+    assert isinstance(event, events.ResponseEnded)
+    assert event.retry_after == retry_after
+
+
+def test_settings_that_are_refused_by_name_refuse_the_session() -> None:
+    error = {"code": "invalid_value", "message": "No.", "event_id": "configure"}
+    assert happened("error", error=error) == events.ModelRefused("invalid_value: No.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "response_id"),
+    [
+        ("response.content_part.added", {"response_id": "resp_1"}, "resp_1"),
+        ("response.output_text.delta", {"response_id": "resp_1", "delta": "a"}, "resp_1"),
+        ("response.function_call_arguments.delta", {"response_id": "resp_1"}, "resp_1"),
+        ("response.mcp_call_arguments.delta", {"response_id": "resp_1"}, "resp_1"),
+        ("response.mcp_call.in_progress", {"item_id": "item_1"}, None),
+        ("response.of_a_later_version", {"response_id": 7}, None),
+        ("reasoning.of_a_later_version", {"response_id": "resp_1"}, "resp_1"),
+        ("response.output_item.added", {"response_id": "resp_1", "item": {}}, "resp_1"),
+    ],
+)
+def test_whatever_belongs_to_a_response_is_a_sign_of_life(
+    kind: str, fields: dict[str, Any], response_id: str | None
+) -> None:
+    assert happened(kind, **fields) == events.ResponseProgressed(response_id)
+
+
 def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
     for told in (commands.Respond(saying="Good morning."), commands.Respond(guidance="Wave.")):
         with_words = json.loads(protocol().encode(told))

@@ -30,10 +30,10 @@ def test_caller_audio_is_a_valid_append(audio: bytes) -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        realtime.ItemTruncate("item_1", 0, 480),
+        realtime.ItemTruncate("item_1", 0, 480, "truncate-item_1"),
         realtime.ResponseCreate(),
         realtime.ResponseCreate(realtime.ResponseSettings("Say hello.")),
-        realtime.ResponseCancel("resp_1"),
+        realtime.ResponseCancel("resp_1", "cancel-resp_1"),
     ],
 )
 def test_client_events_are_valid(event: realtime.ClientEvent) -> None:

@@ -76,6 +76,7 @@ def item(kind: str, **fields: Any) -> Frame:
 
 CALL = item("function_call", call_id="call_1", name="order", arguments='{"number":"17"}')
 CALLED = events.FunctionCalled("resp_1", "call_1", "order", '{"number":"17"}')
+ALIVE = events.ResponseProgressed("resp_1")
 MCP_CALL = item("mcp_call", name="find", server_label="calendar", arguments="{}")
 MCP_CALLED = events.McpCalled("resp_1", "item_1", "find")
 MCP_ERROR = {"type": "tool_execution_error", "message": "no such number"}
@@ -149,6 +150,7 @@ def test_an_output_is_a_text_of_any_content() -> None:
     assert sent(commands.AnswerTool("call_1", '{"a":"é"}')) == {
         "type": "conversation.item.create",
         "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"a":"é"}'},
+        "event_id": "output-call_1",
     }
 
 
@@ -178,17 +180,17 @@ def test_very_words_leave_no_room_for_calls(request_: commands.Respond, choice: 
         (
             "response.function_call_arguments.done",
             {"response_id": "resp_1", "call_id": "call_1", "arguments": "{}"},
-            None,
+            ALIVE,
         ),
         ("response.output_item.done", {"response_id": "resp_1", "item": CALL}, CALLED),
-        ("response.output_item.added", {"response_id": "resp_1", "item": CALL}, None),
+        ("response.output_item.added", {"response_id": "resp_1", "item": CALL}, ALIVE),
         (
             "response.output_item.done",
             {"response_id": "resp_1", "item": CALL | {"status": "incomplete"}},
-            None,
+            replace(CALLED, is_whole=False),
         ),
-        ("response.output_item.done", {"response_id": "resp_1", "item": item("message")}, None),
-        ("response.output_item.done", {"response_id": "resp_1", "item": 7}, None),
+        ("response.output_item.done", {"response_id": "resp_1", "item": item("message")}, ALIVE),
+        ("response.output_item.done", {"response_id": "resp_1", "item": 7}, ALIVE),
         ("response.output_item.added", {"response_id": "resp_1", "item": MCP_CALL}, MCP_CALLED),
         (
             "response.output_item.done",
@@ -266,6 +268,7 @@ def test_an_approval_is_asked_for_and_refused() -> None:
             "approve": False,
             "reason": "Nobody on the phone can approve it.",
         },
+        "event_id": "approval-item_1",
     }
 
 

@@ -66,9 +66,13 @@ def test_an_item_of_the_agent_tells_all_its_words_when_it_is_done() -> None:
     item = message("assistant", type="output_audio", transcript="Hi")
     words = events.TranscriptFinished("r", "i", "Hi")
     assert happened("response.output_item.done", response_id="r", item=item) == words
-    assert happened("response.output_item.added", response_id="r", item=item) is None
+    assert happened("response.output_item.added", response_id="r", item=item) == (
+        events.ResponseProgressed("r")
+    )
     silent = message("assistant", type="output_text", text="Hi")
-    assert happened("response.output_item.done", response_id="r", item=silent) is None
+    assert happened("response.output_item.done", response_id="r", item=silent) == (
+        events.ResponseProgressed("r")
+    )
 
 
 def test_a_response_tells_the_words_of_its_items_once_more() -> None:

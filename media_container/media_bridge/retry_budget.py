@@ -1,0 +1,70 @@
+"""How often the model is asked again when an attempt brings the caller nothing.
+
+The failures are counted until a reply comes. A caller who speaks again does not reset the count,
+because a model that is broken stays broken; the time between the attempts starts anew.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+FIRST_RETRY_SECONDS = 0.5
+"""Doubled with every failure."""
+MAX_ATTEMPTS = 4
+MAX_STALLS = 2
+MAX_RETRY_SECONDS = 30.0
+"""After the first failure no attempt begins later than this."""
+
+# Another attempt does not help against these (OpenAI, "Error codes").
+FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
+
+
+class FaultReason(StrEnum):
+    """Why a call failed, if the model is to blame."""
+
+    SILENT = "model_silent"
+    FAILED = "model_failed"
+    STALLED = "model_stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that brought the caller nothing."""
+
+    reason: FaultReason
+    why: str
+    retry_after: float | None = None
+    """Seconds that the server wants us to wait."""
+
+    @property
+    def is_fatal(self) -> bool:
+        return any(code in self.why for code in FATAL_CODES)
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """Times are seconds of the bridge's clock."""
+
+    _failures: int = 0
+    _stalls: int = 0
+    _first_failure_at: float | None = None
+
+    def delay_after(self, failure: Failure, now: float) -> float | None:
+        """Count a failure. Seconds until the next attempt, or None if there is none."""
+        self._failures += 1
+        self._stalls += failure.reason is FaultReason.STALLED
+        if self._first_failure_at is None:
+            self._first_failure_at = now
+        back_off = FIRST_RETRY_SECONDS * 2 ** (self._failures - 1)
+        delay = max(failure.retry_after or 0.0, back_off)
+        is_late = now + delay > self._first_failure_at + MAX_RETRY_SECONDS
+        is_used_up = self._failures >= MAX_ATTEMPTS or self._stalls >= MAX_STALLS
+        return None if failure.is_fatal or is_used_up or is_late else delay
+
+    def start_window(self) -> None:
+        """The caller spoke: the time that attempts may take starts anew."""
+        self._first_failure_at = None
+
+    def reset(self) -> None:
+        """A reply came."""
+        self._failures = self._stalls = 0
+        self._first_failure_at = None
