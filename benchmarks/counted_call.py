@@ -60,6 +60,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
 
     from media_bridge.openai.client import OpenAIRealtime
     from media_bridge.session import CallSession, Services
+    from media_bridge.threads import Threads
     from media_bridge.toolbox import Toolbox
     from media_bridge.turn_log import TurnLog
     from media_bridge.websocket import WebSocket
@@ -91,6 +92,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         tracer=Tracer("counted-call", None, log, now_ms),
         greetings=nothing,
         toolbox=Toolbox("", HttpsClient(frozenset()), log, now_ms),
+        threads=Threads("call", 1),
     )
     call = Call(
         call_id=CALL_ID,

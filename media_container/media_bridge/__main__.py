@@ -24,9 +24,10 @@ from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
-from phonebridge.aws import dynamodb_access, dynamodb_client
+from phonebridge.aws import dynamodb_access, dynamodb_client, heartbeat_client
 from phonebridge.errors import NotConfigured
 from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
@@ -44,6 +45,9 @@ from phonebridge.tracing import Collector, TracedCarrier, Tracer
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
 
+SHARED_THREADS = 2
+"""Threads of all calls together that use DynamoDB: one for turns, one for the mailbox."""
+
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -53,10 +57,16 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     log = logger("media-bridge")
     for library in LIBRARIES:
         logging.getLogger(library).addHandler(log.registered_handler)
-    dynamodb = dynamodb_client()
+    dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)
-    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    telnyx = TelnyxClient(
+        settings.telnyx_api_base,
+        settings.telnyx_api_key,
+        line,
+        now_ms=now_ms,
+        max_connections=settings.max_calls_per_task,
+    )
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
@@ -65,10 +75,11 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     model = OpenAIRealtime(settings)
     greetings = GreetingCache(settings, model, dynamodb, now_ms)
     toolbox = _toolbox(settings, log)
+    threads = Threads("call", settings.max_calls_per_task)
     services = Services(
-        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox
+        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox, threads
     )
-    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
+    fleet = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     task_id = f"task-{uuid.uuid4()}"
     peek = MailboxPeek(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
     return MediaTask(task_id, services, mailbox, fleet, peek)

@@ -6,6 +6,7 @@ Nothing is spent on a socket before its token is checked and its call is claimed
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -172,7 +173,9 @@ class _Door:
     async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
         if number is None:
             number = self._verify(await _token_of_first_frame(phone), call_id)
-        call, config, greeting = await asyncio.to_thread(self._claim, call_id, number)
+        call, config, greeting = await self._services.threads.run(
+            partial(self._claim, call_id, number)
+        )
         self._log.info("media socket accepted")
         session = CallSession(call, config, greeting, phone, self._services)
         phone.release()

@@ -26,6 +26,7 @@ from media_bridge.greeting_cache import GreetingCache
 from media_bridge.line import Line
 from media_bridge.records import Records
 from media_bridge.speech_model import ModelCommand, ModelUnreachable, SpeechModel
+from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
@@ -70,6 +71,9 @@ class Services:
     tracer: Tracer
     greetings: GreetingCache
     toolbox: Toolbox
+    threads: Threads
+    """For what calls write and command. A call has at most one job at a time, so with a thread for
+    each slot no call waits for another."""
     figures: Figures = field(default_factory=Figures)
 
 
@@ -92,7 +96,7 @@ class CallSession:
         self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
         self._line = Line(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
-        self._records = Records(services.log)
+        self._records = Records(services.log, services.threads)
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity

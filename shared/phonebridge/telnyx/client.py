@@ -45,7 +45,9 @@ class TelnyxClient:
         now_ms: Callable[[], int],
         sleep: Callable[[float], None] = time.sleep,
         timeout: urllib3.Timeout = TIMEOUT,
+        max_connections: int = 1,
     ) -> None:
+        """`max_connections` is how many threads may send commands at the same time."""
         self._api_base = api_base
         self._line = line
         self._now_ms = now_ms
@@ -54,6 +56,7 @@ class TelnyxClient:
         self._pool = urllib3.PoolManager(
             timeout=timeout,
             retries=False,
+            maxsize=max_connections,
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
         )
 
