@@ -1,18 +1,26 @@
 """Composition root of the media container: settings, clients, server.
 
 SIGTERM drains: no new calls, the present ones may end. SIGINT ends them with a goodbye, a second
-one without.
+one without. Before the server is up, either ends the process at once.
 """
+
+import os
+import signal
+
+if __name__ == "__main__":
+    # In a container this process is PID 1, for which Linux ignores signals without a handler. The
+    # imports below take seconds on a slow CPU.
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: os._exit(0))
 
 import argparse
 import asyncio
 import gc
 import logging
-import os
-import signal
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 
 import uvloop
 from aws_lambda_powertools import Logger
@@ -101,6 +109,15 @@ def _line(settings: MediaSettings) -> Line | None:
     )
 
 
+async def read_environment() -> Mapping[str, str]:
+    """Set up the process to end at a signal, whatever it waits for until the server is up. Secrets
+    are fetched in a thread: a name look-up, for example, delays signals in its own thread."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, os._exit, 0)
+    return await asyncio.to_thread(with_secrets, os.environ, fetch_secret)
+
+
 async def serve(settings: MediaSettings, collector: Collector | None, host: str, port: int) -> None:
     task = media_task(settings, collector)
     loop = asyncio.get_running_loop()
@@ -112,9 +129,9 @@ async def serve(settings: MediaSettings, collector: Collector | None, host: str,
         elif not patience_seconds:
             task.hurry()
 
-    loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
-    loop.add_signal_handler(signal.SIGINT, end, 0.0)
     async with task.running(), serving(task, host, port):
+        loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
+        loop.add_signal_handler(signal.SIGINT, end, 0.0)
         # All that was imported stays. A full collection would go through it again and again, and
         # hold up every call for 60 to 90 ms each time.
         gc.collect()
@@ -127,12 +144,12 @@ def main() -> None:
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
-    try:
-        environ = with_secrets(os.environ, fetch_secret)
-        settings = MediaSettings.from_env(environ)
-    except (NotConfigured, BotoCoreError, ClientError) as error:
-        sys.exit(f"media_bridge: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            environ = runner.run(read_environment())
+            settings = MediaSettings.from_env(environ)
+        except (NotConfigured, BotoCoreError, ClientError) as error:
+            sys.exit(f"media_bridge: {error}")
         collector = Collector.from_env(environ)
         runner.run(serve(settings, collector, options.host, options.port))
 

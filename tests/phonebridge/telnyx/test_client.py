@@ -2,6 +2,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.errors import NotConfigured, TelnyxRefused, TelnyxUnreachable
 from phonebridge.telnyx.call_control import Line
 from phonebridge.telnyx.client import PAUSES_SECONDS, TIMEOUT, TelnyxClient
+from support.patience import PATIENCE_SECONDS
 
 CALL = Call(
     call_id="call-1",
@@ -286,3 +288,33 @@ def test_a_process_without_a_line_can_hang_up_but_not_dial() -> None:
         with pytest.raises(NotConfigured):
             media.execute(Dial(), CALL, CallConfig())
     assert len(telnyx.requests) == 1
+
+
+def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
+    together = threading.Barrier(4)
+    ports: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            ports.append(self.client_address[1])
+            together.wait(PATIENCE_SECONDS)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(OK)))
+            self.end_headers()
+            self.wfile.write(OK)
+
+        def log_message(self, *_: object) -> None:
+            """Tests speak for themselves."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(5) as threads:
+        threads.submit(server.serve_forever, 0.01)
+        base = f"http://127.0.0.1:{server.server_port}/v2"
+        media = TelnyxClient(base, "KEY-test", LINE, now_ms=lambda: 0, max_connections=4)
+        for _ in range(3):
+            list(threads.map(lambda _: media.execute(HangUp(), CALL, CallConfig()), range(4)))
+        server.shutdown()
+    assert len(ports) == 12
+    assert len(set(ports)) == 4
