@@ -90,7 +90,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         turns=TurnLog(nothing, log),
         now_ms=now_ms,
         tracer=Tracer("counted-call", None, log, now_ms),
-        greetings=nothing,
+        speech_cache=nothing,
         toolbox=Toolbox("", HttpsClient(frozenset()), log, now_ms),
         threads=Threads("call", 1),
     )

@@ -26,11 +26,11 @@ import uvloop
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
+from media_bridge.speech_cache import SpeechCache
 from media_bridge.task import DRAIN_SECONDS, MediaTask
 from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
@@ -81,11 +81,11 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
     model = OpenAIRealtime(settings)
-    greetings = GreetingCache(settings, model, dynamodb, now_ms)
+    speech = SpeechCache(settings, model, dynamodb, now_ms)
     toolbox = _toolbox(settings, log)
     threads = Threads("call", settings.max_calls_per_task)
     services = Services(
-        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox, threads
+        settings, store, switchboard, model, log, turns, now_ms, tracer, speech, toolbox, threads
     )
     fleet = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     task_id = f"task-{uuid.uuid4()}"

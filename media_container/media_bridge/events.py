@@ -109,6 +109,9 @@ class CallerTranscribed:
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
     response_id: str
+    clip: str | None = None
+    """The kind of clip that was asked for (`RecordClip`); None for what the caller shall hear."""
+    is_in_conversation: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,8 @@ class ModelComplained:
 
     code: str
     message: str
+    event_id: str | None = None
+    """Names the request that is refused, if the server knows it."""
 
 
 @dataclass(frozen=True, slots=True)

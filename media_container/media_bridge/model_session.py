@@ -17,13 +17,14 @@ from media_bridge.commands import (
     ConnectModel,
     FailCall,
     Log,
+    RecordClip,
     Respond,
     TruncateItem,
 )
 from media_bridge.conversation import FATAL_CODES
 from phonebridge.settings import ModelAudio
 
-_OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
+_OF_A_READY_SESSION = (Respond, AddText, RecordClip, CancelResponse, TruncateItem)
 
 
 class _Stage(Enum):

@@ -22,9 +22,9 @@ from media_bridge.call_log import CallLog, cut
 from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.greeting import KeptGreeting
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.line import Line
 from media_bridge.records import Records
+from media_bridge.speech_cache import FoundClips, SpeechCache
 from media_bridge.speech_model import ModelCommand, ModelUnreachable, SpeechModel
 from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
@@ -69,7 +69,7 @@ class Services:
     turns: TurnLog
     now_ms: Callable[[], int]
     tracer: Tracer
-    greetings: GreetingCache
+    speech_cache: SpeechCache
     toolbox: Toolbox
     threads: Threads
     """For what calls write and command. A call has at most one job at a time, so with a thread for
@@ -87,13 +87,16 @@ class CallSession:
         greeting: KeptGreeting | None,
         phone: WebSocket,
         services: Services,
+        found: FoundClips = FoundClips(),  # noqa: B008 - immutable
     ) -> None:
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
-        self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
+        self._bridge = Bridge(
+            call, config, audio, self._loop.time(), greeting, found.clips, found.missing
+        )
         self._line = Line(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
         self._records = Records(services.log, services.threads)
@@ -252,6 +255,7 @@ class CallSession:
                 | commands.Note()
                 | commands.RecordStart()
                 | commands.KeepGreeting()
+                | commands.KeepClip()
                 | commands.TransferCall()
                 | commands.SendDigits()
                 | commands.EndCall()
@@ -259,6 +263,9 @@ class CallSession:
                 self._set_down(command)
             case commands.FailCall() | commands.LeaveCall():
                 self._leave(command)
+            case commands.DisableClips(reason):
+                self._log.say("warning", "no more clips are recorded", reason=reason)
+                self._services.speech_cache.stop_recording()
             case commands.Log():
                 self._log.tell(command)
             case _:
@@ -294,8 +301,12 @@ class CallSession:
                 started = MediaStarted(self._services.now_ms())
                 self._records.add(lambda: self._apply(started))
             case commands.KeepGreeting(words, sound):
-                keep = self._services.greetings.keep
-                self._records.add(lambda: keep(self._config, words, sound))
+                cache = self._services.speech_cache
+                self._records.add(lambda: cache.keep_greeting(self._config, words, sound))
+            case commands.KeepClip(kind, words, sound):
+                keep_clip = self._services.speech_cache.keep_clip
+                self._records.add(partial(keep_clip, self._config, kind, words, sound))
+                self._log.say("info", "clip recorded", kind=kind)
             case commands.EndCall(by):
                 self._log.say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))

@@ -15,6 +15,7 @@ ModelCommand = (
     | commands.AppendAudio
     | commands.Respond
     | commands.AddText
+    | commands.RecordClip
     | commands.AnswerTool
     | commands.RefuseApproval
     | commands.CancelResponse

@@ -14,11 +14,11 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
+from media_bridge.speech_cache import SpeechCache
 from media_bridge.task import MediaTask
 from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
@@ -335,7 +335,7 @@ async def media_plane(
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
         turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
         speaker = OpenAIRealtime(configured)
-        greetings = GreetingCache(configured, speaker, client, clock)
+        speech_cache = SpeechCache(configured, speaker, client, clock)
         toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), log, clock)
         services = Services(
             configured,
@@ -346,7 +346,7 @@ async def media_plane(
             turns,
             clock,
             tracer,
-            greetings,
+            speech_cache,
             toolbox,
             threads=Threads("call", slots),
         )

@@ -26,6 +26,9 @@ _SessionEvent = (
     | tools.ToolEvent
 )
 
+CLIP = "phonebridge_clip"
+"""Key of the metadata of a response that records a clip."""
+
 # Refusals of a key repeat parts of it.
 _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
@@ -49,7 +52,7 @@ class RealtimeProtocol:
                 return realtime.encode(realtime.SessionUpdate(self._ask(line)))
             case commands.UpdateSession(update):
                 return realtime.encode(self._propose(update))
-            case commands.Respond():
+            case commands.Respond() | commands.RecordClip():
                 return realtime.encode(self._response(command))
             case commands.AddText(role, text):
                 return realtime.encode(realtime.ItemCreate(realtime.message(role, text)))
@@ -63,12 +66,25 @@ class RealtimeProtocol:
             case commands.TruncateItem(item_id, content_index, audio_end_ms):
                 return realtime.encode(realtime.ItemTruncate(item_id, content_index, audio_end_ms))
 
-    def _response(self, request: commands.Respond) -> realtime.ResponseCreate:
+    def _response(self, request: commands.Respond | commands.RecordClip) -> realtime.ResponseCreate:
+        if isinstance(request, commands.RecordClip):
+            return self._out_of_band(request)
         words_only = bool(request.saying) or not request.may_call
         choice = "none" if words_only and self._config.tools != Tools() else None
         settings = realtime.ResponseSettings(session.told(self._config, request), choice)
         empty = settings == realtime.ResponseSettings()
         return realtime.ResponseCreate(None if empty else settings)
+
+    def _out_of_band(self, request: commands.RecordClip) -> realtime.ResponseCreate:
+        """Without the conversation as input: it would be paid for, and could change the words."""
+        settings = realtime.ResponseSettings(
+            request.instructions,
+            tool_choice=None if self._config.tools == Tools() else "none",
+            conversation="none",
+            input=(),
+            metadata={CLIP: request.kind},
+        )
+        return realtime.ResponseCreate(settings, request.event_id)
 
     def decode(self, text: realtime.Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
@@ -137,14 +153,15 @@ class RealtimeProtocol:
             case realtime.SessionUpdated(in_force):
                 return self._judged(in_force)
             case realtime.ResponseCreated(response):
-                return events.ResponseStarted(response.id)
+                return _started(response)
             case realtime.ResponseDone(response):
                 return _ended(response)
             case realtime.Error(error) if self._updates.refused(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.Error(error):
                 message = _KEY.sub(r"\1…", error.message or "")
-                return events.ModelComplained(error.code or error.type or "error", message)
+                code = error.code or error.type or "error"
+                return events.ModelComplained(code, message, error.event_id)
             case _:
                 return tools.happened(event)
 
@@ -162,6 +179,13 @@ class RealtimeProtocol:
         self._config = proposed.update.applied_to(self._config)
         self._asked = self._session(self._config)
         return events.SettingsUpdated(self._config, tuple(proposed.update.changes))
+
+
+def _started(response: realtime.Response) -> events.ResponseStarted:
+    metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
+    joins = _read(response.conversation_id, str) is not None
+    clip = metadata.get(CLIP)
+    return events.ResponseStarted(response.id, clip, is_in_conversation=joins or clip is None)
 
 
 def _ended(response: realtime.Response) -> events.ResponseEnded:
