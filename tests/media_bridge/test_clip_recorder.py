@@ -1,5 +1,7 @@
 """Clips are recorded beside a conversation, which goes on as if nothing were."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.clip_recorder import MAX_CLIP_MS, TIMEOUT_SECONDS
 from media_bridge.clip_words import ClipKind, instructions_of
+from media_bridge.clips import Clips
 from media_bridge.commands import (
     AddText,
     BridgeCommand,
@@ -35,10 +38,15 @@ from media_bridge.events import (
     SayAsked,
 )
 from media_bridge.greeting import KeptGreeting
+from media_bridge.speech_cache import FoundClips, SpeechCache
 from phonebridge.billing import Usage
 from phonebridge.call import Call
 from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
+from phonebridge.turn import Speaker
+from simulators.g711 import MU_LAW
+from simulators.openai import Faults, Session
+from simulators.speech import CLIPS, recognise
 from support.bridges import (
     CALL,
     PREPARED,
@@ -51,7 +59,13 @@ from support.bridges import (
     sound,
     words,
 )
+from support.clock import Clock
+from support.media_plane import StartsPlane
+from support.patience import until
 from support.playbook import At, Playbook
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 BOTH = (ClipKind.FILLER, ClipKind.APOLOGY)
 FILLER = RecordClip(ClipKind.FILLER, instructions_of(ClipKind.FILLER, None))
@@ -390,3 +404,64 @@ def test_a_conversation_is_the_same_with_a_clip_beside_it(is_talk: list[bool]) -
     assert commands.count(kept) == 1
     assert [each for each in commands if each != kept] == performed(without, list(TALK))
     assert with_clip.bridge.activity == without.bridge.activity
+
+
+# The whole path, on real sockets.
+
+BRIEF = CallConfig(greeting=CLIPS["agent_fallback"].text)
+
+
+def requests_for_clips(session: Session) -> list[str]:
+    created = [each for each in session.received if each["type"] == "response.create"]
+    labels = [each.get("response", {}).get("metadata") for each in created]
+    return [label["phonebridge_clip"] for label in labels if label]
+
+
+@pytest.mark.parametrize("model_audio", ModelAudio)
+async def test_the_first_call_with_a_voice_records_its_clips_for_those_to_come(
+    start_plane: StartsPlane, model_audio: ModelAudio, client: "DynamoDBClient", clock: Clock
+) -> None:
+    def clips() -> Clips | None:
+        """As another process finds them."""
+        services = plane.services
+        cache = SpeechCache(services.settings, services.model, client, clock)
+        found = cache.find_clips(BRIEF)
+        return None if found.missing else found.clips
+
+    async with start_plane(model_audio=model_audio) as plane:
+        phone = await plane.streaming(BRIEF)
+        known = await until(clips)
+        assert known is not None
+        for clip, name in ((known.filler, "agent_filler"), (known.apology, "agent_apology")):
+            assert clip is not None
+            assert clip.words == CLIPS[name].text
+            assert recognise(MU_LAW.decode(clip.sound)).clip is CLIPS[name]
+        second = await plane.streaming(BRIEF)
+        await second.hear()
+        first_model, second_model = [await plane.session(p.call) for p in (phone, second)]
+        assert requests_for_clips(first_model) == ["filler", "apology"]
+        assert requests_for_clips(second_model) == []
+        assert [said.clip for said in first_model.said[:1]] == [CLIPS["agent_fallback"]]
+    record = plane.record(phone.call)
+    assert record.usage.responses >= 3, "the greeting and both clips are paid for"
+    spoken = [turn.text for turn in record.turns if turn.who is Speaker.AGENT]
+    assert spoken[0] == BRIEF.greeting
+    assert not set(spoken) & {clip.words for clip in (known.filler, known.apology) if clip}
+
+
+@pytest.mark.parametrize(
+    "faults", [Faults(ignores_metadata=True), Faults(ignores_out_of_band=True)]
+)
+async def test_a_server_without_out_of_band_responses_is_asked_once_and_the_call_goes_on(
+    start_plane: StartsPlane, faults: Faults, clock: Clock
+) -> None:
+    async with start_plane(faults=faults) as plane:
+        phone = await plane.streaming(BRIEF)
+        model = await plane.session(phone.call)
+        await until(lambda: "response.cancel" in [each["type"] for each in model.received])
+        await plane.converse(phone)
+        assert requests_for_clips(model) == ["filler"]
+    clock.pass_seconds(3600)
+    assert plane.services.speech_cache.find_clips(BRIEF) == FoundClips(), "nothing is missing"
+    spoken = [turn.text for turn in plane.record(phone.call).turns if turn.who is Speaker.AGENT]
+    assert CLIPS["agent_filler"].text not in spoken
