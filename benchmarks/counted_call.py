@@ -61,6 +61,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
     from media_bridge.figures import Figures
     from media_bridge.openai.client import OpenAIRealtime
     from media_bridge.session import CallSession, Services
+    from media_bridge.threads import Threads
     from media_bridge.toolbox import Toolbox
     from media_bridge.turn_log import TurnLog
     from media_bridge.websocket import WebSocket
@@ -90,9 +91,10 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         turns=TurnLog(nothing, log),
         now_ms=now_ms,
         tracer=Tracer("counted-call", None, log, now_ms),
-        greetings=nothing,
+        speech_cache=nothing,
         toolbox=Toolbox("", HttpsClient(frozenset()), log, now_ms),
         figures=Figures(settings.metrics_namespace),
+        threads=Threads("call", 1),
     )
     call = Call(
         call_id=CALL_ID,

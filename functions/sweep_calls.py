@@ -18,15 +18,15 @@ MINUTE_MS = 60_000
 def handler(event: object, context: object) -> dict[str, int]:
     """How many calls were seen, were up, ended by the sweep, and could not be ended."""
     plane = control_plane()
-    last_beat = cache(lambda task_id: _last_beat_ms(plane, task_id))
+    is_lost = cache(plane.fleet.is_lost)
     found = Counter(seen=0, up=0, swept=0, failed=0)
     for call in plane.store.possibly_up():
         found["seen"] += 1
         found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
         with call_on_every_line(log, call.call_id):
             try:
-                beat_ms = last_beat(call.owner_task) if call.owner_task else None
-                found["swept"] += _sweep(plane, call, beat_ms)
+                task_id = call.owner_task if call.status is CallStatus.STREAMING else None
+                found["swept"] += _sweep(plane, call, task_id is not None and is_lost(task_id))
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")
@@ -45,10 +45,10 @@ def _publish(namespace: str, found: Counter[str]) -> None:
         metrics.flush_metrics()
 
 
-def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool:
+def _sweep(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
     event = overdue(
         call,
-        heartbeat_at_ms=heartbeat_at_ms,
+        is_task_lost=is_task_lost,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
         now_ms=plane.now_ms(),
     )
@@ -57,8 +57,3 @@ def _sweep(plane: ControlPlane, call: Call, heartbeat_at_ms: int | None) -> bool
     log.warning("call overdue", status=call.status, event=type(event).__name__)
     plane.switchboard.apply(call.call_id, event)
     return True
-
-
-def _last_beat_ms(plane: ControlPlane, task_id: str) -> int | None:
-    task = plane.fleet.heartbeat(task_id)
-    return task.at_ms if task else None

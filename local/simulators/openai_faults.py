@@ -23,6 +23,10 @@ class Faults:
     """Every response completes without any output."""
     content_filter: bool = False
     """Every response is cut in its middle: incomplete."""
+    ignores_metadata: bool = False
+    """As some compatible servers: what a response.create labels comes back without its label."""
+    ignores_out_of_band: bool = False
+    """As some compatible servers: what was asked for beside the conversation becomes part of it."""
     late_transcription: bool = False
     """A caller's transcript comes after the response to it."""
     transcription_failed: bool = False

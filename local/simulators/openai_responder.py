@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from simulators.openai_agent import Agent, Part, with_commentary
 from simulators.openai_conversation import Conversation, Entry
 from simulators.openai_faults import EXPIRED, GONE, INTERNAL_ERROR, Ending, Faults
@@ -46,6 +48,7 @@ class Responder:
 
     def create(self, request: ResponseRequest, settings: ActiveSettings) -> None:
         check_modalities(request.output_modalities, "response.output_modalities")
+        request = self._as_understood(request)
         beside = request.conversation == "none"
         if self._active and not beside:
             message = (
@@ -53,17 +56,25 @@ class Responder:
                 "Wait until the response is finished before creating a new one."
             )
             raise Refusal("conversation_already_has_active_response", message)
-        self._count += 1
+        self._count += not beside
         if self._faults.non_fatal_error:
             error = ErrorDetail("server_error", "server_error", "The server had an error.")
             self._emit(ErrorEvent(error))
         run = ResponseRun(request, settings, self._conversation, self._emit)
-        turn = None if beside and request.input else self._conversation.last_caller_turn
+        turn = self._conversation.last_caller_turn if request.input is None else None
         if not beside:
             self._active = run
         run.start()
-        work = self._perform(run, self._count, turn, settings)
+        number = 0 if beside else self._count
+        work = self._perform(run, number, turn, settings)
         self._running[run.id] = run, self._tasks.create_task(work)
+
+    def _as_understood(self, request: ResponseRequest) -> ResponseRequest:
+        if self._faults.ignores_metadata:
+            request = replace(request, metadata=None)
+        if self._faults.ignores_out_of_band:
+            request = replace(request, conversation=None)
+        return request
 
     @property
     def active(self) -> bool:

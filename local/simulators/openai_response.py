@@ -81,16 +81,15 @@ class ResponseRun:
         self.request = request
         self.said: list[Said] = []
         self._conversation = conversation
-        self._in_conversation = request.conversation != "none"
+        self.in_conversation = request.conversation != "none"
         self._instructions = request.instructions or str(settings.settings.instructions)
-        self._before = list(conversation.entries)
+        self._context = conversation if request.input is None else Conversation("none")
+        self._before = list(self._context.entries)
         self._output: list[Entry] = []
         self._current: _Progress | None = None
         self._unended: _Progress | None = None
         self._emit = emit
-        self.wire = _described(
-            request, settings, conversation.id if self._in_conversation else None
-        )
+        self.wire = _described(request, settings, conversation.id if self.in_conversation else None)
 
     @property
     def id(self) -> str:
@@ -136,7 +135,7 @@ class ResponseRun:
     def finish(self, status: Status, details: StatusDetails | None = None) -> None:
         self.wire.status, self.wire.status_details = status, details
         self.wire.output = [entry.item for entry in self._output]
-        self.wire.usage = self._conversation.usage(self._instructions, self._before, self._output)
+        self.wire.usage = self._context.usage(self._instructions, self._before, self._output)
         self._emit(ResponseDone(self.wire))
 
     def _abandon_current(self) -> None:
@@ -162,14 +161,14 @@ class ResponseRun:
         self._current = progress = _Progress(index, entry, place, clip)
         self._output.append(entry)
         self._emit(OutputItemAdded(self.id, index, entry.item))
-        if self._in_conversation:
+        if self.in_conversation:
             self._emit(ItemAdded(self._conversation.add(entry), entry.item))
         return progress
 
     def _close(self, progress: _Progress) -> None:
         item = progress.entry.item
         item.status = "completed"
-        if self._in_conversation:
+        if self.in_conversation:
             self._emit(ItemDone(self._conversation.id_before(progress.entry), item))
         self._emit(OutputItemDone(self.id, progress.index, item))
         self._note_said(progress, completed=True)

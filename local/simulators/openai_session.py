@@ -211,7 +211,8 @@ class Session:
         self._report("session.updated")
 
     def _respond(self, request: ResponseRequest) -> None:
-        self._listener.expect_nothing()
+        if request.conversation != "none":
+            self._listener.expect_nothing()
         self._responder.create(request, self.settings)
 
     def _create_item(self, item: Item, previous_item_id: str | None) -> None:
@@ -247,6 +248,10 @@ class Session:
                 self._respond(ResponseRequest())
 
     def _response_done(self, run: ResponseRun) -> None:
+        if not run.in_conversation:
+            for said in run.said:
+                self._report("said out of band", said.clip.text)
+            return
         self.said.extend(run.said)
         for said in run.said:
             self._report("said", f"{said.clip.text} ({said.sent_ms:.0f} ms)")

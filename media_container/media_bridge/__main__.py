@@ -1,33 +1,42 @@
 """Composition root of the media container: settings, clients, server.
 
 SIGTERM drains: no new calls, the present ones may end. SIGINT ends them with a goodbye, a second
-one without.
+one without. Before the server is up, either ends the process at once.
 """
+
+import os
+import signal
+
+if __name__ == "__main__":
+    # In a container this process is PID 1, for which Linux ignores signals without a handler. The
+    # imports below take seconds on a slow CPU.
+    for _number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(_number, lambda *_: os._exit(0))
 
 import argparse
 import asyncio
 import gc
 import logging
-import os
-import signal
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 
 import uvloop
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge.figures import Figures
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
+from media_bridge.speech_cache import SpeechCache
 from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
-from phonebridge.aws import dynamodb_access, dynamodb_client
+from phonebridge.aws import dynamodb_access, dynamodb_client, heartbeat_client
 from phonebridge.errors import NotConfigured
 from phonebridge.fleet import DynamoFleet
 from phonebridge.https_client import HttpsClient
@@ -45,8 +54,8 @@ from phonebridge.tracing import Collector, TracedCarrier, Tracer
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
 
-MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""Of the event loop's default executor (Python, `ThreadPoolExecutor`): each may send a command."""
+SHARED_THREADS = 2
+"""Threads of all calls together that use DynamoDB: one for turns, one for the mailbox."""
 
 
 def now_ms() -> int:
@@ -57,7 +66,7 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     log = logger("media-bridge")
     for library in LIBRARIES:
         logging.getLogger(library).addHandler(log.registered_handler)
-    dynamodb = dynamodb_client()
+    dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     line = _line(settings)
     telnyx = TelnyxClient(
@@ -65,7 +74,7 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
         settings.telnyx_api_key,
         line,
         now_ms=now_ms,
-        connections=MAX_THREADS,
+        max_connections=settings.max_calls_per_task,
     )
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
@@ -73,13 +82,25 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     turns = TurnLog(store, log)
     model = OpenAIRealtime(settings)
-    greetings = GreetingCache(settings, model, dynamodb, now_ms)
+    speech = SpeechCache(settings, model, dynamodb, now_ms)
     toolbox = _toolbox(settings, log)
     figures = Figures(settings.metrics_namespace)
+    threads = Threads("call", settings.max_calls_per_task)
     services = Services(
-        settings, store, switchboard, model, log, turns, now_ms, tracer, greetings, toolbox, figures
+        settings,
+        store,
+        switchboard,
+        model,
+        log,
+        turns,
+        now_ms,
+        tracer,
+        speech,
+        toolbox,
+        threads,
+        figures,
     )
-    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
+    fleet = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     task_id = f"task-{uuid.uuid4()}"
     peek = MailboxPeek(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
     return MediaTask(task_id, services, mailbox, fleet, peek)
@@ -101,6 +122,15 @@ def _line(settings: MediaSettings) -> Line | None:
     )
 
 
+async def read_environment() -> Mapping[str, str]:
+    """Set up the process to end at a signal, whatever it waits for until the server is up. Secrets
+    are fetched in a thread: a name look-up, for example, delays signals in its own thread."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, os._exit, 0)
+    return await asyncio.to_thread(with_secrets, os.environ, fetch_secret)
+
+
 async def serve(settings: MediaSettings, collector: Collector | None, host: str, port: int) -> None:
     task = media_task(settings, collector)
     loop = asyncio.get_running_loop()
@@ -112,9 +142,9 @@ async def serve(settings: MediaSettings, collector: Collector | None, host: str,
         elif not patience_seconds:
             task.hurry()
 
-    loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
-    loop.add_signal_handler(signal.SIGINT, end, 0.0)
     async with task.running(), serving(task, host, port):
+        loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
+        loop.add_signal_handler(signal.SIGINT, end, 0.0)
         # All that was imported stays. A full collection would go through it again and again, and
         # hold up every call for 60 to 90 ms each time.
         gc.collect()
@@ -127,13 +157,13 @@ def main() -> None:
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8080)
     options = parser.parse_args()
-    try:
-        environ = with_secrets(os.environ, fetch_secret)
-        settings = MediaSettings.from_env(environ)
-        collector = Collector.from_env(environ)
-    except (NotConfigured, BotoCoreError, ClientError) as error:
-        sys.exit(f"media_bridge: {error}")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            environ = runner.run(read_environment())
+            settings = MediaSettings.from_env(environ)
+            collector = Collector.from_env(environ)
+        except (NotConfigured, BotoCoreError, ClientError) as error:
+            sys.exit(f"media_bridge: {error}")
         runner.run(serve(settings, collector, options.host, options.port))
 
 

@@ -14,6 +14,8 @@ from itertools import chain
 
 from media_bridge import events, stream_start
 from media_bridge.audio import Codec
+from media_bridge.clip_recorder import ClipRecorder
+from media_bridge.clip_words import ClipKind
 from media_bridge.clips import Clips
 from media_bridge.commands import (
     BridgeCommand,
@@ -69,6 +71,7 @@ class Bridge:
         now: float,
         kept: KeptGreeting | None = None,
         clips: Clips = NO_CLIPS,
+        missing_clips: tuple[ClipKind, ...] = (),
     ) -> None:
         self._call = call
         self._config = config
@@ -80,7 +83,11 @@ class Bridge:
         self._tools = ToolCalls(config.tools, self._talk)
         self._voicemail = Voicemail(config)
         self._time_limit = TimeLimit(config)
-        self._watches = (self._voicemail, self._time_limit, IdleCaller(config))
+        self._clip_recorder = (
+            ClipRecorder(missing_clips, config.language, model_audio) if missing_clips else None
+        )
+        recorders = (self._clip_recorder,) if self._clip_recorder else ()
+        self._watches = (self._voicemail, self._time_limit, IdleCaller(config), *recorders)
         self._unended_speech = UnendedSpeech()
         self._hearing = Hearing(model_audio)
         self._model = ModelSession(call.carries_early_stream, model_audio, Codec[config.codec])
@@ -152,7 +159,9 @@ class Bridge:
         elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
             return []
         else:
-            commands = self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
+            answer = self._answer_about_clip(event)
+            answer = self._answer(event, now) if answer is None else answer
+            commands = self._until_the_end(chain(answer, self._due(now)), now)
         self._deadline = self._reckon_deadline()
         return commands
 
@@ -173,6 +182,15 @@ class Bridge:
                 yield from watch.watch(self._talk, now)
         elif self._model.ready:
             yield from self._unless_it_rings(self._talk.reply.due(now))
+
+    def _answer_about_clip(self, event: events.RareEvent) -> list[BridgeCommand] | None:
+        """None for events that are not about a clip being recorded."""
+        if self._clip_recorder is None:
+            return None
+        answer = self._clip_recorder.handle(event, self._talk)
+        if answer is not None and isinstance(event, events.ResponseEnded):
+            self._spent += event.usage
+        return answer
 
     def _answer(self, event: events.RareEvent, now: float) -> list[BridgeCommand]:
         if isinstance(event, events.DeadlinePassed):

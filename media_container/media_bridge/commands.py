@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from media_bridge.audio import Codec
+from media_bridge.clip_words import ClipKind
 from phonebridge.call import EndedBy
 from phonebridge.steering import Update
 from phonebridge.tools import HttpsFunction, Message
@@ -111,6 +112,18 @@ class AddText:
     @property
     def event_id(self) -> str:
         return _event_id("text", self.role)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClip:
+    """Let the model say something beside the conversation, which the caller does not hear."""
+
+    kind: ClipKind
+    instructions: str
+
+    @property
+    def event_id(self) -> str:
+        return f"clip-{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +247,22 @@ class KeepGreeting:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepClip:
+    """A clip that the model said, in the model's format: calls to come may play it."""
+
+    kind: ClipKind
+    words: str
+    sound: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DisableClips:
+    """Let no call of this process record clips any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailCall:
     """End the call; it cannot be carried any further."""
 
@@ -271,6 +300,7 @@ SetDown = (
     | RecordStart
     | Note
     | KeepGreeting
+    | KeepClip
     | TransferCall
     | SendDigits
     | EndCall
@@ -286,10 +316,12 @@ BridgeCommand = (
     | AppendAudio
     | Respond
     | AddText
+    | RecordClip
     | AnswerTool
     | RefuseApproval
     | CancelResponse
     | TruncateItem
+    | DisableClips
     | RunFunction
     | FailCall
     | LeaveCall

@@ -127,6 +127,9 @@ class CallerTranscribed:
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
     response_id: str
+    clip: str | None = None
+    """The kind of clip that was asked for (`RecordClip`); None for what the caller shall hear."""
+    is_in_conversation: bool = True
 
 
 @dataclass(frozen=True, slots=True)

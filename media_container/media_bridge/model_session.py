@@ -18,12 +18,13 @@ from media_bridge.commands import (
     FailCall,
     Log,
     Note,
+    RecordClip,
     Respond,
     TruncateItem,
 )
 from phonebridge.settings import ModelAudio
 
-_OF_A_READY_SESSION = (Respond, AddText, CancelResponse, TruncateItem)
+_OF_A_READY_SESSION = (Respond, AddText, RecordClip, CancelResponse, TruncateItem)
 
 MAX_NOTE_CHARACTERS = 500
 

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from media_bridge.threads import Threads
 from phonebridge.errors import PhonebridgeError
 
 Job = Callable[[], object]
 
 
 class Records:
-    def __init__(self, log: Logger) -> None:
+    def __init__(self, log: Logger, threads: Threads) -> None:
         self._log = log
+        self._threads = threads
         self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
 
     def add(self, job: Job) -> None:
@@ -28,7 +30,7 @@ class Records:
         """A record that cannot be written is logged; the call goes on without it."""
         while job := await self._jobs.get():
             try:
-                await asyncio.to_thread(job)
+                await self._threads.run(job)
             except (PhonebridgeError, BotoCoreError, ClientError) as error:
                 self._log.error("record not written", reason=str(error))
             except Exception:  # noqa: BLE001 - the border of a job: the next one may still end the call

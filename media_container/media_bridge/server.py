@@ -6,6 +6,7 @@ Nothing is spent on a socket before its token is checked and its call is claimed
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -20,6 +21,7 @@ from picows import (
 
 from media_bridge.greeting import KeptGreeting
 from media_bridge.session import CallSession
+from media_bridge.speech_cache import FoundClips
 from media_bridge.task import MediaTask
 from media_bridge.websocket import Buffer, WebSocket
 from phonebridge import stream_token
@@ -172,26 +174,31 @@ class _Door:
     async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
         if number is None:
             number = self._verify(await _token_of_first_frame(phone), call_id)
-        call, config, greeting = await asyncio.to_thread(self._claim, call_id, number)
+        call, config, greeting, clips = await self._services.threads.run(
+            partial(self._claim, call_id, number)
+        )
         self._log.info("media socket accepted")
-        session = CallSession(call, config, greeting, phone, self._services)
+        session = CallSession(call, config, greeting, phone, self._services, clips)
         phone.release()
         await self._task.carry(call, session)
 
-    def _claim(self, call_id: str, number: int) -> tuple[Call, CallConfig, KeptGreeting | None]:
+    def _claim(
+        self, call_id: str, number: int
+    ) -> tuple[Call, CallConfig, KeptGreeting | None, FoundClips]:
         """Whoever comes second with a token fails here."""
         attached = MediaAttached(number, self._task.task_id, self._services.now_ms())
         call = self._services.switchboard.apply(call_id, attached)
         config = self._services.store.config(call_id) or CallConfig()
-        return call, config, self._kept_greeting(config)
+        return call, config, *self._recorded_speech(config)
 
-    def _kept_greeting(self, config: CallConfig) -> KeptGreeting | None:
-        """A call is greeted without it, if a little later."""
+    def _recorded_speech(self, config: CallConfig) -> tuple[KeptGreeting | None, FoundClips]:
+        """A call does without it: it is greeted a little later, and has no clips."""
+        cache = self._services.speech_cache
         try:
-            return self._services.greetings.find(config)
+            return cache.find_greeting(config), cache.find_clips(config)
         except (BotoCoreError, ClientError, msgspec.ValidationError) as error:
-            self._log.error("kept greeting not read", reason=str(error))
-            return None
+            self._log.error("recorded speech not read", reason=str(error))
+            return None, FoundClips()
 
 
 def _name_upgrade_alone(request: WSUpgradeRequest) -> None:

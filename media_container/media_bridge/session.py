@@ -22,10 +22,11 @@ from media_bridge.call_log import CallLog, cut
 from media_bridge.commands import BridgeCommand
 from media_bridge.figures import Figures
 from media_bridge.greeting import KeptGreeting
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.line import Line
 from media_bridge.records import Records
+from media_bridge.speech_cache import FoundClips, SpeechCache
 from media_bridge.speech_model import ModelCommand, ModelUnreachable, SpeechModel
+from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from media_bridge.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
@@ -68,8 +69,11 @@ class Services:
     turns: TurnLog
     now_ms: Callable[[], int]
     tracer: Tracer
-    greetings: GreetingCache
+    speech_cache: SpeechCache
     toolbox: Toolbox
+    threads: Threads
+    """For what calls write and command. A call has at most one job at a time, so with a thread for
+    each slot no call waits for another."""
     figures: Figures
 
 
@@ -83,16 +87,19 @@ class CallSession:
         greeting: KeptGreeting | None,
         phone: WebSocket,
         services: Services,
+        found: FoundClips = FoundClips(),  # noqa: B008 - immutable
     ) -> None:
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
-        self._bridge = Bridge(call, config, audio, self._loop.time(), greeting)
+        self._bridge = Bridge(
+            call, config, audio, self._loop.time(), greeting, found.clips, found.missing
+        )
         self._line = Line(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
-        self._records = Records(services.log)
+        self._records = Records(services.log, services.threads)
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
@@ -265,6 +272,7 @@ class CallSession:
                 | commands.Note()
                 | commands.RecordStart()
                 | commands.KeepGreeting()
+                | commands.KeepClip()
                 | commands.TransferCall()
                 | commands.SendDigits()
                 | commands.EndCall()
@@ -272,6 +280,9 @@ class CallSession:
                 self._set_down(command)
             case commands.FailCall() | commands.LeaveCall():
                 self._leave(command)
+            case commands.DisableClips(reason):
+                self._log.say("warning", "no more clips are recorded", reason=reason)
+                self._services.speech_cache.stop_recording()
             case commands.Log():
                 self._log.tell(command)
             case _:
@@ -308,12 +319,20 @@ class CallSession:
             case commands.RecordStart():
                 started = MediaStarted(self._services.now_ms())
                 self._records.add(lambda: self._apply(started))
-            case commands.KeepGreeting(words, sound):
-                keep = self._services.greetings.keep
-                self._records.add(lambda: keep(self._config, words, sound))
+            case commands.KeepGreeting() | commands.KeepClip():
+                self._cache_speech(command)
             case commands.EndCall(by):
                 self._log.say("info", "ending call", by=by)
                 self._records.add(lambda: self._apply(EndRequested(by)))
+
+    def _cache_speech(self, command: commands.KeepGreeting | commands.KeepClip) -> None:
+        cache = self._services.speech_cache
+        match command:
+            case commands.KeepGreeting(words, sound):
+                self._records.add(partial(cache.keep_greeting, self._config, words, sound))
+            case commands.KeepClip(kind, words, sound):
+                self._records.add(partial(cache.keep_clip, self._config, kind, words, sound))
+                self._log.say("info", "clip recorded", kind=kind)
 
     def _leave(self, command: commands.FailCall | commands.LeaveCall) -> None:
         match command:

@@ -17,6 +17,7 @@ ModelCommand = (
     | commands.AppendAudio
     | commands.Respond
     | commands.AddText
+    | commands.RecordClip
     | commands.AnswerTool
     | commands.RefuseApproval
     | commands.CancelResponse

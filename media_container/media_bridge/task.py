@@ -1,9 +1,9 @@
 """One media container among many: the calls it carries, its heartbeat, its mailbox, its drain."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import product
 from typing import TypeVar
 
@@ -11,8 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
 from media_bridge.mailbox_peek import MailboxPeek
+from media_bridge.records import Records
 from media_bridge.session import CallSession, Services
 from media_bridge.steering import told
+from media_bridge.threads import Threads
 from phonebridge.call import Call, EndedBy
 from phonebridge.errors import PhonebridgeError
 from phonebridge.fleet import DynamoFleet, TaskState
@@ -23,7 +25,7 @@ T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 10.0
 BEAT_PAUSE_SECONDS = 1.0
-"""Between two heartbeats, however much changes."""
+"""Between two heartbeats, however much changes, and after one that failed."""
 MAILBOX_SECONDS = 0.15
 """A poll takes half a read unit, and whoever steers a call waits for half of this on average."""
 METRICS_SECONDS = 60.0
@@ -58,8 +60,10 @@ class MediaTask:
         self._taken = 0
         self._draining = False
         self._claimed: list[Call] = []
+        self._heartbeats = Threads("heartbeat", 1)
+        self._mail = Threads("mailbox", 1)
+        self._reservations = Records(services.log, Threads("reservations", 1))
         self._changed = asyncio.Event()
-        self._one_at_a_time = threading.Lock()
         self._farewell: tuple[events.BridgeEvent, ...] = ()
         self._patience: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
@@ -104,6 +108,7 @@ class MediaTask:
         """Beat, read the mailbox and measure, as long as the server runs."""
         jobs = (
             self._beat(),
+            self._reservations.write(),
             self._read_mail(),
             self.services.turns.write(),
             self._watch_loop(),
@@ -117,7 +122,7 @@ class MediaTask:
             for task in tasks:
                 task.cancel()
         self._peek.close()
-        await self._from_store(self._describe, None)
+        await self._send_heartbeat()
         await asyncio.to_thread(self.services.tracer.flush)
 
     async def drain(self, patience_seconds: float) -> None:
@@ -160,24 +165,31 @@ class MediaTask:
     async def _beat(self) -> None:
         while True:
             self._changed.clear()
-            await self._from_store(self._describe, None)
+            if not await self._send_heartbeat():
+                self._changed.set()
             await asyncio.sleep(BEAT_PAUSE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS - BEAT_PAUSE_SECONDS):
                     await self._changed.wait()
 
-    def _describe(self) -> None:
-        """The calls that came count as carried before their reservations go, be it at the next
-        heartbeat."""
-        # The last heartbeat may come while the one before it, though cancelled, is being written.
-        with self._one_at_a_time:
-            claimed = tuple(self._claimed)
-            now_ms = self.services.now_ms()
-            state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
-            self._fleet.beat(state)
-            for call in claimed:
-                self._fleet.release(call)
-                self._claimed.remove(call)
+    async def _send_heartbeat(self) -> bool:
+        """False if it could not be written. Releases the reservation of each call that a written
+        heartbeat counts: a release that fails costs a place until the reservation expires."""
+        now_ms = self.services.now_ms()
+        state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
+        counted = len(self._claimed)
+        if not await self._from_store(
+            self._heartbeats, partial(self._write_heartbeat, state), False
+        ):
+            return False
+        for call in self._claimed[:counted]:
+            self._reservations.add(partial(self._fleet.release, call))
+        del self._claimed[:counted]
+        return True
+
+    def _write_heartbeat(self, state: TaskState) -> bool:
+        self._fleet.beat(state)
+        return True
 
     async def _watch_loop(self) -> None:
         """How much later than it was due does a callback come? It is late for every call alike."""
@@ -205,7 +217,7 @@ class MediaTask:
             await asyncio.sleep(MAILBOX_SECONDS)
             if self._sessions and not await self._peek.finds_nothing():
                 nothing: list[Posted] = []
-                for posted in await self._from_store(self._collect, nothing):
+                for posted in await self._from_store(self._mail, self._collect, nothing):
                     await self._deliver(posted)
 
     def _collect(self) -> list[Posted]:
@@ -216,15 +228,16 @@ class MediaTask:
         if session is None:
             return  # over, or about to begin: the command waits for it until it expires
         # Acknowledged first: a command is carried out once, or not at all.
-        if await self._from_store(lambda: self._mailbox.acknowledge(self.task_id, posted), False):
+        acknowledge = partial(self._mailbox.acknowledge, self.task_id, posted)
+        if await self._from_store(self._mail, acknowledge, False):
             with call_on_every_line(self.services.log, posted.call_id):
                 self.services.log.info("command received", command=type(posted.command).__name__)
             session.post(told(posted.command))
 
-    async def _from_store(self, job: Callable[[], T], otherwise: T) -> T:
+    async def _from_store(self, threads: Threads, job: Callable[[], T], otherwise: T) -> T:
         """A store that fails for a while must not end the calls."""
         try:
-            return await asyncio.to_thread(job)
+            return await threads.run(job)
         except (PhonebridgeError, BotoCoreError, ClientError) as error:
             self.services.log.error("store unreachable", reason=str(error))
             return otherwise

@@ -5,10 +5,12 @@ together.
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
+from media_bridge.threads import Threads
 from phonebridge.store import DynamoCallStore
 from phonebridge.turn import Turn
 
@@ -26,6 +28,7 @@ class TurnLog:
         self._log = log
         self._waiting: dict[tuple[str, int], Turn] = {}
         self._writing = asyncio.Lock()
+        self._threads = Threads("turns", 1)
 
     def add(self, call_id: str, turn: Turn) -> None:
         words, unheard = turn.text[:LONGEST_WORDS], turn.unheard[:LONGEST_WORDS]
@@ -47,7 +50,7 @@ class TurnLog:
             taken, self._waiting = self._waiting, {}
             turns = [(call_id, turn) for (call_id, _), turn in taken.items()]
             try:
-                left = await asyncio.to_thread(self._store.add_turns, turns)
+                left = await self._threads.run(partial(self._store.add_turns, turns))
             except (BotoCoreError, ClientError) as error:
                 self._log.error("turns not written", reason=str(error), turns=len(turns))
                 left = turns

@@ -15,6 +15,10 @@ _CONFIG = Config(
     connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
 )
 
+_HEARTBEAT_CONFIG = Config(
+    connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 1}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DynamoAccess:
@@ -25,8 +29,15 @@ class DynamoAccess:
     credentials: "Credentials | None"
 
 
-def dynamodb_client() -> "DynamoDBClient":
-    return boto3.client("dynamodb", config=_CONFIG)
+def dynamodb_client(max_connections: int = 10) -> "DynamoDBClient":
+    """`max_connections` is how many threads may use the client at the same time."""
+    config = _CONFIG.merge(Config(max_pool_connections=max_connections))
+    return boto3.client("dynamodb", config=config)
+
+
+def heartbeat_client() -> "DynamoDBClient":
+    """Gives up soon: the next heartbeat says more than a repetition of this one."""
+    return boto3.client("dynamodb", config=_HEARTBEAT_CONFIG)
 
 
 def dynamodb_access(client: "DynamoDBClient") -> DynamoAccess:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TASK_SECONDS = 86_400
+STALE_HEARTBEAT_SECONDS = 150
+"""How long an observation of a stale heartbeat counts: the sweep runs every minute, so a run may be
+missed. After a longer gap in the runs the table was probably away, for the task as well."""
 RESERVATION_SECONDS = 60  # from the request for the call on
 """Telnyx lets a phone ring for 30 s; then come the answer, its webhook and the media socket."""
 
@@ -46,6 +49,14 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class _StaleHeartbeat:
+    """The first observation that a task has not beaten since a certain heartbeat, which is part of
+    the key: a later heartbeat makes the observation meaningless without a write."""
+
+    seen_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Reservation:
     """Its key says it all."""
 
@@ -62,6 +73,22 @@ class DynamoFleet:
 
     def heartbeat(self, task_id: str) -> TaskState | None:
         return self._table.get(_task_key(task_id), TaskState)
+
+    def is_lost(self, task_id: str) -> bool:
+        """Whether a task is silent for certain: its heartbeat is too old, and it was the same and
+        too old at an earlier call of this method, at least `HEARTBEAT_PATIENCE_MS` ago.
+
+        One observation proves nothing. After an outage of the table all heartbeats are old, until
+        the tasks have beaten again. To note the observation takes a write, as a heartbeat does.
+        """
+        looked_at_ms = self._now_ms()
+        task = self.heartbeat(task_id)
+        if task and _is_alive(task, looked_at_ms):
+            return False
+        observed = _StaleHeartbeat(self._now_ms())
+        key = _stale_heartbeat_key(task_id, task.at_ms if task else 0)
+        first = self._table.add(key, observed, STALE_HEARTBEAT_SECONDS)
+        return looked_at_ms >= first.seen_at_ms + HEARTBEAT_PATIENCE_MS
 
     def reserve(self, call: Call) -> None:
         self._table.put(_reservation_key(call), _Reservation(), RESERVATION_SECONDS)
@@ -87,6 +114,10 @@ def _is_alive(task: TaskState, now_ms: int) -> bool:
 
 def _task_key(task_id: str) -> Key:
     return Key(_PARTITION, f"TASK#{task_id}")
+
+
+def _stale_heartbeat_key(task_id: str, beat_at_ms: int) -> Key:
+    return Key(f"TASK#{task_id}", f"STALE#{beat_at_ms:013d}")
 
 
 def _reservation_key(call: Call) -> Key:

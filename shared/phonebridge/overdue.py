@@ -12,17 +12,18 @@ TRANSFER_PATIENCE_MS = 150_000  # until a target has answered, and heard the lon
 LEG_PATIENCE_MS = 60_000  # from our end of a call until the carrier's word of its own
 
 
-def overdue(
-    call: Call, *, heartbeat_at_ms: int | None, max_call_ms: int, now_ms: int
-) -> CallEvent | None:
-    """What the sweeper must tell a call that nobody hears any more; None while all is well."""
+def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) -> CallEvent | None:
+    """What the sweeper must tell a call that nobody hears any more; None while all is well.
+
+    `is_task_lost` is about the task that carries the call (`fleet.is_lost`).
+    """
     if call.is_over_for_us:
         late = call.may_be_up and now_ms > call.changed_at_ms + LEG_PATIENCE_MS
         return LegOutlivedCall() if late else None
     if call.status is CallStatus.TRANSFERRED:
         late = now_ms > call.changed_at_ms + TRANSFERRED_PATIENCE_MS
         return EndRequested(EndedBy.MAX_DURATION) if late else _unheeded_end(call, now_ms)
-    deadline_ms, reason = _patience(call, heartbeat_at_ms, max_call_ms)
+    deadline_ms, reason = _patience(call, is_task_lost, max_call_ms)
     if now_ms <= deadline_ms:
         return _unheeded_end(call, now_ms) or _overdue_transfer(call, now_ms)
     detail = f"nothing was heard of the call while it was {call.status}"
@@ -43,14 +44,14 @@ def _overdue_transfer(call: Call, now_ms: int) -> CallEvent | None:
     return TransferRefused(call.transfer.number, "nothing was heard of it") if late else None
 
 
-def _patience(call: Call, heartbeat_at_ms: int | None, max_call_ms: int) -> tuple[int, str]:
+def _patience(call: Call, is_task_lost: bool, max_call_ms: int) -> tuple[int, str]:
     """Until when a live call may stay as it is, and the fault it has after that."""
     if call.status is CallStatus.ANSWERED:
         return call.changed_at_ms + MEDIA_PATIENCE_MS, "no_media"
     if call.status is not CallStatus.STREAMING:
         return call.changed_at_ms + DIAL_PATIENCE_MS, "never_answered"
     since = call.streaming_at_ms or call.changed_at_ms
-    return min(
-        ((heartbeat_at_ms or since) + HEARTBEAT_PATIENCE_MS, "container_lost"),
-        (since + max_call_ms + MEDIA_PATIENCE_MS, "max_duration_overrun"),
-    )
+    if is_task_lost:
+        # The task may have come back, and taken this call, before its next heartbeat.
+        return since + HEARTBEAT_PATIENCE_MS, "container_lost"
+    return since + max_call_ms + MEDIA_PATIENCE_MS, "max_duration_overrun"

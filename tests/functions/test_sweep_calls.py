@@ -84,16 +84,53 @@ def test_a_call_lives_as_long_as_its_container_is_heard_of(
     store: DynamoCallStore, fleet: DynamoFleet, clock: Clock
 ) -> None:
     clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
-    fleet.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
+    beat(fleet, clock)
     clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
     assert sweep()["swept"] == 0
 
-    clock.pass_seconds(1)
+    clock.pass_seconds(60)
+    assert sweep()["swept"] == 0
+    clock.pass_seconds(60)
     assert sweep()["swept"] == 1
 
     call = store.load("streaming")
     assert call
     assert (call.status, call.reason) == (CallStatus.ENDED, "container_lost")
+
+
+@pytest.mark.usefixtures("streaming")
+def test_no_call_ends_because_the_table_was_away(
+    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    """Each time the sweep reads before the task has beaten again."""
+    for _ in range(3):
+        beat(fleet, clock)
+        clock.pass_seconds(52)
+        assert sweep()["swept"] == 0
+        clock.pass_seconds(2)
+        beat(fleet, clock)
+        clock.pass_seconds(6)
+        assert sweep()["swept"] == 0
+
+    call = store.load("streaming")
+    assert call
+    assert call.status is CallStatus.STREAMING
+    assert telnyx.commands == []
+
+
+def beat(fleet: DynamoFleet, clock: Clock) -> None:
+    fleet.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
+
+
+@pytest.mark.usefixtures("streaming")
+def test_sweeps_that_run_at_the_same_time_are_one_observation(
+    store: DynamoCallStore, clock: Clock
+) -> None:
+    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000 + 1)
+    assert [sweep()["swept"] for _ in range(3)] == [0, 0, 0]
+    call = store.load("streaming")
+    assert call
+    assert call.status is CallStatus.STREAMING
 
 
 def test_a_leg_that_outlived_its_call_is_hung_up(

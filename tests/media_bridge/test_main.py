@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import boto3
 import pytest
@@ -17,6 +20,7 @@ from phonebridge.store import DynamoCallStore
 from simulators.openai import OpenAISimulator
 from simulators.scenario import SHORT
 from stack import free_port
+from support.bad_servers import bad_server
 from support.media_plane import SECRET, Outside
 from support.otlp_receiver import otlp_receiver
 from support.patience import PATIENCE_SECONDS, until
@@ -131,7 +135,78 @@ async def test_a_secret_that_cannot_be_read_is_told_in_one_line(
     assert "ResourceNotFoundException" in line
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+NEW_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
+
+
+@asynccontextmanager
+async def waiting_for_its_secret(
+    environ: Mapping[str, str], prefix: Sequence[str] = ()
+) -> AsyncIterator[Process]:
+    """A process that has asked for the secret, from a server that never answers."""
+    async with bad_server(None) as server:
+        given = {
+            **environ,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": server.url.replace("ws", "http"),
+            "PROVIDER_SECRET_ARN": "somewhere",
+        }
+        async with python("-m", "media_bridge", environ=given, prefix=prefix) as process:
+            await until(lambda: server.requests)
+            yield process
+
+
+@SIGNALS
+async def test_a_signal_while_the_secret_is_awaited_ends_the_process(
+    environ: Mapping[str, str], number: signal.Signals
+) -> None:
+    async with waiting_for_its_secret(environ) as process:
+        process.send_signal(number)
+        assert await exit_code(process) == 0
+
+
+def only_child(process_id: int) -> int:
+    return int(Path(f"/proc/{process_id}/task/{process_id}/children").read_text())
+
+
+@pytest.mark.skipif(
+    subprocess.run([*NEW_PID_NAMESPACE, "true"], capture_output=True).returncode != 0,
+    reason="only root may create a PID namespace",
+)
+@SIGNALS
+async def test_it_ends_as_pid_1_too_for_which_linux_ignores_unhandled_signals(
+    environ: Mapping[str, str], number: signal.Signals
+) -> None:
+    async with waiting_for_its_secret(environ, NEW_PID_NAMESPACE) as unshare:
+        os.kill(only_child(unshare.pid), number)
+        assert await exit_code(unshare) == 0
+
+
+@SIGNALS
+async def test_a_signal_during_the_imports_ends_the_process(
+    environ: Mapping[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "picows.py").write_text("print('importing', flush=True)\nopen('never')")
+    os.mkfifo(tmp_path / "never")  # to open it takes as long as nobody writes
+    given = {**environ, "PYTHONPATH": str(tmp_path)}
+    async with python("-m", "media_bridge", environ=given, cwd=tmp_path) as process:
+        await until_it_says(process, "importing")
+        process.send_signal(number)
+        assert await exit_code(process) == 0
+
+
+@SIGNALS
+async def test_an_idle_container_ends_when_told_although_dynamodb_never_answers(
+    environ: Mapping[str, str], number: signal.Signals
+) -> None:
+    async with bad_server(None) as server:
+        address = server.url.replace("ws", "http")
+        async with container({**environ, "AWS_ENDPOINT_URL_DYNAMODB": address}) as (process, _):
+            await until(lambda: server.requests)
+            process.send_signal(number)
+            assert await exit_code(process) == 0
+
+
+@SIGNALS
 async def test_an_idle_container_ends_when_told(
     environ: Mapping[str, str], number: signal.Signals
 ) -> None:

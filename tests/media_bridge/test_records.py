@@ -3,13 +3,14 @@ import threading
 import pytest
 
 from media_bridge.records import Records
+from media_bridge.threads import Threads
 from phonebridge.errors import Conflict
 from phonebridge.log import logger
 from support.patience import PATIENCE_SECONDS
 
 
 async def test_jobs_run_one_after_the_other_away_from_the_event_loop() -> None:
-    records = Records(logger("records"))
+    records = Records(logger("records"), Threads("records", 1))
     done: list[tuple[int, bool]] = []
     for number in range(20):
         records.add(lambda number=number: done.append((number, _on_main_thread())))  # type: ignore[misc]
@@ -32,7 +33,7 @@ async def test_a_job_that_fails_is_logged_and_the_next_one_runs(
         raise error
 
     done = threading.Event()
-    records = Records(logger(f"records-{type(error).__name__}"))
+    records = Records(logger(f"records-{type(error).__name__}"), Threads("records", 1))
     records.add(fail)
     records.add(done.set)
     records.close()

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from media_bridge import server, session
-from media_bridge.greeting_cache import GreetingCache
+from media_bridge.speech_cache import SpeechCache
 from phonebridge import stream_token
 from phonebridge.call import Call, CallStatus, Fault
 from phonebridge.call_config import CallConfig, StreamSetup
@@ -280,7 +280,7 @@ async def test_a_kept_greeting_that_cannot_be_read_is_made_anew(
     def fail(*_: object) -> None:
         raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 
-    monkeypatch.setattr(GreetingCache, "find", fail)
+    monkeypatch.setattr(SpeechCache, "find_greeting", fail)
     prepared = CallConfig(greeting=CLIPS["agent_fallback"].text, stream_setup=StreamSetup.PREPARED)
     async with start_plane() as plane:
         phone = await plane.streaming(prepared)

@@ -410,7 +410,7 @@ PREPARED = CallConfig(greeting=GREETING, stream_setup=StreamSetup.PREPARED)
 async def greeting_made(plane: MediaPlane, call: Call) -> Session:
     """And read by the bridge to its end: it is kept then."""
     session = await plane.session(call)
-    await until(lambda: plane.services.greetings.find(PREPARED))
+    await until(lambda: plane.services.speech_cache.find_greeting(PREPARED))
     return session
 
 
@@ -426,7 +426,7 @@ async def test_a_greeting_made_while_the_phone_rings_is_heard_with_the_start_and
         await phone.hear()
         await plane.converse(phone)
         await phone.hang_up()
-        await until(lambda: plane.services.greetings.find(PREPARED))
+        await until(lambda: plane.services.speech_cache.find_greeting(PREPARED))
 
         second = await plane.streaming(PREPARED)
         await second.hear()

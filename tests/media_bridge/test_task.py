@@ -15,6 +15,7 @@ from phonebridge.turn import Speaker
 from support.media_plane import MediaPlane, StartsPlane
 from support.patience import until
 from support.published_metrics import published_in
+from support.recorded_telnyx import RecordedTelnyx
 
 
 async def test_it_tells_of_itself(
@@ -80,6 +81,34 @@ async def test_it_gives_it_back_although_a_heartbeat_failed(
             await phone.start()
             await until(failed.is_set)
         await until(lambda: not plane.fleet.look().reserved)
+
+
+async def test_an_unresponsive_carrier_delays_no_heartbeat_and_no_other_call(
+    start_plane: StartsPlane, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "BEAT_PAUSE_SECONDS", 0.01)
+    blocked = 24
+
+    def active_calls() -> int:
+        state = plane.fleet.heartbeat(plane.task.task_id)
+        assert state is not None
+        return state.active_calls
+
+    async with start_plane(max_calls_per_task=blocked + 2) as plane:
+        phone = await plane.greeted()
+        telnyx.is_answering.clear()
+        for _ in range(blocked):
+            failing = await plane.connected(plane.answered())
+            await failing.start("a codec of its own")
+        await until(lambda: len({path for path, _ in telnyx.commands}) == blocked)
+
+        await plane.greeted()
+        await until(lambda: active_calls() == blocked + 2)
+        post(plane, phone.call.call_id)
+        await phone.hear("clear")
+        await until(lambda: plane.record(phone.call).turns)
+        assert telnyx.answered == 0
+        telnyx.is_answering.set()
 
 
 def post(plane: MediaPlane, call_id: str) -> None:

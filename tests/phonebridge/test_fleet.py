@@ -1,10 +1,21 @@
 """What is known of the containers, and of the calls that have none yet."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from phonebridge.call import Call
-from phonebridge.fleet import RESERVATION_SECONDS, TASK_SECONDS, DynamoFleet, Fleet, TaskState
+from phonebridge.fleet import (
+    RESERVATION_SECONDS,
+    STALE_HEARTBEAT_SECONDS,
+    TASK_SECONDS,
+    DynamoFleet,
+    Fleet,
+    TaskState,
+)
 from phonebridge.overdue import HEARTBEAT_PATIENCE_MS
 from support.calls import outbound_call
 from support.clock import Clock
@@ -13,6 +24,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TASK = TaskState("task-1", 40, 38, draining=False, at_ms=1_000)
+
+
+STALE_SECONDS = HEARTBEAT_PATIENCE_MS / 1000
+SWEEP_SECONDS = 60
+
+
+def beat(fleet: DynamoFleet, clock: Clock, late_ms: int = 0) -> None:
+    fleet.beat(replace(TASK, at_ms=clock.now_ms - late_ms))
 
 
 def ringing(clock: Clock, call_id: str) -> Call:
@@ -26,6 +45,88 @@ def test_the_last_heartbeat_counts(fleet: DynamoFleet) -> None:
     assert fleet.heartbeat("task-1") == later
     assert fleet.heartbeat("task-2") is None
     assert fleet.look() == Fleet((later,), 0)
+
+
+def test_a_task_is_lost_when_it_is_silent_at_two_looks_a_period_apart(
+    fleet: DynamoFleet, clock: Clock
+) -> None:
+    beat(fleet, clock)
+    clock.pass_seconds(STALE_SECONDS)
+    assert not fleet.is_lost("task-1"), "it may still beat in time"
+    clock.pass_seconds(1)
+    assert not fleet.is_lost("task-1"), "the first look"
+    clock.pass_seconds(STALE_SECONDS - 1)
+    assert not fleet.is_lost("task-1"), "the second look comes too soon"
+    clock.pass_seconds(1)
+    assert fleet.is_lost("task-1")
+    assert fleet.is_lost("task-1"), "its other calls are judged alike"
+
+
+def test_a_task_that_never_beat_is_lost_at_the_second_look(
+    fleet: DynamoFleet, clock: Clock
+) -> None:
+    assert not fleet.is_lost("task-1")
+    clock.pass_seconds(SWEEP_SECONDS)
+    assert fleet.is_lost("task-1")
+
+
+def test_a_heartbeat_between_two_looks_makes_the_first_one_void(
+    fleet: DynamoFleet, clock: Clock
+) -> None:
+    beat(fleet, clock)
+    clock.pass_seconds(SWEEP_SECONDS)
+    assert not fleet.is_lost("task-1")
+    beat(fleet, clock)
+    clock.pass_seconds(SWEEP_SECONDS)
+    assert not fleet.is_lost("task-1")
+
+
+def test_a_task_whose_clock_is_wrong_is_not_lost_while_it_beats(
+    fleet: DynamoFleet, clock: Clock
+) -> None:
+    for _ in range(5):
+        beat(fleet, clock, late_ms=10 * HEARTBEAT_PATIENCE_MS)
+        assert not fleet.is_lost("task-1")
+        clock.pass_seconds(SWEEP_SECONDS)
+
+
+def test_a_look_does_not_count_after_looks_have_failed_for_long(
+    fleet: DynamoFleet, clock: Clock
+) -> None:
+    """The table was away again: the task has had no chance to beat."""
+    beat(fleet, clock)
+    clock.pass_seconds(52)
+    assert not fleet.is_lost("task-1")
+    clock.pass_seconds(STALE_HEARTBEAT_SECONDS)
+    assert not fleet.is_lost("task-1")
+
+
+def test_looks_at_the_same_time_are_one(fleet: DynamoFleet, clock: Clock) -> None:
+    beat(fleet, clock)
+    clock.pass_seconds(SWEEP_SECONDS)
+    with ThreadPoolExecutor(4) as sweeps:
+        assert not any(sweeps.map(fleet.is_lost, ["task-1"] * 4))
+
+
+PAUSES = st.lists(
+    st.tuples(st.sampled_from(["heartbeat", "look"]), st.integers(1, 70)), max_size=12
+)
+
+
+@given(PAUSES)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whoever_is_lost_was_silent_for_two_periods(
+    fleet: DynamoFleet, clock: Clock, happened: list[tuple[str, int]]
+) -> None:
+    beat(fleet, clock)
+    last_beat_ms = clock.now_ms
+    for what, pause_seconds in happened:
+        clock.pass_seconds(pause_seconds)
+        if what == "heartbeat":
+            beat(fleet, clock)
+            last_beat_ms = clock.now_ms
+        elif fleet.is_lost("task-1"):
+            assert clock.now_ms - last_beat_ms > 2 * HEARTBEAT_PATIENCE_MS
 
 
 def test_a_silent_task_is_forgotten_in_a_day(fleet: DynamoFleet, clock: Clock) -> None:

@@ -25,7 +25,7 @@ from phonebridge.call_config import CallConfig
 from phonebridge.call_events import CallEvent, MediaAttached, MediaReported
 from phonebridge.errors import Conflict, PhonebridgeError, TelnyxRefused
 from phonebridge.store import DynamoCallStore
-from phonebridge.switchboard import CALL_ALREADY_ENDED
+from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
 from support.calls import outbound_call
 from support.clock import Clock
 

@@ -62,8 +62,8 @@ def saved(call: Call) -> Call:
     return replace(call, changed_at_ms=SAVED_AT_MS)
 
 
-def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEvent | None:
-    return overdue(call, heartbeat_at_ms=heartbeat_at_ms, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
+def sweep(call: Call, now_ms: int, is_task_lost: bool = False) -> CallEvent | None:
+    return overdue(call, is_task_lost=is_task_lost, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,6 @@ def sweep(call: Call, now_ms: int, heartbeat_at_ms: int | None = None) -> CallEv
         (saved(after(ringing(), ATTACHED)), SAVED_AT_MS + DIAL_PATIENCE_MS, "never_answered"),
         (saved(after(ringing(), ATTACHED, ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
         (saved(after(dialing(), ANSWERED)), SAVED_AT_MS + MEDIA_PATIENCE_MS, "no_media"),
-        (
-            saved(after(dialing(), ANSWERED, ATTACHED)),
-            ATTACHED.at_ms + HEARTBEAT_PATIENCE_MS,
-            "container_lost",
-        ),
     ],
 )
 def test_a_call_that_nobody_hears_any_more_fails(call: Call, deadline_ms: int, reason: str) -> None:
@@ -103,16 +98,26 @@ def test_no_clock_of_the_carriers_hastens_or_delays_the_sweeper(carriers_ms: int
         assert sweep(saved(call), SAVED_AT_MS + patience_ms + 1) is not None
 
 
-def test_a_call_is_well_while_its_container_beats() -> None:
+def test_a_call_fails_once_its_task_is_lost() -> None:
     call = after(dialing(), ANSWERED, ATTACHED)
-    assert sweep(call, 600_000, heartbeat_at_ms=600_000 - HEARTBEAT_PATIENCE_MS) is None
-    assert sweep(call, 600_000, heartbeat_at_ms=599_999 - HEARTBEAT_PATIENCE_MS) is not None
+    assert sweep(call, 600_000) is None
+    event = sweep(call, 600_000, is_task_lost=True)
+    assert isinstance(event, CallFailed)
+    assert event.fault.reason == "container_lost"
+    assert after(call, event).status is CallStatus.ENDED
+
+
+def test_a_call_that_a_task_has_just_taken_is_given_the_time_of_a_heartbeat() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    at_ms = ATTACHED.at_ms + HEARTBEAT_PATIENCE_MS
+    assert sweep(call, at_ms, is_task_lost=True) is None
+    assert sweep(call, at_ms + 1, is_task_lost=True) is not None
 
 
 def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
     call = after(dialing(), ANSWERED, ATTACHED)
     now_ms = 6_000 + MAX_CALL_MS + MEDIA_PATIENCE_MS + 1
-    event = sweep(call, now_ms, heartbeat_at_ms=now_ms)
+    event = sweep(call, now_ms)
     assert isinstance(event, CallFailed)
     assert event.fault.reason == "max_duration_overrun"
 
@@ -126,13 +131,13 @@ def test_a_leg_that_outlives_its_call_is_hung_up_until_it_ends() -> None:
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
 
 
-@pytest.mark.parametrize("heartbeat_at_ms", [None, SAVED_AT_MS])
-def test_a_call_whose_media_are_over_is_hung_up_until_it_ends(heartbeat_at_ms: int | None) -> None:
+@pytest.mark.parametrize("is_task_lost", [False, True])
+def test_a_call_whose_media_are_over_is_hung_up_until_it_ends(is_task_lost: bool) -> None:
     """The webhook that told of its end got lost; its container beats for others, or has gone."""
     call = saved(after(dialing(), ANSWERED, ATTACHED, REPORTED))
     at_ms = SAVED_AT_MS + LEG_PATIENCE_MS
-    assert sweep(call, at_ms, heartbeat_at_ms) is None
-    event = sweep(call, at_ms + 1, heartbeat_at_ms)
+    assert sweep(call, at_ms, is_task_lost) is None
+    event = sweep(call, at_ms + 1, is_task_lost)
     assert event == LegOutlivedCall()
     assert advance(call, event) == (call, (HangUp(),))
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
@@ -141,7 +146,7 @@ def test_a_call_whose_media_are_over_is_hung_up_until_it_ends(heartbeat_at_ms: i
 def test_a_report_does_not_tell_which_of_two_streams_is_over() -> None:
     call = saved(after(dialing(), ANSWERED, STREAM_FAILED, SECOND_ATTACHED, REPORTED))
     at_ms = SAVED_AT_MS + LEG_PATIENCE_MS + 1
-    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
+    assert sweep(call, at_ms) is None
 
 
 @pytest.mark.parametrize("settled", [(), (TransferRefused(1, "nothing was heard of it"),)])
@@ -151,7 +156,7 @@ def test_a_call_that_may_have_been_transferred_outlives_its_media(
     told = (ANSWERED, ATTACHED, TransferRequested("+15550142"), *settled, REPORTED)
     call = saved(after(dialing(), *told))
     at_ms = SAVED_AT_MS + LEG_PATIENCE_MS + 1
-    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
+    assert sweep(call, at_ms) is None
 
 
 @pytest.mark.parametrize("transferred", [False, True])
@@ -160,8 +165,8 @@ def test_a_hangup_of_which_nothing_came_is_asked_for_again(transferred: bool) ->
     told = (ANSWERED, ATTACHED, *handed_over, EndRequested(EndedBy.API))
     call = saved(after(dialing(), *told))
     at_ms = SAVED_AT_MS + LEG_PATIENCE_MS
-    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
-    event = sweep(call, at_ms + 1, heartbeat_at_ms=at_ms)
+    assert sweep(call, at_ms) is None
+    event = sweep(call, at_ms + 1)
     assert event == EndRequested(EndedBy.API)
     assert advance(call, event) == (call, (HangUp(),))
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
@@ -178,9 +183,9 @@ def test_a_transferred_call_needs_no_container_but_ends_before_the_carriers_long
 def test_a_transfer_of_which_nothing_is_heard_is_given_up_and_the_call_goes_on() -> None:
     call = saved(after(dialing(), ANSWERED, ATTACHED, TransferRequested("+15550142")))
     at_ms = SAVED_AT_MS + TRANSFER_PATIENCE_MS
-    assert sweep(call, at_ms, heartbeat_at_ms=at_ms) is None
-    event = sweep(call, at_ms + 1, heartbeat_at_ms=at_ms)
+    assert sweep(call, at_ms) is None
+    event = sweep(call, at_ms + 1)
     assert event == TransferRefused(1, "nothing was heard of it")
     given_up = after(call, event)
     assert given_up.status is CallStatus.STREAMING
-    assert sweep(given_up, at_ms + 1, heartbeat_at_ms=at_ms) is None
+    assert sweep(given_up, at_ms + 1) is None

@@ -1,10 +1,12 @@
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from simulators.openai import Faults, SimulatorEvent
+from simulators.speech import CLIP_TEXTS
 from support.realtime_caller import (
     Caller,
     in_session,
@@ -32,6 +34,43 @@ async def test_one_response_at_a_time_but_others_beside_the_conversation() -> No
         assert beside["response"]["output"][0]["content"][0]["type"] == "output_text"
         spoken = await caller.until("response.done")
         assert spoken["response"]["id"] == created["response"]["id"]
+
+
+async def out_of_band(caller: Caller) -> Any:
+    """The end of a spoken response without the conversation as its input."""
+    request = {
+        "conversation": "none",
+        "input": [],
+        "instructions": f"Say exactly this: {CLIP_TEXTS['agent_filler']}",
+        "metadata": {"topic": "clip"},
+    }
+    await caller.send(type="response.create", response=request)
+    return await caller.until("response.done")
+
+
+async def test_speech_out_of_band_leaves_the_conversation_as_it_was() -> None:
+    async with in_session(burst=20.0) as caller:
+        await caller.connection.response.create()
+        await caller.until("response.done")
+        response = (await out_of_band(caller))["response"]
+        [item] = response["output"]
+        assert item["content"][0]["transcript"] == CLIP_TEXTS["agent_filler"]
+        assert response["usage"]["input_token_details"]["audio_tokens"] == 0
+        error = await caller.refused(type="conversation.item.retrieve", item_id=item["id"])
+        assert error["code"] == "item_retrieve_invalid_item_id"
+
+
+async def test_a_server_may_not_return_metadata() -> None:
+    async with in_session(burst=20.0, faults=Faults(ignores_metadata=True)) as caller:
+        response = (await out_of_band(caller))["response"]
+        assert response["metadata"] is None
+
+
+async def test_a_server_may_know_nothing_of_out_of_band_responses() -> None:
+    async with in_session(burst=20.0, faults=Faults(ignores_out_of_band=True)) as caller:
+        response = (await out_of_band(caller))["response"]
+        assert response["conversation_id"] is not None
+        assert response["metadata"] == {"topic": "clip"}
 
 
 async def test_cancel() -> None:

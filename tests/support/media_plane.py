@@ -9,17 +9,19 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import urllib3
 from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from media_bridge.figures import Figures
-from media_bridge.greeting_cache import GreetingCache
 from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
+from media_bridge.speech_cache import SpeechCache
 from media_bridge.task import MediaTask
+from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from phonebridge import stream_token
@@ -318,15 +320,23 @@ async def media_plane(
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=TOOLS, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
+        configured = settings(**given)
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
         webhook_url = "https://phonebridge.example/webhooks/telnyx"
         line = Line("wss://media.example", SECRET, "connection-1", webhook_url)
-        carrier = TelnyxClient(telnyx.base, "KEY-test", line, now_ms=clock)
+        slots = configured.max_calls_per_task
+        carrier = TelnyxClient(
+            telnyx.base,
+            "KEY-test",
+            line,
+            now_ms=clock,
+            timeout=urllib3.Timeout(PATIENCE_SECONDS),
+            max_connections=slots,
+        )
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
         turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
-        configured = settings(**given)
         speaker = OpenAIRealtime(configured)
-        greetings = GreetingCache(configured, speaker, client, clock)
+        speech_cache = SpeechCache(configured, speaker, client, clock)
         toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), log, clock)
         services = Services(
             configured,
@@ -337,8 +347,9 @@ async def media_plane(
             turns,
             clock,
             tracer,
-            greetings,
+            speech_cache,
             toolbox,
+            Threads("call", slots),
             Figures(configured.metrics_namespace),
         )
         access = DynamoAccess(

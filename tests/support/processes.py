@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -26,10 +26,15 @@ environment, and neither those nor what the developer has set must reach a progr
 
 @asynccontextmanager
 async def python(
-    *command: str, environ: Mapping[str, str], cwd: Path | None = None
+    *command: str,
+    environ: Mapping[str, str],
+    cwd: Path | None = None,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[Process]:
-    """Ends it, if the test did not: first so that it can end what it has started itself."""
+    """Ends it, if the test did not: first so that it can end what it has started itself.
+    `prefix` is a program that starts ours."""
     process = await asyncio.create_subprocess_exec(
+        *prefix,
         sys.executable,
         *command,
         env=_INHERITED | dict(environ),

@@ -18,6 +18,9 @@ class RecordedTelnyx:
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Answers to the next commands; once they are used up, every command succeeds."""
+    is_answering: threading.Event = field(default_factory=threading.Event)
+    """Commands that arrive while this is not set wait for their answers."""
+    answered: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -34,11 +37,14 @@ class RecordedTelnyx:
 @contextmanager
 def recorded_telnyx() -> Iterator[RecordedTelnyx]:
     telnyx = RecordedTelnyx()
+    telnyx.is_answering.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             status, answer = telnyx.answer(self.path, body)
+            telnyx.is_answering.wait()
+            telnyx.answered += 1
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
@@ -53,6 +59,7 @@ def recorded_telnyx() -> Iterator[RecordedTelnyx]:
     try:
         yield telnyx
     finally:
+        telnyx.is_answering.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -32,6 +32,8 @@ _SessionEvent = (
 
 CONFIGURE = "configure"
 """Names the first `session.update`."""
+CLIP = "phonebridge_clip"
+"""Key of the metadata of a response that records a clip."""
 
 # Refusals of a key repeat parts of it.
 _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
@@ -62,7 +64,7 @@ class RealtimeProtocol:
                 return realtime.encode(realtime.SessionUpdate(self._ask(line), CONFIGURE))
             case commands.UpdateSession(update):
                 return realtime.encode(self._propose(update))
-            case commands.Respond():
+            case commands.Respond() | commands.RecordClip():
                 return realtime.encode(self._response(command))
             case commands.AddText(role, text):
                 item = realtime.message(role, text)
@@ -76,12 +78,25 @@ class RealtimeProtocol:
             case commands.CommitAudio() | commands.CancelResponse() | commands.TruncateItem():
                 return realtime.encode(_plain(command))
 
-    def _response(self, request: commands.Respond) -> realtime.ResponseCreate:
+    def _response(self, request: commands.Respond | commands.RecordClip) -> realtime.ResponseCreate:
+        if isinstance(request, commands.RecordClip):
+            return self._out_of_band(request)
         words_only = bool(request.saying) or not request.may_call
         choice = "none" if words_only and self._config.tools != Tools() else None
         settings = realtime.ResponseSettings(session.told(self._config, request), choice)
         empty = settings == realtime.ResponseSettings()
         return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
+
+    def _out_of_band(self, request: commands.RecordClip) -> realtime.ResponseCreate:
+        """Without the conversation as input: it would be paid for, and could change the words."""
+        settings = realtime.ResponseSettings(
+            request.instructions,
+            tool_choice=None if self._config.tools == Tools() else "none",
+            conversation="none",
+            input=(),
+            metadata={CLIP: request.kind},
+        )
+        return realtime.ResponseCreate(settings, request.event_id)
 
     def decode(self, text: Text) -> events.ModelEvent | None:
         """None for what a phone bridge need not know."""
@@ -168,9 +183,7 @@ class RealtimeProtocol:
             case realtime.SessionUpdated(in_force):
                 return self._judged(in_force)
             case realtime.ResponseCreated(response):
-                self._responses += 1
-                self._response_id = response.id or f"unnamed-{self._responses}"
-                return events.ResponseStarted(self._response_id)
+                return self._started(response)
             case realtime.ResponseDone(response):
                 return _ended(response, response.id or self._response_id)
             case realtime.Error(error) if self._updates.refused(error):
@@ -179,6 +192,16 @@ class RealtimeProtocol:
                 return _complained(error)
             case _:
                 return self._of_item(event)
+
+    def _started(self, response: realtime.Response) -> events.ResponseStarted:
+        self._responses += 1
+        response_id = response.id or f"unnamed-{self._responses}"
+        metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
+        joins = _read(response.conversation_id, str) is not None
+        clip = metadata.get(CLIP)
+        if clip is None or joins:
+            self._response_id = response_id
+        return events.ResponseStarted(response_id, clip, is_in_conversation=joins or clip is None)
 
     def _of_item(
         self, event: transcripts.TranscriptEvent | tools.ToolEvent

@@ -128,6 +128,10 @@ class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field=
 class ResponseSettings(Struct, frozen=True, omit_defaults=True):
     instructions: str | None = None
     tool_choice: str | None = None
+    conversation: str | None = None
+    input: tuple[str, ...] | None = None
+    """Empty: nothing of the conversation. None: the conversation."""
+    metadata: dict[str, str] | None = None
 
 
 class ResponseCreate(
@@ -206,6 +210,8 @@ class Response(Struct, frozen=True):
     status_details: msgspec.Raw = msgspec.Raw(b"null")
     usage: msgspec.Raw = msgspec.Raw(b"null")
     output: msgspec.Raw = msgspec.Raw(b"[]")
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
+    conversation_id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):

@@ -54,19 +54,20 @@ class TelnyxClient:
         line: Line | None,
         *,
         now_ms: Callable[[], int],
-        connections: int = 1,
         sleep: Callable[[float], None] = time.sleep,
         timeout: urllib3.Timeout = TIMEOUT,
+        max_connections: int = 1,
     ) -> None:
+        """`max_connections` is how many threads may send commands at the same time."""
         self._api_base = api_base
         self._line = line
         self._now_ms = now_ms
         self._sleep = sleep
         self._timeout = timeout
         self._pool = urllib3.PoolManager(
-            maxsize=connections,
             timeout=timeout,
             retries=False,
+            maxsize=max_connections,
             headers={"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"},
         )
 

@@ -32,6 +32,7 @@ from phonebridge.telnyx.client import (
     TelnyxClient,
 )
 from phonebridge.transfer import BridgeLegs, SpeakSummary, Transfer, TransferLeg
+from support.patience import PATIENCE_SECONDS
 
 CALL = Call(
     call_id="call-1",
@@ -506,8 +507,38 @@ def test_a_client_keeps_as_many_connections_as_it_was_given(
         together = threading.Barrier(threads)
         telnyx.before_answer = together.wait
         shared = TelnyxClient(
-            telnyx.api_base, "KEY-test", LINE, now_ms=lambda: 0, connections=threads
+            telnyx.api_base, "KEY-test", LINE, now_ms=lambda: 0, max_connections=threads
         )
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda _: shared.execute(HangUp(), CALL, CallConfig()), range(threads)))
     assert caplog.messages == []
+
+
+def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
+    together = threading.Barrier(4)
+    ports: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            ports.append(self.client_address[1])
+            together.wait(PATIENCE_SECONDS)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(OK)))
+            self.end_headers()
+            self.wfile.write(OK)
+
+        def log_message(self, *_: object) -> None:
+            """Tests speak for themselves."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(5) as threads:
+        threads.submit(server.serve_forever, 0.01)
+        base = f"http://127.0.0.1:{server.server_port}/v2"
+        media = TelnyxClient(base, "KEY-test", LINE, now_ms=lambda: 0, max_connections=4)
+        for _ in range(3):
+            list(threads.map(lambda _: media.execute(HangUp(), CALL, CallConfig()), range(4)))
+        server.shutdown()
+    assert len(ports) == 12
+    assert len(set(ports)) == 4

@@ -1,0 +1,153 @@
+"""Records the clips that a call's voice and language lack (`clips.py`).
+
+The model says them beside the conversation (OpenAI, "Realtime conversations": out-of-band
+responses), while the call waits for the caller. The caller never hears them. Responses are told
+apart by their metadata, which the server returns. A server that does not do so, or that adds the
+clip to the conversation, is never asked again.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from media_bridge import events
+from media_bridge.clip_words import ClipKind, instructions_of
+from media_bridge.commands import (
+    BridgeCommand,
+    CancelResponse,
+    DisableClips,
+    KeepClip,
+    Log,
+    RecordClip,
+)
+from media_bridge.conversation import MODEL_BYTES_PER_MS, Conversation
+from phonebridge.settings import ModelAudio
+
+TIMEOUT_SECONDS = 15.0
+"""From the request until the clip is complete."""
+MAX_CLIP_MS = 10_000
+
+
+@dataclass(slots=True)
+class _Recording:
+    command: RecordClip
+    has_caller_spoken: bool = False
+    """Since the request: a response without metadata may then be the answer to the caller."""
+    response_id: str | None = None
+    items: set[str] = field(default_factory=set)
+    words: list[str] = field(default_factory=list)
+    sound: bytearray = field(default_factory=bytearray)
+
+
+class ClipRecorder:
+    """One clip at a time. `due_at` is when a clip has taken too long."""
+
+    def __init__(
+        self, missing: tuple[ClipKind, ...], language: str | None, model_audio: ModelAudio
+    ) -> None:
+        self.due_at: float | None = None
+        self._missing = deque(missing)
+        self._language = language
+        self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
+        self._recording: _Recording | None = None
+        self._responses: set[str] = set()
+        self._items: set[str] = set()
+
+    def watch(self, talk: Conversation, now: float) -> list[BridgeCommand]:
+        """Ask for the next clip while the agent has spoken and it is the caller's turn."""
+        if self.due_at is not None and self.due_at <= now:
+            return self._time_out()
+        if self._recording or not self._missing:
+            return []
+        if not (talk.has_spoken and talk.waits_for_caller):
+            return []
+        kind = self._missing.popleft()
+        self._recording = _Recording(RecordClip(kind, instructions_of(kind, self._language)))
+        self.due_at = now + TIMEOUT_SECONDS
+        return [self._recording.command]
+
+    def handle(self, event: events.BridgeEvent, talk: Conversation) -> list[BridgeCommand] | None:
+        """What to do about an event of a clip. None for events that are not about clips."""
+        recording = self._recording
+        match event:
+            case events.ResponseStarted():
+                return self._on_started(event, talk)
+            case events.CallerSpeechStarted() if recording:
+                recording.has_caller_spoken = True
+                return None
+            case events.ModelComplained() if recording and self._is_refused(event):
+                return self._end(f"{event.code}: {event.message}")
+        if getattr(event, "response_id", None) in self._responses:
+            return self._on_response(event)
+        return [] if getattr(event, "item_id", None) in self._items else None
+
+    def _is_refused(self, error: events.ModelComplained) -> bool:
+        return self._recording is not None and error.event_id == self._recording.command.event_id
+
+    def _on_started(
+        self, event: events.ResponseStarted, talk: Conversation
+    ) -> list[BridgeCommand] | None:
+        recording = self._recording
+        if event.clip is None:
+            is_expected = recording is not None and recording.response_id is None
+            if not is_expected or recording is None or recording.has_caller_spoken:
+                return None
+            # Nobody else has asked for a response, so it can only be the clip.
+            return self._disable(event, "without its metadata") if talk.is_silent else None
+        if event.is_in_conversation:
+            return self._disable(event, "in the conversation")
+        self._responses.add(event.response_id)
+        if recording is None or recording.command.kind != event.clip:
+            return [CancelResponse(event.response_id)]
+        recording.response_id = event.response_id
+        return []
+
+    def _on_response(self, event: events.BridgeEvent) -> list[BridgeCommand]:
+        if isinstance(event, events.AudioReceived):
+            self._items.add(event.item_id)
+        recording = self._recording
+        if recording is None or getattr(event, "response_id", None) != recording.response_id:
+            return []
+        match event:
+            case events.AudioReceived(response_id, item_id, _, audio):
+                recording.items.add(item_id)
+                recording.sound += audio
+                if len(recording.sound) > self._max_bytes:
+                    return [CancelResponse(response_id), *self._give_up("it is too long")]
+            case events.WordsReceived(_, _, text):
+                recording.words.append(text)
+            case events.TranscriptFinished(_, _, text):
+                recording.words = [text]
+            case events.ResponseEnded(_, status, detail):
+                recording.words = [each.text for each in event.transcripts] or recording.words
+                return self._on_ended(recording, status, detail)
+        return []
+
+    def _on_ended(self, recording: _Recording, status: str, detail: str) -> list[BridgeCommand]:
+        if status != "completed":
+            return self._end(f"{status} {detail}")
+        words = "".join(recording.words).strip()
+        if len(recording.items) != 1 or not words:
+            return self._give_up("it is not one spoken item with its words")
+        self._recording, self.due_at = None, None
+        return [KeepClip(recording.command.kind, words, bytes(recording.sound))]
+
+    def _time_out(self) -> list[BridgeCommand]:
+        known = self._recording.response_id if self._recording else None
+        cancel = [CancelResponse(known)] if known else []
+        self._missing.clear()
+        return [*cancel, *self._end("it took too long")]
+
+    def _disable(self, event: events.ResponseStarted, how: str) -> list[BridgeCommand]:
+        self._responses.add(event.response_id)
+        reason = f"the server answered out-of-band requests {how}"
+        return [CancelResponse(event.response_id), *self._give_up(reason)]
+
+    def _give_up(self, reason: str) -> list[BridgeCommand]:
+        """Whoever asks again would get the same."""
+        self._missing.clear()
+        return [DisableClips(reason), *self._end(reason)]
+
+    def _end(self, reason: str) -> list[BridgeCommand]:
+        kind = self._recording.command.kind if self._recording else "clip"
+        self._recording, self.due_at = None, None
+        return [Log("warning", "clip not recorded", f"{kind}: {reason}")]
