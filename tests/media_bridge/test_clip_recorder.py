@@ -19,6 +19,7 @@ from media_bridge.commands import (
     DisableClips,
     KeepClip,
     Log,
+    Note,
     RecordClip,
     RecordStart,
     Respond,
@@ -329,7 +330,8 @@ def test_nothing_is_recorded_while_the_phone_rings() -> None:
         >> ResponseStarted("resp-1")
         >> said(100)
         >> done(status="incomplete")
-        << Log("warning", "model response incomplete")
+        << Log("warning", "model reply cut short", "incomplete")
+        << Note("reply cut short", "incomplete")
         >> At(20.0)
         >> STARTED
         << RecordStart()
