@@ -1,5 +1,6 @@
 """What the simulated model says: the scenario's answer to what it heard."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -59,7 +60,8 @@ def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:
 async def _understood(turn: Entry) -> str:
     """The name of the caller's clip, by its sound or, for typed turns, by its words."""
     if turn.heard is not None:
-        heard = await turn.heard
+        # Shielded: other responses may wait for the same, whatever becomes of this one.
+        heard = await asyncio.shield(turn.heard)
         return heard.clip.name if heard.clip else ""
     assert isinstance(turn.item, Message)
     typed = " ".join(map(text_of, turn.item.content))

@@ -84,7 +84,7 @@ class Bridge:
         self._voicemail = Voicemail(config)
         self._time_limit = TimeLimit(config)
         self._clip_recorder = (
-            ClipRecorder(missing_clips, config.language, model_audio) if missing_clips else None
+            ClipRecorder(missing_clips, config, model_audio) if missing_clips else None
         )
         recorders = (self._clip_recorder,) if self._clip_recorder else ()
         self._watches = (self._voicemail, self._time_limit, IdleCaller(config), *recorders)

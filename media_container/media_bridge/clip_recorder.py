@@ -20,6 +20,7 @@ from media_bridge.commands import (
     RecordClip,
 )
 from media_bridge.conversation import MODEL_BYTES_PER_MS, Conversation
+from phonebridge.call_config import CallConfig
 from phonebridge.settings import ModelAudio
 
 TIMEOUT_SECONDS = 15.0
@@ -30,8 +31,6 @@ MAX_CLIP_MS = 10_000
 @dataclass(slots=True)
 class _Recording:
     command: RecordClip
-    has_caller_spoken: bool = False
-    """Since the request: a response without metadata may then be the answer to the caller."""
     response_id: str | None = None
     items: set[str] = field(default_factory=set)
     words: list[str] = field(default_factory=list)
@@ -42,13 +41,16 @@ class ClipRecorder:
     """One clip at a time. `due_at` is when a clip has taken too long."""
 
     def __init__(
-        self, missing: tuple[ClipKind, ...], language: str | None, model_audio: ModelAudio
+        self, missing: tuple[ClipKind, ...], config: CallConfig, model_audio: ModelAudio
     ) -> None:
         self.due_at: float | None = None
-        self._missing = deque(missing)
-        self._language = language
+        # With an idle timeout the server speaks up at any time, and its responses have no metadata.
+        self._missing = deque(() if config.turn_detection.idle_timeout_ms else missing)
+        self._language = config.language
         self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
         self._recording: _Recording | None = None
+        self._is_answer_due = False
+        """The caller has spoken, and the server answers that by itself, without metadata."""
         self._responses: set[str] = set()
         self._items: set[str] = set()
 
@@ -58,7 +60,7 @@ class ClipRecorder:
             return self._time_out()
         if self._recording or not self._missing:
             return []
-        if not (talk.has_spoken and talk.waits_for_caller):
+        if self._is_answer_due or not (talk.has_spoken and talk.waits_for_caller):
             return []
         kind = self._missing.popleft()
         self._recording = _Recording(RecordClip(kind, instructions_of(kind, self._language)))
@@ -71,8 +73,8 @@ class ClipRecorder:
         match event:
             case events.ResponseStarted():
                 return self._on_started(event, talk)
-            case events.CallerSpeechStarted() if recording:
-                recording.has_caller_spoken = True
+            case events.CallerSpeechStarted():
+                self._is_answer_due = True
                 return None
             case events.ModelComplained() if recording and self._is_refused(event):
                 return self._end(f"{event.code}: {event.message}")
@@ -88,11 +90,11 @@ class ClipRecorder:
     ) -> list[BridgeCommand] | None:
         recording = self._recording
         if event.clip is None:
-            is_expected = recording is not None and recording.response_id is None
-            if not is_expected or recording is None or recording.has_caller_spoken:
-                return None
-            # Nobody else has asked for a response, so it can only be the clip.
-            return self._disable(event, "without its metadata") if talk.is_silent else None
+            is_clip_due = recording is not None and recording.response_id is None
+            if is_clip_due and talk.is_silent and not self._is_answer_due:
+                return self._disable(event, "without their metadata")
+            self._is_answer_due = False
+            return None
         if event.is_in_conversation:
             return self._disable(event, "in the conversation")
         self._responses.add(event.response_id)

@@ -15,6 +15,7 @@ from media_bridge.commands import (
     AddText,
     BridgeCommand,
     CancelResponse,
+    ClearPlayback,
     ConfigureModel,
     DisableClips,
     KeepClip,
@@ -24,6 +25,7 @@ from media_bridge.commands import (
     RecordStart,
     Respond,
     Role,
+    TruncateItem,
 )
 from media_bridge.events import (
     AudioFinished,
@@ -42,7 +44,7 @@ from media_bridge.greeting import KeptGreeting
 from media_bridge.speech_cache import FoundClips, SpeechCache
 from phonebridge.billing import Usage
 from phonebridge.call import Call
-from phonebridge.call_config import CallConfig
+from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.settings import ModelAudio
 from phonebridge.turn import Speaker
 from simulators.g711 import MU_LAW
@@ -168,7 +170,7 @@ def test_the_caller_may_speak_and_is_answered_meanwhile() -> None:
 @pytest.mark.parametrize(
     ("started", "how"),
     [
-        (ResponseStarted("resp-c"), "without its metadata"),
+        (ResponseStarted("resp-c"), "without their metadata"),
         (ResponseStarted("resp-c", "filler", is_in_conversation=True), "in the conversation"),
     ],
 )
@@ -215,6 +217,39 @@ def test_neither_is_what_the_agent_was_asked_to_say() -> None:
         >> said(60, "item-3", "resp-3")
         << play(60)
     )
+
+
+def test_nothing_is_recorded_while_the_answer_to_the_caller_is_on_its_way() -> None:
+    """The end of what was interrupted may come after the caller's turn, and before its answer."""
+    assert (
+        call_without_clips()
+        >> STARTED
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << Respond()
+        >> ResponseStarted("resp-1")
+        >> said(100)
+        << play(100)
+        >> CallerSpeechStarted("item-2")
+        << ClearPlayback()
+        << CancelResponse("resp-1")
+        << TruncateItem("item-1", 0, 0)
+        << agent_turn(1, "", 0, 0, interrupted=True)
+        >> CallerSpeechStopped("item-2")
+        >> done("resp-1", "cancelled")
+        >> ResponseStarted("resp-3")
+        >> said(60, "item-3", "resp-3")
+        << play(60)
+    )
+
+
+def test_nothing_is_recorded_where_the_server_speaks_up_by_itself() -> None:
+    detection = TurnDetection(idle_timeout_ms=5_000)
+    story = call_without_clips(config=CallConfig(turn_detection=detection))
+    for event in (STARTED, ModelConnected(), ModelReady(), ResponseStarted("resp-1"), said(100)):
+        story.bridge.handle(event, 0.0)
+    assert story >> done() >> At(30.0) << agent_turn(1, "", 0, 100)
 
 
 def test_a_refused_request_is_given_up() -> None:
