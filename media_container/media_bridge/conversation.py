@@ -281,6 +281,11 @@ class Conversation:
         self._reply_due = None if self._responses.idle else now + REPLY_PATIENCE
         return self.mute(now)
 
+    def cut_off_speech(self) -> bool:
+        """The call is over; whether the caller was in the middle of a turn."""
+        was_speaking, self.caller_is_speaking = self.caller_is_speaking, False
+        return was_speaking
+
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
         self._turns.is_closing = True

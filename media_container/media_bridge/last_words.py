@@ -26,8 +26,9 @@ class LastWords:
 
     def commit_speech(self, now: float) -> list[BridgeCommand]:
         """No more sound follows, so no detector will see the end of what the caller says."""
-        is_open, self._talk.caller_is_speaking = self._talk.caller_is_speaking, False
-        return [*self._hearing.flush(now), CommitAudio()] if is_open else []
+        if not self._talk.cut_off_speech():
+            return []
+        return [*self._hearing.flush(now), CommitAudio()]
 
     def cancel_unheard(self) -> list[BridgeCommand]:
         """A response of which nothing was heard, and of which nobody will hear anything."""

@@ -9,7 +9,7 @@ import msgspec
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
-from media_bridge.openai import items, realtime, session, tools, transcripts
+from media_bridge.openai import items, realtime, session, tolerant, tools, transcripts
 from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import Proposed, Updates
 from media_bridge.speech_model import ModelCommand
@@ -232,9 +232,14 @@ class _StatusDetails(msgspec.Struct):
     error: _StatusError | None = None
 
 
+_DETAILS: msgspec.json.Decoder[_StatusDetails | str | None] = msgspec.json.Decoder(
+    _StatusDetails | str | None
+)
+
+
 def _detail(raw: msgspec.Raw) -> str:
     """`status_details` is an object in the reference; some servers have sent a string or null."""
-    details = _read(raw, _StatusDetails | str)
+    details = tolerant.read(bytes(raw), _DETAILS)
     if isinstance(details, _StatusDetails):
         error = details.error or _StatusError()
         known = (details.reason, error.code or error.type, error.message)
