@@ -313,6 +313,12 @@ class Conversation:
         self.speech_began_at = None
         return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
+    def cut_off_speech(self) -> bool:
+        """The call is over; whether the caller was in the middle of a turn."""
+        was_speaking = self.caller_is_speaking
+        self.speech_began_at = None
+        return was_speaking
+
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: whatever is open ends with what was heard of it so far."""
         self._turns.is_closing = True

@@ -26,9 +26,8 @@ class LastWords:
 
     def commit_speech(self, now: float) -> list[BridgeCommand]:
         """No more sound follows, so no detector will see the end of what the caller says."""
-        if not self._talk.caller_is_speaking:
+        if not self._talk.cut_off_speech():
             return []
-        self._talk.speech_began_at = None
         return [*self._hearing.flush(now), CommitAudio()]
 
     def cancel_unheard(self) -> list[BridgeCommand]:

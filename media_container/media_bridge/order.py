@@ -22,13 +22,15 @@ class _Early:
     waits_until: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Behind:
-    """A frame whose number is far too small: an old copy, or the first of a new count."""
+@dataclass(slots=True)
+class _Run:
+    """Frames whose numbers are far too small: old copies, or the first ones of a new count."""
 
-    chunk: int
-    payload: bytes
+    following: int
     expected: int
+    """What the present count expects meanwhile."""
+    since: float
+    payloads: list[bytes]
 
 
 @dataclass(slots=True)
@@ -44,14 +46,14 @@ class FrameOrder:
     _early: dict[int, _Early] = field(default_factory=dict)
     _stood_in: int = 0
     """Bytes of silence that were passed on for what may yet turn out to be lost."""
-    _behind: _Behind | None = None
+    _behind: _Run | None = None
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
         """What can be passed on now, this frame included or not."""
         if chunk is None:
             return payload
         if self._expected is None or chunk - self._expected > LARGEST_GAP:
-            return self._count_anew(chunk, payload)
+            return self._count_anew(chunk, payload, payload)
         if chunk == self._expected:
             self._stood_in = 0
             self._last = payload
@@ -60,24 +62,29 @@ class FrameOrder:
         if chunk > self._expected:
             self._early.setdefault(chunk, _Early(payload, now + PATIENCE_SECONDS))
         elif self._expected - chunk > LARGEST_GAP:
-            return self._restart_or_drop(chunk, payload)
+            return self._restart_or_drop(chunk, payload, now)
         return b""
 
-    def _restart_or_drop(self, chunk: int, payload: bytes) -> bytes:
-        """Two such frames in a row begin a new count. A single one is an old copy."""
+    def _restart_or_drop(self, chunk: int, payload: bytes, now: float) -> bytes:
+        """A new count goes on, and no frame of the old one comes any more. Old copies are dropped:
+        their time has passed already."""
         assert self._expected is not None
-        before, self._behind = self._behind, _Behind(chunk, payload, self._expected)
-        if before is None or (before.chunk + 1, before.expected) != (chunk, self._expected):
+        run = self._behind
+        if run is None or (run.following, run.expected) != (chunk, self._expected):
+            run = self._behind = _Run(chunk, self._expected, now, [])
+        run.following += 1
+        run.payloads.append(payload)
+        if now - run.since < PATIENCE_SECONDS:
             return b""
-        return self._count_anew(before.chunk, before.payload) + self.push(chunk, payload, 0.0)
+        self._behind = None
+        return self._count_anew(chunk, payload, b"".join(run.payloads))
 
-    def _count_anew(self, chunk: int, payload: bytes) -> bytes:
+    def _count_anew(self, chunk: int, payload: bytes, passed: bytes) -> bytes:
         held = self._release(max(self._early, default=-1))
         self._expected = chunk + 1
         self._last = payload
         self._stood_in = 0
-        self._behind = None
-        return held + payload
+        return held + passed
 
     def stand_in(self, size: int) -> bytes:
         """Silence for frames that do not come; the same is not made up for once more."""

@@ -28,12 +28,14 @@ from media_bridge.events import (
     CallerAudio,
     CallerSpeechStarted,
     EndAsked,
+    MalformedEventReceived,
     ModelClosed,
     ModelComplained,
     ModelConnected,
     ModelReady,
     ModelRefused,
     ResponseStarted,
+    SettingsDiffer,
     StreamLost,
 )
 from media_bridge.model_session import ModelSession
@@ -49,7 +51,9 @@ from support.bridges import (
     agent_turn,
     done,
     frame,
+    new_bridge,
     play,
+    ready_call,
     ringing_bridge,
     said,
     sound,
@@ -384,3 +388,35 @@ def test_l16_is_refused_where_the_model_has_the_lines_own_g711(
     [refusal] = session.handle(ModelConnected(), line)
     assert isinstance(refusal, FailCall)
     assert refusal.reason == "unsupported_codec"
+
+
+def test_settings_that_change_by_themselves_are_noted_once_and_end_no_call() -> None:
+    differs, others = SettingsDiffer("voice"), SettingsDiffer("tools")
+    assert (
+        ready_call()
+        >> differs
+        << Log("warning", "model settings differ", "voice")
+        << Note("model settings differ", "voice")
+        >> differs
+        >> others
+        << Log("warning", "model settings differ", "tools")
+        << Note("model settings differ", "tools")
+    )
+
+
+def test_an_event_of_no_use_is_noted_once_for_each_type_and_ends_no_call() -> None:
+    story = Playbook(new_bridge())
+    assert story >> STARTED >> ModelConnected() << ConfigureModel(Codec.PCMU)
+    assert (
+        story
+        >> MalformedEventReceived("", "no event")
+        << Log("warning", "malformed model event", "no event")
+        << Note("malformed model event", "no event")
+        >> ModelReady()
+        << Respond()
+        >> MalformedEventReceived("", "no event either")
+        >> MalformedEventReceived("response.done", "no id")
+        << Log("warning", "malformed model event", "no id")
+        << Note("malformed model event", "no id")
+        >> MalformedEventReceived("response.done", "no status")
+    )

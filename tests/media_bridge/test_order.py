@@ -121,8 +121,13 @@ def test_numbers_that_start_anew_are_a_new_count() -> None:
     order = order_after(5000, 5001)
     assert order.push(5003, payload(5003), 0.0) == b""
     assert order.push(1, payload(1), 0.02) == b""
-    assert order.push(2, payload(2), 0.04) == spoken(5001, 5003, 1, 2)
-    assert order.push(3, payload(3), 0.06) == payload(3)
+    assert order.push(2, payload(2), 0.04) == b""
+    assert order.push(3, payload(3), 0.06) == b""
+    assert order.due(0.07) == spoken(5001, 5003)
+    for number in (4, 5, 6):
+        assert order.push(number, payload(number), number * 0.02) == b""
+    assert order.push(7, payload(7), 0.14) == spoken(4, 5, 6, 7)
+    assert order.push(8, payload(8), 0.16) == payload(8)
     assert order.next_deadline() is None
     assert order.lost == 1
 
@@ -130,18 +135,19 @@ def test_numbers_that_start_anew_are_a_new_count() -> None:
 def test_one_wild_number_costs_nothing() -> None:
     order = order_after(7)
     assert order.push(10**9, payload(0), 0.0) == payload(0)
-    assert order.push(8, payload(8), 0.0) == b""
-    assert order.push(9, payload(9), 0.0) == spoken(8, 9)
-    assert order.push(10, payload(10), 0.0) == payload(10)
+    for number in (8, 9, 10):
+        assert order.push(number, payload(number), number * 0.02) == b""
+    assert order.push(11, payload(11), 0.22) == spoken(8, 9, 10, 11)
+    assert order.push(12, payload(12), 0.24) == payload(12)
     assert order.lost == 0
 
 
 def test_a_copy_of_a_frame_long_past_is_dropped() -> None:
     order = order_after(100)
-    assert order.push(1, payload(1), 0.0) == b""
-    assert order.push(101, payload(101), 0.0) == payload(101)
-    assert order.push(2, payload(2), 0.0) == b"", "no count begins with frames in between"
-    assert order.push(102, payload(102), 0.0) == payload(102)
+    for number in (1, 2, 3, 4):
+        now = number * 0.02
+        assert order.push(number, payload(number), now) == b"", "frames of the count go on"
+        assert order.push(100 + number, payload(100 + number), now) == payload(100 + number)
     assert order.lost == 0
 
 

@@ -1,7 +1,5 @@
 """Items of the conversation on the Realtime wire (OpenAI API reference, "Conversation item")."""
 
-from typing import Any
-
 import msgspec
 from msgspec import Raw, Struct
 
@@ -33,7 +31,7 @@ class Item(Struct, frozen=True):
     @property
     def transcript(self) -> str:
         """What is said in it, as far as it tells that."""
-        parts = (_read(part, _PART) for part in _elements(self.content))
+        parts = (tolerant.read(bytes(part), _PART) for part in _elements(self.content))
         return " ".join(part.transcript for part in parts if part and part.transcript)
 
     @property
@@ -51,8 +49,7 @@ _PART = msgspec.json.Decoder(_Part)
 
 def read(raw: Raw) -> Item | None:
     """None for what is no item."""
-    item: Item | None = _read(raw, _ITEM)
-    return item
+    return tolerant.read(bytes(raw), _ITEM)
 
 
 def read_all(raw: Raw) -> list[Item]:
@@ -80,14 +77,3 @@ def _elements(raw: Raw) -> list[Raw]:
         return msgspec.json.decode(raw, type=list[Raw] | None) or []
     except (ValueError, RecursionError):
         return []
-
-
-def _read(raw: Raw, decoder: msgspec.json.Decoder[Any]) -> Any:
-    try:
-        return decoder.decode(raw)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return tolerant.repair(tolerant.loads(bytes(raw)), decoder)[0]
-    except (ValueError, RecursionError):
-        return None

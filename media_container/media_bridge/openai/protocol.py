@@ -9,7 +9,7 @@ import msgspec
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
-from media_bridge.openai import items, realtime, session, tools, transcripts
+from media_bridge.openai import items, realtime, session, tolerant, tools, transcripts
 from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import Proposed, Updates
@@ -265,7 +265,7 @@ def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelE
 def _ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
     output = items.read_all(response.output)
     said = (transcripts.said_in(item, response_id) for item in output)
-    details = _read(response.status_details, _StatusDetails | str)
+    details = tolerant.read(bytes(response.status_details), _DETAILS)
     return events.ResponseEnded(
         response_id=response_id,
         status=response.status or "completed",
@@ -288,6 +288,11 @@ class _StatusError(msgspec.Struct):
 class _StatusDetails(msgspec.Struct):
     reason: str | None = None
     error: _StatusError | None = None
+
+
+_DETAILS: msgspec.json.Decoder[_StatusDetails | str | None] = msgspec.json.Decoder(
+    _StatusDetails | str | None
+)
 
 
 def _detail(details: "_StatusDetails | str | None") -> str:

@@ -41,6 +41,18 @@ def repair(value: Any, decoder: msgspec.json.Decoder[T]) -> tuple[T, list[str]]:
             absent.append(path)
 
 
+def read(raw: Text, decoder: msgspec.json.Decoder[T]) -> T | None:
+    """The value without what cannot be read of it; None for what is of no use."""
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return repair(loads(raw), decoder)[0]
+    except (ValueError, RecursionError):
+        return None
+
+
 def _remove(value: Any, error: str) -> str | None:
     """The path that was removed. An element of a list goes with its list."""
     found = _PATH.search(error)

@@ -323,6 +323,8 @@ def test_transcription_is_counted_in_tokens_or_in_time(usage: object, counted: U
             "rate_limit_exceeded",
         ),
         ({"error": {"type": "server_error", "message": "try again"}}, "server_error: try again"),
+        ({"error": {"code": 429, "type": None, "message": "try again"}}, "try again"),
+        ({"reason": "content_filter", "error": "none"}, "content_filter"),
         ("told in words", "told in words"),
         (["nothing", "we know"], ""),
     ],
@@ -347,10 +349,10 @@ def test_errors_are_told_without_the_key_they_repeat(key: str, told: str) -> Non
     )
 
 
-def test_a_reason_that_is_no_utf_8_is_left_out() -> None:
+def test_a_reason_that_is_no_utf_8_is_told_as_far_as_it_is() -> None:
     response = b'{"id": "r", "status": "failed", "status_details": "caf\xe9"}'
     event = protocol().decode(b'{"type": "response.done", "response": %b}' % response)
-    assert event == events.ResponseEnded("r", "failed", "", Usage(responses=1))
+    assert event == events.ResponseEnded("r", "failed", "caf\ufffd", Usage(responses=1))
 
 
 def test_an_error_without_a_code_is_told_by_its_type() -> None:
