@@ -21,6 +21,7 @@ from media_bridge.commands import (
     FailCall,
     LeaveCall,
     Log,
+    Note,
     RecordStart,
     Respond,
 )
@@ -150,6 +151,8 @@ class Bridge:
                 return commands
         elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
             return []
+        elif isinstance(event, events.ResponseProgressed) and self._is_known(event, now):
+            return []  # no deadline comes nearer
         else:
             commands = self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
         self._deadline = self._reckon_deadline()
@@ -162,6 +165,9 @@ class Bridge:
         if self._tape:
             self._tape.hear(event)
         return True
+
+    def _is_known(self, event: events.ResponseProgressed, now: float) -> bool:
+        return self._talk.reply.progressed(event.response_id, now)
 
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
@@ -201,12 +207,18 @@ class Bridge:
             if isinstance(command, FailCall | LeaveCall):
                 self._over = True
                 closed = self._talk.close(now) if self.started else []
-                return [*taken, *closed, *self._tools.close(), command]
+                return [*taken, *closed, *self._never_said(), *self._tools.close(), command]
             if isinstance(command, EndCall):
                 self._leave_at = now + GOODBYE_PATIENCE
                 return [*taken, command]
             taken.append(command)
         return taken
+
+    def _never_said(self) -> list[BridgeCommand]:
+        """What was to be said by a model that never became ready."""
+        early = () if self._model.ready else self._told_early
+        says = [each for each in early if isinstance(each, events.SayAsked)]
+        return [Note("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says]
 
     # The phone.
 
@@ -324,8 +336,12 @@ class Bridge:
         of_phone = isinstance(event, events.MarkReturned)
         if not (self._speaks if of_phone else self._model.ready):
             return []
-        commands = [*self._talk.handle(event, now), *self._tools.hear(event, now)]
-        if any(isinstance(each, FailCall) for each in commands):
+        commands: list[BridgeCommand] = []
+        replaces = isinstance(event, events.ResponseStarted) and self._talk.reply.replaced_by(event)
+        if replaces:
+            commands += self._on_conversation(replaces, now)
+        commands += [*self._talk.handle(event, now), *self._tools.hear(event, now)]
+        if self._model.rings and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands)
         if self._tape and (kept := self._tape.hear(event)):
             commands.append(kept)
