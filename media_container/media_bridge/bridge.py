@@ -23,6 +23,7 @@ from media_bridge.commands import (
     FailCall,
     LeaveCall,
     Log,
+    Note,
     RecordStart,
     Respond,
 )
@@ -158,6 +159,8 @@ class Bridge:
                 return commands
         elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
             return []
+        elif isinstance(event, events.ResponseProgressed) and self._is_known(event, now):
+            return []  # no deadline comes nearer
         else:
             answer = self._answer_about_clip(event)
             answer = self._answer(event, now) if answer is None else answer
@@ -172,6 +175,9 @@ class Bridge:
         if self._tape:
             self._tape.hear(event)
         return True
+
+    def _is_known(self, event: events.ResponseProgressed, now: float) -> bool:
+        return self._talk.reply.progressed(event.response_id, now)
 
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
@@ -219,7 +225,8 @@ class Bridge:
                 continue
             if isinstance(command, FailCall | LeaveCall):
                 closed = self._talk.close(now) if self.started else []
-                return [*taken, *closed, *self._tools.close(), command, *self._leave(now)]
+                closed = [*closed, *self._never_said(), *self._tools.close()]
+                return [*taken, *closed, command, *self._leave(now)]
             if isinstance(command, EndCall):
                 self._leave_at = now + GOODBYE_PATIENCE
                 self._last_words = LastWords(self._talk, self._hearing, now)
@@ -227,6 +234,12 @@ class Bridge:
                 return [*taken, command, *(self._last_words.commit_speech(now) if ready else ())]
             taken.append(command)
         return taken
+
+    def _never_said(self) -> list[BridgeCommand]:
+        """What was to be said by a model that never became ready."""
+        early = () if self._model.ready else self._told_early
+        says = [each for each in early if isinstance(each, events.SayAsked)]
+        return [Note("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says]
 
     # The phone.
 
@@ -344,8 +357,12 @@ class Bridge:
         of_phone = isinstance(event, events.MarkReturned)
         if not (self._speaks if of_phone else self._model.ready):
             return []
-        commands = [*self._talk.handle(event, now), *self._tools.hear(event, now)]
-        if any(isinstance(each, FailCall) for each in commands):
+        commands: list[BridgeCommand] = []
+        replaces = isinstance(event, events.ResponseStarted) and self._talk.reply.replaced_by(event)
+        if replaces:
+            commands += self._on_conversation(replaces, now)
+        commands += [*self._talk.handle(event, now), *self._tools.hear(event, now)]
+        if self._model.rings and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands)
         if self._tape and (kept := self._tape.hear(event)):
             commands.append(kept)

@@ -211,7 +211,7 @@ class Conversation:
     def due(self, now: float) -> list[BridgeCommand]:
         """What time alone brings: audio to send, turns heard to their end, a silent model."""
         commands = self.speech.listen(now)
-        commands += self.reply.due(now, self.caller_is_speaking)
+        commands += self.reply.due(now, self.speech_began_at is not None)
         if self._barge_in.counts(now):
             commands += self._give_way(now)
         if entry := self._keypad.take(now):
@@ -385,13 +385,15 @@ class Conversation:
         if not self._responses.muted:
             return []
         self.speech.stopped.add(response_id)
+        self.reply.cancelled(now)
         return [CancelResponse(response_id)]
 
     def _on_sign_of(self, response_id: str | None, now: float) -> list[BridgeCommand]:
         """Some event of a response, perhaps the first."""
+        if self.reply.progressed(response_id, now):
+            return []
         if response_id and self.reply.is_new(response_id):
             return self._on_response_started(response_id, now)
-        self.reply.progressed(response_id, now)
         return []
 
     def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:

@@ -33,6 +33,7 @@ Times are seconds of the bridge's clock.
 
 from media_bridge import events
 from media_bridge.agent_speech import AgentSpeech
+from media_bridge.clip_player import RETRY_FILLER_SECONDS, SLOW_REPLY_SECONDS, ClipPlayer
 from media_bridge.clips import Clips
 from media_bridge.commands import (
     BridgeCommand,
@@ -52,17 +53,9 @@ SERVER_NEXT_START_TIMEOUT = 1.0
 STALL_TIMEOUT = 15.0
 MCP_STALL_TIMEOUT = 45.0
 CANCEL_TIMEOUT = 5.0
-SLOW_REPLY_SECONDS = 6.0
-RETRY_FILLER_SECONDS = 2.5
-NEXT_FILLER_SECONDS = 10.0
-LAST_WORDS_SECONDS = 0.3
-"""What the carrier has played is still on its way to the ear (ITU-T G.114)."""
 
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
-
-FILLER_ITEM = "filler-clip"
-APOLOGY_ITEM = "apology-clip"
 
 _WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
 """Only here a caller wonders about silence."""
@@ -77,11 +70,12 @@ class PendingReply:
         self.queue = ResponseQueue()
         self.last_sign = 0.0
         """When the active response last showed that the model is alive."""
+        self._stall_timeout = STALL_TIMEOUT
+        self._deadline: float | None = None
         self.nobody_listens = False
         """Only ordered words are worth another attempt."""
         self._speech = speech
-        self._clips = clips
-        self._has_begun = False
+        self._clips = ClipPlayer(speech, clips)
         self._known: set[str] = set()
         self._has_spoken = False
         """Whether the active response brought sound; `_has_called`, a tool call."""
@@ -92,22 +86,24 @@ class PendingReply:
         self._retrying: Request | None = None
         self._budget = RetryBudget()
         self._ask_at: float | None = None
-        self._filler_at: float | None = None
-        self._fillers = 0
-        self._end: FailCall | None = None
-        self._end_at: float | None = None
 
     @property
     def is_over(self) -> bool:
         """The model was given up; the call ends when the apology has been heard."""
-        return self._end is not None
+        return self._clips.end is not None
 
     def next_deadline(self) -> float | None:
-        return earliest(self._stalled_at, self._ask_at, self._filler_at, self._end_at)
+        stalled_at = self._stalled_at
+        filler_at, end_at = self._clips.filler_at, self._clips.end_at
+        if self._ask_at is filler_at is end_at is None:
+            self._deadline = stalled_at  # mostly, and asked for with every event
+        else:
+            self._deadline = earliest(stalled_at, self._ask_at, filler_at, end_at)
+        return self._deadline
 
     def begin(self, now: float) -> None:
         """The media stream started: only from now on somebody listens."""
-        self._has_begun = True
+        self._clips.begin()
         self.last_sign = now
         if self.queue.current:
             self._expect(self.queue.current.purpose, now)
@@ -129,7 +125,7 @@ class PendingReply:
     def caller_spoke(self) -> None:
         """The caller has the floor, and the server will answer them first."""
         self.queue.hold()
-        self._ask_at = self._filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = self._retrying = None
         self._budget.start_window()
 
     def caller_stopped(self, now: float, server_answers: bool) -> list[BridgeCommand]:
@@ -152,7 +148,7 @@ class PendingReply:
 
     def drop_requests(self, why: str) -> list[BridgeCommand]:
         """Forget everything that waits."""
-        self._ask_at = self._filler_at = None
+        self._ask_at = self._clips.filler_at = None
         dropped = self.queue.clear()
         return [note for request in dropped for note in _not_spoken(request, why)]
 
@@ -177,27 +173,33 @@ class PendingReply:
         self._mcp_calls.clear()
         self._ask_at = None
         self.last_sign = now
+        self._stall_timeout = STALL_TIMEOUT
 
     def cancelled(self, now: float) -> None:
         """The active response was cancelled; it has little time to end."""
         self.last_sign = now
+        self._stall_timeout = CANCEL_TIMEOUT
 
-    def progressed(self, response_id: str | None, now: float) -> None:
-        """Any event of the active response is a sign of life."""
+    def progressed(self, response_id: str | None, now: float) -> bool:
+        """Any event of the active response is a sign of life. Whether it was one."""
         active = self.queue.active
-        if active and response_id in (None, active) and active not in self._speech.stopped:
+        if active is None or (response_id is not None and response_id != active):
+            return False
+        if active not in self._speech.stopped:
             self.last_sign = now
+        return True
 
     def spoke(self, response_id: str) -> None:
         if response_id == self.queue.active:
             self._has_spoken = True
-            self._filler_at = None
+            self._clips.filler_at = None
 
     def called(self, call: events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
             self._has_called = True
             if isinstance(call, events.McpCalled):
                 self._mcp_calls.setdefault(call.item_id, True)
+                self._set_mcp_timeout()
         elif call.response_id == self._silent_response and self._retrying:
             # The call was told after the end of its response, which therefore was no failure.
             self.queue.drop(self._retrying)
@@ -208,7 +210,13 @@ class PendingReply:
     def mcp_returned(self, item_id: str, now: float) -> None:
         if item_id in self._mcp_calls:
             self._mcp_calls[item_id] = False
+            self._set_mcp_timeout()
         self.progressed(None, now)
+
+    def _set_mcp_timeout(self) -> None:
+        if self._stall_timeout != CANCEL_TIMEOUT:
+            is_under_way = any(self._mcp_calls.values())
+            self._stall_timeout = MCP_STALL_TIMEOUT if is_under_way else STALL_TIMEOUT
 
     def ended(
         self, event: events.ResponseEnded, is_wanted: bool, is_broken_off: bool, now: float
@@ -265,11 +273,20 @@ class PendingReply:
         seconds = round(self._stall_timeout)
         return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
 
+    def replaced_by(self, event: events.ResponseStarted) -> events.ResponseEnded | None:
+        """The end of a response that the server did not tell before it started another."""
+        active = self.queue.active
+        if active is None or active == event.response_id:
+            return None
+        return events.ResponseEnded(active, "abandoned", "another response started", Usage())
+
     # What time brings.
 
     def due(self, now: float, caller_is_speaking: bool = False) -> list[BridgeCommand]:
-        if self._end:
-            return self._due_end(self._end, now)
+        if self._clips.end:
+            return self._clips.due_end(self._clips.end, now)
+        if self._deadline is None or now < self._deadline:
+            return []
         commands: list[BridgeCommand] = []
         stalled_at = self._stalled_at
         if self.queue.is_requested and stalled_at is not None and stalled_at <= now:
@@ -280,36 +297,11 @@ class PendingReply:
             self._ask_at = self._retrying = None
             if not caller_is_speaking:
                 commands += self._sent(self.queue.release(), now)
-        if self._filler_at is not None and self._filler_at <= now:
-            self._play_filler(now, caller_is_speaking)
+        if self._clips.filler_at is not None and self._clips.filler_at <= now:
+            self._clips.filler_at = None
+            if not (self.queue.is_idle or self.queue.muted):
+                self._clips.play_filler(now, caller_is_speaking)
         return commands
-
-    def _due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
-        if self._speech.is_heard:
-            self._end_at = None
-        elif self._end_at is None:
-            self._end_at = now + LAST_WORDS_SECONDS
-        elif self._end_at <= now:
-            return [end]
-        return []
-
-    def _play_filler(self, now: float, caller_is_speaking: bool) -> None:
-        self._filler_at = None
-        if self._clips.filler is None or self.queue.muted or self.queue.is_idle:
-            return
-        if caller_is_speaking or self._speech.is_heard:
-            self._filler_at = now + RETRY_FILLER_SECONDS
-            return
-        self._fillers += 1
-        clip = self._clips.filler
-        self._speech.recite(f"{FILLER_ITEM}-{self._fillers}", clip.words, clip.sound, now)
-        self._filler_at = now + NEXT_FILLER_SECONDS
-
-    @property
-    def _stall_timeout(self) -> float:
-        if (active := self.queue.active) and active in self._speech.stopped:
-            return CANCEL_TIMEOUT
-        return MCP_STALL_TIMEOUT if any(self._mcp_calls.values()) else STALL_TIMEOUT
 
     @property
     def _stalled_at(self) -> float | None:
@@ -318,18 +310,15 @@ class PendingReply:
     # What follows.
 
     def _expect(self, purpose: Purpose, now: float) -> None:
-        if self._filler_at is None and self._wonders(purpose):
-            self._filler_at = now + SLOW_REPLY_SECONDS
-
-    def _wonders(self, purpose: Purpose) -> bool:
-        """Whether the caller wonders about silence, and we have something to say about it."""
-        return self._has_begun and self._clips.filler is not None and purpose in _WAITS_FOR
+        if purpose in _WAITS_FOR:
+            self._clips.expect_filler(now + SLOW_REPLY_SECONDS)
 
     def _sent(self, commands: list[Respond], now: float) -> list[BridgeCommand]:
         if commands:
             self._mcp_calls.clear()
             self._has_spoken = False
             self.last_sign = now
+            self._stall_timeout = STALL_TIMEOUT
         return [*commands]
 
     def _go_on(self, now: float) -> list[BridgeCommand]:
@@ -341,7 +330,7 @@ class PendingReply:
 
     def _succeed(self) -> None:
         self._budget.reset()
-        self._ask_at = self._filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = self._retrying = None
 
     def _fail(self, failure: Failure, request: Request | None, now: float) -> list[BridgeCommand]:
         request = request or ANSWER
@@ -355,9 +344,8 @@ class PendingReply:
             return [log, *self._give_up(failure, request, now)]
         self.queue.retry(request)
         self._retrying, self._ask_at = request, now + delay
-        if self._wonders(request.purpose):
-            soon = now + RETRY_FILLER_SECONDS
-            self._filler_at = min(self._filler_at or soon, soon)
+        if request.purpose in _WAITS_FOR:
+            self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
         return [log, Note("no reply", f"{why}; asked again")]
 
     def _give_up(self, failure: Failure, request: Request, now: float) -> list[BridgeCommand]:
@@ -372,20 +360,17 @@ class PendingReply:
 
     def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Let nothing more be said but the apology, and then end the call."""
-        if self._end:
+        if self.is_over:
             return []
         commands = self.drop_requests(end.detail)
         if (active := self.queue.active) and active not in self._speech.stopped:
             self._speech.stop_response(active)
             commands.append(CancelResponse(active))
-        self.queue.finish()
+        current = self.queue.finish()
+        if not self._has_spoken:
+            commands += _not_spoken(current, end.detail)
         self.queue.muted = True
-        clip = self._clips.apology
-        if clip is None or not self._has_begun:
-            return [*commands, end]
-        self._speech.recite(APOLOGY_ITEM, clip.words, clip.sound, now)
-        self._end = end
-        return commands
+        return commands + self._clips.apologize(end, now)
 
 
 def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:

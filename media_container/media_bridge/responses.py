@@ -22,7 +22,8 @@ releases it; `release` does so when none came.
 
 A response of the server's own answers everything that the caller has said so far, so requests for
 such an answer need not be sent any more. Requests with words of their own, and requests to speak of
-tool outputs that the server had not added to the conversation yet, go on waiting.
+tool outputs that the server had not added to the conversation yet, go on waiting. A response that
+we asked for without words of its own answers the caller as well.
 """
 
 from collections import deque
@@ -78,15 +79,12 @@ class ResponseQueue:
     pending_tool_outputs: set[str] = field(default_factory=set)
     """Outputs that were sent, and that the server has not added to the conversation yet."""
     muted: bool = False
+    active: str | None = None
+    """The response that runs."""
     _slot: _Requested | _Running | None = None
     _waiting: deque[Request] = field(default_factory=deque)
     _is_held: bool = False
     _number: int = 0
-
-    @property
-    def active(self) -> str | None:
-        """The response that runs."""
-        return self._slot.response_id if isinstance(self._slot, _Running) else None
 
     @property
     def is_generating(self) -> bool:
@@ -160,9 +158,14 @@ class ResponseQueue:
         ours = self._slot if isinstance(self._slot, _Requested) else None
         lacks_outputs = bool(self.pending_tool_outputs)
         self._slot = _Running(response_id, ours, lacks_outputs)
+        self.active = response_id
         if ours is None:
             self._is_held = False
             self._drop_answered(lacks_outputs)
+        elif ANSWER in self._waiting and not ours.request.command.has_words:
+            # The caller's turn was told before the response started, so the response knows it.
+            self._is_held = False
+            self._waiting.remove(ANSWER)
 
     def finish(self) -> Request | None:
         """Free the slot; the request of ours that it served."""
@@ -171,7 +174,7 @@ class ResponseQueue:
             # The response came after these outputs, whether the server confirmed them or not:
             # some servers never do.
             self.pending_tool_outputs -= self._slot.ours.outputs
-        self._slot = None
+        self._slot = self.active = None
         return request
 
     def names_request(self, event_id: str | None) -> bool:

@@ -32,6 +32,8 @@ class UnendedSpeech:
 
     def watch(self, talk: Conversation, hearing: Hearing, now: float) -> list[BridgeCommand]:
         """To be called whenever something has happened, and when `due_at` has come."""
+        if talk.speech_began_at is self._began_at is None:
+            return []
         if talk.speech_began_at != self._began_at:
             self._began_at = talk.speech_began_at
             self._measure(hearing, False)

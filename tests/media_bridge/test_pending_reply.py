@@ -249,6 +249,21 @@ def test_a_say_that_the_end_of_the_call_prevented_is_told(is_sent: bool) -> None
     assert Note("not spoken", "say: the call ended first") in commands
 
 
+def test_a_say_for_a_model_that_never_became_ready_is_told() -> None:
+    story = Playbook(Bridge(CALL, CallConfig(), ModelAudio.G711, 0.0))
+    assert story >> STARTED >> SayAsked(SAY)
+    commands = story.bridge.handle(StreamStopped(), 1.0)
+    assert Note("not spoken", "say: the model was not ready") in commands
+
+
+def test_a_say_that_a_lost_session_prevented_is_told() -> None:
+    story = saying()
+    commands = story.bridge.handle(ModelClosed(1006, ""), story.now)
+    assert [each for each in commands if isinstance(each, Note)] == [
+        Note("not spoken", "say: the call ended first")
+    ]
+
+
 def test_a_say_that_the_caller_prevented_is_told() -> None:
     story = greeted()
     assert (

@@ -93,6 +93,23 @@ def test_a_server_that_answers_the_caller_is_not_asked_to() -> None:
     assert queue.is_idle
 
 
+def test_an_answer_of_ours_that_starts_after_the_callers_turn_answers_it() -> None:
+    queue = ResponseQueue()
+    queue.request(TOOL)
+    queue.expect_answer()
+    queue.started("ours")
+    assert end(queue) == []
+
+
+def test_words_of_ours_do_not_answer_the_caller() -> None:
+    queue = ResponseQueue()
+    queue.request(say(SAY_A))
+    queue.expect_answer()
+    queue.started("ours")
+    assert end(queue) == []
+    assert queue.release() == [ANSWER]
+
+
 def test_words_are_said_after_the_response_that_came_before_them() -> None:
     queue = ResponseQueue()
     queue.request(say(SAY_A))
