@@ -81,12 +81,12 @@ def list_calls(
 
 
 @app.get(
-    "/api/ai-calls/<callId>",
+    "/api/ai-calls/<call_id>",
     summary="The whole record of a call",
     responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
 )
 @app.get(
-    "/api/ai-calls/<callId>/status",
+    "/api/ai-calls/<call_id>/status",
     summary="The whole record of a call",
     responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
 )

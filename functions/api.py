@@ -36,7 +36,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def answer_error(error: Exception) -> Response[str]:
-    call_id = app.context.get("call_id") or app.current_event.path_parameters.get("callId")
+    call_id = app.context.get("call_id") or app.current_event.path_parameters.get("call_id")
     status, answer = refusal(error, call_id)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         log.exception("request FAILED", call_id=call_id)

@@ -1,11 +1,10 @@
-"""What the HTTP API answers, in camelCase; `api_requests.py` holds what it may be asked for. What
-agents and records look like stands in modules of their own."""
+"""What the HTTP API answers; `api_requests.py` holds what it may be asked for. What agents and
+records look like stands in modules of their own."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 
 from phonebridge.answering import AnsweredBy
 from phonebridge.call import Call, CallStatus, Direction, Outcome
@@ -13,9 +12,7 @@ from phonebridge.store import Page
 
 
 class ApiAnswer(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, from_attributes=True, frozen=True
-    )
+    model_config = ConfigDict(populate_by_name=True, from_attributes=True, frozen=True)
 
 
 class CallSummary(ApiAnswer):

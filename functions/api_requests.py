@@ -17,7 +17,7 @@ from phonebridge.errors import Unreadable
 
 MOST_DIGITS = 100
 
-CallId = Annotated[str, Path(alias="callId")]
+CallId = Annotated[str, Path()]
 AGENT_NAME = Form(r"^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and -")
 AgentName = Annotated[str, AGENT_NAME, Field(examples=["reception"])]
 

@@ -1,4 +1,4 @@
-"""/api/ai-calls/{callId}/…: steer and end a live call. What needs its container goes through that
+"""/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
 one's mailbox; what Telnyx can do alone goes there at once."""
 
 from http import HTTPStatus
@@ -35,7 +35,7 @@ _TOLD = documented(
 
 
 @router.post(
-    "/api/ai-calls/<callId>/hangup",
+    "/api/ai-calls/<call_id>/hangup",
     summary="End a call, after a last sentence if there is one",
     responses=documented(
         {200: "The call had already ended", 202: "The call is being ended"},
@@ -58,19 +58,19 @@ def hang_up(
 
 
 @router.post(
-    "/api/ai-calls/<callId>/interrupt", summary="Stop the agent's speech now", responses=_TOLD
+    "/api/ai-calls/<call_id>/interrupt", summary="Stop the agent's speech now", responses=_TOLD
 )
 def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), Interrupt())
 
 
-@router.post("/api/ai-calls/<callId>/say", summary="Let the agent say something", responses=_TOLD)
+@router.post("/api/ai-calls/<call_id>/say", summary="Let the agent say something", responses=_TOLD)
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _tell(_streaming(call_id), command)
 
 
-@router.post("/api/ai-calls/<callId>/update", summary="Go on with other settings", responses=_TOLD)
+@router.post("/api/ai-calls/<call_id>/update", summary="Go on with other settings", responses=_TOLD)
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[WarnedCall]:
     command = wanted.command()
     call = _streaming(call_id)
@@ -79,7 +79,7 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[WarnedCall]:
 
 
 @router.post(
-    "/api/ai-calls/<callId>/mute",
+    "/api/ai-calls/<call_id>/mute",
     summary="Keep the agent silent, or the caller unheard",
     responses=_TOLD,
 )
@@ -87,12 +87,12 @@ def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSum
     return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
 
 
-@router.post("/api/ai-calls/<callId>/unmute", summary="Take a mute back", responses=_TOLD)
+@router.post("/api/ai-calls/<call_id>/unmute", summary="Take a mute back", responses=_TOLD)
 def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
 
 
-@router.post("/api/ai-calls/<callId>/transfer", summary="Hand the caller over", responses=_TOLD)
+@router.post("/api/ai-calls/<call_id>/transfer", summary="Hand the caller over", responses=_TOLD)
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     call = _streaming(call_id)
@@ -106,7 +106,7 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
 
 
 @router.post(
-    "/api/ai-calls/<callId>/dtmf",
+    "/api/ai-calls/<call_id>/dtmf",
     summary="Press keys",
     responses=documented(
         {202: "The carrier has been told"},

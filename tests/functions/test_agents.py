@@ -50,8 +50,8 @@ class TestAnAgent:
         assert put.json == request("GET", RECEPTION).json | {"warnings": []}
         assert put.json["name"] == "reception"
         assert put.json["greeting"] == "Good morning!"
-        assert put.json["turnDetection"]["silenceDurationMs"] == 300
-        assert put.json["maxDurationSeconds"] == CallConfig().max_duration_seconds
+        assert put.json["turn_detection"]["silence_duration_ms"] == 300
+        assert put.json["max_duration_seconds"] == CallConfig().max_duration_seconds
 
     def test_keeps_its_tools_and_never_shows_their_secrets(self, store: DynamoCallStore) -> None:
         secret = "0123456789abcdef"
@@ -64,7 +64,7 @@ class TestAnAgent:
         put = request("PUT", RECEPTION, {"tools": [tool]})
 
         assert secret not in json.dumps([put.json, request("GET", RECEPTION).json])
-        config = store.config(call_of(agent="reception").json["callId"])
+        config = store.config(call_of(agent="reception").json["call_id"])
         assert config
         assert [each.secret for each in config.tools.functions] == [secret]
 
@@ -205,7 +205,7 @@ class TestACall:
         created = call_of(agent="reception", voice="marin", metadata={"order": "1042"})
 
         assert created.status == 201
-        assert store.config(created.json["callId"]) == CallConfig(
+        assert store.config(created.json["call_id"]) == CallConfig(
             agent="reception",
             instructions="You answer for a dental practice.",
             voice="marin",
@@ -214,7 +214,7 @@ class TestACall:
             idle_timeout_seconds=10,
             metadata={"order": "1042"},
         )
-        record = request("GET", f"/api/ai-calls/{created.json['callId']}").json
+        record = request("GET", f"/api/ai-calls/{created.json['call_id']}").json
         assert record["agent"] == "reception"
 
     def test_takes_every_setting_as_if_it_had_been_told_itself(
@@ -238,15 +238,15 @@ class TestACall:
         }
         request("PUT", RECEPTION, everything)
 
-        by_agent = store.config(call_of(agent="reception").json["callId"])
-        by_itself = store.config(call_of(**everything).json["callId"])
+        by_agent = store.config(call_of(agent="reception").json["call_id"])
+        by_itself = store.config(call_of(**everything).json["call_id"])
 
         assert by_agent
         assert replace(by_agent, agent=None) == by_itself
 
     def test_keeps_them_when_the_agent_changes(self, store: DynamoCallStore) -> None:
         request("PUT", RECEPTION, SETTINGS)
-        call_id = call_of(agent="reception").json["callId"]
+        call_id = call_of(agent="reception").json["call_id"]
         request("PUT", RECEPTION, {"greeting": "Good evening!"})
 
         config = store.config(call_id)
@@ -273,7 +273,7 @@ class TestACall:
         monkeypatch.setenv("MAX_CALL_MINUTES", "10")
         control_plane.control_plane.cache_clear()
 
-        config = store.config(call_of(agent="reception").json["callId"])
+        config = store.config(call_of(agent="reception").json["call_id"])
 
         assert config
         assert config.max_duration_seconds == 600

@@ -101,21 +101,21 @@ class TestPlacingACall:
         created = create(TO | {"instructions": "Be friendly."})
 
         assert created.status == 201
-        call_id = created.json["callId"]
+        call_id = created.json["call_id"]
         assert created.json == {
-            "callId": call_id,
+            "call_id": call_id,
             "status": "dialing",
             "direction": "outbound",
             "outcome": None,
             "reason": None,
-            "answeredBy": None,
+            "answered_by": None,
             "to": "+15550100",
             "from": "+15550199",
-            "createdAt": "2026-11-18T11:06:40Z",
-            "answeredAt": None,
-            "streamingAt": None,
-            "endedAt": None,
-            "durationSeconds": None,
+            "created_at": "2026-11-18T11:06:40Z",
+            "answered_at": None,
+            "streaming_at": None,
+            "ended_at": None,
+            "duration_seconds": None,
             "warnings": [],
         }
         [(path, dial)] = telnyx.commands
@@ -137,7 +137,7 @@ class TestPlacingACall:
         assert refused.json["error"]["code"] == "at_capacity"
         assert int(refused.headers["Retry-After"]) > 0
         assert telnyx.names == ["calls"]
-        assert create(TO, headers=KEY).json["callId"] == first.json["callId"], "no second call"
+        assert create(TO, headers=KEY).json["call_id"] == first.json["call_id"], "no second call"
         clock.pass_seconds(61)
         fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
         assert create(TO).status == 201
@@ -169,7 +169,7 @@ class TestPlacingACall:
         created = create(TO | {"from": "+15550111"} | wishes)
 
         assert created.json["from"] == "+15550111"
-        assert store.config(created.json["callId"]) == CallConfig(
+        assert store.config(created.json["call_id"]) == CallConfig(
             instructions="Sell nothing.",
             voice="cedar",
             greeting="Hello!",
@@ -197,10 +197,10 @@ class TestPlacingACall:
         created = create(TO | {"stream_setup": setup})
         [(path, dial)] = telnyx.commands
         assert path == "/v2/calls"
-        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['callId']}")
+        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}")
         assert dial["stream_auth_token"]
-        record = request("GET", f"/api/ai-calls/{created.json['callId']}")
-        assert record.json["config"]["streamSetup"] == setup
+        record = request("GET", f"/api/ai-calls/{created.json['call_id']}")
+        assert record.json["config"]["stream_setup"] == setup
 
     def test_tunes_the_detector_of_silence(self, store: DynamoCallStore) -> None:
         detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300}
@@ -209,7 +209,7 @@ class TestPlacingACall:
             TO | {"turn_detection": detection, "idle_timeout_seconds": 10, "idle_prompts": 0}
         )
 
-        config = store.config(created.json["callId"])
+        config = store.config(created.json["call_id"])
         assert config == CallConfig(
             turn_detection=TurnDetection("server_vad", 0.7, silence_duration_ms=300),
             idle_timeout_seconds=10,
@@ -236,7 +236,7 @@ class TestPlacingACall:
         created = create(TO | wishes)
 
         assert created.json["warnings"] == []
-        call_id = created.json["callId"]
+        call_id = created.json["call_id"]
         assert store.config(call_id) == CallConfig(
             model="gpt-realtime-2.1",
             voice="voice_1234",
@@ -251,7 +251,7 @@ class TestPlacingACall:
         )
         shown = request("GET", f"/api/ai-calls/{call_id}").json["config"]
         assert shown["transcription"]["keywords"] == ["Ada", "Telnyx"]
-        assert shown["turnDetection"]["idleTimeoutMs"] == 6000
+        assert shown["turn_detection"]["idle_timeout_ms"] == 6000
         assert (shown["model"], shown["speed"]) == ("gpt-realtime-2.1", 1.25)
 
     def test_a_model_with_a_last_day_is_warned_about(self) -> None:
@@ -270,7 +270,7 @@ class TestPlacingACall:
         [warning] = created.json["warnings"]
         assert former in warning
         assert now in warning
-        config = store.config(created.json["callId"])
+        config = store.config(created.json["call_id"])
         assert config
         assert config.voice == now
 
@@ -283,7 +283,7 @@ class TestPlacingACall:
         created = create(dict.fromkeys(CreateCall.model_json_schema()["properties"]) | TO)
 
         assert created.status == 201
-        assert store.config(created.json["callId"]) == CallConfig()
+        assert store.config(created.json["call_id"]) == CallConfig()
 
     def test_lasts_no_longer_than_the_operator_allows(
         self, reconfigure: Reconfigure, store: DynamoCallStore
@@ -291,7 +291,7 @@ class TestPlacingACall:
         reconfigure(MAX_CALL_MINUTES="10")
 
         refused = create(TO | {"max_duration_seconds": 601})
-        config = store.config(create(TO).json["callId"])
+        config = store.config(create(TO).json["call_id"])
 
         assert refused.status == 422
         assert refused.error["details"] == [
@@ -337,7 +337,7 @@ class TestRepeatingARequest:
 
         taken_up = create(TO, headers=KEY)
 
-        assert (taken_up.status, taken_up.json["callId"]) == (201, claim.call_id)
+        assert (taken_up.status, taken_up.json["call_id"]) == (201, claim.call_id)
         assert telnyx.names == ["calls"]
 
     def test_a_refused_request_leaves_the_key_free(self) -> None:
@@ -374,7 +374,7 @@ class TestRepeatingARequest:
         assert again.error["message"] == first.error["message"]
         assert again.error["details"] == {
             "provider": "telnyx",
-            "callId": first.error["details"]["callId"],
+            "call_id": first.error["details"]["call_id"],
         }
         assert telnyx.names == ["calls"]
 
@@ -394,7 +394,7 @@ class TestRepeatingARequest:
         again = create(TO, headers=KEY)
 
         assert (first.status, first.json["status"]) == (201, "dialing")
-        assert again.json["callId"] == first.json["callId"]
+        assert again.json["call_id"] == first.json["call_id"]
         assert telnyx.names == ["calls"]
 
     @pytest.mark.parametrize("key", ["", "k" * 256])
@@ -685,7 +685,7 @@ class TestTelnyxRefusing:
         assert (refused.status, refused.error["code"]) == (502, "provider_refused")
         details = refused.error["details"]
         assert (details["provider"], details["code"], details["title"]) == ("telnyx", "10010", "No")
-        call = request("GET", f"/api/ai-calls/{details['callId']}").json
+        call = request("GET", f"/api/ai-calls/{details['call_id']}").json
         assert (call["status"], call["outcome"], call["reason"]) == (
             "ended",
             "failed",
@@ -704,7 +704,7 @@ class TestTelnyxRefusing:
             "Try again in a minute; if it stays so, see whether TELNYX_API_BASE is right and can "
             "be reached from here."
         )
-        assert refused.error["details"]["callId"]
+        assert refused.error["details"]["call_id"]
 
     def test_a_refused_hangup_names_the_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
@@ -715,7 +715,7 @@ class TestTelnyxRefusing:
         refused = request("POST", f"/api/ai-calls/{call.call_id}/hangup")
 
         assert refused.status == 502
-        assert refused.error["details"]["callId"] == call.call_id
+        assert refused.error["details"]["call_id"] == call.call_id
 
 
 class TestWatching:
@@ -735,24 +735,29 @@ class TestWatching:
 
         assert (record["status"], record["outcome"]) == ("ended", "completed")
         assert record["reason"] == "callee_hung_up"
-        assert record["durationSeconds"] == 12.5
+        assert record["duration_seconds"] == 12.5
         assert record["turns"] == [
             {
                 "number": 1,
                 "who": "agent",
                 "text": "Hello!",
-                "startedMs": 120,
-                "endedMs": 900,
+                "started_ms": 120,
+                "ended_ms": 900,
                 "interrupted": False,
                 "unheard": "",
-                "latencyMs": 80,
-                "latency": {"detectorMs": None, "responseMs": 10, "modelMs": 60, "bridgeMs": 10},
+                "latency_ms": 80,
+                "latency": {
+                    "detector_ms": None,
+                    "response_ms": 10,
+                    "model_ms": 60,
+                    "bridge_ms": 10,
+                },
             }
         ]
-        assert record["activity"]["framesIn"] == 0
-        assert record["usage"]["inputAudio"] == 0
+        assert record["activity"]["frames_in"] == 0
+        assert record["usage"]["input_audio"] == 0
         assert record["config"]["voice"] == "marin"
-        assert record["config"]["turnDetection"]["type"] == "server_vad"
+        assert record["config"]["turn_detection"]["type"] == "server_vad"
         assert record == request("GET", "/api/ai-calls/call-1/status").json
 
     def test_the_record_tells_what_was_used_and_what_it_cost(
@@ -765,14 +770,14 @@ class TestWatching:
 
         record = request("GET", "/api/ai-calls/call-1").json
 
-        assert record["usage"]["outputAudio"] == 2_000
+        assert record["usage"]["output_audio"] == 2_000
         assert record["cost"] == {
             "currency": "USD",
             "model": 0.0406,
             "transcription": 0.00045,
             "carrier": 0.0025,
             "total": 0.04355,
-            "pricesAsOf": PRICES_AS_OF,
+            "prices_as_of": PRICES_AS_OF,
             "notes": [],
         }
 
@@ -788,7 +793,7 @@ class TestWatching:
         assert len(cost["notes"]) == 1
 
     def test_the_timeline_tells_what_was_done(self) -> None:
-        call_id = create(TO).json["callId"]
+        call_id = create(TO).json["call_id"]
 
         [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
 
@@ -800,19 +805,19 @@ class TestWatching:
         with ThreadPoolExecutor(8) as threads:
             answers = threads.map(lambda call_id: request("GET", f"/api/ai-calls/{call_id}"), calls)
 
-            assert [answer.json["callId"] for answer in answers] == calls
+            assert [answer.json["call_id"] for answer in answers] == calls
 
     def test_live_calls_page_by_page(self, clock: Clock) -> None:
         placed = []
         for _ in range(3):
-            placed.append(create(TO).json["callId"])
+            placed.append(create(TO).json["call_id"])
             clock.pass_seconds(1)
 
         first = request("GET", "/api/ai-calls/status", query={"limit": "2"}).json
         rest = request("GET", "/api/ai-calls/status", query={"cursor": first["cursor"]}).json
 
-        assert [c["callId"] for c in first["calls"]] == [placed[2], placed[1]]
-        assert [c["callId"] for c in rest["calls"]] == [placed[0]]
+        assert [c["call_id"] for c in first["calls"]] == [placed[2], placed[1]]
+        assert [c["call_id"] for c in rest["calls"]] == [placed[0]]
         assert rest["cursor"] is None
 
     def test_ended_calls_of_a_day(self, store: DynamoCallStore, clock: Clock) -> None:
@@ -825,8 +830,8 @@ class TestWatching:
             return found
 
         assert calls() == []
-        assert [call["callId"] for call in calls(ended="true")] == ["call-1"]
-        assert [call["callId"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
+        assert [call["call_id"] for call in calls(ended="true")] == ["call-1"]
+        assert [call["call_id"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
         assert calls(ended="true", day="2026-11-17") == []
 
     @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class TestHangingUp:
 
         accepted = post("hangup")
 
-        assert (accepted.status, accepted.json["callId"]) == (202, "call-1")
+        assert (accepted.status, accepted.json["call_id"]) == (202, "call-1")
         assert accepted.json["status"] == "streaming"
         assert telnyx.names == ["hangup"]
 

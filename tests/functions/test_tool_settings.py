@@ -41,7 +41,7 @@ def get(call_id: str) -> Answer:
 def declared(store: DynamoCallStore, *tools: object) -> Tools:
     created = create(*tools)
     assert created.status == 201, created.json
-    config = store.config(created.json["callId"])
+    config = store.config(created.json["call_id"])
     assert config
     return config.tools
 
@@ -123,19 +123,21 @@ def test_a_url_without_encryption_is_warned_of() -> None:
 
 def test_the_record_shows_tools_without_their_secrets() -> None:
     secret = ORDER | {"secret": SECRET, "headers": {"Authorization": "Bearer abc"}}
-    call_id = create(secret, MCP | {"authorization": "token"}, "end_call").json["callId"]
+    call_id = create(secret, MCP | {"authorization": "key-of-the-calendar"}, "end_call").json[
+        "call_id"
+    ]
     record = get(call_id).json
     assert record["config"]["tools"] == [
         {"type": "function", "name": "order_status", "url": "https://example.com/order"},
         {"type": "mcp", "name": "calendar", "url": "https://mcp.example.com/sse"},
         {"type": "end_call", "name": "end_call", "url": None},
     ]
-    for told in (SECRET, "Bearer abc", "token"):
+    for told in (SECRET, "Bearer abc", "key-of-the-calendar"):
         assert told not in json.dumps(record)
 
 
 def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
-    call_id = create("take_message").json["callId"]
+    call_id = create("take_message").json["call_id"]
     message = Message(number=1, text="Call me.", name="Ann", phone="+15550101", taken_ms=900)
     store.add_message(call_id, message)
     assert get(call_id).json["messages"] == [
@@ -144,7 +146,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
             "text": "Call me.",
             "name": "Ann",
             "phone": "+15550101",
-            "takenMs": 900,
+            "taken_ms": 900,
         }
     ]
 
