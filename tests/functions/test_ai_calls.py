@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from openapi_spec_validator import validate
 
 import ai_calls
 import control_plane
-from api_requests import CreateCall
+from api_requests import CreateCall, fingerprint
 from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, Hangup
@@ -31,7 +30,6 @@ from support.api_events import Answer, api_event, read_answer
 from support.calls import LEG, after, outbound_call
 from support.clock import Clock
 from support.recorded_telnyx import RecordedTelnyx
-from template import load_template
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -295,7 +293,7 @@ class TestPlacingACall:
 
         assert refused.status == 422
         assert refused.error["details"] == [
-            {"field": "max_duration_seconds", "problem": "may be 600 at most"}
+            {"field": "max_duration_seconds", "problem": "must be at most 600"}
         ]
         assert config
         assert config.max_duration_seconds == 600
@@ -313,8 +311,10 @@ class TestRepeatingARequest:
     def test_the_same_key_and_body_is_the_same_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        first = create(TO, headers=KEY)
-        again = create({"to": "+15550100", "metadata": {}, "voice": None}, headers=KEY)
+        wanted = {"to": "+15550100", "metadata": {"order": "1042", "shop": "7"}}
+        first = create(wanted, headers=KEY)
+        reordered = b'{ "metadata": {"shop": "7", "order": "1042"},\n "to": "\\u002b15550100" }'
+        again = request("POST", CREATE, body=reordered, headers=KEY)
 
         assert (again.status, again.json) == (201, first.json)
         assert "Idempotency-Replayed" not in first.headers
@@ -332,8 +332,7 @@ class TestRepeatingARequest:
     def test_a_request_that_died_before_its_call_was_stored_is_taken_up(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        wanted = CreateCall.model_validate(TO)
-        claim = store.claim_key(KEY["idempotency-key"], wanted.fingerprint, "c0ffee00")
+        claim = store.claim_key(KEY["idempotency-key"], fingerprint(TO), "c0ffee00")
 
         taken_up = create(TO, headers=KEY)
 
@@ -469,8 +468,8 @@ class TestBadRequests:
             ({"voice": "hal"}, "voice"),
             ({"greeting": "x" * 1001}, "greeting"),
             ({"language": "German"}, "language"),
-            ({"turn_detection": {"threshold": 0.5}}, "turn_detection"),
-            ({"turn_detection": {"type": "none"}}, "turn_detection"),
+            ({"turn_detection": {"threshold": 0.5}}, "turn_detection.type"),
+            ({"turn_detection": {"type": "none"}}, "turn_detection.type"),
             (
                 {"turn_detection": {"type": "server_vad", "threshold": 1.1}},
                 "turn_detection.threshold",
@@ -588,7 +587,7 @@ class TestBadRequests:
         assert (refused.status, refused.error["code"]) == (422, "too_large")
 
     def test_unknown_routes_have_the_same_shape(self) -> None:
-        for method, path in (("GET", "/api/ai-calls"), ("PUT", CREATE), ("DELETE", "/api/x")):
+        for method, path in (("GET", "/api/ai-calls"), ("PUT", "/api/"), ("DELETE", "/api/x")):
             refused = request(method, path)
             assert (refused.status, refused.error["code"]) == (404, "unknown_route")
 
@@ -850,34 +849,11 @@ class TestWatching:
         assert refused.status == 422
         assert refused.error["details"][0]["field"] == field
 
-    def test_a_forged_cursor_is_unreadable(self) -> None:
+    def test_a_forged_cursor_is_refused_by_name(self) -> None:
         refused = request("GET", "/api/ai-calls/status", query={"cursor": "forged"})
 
-        assert (refused.status, refused.error["code"]) == (400, "unreadable")
-
-
-class TestOpenApiDocument:
-    def test_is_valid(self) -> None:
-        validate(request("GET", "/api/openapi.json").json)
-
-    def test_tells_every_route_of_the_template_and_no_other(self) -> None:
-        documented = {
-            (method.upper(), path)
-            for path, methods in request("GET", "/api/openapi.json").json["paths"].items()
-            for method in methods
-        }
-        events = load_template().properties("AiCallsFunction")["Events"].values()
-        deployed = {(e["Properties"]["Method"], e["Properties"]["Path"]) for e in events}
-
-        assert documented == deployed
-
-    def test_errors_have_one_shape(self) -> None:
-        for path in request("GET", "/api/openapi.json").json["paths"].values():
-            for operation in path.values():
-                for status, answer in operation["responses"].items():
-                    schema = answer["content"]["application/json"].get("schema", {})
-                    is_error = schema.get("$ref", "").endswith("/ErrorAnswer")
-                    assert is_error == (status >= "400")
+        assert (refused.status, refused.error["code"]) == (422, "invalid_field")
+        assert refused.error["details"][0]["field"] == "cursor"
 
 
 @pytest.mark.parametrize(
@@ -885,14 +861,18 @@ class TestOpenApiDocument:
     [
         ({}, "to", "is required"),
         ({"to": "555 0123"}, "to", "must be a number in E.164 form, such as +15550100"),
-        (TO | {"phone": 1}, "phone", "there is no such field here"),
-        (TO | {"metadata": 1}, "metadata", "must be an object"),
-        (TO | {"turn_detection": 1}, "turn_detection", "must be an object"),
-        (TO | {"turn_detection": {}}, "turn_detection", "needs a type"),
+        (TO | {"phone": 1}, "phone", "is unknown here"),
+        (TO | {"metadata": 1}, "metadata", "must be an object, not a number"),
+        (TO | {"turn_detection": 1}, "turn_detection", "must be an object, not a number"),
+        (
+            TO | {"turn_detection": {}},
+            "turn_detection.type",
+            "is required: `server_vad` or `semantic_vad`",
+        ),
         (
             TO | {"turn_detection": {"type": "none"}},
-            "turn_detection",
-            "must have one of the types 'server_vad', 'semantic_vad'",
+            "turn_detection.type",
+            "must be one of `server_vad`, `semantic_vad`",
         ),
         (
             TO | {"voice": "hal"},
@@ -931,7 +911,7 @@ class TestOpenApiDocument:
             "tools.0.parameters",
             "must be Unicode text, without lone surrogates",
         ),
-        (TO | {"tools": {}}, "tools", "must be a list"),
+        (TO | {"tools": {}}, "tools", "must be a list, not an object"),
         (TO | {"greeting": " "}, "greeting", "must not be blank"),
         (
             TO | {"instructions": "\ud800"},

@@ -213,7 +213,7 @@ class TestSteering:
         ("update", {"instructions": ""}, "instructions"),
         ("update", {"instructions": "x" * 32_769}, "instructions"),
         ("update", {"voice": "hal"}, "voice"),
-        ("update", {"turn_detection": {"type": "none"}}, "turn_detection"),
+        ("update", {"turn_detection": {"type": "none"}}, "turn_detection.type"),
         (
             "update",
             {"turn_detection": {"type": "server_vad", "threshold": 2}},
