@@ -22,6 +22,7 @@ and 404 for paths outside `/api`. Below `/api`, an unknown path is a 404, and a 
 does not take is a 405 with `Allow`; both have the one shape.
 """
 
+_KEY = "On AWS every request bears a key or token. A local stack asks for none."
 _KEY_MISSING = "The request bears no key. Answered by API Gateway."
 _KEY_UNKNOWN = (
     "The key is not valid. Answered by API Gateway, and by a local stack to other machines."
@@ -114,12 +115,15 @@ def document(app: APIGatewayHttpResolver) -> dict[str, Any]:
             title="Phonebridge",
             version=__version__,
             description=_DESCRIPTION,
-            security_schemes={"bearerKey": HTTPBearer()},
-            security=[{"bearerKey": []}],
+            security_schemes={"bearerKey": HTTPBearer(description=_KEY)},
+            security=[{"bearerKey": []}, {}],
         )
     )
     for operation in _operations(found):
         _correct(operation)
+    for schema in found["components"]["schemas"].values():
+        for field in schema.get("properties", {}).values():
+            _tell_default(field)
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         del found["components"]["schemas"][unused]
     return found
@@ -137,6 +141,13 @@ def _correct(operation: dict[str, Any]) -> None:
     if body := operation.get("requestBody"):
         content = body["content"][JSON]
         content["schema"] = _without_null(content["schema"])
+
+
+def _tell_default(field: dict[str, Any]) -> None:
+    """Generators for TypeScript take a field with a default for one that must be sent."""
+    if "default" in field:
+        default = json.dumps(field.pop("default"))
+        field["description"] = f"{field['description']} Default: `{default}`."
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

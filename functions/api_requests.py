@@ -19,6 +19,8 @@ from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
 
 MAX_DIGITS = 100
+MAX_EXACT = 2**53
+"""Up to here a float holds every whole number."""
 
 CallId = Annotated[str, Path(description="The id of a call, as `create` answered it.")]
 IdempotencyKey = Annotated[
@@ -139,7 +141,7 @@ def read_json_object(text: str) -> dict[str, Any]:
             text.removeprefix("\ufeff"),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_float=_finite,
+            parse_float=_number,
             parse_int=_integer,
         )
     except RecursionError as error:
@@ -158,10 +160,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(digits: str) -> float:
+def _number(digits: str) -> float | int:
     if not math.isfinite(number := float(digits)):
         raise ValueError(f"{digits[:20]} is too large a number")
-    return number
+    # In JSON Schema 250.0 is an integer, and some languages write every number like that.
+    return int(number) if number.is_integer() and abs(number) < MAX_EXACT else number
 
 
 def _integer(digits: str) -> int:

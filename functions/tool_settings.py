@@ -2,6 +2,7 @@
 system, and `declared_tools.py` goes from one to the other."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -44,6 +45,14 @@ _OUR_HEADERS = frozenset(
 )
 
 
+# RFC 3986: a host that DNS or IPv6 can name, then what paths and queries may hold unescaped.
+_URL = (
+    r"^[Hh][Tt][Tt][Pp][Ss]?://"
+    r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})*)?$"
+)
+
+
 def _absolute(url: str) -> str:
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise ValueError("must be ASCII without blanks; escape what is not (RFC 3986)")
@@ -58,6 +67,8 @@ def _absolute(url: str) -> str:
         raise ValueError("must not hold a user or a password: use headers")
     if parts.fragment:
         raise ValueError("must not have a fragment")
+    if not re.fullmatch(_URL, url):
+        raise ValueError("must hold nothing that RFC 3986 wants escaped, and a host as in DNS")
     return url
 
 
@@ -74,7 +85,13 @@ def _settable(name: str) -> str:
 
 
 Url = Annotated[
-    str, Field(max_length=2048, examples=["https://crm.example/calls"]), AfterValidator(_absolute)
+    str,
+    Field(
+        max_length=2048,
+        examples=["https://crm.example/calls"],
+        json_schema_extra={"pattern": _URL},
+    ),
+    AfterValidator(_absolute),
 ]
 # RFC 9110, section 5.6.2 and 5.5: no line may be smuggled in.
 HeaderName = Annotated[

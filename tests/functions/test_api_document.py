@@ -136,6 +136,15 @@ def test_no_null_is_offered_where_it_is_refused(document: dict[str, Any]) -> Non
         assert "null" not in json.dumps(schemas), name
 
 
+def test_a_default_is_told_in_words(document: dict[str, Any]) -> None:
+    """Generators for TypeScript take a field with a default for one that must be sent."""
+    schemas = document["components"]["schemas"]
+    fields = [field for each in schemas.values() for field in each.get("properties", {}).values()]
+
+    assert [field for field in fields if "default" in field] == []
+    assert "Default: `250`." in schemas["DtmfRequest"]["properties"]["duration_ms"]["description"]
+
+
 def test_what_is_read_is_what_can_be_put(document: dict[str, Any]) -> None:
     for path in ("/api/agents/{name}", "/api/numbers/{number}"):
         get, put = document["paths"][path]["get"], document["paths"][path]["put"]

@@ -19,9 +19,12 @@ SOURCES = [
     ROOT / "media_container/requirements.in",
     ROOT / "local/requirements.in",
     ROOT / ".ci/requirements-sam.in",
+    ROOT / ".ci/requirements-openapi.in",
 ]
 
-each_lock = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
+each_lock = pytest.mark.parametrize(
+    "source", SOURCES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 
 
 def canonical(name: str) -> str:
