@@ -76,7 +76,11 @@ def _value_error(found: _Found) -> str:
     return NO_UNICODE if isinstance(error, UnicodeError) else str(error)
 
 
-_whole = _must_be("a whole number")
+def _whole(found: _Found) -> str:
+    wrong = "" if isinstance(found["input"], float) else f", not {_json_type(found['input'])}"
+    return f"must be a whole number{wrong}"
+
+
 _object = _must_be("an object")
 
 _PROBLEMS: Mapping[str, Callable[[_Found], str]] = {
@@ -88,7 +92,7 @@ _PROBLEMS: Mapping[str, Callable[[_Found], str]] = {
     "string_too_short": _too_few("characters"),
     "string_too_long": _limit("have at most {} characters", "max_length"),
     "int_type": _whole,
-    "int_from_float": lambda _: "must be a whole number",
+    "int_from_float": _whole,
     "float_type": _must_be("a number"),
     "bool_type": _must_be("true or false"),
     "greater_than_equal": _limit("be at least {}", "ge"),

@@ -144,7 +144,6 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/tools.py": "tests/phonebridge/test_store.py",
     "shared/phonebridge/turn.py": "tests/media_bridge/test_latency.py",
     "functions/declared_tools.py": "tests/functions/test_tool_settings.py",
-    "functions/plain_words.py": "tests/functions/test_ai_calls.py",
     "shared/phonebridge/server_url.py": "tests/phonebridge/test_https_client.py",
     "functions/agent_answers.py": "tests/functions/test_agents.py",
     "functions/api_answers.py": "tests/functions/test_ai_calls.py",
