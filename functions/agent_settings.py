@@ -19,7 +19,8 @@ from model_settings import (
 )
 from phonebridge.answering import MachineDetection, Method, OnMachine
 from phonebridge.call_config import CallConfig, StreamSetup, takes_reasoning
-from tool_settings import MAX_TOOLS, Tool, Url, distinct
+from server_fields import Url
+from tool_settings import MAX_TOOLS, Tool, distinct
 
 MAX_DURATION_SECONDS = 55 * 60
 

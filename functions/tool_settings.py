@@ -2,10 +2,8 @@
 system, and `declared_tools.py` goes from one to the other."""
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,104 +17,11 @@ from pydantic_core import PydanticCustomError
 
 from fields import PLAIN, NotBlank, Pattern, PhoneNumber, StrictModel, did_you_mean
 from phonebridge.tools import BuiltIn
+from server_fields import Headers, Url, encrypted
 
 MAX_TOOLS = 32
 MAX_SCHEMA_BYTES = 8192
 MAX_SCHEMA_DEPTH = 16
-
-# What the client itself writes (RFC 9110, sections 7 and 8; RFC 9112, section 6).
-_OUR_HEADERS = frozenset(
-    [
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
-
-
-# RFC 3986: a host that DNS or IPv6 can name, then what paths and queries may hold unescaped.
-_URL = (
-    r"^[Hh][Tt][Tt][Pp][Ss]?://"
-    r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-    r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})*)?$"
-)
-
-
-def _absolute(url: str) -> str:
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        raise ValueError("must be ASCII without blanks; escape what is not (RFC 3986)")
-    try:
-        parts = urlsplit(url)
-        is_complete = parts.hostname and parts.port != 0
-    except ValueError:  # brackets without an IPv6 address, or a port that is no number up to 65535
-        is_complete = False
-    if not is_complete or parts.scheme not in ("https", "http"):
-        raise ValueError("must be an https URL with a host, and a port only from 1 to 65535")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user or a password: use headers")
-    if parts.fragment:
-        raise ValueError("must not have a fragment")
-    if not re.fullmatch(_URL, url):
-        raise ValueError("must hold nothing that RFC 3986 wants escaped, and a host as in DNS")
-    return url
-
-
-def _encrypted(url: str) -> str:
-    if urlsplit(url).scheme != "https":
-        raise ValueError("must be an https URL")
-    return url
-
-
-def _settable(name: str) -> str:
-    if name.lower() in _OUR_HEADERS or name.lower().startswith("phonebridge-"):
-        raise ValueError("is a header that Phonebridge sets itself")
-    return name
-
-
-Url = Annotated[
-    str,
-    Field(
-        max_length=2048,
-        examples=["https://crm.example/calls"],
-        json_schema_extra={"pattern": _URL},
-    ),
-    AfterValidator(_absolute),
-]
-# RFC 9110, section 5.6.2 and 5.5: no line may be smuggled in.
-HeaderName = Annotated[
-    str,
-    Pattern(
-        r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
-        "must be the name of an HTTP header: 1 to 64 letters, digits and hyphens",
-    ),
-    AfterValidator(_settable),
-]
-HeaderValue = Annotated[
-    str,
-    Pattern(
-        r"^[!-~]([ -~]{0,2046}[!-~])?$",
-        "must be 1 to 2048 of printable ASCII, with no blank at either end",
-    ),
-]
-Headers = Annotated[
-    dict[HeaderName, HeaderValue],
-    Field(
-        max_length=16,
-        description="More headers of each request, such as `Authorization`. Answers mask the "
-        "values with asterisks.",
-    ),
-]
 
 
 class Function(StrictModel):
@@ -199,7 +104,7 @@ class Mcp(StrictModel):
         Field(description="What the model calls the server.", examples=["calendar"]),
     ]
     server_url: Annotated[
-        Url, AfterValidator(_encrypted), Field(description="Where the server is: https only.")
+        Url, AfterValidator(encrypted), Field(description="Where the server is: https only.")
     ]
     authorization: Annotated[
         str | None,
@@ -282,25 +187,30 @@ def _tag_of(tool: object) -> str | None:
 
 
 def _of_known_type(tool: object) -> object:
-    if tool == "transfer_call":
-        problem = (
-            "`transfer_call` needs destinations: "
-            '{"type": "transfer_call", "destinations": [{"to": "+15550100"}]}'
-        )
-    elif isinstance(tool, str):
-        if _TAG_OF.get(tool) == "(built_in)":
-            return tool
-        problem = (
-            "is not a built-in tool; those are `end_call`, `send_dtmf`, `take_message`, and "
-            f"`transfer_call` with its destinations{did_you_mean(tool, _TAG_OF)}"
-        )
-    elif not isinstance(tool, dict | StrictModel):
-        problem = "must be an object, or the name of a built-in tool such as `end_call`"
-    elif (kind := _type_of(tool)) not in tuple(_TAG_OF):
-        problem = f"must have one of the types {_TYPES}{did_you_mean(kind, _TAG_OF)}"
-    else:
-        return tool
-    raise PydanticCustomError(PLAIN, "{problem}", {"problem": problem})
+    if problem := _name_problem(tool) if isinstance(tool, str) else _type_problem(tool):
+        raise PydanticCustomError(PLAIN, "{problem}", {"problem": problem})
+    return tool
+
+
+def _name_problem(name: str) -> str | None:
+    if _TAG_OF.get(name) == "(built_in)":
+        return None
+    if name == "transfer_call":
+        declared = '{"type": "transfer_call", "destinations": [{"to": "+15550100"}]}'
+        return f"`transfer_call` needs destinations: {declared}"
+    return (
+        "is not a built-in tool; those are `end_call`, `send_dtmf`, `take_message`, and "
+        f"`transfer_call` with its destinations{did_you_mean(name, _TAG_OF)}"
+    )
+
+
+def _type_problem(tool: object) -> str | None:
+    if not isinstance(tool, dict | StrictModel):
+        return "must be an object, or the name of a built-in tool such as `end_call`"
+    kind = _type_of(tool)
+    if kind in tuple(_TAG_OF):
+        return None
+    return f"must have one of the types {_TYPES}{did_you_mean(kind, _TAG_OF)}"
 
 
 Tool = Annotated[

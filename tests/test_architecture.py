@@ -143,6 +143,7 @@ TESTED_ELSEWHERE = {
     "functions/fields.py": "tests/functions/test_ai_calls.py",
     "shared/phonebridge/tools.py": "tests/phonebridge/test_store.py",
     "shared/phonebridge/turn.py": "tests/media_bridge/test_latency.py",
+    "functions/server_fields.py": "tests/functions/test_tool_settings.py",
     "functions/declared_tools.py": "tests/functions/test_tool_settings.py",
     "shared/phonebridge/server_url.py": "tests/phonebridge/test_https_client.py",
     "functions/agent_answers.py": "tests/functions/test_agents.py",

@@ -23,6 +23,16 @@ from support.calls import after, outbound_call
 from support.recorded_telnyx import LEG, recorded_telnyx
 
 NO_MEDIA = "ws://127.0.0.1:9"
+_SETTINGS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "OPENAI_API_KEY": "sk-test",
+    "TELNYX_API_KEY": "KEY-test",
+    "TELNYX_CONNECTION_ID": "42",
+    "TELNYX_FROM_NUMBER": "+15550199",
+    "STREAM_TOKEN_SECRET": "stream secret",
+}
 
 
 @dataclass
@@ -51,20 +61,14 @@ def api_server(
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with recorded_telnyx() as telnyx, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
+        environ = {
+            **_SETTINGS,
             "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_address,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
             "CALLS_TABLE": table_name,
             "BASE_PUBLIC_URL": url,
-            "OPENAI_API_KEY": "sk-test",
             "TELNYX_API_BASE": telnyx.base,
-            "TELNYX_API_KEY": "KEY-test",
-            "TELNYX_CONNECTION_ID": "42",
-            "TELNYX_FROM_NUMBER": "+15550199",
-            "STREAM_TOKEN_SECRET": "stream secret",
-        }.items():
+        }
+        for name, value in environ.items():
             patch.setenv(name, value)
         control_plane.control_plane.cache_clear()
         server = ApiServer(url, store)
