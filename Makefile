@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
-LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam \
+LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi \
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
 UV_VERSION := 0.13.9
 
@@ -32,7 +32,7 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
-test: .venv/.stamp              ## run all tests; ARGS="…" goes to pytest
+test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
 	$(BIN)/pytest $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
@@ -109,6 +109,18 @@ $(PEERS:%=.venv-peers/%/.stamp): .venv-peers/%/.stamp: benchmarks/peers/%.requir
 .venv-sam/.stamp: .ci/requirements-sam.txt
 	@$(PYTHON) -m venv .venv-sam
 	@.ci/install .venv-sam $<
+	@touch $@
+
+.venv-openapi/.stamp: .ci/requirements-openapi.txt
+	@$(PYTHON) -m venv .venv-openapi
+	@.ci/install .venv-openapi $<
+	@touch $@
+
+# Without node the test that needs it is skipped, except in CI.
+.build/typescript_client/.stamp: tests/support/typescript_client/package-lock.json
+	@mkdir -p $(@D)
+	@cp tests/support/typescript_client/package*.json $(@D)
+	@if command -v npm >/dev/null; then npm ci --prefix $(@D) --silent --no-audit --no-fund; fi
 	@touch $@
 
 .venv-lock/.stamp: Makefile

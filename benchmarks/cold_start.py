@@ -182,7 +182,7 @@ def _timed(
 
 def _reading(event: dict[str, Any], call_id: str) -> dict[str, Any]:
     path = f"/api/ai-calls/{call_id}"
-    return {**event, "rawPath": path, "pathParameters": {"callId": call_id}}
+    return {**event, "rawPath": path, "pathParameters": {"call_id": call_id}}
 
 
 def _hung_up(webhook: dict[str, Any], call_id: str, key: Ed25519PrivateKey) -> dict[str, Any]:

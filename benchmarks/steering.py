@@ -109,7 +109,7 @@ async def prepared_bench() -> AsyncIterator[Bench]:
         assert stack.openai is not None
         _log_handlers_to(LOG)
         created = await api.post("/api/ai-calls/create", json={"to": SILENT})
-        call_id = created.raise_for_status().json()["callId"]
+        call_id = created.raise_for_status().json()["call_id"]
         phone = stack.telnyx.calls[-1]
         await until(lambda: phone.conversation.heard)
         yield Bench(api, phone, stack.openai.sessions[-1], call_id)

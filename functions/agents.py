@@ -6,65 +6,89 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BeforeValidator
 
 import agent_answers
-from agent_answers import Agent, AgentList, ChangedAgent, Number, NumberList
-from agent_settings import AgentSettings, carried
-from api import answer, documented
-from api_requests import AGENT_NAME, AgentName, AssignNumber
+from agent_answers import AgentList, Number, NumberList
+from agent_settings import AGENT_NAME, AgentName, AgentSettings, NamedAgent
+from api import answer
+from api_document import WITH_BODY, documented
+from api_requests import Cursor, Limit
 from control_plane import control_plane, log
+from declared_tools import restore_secrets
+from directory import Directory
 from fields import E164, InvalidField, PhoneNumber
 from phonebridge.cursor import place_of
 from phonebridge.errors import AgentInUse, UnknownAgent
+from phonebridge.tools import Tools
+from supported import check_supported, warnings_of
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
-NameInPath = Annotated[AgentName, Path(alias="name")]
+NameInPath = Annotated[AgentName, Path(alias="name", description="The agent's name.")]
 # Some senders write the plus of +1555… as %2B, and API Gateway hands a path on as it was sent.
-NumberInPath = Annotated[PhoneNumber, BeforeValidator(unquote), Path(alias="number")]
-Limit = Annotated[int, Query(ge=1, le=100)]
+NumberInPath = Annotated[
+    PhoneNumber, BeforeValidator(unquote), Path(alias="number", description="The number, E.164.")
+]
 
 
 @router.put(
     "/api/agents/<name>",
+    operation_id="put_agent",
     summary="Make an agent, or make it anew",
-    responses=documented({200: "The agent, with what it takes by default"}),
+    tags=["agents"],
+    responses=documented({200: "The agent, with every default."}, *WITH_BODY),
 )
-def put_agent(name: NameInPath, wanted: AgentSettings) -> Response[ChangedAgent]:
+def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
+    """What the body leaves out is by default, whatever it was before. A secret that is sent back
+    masked, as it was read, stays as it is."""
+    _check_same("name", wanted.name, name)
     plane = control_plane()
-    carried(wanted.config(plane.longest_seconds), plane.settings.model_audio)
-    agent = plane.directory.put_agent(name, **wanted.given())
+    wanted = _with_secrets(wanted, plane.directory, name)
+    check_supported(wanted, wanted.config(plane.longest_seconds), plane.settings)
+    agent = plane.directory.put_agent(name, **wanted.overrides())
     log.info("agent changed", agent=name)
-    return answer(HTTPStatus.OK, agent_answers.changed_agent(agent, wanted.warnings))
+    warnings = warnings_of(wanted, plane.settings)
+    body = agent_answers.agent(agent, plane.longest_seconds, warnings)
+    return answer(HTTPStatus.OK, body)
 
 
 @router.get(
     "/api/agents",
+    operation_id="list_agents",
     summary="List agents by name",
-    responses=documented({200: "Names in order"}, HTTPStatus.BAD_REQUEST),
+    tags=["agents"],
+    responses=documented({200: "A page of agents."}),
 )
-def list_agents(limit: Limit = 50, cursor: str | None = None) -> Response[AgentList]:
-    after = place_of(cursor, AGENT_NAME.pattern)
+def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]:
+    after = place_of(cursor, AGENT_NAME.regex)
     found = control_plane().directory.agents(after, limit + 1)
     return answer(HTTPStatus.OK, agent_answers.listed_agents(found, limit))
 
 
 @router.get(
     "/api/agents/<name>",
+    operation_id="get_agent",
     summary="How an agent behaves",
-    responses=documented({200: "The agent"}, HTTPStatus.NOT_FOUND),
+    tags=["agents"],
+    responses=documented({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
 )
-def get_agent(name: NameInPath) -> Response[Agent]:
-    return answer(HTTPStatus.OK, agent_answers.agent(control_plane().directory.agent(name)))
+def get_agent(name: NameInPath) -> Response[NamedAgent]:
+    """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
+    plane = control_plane()
+    agent = plane.directory.agent(name)
+    warnings = warnings_of(AgentSettings.of(agent.config()), plane.settings)
+    return answer(HTTPStatus.OK, agent_answers.agent(agent, plane.longest_seconds, warnings))
 
 
 @router.delete(
     "/api/agents/<name>",
+    operation_id="delete_agent",
     summary="Delete an agent that answers no number",
-    responses=documented({204: "It is gone"}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    tags=["agents"],
+    responses=documented({204: "It is gone."}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
 def delete_agent(name: NameInPath) -> Response[None]:
     directory = control_plane().directory
@@ -77,15 +101,19 @@ def delete_agent(name: NameInPath) -> Response[None]:
 
 @router.put(
     "/api/numbers/<number>",
+    operation_id="put_number",
     summary="Let an agent answer a number",
-    responses=documented({200: "The number"}),
+    tags=["numbers"],
+    responses=documented({200: "The number and its agent."}, *WITH_BODY),
 )
-def put_number(number: NumberInPath, wanted: AssignNumber) -> Response[Number]:
+def put_number(number: NumberInPath, wanted: Number) -> Response[Number]:
+    _check_same("number", wanted.number, number)
     directory = control_plane().directory
     try:
         directory.agent(wanted.agent)
     except UnknownAgent as error:
-        raise InvalidField("agent", "there is no agent of that name") from error
+        problem = f"there is no agent `{wanted.agent}`; PUT /api/agents/{wanted.agent} makes it"
+        raise InvalidField("agent", problem) from error
     assigned = directory.assign(number, wanted.agent)
     log.info("number assigned", number=number, agent=wanted.agent)
     return answer(HTTPStatus.OK, agent_answers.number(assigned))
@@ -93,19 +121,23 @@ def put_number(number: NumberInPath, wanted: AssignNumber) -> Response[Number]:
 
 @router.get(
     "/api/numbers",
+    operation_id="list_numbers",
     summary="List the numbers that agents answer",
-    responses=documented({200: "Numbers in order"}, HTTPStatus.BAD_REQUEST),
+    tags=["numbers"],
+    responses=documented({200: "A page of numbers."}),
 )
-def list_numbers(limit: Limit = 50, cursor: str | None = None) -> Response[NumberList]:
-    after = place_of(cursor, E164.pattern)
+def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberList]:
+    after = place_of(cursor, E164.regex)
     found = control_plane().directory.assignments(after, limit + 1)
     return answer(HTTPStatus.OK, agent_answers.listed_numbers(found, limit))
 
 
 @router.get(
     "/api/numbers/<number>",
+    operation_id="get_number",
     summary="Which agent answers a number",
-    responses=documented({200: "The number"}, HTTPStatus.NOT_FOUND),
+    tags=["numbers"],
+    responses=documented({200: "The number and its agent."}, HTTPStatus.NOT_FOUND),
 )
 def get_number(number: NumberInPath) -> Response[Number]:
     return answer(HTTPStatus.OK, agent_answers.number(control_plane().directory.assignment(number)))
@@ -113,10 +145,27 @@ def get_number(number: NumberInPath) -> Response[Number]:
 
 @router.delete(
     "/api/numbers/<number>",
+    operation_id="delete_number",
     summary="Let nobody answer a number",
-    responses=documented({204: "It is free"}, HTTPStatus.NOT_FOUND),
+    tags=["numbers"],
+    responses=documented({204: "It is free."}, HTTPStatus.NOT_FOUND),
 )
 def delete_number(number: NumberInPath) -> Response[None]:
     control_plane().directory.unassign(number)
     log.info("number released", number=number)
     return answer(HTTPStatus.NO_CONTENT, None)
+
+
+def _check_same(field: str, in_body: str | None, in_path: str) -> None:
+    if in_body not in (None, in_path):
+        raise InvalidField(field, f"must be `{in_path}` as in the path, or be left out")
+
+
+def _with_secrets(wanted: NamedAgent, directory: Directory, name: str) -> NamedAgent:
+    """The agent with what is stored in the place of masked secrets."""
+    try:
+        stored = directory.agent(name).config().tools
+    except UnknownAgent:
+        stored = Tools()
+    tools = None if wanted.tools is None else restore_secrets(wanted.tools, stored)
+    return wanted.model_copy(update={"tools": tools})

@@ -1,23 +1,31 @@
 """/api/ai-calls: place and watch calls; `live_calls.py` steers and ends them. Its counterpart is
 any HTTP client."""
 
-import json
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import Field
 
 import agents
 import api_answers
 import live_calls
-from agent_settings import carried
-from api import about, answer, app, documented, handler
+from api import about, answer, app, handler
 from api_answers import CallList, WarnedCall
-from api_requests import CallId, CreateCall
+from api_document import WITH_BODY, document, documented
+from api_requests import (
+    CallId,
+    CreateCall,
+    Cursor,
+    Day,
+    Ended,
+    IdempotencyKey,
+    Limit,
+    fingerprint,
+)
 from call_records import whole_call
 from control_plane import ControlPlane, control_plane, log
 from directory import Agent
@@ -26,6 +34,7 @@ from phonebridge.call import Call, Direction
 from phonebridge.errors import DialFailed, KeyReused, UnknownAgent
 from phonebridge.store import Claim, written
 from record_answers import WholeCall
+from supported import check_supported, warnings_of
 
 __all__ = ["app", "handler"]
 
@@ -34,40 +43,38 @@ DIAL_FAILED = "dial_failed"  # as the switchboard calls it
 app.include_router(agents.router)
 app.include_router(live_calls.router)
 
-IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)
-]
-
 
 @app.post(
     "/api/ai-calls/create",
+    operation_id="create_call",
     summary="Place a call",
+    tags=["calls"],
     responses=documented(
-        {201: "The call is being dialled"},
-        HTTPStatus.BAD_REQUEST,
+        {201: "The call is being dialled."},
+        *WITH_BODY,
         HTTPStatus.CONFLICT,
-        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
     ),
 )
 def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[WarnedCall]:
     plane = control_plane()
-    earlier = _placed_before(plane, wanted, idempotency_key) if idempotency_key else None
-    call = earlier or _placed(plane, wanted, idempotency_key)
+    sent = fingerprint(app.current_event.json_body)
+    earlier = _placed_before(plane, idempotency_key, sent) if idempotency_key else None
+    call = earlier or _placed(plane, wanted, idempotency_key, sent)
     headers = {"Idempotency-Replayed": "true"} if earlier else {}
-    return answer(HTTPStatus.CREATED, api_answers.warned(call, wanted.warnings), headers)
+    warnings = warnings_of(wanted, plane.settings)
+    return answer(HTTPStatus.CREATED, api_answers.warned(call, warnings), headers)
 
 
 @app.get(
     "/api/ai-calls/status",
+    operation_id="list_calls",
     summary="List calls: live ones, or those that ended on a day",
-    responses=documented({200: "Newest first"}, HTTPStatus.BAD_REQUEST),
+    tags=["calls"],
+    responses=documented({200: "A page of calls, newest first."}),
 )
 def list_calls(
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    cursor: str | None = None,
-    ended: bool = False,
-    day: Annotated[date | None, Query(description="UTC; today by default")] = None,
+    limit: Limit = 50, cursor: Cursor = None, ended: Ended = False, day: Day = None
 ) -> Response[CallList]:
     plane = control_plane()
     if ended:
@@ -81,14 +88,18 @@ def list_calls(
 
 
 @app.get(
-    "/api/ai-calls/<callId>",
+    "/api/ai-calls/<call_id>",
+    operation_id="get_call",
     summary="The whole record of a call",
-    responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
+    tags=["calls"],
+    responses=documented({200: "The record."}, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
 )
 @app.get(
-    "/api/ai-calls/<callId>/status",
-    summary="The whole record of a call",
-    responses=documented({200: "The record"}, HTTPStatus.NOT_FOUND),
+    "/api/ai-calls/<call_id>/status",
+    operation_id="get_call_status",
+    summary="The same record, under another path",
+    tags=["calls"],
+    responses=documented({200: "The record."}, HTTPStatus.NOT_FOUND),
 )
 def get_call(call_id: CallId) -> Response[WholeCall]:
     return answer(HTTPStatus.OK, whole_call(control_plane(), call_id))
@@ -96,27 +107,18 @@ def get_call(call_id: CallId) -> Response[WholeCall]:
 
 @app.get(
     "/api/openapi.json",
+    operation_id="get_openapi",
     summary="This document",
-    responses=documented({200: "OpenAPI 3.1"}),
+    tags=["document"],
+    responses=documented({200: "The OpenAPI 3.1 document of this API."}),
 )
-def openapi() -> dict[str, Any]:
-    # The models of the whole specification, for this route alone.
-    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
-
-    document: dict[str, Any] = json.loads(
-        app.get_openapi_json_schema(
-            title="Phonebridge",
-            version="1",
-            security_schemes={"bearerKey": HTTPBearer()},
-            security=[{"bearerKey": []}],
-        )
-    )
-    return document
+def openapi() -> Annotated[dict[str, Any], Field(description="The document.")]:
+    return document(app)
 
 
-def _placed_before(plane: ControlPlane, wanted: CreateCall, key: str) -> Call | None:
+def _placed_before(plane: ControlPlane, key: str, sent: str) -> Call | None:
     """Whatever became since of what the first request named: its answer stands."""
-    claim = plane.store.claimed(key, wanted.fingerprint)
+    claim = plane.store.claimed(key, sent)
     call = plane.store.load(_matching(claim).call_id) if claim else None
     if call and call.fault and call.fault.reason == DIAL_FAILED:
         with about(call.call_id):
@@ -124,17 +126,18 @@ def _placed_before(plane: ControlPlane, wanted: CreateCall, key: str) -> Call | 
     return call
 
 
-def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None) -> Call:
+def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) -> Call:
     plane.settings.require_dialing()
     agent = _agent(plane, wanted.agent) if wanted.agent else None
-    config = carried(wanted.config(plane.longest_seconds, agent), plane.settings.model_audio)
+    config = wanted.config(plane.longest_seconds, agent)
+    check_supported(wanted, config, plane.settings)
     caller = wanted.caller(plane.settings.telnyx_from_number)
     written(config)  # for a request that is refused leaves its key free
     call_id = str(uuid.uuid4())
     if key:
         # Its call may be missing: the request that claimed the key may have died, or may be about
         # to place it. Either way it is placed once, for a record is created once.
-        call_id = _matching(plane.store.claim_key(key, wanted.fingerprint, call_id)).call_id
+        call_id = _matching(plane.store.claim_key(key, sent, call_id)).call_id
     call = Call(
         call_id=call_id,
         direction=Direction.OUTBOUND,
@@ -167,4 +170,6 @@ def _agent(plane: ControlPlane, name: str) -> Agent:
     try:
         return plane.directory.agent(name)
     except UnknownAgent as error:
-        raise InvalidField("agent", "there is no agent of that name") from error
+        raise InvalidField(
+            "agent", f"there is no agent `{name}`; PUT /api/agents/{name} makes it"
+        ) from error

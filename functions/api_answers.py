@@ -1,11 +1,10 @@
-"""What the HTTP API answers, in camelCase; `api_requests.py` holds what it may be asked for. What
-agents and records look like stands in modules of their own."""
+"""What the HTTP API answers about calls, and its errors. What agents and records look like stands
+in modules of their own."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
 
 from phonebridge.answering import AnsweredBy
 from phonebridge.call import Call, CallStatus, Direction, Outcome
@@ -13,60 +12,99 @@ from phonebridge.store import Page
 
 
 class ApiAnswer(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, from_attributes=True, frozen=True
-    )
+    model_config = ConfigDict(populate_by_name=True, from_attributes=True, frozen=True)
+
+
+NextCursor = Annotated[
+    str | None, Field(description="Asks for the next page. Null on the last page.")
+]
 
 
 class CallSummary(ApiAnswer):
-    call_id: str
-    status: CallStatus
-    direction: Direction
-    outcome: Outcome | None
-    reason: str | None
+    """A call in short."""
+
+    call_id: Annotated[str, Field(description="The id of the call.")]
+    status: Annotated[CallStatus, Field(description="How far the call has come.")]
+    direction: Annotated[Direction, Field(description="Who called whom.")]
+    outcome: Annotated[Outcome | None, Field(description="How the call ended. Null until the end.")]
+    reason: Annotated[str | None, Field(description="Why it ended, as a code. Null until the end.")]
     answered_by: Annotated[
-        AnsweredBy | None, Field(description="As the carrier heard it, where it was asked to.")
+        AnsweredBy | None,
+        Field(description="Who answered, by the carrier's detection. Null where it did not look."),
     ]
-    to: str
-    from_: Annotated[str, Field(alias="from")]
-    created_at: datetime
-    answered_at: datetime | None
-    streaming_at: datetime | None
-    ended_at: datetime | None
+    to: Annotated[str, Field(description="The number, or SIP address, that was called.")]
+    from_: Annotated[str, Field(alias="from", description="The number that called.")]
+    created_at: Annotated[datetime, Field(description="When the call came or was asked for.")]
+    answered_at: Annotated[datetime | None, Field(description="When it was answered.")]
+    streaming_at: Annotated[datetime | None, Field(description="When its audio began.")]
+    ended_at: Annotated[datetime | None, Field(description="When it ended.")]
     duration_seconds: Annotated[
-        float | None, Field(description="Talk time, from answer to end; null until the end.")
+        float | None, Field(description="Talk time, from answer to end. Null until the end.")
     ]
 
 
 class WarnedCall(CallSummary):
-    warnings: list[str]
+    """A call in short, and what its settings warn of."""
+
+    warnings: Annotated[
+        list[str], Field(description="What will not work as it was asked for, and why.")
+    ]
 
 
 class CallList(ApiAnswer):
-    calls: list[CallSummary]
-    cursor: Annotated[str | None, Field(description="Asks for the next page; null on the last.")]
+    """A page of calls."""
+
+    calls: Annotated[list[CallSummary], Field(description="The calls, newest first.")]
+    cursor: NextCursor
 
 
 class FieldProblem(ApiAnswer):
-    field: str
-    problem: str
+    """A field of the request, and what is wrong with it."""
+
+    field: Annotated[
+        str,
+        Field(
+            description="The path of the field, such as `tools.0.url`, or the name of a parameter.",
+            examples=["turn_detection.threshold"],
+        ),
+    ]
+    problem: Annotated[
+        str, Field(description="What is wrong, in plain words, with a suggestion if there is one.")
+    ]
 
 
 class ProviderRefusal(ApiAnswer):
-    provider: str
-    code: str | None = None
-    title: str | None = None
-    call_id: str | None = None
+    """What a provider answered."""
+
+    provider: Annotated[str, Field(description="Which provider: `telnyx`.")]
+    code: Annotated[str | None, Field(description="The provider's own code.")] = None
+    title: Annotated[str | None, Field(description="The provider's own title.")] = None
+    call_id: Annotated[str | None, Field(description="The call that this is about.")] = None
 
 
 class ErrorBody(ApiAnswer):
-    code: str
-    message: str
-    details: list[FieldProblem] | ProviderRefusal | None = None
+    """What went wrong."""
+
+    code: Annotated[
+        str, Field(description="The kind of error, for programs.", examples=["invalid_field"])
+    ]
+    message: Annotated[str, Field(description="What happened and what to do about it, for people.")]
+    details: Annotated[
+        list[FieldProblem] | ProviderRefusal | None,
+        Field(description="Every field that is wrong, or what the provider answered."),
+    ] = None
 
 
 class ErrorAnswer(ApiAnswer):
-    error: ErrorBody
+    """The one shape of errors."""
+
+    error: Annotated[ErrorBody, Field(description="The error.")]
+
+
+class GatewayError(ApiAnswer):
+    """The shape of errors that API Gateway answers itself, before a request gets here."""
+
+    message: Annotated[str, Field(description="What happened.", examples=["Unauthorized"])]
 
 
 def summary(call: Call) -> CallSummary:

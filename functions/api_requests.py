@@ -1,51 +1,118 @@
-"""What the HTTP API may be asked for; `api_answers.py` holds what it says."""
+"""What the HTTP API may be asked for: bodies, parameters of paths and queries, and how a body is
+read."""
 
 import json
 import math
+import re
 from dataclasses import replace
+from datetime import date
 from hashlib import sha256
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.openapi.params import Path
-from pydantic import Field
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BeforeValidator, Field
 
-from agent_settings import AgentSettings
+from agent_settings import AgentName, AgentSettings
 from directory import Agent
-from fields import Form, InvalidField, PhoneNumber, StrictRequest
+from fields import InvalidField, PhoneNumber
 from phonebridge.call_config import CallConfig
 from phonebridge.errors import Unreadable
 
-MOST_DIGITS = 100
+MAX_DIGITS = 100
+MAX_EXACT = 2**53
+"""Up to here a float holds every whole number."""
 
-CallId = Annotated[str, Path(alias="callId")]
-AGENT_NAME = Form(r"^[a-z0-9-]{1,64}$", "must be 1 to 64 of a-z, 0-9 and -")
-AgentName = Annotated[str, AGENT_NAME, Field(examples=["reception"])]
+CallId = Annotated[str, Path(description="The id of a call, as `create` answered it.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Makes the request safe to repeat: the same key with the same body places one "
+        "call. Kept for a day.",
+    ),
+]
 
 
-class AssignNumber(StrictRequest):
-    agent: AgentName
+def _page_size(text: object) -> object:
+    """Digits alone: `int` also takes `1_0`, `+5` and blanks."""
+    if isinstance(text, str) and not re.fullmatch(r"[1-9][0-9]?|100", text):
+        raise ValueError("must be a whole number from 1 to 100, such as 50")
+    return text
+
+
+def _truth(text: object) -> object:
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text
+
+
+def _day(text: object) -> object:
+    """Pydantic also takes numbers for days, and times of day."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else _no_day()
+    except ValueError:
+        return _no_day()
+
+
+def _no_day() -> date:
+    raise ValueError("must be a date, such as 2026-11-25")
+
+
+Limit = Annotated[
+    int,
+    BeforeValidator(_page_size),
+    Query(
+        description="How many entries a page has.",
+        json_schema_extra={"minimum": 1, "maximum": 100},
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(description="Where to go on: the `cursor` of the page before."),
+]
+Ended = Annotated[
+    bool,
+    BeforeValidator(_truth),
+    Query(description="List calls that ended on a day, instead of live ones."),
+]
+Day = Annotated[
+    date | None,
+    BeforeValidator(_day),
+    Query(description="The UTC day of `ended=true`; today by default.", examples=["2026-11-25"]),
+]
 
 
 class CreateCall(AgentSettings):
-    to: PhoneNumber
+    """A call to place. What is not said here is taken from the agent, or is by default."""
+
+    to: Annotated[PhoneNumber, Field(description="Whom to call, in E.164 form.")]
     agent: Annotated[
-        AgentName | None, Field(description="Whose settings hold where this request has none.")
+        AgentName | None,
+        Field(description="The agent whose settings hold where this request has none."),
     ] = None
-    from_: Annotated[PhoneNumber | None, Field(alias="from")] = None
+    from_: Annotated[
+        PhoneNumber | None,
+        Field(
+            alias="from",
+            description="The number that is shown, in E.164 form. By default TELNYX_FROM_NUMBER.",
+        ),
+    ] = None
     metadata: Annotated[
         dict[
             Annotated[str, Field(min_length=1, max_length=64)],
             Annotated[str, Field(max_length=512)],
         ]
         | None,
-        Field(max_length=16),
+        Field(
+            max_length=16,
+            description="Your own texts, kept with the call and shown in its record.",
+            examples=[{"order": "1042"}],
+        ),
     ] = None
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for requests that ask for the same."""
-        asked = self.model_copy(update={"metadata": self.metadata or {}})
-        return sha256(asked.model_dump_json().encode()).hexdigest()
 
     def caller(self, default: str) -> str:
         if not (self.from_ or default):
@@ -54,6 +121,15 @@ class CreateCall(AgentSettings):
 
     def config(self, longest_seconds: int, agent: Agent | None = None) -> CallConfig:
         return replace(super().config(longest_seconds, agent), metadata=self.metadata or {})
+
+
+def fingerprint(body: dict[str, Any]) -> str:
+    """The same for bodies with the same JSON; neither the order of names nor blanks count.
+
+    What was sent is what counts, not what this release understands of it: a request that comes
+    again after a new release must still match.
+    """
+    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_json_object(text: str) -> dict[str, Any]:
@@ -65,7 +141,7 @@ def read_json_object(text: str) -> dict[str, Any]:
             text.removeprefix("\ufeff"),
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_float=_finite,
+            parse_float=_number,
             parse_int=_integer,
         )
     except RecursionError as error:
@@ -84,16 +160,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(digits: str) -> float:
+def _number(digits: str) -> float | int:
     if not math.isfinite(number := float(digits)):
         raise ValueError(f"{digits[:20]} is too large a number")
-    return number
+    # In JSON Schema 250.0 is an integer, and some languages write every number like that.
+    return int(number) if number.is_integer() and abs(number) < MAX_EXACT else number
 
 
 def _integer(digits: str) -> int:
     # One that is longer would be refused in words of Python's.
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number has more than {MOST_DIGITS} digits")
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
     return int(digits)
 
 

@@ -1,29 +1,63 @@
 """What the fields of requests have in common."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from phonebridge.errors import RequestRefused
 
+PLAIN = "plain"
+"""The type of those errors whose message is already in our own words."""
+
+
+MAX_COMPARED = 100
+"""Characters of a word for which a known one is suggested."""
+
+
+def did_you_mean(written: object, known: Iterable[str]) -> str:
+    """The end of a sentence that names the nearest of the known words, or nothing."""
+    if not isinstance(written, str) or len(written) > MAX_COMPARED:
+        return ""
+    near = difflib.get_close_matches(written, known, 1)
+    return f"; did you mean `{near[0]}`?" if near else ""
+
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """Of a text: the pattern for programs, and in words for whoever sends another."""
+class Pattern:
+    """A text's pattern, for programs, and the same rule in words, for people."""
 
-    pattern: str
+    regex: str
     problem: str
+    choices: tuple[str, ...] = ()
+    """Words that match; the nearest is suggested in place of one that does not."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.custom_error_schema(
-            core_schema.str_schema(pattern=self.pattern, strict=True),
-            custom_error_type="form",
-            custom_error_message=self.problem,
+        return core_schema.no_info_wrap_validator_function(
+            self._validate, core_schema.str_schema(pattern=self.regex, strict=True)
         )
+
+    def _validate(self, value: Any, validate: core_schema.ValidatorFunctionWrapHandler) -> str:
+        try:
+            text: str = validate(value)
+        except ValidationError as error:
+            problem = self.problem + did_you_mean(value, self.choices)
+            raise PydanticCustomError(PLAIN, "{problem}", {"problem": problem}) from error
+        return text
 
 
 def _not_blank(text: str) -> str:
@@ -34,8 +68,12 @@ def _not_blank(text: str) -> str:
 
 NotBlank = AfterValidator(_not_blank)
 
-E164 = Form(r"^\+[1-9][0-9]{1,14}$", "must be a number in E.164 form, such as +15550100")
-PhoneNumber = Annotated[str, E164, Field(description="E.164", examples=["+15550100"])]
+E164 = Pattern(r"^\+[1-9][0-9]{1,14}$", "must be a number in E.164 form, such as +15550100")
+PhoneNumber = Annotated[
+    str,
+    E164,
+    Field(description="A phone number in E.164 form.", examples=["+15550100"]),
+]
 
 
 class InvalidField(RequestRefused):
@@ -47,5 +85,31 @@ class InvalidField(RequestRefused):
         self.problem = problem
 
 
-class StrictRequest(BaseModel):
+class StrictModel(BaseModel):
+    """A body of a request. Unknown fields are refused by name: a misspelt one would otherwise be
+    silently without effect."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _suggest_fields(cls, value: Any, validate: ModelWrapValidatorHandler[Any]) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as error:
+            names = [each.alias or name for name, each in cls.model_fields.items()]
+            details = [_with_suggestion(each, names) for each in error.errors()]
+            raise ValidationError.from_exception_data(cls.__name__, details) from error
+
+
+def _with_suggestion(error: Any, names: list[str]) -> InitErrorDetails:
+    """The same error; one about an unknown field of this very model suggests a known field."""
+    kind: str | PydanticCustomError = error["type"]
+    if kind == "extra_forbidden" and len(error["loc"]) == 1:
+        problem = "is unknown here" + did_you_mean(error["loc"][0], names)
+        kind = PydanticCustomError(PLAIN, "{problem}", {"problem": problem})
+    elif kind == PLAIN:
+        kind = PydanticCustomError(PLAIN, "{problem}", error["ctx"])
+    return InitErrorDetails(
+        type=kind, loc=error["loc"], input=error["input"], ctx=error.get("ctx", {})
+    )

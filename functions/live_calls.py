@@ -1,4 +1,4 @@
-"""/api/ai-calls/{callId}/…: steer and end a live call. What needs its container goes through that
+"""/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
 one's mailbox; what Telnyx can do alone goes there at once."""
 
 from http import HTTPStatus
@@ -7,8 +7,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 import api_answers
-from api import about, answer, documented
+from api import about, answer
 from api_answers import CallSummary, WarnedCall
+from api_document import WITH_BODY, documented
 from api_requests import CallId
 from call_records import whole_call
 from control_plane import ControlPlane, control_plane, log
@@ -26,19 +27,24 @@ from steering_requests import (
     TransferRequest,
     UpdateRequest,
 )
+from supported import check_tools, voice_warnings
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
-_TOLD = documented(
-    {202: "The call's container has been told"}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+_TAGS = ["live calls"]
+_ACCEPTED = documented(
+    {202: "The call's container is told."}, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
 )
 
 
 @router.post(
-    "/api/ai-calls/<callId>/hangup",
+    "/api/ai-calls/<call_id>/hangup",
+    operation_id="hangup",
     summary="End a call, after a last sentence if there is one",
+    tags=_TAGS,
     responses=documented(
-        {200: "The call had already ended", 202: "The call is being ended"},
+        {200: "The call had already ended: its record.", 202: "The call is being ended."},
+        *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.BAD_GATEWAY,
     ),
@@ -58,41 +64,76 @@ def hang_up(
 
 
 @router.post(
-    "/api/ai-calls/<callId>/interrupt", summary="Stop the agent's speech now", responses=_TOLD
+    "/api/ai-calls/<call_id>/interrupt",
+    operation_id="interrupt",
+    summary="Stop the agent's speech now",
+    tags=_TAGS,
+    responses=_ACCEPTED,
 )
 def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), Interrupt())
 
 
-@router.post("/api/ai-calls/<callId>/say", summary="Let the agent say something", responses=_TOLD)
+@router.post(
+    "/api/ai-calls/<call_id>/say",
+    operation_id="say",
+    summary="Let the agent say something",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _tell(_streaming(call_id), command)
 
 
-@router.post("/api/ai-calls/<callId>/update", summary="Go on with other settings", responses=_TOLD)
+@router.post(
+    "/api/ai-calls/<call_id>/update",
+    operation_id="update",
+    summary="Go on with other settings",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[WarnedCall]:
     command = wanted.command()
+    if command.tools:
+        check_tools(wanted.settings, command.tools, control_plane().settings)
     call = _streaming(call_id)
     _post(call, command)
-    return answer(HTTPStatus.ACCEPTED, api_answers.warned(call, wanted.warnings))
+    warnings = voice_warnings(wanted.voice)
+    if wanted.voice:
+        warnings.append("voice: has no effect once the agent has spoken; the timeline says so.")
+    return answer(HTTPStatus.ACCEPTED, api_answers.warned(call, warnings))
 
 
 @router.post(
-    "/api/ai-calls/<callId>/mute",
+    "/api/ai-calls/<call_id>/mute",
+    operation_id="mute",
     summary="Keep the agent silent, or the caller unheard",
-    responses=_TOLD,
+    tags=_TAGS,
+    responses=_ACCEPTED,
 )
 def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
 
 
-@router.post("/api/ai-calls/<callId>/unmute", summary="Take a mute back", responses=_TOLD)
+@router.post(
+    "/api/ai-calls/<call_id>/unmute",
+    operation_id="unmute",
+    summary="Take a mute back",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
 def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _tell(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
 
 
-@router.post("/api/ai-calls/<callId>/transfer", summary="Hand the caller over", responses=_TOLD)
+@router.post(
+    "/api/ai-calls/<call_id>/transfer",
+    operation_id="transfer",
+    summary="Hand the caller over",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     call = _streaming(call_id)
@@ -106,10 +147,13 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
 
 
 @router.post(
-    "/api/ai-calls/<callId>/dtmf",
+    "/api/ai-calls/<call_id>/dtmf",
+    operation_id="dtmf",
     summary="Press keys",
+    tags=_TAGS,
     responses=documented(
-        {202: "The carrier has been told"},
+        {202: "The carrier was told."},
+        *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
         HTTPStatus.BAD_GATEWAY,

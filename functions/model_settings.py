@@ -1,5 +1,5 @@
-"""How a call's model speaks, hears and thinks, as the HTTP API takes it. What the model would
-not take is refused here, for with it all settings of the session would be lost."""
+"""How a call's model speaks, hears and thinks, as the HTTP API takes and shows it. The model's
+server discards all settings of a session for a single bad one, so bad ones are refused here."""
 
 import re
 from collections.abc import Mapping
@@ -7,96 +7,125 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from fields import Form, NotBlank, StrictRequest
+from fields import NotBlank, Pattern, StrictModel
 from phonebridge.call_config import Transcription, TurnDetection
 
 _VOICES = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 # Voices of older documents that Realtime does not have.
 NEAREST_VOICE: Mapping[str, str] = {"fable": "ballad", "nova": "coral", "onyx": "ash"}
-# OpenAI, "Deprecations".
-_LAST_DAYS = (
-    (re.compile(r"gpt-realtime(-mini)?(-20\d\d-\d\d-\d\d)?"), "2027-01-20"),
-    (re.compile(r"whisper-1|gpt-4o(-mini)?-transcribe(-.+)?"), "2027-02-26"),
-)
 _NO_PROMPT = re.compile(r"gpt-realtime-whisper")
 _NO_KEYWORDS = re.compile(r"whisper-1|gpt-4o.*|gpt-realtime-whisper")
 
 ModelName = Annotated[
     str,
-    Form(
+    Pattern(
         r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$",
         "must be 1 to 100 of letters, digits and . _ : / -, the first a letter or digit",
     ),
 ]
 Voice = Annotated[
     str,
-    Form(
+    Pattern(
         rf"^({'|'.join((*_VOICES, *NEAREST_VOICE))}|voice_[A-Za-z0-9_-]{{1,64}})$",
         f"must be one of {', '.join(_VOICES)}, or the id of a custom voice, such as voice_1234",
+        _VOICES,
     ),
-    Field(
-        description="A voice of the Realtime API, or the id of a custom one.",
-        examples=["marin", "voice_1234"],
-    ),
+    Field(examples=["marin", "voice_1234"]),
 ]
 Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 
 _CreateResponse = Annotated[
-    bool, Field(description="false: the bridge asks for each answer, the model gives none itself.")
+    bool,
+    Field(
+        description="Whether the model answers each turn by itself. With false, the bridge asks "
+        "for each answer."
+    ),
 ]
 _InterruptResponse = Annotated[
-    bool, Field(description="true: the model stops at whatever it takes for speech.")
+    bool,
+    Field(
+        description="Whether the model stops by itself at any sound that it takes for speech. "
+        "With false, the bridge stops it."
+    ),
 ]
 
 
-class ServerVad(StrictRequest):
-    """Turns end after a silence."""
+class ServerVad(StrictModel):
+    """A turn of the caller ends after a silence."""
 
-    type: Literal["server_vad"]
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    prefix_padding_ms: Annotated[int, Field(ge=0, le=2000)] = 300
-    silence_duration_ms: Annotated[int, Field(ge=100, le=5000)] = 500
+    type: Annotated[Literal["server_vad"], Field(description="Names this detector.")]
+    threshold: Annotated[
+        float, Field(ge=0, le=1, description="How loud speech must be, from 0 to 1.")
+    ] = 0.5
+    prefix_padding_ms: Annotated[
+        int, Field(ge=0, le=2000, description="Audio kept from before the speech began.")
+    ] = 300
+    silence_duration_ms: Annotated[
+        int, Field(ge=100, le=5000, description="Silence that ends a turn.")
+    ] = 500
     idle_timeout_ms: Annotated[
         int | None,
-        Field(ge=5000, le=30_000, description="The model itself speaks after so long a silence."),
+        Field(
+            ge=5000,
+            le=30_000,
+            description="The model itself speaks up after this much silence. Null: it does not. "
+            "Not together with `idle_timeout_seconds`.",
+        ),
     ] = None
     create_response: _CreateResponse = True
     interrupt_response: _InterruptResponse = False
 
-    def asked(self) -> TurnDetection:
+    def to_domain(self) -> TurnDetection:
         return TurnDetection(**self.model_dump())
 
 
-class SemanticVad(StrictRequest):
-    """Turns end when what was said seems complete."""
+class SemanticVad(StrictModel):
+    """A turn of the caller ends when the sentence seems complete."""
 
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    type: Annotated[Literal["semantic_vad"], Field(description="Names this detector.")]
+    eagerness: Annotated[
+        Literal["low", "medium", "high", "auto"],
+        Field(description="How soon the model answers: `low` waits longest."),
+    ] = "auto"
     create_response: _CreateResponse = True
     interrupt_response: _InterruptResponse = False
 
-    def asked(self) -> TurnDetection:
+    def to_domain(self) -> TurnDetection:
         return TurnDetection(**self.model_dump())
 
 
 Detection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
 
 
-class TranscriptionSettings(StrictRequest):
+def detection_of(detection: TurnDetection) -> ServerVad | SemanticVad:
+    kind = ServerVad if detection.type == "server_vad" else SemanticVad
+    return kind.model_construct(**{name: getattr(detection, name) for name in kind.model_fields})
+
+
+class TranscriptionSettings(StrictModel):
     """How the caller's words are written down."""
 
-    model: ModelName = Transcription().model
-    prompt: Annotated[str, Field(min_length=1, max_length=1000), NotBlank] | None = None
+    model: Annotated[
+        ModelName, Field(description="A transcription model, beside the one that speaks.")
+    ] = Transcription().model
+    prompt: Annotated[
+        Annotated[str, Field(min_length=1, max_length=1000), NotBlank] | None,
+        Field(description="Hints for that model. `gpt-realtime-whisper` takes none."),
+    ] = None
     keywords: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=100), NotBlank]] | None,
-        Field(max_length=100),
+        Field(
+            max_length=100,
+            description="Words to expect. Only `gpt-transcribe` and `gpt-live-transcribe` take "
+            "them.",
+        ),
     ] = None
 
     @field_validator("prompt")
     @classmethod
     def _model_takes_prompt(cls, prompt: str | None, info: ValidationInfo) -> str | None:
         if prompt is not None and _NO_PROMPT.fullmatch(info.data.get("model", "")):
-            raise ValueError(f"{info.data['model']} takes none")
+            raise ValueError(f"{info.data['model']} takes no prompt")
         return prompt
 
     @field_validator("keywords")
@@ -105,22 +134,16 @@ class TranscriptionSettings(StrictRequest):
         cls, keywords: list[str] | None, info: ValidationInfo
     ) -> list[str] | None:
         if keywords and _NO_KEYWORDS.fullmatch(info.data.get("model", "")):
-            raise ValueError(f"{info.data['model']} takes none")
+            raise ValueError(f"{info.data['model']} takes no keywords")
         return keywords
 
-    def asked(self) -> Transcription:
+    def to_domain(self) -> Transcription:
         return Transcription(self.model, self.prompt, tuple(self.keywords or ()))
 
-
-def warnings_of(voice: str | None, models: Mapping[str, str | None]) -> list[str]:
-    """`models` by the field that names them."""
-    nearest = NEAREST_VOICE.get(voice or "")
-    return [
-        *([f"voice: {voice} is no Realtime voice; {nearest} speaks instead."] if nearest else ()),
-        *(
-            f"{field}: {model} is shut down on {day}."
-            for field, model in models.items()
-            for name, day in _LAST_DAYS
-            if model and name.fullmatch(model)
-        ),
-    ]
+    @staticmethod
+    def of(transcription: Transcription) -> "TranscriptionSettings":
+        return TranscriptionSettings.model_construct(
+            model=transcription.model,
+            prompt=transcription.prompt,
+            keywords=list(transcription.keywords),
+        )

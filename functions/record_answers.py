@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 import prices
-from agent_answers import Config
+from agent_settings import AgentSettings
 from api_answers import ApiAnswer, CallSummary, moment, moment_if_any, summary
 from phonebridge import recording
 from phonebridge.call import Call
@@ -19,135 +19,191 @@ from phonebridge.turn import Speaker
 
 
 class Latency(ApiAnswer):
-    """What an answer waited for, one after the other (docs/record.md)."""
+    """What an answer waited for. The parts follow each other and add up to `latency_ms`."""
 
-    detector_ms: int | None
-    response_ms: int
-    model_ms: int
-    bridge_ms: int
+    detector_ms: Annotated[
+        int | None,
+        Field(
+            description="Until the detector was sure that the caller had finished. Null: unknown."
+        ),
+    ]
+    response_ms: Annotated[int, Field(description="Until the response began, tools included.")]
+    model_ms: Annotated[int, Field(description="Until the response's first sound came.")]
+    bridge_ms: Annotated[int, Field(description="Until that sound left for the carrier.")]
 
 
 class Turn(ApiAnswer):
-    number: int
-    who: Speaker
-    text: str
-    started_ms: int
-    ended_ms: int
-    interrupted: bool
+    """What one side said without a break. Times count from the start of the media stream."""
+
+    number: Annotated[int, Field(description="Counts the turns of a call, from 1.")]
+    who: Annotated[Speaker, Field(description="Who spoke.")]
+    text: Annotated[
+        str, Field(description="The words; of a turn that was cut off, those that were heard.")
+    ]
+    started_ms: Annotated[int, Field(description="When it began.")]
+    ended_ms: Annotated[int, Field(description="When it ended.")]
+    interrupted: Annotated[bool, Field(description="Whether the other side cut it off.")]
     unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
     partial: Annotated[
         bool, Field(description="The final transcript never came: words may be missing.")
     ]
-    latency_ms: int | None
-    latency: Latency | None
+    latency_ms: Annotated[
+        int | None,
+        Field(description="From the caller's last word to the first sound. Null where none was."),
+    ]
+    latency: Annotated[Latency | None, Field(description="The parts of `latency_ms`.")]
 
 
 class TimelineItem(ApiAnswer):
-    at: datetime
-    what: str
-    detail: str
+    """Something that happened to the call."""
+
+    at: Annotated[datetime, Field(description="When it happened.")]
+    what: Annotated[str, Field(description="What happened.")]
+    detail: Annotated[str, Field(description="More about it; may be empty.")]
 
 
 class Fault(ApiAnswer):
-    reason: str
-    detail: str
+    """Why a call failed."""
+
+    reason: Annotated[str, Field(description="A code, for programs.")]
+    detail: Annotated[str, Field(description="An explanation, for people.")]
 
 
 class Transfer(ApiAnswer):
     """The latest attempt to hand the caller over."""
 
-    number: int
-    to: str
-    warm: bool
+    number: Annotated[int, Field(description="Counts the attempts of a call, from 1.")]
+    to: Annotated[str, Field(description="The number or SIP URI of the target.")]
+    warm: Annotated[bool, Field(description="Whether the target was told a summary first.")]
     connected: Annotated[bool, Field(description="Whether the caller was put through.")]
     end: Annotated[str, Field(description="Why that failed, or how the target's leg ended.")]
 
 
 class Usage(ApiAnswer):
-    """Tokens of all responses; cached counts are part of the input counts. The caller's
-    transcription has counts of its own, of tokens or of time."""
+    """What the models used: tokens of all responses, cancelled ones too. The transcription of the
+    caller has counts of its own, in tokens or in time."""
 
-    input_text: int
-    input_audio: int
-    cached_text: int
-    cached_audio: int
-    output_text: int
-    output_audio: int
-    responses: int
-    transcribed_input: int
-    transcribed_output: int
-    transcribed_ms: int
+    input_text: Annotated[int, Field(description="Text tokens in, cached ones included.")]
+    input_audio: Annotated[int, Field(description="Audio tokens in, cached ones included.")]
+    cached_text: Annotated[int, Field(description="Text tokens in that were cached.")]
+    cached_audio: Annotated[int, Field(description="Audio tokens in that were cached.")]
+    output_text: Annotated[int, Field(description="Text tokens out.")]
+    output_audio: Annotated[int, Field(description="Audio tokens out.")]
+    responses: Annotated[int, Field(description="How many responses these counts are of.")]
+    transcribed_input: Annotated[int, Field(description="Tokens that the transcription read.")]
+    transcribed_output: Annotated[int, Field(description="Tokens that the transcription wrote.")]
+    transcribed_ms: Annotated[
+        int, Field(description="Audio that was transcribed, where time is what counts.")
+    ]
 
 
 class Cost(ApiAnswer):
-    """By list prices of a day; null is what cannot be told, and `notes` say why."""
+    """What the call cost by list prices. Null is what cannot be told; `notes` say why."""
 
-    currency: str
-    model: float | None
-    transcription: float | None
-    carrier: float | None
-    total: Annotated[float | None, Field(description="Of those parts that can be told.")]
-    prices_as_of: str
-    notes: list[str]
+    currency: Annotated[
+        str, Field(description="The currency of every amount, as an ISO 4217 code.")
+    ]
+    model: Annotated[float | None, Field(description="For the model's tokens.")]
+    transcription: Annotated[
+        float | None, Field(description="For the transcription of the caller.")
+    ]
+    carrier: Annotated[float | None, Field(description="For the carrier.")]
+    total: Annotated[float | None, Field(description="The sum of those parts that can be told.")]
+    prices_as_of: Annotated[str, Field(description="The day of the list prices.")]
+    notes: Annotated[list[str], Field(description="What is missing or estimated.")]
 
 
 class Activity(ApiAnswer):
-    interruptions: int
-    frames_in: int
-    frames_out: int
-    frames_lost: int
-    first_audio_ms: int | None
-    turn_latency_ms: int | None
+    """What was counted over the call."""
+
+    interruptions: Annotated[int, Field(description="How often the agent was cut off.")]
+    frames_in: Annotated[int, Field(description="Audio frames from the carrier.")]
+    frames_out: Annotated[int, Field(description="Audio messages to the carrier.")]
+    frames_lost: Annotated[int, Field(description="Audio frames from the carrier that never came.")]
+    first_audio_ms: Annotated[
+        int | None,
+        Field(description="From the answer to the agent's first sound. Null where there was none."),
+    ]
+    turn_latency_ms: Annotated[
+        int | None, Field(description="The median of the turns' `latency_ms`.")
+    ]
 
 
 class Recording(ApiAnswer):
-    """A copy of what the carrier recorded; `url` lives for a quarter of an hour."""
+    """A copy of what the carrier recorded."""
 
-    id: str
-    state: RecordingState
-    format: str
-    channels: str
-    duration_seconds: float | None
-    size_bytes: int | None
-    problem: str
-    url: str | None
+    id: Annotated[str, Field(description="The carrier's id of the recording.")]
+    state: Annotated[
+        RecordingState, Field(description="Whether the copy is on its way, kept or lost.")
+    ]
+    format: Annotated[str, Field(description="The format of the file.")]
+    channels: Annotated[str, Field(description="`dual`: each side has a channel.")]
+    duration_seconds: Annotated[
+        float | None, Field(description="How long it is, if the carrier says so.")
+    ]
+    size_bytes: Annotated[
+        int | None, Field(description="The size of the copy. Null until it is kept.")
+    ]
+    problem: Annotated[str, Field(description="Why it is lost, or not kept yet; may be empty.")]
+    url: Annotated[
+        str | None, Field(description="Where to fetch the copy, for a quarter of an hour.")
+    ]
 
 
 class OutcomeWebhook(ApiAnswer):
     """Whether the user's server has heard of the end of the call."""
 
-    event_id: str
-    state: NoticeState
-    attempts: int
-    changed_at: datetime
-    problem: str
+    event_id: Annotated[str, Field(description="The same for every attempt.")]
+    state: Annotated[
+        NoticeState, Field(description="Whether it waits, was delivered or was given up.")
+    ]
+    attempts: Annotated[int, Field(description="How many attempts there have been.")]
+    changed_at: Annotated[datetime, Field(description="When the latest attempt was made.")]
+    problem: Annotated[str, Field(description="Why the latest attempt failed; may be empty.")]
 
 
 class Message(ApiAnswer):
     """What the caller left for somebody (`take_message`)."""
 
-    number: int
-    text: str
-    name: str
-    phone: str
-    taken_ms: int
+    number: Annotated[int, Field(description="Counts the messages of a call, from 1.")]
+    text: Annotated[str, Field(description="The message.")]
+    name: Annotated[str, Field(description="Who left it; may be empty.")]
+    phone: Annotated[str, Field(description="Where to call back; may be empty.")]
+    taken_ms: Annotated[
+        int, Field(description="When it was taken, from the start of the media stream.")
+    ]
 
 
 class WholeCall(CallSummary):
-    agent: str | None
-    fault: Fault | None
-    transfer: Transfer | None
-    transferred_at: datetime | None
-    turns: list[Turn]
-    messages: list[Message]
-    timeline: list[TimelineItem]
-    usage: Usage
-    cost: Cost
-    recordings: list[Recording]
-    outcome_webhook: OutcomeWebhook | None
-    activity: Activity
-    config: Config
-    metadata: dict[str, str]
+    """The whole record of a call."""
+
+    agent: Annotated[str | None, Field(description="The agent whose settings the call took.")]
+    fault: Annotated[Fault | None, Field(description="Why the call failed, if it did.")]
+    transfer: Annotated[
+        Transfer | None, Field(description="The latest transfer, if there was one.")
+    ]
+    transferred_at: Annotated[
+        datetime | None, Field(description="When the caller was put through.")
+    ]
+    turns: Annotated[list[Turn], Field(description="Who said what, in order.")]
+    messages: Annotated[list[Message], Field(description="What the caller left for somebody.")]
+    timeline: Annotated[list[TimelineItem], Field(description="What happened, in order.")]
+    usage: Annotated[Usage, Field(description="What the models used.")]
+    cost: Annotated[Cost, Field(description="What the call cost.")]
+    recordings: Annotated[
+        list[Recording], Field(description="Copies of what the carrier recorded.")
+    ]
+    outcome_webhook: Annotated[
+        OutcomeWebhook | None,
+        Field(description="How far the outcome webhook is. Null where there is none."),
+    ]
+    activity: Annotated[Activity, Field(description="Counts of audio and of interruptions.")]
+    config: Annotated[
+        AgentSettings, Field(description="The settings of the call, defaults included.")
+    ]
+    metadata: Annotated[
+        dict[str, str], Field(description="Your own texts, as `create` was given them.")
+    ]
 
 
 def whole(
@@ -170,7 +226,7 @@ def whole(
         outcome_webhook=_outcome_webhook(record.notice),
         recordings=[_recording(each, link_to(each)) for each in record.recordings],
         activity=Activity.model_validate(call.activity),
-        config=Config.model_validate(record.config),
+        config=AgentSettings.of(record.config),
         metadata=record.config.metadata,
     )
 

@@ -78,5 +78,5 @@ async def _post(plane: ControlPlane, url: str, headers: dict[str, str], body: by
 def _body(plane: ControlPlane, event_id: str, call_id: str) -> bytes:
     call = whole_call(plane, call_id).model_dump(mode="json", by_alias=True)
     sent_at = datetime.fromtimestamp(plane.now_ms() / 1000, UTC).isoformat()
-    event = {"eventId": event_id, "type": "call.ended", "sentAt": sent_at, "call": call}
+    event = {"event_id": event_id, "type": "call.ended", "sent_at": sent_at, "call": call}
     return json.dumps(event, separators=(",", ":")).encode()

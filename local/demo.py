@@ -108,7 +108,7 @@ async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict
     """Create a call, print its states, and return its record once it has ended."""
     body = {"to": CALLEE, "instructions": INSTRUCTIONS}
     created = (await api.post("/api/ai-calls/create", json=body)).raise_for_status().json()
-    call_id = created["callId"]
+    call_id = created["call_id"]
     printer.line("created", f"call {call_id}")
     status = ""
     deadline = time.monotonic() + LONGEST_CALL_SECONDS
@@ -120,7 +120,7 @@ async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict
             if status == "ended":
                 deadline = time.monotonic() + LAST_WRITES_SECONDS
         # The container writes its figures last.
-        written = status == "ended" and record["activity"]["framesIn"]
+        written = status == "ended" and record["activity"]["frames_in"]
         if written or time.monotonic() > deadline:
             return record
         await asyncio.sleep(POLL_SECONDS)
@@ -129,14 +129,14 @@ async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict
 def _result(record: dict[str, Any], phone: SimulatedCall, model: Session) -> Result:
     latencies = phone.conversation.turn_latencies_ms
     return Result(
-        call_id=record["callId"],
+        call_id=record["call_id"],
         outcome=record["outcome"],
         turns=_lines(record, phone.conversation.heard, model.heard),
         interruptions=record["activity"]["interruptions"],
         first_audio_ms=phone.conversation.first_audio_ms,
         turn_latency_ms=round(median(latencies)) if latencies else None,
-        frames_in=record["activity"]["framesIn"],
-        frames_out=record["activity"]["framesOut"],
+        frames_in=record["activity"]["frames_in"],
+        frames_out=record["activity"]["frames_out"],
     )
 
 

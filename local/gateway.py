@@ -83,9 +83,18 @@ class ApiRoute:
 
     def match(self, method: str, path: str) -> Mapping[str, str] | None:
         """The parameters in a path as it was sent; None if it is another route's."""
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
-        found = re.fullmatch(pattern, path) if method == self.method else None
+        found = re.fullmatch(self._pattern, path) if self.method in (method, "ANY") else None
         return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether its last parameter, such as `{proxy+}`, takes the whole rest of a path."""
+        return self.path.endswith("+}")
+
+    @property
+    def _pattern(self) -> str:
+        one_part = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
+        return re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", one_part)
 
 
 def create_app(media_url: str, template_path: Path = TEMPLATE) -> Starlette:
@@ -184,12 +193,12 @@ async def _healthz(request: Request) -> Response:
 
 
 def _routes(template: Template) -> list[ApiRoute]:
-    """Literal paths first: API Gateway prefers the most specific route."""
+    """Literal paths first and greedy ones last: API Gateway prefers the most specific route."""
     routes = [
         ApiRoute(event["Method"].upper(), event["Path"], function, _is_open(event))
         for function, event in _events(template, "HttpApi")
     ]
-    return sorted(routes, key=lambda route: route.path.count("{"))
+    return sorted(routes, key=lambda route: (route.is_greedy, route.path.count("{")))
 
 
 def _event_source(function: Function, event: Mapping[str, Any]) -> EventSource:

@@ -22,7 +22,7 @@ PAUSES_SECONDS = (0.2, 0.6)
 """Before the second and the third attempt, where there may be any."""
 
 
-class _Body(msgspec.Struct, rename="camel"):
+class _Body(msgspec.Struct):
     call_id: str
     tool: str
     tool_call_id: str

@@ -3,7 +3,7 @@
 import base64
 import re
 
-from phonebridge.errors import Unreadable
+from phonebridge.errors import InvalidCursor
 
 
 def cursor_of(place: str) -> str:
@@ -11,7 +11,7 @@ def cursor_of(place: str) -> str:
 
 
 def place_of(cursor: str | None, form: str) -> str | None:
-    """Raises `Unreadable` unless the place looks like this."""
+    """Raises `InvalidCursor` unless the place looks like this."""
     if cursor is None:
         return None
     try:
@@ -19,5 +19,5 @@ def place_of(cursor: str | None, form: str) -> str | None:
     except ValueError:
         place = ""
     if not re.fullmatch(form, place):
-        raise Unreadable("The cursor is not one that this list has given.")
+        raise InvalidCursor()
     return place

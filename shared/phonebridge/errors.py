@@ -2,7 +2,7 @@
 
 * PhonebridgeError
     * RequestRefused: the user of the HTTP API asked for what cannot be
-        * Unreadable, TooLarge, UnknownCall, UnknownAgent, UnknownNumber
+        * Unreadable, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
         * WrongState, AgentInUse, KeyReused
     * NotConfigured: the operator left a setting out or gave a bad one
     * TelnyxError: the carrier
@@ -35,6 +35,15 @@ class Unreadable(RequestRefused):
 
 class TooLarge(RequestRefused):
     """More than the record of a call holds."""
+
+
+class InvalidCursor(RequestRefused):
+    """A list was asked to go on where it never ended a page."""
+
+    problem = "is not one that this list gave; use that of the page before, or leave it out"
+
+    def __init__(self) -> None:
+        super().__init__(f"cursor: {self.problem}")
 
 
 class UnknownCall(RequestRefused):

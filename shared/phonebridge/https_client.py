@@ -19,10 +19,10 @@ import h11
 from phonebridge.addresses import is_public
 from phonebridge.errors import ServerFailed
 from phonebridge.http_line import Answer, HttpLine
+from phonebridge.server_url import host_and_port
 
 CONNECT_SECONDS = 4.0
 """To one address, before the next is tried."""
-DEFAULT_PORTS = {"https": 443, "http": 80}
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -49,7 +49,7 @@ class HttpsClient:
     ) -> Answer:
         """Raises `ServerFailed`; it has no time limit of its own."""
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+        host, port = host_and_port(url)
         chosen = (host, port) in self.allowed_hosts
         if parts.scheme != "https" and not chosen:
             raise ServerFailed("The URL is not https.")

@@ -1,6 +1,7 @@
 """JSON logs of both planes: constant messages, values as fields, one `call_id` on every line,
 phone numbers masked; never audio, transcripts, instructions or keys."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ class _MaskingFormatter(LambdaPowertoolsFormatter):
 
 
 def logger(service: str) -> Logger:
+    # botocore tells at each cold start where it found credentials and endpoints.
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     return Logger(service=service, location=None, logger_formatter=_MaskingFormatter())
 
 

@@ -225,12 +225,12 @@ class DynamoCallStore:
         )
 
     def live(self, cursor: str | None, limit: int) -> Page:
-        """Calls that have not ended, newest first. Raises `Unreadable` for a bad cursor."""
+        """Calls that have not ended, newest first. Raises `InvalidCursor`."""
         calls = self._newest_first("live", "ACTIVE", place_of(cursor, _PLACE), limit + 1)
         return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
 
     def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
-        """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `Unreadable`."""
+        """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `InvalidCursor`."""
         calls = self._newest_first("ended", f"DAY#{day}", place_of(cursor, _PLACE), limit + 1)
         return _page("ended", calls, limit)
 

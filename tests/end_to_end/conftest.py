@@ -10,5 +10,6 @@ from support.whole_calls import System, whole_system
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with whole_system(tmp_path_factory.mktemp("system"), {}) as system:
+    given = {"TOOL_HOSTS_ALLOWED": "127.0.0.1:8000"}  # as docs/tools.md starts it
+    async with whole_system(tmp_path_factory.mktemp("system"), given) as system:
         yield system

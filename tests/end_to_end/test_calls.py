@@ -49,9 +49,9 @@ Afternoon = Mapping[str, Story]
 async def followed(system: System, answer: httpx.Response) -> Story:
     body = answer.json()
     if answer.status_code != 201:
-        call_id = body["error"]["details"]["callId"]
+        call_id = body["error"]["details"]["call_id"]
         return Story(answer.status_code, body, await system.ended(call_id))
-    return Story(answer.status_code, body, await system.ended(body["callId"]))
+    return Story(answer.status_code, body, await system.ended(body["call_id"]))
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -131,7 +131,7 @@ async def test_a_stream_that_telnyx_cannot_open_is_asked_for_twice(
 async def test_a_refused_stream_is_logged_with_its_reason(
     system: System, afternoon: Afternoon
 ) -> None:
-    call_id = afternoon[STREAMING_REFUSED].answer["callId"]
+    call_id = afternoon[STREAMING_REFUSED].answer["call_id"]
     [line] = [each for each in system.log_lines() if each["message"] == "streaming_start FAILED"]
     assert line["call_id"] == call_id
     assert "422" in line["reason"]
@@ -168,12 +168,12 @@ async def test_every_webhook_was_taken(system: System, afternoon: Afternoon) -> 
 async def test_the_logs_tell_of_each_call_and_show_no_number(
     system: System, afternoon: Afternoon
 ) -> None:
-    calls = {story.record["callId"] for story in afternoon.values()}
+    calls = {story.record["call_id"] for story in afternoon.values()}
     by_call: dict[str, set[str]] = {}
     for line in system.log_lines():
         by_call.setdefault(line.get("call_id", ""), set()).add(line["message"])
     assert calls <= set(by_call)
-    ordinary = by_call[afternoon[ORDINARY].record["callId"]]
+    ordinary = by_call[afternoon[ORDINARY].record["call_id"]]
     assert ordinary >= {
         "webhook received",
         "call status changed",

@@ -87,7 +87,7 @@ async def test_providers_that_are_given_are_used_and_not_simulated() -> None:
             call = (await api.post("/create", json=CALLEE)).json()
             await line_with("session.created", model)
             await line_with("first audio", phone)
-            assert (await api.post(f"/{call['callId']}/hangup")).status_code == 202
+            assert (await api.post(f"/{call['call_id']}/hangup")).status_code == 202
             await line_with("call.hangup [200]", phone)
             process.send_signal(signal.SIGINT)
             printed = await output_of(process)

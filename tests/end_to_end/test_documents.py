@@ -16,7 +16,7 @@ DEPLOYED = {"operations.md"}
 """Its requests go to a stack on AWS."""
 STAYS_ON_THE_LINE = "+15550115"
 BLOCK = re.compile(r"^ *```\w*\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
-CALL_ID = re.compile(r"\{callId\}|\$?\bCALL_ID\b|\$CALL\b")
+CALL_ID = re.compile(r"\{call_id\}|\$?\bCALL_ID\b|\$CALL\b")
 
 
 def requests(page: Path) -> list[str]:
@@ -61,7 +61,7 @@ async def nobody_stays_on_the_line(system: System, before: set[str]) -> None:
 
 async def live_calls(system: System) -> set[str]:
     listed = (await system.api.get("/api/ai-calls/status")).json()["calls"]
-    return {call["callId"] for call in listed}
+    return {call["call_id"] for call in listed}
 
 
 async def a_live_call(system: System, call_id: str) -> str:

@@ -52,7 +52,7 @@ async def call(system: System, to: str, stream_setup: str) -> Record:
     wanted = {"to": to, "instructions": to, "greeting": GREETING, "stream_setup": stream_setup}
     answer = await system.api.post("/api/ai-calls/create", json=wanted)
     assert answer.status_code == 201, answer.text
-    return await system.ended(answer.json()["callId"])
+    return await system.ended(answer.json()["call_id"])
 
 
 @pytest.mark.parametrize("number", ANSWERED)
@@ -97,7 +97,7 @@ async def test_a_call_that_nobody_answers_or_that_has_no_stream_says_so(
 
 
 async def test_a_kept_greeting_leaves_with_the_start(records: Records) -> None:
-    assert records[KEPT]["activity"]["firstAudioMs"] == 0
+    assert records[KEPT]["activity"]["first_audio_ms"] == 0
 
 
 async def test_a_kept_greeting_costs_the_model_nothing_and_is_known_to_it(

@@ -43,7 +43,7 @@ async def caller(system: System) -> None:
     await phone.ended.wait()
     calls = (await system.api.get("/api/ai-calls/status")).json()["calls"]
     calls += (await system.api.get("/api/ai-calls/status?ended=true")).json()["calls"]
-    call_ids = {call["callId"] for call in calls if call["direction"] == "inbound"}
+    call_ids = {call["call_id"] for call in calls if call["direction"] == "inbound"}
     assert len(call_ids) == 1
     record = await system.ended(call_ids.pop())
     assert (record["from"], record["to"]) == (CALLER, OUR_NUMBER)

@@ -60,8 +60,8 @@ async def put(system: System, path: str, body: dict[str, Any]) -> None:
 async def both_ended(system: System) -> dict[str, Record]:
     """Nothing while one of them has not, or is still to be told."""
     listed = (await system.api.get("/api/ai-calls/status?ended=true")).json()["calls"]
-    records = [await system.record(call["callId"]) for call in listed]
-    told = [r for r in records if (r["outcomeWebhook"] or {}).get("state") != "waiting"]
+    records = [await system.record(call["call_id"]) for call in listed]
+    told = [r for r in records if (r["outcome_webhook"] or {}).get("state") != "waiting"]
     return {record["to"]: record for record in told} if len(told) == 2 else {}
 
 
@@ -75,7 +75,7 @@ async def test_nobody_answers_another_number(story: Story) -> None:
     record = story.records[NOBODYS]
     assert (record["outcome"], record["reason"]) == ("rejected", "unknown_number")
     assert [each.name for each in story.rejected.commands] == ["reject"]
-    assert record["outcomeWebhook"] is None
+    assert record["outcome_webhook"] is None
 
 
 async def test_the_server_is_told_until_it_has_heard(story: Story) -> None:
@@ -86,15 +86,15 @@ async def test_the_server_is_told_until_it_has_heard(story: Story) -> None:
         assert {name.lower(): value for name, value in proof.items()}.items() <= (
             each.headers.items()
         )
-    assert json.loads(first.body)["eventId"] == json.loads(second.body)["eventId"]
-    webhook = story.records[OURS]["outcomeWebhook"]
+    assert json.loads(first.body)["event_id"] == json.loads(second.body)["event_id"]
+    webhook = story.records[OURS]["outcome_webhook"]
     assert (webhook["state"], webhook["attempts"]) == ("delivered", 2)
 
 
 async def test_what_it_is_told_is_the_whole_record(story: Story) -> None:
     told = json.loads(story.server.posted[-1].body)["call"]
     record = story.records[OURS]
-    changing = {"outcomeWebhook"}
+    changing = {"outcome_webhook"}
     assert {name: told[name] for name in told.keys() - changing} == {
         name: record[name] for name in record.keys() - changing
     }
@@ -103,5 +103,5 @@ async def test_what_it_is_told_is_the_whole_record(story: Story) -> None:
 async def test_every_answer_says_whom_it_waited_for(story: Story) -> None:
     [answer] = [turn for turn in story.records[OURS]["turns"] if turn["latency"]]
     parts = answer["latency"]
-    assert answer["latencyMs"] == sum(parts.values())
-    assert parts["detectorMs"] == 500
+    assert answer["latency_ms"] == sum(parts.values())
+    assert parts["detector_ms"] == 500

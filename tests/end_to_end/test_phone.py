@@ -47,8 +47,8 @@ async def test_a_caller_who_says_nothing_is_asked_then_left(system: System) -> N
     ]
     assert ["still there" in each for each in asked] == [True, False]
     greeting, prompt, goodbye = record["turns"]
-    assert prompt["startedMs"] - greeting["endedMs"] >= 3000
-    assert goodbye["startedMs"] - prompt["endedMs"] >= 3000
+    assert prompt["started_ms"] - greeting["ended_ms"] >= 3000
+    assert goodbye["started_ms"] - prompt["ended_ms"] >= 3000
     assert not goodbye["interrupted"]
 
 
@@ -59,7 +59,7 @@ async def test_a_machine_is_hung_up_on(system: System) -> None:
     wished = {"mode": "hang_up", "method": "standard"}
     record = await system.ended(await system.dialled(MACHINE, machine_detection=wished))
     assert (record["outcome"], record["reason"]) == ("voicemail", "machine_detected")
-    assert record["answeredBy"] == "machine"
+    assert record["answered_by"] == "machine"
 
 
 @pytest.mark.parametrize("method", ["premium", "standard"])
@@ -81,5 +81,5 @@ async def test_a_human_is_talked_with_while_detection_runs(system: System) -> No
     human = "+15550124"
     wished = {"mode": "hang_up"}
     record = await system.ended(await system.dialled(human, machine_detection=wished))
-    assert (record["outcome"], record["answeredBy"]) == ("completed", "human")
+    assert (record["outcome"], record["answered_by"]) == ("completed", "human")
     assert said(record) == CONVERSATION

@@ -14,7 +14,7 @@ RECORDED = "+15550131"
 async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None:
     wanted = {"to": RECORDED, "instructions": RECORDED, "record": True}
     created = await system.api.post("/api/ai-calls/create", json=wanted)
-    call_id = created.raise_for_status().json()["callId"]
+    call_id = created.raise_for_status().json()["call_id"]
     await system.ended(call_id)
 
     async def kept() -> bool:
@@ -27,8 +27,8 @@ async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None
     async with httpx.AsyncClient(trust_env=False) as client:
         copy = await client.get(recording["url"])
     assert copy.status_code == 200
-    assert len(copy.content) == recording["sizeBytes"] > 0
-    assert recording["durationSeconds"] > 0
+    assert len(copy.content) == recording["size_bytes"] > 0
+    assert recording["duration_seconds"] > 0
 
     assert record["usage"]["responses"] == len([t for t in record["turns"] if t["who"] == "agent"])
     cost = record["cost"]

@@ -254,7 +254,7 @@ async def _whole_call(plane: ControlPlane, outside: Outside) -> str:
     created = plane.request(
         "POST", "/api/ai-calls/create", body=body, headers={"idempotency-key": "order-1"}
     )
-    call_id = created.json["callId"]
+    call_id = created.json["call_id"]
     plane.webhook("call.answered", call_id)
     call = _loaded(outside, call_id)
     phone = await outside.dial_in(call, outside.token(call))
@@ -297,7 +297,7 @@ def _recorded(
 def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
     """Its webhooks never come, and no container has ever heard of it."""
     body = json.dumps({"to": "+15550123"}).encode()
-    call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["callId"]
+    call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control_plane, "now_ms", lambda: now_ms() + 2 * DIAL_PATIENCE_MS)
         plane.invoke("sweep_calls.handler", {})

@@ -243,15 +243,15 @@ async def test_the_curl_lines_of_the_readme_work_as_they_stand(system: System) -
     form = f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
     status, created = await curl(system, "POST /api/ai-calls/create", form, BODY)
     assert status == 201
-    call_id = created["callId"]
+    call_id = created["call_id"]
     status, live = await curl(system, "GET /api/ai-calls/status")
     assert status == 200
-    assert call_id in [call["callId"] for call in live["calls"]]
+    assert call_id in [call["call_id"] for call in live["calls"]]
     await system.streaming(call_id)
     status, told = await curl(system, f"POST /api/ai-calls/{call_id}/interrupt")
-    assert (status, told["callId"]) == (202, call_id)
+    assert (status, told["call_id"]) == (202, call_id)
     status, told = await curl(system, f"POST /api/ai-calls/{call_id}/hangup")
-    assert (status, told["callId"]) == (202, call_id)
+    assert (status, told["call_id"]) == (202, call_id)
     assert (await system.ended(call_id))["outcome"] == "completed"
 
 

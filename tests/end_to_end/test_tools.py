@@ -87,11 +87,11 @@ async def test_the_agent_hangs_up_and_its_goodbye_was_heard_whole(story: Story) 
 
 async def test_the_server_was_asked_once_with_a_signed_request(story: Story) -> None:
     [received] = story.server.received
-    call_id = received.json.pop("toolCallId")
-    assert received.json | {"toolCallId": call_id} == {
-        "callId": story.record["callId"],
+    call_id = received.json.pop("tool_call_id")
+    assert received.json | {"tool_call_id": call_id} == {
+        "call_id": story.record["call_id"],
         "tool": "look_up",
-        "toolCallId": call_id,
+        "tool_call_id": call_id,
         "arguments": {"day": "Thursday", "about": SAID},
     }
     timestamp = int(received.headers["phonebridge-timestamp"])

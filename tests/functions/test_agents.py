@@ -8,6 +8,10 @@ import pytest
 
 import ai_calls
 import control_plane
+from agent_answers import Number
+from agent_settings import AgentSettings, NamedAgent
+from declared_tools import MASK
+from fields import StrictModel
 from phonebridge.call_config import CallConfig, TurnDetection
 from phonebridge.store import CONFIG_BYTES_MAX, DynamoCallStore
 from support.api_events import Answer, api_event, read_answer
@@ -24,6 +28,112 @@ SETTINGS: dict[str, Any] = {
     "turn_detection": {"type": "server_vad", "silence_duration_ms": 300},
     "idle_timeout_seconds": 10,
 }
+
+
+BOOK: dict[str, Any] = {
+    "type": "function",
+    "name": "book",
+    "description": "Book an appointment.",
+    "parameters": {"type": "object", "properties": {"day": {"type": "string"}}},
+    "url": "https://practice.example/book",
+    "timeout_seconds": 5.5,
+    "idempotent": True,
+    "filler": "One moment, please.",
+    "headers": {"Authorization": "Bearer of-the-practice"},
+    "secret": "secret-of-the-practice",
+}
+EVERY_FIELD: list[dict[str, Any]] = [
+    {
+        "instructions": "You answer for a dental practice.",
+        "model": "gpt-realtime-2.1",
+        "voice": "voice_1234",
+        "speed": 1.25,
+        "greeting": "Good morning!",
+        "language": "de-CH",
+        "turn_detection": {
+            "type": "server_vad",
+            "threshold": 0.7,
+            "prefix_padding_ms": 200,
+            "silence_duration_ms": 400,
+            "idle_timeout_ms": 6000,
+            "create_response": False,
+            "interrupt_response": True,
+        },
+        "noise_reduction": "far_field",
+        "noise_reduction_strength": 0.5,
+        "transcription": {"model": "gpt-transcribe", "prompt": "Names.", "keywords": ["Ada"]},
+        "reasoning_effort": "low",
+        "max_output_tokens": 1000,
+        "temperature": 0.5,
+        "max_duration_seconds": 600,
+        "idle_prompts": 1,
+        "barge_in_min_ms": 150,
+        "codec": "L16",
+        "machine_detection": {
+            "mode": "leave_message",
+            "message": "Call us back.",
+            "method": "standard",
+        },
+        "record": True,
+        "record_dtmf": False,
+        "stream_setup": "with_dial",
+        "webhook_url": "https://crm.example/calls",
+        "tools": [
+            BOOK,
+            {
+                "type": "mcp",
+                "server_label": "calendar",
+                "server_url": "https://mcp.example/sse",
+                "authorization": "token-of-the-calendar",
+                "headers": {"X-Team": "front desk"},
+                "allowed_tools": ["find"],
+                "require_approval": "never",
+            },
+            {"type": "end_call"},
+            {"type": "send_dtmf"},
+            {"type": "take_message"},
+            {
+                "type": "transfer_call",
+                "destinations": [
+                    {"name": "sales", "to": "+15550131", "warm": True},
+                    {"name": None, "to": "+15550132", "warm": False},
+                ],
+            },
+        ],
+    },
+    {
+        "idle_timeout_seconds": 10,
+        "turn_detection": {
+            "type": "semantic_vad",
+            "eagerness": "low",
+            "create_response": False,
+            "interrupt_response": True,
+        },
+    },
+]
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """The same settings as an answer shows them."""
+    if name in ("secret", "authorization"):
+        return MASK
+    if name == "headers":
+        return dict.fromkeys(value, MASK)
+    if isinstance(value, dict):
+        return {key: masked(each, key) for key, each in value.items()}
+    return [masked(each) for each in value] if isinstance(value, list) else value
+
+
+def fields_set_in(value: object) -> set[tuple[type[StrictModel], str]]:
+    """Every field that is set in a model or below it, with the model's class."""
+    if isinstance(value, StrictModel):
+        below = (fields_set_in(getattr(value, name)) for name in value.model_fields_set)
+        return {(type(value), name) for name in value.model_fields_set}.union(*below)
+    return set().union(*map(fields_set_in, value)) if isinstance(value, list) else set()
+
+
+def stored_agent() -> CallConfig:
+    return control_plane.control_plane().directory.agent("reception").config()
 
 
 def request(method: str, path: str, body: object = None, **more: Any) -> Answer:
@@ -50,23 +160,8 @@ class TestAnAgent:
         assert put.json == request("GET", RECEPTION).json | {"warnings": []}
         assert put.json["name"] == "reception"
         assert put.json["greeting"] == "Good morning!"
-        assert put.json["turnDetection"]["silenceDurationMs"] == 300
-        assert put.json["maxDurationSeconds"] == CallConfig().max_duration_seconds
-
-    def test_keeps_its_tools_and_never_shows_their_secrets(self, store: DynamoCallStore) -> None:
-        secret = "0123456789abcdef"
-        tool = {
-            "name": "book",
-            "url": "https://practice.example/book",
-            "headers": {"authorization": f"Bearer {secret}"},
-            "secret": secret,
-        }
-        put = request("PUT", RECEPTION, {"tools": [tool]})
-
-        assert secret not in json.dumps([put.json, request("GET", RECEPTION).json])
-        config = store.config(call_of(agent="reception").json["callId"])
-        assert config
-        assert [each.secret for each in config.tools.functions] == [secret]
+        assert put.json["turn_detection"]["silence_duration_ms"] == 300
+        assert put.json["max_duration_seconds"] == CallConfig().max_duration_seconds
 
     def test_put_again_is_made_anew_not_merged(self) -> None:
         request("PUT", RECEPTION, SETTINGS)
@@ -78,13 +173,6 @@ class TestAnAgent:
         [warning] = request("PUT", RECEPTION, {"voice": "fable"}).json["warnings"]
 
         assert warning.startswith("voice:")
-
-    def test_warns_of_an_outcome_webhook_that_is_not_https(self) -> None:
-        [warning] = request("PUT", RECEPTION, {"webhook_url": "http://crm.example/"}).json[
-            "warnings"
-        ]
-
-        assert warning.startswith("webhook_url:")
 
     @pytest.mark.parametrize("url", ["crm.example", "ftp://crm.example/", "https://a@crm.example/"])
     def test_is_told_where_to_send_outcomes_by_a_url(self, url: str) -> None:
@@ -130,6 +218,82 @@ class TestAnAgent:
         assert request("PUT", RECEPTION).status == 400
 
 
+class TestWhatWasRead:
+    @pytest.mark.parametrize("settings", EVERY_FIELD, ids=("server_vad", "semantic_vad"))
+    def test_shows_every_field_as_it_was_set(self, settings: dict[str, Any]) -> None:
+        request("PUT", RECEPTION, settings)
+
+        shown = request("GET", RECEPTION).json
+
+        assert {name: shown[name] for name in settings} == masked(settings)
+
+    @pytest.mark.parametrize(
+        "settings", [*EVERY_FIELD, {}, {"noise_reduction": "off"}, {"tools": ["end_call"]}]
+    )
+    def test_can_be_put_back_unchanged(self, settings: dict[str, Any]) -> None:
+        request("PUT", RECEPTION, settings)
+        first = stored_agent()
+        shown = request("GET", RECEPTION).json
+
+        put = request("PUT", RECEPTION, shown)
+
+        assert put.status == 200
+        assert put.json == shown
+        assert request("GET", RECEPTION).json == shown
+        assert stored_agent() == first, "its secrets too"
+
+    def test_can_be_put_back_though_the_operator_allows_shorter_calls_now(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request("PUT", RECEPTION, {})
+        monkeypatch.setenv("MAX_CALL_MINUTES", "10")
+        control_plane.control_plane.cache_clear()
+
+        shown = request("GET", RECEPTION).json
+
+        assert shown["max_duration_seconds"] == 600
+        assert request("PUT", RECEPTION, shown).status == 200
+
+    def test_is_of_that_name_and_no_other(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+        shown = request("GET", RECEPTION).json
+
+        assert field_refused(request("PUT", "/api/agents/sales", shown)) == "name"
+        assert request("PUT", "/api/agents/sales", shown | {"name": None}).status == 200
+
+    def test_of_a_number_can_be_put_back_unchanged(self) -> None:
+        request("PUT", RECEPTION, SETTINGS)
+        request("PUT", NUMBER, {"agent": "reception"})
+        shown = request("GET", NUMBER).json
+
+        assert set(shown) == set(Number.model_fields)
+        assert request("PUT", NUMBER, shown).json == shown
+        assert field_refused(request("PUT", "/api/numbers/+15550101", shown)) == "number"
+
+    def test_keeps_no_secret_for_another_server(self) -> None:
+        request("PUT", RECEPTION, {"tools": [BOOK]})
+        [tool] = request("GET", RECEPTION).json["tools"]
+
+        moved = request("PUT", RECEPTION, {"tools": [tool | {"url": "https://else.example/"}]})
+        renamed = request("PUT", RECEPTION, {"tools": [tool | {"name": "cancel"}]})
+        other_path = request("PUT", RECEPTION, {"tools": [tool | {"url": BOOK["url"] + "/v2"}]})
+
+        assert field_refused(moved) == "tools.0.headers.Authorization"
+        assert field_refused(renamed) == "tools.0.headers.Authorization"
+        assert other_path.status == 200
+
+
+def test_the_agents_above_set_every_field_there_is() -> None:
+    """A new field of an agent has to be added to them, or nobody knows that it can be put back."""
+    set_fields = set().union(*(fields_set_in(NamedAgent(**each)) for each in EVERY_FIELD))
+
+    assert {cls.__name__ for cls, _ in set_fields} >= {"Function", "Mcp", "TransferTarget"}
+    for cls in {cls for cls, _ in set_fields} - {NamedAgent}:
+        assert {name for each, name in set_fields if each is cls} == set(cls.model_fields), cls
+    of_agent = {name for each, name in set_fields if each is NamedAgent}
+    assert of_agent == set(AgentSettings.model_fields)
+
+
 class TestAgents:
     def test_are_listed_by_name_page_by_page(self) -> None:
         for name in ("sales", "night", "reception"):
@@ -147,7 +311,7 @@ class TestAgents:
     def test_by_a_cursor_that_no_list_gave_are_refused(self, listed: str, cursor: str) -> None:
         refused = request("GET", f"/api/{listed}", query={"cursor": cursor})
 
-        assert (refused.status, refused.error["code"]) == (400, "unreadable")
+        assert field_refused(refused) == "cursor"
 
     def test_are_none_at_first(self) -> None:
         assert request("GET", "/api/agents").json == {"agents": [], "cursor": None}
@@ -205,7 +369,7 @@ class TestACall:
         created = call_of(agent="reception", voice="marin", metadata={"order": "1042"})
 
         assert created.status == 201
-        assert store.config(created.json["callId"]) == CallConfig(
+        assert store.config(created.json["call_id"]) == CallConfig(
             agent="reception",
             instructions="You answer for a dental practice.",
             voice="marin",
@@ -214,7 +378,7 @@ class TestACall:
             idle_timeout_seconds=10,
             metadata={"order": "1042"},
         )
-        record = request("GET", f"/api/ai-calls/{created.json['callId']}").json
+        record = request("GET", f"/api/ai-calls/{created.json['call_id']}").json
         assert record["agent"] == "reception"
 
     def test_takes_every_setting_as_if_it_had_been_told_itself(
@@ -238,15 +402,15 @@ class TestACall:
         }
         request("PUT", RECEPTION, everything)
 
-        by_agent = store.config(call_of(agent="reception").json["callId"])
-        by_itself = store.config(call_of(**everything).json["callId"])
+        by_agent = store.config(call_of(agent="reception").json["call_id"])
+        by_itself = store.config(call_of(**everything).json["call_id"])
 
         assert by_agent
         assert replace(by_agent, agent=None) == by_itself
 
     def test_keeps_them_when_the_agent_changes(self, store: DynamoCallStore) -> None:
         request("PUT", RECEPTION, SETTINGS)
-        call_id = call_of(agent="reception").json["callId"]
+        call_id = call_of(agent="reception").json["call_id"]
         request("PUT", RECEPTION, {"greeting": "Good evening!"})
 
         config = store.config(call_id)
@@ -273,7 +437,7 @@ class TestACall:
         monkeypatch.setenv("MAX_CALL_MINUTES", "10")
         control_plane.control_plane.cache_clear()
 
-        config = store.config(call_of(agent="reception").json["callId"])
+        config = store.config(call_of(agent="reception").json["call_id"])
 
         assert config
         assert config.max_duration_seconds == 600

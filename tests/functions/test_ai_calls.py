@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from openapi_spec_validator import validate
 
 import ai_calls
 import control_plane
-from api_requests import CreateCall
+from api_requests import CreateCall, fingerprint
 from phonebridge.answering import MachineDetection, OnMachine
 from phonebridge.billing import Charge, ModelUsage, Usage
 from phonebridge.call import Call, Hangup
@@ -33,7 +32,6 @@ from support.api_events import Answer, api_event, read_answer
 from support.calls import LEG, after, outbound_call
 from support.clock import Clock
 from support.recorded_telnyx import RecordedTelnyx
-from template import load_template
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -103,21 +101,21 @@ class TestPlacingACall:
         created = create(TO | {"instructions": "Be friendly."})
 
         assert created.status == 201
-        call_id = created.json["callId"]
+        call_id = created.json["call_id"]
         assert created.json == {
-            "callId": call_id,
+            "call_id": call_id,
             "status": "dialing",
             "direction": "outbound",
             "outcome": None,
             "reason": None,
-            "answeredBy": None,
+            "answered_by": None,
             "to": "+15550100",
             "from": "+15550199",
-            "createdAt": "2026-11-18T11:06:40Z",
-            "answeredAt": None,
-            "streamingAt": None,
-            "endedAt": None,
-            "durationSeconds": None,
+            "created_at": "2026-11-18T11:06:40Z",
+            "answered_at": None,
+            "streaming_at": None,
+            "ended_at": None,
+            "duration_seconds": None,
             "warnings": [],
         }
         [(path, dial)] = telnyx.commands
@@ -139,7 +137,7 @@ class TestPlacingACall:
         assert refused.json["error"]["code"] == "at_capacity"
         assert int(refused.headers["Retry-After"]) > 0
         assert telnyx.names == ["calls"]
-        assert create(TO, headers=KEY).json["callId"] == first.json["callId"], "no second call"
+        assert create(TO, headers=KEY).json["call_id"] == first.json["call_id"], "no second call"
         clock.pass_seconds(61)
         fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
         assert create(TO).status == 201
@@ -171,7 +169,7 @@ class TestPlacingACall:
         created = create(TO | {"from": "+15550111"} | wishes)
 
         assert created.json["from"] == "+15550111"
-        assert store.config(created.json["callId"]) == CallConfig(
+        assert store.config(created.json["call_id"]) == CallConfig(
             instructions="Sell nothing.",
             voice="cedar",
             greeting="Hello!",
@@ -199,10 +197,10 @@ class TestPlacingACall:
         created = create(TO | {"stream_setup": setup})
         [(path, dial)] = telnyx.commands
         assert path == "/v2/calls"
-        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['callId']}")
+        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}")
         assert dial["stream_auth_token"]
-        record = request("GET", f"/api/ai-calls/{created.json['callId']}")
-        assert record.json["config"]["streamSetup"] == setup
+        record = request("GET", f"/api/ai-calls/{created.json['call_id']}")
+        assert record.json["config"]["stream_setup"] == setup
 
     def test_tunes_the_detector_of_silence(self, store: DynamoCallStore) -> None:
         detection = {"type": "server_vad", "threshold": 0.7, "silence_duration_ms": 300}
@@ -211,7 +209,7 @@ class TestPlacingACall:
             TO | {"turn_detection": detection, "idle_timeout_seconds": 10, "idle_prompts": 0}
         )
 
-        config = store.config(created.json["callId"])
+        config = store.config(created.json["call_id"])
         assert config == CallConfig(
             turn_detection=TurnDetection("server_vad", 0.7, silence_duration_ms=300),
             idle_timeout_seconds=10,
@@ -238,7 +236,7 @@ class TestPlacingACall:
         created = create(TO | wishes)
 
         assert created.json["warnings"] == []
-        call_id = created.json["callId"]
+        call_id = created.json["call_id"]
         assert store.config(call_id) == CallConfig(
             model="gpt-realtime-2.1",
             voice="voice_1234",
@@ -253,7 +251,7 @@ class TestPlacingACall:
         )
         shown = request("GET", f"/api/ai-calls/{call_id}").json["config"]
         assert shown["transcription"]["keywords"] == ["Ada", "Telnyx"]
-        assert shown["turnDetection"]["idleTimeoutMs"] == 6000
+        assert shown["turn_detection"]["idle_timeout_ms"] == 6000
         assert (shown["model"], shown["speed"]) == ("gpt-realtime-2.1", 1.25)
 
     def test_a_model_with_a_last_day_is_warned_about(self) -> None:
@@ -272,7 +270,7 @@ class TestPlacingACall:
         [warning] = created.json["warnings"]
         assert former in warning
         assert now in warning
-        config = store.config(created.json["callId"])
+        config = store.config(created.json["call_id"])
         assert config
         assert config.voice == now
 
@@ -285,7 +283,7 @@ class TestPlacingACall:
         created = create(dict.fromkeys(CreateCall.model_json_schema()["properties"]) | TO)
 
         assert created.status == 201
-        assert store.config(created.json["callId"]) == CallConfig()
+        assert store.config(created.json["call_id"]) == CallConfig()
 
     def test_lasts_no_longer_than_the_operator_allows(
         self, reconfigure: Reconfigure, store: DynamoCallStore
@@ -293,11 +291,11 @@ class TestPlacingACall:
         reconfigure(MAX_CALL_MINUTES="10")
 
         refused = create(TO | {"max_duration_seconds": 601})
-        config = store.config(create(TO).json["callId"])
+        config = store.config(create(TO).json["call_id"])
 
         assert refused.status == 422
         assert refused.error["details"] == [
-            {"field": "max_duration_seconds", "problem": "may be 600 at most"}
+            {"field": "max_duration_seconds", "problem": "must be at most 600"}
         ]
         assert config
         assert config.max_duration_seconds == 600
@@ -315,8 +313,10 @@ class TestRepeatingARequest:
     def test_the_same_key_and_body_is_the_same_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        first = create(TO, headers=KEY)
-        again = create({"to": "+15550100", "metadata": {}, "voice": None}, headers=KEY)
+        wanted = {"to": "+15550100", "metadata": {"order": "1042", "shop": "7"}}
+        first = create(wanted, headers=KEY)
+        reordered = b'{ "metadata": {"shop": "7", "order": "1042"},\n "to": "\\u002b15550100" }'
+        again = request("POST", CREATE, body=reordered, headers=KEY)
 
         assert (again.status, again.json) == (201, first.json)
         assert "Idempotency-Replayed" not in first.headers
@@ -334,12 +334,11 @@ class TestRepeatingARequest:
     def test_a_request_that_died_before_its_call_was_stored_is_taken_up(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        wanted = CreateCall.model_validate(TO)
-        claim = store.claim_key(KEY["idempotency-key"], wanted.fingerprint, "c0ffee00")
+        claim = store.claim_key(KEY["idempotency-key"], fingerprint(TO), "c0ffee00")
 
         taken_up = create(TO, headers=KEY)
 
-        assert (taken_up.status, taken_up.json["callId"]) == (201, claim.call_id)
+        assert (taken_up.status, taken_up.json["call_id"]) == (201, claim.call_id)
         assert telnyx.names == ["calls"]
 
     def test_a_refused_request_leaves_the_key_free(self) -> None:
@@ -376,7 +375,7 @@ class TestRepeatingARequest:
         assert again.error["message"] == first.error["message"]
         assert again.error["details"] == {
             "provider": "telnyx",
-            "callId": first.error["details"]["callId"],
+            "call_id": first.error["details"]["call_id"],
         }
         assert telnyx.names == ["calls"]
 
@@ -414,7 +413,7 @@ class TestRepeatingARequest:
         again = create(TO, headers=KEY)
 
         assert (first.status, first.json["status"]) == (201, "dialing")
-        assert again.json["callId"] == first.json["callId"]
+        assert again.json["call_id"] == first.json["call_id"]
         assert telnyx.names == ["calls"]
 
     @pytest.mark.parametrize("key", ["", "k" * 256])
@@ -489,8 +488,8 @@ class TestBadRequests:
             ({"voice": "hal"}, "voice"),
             ({"greeting": "x" * 1001}, "greeting"),
             ({"language": "German"}, "language"),
-            ({"turn_detection": {"threshold": 0.5}}, "turn_detection"),
-            ({"turn_detection": {"type": "none"}}, "turn_detection"),
+            ({"turn_detection": {"threshold": 0.5}}, "turn_detection.type"),
+            ({"turn_detection": {"type": "none"}}, "turn_detection.type"),
             (
                 {"turn_detection": {"type": "server_vad", "threshold": 1.1}},
                 "turn_detection.threshold",
@@ -608,7 +607,7 @@ class TestBadRequests:
         assert (refused.status, refused.error["code"]) == (422, "too_large")
 
     def test_unknown_routes_have_the_same_shape(self) -> None:
-        for method, path in (("GET", "/api/ai-calls"), ("PUT", CREATE), ("DELETE", "/api/x")):
+        for method, path in (("GET", "/api/ai-calls"), ("PUT", "/api/"), ("DELETE", "/api/x")):
             refused = request(method, path)
             assert (refused.status, refused.error["code"]) == (404, "unknown_route")
 
@@ -705,7 +704,7 @@ class TestTelnyxRefusing:
         assert (refused.status, refused.error["code"]) == (502, "provider_refused")
         details = refused.error["details"]
         assert (details["provider"], details["code"], details["title"]) == ("telnyx", "10010", "No")
-        call = request("GET", f"/api/ai-calls/{details['callId']}").json
+        call = request("GET", f"/api/ai-calls/{details['call_id']}").json
         assert (call["status"], call["outcome"], call["reason"]) == (
             "ended",
             "failed",
@@ -724,7 +723,7 @@ class TestTelnyxRefusing:
             "Try again in a minute; if it stays so, see whether TELNYX_API_BASE is right and can "
             "be reached from here."
         )
-        assert refused.error["details"]["callId"]
+        assert refused.error["details"]["call_id"]
 
     def test_a_refused_hangup_names_the_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
@@ -735,7 +734,7 @@ class TestTelnyxRefusing:
         refused = request("POST", f"/api/ai-calls/{call.call_id}/hangup")
 
         assert refused.status == 502
-        assert refused.error["details"]["callId"] == call.call_id
+        assert refused.error["details"]["call_id"] == call.call_id
 
 
 class TestWatching:
@@ -756,25 +755,25 @@ class TestWatching:
 
         assert (record["status"], record["outcome"]) == ("ended", "completed")
         assert record["reason"] == "callee_hung_up"
-        assert record["durationSeconds"] == 12.5
+        assert record["duration_seconds"] == 12.5
         [turn, unfinished] = record["turns"]
         assert (unfinished["text"], unfinished["partial"]) == ("I would li", True)
         assert turn == {
             "number": 1,
             "who": "agent",
             "text": "Hello!",
-            "startedMs": 120,
-            "endedMs": 900,
+            "started_ms": 120,
+            "ended_ms": 900,
             "interrupted": False,
             "unheard": "",
             "partial": False,
-            "latencyMs": 80,
-            "latency": {"detectorMs": None, "responseMs": 10, "modelMs": 60, "bridgeMs": 10},
+            "latency_ms": 80,
+            "latency": {"detector_ms": None, "response_ms": 10, "model_ms": 60, "bridge_ms": 10},
         }
-        assert record["activity"]["framesIn"] == 0
-        assert record["usage"]["inputAudio"] == 0
+        assert record["activity"]["frames_in"] == 0
+        assert record["usage"]["input_audio"] == 0
         assert record["config"]["voice"] == "marin"
-        assert record["config"]["turnDetection"]["type"] == "server_vad"
+        assert record["config"]["turn_detection"]["type"] == "server_vad"
         assert record == request("GET", "/api/ai-calls/call-1/status").json
 
     def test_the_record_tells_what_was_used_and_what_it_cost(
@@ -787,14 +786,14 @@ class TestWatching:
 
         record = request("GET", "/api/ai-calls/call-1").json
 
-        assert record["usage"]["outputAudio"] == 2_000
+        assert record["usage"]["output_audio"] == 2_000
         assert record["cost"] == {
             "currency": "USD",
             "model": 0.0406,
             "transcription": 0.00045,
             "carrier": 0.0025,
             "total": 0.04355,
-            "pricesAsOf": PRICES_AS_OF,
+            "prices_as_of": PRICES_AS_OF,
             "notes": [],
         }
 
@@ -810,7 +809,7 @@ class TestWatching:
         assert len(cost["notes"]) == 1
 
     def test_the_timeline_tells_what_was_done(self) -> None:
-        call_id = create(TO).json["callId"]
+        call_id = create(TO).json["call_id"]
 
         [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
 
@@ -822,19 +821,19 @@ class TestWatching:
         with ThreadPoolExecutor(8) as threads:
             answers = threads.map(lambda call_id: request("GET", f"/api/ai-calls/{call_id}"), calls)
 
-            assert [answer.json["callId"] for answer in answers] == calls
+            assert [answer.json["call_id"] for answer in answers] == calls
 
     def test_live_calls_page_by_page(self, clock: Clock) -> None:
         placed = []
         for _ in range(3):
-            placed.append(create(TO).json["callId"])
+            placed.append(create(TO).json["call_id"])
             clock.pass_seconds(1)
 
         first = request("GET", "/api/ai-calls/status", query={"limit": "2"}).json
         rest = request("GET", "/api/ai-calls/status", query={"cursor": first["cursor"]}).json
 
-        assert [c["callId"] for c in first["calls"]] == [placed[2], placed[1]]
-        assert [c["callId"] for c in rest["calls"]] == [placed[0]]
+        assert [c["call_id"] for c in first["calls"]] == [placed[2], placed[1]]
+        assert [c["call_id"] for c in rest["calls"]] == [placed[0]]
         assert rest["cursor"] is None
 
     def test_ended_calls_of_a_day(self, store: DynamoCallStore, clock: Clock) -> None:
@@ -847,8 +846,8 @@ class TestWatching:
             return found
 
         assert calls() == []
-        assert [call["callId"] for call in calls(ended="true")] == ["call-1"]
-        assert [call["callId"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
+        assert [call["call_id"] for call in calls(ended="true")] == ["call-1"]
+        assert [call["call_id"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
         assert calls(ended="true", day="2026-11-17") == []
 
     @pytest.mark.parametrize(
@@ -867,34 +866,11 @@ class TestWatching:
         assert refused.status == 422
         assert refused.error["details"][0]["field"] == field
 
-    def test_a_forged_cursor_is_unreadable(self) -> None:
+    def test_a_forged_cursor_is_refused_by_name(self) -> None:
         refused = request("GET", "/api/ai-calls/status", query={"cursor": "forged"})
 
-        assert (refused.status, refused.error["code"]) == (400, "unreadable")
-
-
-class TestOpenApiDocument:
-    def test_is_valid(self) -> None:
-        validate(request("GET", "/api/openapi.json").json)
-
-    def test_tells_every_route_of_the_template_and_no_other(self) -> None:
-        documented = {
-            (method.upper(), path)
-            for path, methods in request("GET", "/api/openapi.json").json["paths"].items()
-            for method in methods
-        }
-        events = load_template().properties("AiCallsFunction")["Events"].values()
-        deployed = {(e["Properties"]["Method"], e["Properties"]["Path"]) for e in events}
-
-        assert documented == deployed
-
-    def test_errors_have_one_shape(self) -> None:
-        for path in request("GET", "/api/openapi.json").json["paths"].values():
-            for operation in path.values():
-                for status, answer in operation["responses"].items():
-                    schema = answer["content"]["application/json"].get("schema", {})
-                    is_error = schema.get("$ref", "").endswith("/ErrorAnswer")
-                    assert is_error == (status >= "400")
+        assert (refused.status, refused.error["code"]) == (422, "invalid_field")
+        assert refused.error["details"][0]["field"] == "cursor"
 
 
 @pytest.mark.parametrize(
@@ -902,14 +878,18 @@ class TestOpenApiDocument:
     [
         ({}, "to", "is required"),
         ({"to": "555 0123"}, "to", "must be a number in E.164 form, such as +15550100"),
-        (TO | {"phone": 1}, "phone", "there is no such field here"),
-        (TO | {"metadata": 1}, "metadata", "must be an object"),
-        (TO | {"turn_detection": 1}, "turn_detection", "must be an object"),
-        (TO | {"turn_detection": {}}, "turn_detection", "needs a type"),
+        (TO | {"phone": 1}, "phone", "is unknown here"),
+        (TO | {"metadata": 1}, "metadata", "must be an object, not a number"),
+        (TO | {"turn_detection": 1}, "turn_detection", "must be an object, not a number"),
+        (
+            TO | {"turn_detection": {}},
+            "turn_detection.type",
+            "is required: `server_vad` or `semantic_vad`",
+        ),
         (
             TO | {"turn_detection": {"type": "none"}},
-            "turn_detection",
-            "must have one of the types 'server_vad', 'semantic_vad'",
+            "turn_detection.type",
+            "must be one of `server_vad`, `semantic_vad`",
         ),
         (
             TO | {"voice": "hal"},
@@ -948,7 +928,7 @@ class TestOpenApiDocument:
             "tools.0.parameters",
             "must be Unicode text, without lone surrogates",
         ),
-        (TO | {"tools": {}}, "tools", "must be a list"),
+        (TO | {"tools": {}}, "tools", "must be a list, not an object"),
         (TO | {"greeting": " "}, "greeting", "must not be blank"),
         (
             TO | {"instructions": "\ud800"},

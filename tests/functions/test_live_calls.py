@@ -71,7 +71,7 @@ class TestHangingUp:
 
         accepted = post("hangup")
 
-        assert (accepted.status, accepted.json["callId"]) == (202, "call-1")
+        assert (accepted.status, accepted.json["call_id"]) == (202, "call-1")
         assert accepted.json["status"] == "streaming"
         assert telnyx.names == ["hangup"]
 
@@ -234,7 +234,7 @@ class TestSteering:
         ("update", {"instructions": ""}, "instructions"),
         ("update", {"instructions": "x" * 32_769}, "instructions"),
         ("update", {"voice": "hal"}, "voice"),
-        ("update", {"turn_detection": {"type": "none"}}, "turn_detection"),
+        ("update", {"turn_detection": {"type": "none"}}, "turn_detection.type"),
         (
             "update",
             {"turn_detection": {"type": "server_vad", "threshold": 2}},

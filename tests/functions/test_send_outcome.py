@@ -111,9 +111,9 @@ class TestTheWholeRecord:
         assert posted.headers["phonebridge-timestamp"] == str(clock.now_ms // 1000)
         event = json.loads(posted.body)
         assert event["type"] == "call.ended"
-        assert event["eventId"] == posted.headers["phonebridge-event-id"]
-        assert event["call"]["callId"] == "call-1"
-        assert (event["call"]["outcome"], event["call"]["durationSeconds"]) == ("completed", 30.0)
+        assert event["event_id"] == posted.headers["phonebridge-event-id"]
+        assert event["call"]["call_id"] == "call-1"
+        assert (event["call"]["outcome"], event["call"]["duration_seconds"]) == ("completed", 30.0)
         assert [turn["text"] for turn in event["call"]["turns"]] == ["Hello!"]
         assert event["call"]["cost"]["model"] == 0.004
         notice = store.notice("call-1")

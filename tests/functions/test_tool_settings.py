@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import ai_calls
+from declared_tools import MASK
 from phonebridge.store import DynamoCallStore
 from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Message, Tools
 from support.api_events import Answer, api_event, read_answer
@@ -41,7 +42,7 @@ def get(call_id: str) -> Answer:
 def declared(store: DynamoCallStore, *tools: object) -> Tools:
     created = create(*tools)
     assert created.status == 201, created.json
-    config = store.config(created.json["callId"])
+    config = store.config(created.json["call_id"])
     assert config
     return config.tools
 
@@ -114,28 +115,70 @@ def test_mcp_servers_are_the_models_affair(store: DynamoCallStore) -> None:
     )
 
 
-def test_a_url_without_encryption_is_warned_of() -> None:
-    created = create("end_call", ORDER | {"url": "http://127.0.0.1:8000/"})
-    [warning] = created.json["warnings"]
-    assert warning.startswith("tools.1.url:")
-    assert "TOOL_HOSTS_ALLOWED" in warning
-
-
-def test_the_record_shows_tools_without_their_secrets() -> None:
+def test_the_record_shows_tools_as_they_were_declared_with_their_secrets_masked() -> None:
     secret = ORDER | {"secret": SECRET, "headers": {"Authorization": "Bearer abc"}}
-    call_id = create(secret, MCP | {"authorization": "token"}, "end_call").json["callId"]
-    record = get(call_id).json
-    assert record["config"]["tools"] == [
-        {"type": "function", "name": "order_status", "url": "https://example.com/order"},
-        {"type": "mcp", "name": "calendar", "url": "https://mcp.example.com/sse"},
-        {"type": "end_call", "name": "end_call", "url": None},
+    server = MCP | {"authorization": "key-of-the-calendar"}
+    call_id = create(secret, server, "end_call", TRANSFER).json["call_id"]
+
+    shown = get(call_id).json["config"]["tools"]
+
+    assert shown == [
+        ORDER
+        | {
+            "type": "function",
+            "description": "",
+            "parameters": {"type": "object", "properties": {}},
+            "timeout_seconds": 10.0,
+            "idempotent": False,
+            "filler": None,
+            "headers": {"Authorization": MASK},
+            "secret": MASK,
+        },
+        MCP
+        | {
+            "authorization": MASK,
+            "headers": {},
+            "allowed_tools": None,
+            "require_approval": "never",
+        },
+        {"type": "end_call"},
+        {
+            "type": "transfer_call",
+            "destinations": [SALES, {"name": None, "to": "+15550102", "warm": False}],
+        },
     ]
-    for told in (SECRET, "Bearer abc", "token"):
-        assert told not in json.dumps(record)
+
+
+@pytest.mark.parametrize(
+    ("tool", "field"),
+    [
+        (ORDER | {"secret": MASK}, "tools.0.secret"),
+        (ORDER | {"headers": {"Authorization": MASK}}, "tools.0.headers.Authorization"),
+        (MCP | {"authorization": MASK}, "tools.0.authorization"),
+    ],
+)
+def test_a_call_is_not_placed_with_a_masked_secret(tool: object, field: str) -> None:
+    refused = create(tool)
+    assert (refused.status, refused.error["details"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("tool", "words"),
+    [
+        ("transfer_call", ["needs destinations", '"type": "transfer_call"']),
+        ("end_cal", ["did you mean `end_call`", "`send_dtmf`", "`take_message`", "transfer_call"]),
+        ({"type": "transfer"}, ["did you mean `transfer_call`", "`function`", "`mcp`"]),
+        (7, ["must be an object, or the name of a built-in tool"]),
+    ],
+)
+def test_an_unknown_tool_is_told_which_there_are(tool: object, words: list[str]) -> None:
+    [detail] = create(tool).error["details"]
+    assert detail["field"] == "tools.0"
+    assert [word for word in words if word not in detail["problem"]] == []
 
 
 def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
-    call_id = create("take_message").json["callId"]
+    call_id = create("take_message").json["call_id"]
     message = Message(number=1, text="Call me.", name="Ann", phone="+15550101", taken_ms=900)
     store.add_message(call_id, message)
     assert get(call_id).json["messages"] == [
@@ -144,7 +187,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
             "text": "Call me.",
             "name": "Ann",
             "phone": "+15550101",
-            "takenMs": 900,
+            "taken_ms": 900,
         }
     ]
 
@@ -180,6 +223,10 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
         (ORDER | {"url": "https://example.com/a\r\nHost: b"}, "tools.0.url"),
         (ORDER | {"url": "https://[::1/"}, "tools.0.url"),
         (ORDER | {"url": "https://example.com/" + "x" * 2048}, "tools.0.url"),
+        (ORDER | {"url": "https://^K<e"}, "tools.0.url"),
+        (ORDER | {"url": "https://example..com/"}, "tools.0.url"),
+        (ORDER | {"url": "https://example.com/{id}"}, "tools.0.url"),
+        (ORDER | {"url": "https://example.com/100%"}, "tools.0.url"),
         (ORDER | {"timeout_seconds": 0}, "tools.0.timeout_seconds"),
         (ORDER | {"timeout_seconds": 31}, "tools.0.timeout_seconds"),
         (ORDER | {"timeout_seconds": "5"}, "tools.0.timeout_seconds"),

@@ -2,6 +2,7 @@
 from and with what the code imports."""
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,12 @@ SOURCES = [
     ROOT / "media_container/requirements.in",
     ROOT / "local/requirements.in",
     ROOT / ".ci/requirements-sam.in",
+    ROOT / ".ci/requirements-openapi.in",
 ]
 
-each_lock = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
+each_lock = pytest.mark.parametrize(
+    "source", SOURCES, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 
 
 def canonical(name: str) -> str:
@@ -163,3 +167,18 @@ def test_a_lambda_is_built_with_what_its_handler_imports(name: str) -> None:
     assert modules
     ours = {"phonebridge"} | {path.stem for path in modules}
     assert not not_among(given, set(imported(*modules)) - ours)
+
+
+def test_the_lock_of_the_typescript_client_is_like_the_others() -> None:
+    """Complete, hashed, and free of download addresses (npm: `omit-lockfile-registry-resolved`)."""
+    folder = ROOT / "tests/support/typescript_client"
+    lock = json.loads((folder / "package-lock.json").read_text())
+    wanted = json.loads((folder / "package.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+
+    assert [name for name, entry in packages.items() if "resolved" in entry] == []
+    assert [
+        name for name, entry in packages.items() if not entry["integrity"].startswith("sha")
+    ] == []
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+        assert packages[f"node_modules/{name}"]["version"] == version

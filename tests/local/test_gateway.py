@@ -78,6 +78,7 @@ ECHOES = """
         One: {Type: HttpApi, Properties: {Method: GET, Path: "/things/{thingId}"}}
         All: {Type: HttpApi, Properties: {Method: GET, Path: /things/all}}
         New: {Type: HttpApi, Properties: {Method: POST, Path: /things}}
+        Rest: {Type: HttpApi, Properties: {Method: ANY, Path: "/things/{proxy+}"}}
   Tick:
     Type: AWS::Serverless::Function
     Properties:
@@ -211,8 +212,23 @@ class TestRoutes:
         assert (await client.get("/things/1")).json()["routeKey"] == "GET /things/{thingId}"
 
     @pytest.mark.parametrize(
-        ("method", "path"),
-        [("GET", "/"), ("GET", "/things/1/2"), ("PUT", "/things"), ("GET", "/obey")],
+        ("method", "path", "rest"),
+        [
+            ("GET", "/things/1/2", "1/2"),
+            ("PUT", "/things/1", "1"),
+            ("DELETE", "/things/all", "all"),
+        ],
+    )
+    async def test_a_greedy_path_takes_what_no_other_route_does(
+        self, method: str, path: str, rest: str, client: httpx.AsyncClient
+    ) -> None:
+        event = (await client.request(method, path)).json()
+
+        assert event["routeKey"] == "ANY /things/{proxy+}"
+        assert event["pathParameters"] == {"proxy": rest}
+
+    @pytest.mark.parametrize(
+        ("method", "path"), [("GET", "/"), ("PUT", "/things"), ("GET", "/obey"), ("GET", "/thing")]
     )
     async def test_an_unknown_route_is_not_found(
         self, method: str, path: str, client: httpx.AsyncClient

@@ -57,9 +57,9 @@ async def test_the_server_is_told_which_call_of_which_tool_with_what() -> None:
         assert await returned(server) == FunctionReturned("call_7", '{"status":"shipped"}', True)
     [received] = server.received
     assert received.json == {
-        "callId": "call-1",
+        "call_id": "call-1",
         "tool": "order",
-        "toolCallId": "call_7",
+        "tool_call_id": "call_7",
         "arguments": {"number": 17},
     }
     assert received.headers["authorization"] == "Bearer abc"

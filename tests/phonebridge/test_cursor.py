@@ -3,7 +3,7 @@
 import pytest
 
 from phonebridge.cursor import cursor_of, place_of
-from phonebridge.errors import Unreadable
+from phonebridge.errors import InvalidCursor
 
 NAME = "[a-z-]{1,64}"
 
@@ -21,5 +21,5 @@ def test_a_list_that_is_not_gone_on_with_begins_at_its_beginning() -> None:
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "\u00c4", "%%%", cursor_of("+15550100"), "_w"])
 def test_what_leads_nowhere_is_refused(cursor: str) -> None:
-    with pytest.raises(Unreadable, match="cursor"):
+    with pytest.raises(InvalidCursor, match="cursor"):
         place_of(cursor, NAME)

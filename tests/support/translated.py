@@ -52,11 +52,16 @@ def functions() -> dict[str, Any]:
     return of_type("AWS::Lambda::Function")
 
 
+_METHODS = {"x-amazon-apigateway-any-method": "ANY"}
+
+
 def routes() -> dict[str, list[str]]:
     """Route key and the authorizers it asks for."""
     paths = properties("HttpApi")["Body"]["paths"]
     return {
-        f"{method.upper()} {path}": [name for entry in route["security"] for name in entry]
+        f"{_METHODS.get(method, method.upper())} {path}": [
+            name for entry in route["security"] for name in entry
+        ]
         for path, methods in paths.items()
         for method, route in methods.items()
     }

@@ -61,7 +61,7 @@ class System:
         """The id of a call that rings now."""
         answer = await self.create(to, **wishes)
         assert answer.status_code == 201, answer.text
-        call_id: str = answer.json()["callId"]
+        call_id: str = answer.json()["call_id"]
         return call_id
 
     async def post(self, call_id: str, action: str, **body: Any) -> httpx.Response:
@@ -99,7 +99,7 @@ class System:
 
     async def _is_counted(self, call_id: str) -> bool:
         """The container writes its figures last."""
-        return bool((await self.record(call_id))["activity"]["framesOut"])
+        return bool((await self.record(call_id))["activity"]["frames_out"])
 
     def phones(self, number: str) -> list[SimulatedCall]:
         return [call for call in self.telnyx.calls if number in (call.to, call.from_)]

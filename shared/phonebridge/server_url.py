@@ -1,0 +1,11 @@
+"""The host and port that a URL of a user's server names."""
+
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """As in TOOL_HOSTS_ALLOWED."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
