@@ -23,7 +23,7 @@ from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
-from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.task import MediaTask
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
 from phonebridge.aws import dynamodb_access, dynamodb_client
@@ -101,7 +101,7 @@ async def serve(settings: MediaSettings, collector: Collector | None, host: str,
         elif not patience_seconds:
             task.hurry()
 
-    loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
+    loop.add_signal_handler(signal.SIGTERM, end, task.drain_times.calls_seconds)
     loop.add_signal_handler(signal.SIGINT, end, 0.0)
     async with task.running(), serving(task, host, port):
         # All that was imported stays. A full collection would go through it again and again, and

@@ -52,8 +52,6 @@ from phonebridge.turn import Turn
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
-LOST_MEDIA_GRACE_SECONDS = 3.0
-"""After a media socket closed without `stop`: mostly the caller hung up, and a webhook says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,9 @@ class Services:
     greetings: GreetingCache
     toolbox: Toolbox
     figures: Figures = field(default_factory=Figures)
+    lost_media_grace_seconds: float = 3.0
+    """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
+    reports it."""
 
 
 class CallSession:
@@ -136,7 +137,7 @@ class CallSession:
             await self._services.turns.flush()
             self._report()
             if self._lost:
-                await asyncio.sleep(LOST_MEDIA_GRACE_SECONDS)
+                await asyncio.sleep(self._services.lost_media_grace_seconds)
                 self._record_fault("media_lost", "the media socket closed")
             self._records.close()
 

@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from media_bridge import server, session
+from media_bridge import server
 from media_bridge.greeting_cache import GreetingCache
 from phonebridge import stream_token
 from phonebridge.call import Call, CallStatus, Fault
@@ -251,7 +251,6 @@ async def test_what_comes_while_a_call_is_claimed_is_not_lost(
 async def test_a_socket_that_closes_while_its_call_is_claimed_fails_the_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
     async with start_plane() as plane:
         claim = Claim(plane, monkeypatch)
         phone = await plane.streaming()
