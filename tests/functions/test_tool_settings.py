@@ -149,6 +149,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
     ]
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     ("tool", "field"),
     [
@@ -213,6 +214,7 @@ def test_a_bad_field_is_named(tool: object, field: str) -> None:
     assert refused.error["details"][0]["field"].startswith(field)
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     "tools",
     [
