@@ -19,7 +19,7 @@ from phonebridge.call_events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.speech import CLIPS
 from support.media_plane import MediaPlane, Phone, StartsPlane
-from support.patience import until
+from support.patience import PATIENCE_SECONDS, until
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
@@ -229,7 +229,7 @@ class Claim:
 
     def _hang(self, call_id: str) -> CallConfig | None:
         self.begun.set()
-        self._released.wait(10)
+        self._released.wait(PATIENCE_SECONDS)
         return self._config(call_id)
 
     def release(self) -> None:

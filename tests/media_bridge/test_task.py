@@ -16,7 +16,7 @@ from phonebridge.steering import Interrupt
 from phonebridge.turn import Speaker
 from simulators.scenario import SHORT
 from support.media_plane import UNHURRIED, MediaPlane, StartsPlane
-from support.patience import until
+from support.patience import PATIENCE_SECONDS, until
 
 
 async def test_it_tells_of_itself(
@@ -203,7 +203,7 @@ async def test_a_call_that_begins_after_the_goodbye_gets_it_too(
 
         def slow(call_id: str) -> object:
             claiming.set()
-            claimed.wait(60)
+            claimed.wait(PATIENCE_SECONDS)
             return load(call_id)
 
         monkeypatch.setattr(plane.store, "config", slow)
