@@ -26,7 +26,7 @@ from simulators.telnyx_behaviour import Person
 
 HERE = Path(__file__).resolve().parent
 TABLE = "phonebridge-local"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 60

@@ -1,21 +1,25 @@
 """A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
 
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
-from dynamodb import dynamodb, local_client
+from dynamodb import create_table, dynamodb, local_client
 from phonebridge.fleet import DynamoFleet
 from phonebridge.mailbox import DynamoMailbox
 from phonebridge.store import DynamoCallStore
 from support import moto_stack
 from support.clock import Clock
+from template import load_template
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+
+TEMPLATE = load_template()
 
 settings.register_profile("default", deadline=None)  # the machine may be busy
 settings.load_profile("default")
@@ -42,9 +46,13 @@ def cloudformation(dynamodb_address: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def table_name(cloudformation: Any) -> str:
-    """Made from the template by CloudFormation, as on AWS."""
-    return moto_stack.create(cloudformation, ["CallsTable"])["CallsTable"]
+def table_name(request: pytest.FixtureRequest, client: "DynamoDBClient") -> str:
+    """The table that CloudFormation makes (`infrastructure/test_template_state.py`), but sooner."""
+    if request.node.get_closest_marker("without_table"):
+        return "no-table"
+    name = f"calls-{uuid.uuid4()}"
+    create_table(client, name, TEMPLATE)
+    return name
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 Key and model are judged after the upgrade: a refusal comes as an `error` event and a close
 (OpenAI, "Realtime API")."""
 
+import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import httpx
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.sync.client import connect
 
 from diagnosis.ailments import Ailment, Finding, ill, well
 from diagnosis.subject import Subject
@@ -33,7 +33,7 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield ill(Ailment.OPENAI_KEY_MISSING)
         return
     try:
-        first = _first_event(subject)
+        first = asyncio.run(_first_event(subject))
     except FAULTS as error:
         yield ill(Ailment.MODEL_UNREACHABLE, error)
         return
@@ -48,16 +48,20 @@ def examine(subject: Subject) -> Iterator[Finding]:
         yield ill(Ailment.MODEL_UNAVAILABLE, message.rstrip("."))
 
 
-def _first_event(subject: Subject) -> dict[str, Any]:
+async def _first_event(subject: Subject) -> dict[str, Any]:
     url = httpx.URL(subject.openai_realtime_url)
     url = url if "model" in url.params else url.copy_add_param("model", subject.openai_model)
     key = subject.openai_api_key
     by_api_key = subject.openai_auth_header == AuthHeader.API_KEY
     headers = {"api-key": key} if by_api_key else {"Authorization": f"Bearer {key}"}
-    with connect(str(url), additional_headers=headers, open_timeout=PATIENCE_SECONDS) as socket:
-        event: dict[str, Any] = json.loads(socket.recv(PATIENCE_SECONDS))
-        with suppress(ConnectionClosed):
-            socket.close()
+    async with connect(
+        str(url),
+        additional_headers=headers,
+        open_timeout=PATIENCE_SECONDS,
+        close_timeout=PATIENCE_SECONDS,
+    ) as socket:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            event: dict[str, Any] = json.loads(await socket.recv())
         return event
 
 

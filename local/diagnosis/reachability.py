@@ -1,6 +1,7 @@
 """Can Telnyx reach us? Knocks at the webhooks and at the media container as a stranger would, who
 is to be turned away."""
 
+import asyncio
 import json
 import socket
 import ssl
@@ -10,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
-from websockets.sync.client import connect
 
 from diagnosis.ailments import Ailment, Finding, ill, well
 from diagnosis.subject import Subject
@@ -79,18 +80,25 @@ def _webhooks(subject: Subject) -> Finding:
 
 
 def _media(subject: Subject) -> Finding:
-    url = f"{subject.media_public_url}{MEDIA_PATH}doctor"
     try:
-        with connect(
-            url, additional_headers={TOKEN_HEADER: "doctor"}, open_timeout=PATIENCE_SECONDS
-        ):
-            return ill(Ailment.MEDIA_ELSEWHERE, "it lets strangers in")
+        asyncio.run(_open_media_socket(subject))
     except InvalidStatus as refusal:
         if _error(bytes(refusal.response.body or b"")).get("code") == "refused":
             return well(f"media container at {subject.media_public_url}")
         return ill(Ailment.MEDIA_ELSEWHERE, f"HTTP {refusal.response.status_code}")
     except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError) as error:
         return ill(Ailment.MEDIA_UNREACHABLE, error)
+    return ill(Ailment.MEDIA_ELSEWHERE, "it lets strangers in")
+
+
+async def _open_media_socket(subject: Subject) -> None:
+    async with connect(
+        f"{subject.media_public_url}{MEDIA_PATH}doctor",
+        additional_headers={TOKEN_HEADER: "doctor"},
+        open_timeout=PATIENCE_SECONDS,
+        close_timeout=PATIENCE_SECONDS,
+    ):
+        pass
 
 
 def _error(body: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from simulators.telnyx_behaviour import Faults, Person
 from simulators.telnyx_commands import ApiError, StreamSettings
 from simulators.telnyx_machine import Machine
 from simulators.telnyx_media import Leg, MediaStream
-from simulators.telnyx_person import FRAME_MS, SILENT_FRAME, Conversation
+from simulators.telnyx_person import FRAME_MS, SILENT_FRAME, Conversation, FrameClock
 from simulators.telnyx_reports import CallPlan, Ending, ReportedCall, Reporter
 from simulators.telnyx_webhooks import timestamp_now
 
@@ -168,15 +168,15 @@ class SimulatedCall(ReportedCall):
         return True
 
     async def _talk(self) -> None:
-        clock = asyncio.get_running_loop().time
-        answered_s = clock()
+        now_s = asyncio.get_running_loop().time
+        clock = FrameClock(now_s())
         for tick in itertools.count(1):
             await self._exchange_frame()
             self._act_on_clock(tick * FRAME_MS)
             if self.ending is not None:
                 return
-            due_ms = tick * FRAME_MS + self._luck.uniform(0, self.faults.jitter_ms)
-            await asyncio.sleep(max(0.0, answered_s + due_ms / 1000 - clock()))
+            jitter_s = self._luck.uniform(0, self.faults.jitter_ms) / 1000
+            await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
 
     async def _exchange_frame(self) -> None:
         stream = self._stream

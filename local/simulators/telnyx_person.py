@@ -34,7 +34,25 @@ REMEMBERED_SILENCE_FRAMES = 10
 KEY_SAMPLES = 12 * FRAME_SAMPLES
 """From one key to the next."""
 
+MAX_LAG_S = 0.1
+"""Half of what the agent's side may send ahead of time."""
+
 Goodbye = Literal["finished", "agent_silent"]
+
+
+class FrameClock:
+    """When the next frame is due: 20 ms after the one before it.
+
+    When the machine held it up for longer than MAX_LAG_S, all later frames are due later too.
+    To catch up in a burst, the person would have to hear sound that has not arrived yet.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._due_s = now_s
+
+    def next_due_s(self, now_s: float) -> float:
+        self._due_s = max(self._due_s + FRAME_MS / 1000, now_s - MAX_LAG_S)
+        return self._due_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import serving
 from media_bridge.session import Services
 from media_bridge.speech_cache import SpeechCache
-from media_bridge.task import DRAIN_SECONDS, MediaTask
+from media_bridge.task import MediaTask
 from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
@@ -143,7 +143,7 @@ async def serve(settings: MediaSettings, collector: Collector | None, host: str,
             task.hurry()
 
     async with task.running(), serving(task, host, port):
-        loop.add_signal_handler(signal.SIGTERM, end, DRAIN_SECONDS)
+        loop.add_signal_handler(signal.SIGTERM, end, task.drain_times.calls_seconds)
         loop.add_signal_handler(signal.SIGINT, end, 0.0)
         # All that was imported stays. A full collection would go through it again and again, and
         # hold up every call for 60 to 90 ms each time.

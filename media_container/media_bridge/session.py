@@ -53,8 +53,6 @@ from phonebridge.turn import Turn
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
-LOST_MEDIA_GRACE_SECONDS = 3.0
-"""After a media socket closed without `stop`: mostly the caller hung up, and a webhook says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,9 @@ class Services:
     """For what calls write and command. A call has at most one job at a time, so with a thread for
     each slot no call waits for another."""
     figures: Figures
+    lost_media_grace_seconds: float = 3.0
+    """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
+    reports it."""
 
 
 class CallSession:
@@ -147,7 +148,8 @@ class CallSession:
             self._report()
             if self._lost_at is not None:
                 since = self._loop.time() - self._lost_at
-                await asyncio.sleep(max(0.0, LOST_MEDIA_GRACE_SECONDS - since))
+                grace = self._services.lost_media_grace_seconds
+                await asyncio.sleep(max(0.0, grace - since))
                 self._record_fault("media_lost", "the media socket closed")
             self._records.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import TypeVar
@@ -31,14 +32,23 @@ MAILBOX_SECONDS = 0.15
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
 TRACES_SECONDS = 2.0
-DRAIN_SECONDS = 95.0
-"""With what follows it, within ECS's longest stop timeout of 120 s."""
-GOODBYE_SECONDS = 15.0
 GOODBYE = (
     "The call has to end now, for reasons that have nothing to do with the caller. Say so in one "
     "short sentence, apologise, and say goodbye."
 )
-LAST_WRITES_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DrainTimes:
+    """How long each step of a drain may take: less than ECS's longest stop timeout of 120 s."""
+
+    calls_seconds: float = 95.0
+    """For the calls to end by themselves. A drain that SIGINT asks for skips this step."""
+    goodbye_seconds: float = 15.0
+    last_writes_seconds: float = 5.0
+
+
+DRAIN_TIMES = DrainTimes()
 
 
 class MediaTask:
@@ -49,8 +59,10 @@ class MediaTask:
         mailbox: DynamoMailbox,
         fleet: DynamoFleet,
         peek: MailboxPeek,
+        drain_times: DrainTimes = DRAIN_TIMES,
     ) -> None:
         self.task_id = task_id
+        self.drain_times = drain_times
         self.services = services
         self._mailbox = mailbox
         self._fleet = fleet
@@ -134,10 +146,10 @@ class MediaTask:
         if await self._is_idle_within(patience_seconds):
             return
         self._bid(events.EndAsked(EndedBy.SHUTDOWN, guidance=GOODBYE))
-        if await self._is_idle_within(GOODBYE_SECONDS):
+        if await self._is_idle_within(self.drain_times.goodbye_seconds):
             return
         self._bid(events.EndAsked(EndedBy.SHUTDOWN), events.LeaveAsked())
-        if not await self._is_idle_within(LAST_WRITES_SECONDS):
+        if not await self._is_idle_within(self.drain_times.last_writes_seconds):
             self.services.log.error("calls left unwritten", active_calls=self._taken)
 
     def hurry(self) -> None:

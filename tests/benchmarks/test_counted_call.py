@@ -18,8 +18,8 @@ from counted_call import (
 from instructions import PROGRAM, environ
 from model_script import SPEECH_MS
 from phonebridge.settings import ModelAudio
+from support.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 60
 SPOKEN_FRAMES = frames(0, SETTLING_TURNS) + QUIET_FRAMES + CALLER_FRAMES
 SAID_MS = (SETTLING_TURNS + TURNS) * SPEECH_MS
 

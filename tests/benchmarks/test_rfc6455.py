@@ -11,8 +11,7 @@ from websockets.frames import Opcode
 from websockets.uri import parse_uri
 
 from rfc6455 import UnexpectedFrame, WebSocket, frame
-
-PATIENCE_SECONDS = 5.0
+from support.patience import PATIENCE_SECONDS
 
 
 @dataclass

@@ -20,7 +20,7 @@ FIELDS = {
 
 async def test_one_whole_call_is_shown_and_told_as_json() -> None:
     async with python(DEMO, "--json", environ={}) as process:
-        printed = (await output_of(process, patience_seconds=60)).splitlines()
+        printed = (await output_of(process)).splitlines()
     assert process.returncode == 0, printed
     shown, result = printed[:-1], json.loads(printed[-1])
     assert set(result) == FIELDS

@@ -174,6 +174,7 @@ class TestAnAgent:
 
         assert warning.startswith("voice:")
 
+    @pytest.mark.without_table
     @pytest.mark.parametrize("url", ["crm.example", "ftp://crm.example/", "https://a@crm.example/"])
     def test_is_told_where_to_send_outcomes_by_a_url(self, url: str) -> None:
         assert field_refused(request("PUT", RECEPTION, {"webhook_url": url})) == "webhook_url"
@@ -184,6 +185,7 @@ class TestAnAgent:
 
         assert (missing.status, missing.error["code"]) == (404, "unknown_agent")
 
+    @pytest.mark.without_table
     @pytest.mark.parametrize("name", ["Reception", "re_ception", "a" * 65, "r%C3%A9ception"])
     def test_has_a_plain_name(self, name: str) -> None:
         assert field_refused(request("PUT", f"/api/agents/{name}", SETTINGS)) == "name"
@@ -306,6 +308,7 @@ class TestAgents:
         assert [each["name"] for each in second["agents"]] == ["sales"]
         assert second["cursor"] is None
 
+    @pytest.mark.without_table
     @pytest.mark.parametrize("listed", ["agents", "numbers"])
     @pytest.mark.parametrize("cursor", ["", "nonsense", "reception", "+15550100", "%%%", "x" * 500])
     def test_by_a_cursor_that_no_list_gave_are_refused(self, listed: str, cursor: str) -> None:

@@ -425,6 +425,7 @@ class TestRepeatingARequest:
 
 
 class TestBadRequests:
+    @pytest.mark.without_table
     @pytest.mark.parametrize(
         "body",
         [
@@ -468,6 +469,7 @@ class TestBadRequests:
 
         assert (refused.status, refused.error["code"]) == (400, "unreadable")
 
+    @pytest.mark.without_table
     @pytest.mark.parametrize(
         ("wishes", "field"),
         [
@@ -564,7 +566,6 @@ class TestBadRequests:
             ({"metadata": {"order": "x" * 513}}, "metadata.order"),
             ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
             ({"tools": {}}, "tools"),
-            ({"agent": "reception"}, "agent"),
             ({"machine_detection": True}, "machine_detection"),
             ({"machine_detection": {"mode": "shout"}}, "machine_detection.mode"),
             ({"machine_detection": {"mode": "leave_message"}}, "machine_detection.message"),
@@ -850,6 +851,7 @@ class TestWatching:
         assert [call["call_id"] for call in calls(ended="true", day="2026-11-18")] == ["call-1"]
         assert calls(ended="true", day="2026-11-17") == []
 
+    @pytest.mark.without_table
     @pytest.mark.parametrize(
         ("query", "field"),
         [
@@ -873,6 +875,7 @@ class TestWatching:
         assert refused.error["details"][0]["field"] == "cursor"
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     ("body", "field", "problem"),
     [
@@ -945,6 +948,7 @@ def test_a_refusal_speaks_of_the_field_and_not_of_our_language(
     assert refused.error["details"] == [{"field": field, "problem": problem}]
 
 
+@pytest.mark.without_table
 def test_no_refusal_shows_a_regular_expression() -> None:
     for field in CreateCall.model_json_schema()["properties"]:
         message = create(TO | {field: "?"}).json.get("error", {"message": ""})["message"]

@@ -273,6 +273,7 @@ def test_a_bad_field_is_named(
     assert field in [each["field"] for each in refused.error["details"]]
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     ("action", "body", "problem"),
     [

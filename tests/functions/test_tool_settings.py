@@ -192,6 +192,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
     ]
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     ("tool", "field"),
     [
@@ -260,6 +261,7 @@ def test_a_bad_field_is_named(tool: object, field: str) -> None:
     assert refused.error["details"][0]["field"].startswith(field)
 
 
+@pytest.mark.without_table
 @pytest.mark.parametrize(
     "tools",
     [

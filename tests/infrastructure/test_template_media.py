@@ -1,16 +1,12 @@
 """The media plane of template.yaml: network, load balancer, container service and its scaling."""
 
+from dataclasses import astuple
 from typing import Any
 
 import yaml
 
 from media_bridge.server import PING_SECONDS
-from media_bridge.task import (
-    DRAIN_SECONDS,
-    GOODBYE_SECONDS,
-    LAST_WRITES_SECONDS,
-    METRICS_SECONDS,
-)
+from media_bridge.task import DRAIN_TIMES, METRICS_SECONDS
 from support.conditions import parameters, resources_with
 from support.translated import TEMPLATE, attributes, of_type, properties, resources
 
@@ -96,8 +92,7 @@ def test_a_replaced_task_can_end_its_longest_call() -> None:
     assert int(group["deregistration_delay.timeout_seconds"]) > longest
     assert int(balancer["client_keep_alive.seconds"]) > longest
     assert int(balancer["idle_timeout.timeout_seconds"]) >= 2 * PING_SECONDS
-    drain_seconds = DRAIN_SECONDS + GOODBYE_SECONDS + LAST_WRITES_SECONDS
-    assert drain_seconds < container["StopTimeout"] <= FARGATE_STOP_SECONDS
+    assert sum(astuple(DRAIN_TIMES)) < container["StopTimeout"] <= FARGATE_STOP_SECONDS
 
 
 def test_a_deployment_never_stops_tasks_that_carry_calls() -> None:

@@ -1,13 +1,10 @@
-"""What template.yaml keeps, made by moto's CloudFormation. The contract of the store, and all other
-tests that need a table, run on a table that was made this way (`conftest.table_name`)."""
+"""What template.yaml keeps, made by moto's CloudFormation."""
 
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from dynamodb import create_table
 from support import moto_stack
-from template import load_template
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -32,9 +29,11 @@ def test_the_queue_keeps_its_letters_for_two_weeks(
     assert int(queue["MessageRetentionPeriod"]) == 14 * 24 * 60 * 60
 
 
-def test_the_local_stacks_table_is_the_same(client: "DynamoDBClient", table_name: str) -> None:
-    create_table(client, "local", load_template())
-    on_aws, local = (client.describe_table(TableName=n)["Table"] for n in (table_name, "local"))
+def test_the_table_of_the_local_stack_and_of_the_tests_is_the_same(
+    client: "DynamoDBClient", cloudformation: Any, table_name: str
+) -> None:
+    made = moto_stack.create(cloudformation, ["CallsTable"])["CallsTable"]
+    on_aws, local = (client.describe_table(TableName=n)["Table"] for n in (made, table_name))
     assert on_aws["KeySchema"] == local["KeySchema"]
     assert on_aws["BillingModeSummary"] == local["BillingModeSummary"]
     assert on_aws["AttributeDefinitions"] == local["AttributeDefinitions"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from certificate import self_signed
+from diagnosis import reachability
 from diagnosis.ailments import Ailment, Finding
 from simulators.telnyx import CONNECTION_ID
 from simulators.telnyx_account import OwnedNumber
@@ -136,6 +137,21 @@ async def test_a_certificate_that_telnyx_would_not_take(
         found = {each.ailment for each in await ill.findings()}
     assert (A.CERTIFICATE_EXPIRES in found) == is_trusted
     assert (A.CERTIFICATE_INVALID in found) == (not is_trusted)
+
+
+@pytest.mark.parametrize("is_encrypted", [True, False])
+async def test_a_server_that_never_answers_is_reported_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+) -> None:
+    """After a TLS 1.3 handshake it is not quite silent: it sends session tickets, which wake a
+    client that waits for the socket to become readable."""
+    monkeypatch.setattr(reachability, "PATIENCE_SECONDS", 0.5)
+    certificate = self_signed(tmp_path, "localhost") if is_encrypted else None
+    if certificate:
+        monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    async with patient(House(certificate=certificate, is_silent=True)) as ill:
+        found = {each.ailment for each in await ill.findings()}
+    assert {A.PUBLIC_URL_UNREACHABLE, A.MEDIA_UNREACHABLE} <= found
 
 
 async def test_the_program_finds_the_local_stack_well(tmp_path: Path) -> None:

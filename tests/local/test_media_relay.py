@@ -17,8 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
 from media_relay import TOKEN_HEADER, MediaRelay
-
-PATIENCE_SECONDS = 10
+from support.patience import PATIENCE_SECONDS
 
 Conversation = Callable[[ServerConnection], Awaitable[None]]
 

@@ -33,6 +33,6 @@ def start_plane(
     client: "DynamoDBClient",
     table_name: str,
 ) -> StartsPlane:
-    return lambda faults=NO_FAULTS, **settings: media_plane(
-        store, mailbox, fleet, telnyx, clock, client, faults, calls_table=table_name, **settings
+    return lambda faults=NO_FAULTS, **changes: media_plane(
+        store, mailbox, fleet, telnyx, clock, client, faults, calls_table=table_name, **changes
     )

@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from media_bridge import server, session
+from media_bridge import server
 from media_bridge.speech_cache import SpeechCache
 from phonebridge import stream_token
 from phonebridge.call import Call, CallStatus, Fault
@@ -19,7 +19,7 @@ from phonebridge.call_events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.speech import CLIPS
 from support.media_plane import MediaPlane, Phone, StartsPlane
-from support.patience import until
+from support.patience import PATIENCE_SECONDS, until
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
@@ -229,7 +229,7 @@ class Claim:
 
     def _hang(self, call_id: str) -> CallConfig | None:
         self.begun.set()
-        self._released.wait(10)
+        self._released.wait(PATIENCE_SECONDS)
         return self._config(call_id)
 
     def release(self) -> None:
@@ -251,7 +251,6 @@ async def test_what_comes_while_a_call_is_claimed_is_not_lost(
 async def test_a_socket_that_closes_while_its_call_is_claimed_fails_the_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
     async with start_plane() as plane:
         claim = Claim(plane, monkeypatch)
         phone = await plane.streaming()

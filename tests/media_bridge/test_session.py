@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from media_bridge import bridge, pending_reply, session, stream_start
+from media_bridge import bridge, pending_reply, stream_start
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from media_bridge.events import BridgeEvent, DigitPressed
@@ -155,7 +155,6 @@ async def test_a_fault_of_too_many_words_is_recorded_with_fewer(start_plane: Sta
 async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
     async with start_plane() as plane:
         other = await plane.greeted()
         phone = await plane.greeted()
@@ -189,7 +188,6 @@ async def test_a_carrier_that_sends_no_audio_ends_its_call(
 async def test_a_socket_that_closes_without_stop_fails_its_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, leave: Any
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
     async with start_plane() as plane:
         other = await plane.greeted()
         phone = await plane.greeted()
@@ -199,12 +197,12 @@ async def test_a_socket_that_closes_without_stop_fails_its_call(
 
 
 async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
-    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+    start_plane: StartsPlane,
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0.5)
-    async with start_plane() as plane:
+    async with start_plane(lost_media_grace_seconds=0.5) as plane:
         phone = await plane.greeted()
-        await phone.close()
+        await phone.vanish()
+        await until(lambda: not plane.task.carries(phone.call.call_id))
         assert phone.call.leg is not None
         hangup = Hangup("normal_clearing", "callee", plane.now_ms())
         plane.services.switchboard.apply(phone.call.call_id, CallHungUp(phone.call.leg, hangup))
@@ -348,7 +346,6 @@ async def test_a_message_that_cannot_be_stored_is_not_taken_for_stored(
 async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOST_MEDIA_GRACE_SECONDS", 0)
     async with start_plane(max_calls_per_task=2) as plane:
         other, phone = await plane.greeted(), await plane.greeted()
         monkeypatch.setattr(plane.store, "load", lambda call_id: 1 / 0)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -12,8 +13,9 @@ from phonebridge.call import EndedBy
 from phonebridge.fleet import TaskState
 from phonebridge.steering import Interrupt
 from phonebridge.turn import Speaker
-from support.media_plane import MediaPlane, StartsPlane
-from support.patience import until
+from simulators.scenario import SHORT
+from support.media_plane import UNHURRIED, MediaPlane, StartsPlane
+from support.patience import PATIENCE_SECONDS, until
 from support.published_metrics import published_in
 from support.recorded_telnyx import RecordedTelnyx
 
@@ -169,11 +171,15 @@ async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> N
     assert plane.record(phone.call).call.activity.frames_in
 
 
+BRIEF = replace(SHORT, greeting="agent_fallback")
+"""The model's goodbye is its greeting once more, and a caller hears it in real time."""
+
+
 async def test_a_drain_ends_the_calls_that_outlast_it_with_a_goodbye(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 0.1)
-    async with start_plane() as plane:
+    async with start_plane(scenario=BRIEF) as plane:
         phone, other = await plane.greeted(), await plane.greeted()
         await plane.task.drain(0)
         for each in (phone, other):
@@ -189,8 +195,7 @@ async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 600)
-    monkeypatch.setattr(task, "GOODBYE_SECONDS", 0.05)
-    async with start_plane() as plane:
+    async with start_plane(drain_times=replace(UNHURRIED, goodbye_seconds=0.05)) as plane:
         phone = await plane.greeted()
         await plane.converse(phone)
         await plane.task.drain(0)
@@ -201,12 +206,11 @@ async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
         assert len(record.turns) == record.call.activity.turns
 
 
-async def test_who_drains_in_a_hurry_waits_neither_for_calls_nor_for_goodbyes(
+async def test_a_second_sigint_skips_the_drain_and_the_goodbye(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "GOODBYE_PATIENCE", 600)
-    monkeypatch.setattr(task, "GOODBYE_SECONDS", 600)
-    async with start_plane() as plane, asyncio.TaskGroup() as tasks:
+    async with start_plane(scenario=BRIEF) as plane, asyncio.TaskGroup() as tasks:
         phone = await plane.greeted()
         draining = tasks.create_task(plane.task.drain(600))
         await until(lambda: not plane.task.has_room)
@@ -223,12 +227,12 @@ async def test_a_call_that_begins_after_the_goodbye_gets_it_too(
 ) -> None:
     """Its upgrade came before the drain, its claim after."""
     claiming, claimed = threading.Event(), threading.Event()
-    async with start_plane() as plane, asyncio.TaskGroup() as tasks:
+    async with start_plane(scenario=BRIEF) as plane, asyncio.TaskGroup() as tasks:
         load = plane.store.config
 
         def slow(call_id: str) -> object:
             claiming.set()
-            claimed.wait(60)
+            claimed.wait(PATIENCE_SECONDS)
             return load(call_id)
 
         monkeypatch.setattr(plane.store, "config", slow)

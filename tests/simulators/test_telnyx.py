@@ -15,6 +15,7 @@ from simulators.speech import CLIPS, Heard, Samples, SpeechStarted, VoiceActivit
 from simulators.telnyx import SimulatorEvent, TelnyxSimulator
 from simulators.telnyx_behaviour import Person
 from simulators.telnyx_person import FRAME_MS
+from support.patience import PATIENCE_SECONDS
 from support.telnyx_counterpart import MediaSocket, exchange, media_server, webhook_receiver
 
 SCENARIO = Scenario(
@@ -25,7 +26,6 @@ SCENARIO = Scenario(
     fallback="agent_fallback",
 )
 PERSON = Person(SCENARIO, answers_after_ms=20)
-STARTED_WITHIN_S = 10.0
 
 
 class Agent:
@@ -106,7 +106,7 @@ async def test_the_program_says_where_it_is_and_ends_on_a_signal() -> None:
         stderr=asyncio.subprocess.PIPE,
     )
     assert program.stdout is not None
-    async with asyncio.timeout(STARTED_WITHIN_S):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         first, second = [(await program.stdout.readline()).decode().strip() for _ in range(2)]
         async with httpx.AsyncClient() as http:
             answer = await http.get(f"{first.rpartition(' ')[2]}/calls/v3:unknown")

@@ -2,11 +2,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from simulators.scenario import CallerLine, Scenario
 from simulators.speech import CLIPS, UNINTELLIGIBLE, Samples, recognise
 from simulators.telnyx_behaviour import Person
-from simulators.telnyx_person import FRAME_MS, SILENT_FRAME, Conversation
+from simulators.telnyx_person import FRAME_MS, MAX_LAG_S, SILENT_FRAME, Conversation, FrameClock
 
 THINKS_MS = 600
 SCENARIO = Scenario(
@@ -160,3 +161,15 @@ def test_a_line_of_keys_is_pressed_in_silence_one_after_the_other() -> None:
     assert "".join(pressed.values()) == "12#"
     first, *_, last = pressed
     assert last - first == 2 * 240
+
+
+def test_frames_are_due_every_twenty_milliseconds_however_late_each_was_handled() -> None:
+    clock = FrameClock(100.0)
+    due = [clock.next_due_s(now) for now in (100.0, 100.03, 100.09, 100.061)]
+    assert due == pytest.approx([100.02, 100.04, 100.06, 100.08])
+
+
+def test_a_person_held_up_by_the_machine_goes_on_later_instead_of_in_a_burst() -> None:
+    clock = FrameClock(100.0)
+    assert clock.next_due_s(103.0) == pytest.approx(103.0 - MAX_LAG_S)
+    assert clock.next_due_s(103.0) == pytest.approx(103.02 - MAX_LAG_S)

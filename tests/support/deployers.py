@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 
 from support.aws_programs import installed
+from support.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +54,7 @@ class Machine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=2 * PATIENCE_SECONDS,
                 check=False,
             )
 

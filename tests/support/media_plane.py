@@ -20,7 +20,7 @@ from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.server import TOKEN_HEADER, serving
 from media_bridge.session import Services
 from media_bridge.speech_cache import SpeechCache
-from media_bridge.task import MediaTask
+from media_bridge.task import DrainTimes, MediaTask
 from media_bridge.threads import Threads
 from media_bridge.toolbox import Toolbox
 from media_bridge.turn_log import TurnLog
@@ -42,7 +42,7 @@ from phonebridge.tracing import Tracer
 from simulators.g711 import MU_LAW
 from simulators.openai import Faults, OpenAISimulator, Session
 from simulators.openai_faults import NO_FAULTS
-from simulators.scenario import TOOLS
+from simulators.scenario import TOOLS, Scenario
 from simulators.speech import CLIPS
 from support.calls import after, outbound_call
 from support.clock import Clock
@@ -57,6 +57,9 @@ CONFIG = CallConfig()
 FRAME_BYTES = 160
 SILENCE = b"\xff" * 8000
 """A second of it; the model's detector needs half a second to see that a turn is over."""
+
+UNHURRIED = DrainTimes(calls_seconds=600, goodbye_seconds=600, last_writes_seconds=600)
+"""A drain ends when its calls have ended, however slow the machine is."""
 
 Frame = dict[str, Any]
 
@@ -219,6 +222,7 @@ class Outside:
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,
+            max_queue=None,  # else nobody reads the close frame behind the frames of a long speech
         )
         phone = Phone(socket, call)
         self._phones.push_async_callback(phone.hang_up)
@@ -299,7 +303,7 @@ class MediaPlane(Outside):
 
 class StartsPlane(Protocol):
     def __call__(
-        self, faults: Faults = NO_FAULTS, **settings: Any
+        self, faults: Faults = NO_FAULTS, **changes: Any
     ) -> AbstractAsyncContextManager[MediaPlane]: ...
 
 
@@ -316,9 +320,13 @@ async def media_plane(
     clock: Clock,
     client: "DynamoDBClient",
     faults: Faults,
+    *,
+    scenario: Scenario = TOOLS,
+    drain_times: DrainTimes = UNHURRIED,
+    lost_media_grace_seconds: float = 0.0,
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
-    async with OpenAISimulator(scenario=TOOLS, think_ms=0, faults=faults) as model:
+    async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
         configured = settings(**given)
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
@@ -351,12 +359,13 @@ async def media_plane(
             toolbox,
             Threads("call", slots),
             Figures(configured.metrics_namespace),
+            lost_media_grace_seconds=lost_media_grace_seconds,
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
         )
         peek = MailboxPeek(access, lambda: mailbox.count_query("task-1"))
-        task = MediaTask("task-1", services, mailbox, fleet, peek)
+        task = MediaTask("task-1", services, mailbox, fleet, peek, drain_times)
         async with task.running(), serving(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(

@@ -1,11 +1,12 @@
-"""How tests wait for what others do: for as long as it takes, and no longer than is sane."""
+"""How tests wait for what others do: for as long as it takes."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 120.0
+"""Nothing takes so long, even on a busy machine. It ends what hangs, and tells where."""
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")

@@ -34,6 +34,8 @@ class House:
     webhooks: tuple[int, bytes] = (401, error("invalid_signature"))
     media: tuple[int, bytes] = (401, error("refused"))
     certificate: str | None = None
+    is_silent: bool = False
+    """It takes every request and answers none."""
 
 
 @contextmanager
@@ -49,6 +51,9 @@ def opened(house: House) -> Iterator[None]:
             self._answer(*house.media)
 
         def _answer(self, status: int, body: bytes) -> None:
+            if house.is_silent:
+                self.rfile.read()  # until the client gives up and closes
+                return
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -63,7 +68,7 @@ def opened(house: House) -> Iterator[None]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(house.certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+import botocore.session
 from boto3 import Session
+from botocore.loaders import create_loader
 
 from support.translated import as_list, functions, of_type, resources, statements
 
+DESCRIPTIONS = create_loader()
+"""Of AWS's services, read once for all sessions: to read them takes longer than most tests."""
 PREFIX = "arn:aws"
 ACCOUNT = "us-east-1:123456789012"
 
@@ -69,7 +73,9 @@ class Caller:
     refused: list[tuple[str, Permission]] = field(default_factory=list)
 
     def session(self) -> Session:
-        session = Session()
+        core = botocore.session.get_session()
+        core.register_component("data_loader", DESCRIPTIONS)
+        session = Session(botocore_session=core)
         session.events.register("before-parameter-build", self._check)
         return session
 

@@ -58,9 +58,9 @@ async def exit_code(process: Process) -> int:
         return await process.wait()
 
 
-async def output_of(process: Process, patience_seconds: float = PATIENCE_SECONDS) -> str:
+async def output_of(process: Process) -> str:
     """All it printed, once it has ended by itself."""
-    async with asyncio.timeout(patience_seconds):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         printed, _ = await process.communicate()
     return printed.decode()
 

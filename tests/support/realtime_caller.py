@@ -14,13 +14,13 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from simulators.g711 import A_LAW, MU_LAW
 from simulators.openai import OpenAISimulator, Session
 from simulators.speech import CLIPS, Heard, Samples, recognise, resample
+from support.patience import PATIENCE_SECONDS
 from support.realtime_oracle import Frame, check_server
 
 MODEL = "gpt-realtime-2.1-mini"
 PCMU: Frame = {"type": "audio/pcmu"}
 PCMA: Frame = {"type": "audio/pcma"}
 PCM: Frame = {"type": "audio/pcm", "rate": 24000}
-PATIENCE_S = 5.0
 
 
 def session_settings(audio_format: Frame = PCMU, **turn_detection: Any) -> Frame:
@@ -67,7 +67,7 @@ class Caller:
         self.frames: list[Frame] = []
 
     async def receive(self) -> Frame:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             frame: Frame = json.loads(await self.connection.recv_bytes())
         check_server(frame)
         self.frames.append(frame)

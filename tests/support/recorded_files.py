@@ -54,7 +54,7 @@ def recorded_files() -> Iterator[RecordedFiles]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     files = RecordedFiles(f"http://127.0.0.1:{server.server_port}")
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield files

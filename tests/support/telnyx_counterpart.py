@@ -16,8 +16,8 @@ from websockets.http11 import Request as UpgradeRequest
 
 from simulators.telnyx import CONNECTION_ID, TelnyxSimulator
 from simulators.telnyx_behaviour import Faults, Person
+from support.patience import PATIENCE_SECONDS
 
-PATIENCE_S = 10.0
 NO_FAULTS = Faults()
 
 
@@ -50,7 +50,7 @@ class WebhookReceiver:
         return [each.type for each in self.deliveries]
 
     async def wait_for(self, event_type: str, count: int = 1) -> Delivery:
-        async with asyncio.timeout(PATIENCE_S), self._arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self._arrived:
             await self._arrived.wait_for(lambda: self.types.count(event_type) >= count)
         return [each for each in self.deliveries if each.type == event_type][count - 1]
 
@@ -101,12 +101,12 @@ class MediaSocket:
         return [frame for frame in self.frames if frame["event"] == event]
 
     async def wait_for(self, event: str, count: int = 1) -> Any:
-        async with asyncio.timeout(PATIENCE_S), self.arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.of(event)) >= count)
         return self.of(event)[count - 1]
 
     async def wait_closed(self) -> None:
-        async with asyncio.timeout(PATIENCE_S), self.arrived:
+        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: self.closed)
 
     async def send(self, frame: object) -> None:
@@ -140,7 +140,7 @@ class MediaServer:
         await socket.listen()
 
     async def socket(self) -> MediaSocket:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.sockets.get()
 
 

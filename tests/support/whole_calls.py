@@ -21,7 +21,7 @@ from simulators.speech import CLIPS
 from simulators.telnyx import TelnyxSimulator
 from simulators.telnyx_call import SimulatedCall
 from stack import Plan, free_port, running
-from support.patience import until
+from support.patience import PATIENCE_SECONDS, until
 
 Record = dict[str, Any]
 
@@ -40,7 +40,6 @@ CONVERSATION = [
 ]
 """Its turns on record."""
 PATIENCE_MS = 12_000
-CALL_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class System:
         state = base64.b64encode(call_id.encode()).decode()
         legs = [phone for phone in self.telnyx.calls if phone.client_state == state]
         for phone in legs:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await phone.ended.wait()
         await until(lambda: self._is(call_id, "ended"))
         if any(phone.media.frames_in for phone in legs):
