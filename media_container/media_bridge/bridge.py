@@ -313,6 +313,9 @@ class Bridge:
             commands += [*self._hearing.pass_on(), *self._greet(now)]
             for told in self._told_early:
                 commands += self._on_steering(told, now)
+        elif isinstance(event, events.MalformedEventReceived):
+            if event.event_type.startswith("response."):
+                self._talk.reply.progressed(None, now)
         elif isinstance(event, events.ModelComplained) and self._model.ready:
             commands += self._on_model_error(event, now)
         return commands

@@ -257,7 +257,7 @@ def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelE
         case realtime.Unknown(response_id=response_id):
             return events.ResponseProgressed(response_id if isinstance(response_id, str) else None)
         case tools.OutputItemAdded() | tools.OutputItemDone() | tools.FunctionCallArgumentsDone():
-            return events.ResponseProgressed(event.response_id)
+            return events.ResponseProgressed(event.response_id or None)
         case _:
             return None
 
