@@ -52,6 +52,9 @@ GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 
 
+_GOING_ON = (events.AudioReceived, events.ResponseProgressed)
+
+
 class _Awaited(Enum):
     START = auto()
     READY = auto()
@@ -120,8 +123,9 @@ class Bridge:
 
     @property
     def _speaks(self) -> bool:
-        is_able = self._model.ready or self._kept is not None or self._talk.reply.is_over
-        return self._line is not None and is_able
+        return self._line is not None and (
+            self._model.ready or self._kept is not None or self._talk.reply.is_over
+        )
 
     def next_deadline(self) -> float | None:
         return self._deadline
@@ -135,9 +139,8 @@ class Bridge:
         times += self._deadlines.values()
         if self._speaks:
             times += [self._talk.next_deadline(), *[watch.due_at for watch in self._watches]]
-            times.append(self._unended_speech.due_at)
         elif self._model.ready:
-            times.append(self._talk.reply.next_deadline())
+            times.append(self._talk.reply.deadline)
         return earliest(*times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
@@ -149,35 +152,43 @@ class Bridge:
             commands = self._on_caller_audio(event, now)
             if commands:  # fifty times a second: nothing else is due, and no deadline moves
                 return commands
-        elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
-            return []
-        elif isinstance(event, events.ResponseProgressed) and self._is_known(event, now):
+        elif isinstance(event, _GOING_ON) and self._goes_on(event, now):
             return []  # no deadline comes nearer
         else:
             commands = self._until_the_end(chain(self._answer(event, now), self._due(now)), now)
         self._deadline = self._reckon_deadline()
         return commands
 
-    def _piles_up(self, event: events.AudioReceived, now: float) -> bool:
-        """The model is far ahead of the caller: what it sends waits behind what waits already."""
+    def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
+        """The model is far ahead of the caller: what it sends waits behind what waits already. Or
+        it is merely at work."""
+        if isinstance(event, events.ResponseProgressed):
+            return self._talk.reply.progressed(event.response_id, now)
         if not self._talk.pile_up(event, now):
             return False
         if self._tape:
             self._tape.hear(event)
         return True
 
-    def _is_known(self, event: events.ResponseProgressed, now: float) -> bool:
-        return self._talk.reply.progressed(event.response_id, now)
-
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
+        waits_until = self._talk.reply.deadline
+        if waits_until is not None and waits_until <= now:
+            yield from self._on_silence(now)
         if self._speaks:
             yield from self._talk.due(now)
-            yield from self._unended_speech.watch(self._talk, self._hearing, now)
             for watch in self._watches:
                 yield from watch.watch(self._talk, now)
-        elif self._model.ready:
-            yield from self._unless_it_rings(self._talk.reply.due(now))
+
+    def _on_silence(self, now: float) -> list[BridgeCommand]:
+        """The model has sent nothing for long. While the phone rings there is a model, and nobody
+        who listens."""
+        if not (self._speaks or self._model.ready):
+            return []
+        ended = self._talk.reply.stalled(now)
+        commands = self._on_conversation(ended, now) if ended else []
+        commands += self._talk.reply.due(now, self._talk.caller_is_speaking)
+        return self._unless_it_rings(commands)
 
     def _answer(self, event: events.RareEvent, now: float) -> list[BridgeCommand]:
         if isinstance(event, events.DeadlinePassed):
@@ -384,8 +395,6 @@ class Bridge:
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
         commands = [*self._hearing.due(now), *self._tools.due(now)]
-        if self._model.ready and (ended := self._talk.reply.stalled(now)):
-            commands += self._on_conversation(ended, now)
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)
@@ -415,18 +424,23 @@ class Bridge:
             case _Awaited.READY:
                 failed = FailCall("model_timeout", "the model session did not become ready")
                 return self._apologized([failed], now)
-            case _Awaited.FRAME if self._has_heard_within(GAP_PATIENCE, now):
-                self._deadlines[awaited] = self._frame_at + GAP_PATIENCE
-                return []
             case _Awaited.FRAME:
-                self._deadlines[awaited] = now + GAP_PATIENCE
-                speaks = self._talk.caller_is_speaking
-                return self._hearing.fill_gap(GAP_PATIENCE) if speaks else []
+                return [*self._missed_frame(now), *self._watch_speech(now)]
             case _Awaited.MEDIA if self._has_heard_within(MEDIA_PATIENCE, now):
                 self._deadlines[awaited] = self._frame_at + MEDIA_PATIENCE
                 return []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
+
+    def _missed_frame(self, now: float) -> list[BridgeCommand]:
+        if self._has_heard_within(GAP_PATIENCE, now):
+            self._deadlines[_Awaited.FRAME] = self._frame_at + GAP_PATIENCE
+            return []
+        self._deadlines[_Awaited.FRAME] = now + GAP_PATIENCE
+        return self._hearing.fill_gap(GAP_PATIENCE) if self._talk.caller_is_speaking else []
+
+    def _watch_speech(self, now: float) -> list[BridgeCommand]:
+        return self._unended_speech.watch(self._talk, self._hearing, now)
 
     def _has_heard_within(self, seconds: float, now: float) -> bool:
         return self._frame_at + seconds > now
