@@ -53,6 +53,9 @@ GOODBYE_PATIENCE = 5.0
 """From our hanging up until the carrier closes the stream."""
 
 
+_GOING_ON = (events.AudioReceived, events.ResponseProgressed)
+
+
 class _Awaited(Enum):
     START = auto()
     READY = auto()
@@ -128,8 +131,9 @@ class Bridge:
 
     @property
     def _speaks(self) -> bool:
-        is_able = self._model.ready or self._kept is not None or self._talk.reply.is_over
-        return self._line is not None and is_able
+        return self._line is not None and (
+            self._model.ready or self._kept is not None or self._talk.reply.is_over
+        )
 
     def next_deadline(self) -> float | None:
         return self._deadline
@@ -143,9 +147,8 @@ class Bridge:
         times += self._deadlines.values()
         if self._speaks:
             times += [self._talk.next_deadline(), *[watch.due_at for watch in self._watches]]
-            times.append(self._unended_speech.due_at)
         elif self._model.ready:
-            times.append(self._talk.reply.next_deadline())
+            times.append(self._talk.reply.deadline)
         return earliest(*times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
@@ -157,9 +160,7 @@ class Bridge:
             commands = self._on_caller_audio(event, now)
             if commands:  # fifty times a second: nothing else is due, and no deadline moves
                 return commands
-        elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
-            return []
-        elif isinstance(event, events.ResponseProgressed) and self._is_known(event, now):
+        elif isinstance(event, _GOING_ON) and self._goes_on(event, now):
             return []  # no deadline comes nearer
         else:
             answer = self._answer_about_clip(event)
@@ -168,26 +169,36 @@ class Bridge:
         self._deadline = self._reckon_deadline()
         return commands
 
-    def _piles_up(self, event: events.AudioReceived, now: float) -> bool:
-        """The model is far ahead of the caller: what it sends waits behind what waits already."""
+    def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
+        """The model is far ahead of the caller: what it sends waits behind what waits already. Or
+        it is merely at work."""
+        if isinstance(event, events.ResponseProgressed):
+            return self._talk.reply.progressed(event.response_id, now)
         if not self._talk.pile_up(event, now):
             return False
         if self._tape:
             self._tape.hear(event)
         return True
 
-    def _is_known(self, event: events.ResponseProgressed, now: float) -> bool:
-        return self._talk.reply.progressed(event.response_id, now)
-
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
+        waits_until = self._talk.reply.deadline
+        if waits_until is not None and waits_until <= now:
+            yield from self._on_silence(now)
         if self._speaks:
             yield from self._talk.due(now)
-            yield from self._unended_speech.watch(self._talk, self._hearing, now)
             for watch in self._watches:
                 yield from watch.watch(self._talk, now)
-        elif self._model.ready:
-            yield from self._unless_it_rings(self._talk.reply.due(now))
+
+    def _on_silence(self, now: float) -> list[BridgeCommand]:
+        """The model has sent nothing for long. While the phone rings there is a model, and nobody
+        who listens."""
+        if not (self._speaks or self._model.ready):
+            return []
+        ended = self._talk.reply.stalled(now)
+        commands = self._on_conversation(ended, now) if ended else []
+        commands += self._talk.reply.due(now, self._talk.caller_is_speaking)
+        return self._unless_it_rings(commands)
 
     def _answer_about_clip(self, event: events.RareEvent) -> list[BridgeCommand] | None:
         """None for events that are not about a clip being recorded."""
@@ -408,8 +419,6 @@ class Bridge:
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
         commands = [*self._hearing.due(now), *self._tools.due(now)]
-        if self._model.ready and (ended := self._talk.reply.stalled(now)):
-            commands += self._on_conversation(ended, now)
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)
@@ -469,16 +478,22 @@ class Bridge:
                 failed = FailCall("model_timeout", "the model session did not become ready")
                 return self._apologized([failed], now)
             case _Awaited.FRAME:
-                heard = self._has_heard_within(GAP_TIMEOUT_SECONDS, now)
-                since = self._frame_at if heard else now
-                self._deadlines[awaited] = since + GAP_TIMEOUT_SECONDS
-                speaks = self._talk.caller_is_speaking
-                return self._hearing.look_for_gap(self._frame_at, speaks, now)
+                return [*self._missed_frame(now), *self._watch_speech(now)]
             case _Awaited.MEDIA if self._has_heard_within(MEDIA_PATIENCE, now):
                 self._deadlines[awaited] = self._frame_at + MEDIA_PATIENCE
                 return []
             case _Awaited.MEDIA:
                 return [FailCall("media_silent", "the carrier stopped sending audio")]
+
+    def _missed_frame(self, now: float) -> list[BridgeCommand]:
+        heard = self._has_heard_within(GAP_TIMEOUT_SECONDS, now)
+        since = self._frame_at if heard else now
+        self._deadlines[_Awaited.FRAME] = since + GAP_TIMEOUT_SECONDS
+        speaks = self._talk.caller_is_speaking
+        return self._hearing.look_for_gap(self._frame_at, speaks, now)
+
+    def _watch_speech(self, now: float) -> list[BridgeCommand]:
+        return self._unended_speech.watch(self._talk, self._hearing, now)
 
     def _has_heard_within(self, seconds: float, now: float) -> bool:
         return self._frame_at + seconds > now

@@ -31,6 +31,8 @@ class ClipPlayer:
         self._speech = speech
         self._clips = clips
         self._has_begun = False
+        self._is_playing = True
+        """Whether the apology was still heard at the last look."""
         self._fillers = 0
 
     def begin(self) -> None:
@@ -61,14 +63,15 @@ class ClipPlayer:
         if clip is None or not self._has_begun:
             return [end]
         self._speech.recite(APOLOGY_ITEM, clip.words, clip.sound, now)
-        self.end = end
+        self.end, self.end_at = end, now + LAST_WORDS_SECONDS
         return []
 
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
-        if self._speech.is_heard:
-            self.end_at = None
-        elif self.end_at is None:
-            self.end_at = now + LAST_WORDS_SECONDS
-        elif self.end_at <= now:
+        """Looks again and again until the apology was heard, or somebody interrupted it."""
+        if self.end_at is None or now < self.end_at:
+            return []
+        if not (self._speech.is_heard or self._is_playing):
             return [end]
+        self._is_playing = self._speech.is_heard
+        self.end_at = now + LAST_WORDS_SECONDS
         return []

@@ -201,7 +201,7 @@ class Conversation:
 
     def next_deadline(self) -> float | None:
         return earliest(
-            self.reply.next_deadline(),
+            self.reply.deadline,
             self._afterwards.due_at(),
             self._keypad.complete_at,
             self._barge_in.counts_at,
@@ -209,9 +209,8 @@ class Conversation:
         )
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings: audio to send, turns heard to their end, a silent model."""
+        """What time alone brings: audio to send, turns heard to their end."""
         commands = self.speech.listen(now)
-        commands += self.reply.due(now, self.speech_began_at is not None)
         if self._barge_in.counts(now):
             commands += self._give_way(now)
         if entry := self._keypad.take(now):

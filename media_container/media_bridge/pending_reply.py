@@ -71,7 +71,9 @@ class PendingReply:
         self.last_sign = 0.0
         """When the active response last showed that the model is alive."""
         self._stall_timeout = STALL_TIMEOUT
-        self._deadline: float | None = None
+        self.deadline: float | None = None
+        """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
+        finds out when the next one is."""
         self.nobody_listens = False
         """Only ordered words are worth another attempt."""
         self._speech = speech
@@ -92,14 +94,9 @@ class PendingReply:
         """The model was given up; the call ends when the apology has been heard."""
         return self._clips.end is not None
 
-    def next_deadline(self) -> float | None:
-        stalled_at = self._stalled_at
+    def _set_deadline(self) -> None:
         filler_at, end_at = self._clips.filler_at, self._clips.end_at
-        if self._ask_at is filler_at is end_at is None:
-            self._deadline = stalled_at  # mostly, and asked for with every event
-        else:
-            self._deadline = earliest(stalled_at, self._ask_at, filler_at, end_at)
-        return self._deadline
+        self.deadline = earliest(self._stalled_at, self._ask_at, filler_at, end_at)
 
     def begin(self, now: float) -> None:
         """The media stream started: only from now on somebody listens."""
@@ -107,6 +104,7 @@ class PendingReply:
         self.last_sign = now
         if self.queue.current:
             self._expect(self.queue.current.purpose, now)
+        self._set_deadline()
 
     # Requests, and the caller's turns.
 
@@ -137,6 +135,7 @@ class PendingReply:
             return self._sent(self.queue.release(), now)
         self.queue.expect_answer()
         self._ask_at = None if self.queue.is_generating else now + SERVER_START_TIMEOUT
+        self._set_deadline()
         return []
 
     def caller_fell_silent(self, now: float) -> list[BridgeCommand]:
@@ -174,11 +173,13 @@ class PendingReply:
         self._ask_at = None
         self.last_sign = now
         self._stall_timeout = STALL_TIMEOUT
+        self._set_deadline()
 
     def cancelled(self, now: float) -> None:
         """The active response was cancelled; it has little time to end."""
         self.last_sign = now
         self._stall_timeout = CANCEL_TIMEOUT
+        self._set_deadline()
 
     def progressed(self, response_id: str | None, now: float) -> bool:
         """Any event of the active response is a sign of life. Whether it was one."""
@@ -217,6 +218,7 @@ class PendingReply:
         if self._stall_timeout != CANCEL_TIMEOUT:
             is_under_way = any(self._mcp_calls.values())
             self._stall_timeout = MCP_STALL_TIMEOUT if is_under_way else STALL_TIMEOUT
+            self._set_deadline()
 
     def ended(
         self, event: events.ResponseEnded, is_wanted: bool, is_broken_off: bool, now: float
@@ -283,10 +285,15 @@ class PendingReply:
     # What time brings.
 
     def due(self, now: float, caller_is_speaking: bool = False) -> list[BridgeCommand]:
+        """To be called when `deadline` has come; it may turn out that nothing is due."""
         if self._clips.end:
-            return self._clips.due_end(self._clips.end, now)
-        if self._deadline is None or now < self._deadline:
-            return []
+            commands = self._clips.due_end(self._clips.end, now)
+        else:
+            commands = self._due(now, caller_is_speaking)
+        self._set_deadline()
+        return commands
+
+    def _due(self, now: float, caller_is_speaking: bool) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []
         stalled_at = self._stalled_at
         if self.queue.is_requested and stalled_at is not None and stalled_at <= now:
@@ -319,6 +326,7 @@ class PendingReply:
             self._has_spoken = False
             self.last_sign = now
             self._stall_timeout = STALL_TIMEOUT
+        self._set_deadline()
         return [*commands]
 
     def _go_on(self, now: float) -> list[BridgeCommand]:
@@ -326,6 +334,7 @@ class PendingReply:
         commands = self._sent(self.queue.proceed(), now)
         if not commands and self._ask_at is None and not self.queue.is_idle:
             self._ask_at = now + SERVER_NEXT_START_TIMEOUT
+        self._set_deadline()
         return commands
 
     def _succeed(self) -> None:
@@ -346,6 +355,7 @@ class PendingReply:
         self._retrying, self._ask_at = request, now + delay
         if request.purpose in _WAITS_FOR:
             self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
+        self._set_deadline()
         return [log, Note("no reply", f"{why}; asked again")]
 
     def _give_up(self, failure: Failure, request: Request, now: float) -> list[BridgeCommand]:
@@ -370,7 +380,9 @@ class PendingReply:
         if not self._has_spoken:
             commands += _not_spoken(current, end.detail)
         self.queue.muted = True
-        return commands + self._clips.apologize(end, now)
+        commands += self._clips.apologize(end, now)
+        self._set_deadline()
+        return commands
 
 
 def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:
