@@ -7,7 +7,7 @@ silent as one that `failed`.
 
     the caller waits because ...          until ...                     and then
     ----------------------------          ---------                     --------
-    the server is to begin a response     3 s after the last word, or   we ask for it
+    the server is to begin a response     5 s after the last word, or   we ask for it
                                           1 s after another response
     a response was requested, or runs     15 s without any event of it  the attempt failed
       the same, with an MCP call          45 s without any event of it  the attempt failed
@@ -48,7 +48,7 @@ from media_bridge.responses import ANSWER, Purpose, Request, ResponseQueue
 from media_bridge.retry_budget import FATAL_CODES, Failure, FaultReason, RetryBudget
 from phonebridge.billing import Usage
 
-SERVER_START_TIMEOUT = 3.0
+SERVER_START_TIMEOUT = 5.0
 SERVER_NEXT_START_TIMEOUT = 1.0
 STALL_TIMEOUT = 15.0
 MCP_STALL_TIMEOUT = 45.0

@@ -226,6 +226,7 @@ async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
         (Faults(fail_internally_in_response=1), {}, "model_lost"),
         (Faults(expire_in_response=1), {}, "model_lost"),
         (Faults(fail_responses=True), {}, "model_failed"),
+        (Faults(silent_responses=True), {}, "model_silent"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
