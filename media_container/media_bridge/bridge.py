@@ -150,8 +150,9 @@ class Bridge:
         elif isinstance(event, events.AudioReceived) and self._piles_up(event, now):
             return []
         else:
-            answer = self._answer_about_clip(event)
-            answer = self._answer(event, now) if answer is None else answer
+            answer = self._answer_about_clip(event, now) if self._clip_recorder else None
+            if answer is None:
+                answer = self._answer(event, now)
             commands = self._until_the_end(chain(answer, self._due(now)), now)
         self._deadline = self._reckon_deadline()
         return commands
@@ -171,11 +172,10 @@ class Bridge:
             for watch in self._watches:
                 yield from watch.watch(self._talk, now)
 
-    def _answer_about_clip(self, event: events.RareEvent) -> list[BridgeCommand] | None:
+    def _answer_about_clip(self, event: events.RareEvent, now: float) -> list[BridgeCommand] | None:
         """None for events that are not about a clip being recorded."""
-        if self._clip_recorder is None:
-            return None
-        answer = self._clip_recorder.handle(event, self._talk)
+        assert self._clip_recorder
+        answer = self._clip_recorder.handle(event, self._talk, now)
         if answer is not None and isinstance(event, events.ResponseEnded):
             self._spent += event.usage
         return answer
