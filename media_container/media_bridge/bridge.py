@@ -163,8 +163,9 @@ class Bridge:
         elif isinstance(event, _GOING_ON) and self._goes_on(event, now):
             return []  # no deadline comes nearer
         else:
-            answer = self._answer_about_clip(event)
-            answer = self._answer(event, now) if answer is None else answer
+            answer = self._answer_about_clip(event, now) if self._clip_recorder else None
+            if answer is None:
+                answer = self._answer(event, now)
             commands = self._until_the_end(chain(answer, self._due(now)), now)
         self._deadline = self._reckon_deadline()
         return commands
@@ -200,11 +201,10 @@ class Bridge:
         commands += self._talk.reply.due(now, self._talk.caller_is_speaking)
         return self._unless_it_rings(commands)
 
-    def _answer_about_clip(self, event: events.RareEvent) -> list[BridgeCommand] | None:
+    def _answer_about_clip(self, event: events.RareEvent, now: float) -> list[BridgeCommand] | None:
         """None for events that are not about a clip being recorded."""
-        if self._clip_recorder is None:
-            return None
-        answer = self._clip_recorder.handle(event, self._talk)
+        assert self._clip_recorder
+        answer = self._clip_recorder.handle(event, self._talk, now)
         if answer is not None and isinstance(event, events.ResponseEnded):
             self._spent += event.usage
         return answer

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from media_bridge.audio import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.clip_recorder import MAX_CLIP_MS, TIMEOUT_SECONDS
+from media_bridge.clip_recorder import (
+    MAX_CLIP_MS,
+    PAUSE_SECONDS,
+    TIMEOUT_SECONDS,
+    UNLABELLED_SECONDS,
+)
 from media_bridge.clip_words import ClipKind, instructions_of
 from media_bridge.clips import Clips
 from media_bridge.commands import (
@@ -75,6 +80,7 @@ FILLER = RecordClip(ClipKind.FILLER, instructions_of(ClipKind.FILLER, None))
 APOLOGY = RecordClip(ClipKind.APOLOGY, instructions_of(ClipKind.APOLOGY, None))
 CLIP_STARTED = ResponseStarted("resp-c", "filler", is_in_conversation=False)
 HEARD = agent_turn(1, "Hello.", 0, 100)
+ASKED_AT = 0.1 + PAUSE_SECONDS
 
 
 def of_clip(ms: int, item: str = "item-c", response: str = "resp-c") -> BridgeEvent:
@@ -93,7 +99,7 @@ def call_without_clips(
 
 
 def greeted(missing: tuple[ClipKind, ...] = BOTH) -> Playbook:
-    """At 0.2 s the caller has heard the agent, and the first missing clip was asked for."""
+    """The caller has heard the agent and is silent; the first missing clip was just asked for."""
     story = call_without_clips(missing)
     assert (
         story
@@ -107,8 +113,9 @@ def greeted(missing: tuple[ClipKind, ...] = BOTH) -> Playbook:
         >> said(100)
         << play(100)
         >> done()
-        >> At(0.2)
+        >> At(ASKED_AT - 0.001)
         << HEARD
+        >> At(ASKED_AT)
         << FILLER
     )
     return story
@@ -238,6 +245,7 @@ def test_nothing_is_recorded_while_the_answer_to_the_caller_is_on_its_way() -> N
         << agent_turn(1, "", 0, 0, interrupted=True)
         >> CallerSpeechStopped("item-2")
         >> done("resp-1", "cancelled")
+        >> At(5.0)
         >> ResponseStarted("resp-3")
         >> said(60, "item-3", "resp-3")
         << play(60)
@@ -250,6 +258,33 @@ def test_nothing_is_recorded_where_the_server_speaks_up_by_itself() -> None:
     for event in (STARTED, ModelConnected(), ModelReady(), ResponseStarted("resp-1"), said(100)):
         story.bridge.handle(event, 0.0)
     assert story >> done() >> At(30.0) << agent_turn(1, "", 0, 100)
+
+
+def test_neither_is_what_comes_late() -> None:
+    assert (
+        greeted()
+        >> At(ASKED_AT + UNLABELLED_SECONDS)
+        >> ResponseStarted("resp-3")
+        >> said(60, "item-3", "resp-3")
+        << play(60)
+    )
+
+
+def test_a_caller_who_goes_on_at_once_is_not_disturbed() -> None:
+    story = call_without_clips()
+    for event in (STARTED, ModelConnected(), ModelReady(), ResponseStarted("resp-1")):
+        story.bridge.handle(event, 0.0)
+    assert (
+        story
+        >> words("Hello.")
+        >> said(100)
+        << play(100)
+        >> done()
+        >> At(ASKED_AT - 0.001)
+        << HEARD
+        >> CallerSpeechStarted("item-2")
+        >> At(5.0)
+    )
 
 
 def test_a_refused_request_is_given_up() -> None:
@@ -330,7 +365,7 @@ def test_a_clip_without_end_is_cut_off() -> None:
 def test_a_request_that_is_never_answered_is_given_up() -> None:
     assert (
         greeted()
-        >> At(0.2 + TIMEOUT_SECONDS)
+        >> At(ASKED_AT + TIMEOUT_SECONDS)
         << Log("warning", "clip not recorded", "filler: it took too long")
         >> At(50.0)
         >> CLIP_STARTED
@@ -345,7 +380,7 @@ def test_a_clip_that_stalls_is_given_up() -> None:
         greeted()
         >> CLIP_STARTED
         >> of_clip(100)
-        >> At(0.2 + TIMEOUT_SECONDS)
+        >> At(ASKED_AT + TIMEOUT_SECONDS)
         << CancelResponse("resp-c")
         << Log("warning", "clip not recorded", "filler: it took too long")
         >> of_clip(100)
@@ -373,6 +408,7 @@ def test_nothing_is_recorded_while_the_phone_rings() -> None:
         << play(100)
         >> At(20.2)
         << agent_turn(1, "", 0, 100)
+        >> At(20.0 + ASKED_AT)
         << FILLER
     )
 
@@ -384,7 +420,7 @@ def test_after_a_kept_greeting_it_waits_for_the_model() -> None:
         Playbook(bridge)
         >> STARTED
         << play(100)
-        >> At(1.0)
+        >> At(2.0)
         << HEARD
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)

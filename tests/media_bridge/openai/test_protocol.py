@@ -8,6 +8,7 @@ import pytest
 
 from media_bridge import commands, events
 from media_bridge.audio import Codec
+from media_bridge.clip_words import ClipKind
 from media_bridge.openai.protocol import RealtimeProtocol
 from media_bridge.speech_model import ModelCommand
 from phonebridge.billing import Usage
@@ -46,6 +47,7 @@ def ended(**response: Any) -> events.ModelEvent | None:
         (commands.CancelResponse("resp-1"), "response.cancel"),
         (commands.CommitAudio(), "input_audio_buffer.commit"),
         (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
+        (commands.RecordClip(ClipKind.FILLER, "Say this."), "response.create"),
     ],
 )
 def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> None:
@@ -141,6 +143,52 @@ def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
         with_words = json.loads(protocol().encode(told))
         assert (told.saying or told.guidance or "-") in with_words["response"]["instructions"]
     assert json.loads(protocol().encode(commands.Respond())) == {"type": "response.create"}
+
+
+def test_a_clip_is_asked_for_outside_of_the_conversation() -> None:
+    record = commands.RecordClip(ClipKind.FILLER, "Say this.")
+    assert json.loads(protocol().encode(record)) == {
+        "type": "response.create",
+        "event_id": "clip-filler",
+        "response": {
+            "conversation": "none",
+            "input": [],
+            "instructions": "Say this.",
+            "metadata": {"phonebridge_clip": "filler"},
+        },
+    }
+    with_tools = CallConfig(tools=Tools(built_in=(BuiltIn.END_CALL,)))
+    assert json.loads(protocol(with_tools).encode(record))["response"]["tool_choice"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("response", "started"),
+    [
+        ({"metadata": {"phonebridge_clip": "filler"}}, ("filler", False)),
+        ({"metadata": {"phonebridge_clip": "filler"}, "conversation_id": None}, ("filler", False)),
+        ({"metadata": {"phonebridge_clip": "filler"}, "conversation_id": "c"}, ("filler", True)),
+        ({"metadata": {"of": "another client"}, "conversation_id": "c"}, (None, True)),
+        ({"metadata": {"phonebridge_clip": 1}}, (None, True)),
+        ({"metadata": "filler"}, (None, True)),
+        ({"metadata": None}, (None, True)),
+        ({}, (None, True)),
+    ],
+)
+def test_a_clip_is_known_by_its_metadata(
+    response: dict[str, Any], started: tuple[str | None, bool]
+) -> None:
+    event = happened("response.created", response={"id": "resp_1"} | response)
+    assert event == events.ResponseStarted("resp_1", *started)
+
+
+def test_an_error_names_the_request_that_it_refuses() -> None:
+    error = {
+        "type": "invalid_request_error",
+        "code": "c",
+        "message": "m",
+        "event_id": "clip-filler",
+    }
+    assert happened("error", error=error) == events.ModelComplained("c", "m", "clip-filler")
 
 
 def test_a_server_that_confirms_nothing_is_taken_at_its_word() -> None:
