@@ -33,7 +33,7 @@ doctor: .venv/.stamp            ## ask the real services whether a call would wo
 	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
 	$(BIN)/ruff format --check .
