@@ -417,7 +417,9 @@ def test_every_other_refusal_is_final_at_once(command: CarrierCommand, final: Re
     assert telnyx.pauses == []
 
 
-@pytest.mark.parametrize("lost", [Rupture(), Reply(502, b""), Reply(408, b"")], ids=str)
+@pytest.mark.parametrize(
+    "lost", [Rupture(), Reply(502, b""), Reply(408, b"")], ids=["cut", "502", "408"]
+)
 @pytest.mark.parametrize(
     ("command", "refused_again"),
     [
