@@ -30,7 +30,7 @@ doctor: .venv/.stamp            ## asks the real services whether a call would w
 	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 check: .venv/.stamp .venv-sam/.stamp    ## format, lint, types, template and its build
 	$(BIN)/ruff format --check .

@@ -88,7 +88,11 @@ class ApiRoute:
         return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
 
 
-def create_app(media_url: str, template_path: Path = TEMPLATE) -> Starlette:
+def create_app(
+    media_url: str,
+    template_path: Path = TEMPLATE,
+    integration_seconds: float = INTEGRATION_SECONDS,
+) -> Starlette:
     """`media_url` is the ws address of the media container. The handlers are those beside the
     template, and find their settings in the environment of this process."""
     sys.path.append(str(template_path.parent / "functions"))
@@ -112,7 +116,7 @@ def create_app(media_url: str, template_path: Path = TEMPLATE) -> Starlette:
         routes=[
             WebSocketRoute("/media-bridge/{path:path}", MediaRelay(media_url).pass_through),
             Route("/healthz", _healthz),
-            Route("/{path:path}", HttpApi(_routes(template))),
+            Route("/{path:path}", HttpApi(_routes(template), integration_seconds)),
         ],
     )
 
@@ -120,8 +124,9 @@ def create_app(media_url: str, template_path: Path = TEMPLATE) -> Starlette:
 class HttpApi:
     """An ASGI application, so that every method reaches it."""
 
-    def __init__(self, routes: list[ApiRoute]) -> None:
+    def __init__(self, routes: list[ApiRoute], integration_seconds: float) -> None:
         self._routes = routes
+        self._integration_seconds = integration_seconds
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         response = await self._answer(Request(scope, receive))
@@ -136,9 +141,8 @@ class HttpApi:
                 body = await _body(request)
                 if body is None:
                     return _message(413, "Request Too Long")
-                return await _integrate(
-                    route.function, event_of(request, body, route.key, parameters)
-                )
+                event = event_of(request, body, route.key, parameters)
+                return await _integrate(route.function, event, self._integration_seconds)
         return _message(404, "Not Found")
 
 
@@ -150,8 +154,8 @@ def _is_from_here(request: Request) -> bool:
     return request.url.hostname in LOOPBACK_NAMES and not elsewhere and not forwarded
 
 
-async def _integrate(function: Function, event: dict[str, Any]) -> Response:
-    with anyio.move_on_after(INTEGRATION_SECONDS):
+async def _integrate(function: Function, event: dict[str, Any], seconds: float) -> Response:
+    with anyio.move_on_after(seconds):
         try:
             return response_of(await function.invoke(event))
         except Exception:

@@ -4,13 +4,14 @@ container each in one of their own, and a simulator for each provider that is no
 
 import asyncio
 import os
+import random
 import secrets
 import signal
 import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import httpx
 import uvicorn
 
 from aws_state import create_state
-from gateway import create_app
+from gateway import INTEGRATION_SECONDS, create_app
 from simulators.openai import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx import CONNECTION_ID, TelnyxSimulator
@@ -49,6 +50,8 @@ class Plan:
     hangs_up: bool
     patience_ms: int
     log: Path | None = None
+    integration_seconds: float = INTEGRATION_SECONDS
+    """How long the gateway waits for a handler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             media_port = free_port()
             async with (
                 _media_container(environ, media_port, log),
-                _gateway(environ, listener, media_port),
+                _gateway(plan, environ, listener, media_port),
             ):
                 yield Stack(url, telnyx, openai, environ)
 
@@ -193,10 +196,11 @@ async def _media_container(environ: Mapping[str, str], port: int, log: int) -> A
 
 @asynccontextmanager
 async def _gateway(
-    environ: Mapping[str, str], listener: socket.socket, media_port: int
+    plan: Plan, environ: Mapping[str, str], listener: socket.socket, media_port: int
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
-    app = create_app(f"ws://127.0.0.1:{media_port}")
+    media_url = f"ws://127.0.0.1:{media_port}"
+    app = create_app(media_url, integration_seconds=plan.integration_seconds)
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
@@ -230,10 +234,13 @@ async def _answering(url: str, process: Process) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below the ports that Linux gives to clients (from 32768 on): no other program is given this
+    port before we listen there."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 
 
 TEMPLATE = load_template()
+MAX_WORKERS = 8
 
 settings.register_profile("default", deadline=None)  # the machine may be busy
 settings.load_profile("default")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: the tests wait for sound, sockets and processes half of their time."""
+    return min(MAX_WORKERS, 2 * (os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="session")

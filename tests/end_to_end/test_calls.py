@@ -161,8 +161,10 @@ async def test_no_frame_to_the_phone_is_flagged(system: System, afternoon: After
 
 
 async def test_every_webhook_was_taken(system: System, afternoon: Afternoon) -> None:
-    statuses = {s for call in system.telnyx.calls for w in call.webhooks for s in w.statuses}
-    assert statuses == {200}
+    deliveries = [each.statuses for call in system.telnyx.calls for each in call.webhooks]
+    # None: not answered within two seconds, which a busy machine may take; it is delivered again.
+    assert {status for statuses in deliveries for status in statuses} <= {200, None}
+    assert {statuses[-1] for statuses in deliveries} == {200}
 
 
 async def test_the_logs_tell_of_each_call_and_show_no_number(

@@ -295,12 +295,10 @@ class TestAnswers:
 
         assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
-    async def test_a_handler_that_hangs_is_given_up(
-        self, client: httpx.AsyncClient, probe: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(gateway, "INTEGRATION_SECONDS", 0.01)
-
-        answer = await client.post("/hang")
+    async def test_a_handler_that_hangs_is_given_up(self, project: Path, probe: Any) -> None:
+        app = create_app(NO_MEDIA, project / "template.yaml", integration_seconds=0.01)
+        async with client_of(app) as client:
+            answer = await client.post("/hang")
         probe.released.set()
 
         assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})

@@ -131,11 +131,18 @@ async def whole_system(
     hangs_up: bool = True,
 ) -> AsyncIterator[System]:
     handlers, container = folder / "handlers.log", folder / "container.log"
-    plan = Plan(free_port(), scenario, hangs_up=hangs_up, patience_ms=PATIENCE_MS, log=container)
+    plan = Plan(
+        free_port(),
+        scenario,
+        hangs_up=hangs_up,
+        patience_ms=PATIENCE_MS,
+        log=container,
+        integration_seconds=PATIENCE_SECONDS,
+    )
     with _environment_restored(), _handlers_log_to(handlers):
         async with (
             running(plan, given, lambda *_: None) as stack,
-            httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=60) as api,
+            httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=PATIENCE_SECONDS) as api,
         ):
             assert stack.telnyx is not None
             assert stack.openai is not None
