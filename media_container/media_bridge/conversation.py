@@ -255,14 +255,14 @@ class Conversation:
 
     def _on_response(self, event: _ResponseEvent, now: float) -> list[BridgeCommand]:
         match event:
+            case events.WordsReceived(response_id):
+                self.speech.read(event)
+                return self._on_sign_of(response_id, now)
             case events.ResponseStarted(response_id):
                 return self._on_response_started(response_id, now)
             case events.AudioFinished(item_id):
                 self.speech.finish(item_id)
                 return self._on_sign_of(None, now)
-            case events.WordsReceived(response_id):
-                self.speech.read(event)
-                return self._on_sign_of(response_id, now)
             case events.ResponseProgressed(response_id):
                 return self._on_sign_of(response_id, now)
             case events.ResponseEnded():
