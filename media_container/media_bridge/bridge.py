@@ -183,9 +183,6 @@ class Bridge:
 
     def _due(self, now: float) -> Iterable[BridgeCommand]:
         """Begins when the answer to what has happened was taken, unless that was the end."""
-        waits_until = self._talk.reply.deadline
-        if waits_until is not None and waits_until <= now:
-            yield from self._on_silence(now)
         if self._speaks:
             yield from self._talk.due(now)
             for watch in self._watches:
@@ -419,6 +416,9 @@ class Bridge:
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
         commands = [*self._hearing.due(now), *self._tools.due(now)]
+        waits_until = self._talk.reply.deadline
+        if waits_until is not None and waits_until <= now:
+            commands += self._on_silence(now)
         for awaited in [who for who, time in self._deadlines.items() if time <= now]:
             del self._deadlines[awaited]
             commands += self._missed(awaited, now)

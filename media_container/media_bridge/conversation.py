@@ -257,6 +257,9 @@ class Conversation:
 
     def _on_response(self, event: _ResponseEvent, now: float) -> list[BridgeCommand]:
         match event:
+            case events.WordsReceived(response_id):
+                self.speech.read(event)
+                return self._on_sign_of(response_id, now)
             case events.ResponseStarted(response_id):
                 return self._on_response_started(response_id, now)
             case events.AudioFinished(item_id):

@@ -167,13 +167,10 @@ def encode(event: ClientEvent) -> bytes:
     return msgspec.json.encode(event)
 
 
-_APPEND = b'{"type":"input_audio_buffer.append","event_id":"audio","audio":"'
-
-
 def encode_append(audio: bytes) -> bytes:
     """`input_audio_buffer.append`, fifty times a second: base64 has nothing to escape."""
     payload = binascii.b2a_base64(audio, newline=False)
-    return b"".join((_APPEND, payload, b'"}'))
+    return b'{"type":"input_audio_buffer.append","event_id":"audio","audio":"%b"}' % payload
 
 
 # Server events.
