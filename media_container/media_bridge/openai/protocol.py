@@ -182,9 +182,11 @@ class RealtimeProtocol:
 
 
 def _started(response: realtime.Response) -> events.ResponseStarted:
+    if CLIP.encode() not in bytes(response.metadata):
+        return events.ResponseStarted(response.id)
     metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
-    joins = _read(response.conversation_id, str) is not None
     clip = metadata.get(CLIP)
+    joins = _read(response.conversation_id, str) is not None
     return events.ResponseStarted(response.id, clip, is_in_conversation=joins or clip is None)
 
 
