@@ -196,12 +196,15 @@ class RealtimeProtocol:
     def _started(self, response: realtime.Response) -> events.ResponseStarted:
         self._responses += 1
         response_id = response.id or f"unnamed-{self._responses}"
-        metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
-        joins = _read(response.conversation_id, str) is not None
-        clip = metadata.get(CLIP)
-        if clip is None or joins:
+        if CLIP.encode() not in bytes(response.metadata):
             self._response_id = response_id
-        return events.ResponseStarted(response_id, clip, is_in_conversation=joins or clip is None)
+            return events.ResponseStarted(response_id)
+        metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
+        clip = metadata.get(CLIP)
+        joins = clip is None or _read(response.conversation_id, str) is not None
+        if joins:
+            self._response_id = response_id
+        return events.ResponseStarted(response_id, clip, is_in_conversation=joins)
 
     def _of_item(
         self, event: transcripts.TranscriptEvent | tools.ToolEvent
