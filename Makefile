@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check lock
+.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -48,44 +48,48 @@ build: .venv/.stamp .venv-sam/.stamp ## build what `sam deploy` uploads, and the
 	.venv-sam/bin/pip install --quiet --no-deps --require-hashes --target .build/packages \
 		-r media_container/requirements.txt --only-binary=:all: --implementation cp \
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
-	$(BIN)/python benchmarks/image_size.py .build/packages
+	$(BIN)/python -m benchmarks.media.image_size .build/packages
 
 bench: .venv/.stamp bench-peers ## compare the media container with its peers under one load; docs/performance.md
-	$(BIN)/python benchmarks/run.py $(ARGS)
-	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python -m benchmarks.media.run $(ARGS)
+	$(BIN)/python -m benchmarks.control_plane.cold_start
 	$(MAKE) bench-pages
 
 bench-pages: .venv/.stamp .venv-peers/charts/.stamp ## write the pages and charts of the stored results again
-	$(BIN)/python benchmarks/report.py
-	$(BIN)/python benchmarks/cost.py
-	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
-	PYTHONPATH=shared .venv-peers/charts/bin/python benchmarks/draw_charts.py
+	$(BIN)/python -m benchmarks.media.report
+	$(BIN)/python -m benchmarks.control_plane.cost
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.scale
+	PYTHONPATH=shared .venv-peers/charts/bin/python -m benchmarks.media.draw_charts
 
 bench-peers: $(PEERS:%=.venv-peers/%/.stamp) ## install the environments of the peers
 
 bench-quality: .venv/.stamp .venv-peers/quality/.stamp ## compare speech with ideal G.711, in MOS and words; docs/performance.md
-	PYTHONPATH=shared:media_container:local .venv-peers/quality/bin/python benchmarks/quality.py
-	$(BIN)/python benchmarks/report.py
+	PYTHONPATH=shared:media_container:local .venv-peers/quality/bin/python -m benchmarks.accuracy.quality
+	$(BIN)/python -m benchmarks.media.report
 
 bench-first-words: .venv/.stamp ## time the answer to the first word for each stream_setup; docs/first-words.md
-	PYTHONPATH=local:functions $(BIN)/python benchmarks/first_words.py $(ARGS)
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.first_words $(ARGS)
 
 bench-scale: .venv/.stamp       ## count what one call asks of the table; docs/scale.md
-	PYTHONPATH=local:functions $(BIN)/python benchmarks/count_requests.py
-	PYTHONPATH=local:functions $(BIN)/python benchmarks/scale.py
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.count_requests
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.scale
 
 bench-interruption: .venv/.stamp ## measure how exactly the model knows what the caller heard
-	$(BIN)/python benchmarks/interruption.py $(ARGS)
+	$(BIN)/python -m benchmarks.accuracy.interruption $(ARGS)
 
 bench-steering: .venv/.stamp    ## time a request to its effect on a live call; docs/steering.md
-	PYTHONPATH=local:functions $(BIN)/python benchmarks/steering.py $(ARGS)
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.steering $(ARGS)
 
 bench-instructions: .venv/.stamp ## count the instructions of each frame with valgrind; docs/performance.md
-	$(BIN)/python benchmarks/instructions.py
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.media.instructions
+	$(BIN)/python -m benchmarks.media.report
 
 bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
-	$(BIN)/python benchmarks/check.py
+	$(BIN)/python -m benchmarks.media.check
+
+diagrams: .venv/.stamp          ## docs/lifecycle.md and docs/design.md, drawn from the code
+	$(BIN)/python docs/diagrams/lifecycle.py
+	$(BIN)/python docs/diagrams/packages.py
 
 lock: .venv-lock/.stamp         ## compile each requirements.in to its requirements.txt
 	for name in $(LOCKED); do .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \

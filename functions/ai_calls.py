@@ -1,5 +1,5 @@
-"""/api/ai-calls: place and watch calls; `live_calls.py` steers and ends them. Its counterpart is
-any HTTP client."""
+"""/api/ai-calls: place and watch calls; `api/live_calls.py` steers and ends them. Its
+counterpart is any HTTP client."""
 
 import uuid
 from datetime import UTC, datetime
@@ -10,13 +10,10 @@ from aws_lambda_powertools.event_handler import Response
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
-import agents
-import api_answers
-import live_calls
-from api import about, answer, app, handler
-from api_answers import CallList, WarnedCall
-from api_document import WITH_BODY, document, documented
-from api_requests import (
+from control_plane.agent_directory import Agent
+from control_plane.api import agents, live_calls
+from control_plane.api.document import WITH_BODY, document, documented
+from control_plane.api.requests.create_call import (
     CallId,
     CreateCall,
     Cursor,
@@ -26,15 +23,17 @@ from api_requests import (
     Limit,
     fingerprint,
 )
-from call_records import whole_call
-from control_plane import ControlPlane, control_plane, log
-from directory import Agent
-from fields import InvalidField
-from phonebridge.call import Call, Direction
-from phonebridge.errors import DialFailed, KeyReused, UnknownAgent
-from phonebridge.store import Claim, written
-from record_answers import WholeCall
-from supported import check_supported, warnings_of
+from control_plane.api.requests.fields import InvalidField
+from control_plane.api.requests.supported import check_supported, warnings_of
+from control_plane.api.resolver import app, call_context, handler, respond
+from control_plane.api.responses import calls
+from control_plane.api.responses.calls import CallList, CallWithWarnings
+from control_plane.api.responses.record import CallDetails
+from control_plane.call_record import call_details_of
+from control_plane.services import ControlPlane, control_plane, log
+from phonebridge.call.call import Call, Direction
+from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent
+from phonebridge.storage.call_store import Claim, encode_config
 
 __all__ = ["app", "handler"]
 
@@ -56,14 +55,16 @@ app.include_router(live_calls.router)
         HTTPStatus.BAD_GATEWAY,
     ),
 )
-def create(wanted: CreateCall, idempotency_key: IdempotencyKey = None) -> Response[WarnedCall]:
+def create(
+    wanted: CreateCall, idempotency_key: IdempotencyKey = None
+) -> Response[CallWithWarnings]:
     plane = control_plane()
     sent = fingerprint(app.current_event.json_body)
-    earlier = _placed_before(plane, idempotency_key, sent) if idempotency_key else None
-    call = earlier or _placed(plane, wanted, idempotency_key, sent)
+    earlier = _find_placed(plane, idempotency_key, sent) if idempotency_key else None
+    call = earlier or _place(plane, wanted, idempotency_key, sent)
     headers = {"Idempotency-Replayed": "true"} if earlier else {}
     warnings = warnings_of(wanted, plane.settings)
-    return answer(HTTPStatus.CREATED, api_answers.warned(call, warnings), headers)
+    return respond(HTTPStatus.CREATED, calls.call_with_warnings(call, warnings), headers)
 
 
 @app.get(
@@ -84,7 +85,7 @@ def list_calls(
         raise InvalidField("day", "goes with ended=true only")
     else:
         page = plane.store.live(cursor, limit)
-    return answer(HTTPStatus.OK, api_answers.listed(page))
+    return respond(HTTPStatus.OK, calls.call_list(page))
 
 
 @app.get(
@@ -101,8 +102,8 @@ def list_calls(
     tags=["calls"],
     responses=documented({200: "The record."}, HTTPStatus.NOT_FOUND),
 )
-def get_call(call_id: CallId) -> Response[WholeCall]:
-    return answer(HTTPStatus.OK, whole_call(control_plane(), call_id))
+def get_call(call_id: CallId) -> Response[CallDetails]:
+    return respond(HTTPStatus.OK, call_details_of(control_plane(), call_id))
 
 
 @app.get(
@@ -116,28 +117,28 @@ def openapi() -> Annotated[dict[str, Any], Field(description="The document.")]:
     return document(app)
 
 
-def _placed_before(plane: ControlPlane, key: str, sent: str) -> Call | None:
+def _find_placed(plane: ControlPlane, key: str, sent: str) -> Call | None:
     """Whatever became since of what the first request named: its answer stands."""
-    claim = plane.store.claimed(key, sent)
-    call = plane.store.load(_matching(claim).call_id) if claim else None
+    claim = plane.store.find_claim(key, sent)
+    call = plane.store.load(_check_matches(claim).call_id) if claim else None
     if call and call.fault and call.fault.reason == DIAL_FAILED:
-        with about(call.call_id):
+        with call_context(call.call_id):
             raise DialFailed(call.fault.detail)
     return call
 
 
-def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) -> Call:
+def _place(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) -> Call:
     plane.settings.require_dialing()
-    agent = _agent(plane, wanted.agent) if wanted.agent else None
-    config = wanted.config(plane.longest_seconds, agent)
+    agent = _agent_of(plane, wanted.agent) if wanted.agent else None
+    config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)
     caller = wanted.caller(plane.settings.telnyx_from_number)
-    written(config)  # for a request that is refused leaves its key free
+    encode_config(config)  # for a request that is refused leaves its key free
     call_id = str(uuid.uuid4())
     if key:
         # Its call may be missing: the request that claimed the key may have died, or may be about
         # to place it. Either way it is placed once, for a record is created once.
-        call_id = _matching(plane.store.claim_key(key, sent, call_id)).call_id
+        call_id = _check_matches(plane.store.claim_key(key, sent, call_id)).call_id
     call = Call(
         call_id=call_id,
         direction=Direction.OUTBOUND,
@@ -145,7 +146,7 @@ def _placed(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str)
         from_=caller,
         created_at_ms=plane.now_ms(),
     )
-    with about(call_id):
+    with call_context(call_id):
         plane.admission.admit()
         placed = plane.switchboard.place(call, config)
         _reserve(plane, placed)
@@ -160,13 +161,13 @@ def _reserve(plane: ControlPlane, call: Call) -> None:
         log.exception("reservation FAILED")
 
 
-def _matching(claim: Claim) -> Claim:
+def _check_matches(claim: Claim) -> Claim:
     if not claim.matches:
-        raise KeyReused("This Idempotency-Key was used with another body.")
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
     return claim
 
 
-def _agent(plane: ControlPlane, name: str) -> Agent:
+def _agent_of(plane: ControlPlane, name: str) -> Agent:
     try:
         return plane.directory.agent(name)
     except UnknownAgent as error:

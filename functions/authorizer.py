@@ -34,6 +34,6 @@ def _is_known_key(key: str, hashes: list[str]) -> bool:
 
 def _is_valid_token(token: str, issuer: str, audience: str) -> bool:
     # Ten times the rest of this function to import, and mostly not wanted.
-    from identity_provider import is_valid
+    from control_plane.jwt_validation import is_valid
 
     return is_valid(token, issuer, audience)

@@ -5,23 +5,23 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from batches import attempt_of, process_batch, read
-from control_plane import control_plane, log
-from errands import NotNow
-from phonebridge.log import call_on_every_line
-from recordings import CopyRecording
+from control_plane.batches import attempt_of, process_batch, read
+from control_plane.jobs import RetryLater
+from control_plane.recordings import CopyRecording
+from control_plane.services import control_plane, log
+from phonebridge.observability.log import call_on_every_line
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    return process_batch(event, _copy, control_plane().recordings.errands)
+    return process_batch(event, _copy, control_plane().recordings.queue)
 
 
 def _copy(record: SQSRecord) -> None:
-    errand = read(record, CopyRecording)
-    with call_on_every_line(log, errand.call_id):
+    job = read(record, CopyRecording)
+    with call_on_every_line(log, job.call_id):
         try:
-            recording = control_plane().recordings.copy(errand)
-        except NotNow as error:
+            recording = control_plane().recordings.copy(job)
+        except RetryLater as error:
             log.warning("recording not copied yet", reason=str(error), attempt=attempt_of(record))
             raise
         log.info("recording dealt with", state=recording.state, problem=recording.problem)

@@ -7,10 +7,10 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from control_plane import ControlPlane, control_plane, log
-from phonebridge.call import Call, CallStatus
-from phonebridge.log import call_on_every_line
-from phonebridge.overdue import overdue
+from control_plane.services import ControlPlane, control_plane, log
+from phonebridge.call.call import Call, CallStatus
+from phonebridge.call.overdue import overdue
+from phonebridge.observability.log import call_on_every_line
 
 MINUTE_MS = 60_000
 
@@ -20,7 +20,7 @@ def handler(event: object, context: object) -> dict[str, int]:
     plane = control_plane()
     is_lost = cache(plane.fleet.is_lost)
     found = Counter(seen=0, up=0, swept=0, failed=0)
-    for call in plane.store.possibly_up():
+    for call in plane.store.possibly_live():
         found["seen"] += 1
         found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
         with call_on_every_line(log, call.call_id):

@@ -7,24 +7,24 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from control_plane import ControlPlane, control_plane, log
-from phonebridge.billing import Charge
-from phonebridge.call import Call
-from phonebridge.correlation import find
+from control_plane.services import ControlPlane, control_plane, log
+from phonebridge.call.call import Call
+from phonebridge.call.recording import SavedRecording
+from phonebridge.call.usage import Charge
 from phonebridge.errors import (
     InvalidSignature,
     InvalidTransition,
+    MalformedRequest,
     NotConfigured,
     TelnyxRefused,
-    Unreadable,
 )
-from phonebridge.log import call_on_every_line
-from phonebridge.recording import SavedRecording
+from phonebridge.observability.log import call_on_every_line
+from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.webhook import Webhook, parse
 from phonebridge.telnyx.webhook_signature import verify
 
 _REFUSALS: dict[type[Exception], tuple[HTTPStatus, str]] = {
-    Unreadable: (HTTPStatus.BAD_REQUEST, "unreadable"),
+    MalformedRequest: (HTTPStatus.BAD_REQUEST, "unreadable"),
     InvalidSignature: (HTTPStatus.UNAUTHORIZED, "invalid_signature"),
     NotConfigured: (HTTPStatus.SERVICE_UNAVAILABLE, "not_configured"),
 }
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     try:
         plane = control_plane()
         plane.settings.require_webhooks()
-        _deliver(plane, _verified(plane, event))
+        _deliver(plane, _verify(plane, event))
     except tuple(_REFUSALS) as error:
         status, code = _REFUSALS[type(error)]
         log.warning("webhook refused", code=code, reason=str(error))
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     return _answer(HTTPStatus.OK, {"received": True})
 
 
-def _verified(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
+def _verify(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
     body = _body(event)
     key = plane.settings.telnyx_public_key
     verify(key, event.get("headers") or {}, body, plane.now_ms())
@@ -63,7 +63,7 @@ def _body(event: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except ValueError as error:
-        raise Unreadable("The body is not base64.") from error
+        raise MalformedRequest("The body is not base64.") from error
 
 
 def _deliver(plane: ControlPlane, webhook: Webhook) -> None:
@@ -96,7 +96,7 @@ def _apply(
         try:
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
                 deliver()
-            _keep(plane, call_id, webhook.enclosed)
+            _keep(plane, call_id, webhook.attachment)
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))

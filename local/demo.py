@@ -19,19 +19,19 @@ from typing import Any
 
 import httpx
 
-from simulators.openai import Session
+from aws.stack import Plan, free_port, running
+from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
+from simulators.openai.session import SimulatedSession
 from simulators.scenario import APPOINTMENT, Scenario
-from simulators.speech import CLIPS, NOTHING_HEARD, Heard
-from simulators.telnyx_call import SimulatedCall
-from stack import Plan, free_port, running
+from simulators.telnyx.call import SimulatedCall
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".build" / "demo.log"
 CALLEE = "+15550123"
-LONGEST_CALL_SECONDS = 90.0
+MAX_CALL_SECONDS = 90.0
 LAST_WRITES_SECONDS = 5.0
 POLL_SECONDS = 0.1
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 INSTRUCTIONS = "You are the receptionist of a dental practice. Be friendly and brief."
 
 # What the simulators tell and a reader of the demo wants to see.
@@ -47,7 +47,7 @@ SHOWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TurnLine:
     """One turn on record, and how well the other side recognised it."""
 
     who: str
@@ -60,7 +60,7 @@ class Line:
 class Result:
     call_id: str
     outcome: str | None
-    turns: list[Line]
+    turns: list[TurnLine]
     interruptions: int
     first_audio_ms: int | None
     turn_latency_ms: int | None
@@ -82,12 +82,12 @@ class Printer:
 
 async def call(printer: Printer) -> tuple[Result, list[str]]:
     LOG.parent.mkdir(exist_ok=True)
-    plan = Plan(free_port(), APPOINTMENT, hangs_up=True, patience_ms=PATIENCE_MS, log=LOG)
+    plan = Plan(free_port(), APPOINTMENT, hangs_up=True, silence_timeout_ms=TIMEOUT_MS, log=LOG)
     async with running(plan, {}, printer) as stack:
         _log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
         async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
-            record = await _placed_and_followed(api, printer)
+            record = await _place_and_follow(api, printer)
         assert stack.telnyx is not None
         assert stack.openai is not None
         phone = stack.telnyx.calls[0]
@@ -98,20 +98,20 @@ async def call(printer: Printer) -> tuple[Result, list[str]]:
 
 
 def _log_handlers_to(path: Path) -> None:
-    importlib.import_module("control_plane")
+    importlib.import_module("control_plane.services")
     for handler in logging.getLogger("control-plane").handlers:
         assert isinstance(handler, logging.StreamHandler)
         handler.setStream(path.open("a"))
 
 
-async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
+async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
     """Create a call, print its states, and return its record once it has ended."""
     body = {"to": CALLEE, "instructions": INSTRUCTIONS}
     created = (await api.post("/api/ai-calls/create", json=body)).raise_for_status().json()
     call_id = created["call_id"]
     printer.line("created", f"call {call_id}")
     status = ""
-    deadline = time.monotonic() + LONGEST_CALL_SECONDS
+    deadline = time.monotonic() + MAX_CALL_SECONDS
     while True:
         record: dict[str, Any] = (await api.get(f"/api/ai-calls/{call_id}")).json()
         if record["status"] != status:
@@ -126,12 +126,12 @@ async def _placed_and_followed(api: httpx.AsyncClient, printer: Printer) -> dict
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _result(record: dict[str, Any], phone: SimulatedCall, model: Session) -> Result:
+def _result(record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession) -> Result:
     latencies = phone.conversation.turn_latencies_ms
     return Result(
         call_id=record["call_id"],
         outcome=record["outcome"],
-        turns=_lines(record, phone.conversation.heard, model.heard),
+        turns=_lines(record, phone.conversation.recognitions, model.recognitions),
         interruptions=record["activity"]["interruptions"],
         first_audio_ms=phone.conversation.first_audio_ms,
         turn_latency_ms=round(median(latencies)) if latencies else None,
@@ -140,29 +140,35 @@ def _result(record: dict[str, Any], phone: SimulatedCall, model: Session) -> Res
     )
 
 
-def _lines(record: dict[str, Any], by_caller: list[Heard], by_model: list[Heard]) -> list[Line]:
+def _lines(
+    record: dict[str, Any], by_caller: list[Recognition], by_model: list[Recognition]
+) -> list[TurnLine]:
     """The record's turns in their order; a turn that nobody recognised matches nothing."""
     recognised = {"agent": iter(by_caller), "caller": iter(by_model)}
     lines = []
     for turn in record["turns"]:
-        heard = next(recognised[turn["who"]], NOTHING_HEARD)
-        match, snr_db = round(heard.correlation, 3), round(heard.snr_db, 1)
-        lines.append(Line(turn["who"], turn["text"], match, snr_db))
+        recognition = next(recognised[turn["who"]], NOTHING_RECOGNISED)
+        match, snr_db = round(recognition.correlation, 3), round(recognition.snr_db, 1)
+        lines.append(TurnLine(turn["who"], turn["text"], match, snr_db))
     return lines
 
 
 def _shortcomings(
-    record: dict[str, Any], phone: SimulatedCall, model: Session, scenario: Scenario
+    record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession, scenario: Scenario
 ) -> list[str]:
     """Why this was not the call it should have been; empty when it was."""
     said = [line.clip for line in scenario.caller]
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in said)]
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
     checks = [
-        ("the caller's lines, as the model heard them", _names(model.heard), said),
-        ("the agent's lines, as the caller heard them", _names(phone.conversation.heard), answers),
-        ("the agent's lines on record", _recorded(record, "agent"), _texts(answers)),
-        ("the caller's lines on record", _recorded(record, "caller"), _texts(said)),
+        ("the caller's lines, as the model heard them", _names(model.recognitions), said),
+        (
+            "the agent's lines, as the caller heard them",
+            _names(phone.conversation.recognitions),
+            answers,
+        ),
+        ("the agent's lines on record", _texts_of(record, "agent"), _texts(answers)),
+        ("the caller's lines on record", _texts_of(record, "caller"), _texts(said)),
         ("outcome", record["outcome"], "completed"),
         ("interruptions", len(phone.conversation.interruptions), interruptions),
         ("complaints of the phone side", phone.media.flagged, []),
@@ -171,11 +177,11 @@ def _shortcomings(
     return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
 
 
-def _names(heard: list[Heard]) -> list[str | None]:
-    return [each.clip.name if each.clip else None for each in heard]
+def _names(recognition: list[Recognition]) -> list[str | None]:
+    return [each.clip.name if each.clip else None for each in recognition]
 
 
-def _recorded(record: dict[str, Any], who: str) -> list[str]:
+def _texts_of(record: dict[str, Any], who: str) -> list[str]:
     """What was said, as recorded; of a sentence that was cut, the record has its beginning."""
     turns = [turn for turn in record["turns"] if turn["who"] == who]
     return [_whole(turn["text"]) if turn["interrupted"] else turn["text"] for turn in turns]

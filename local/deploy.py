@@ -22,10 +22,10 @@ import doctor
 from deployment import answers as remembered
 from deployment import image, plan, preconditions
 from deployment.answers import QUESTIONS, Answers
-from deployment.stack import Stack, existing, fill_secret, keys_of, look_up
-from dev import given_settings
-from diagnosis.carrier import Account
-from diagnosis.subject import WEBHOOK_PATH, Subject
+from deployment.stack import DeployedStack, fill_secret, keys_of, look_up, require
+from dev import load_settings
+from doctor_checks.carrier import TelnyxAccount
+from doctor_checks.config import WEBHOOK_PATH, DoctorConfig
 
 
 @dataclass(slots=True)
@@ -52,11 +52,11 @@ class Deployment:
             case plan.Examine():
                 self._examine()
 
-    def _stack(self) -> Stack:
-        return existing(self.answers.stack, self.answers.region)
+    def _stack(self) -> DeployedStack:
+        return require(self.answers.stack, self.answers.region)
 
-    def _subject(self) -> Subject:
-        return doctor.deployed(self.answers.stack, self.answers.region)
+    def _subject(self) -> DoctorConfig:
+        return doctor.config_of_stack(self.answers.stack, self.answers.region)
 
     def _deploy(self, image_uri: str | None) -> None:
         deployed = look_up(self.answers.stack, self.answers.region)
@@ -64,29 +64,29 @@ class Deployment:
 
     def _image(self, in_cloud: bool) -> str:
         stack = self._stack()
-        if known := image.known(stack):
+        if known := image.find(stack):
             print("the repository has it already")
             return known
         return image.build_in_cloud(stack) if in_cloud else image.build_here(stack, run)
 
     def _with_public_key(self) -> Mapping[str, str]:
-        subject = Subject.from_env({**given_settings(), **self.keys})
-        with Account(subject) as account:
+        subject = DoctorConfig.from_env({**load_settings(), **self.keys})
+        with TelnyxAccount(subject) as account:
             return {**self.keys, "TELNYX_PUBLIC_KEY": account.data("/public_key")["public"]}
 
     def _examine(self) -> None:
         stack = self._stack()
         for name, target in plan.names_to_point(self.answers, stack).items():
             print(f"DNS: {name} must be a CNAME of {target}")
-        if not doctor.reported(self._subject()):
+        if not doctor.report(self._subject()):
             sys.exit("\nDeployed, but not all is well: see above, then `make doctor`.")
         print(f"\nDeployed: {stack.public_url}")
 
 
-def point_telnyx(subject: Subject) -> None:
+def point_telnyx(subject: DoctorConfig) -> None:
     """The update must name the application again (Telnyx, "Update a call control application")."""
     path = f"/call_control_applications/{subject.telnyx_connection_id}"
-    with Account(subject) as account:
+    with TelnyxAccount(subject) as account:
         application = account.data(path)
         if application is None:
             sys.exit(f"deploy: Telnyx knows no application {subject.telnyx_connection_id}")
@@ -105,7 +105,7 @@ def run(command: list[str]) -> None:
         sys.exit(f"deploy: `{' '.join(command[:3])}` failed ({error.returncode}); see above")
 
 
-def _asked(known: Answers) -> Answers:
+def _ask(known: Answers) -> Answers:
     """With somebody at the keyboard, what is not known is asked."""
     if not sys.stdin.isatty():
         return known
@@ -136,11 +136,11 @@ def _with_api_key(known: Answers) -> Answers:
 
 def _keys() -> dict[str, str]:
     """Given now; those of an earlier deployment are in its secret."""
-    given = given_settings()
+    given = load_settings()
     return {name: given[name] for name in preconditions.KEYS if given.get(name)}
 
 
-def _missing_keys_typed(keys: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
+def _ask_missing_keys(keys: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
     typed = dict(keys)
     for name, how in preconditions.KEYS.items():
         if not (typed.get(name) or stored.get(name)) and sys.stdin.isatty():
@@ -148,17 +148,17 @@ def _missing_keys_typed(keys: Mapping[str, str], stored: Mapping[str, str]) -> d
     return {name: value for name, value in typed.items() if value}
 
 
-def _prospect(answers: Answers, keys: Mapping[str, str]) -> Subject:
+def _prospect(answers: Answers, keys: Mapping[str, str]) -> DoctorConfig:
     """The providers' side of the stack that is to be."""
     environ = {
-        "TELNYX_API_BASE": given_settings().get("TELNYX_API_BASE", ""),
+        "TELNYX_API_BASE": load_settings().get("TELNYX_API_BASE", ""),
         "TELNYX_CONNECTION_ID": answers.get("TelnyxConnectionId"),
         "TELNYX_FROM_NUMBER": answers.get("TelnyxFromNumber"),
         "OPENAI_MODEL": answers.get("OpenAiModel"),
         "OPENAI_REALTIME_URL": answers.get("OpenAiRealtimeUrl"),
         "OPENAI_AUTH_HEADER": answers.get("OpenAiAuthHeader"),
     }
-    return Subject.from_env({**environ, **keys})
+    return DoctorConfig.from_env({**environ, **keys})
 
 
 def _options() -> argparse.Namespace:
@@ -170,7 +170,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _told(options: argparse.Namespace) -> Answers:
+def _answers_from(options: argparse.Namespace) -> Answers:
     known = remembered.load(remembered.FILE)
     given = dict(each.split("=", 1) for each in options.set if "=" in each)
     if len(given) != len(options.set):
@@ -183,7 +183,7 @@ def _told(options: argparse.Namespace) -> Answers:
     )
 
 
-def _deployed(answers: Answers) -> tuple[Stack | None, Mapping[str, str]]:
+def _find_deployment(answers: Answers) -> tuple[DeployedStack | None, Mapping[str, str]]:
     """The stack there is, and the keys it has."""
     try:
         stack = look_up(answers.stack, answers.region or "us-east-1")
@@ -193,9 +193,9 @@ def _deployed(answers: Answers) -> tuple[Stack | None, Mapping[str, str]]:
 
 
 def main() -> None:
-    answers = _asked(_told(_options()))
-    stack, stored = _deployed(answers)
-    keys = _missing_keys_typed(_keys(), stored)
+    answers = _ask(_answers_from(_options()))
+    stack, stored = _find_deployment(answers)
+    keys = _ask_missing_keys(_keys(), stored)
     missing = [
         *preconditions.of_tools(answers),
         *preconditions.of_answers(answers, {**stored, **keys}),
@@ -204,8 +204,8 @@ def main() -> None:
     # Asked last, and only then: nobody is asked with half of what is needed.
     missing = missing or [*preconditions.of_providers(_prospect(answers, {**stored, **keys}))]
     if missing:
-        told = "\n".join(map(str, missing))
-        sys.exit(f"deploy: nothing was changed, for this is missing or wrong:\n{told}")
+        problems = "\n".join(map(str, missing))
+        sys.exit(f"deploy: nothing was changed, for this is missing or wrong:\n{problems}")
     answers = _with_api_key(answers)
     remembered.save(answers, remembered.FILE)
     deployment = Deployment(answers, keys)

@@ -9,15 +9,15 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from deployment import answers as remembered
-from deployment.stack import Stack, StackMissing, existing
+from deployment.stack import DeployedStack, StackMissing, require
 
 
-def destroy(stack: Stack, *, delete_table: bool) -> None:
+def destroy(stack: DeployedStack, *, delete_table: bool) -> None:
     if sources := stack.outputs.get("ImageSourceBucketName"):
         _empty(sources, stack.region)  # or CloudFormation would not delete it
     client = boto3.client("cloudformation", region_name=stack.region)
     if "MediaLoadBalancerName" in stack.outputs:
-        _let_no_call_hold_it_up(client, stack)
+        _shorten_drain(client, stack)
     client.delete_stack(StackName=stack.name)
     print(f"deleting {stack.name}; this takes some minutes, and calls that still run are cut off")
     # Longer than an hour: tasks that a deployment has just replaced keep their calls.
@@ -37,7 +37,7 @@ def destroy(stack: Stack, *, delete_table: bool) -> None:
     print(f"deleted: table {table}")
 
 
-def _let_no_call_hold_it_up(cloudformation: Any, stack: Stack) -> None:
+def _shorten_drain(cloudformation: Any, stack: DeployedStack) -> None:
     """ECS ends a task when its deregistration delay is over, calls or none: an hour, by the
     template (Amazon ECS, "Load balancer connection draining")."""
     group = cloudformation.describe_stack_resource(
@@ -56,7 +56,7 @@ def _empty(bucket: str, region: str) -> None:
             client.delete_object(Bucket=bucket, Key=each["Key"])
 
 
-def _confirmed(stack: Stack, delete_table: bool) -> bool:
+def _confirm(stack: DeployedStack, delete_table: bool) -> bool:
     records = "and all records of calls" if delete_table else "but not the records of calls"
     print(f"This deletes {stack.name} in {stack.region}, {records}.")
     try:
@@ -73,8 +73,8 @@ def main() -> None:
     parser.add_argument("--delete-table", action="store_true", help="the records of calls as well")
     options = parser.parse_args()
     try:
-        stack = existing(options.stack, options.region)
-        if not _confirmed(stack, options.delete_table):
+        stack = require(options.stack, options.region)
+        if not _confirm(stack, options.delete_table):
             sys.exit("destroy: that is not its name; nothing was changed")
         destroy(stack, delete_table=options.delete_table)
     except (StackMissing, BotoCoreError, ClientError, WaiterError) as error:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from aws.stack import LocalStack, Plan, running
 from simulators.scenario import SCENARIOS
-from stack import Plan, Stack, running
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
-PATIENCE_MS = 10 * 60 * 1000
+TIMEOUT_MS = 10 * 60 * 1000
 """How long a simulated person with more to say waits for an agent that is silent, muted for one:
 time enough to try the API. With nothing more to say, they stay until somebody hangs up."""
 
 
-def given_settings() -> Mapping[str, str]:
+def load_settings() -> Mapping[str, str]:
     """The environment wins over `.env`. What `.env` leaves empty is a form not filled in; an empty
     variable of the environment was meant."""
     from_file = {name: value for name, value in dotenv_values(ENV_FILE).items() if value}
@@ -32,7 +32,7 @@ def _show(side: str, event: str, detail: str) -> None:
     print(f"  [{side} simulator] {event}: {detail}", flush=True)
 
 
-def _welcome(stack: Stack) -> str:
+def _welcome(stack: LocalStack) -> str:
     telnyx = stack.environ.get("TELNYX_API_BASE", "api.telnyx.com")
     model = stack.environ.get("OPENAI_REALTIME_URL", "api.openai.com")
     lines = [
@@ -57,7 +57,7 @@ async def serve(plan: Plan) -> None:
     stopped = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stopped.set)
-    async with running(plan, given_settings(), _show) as stack:
+    async with running(plan, load_settings(), _show) as stack:
         print(_welcome(stack), flush=True)
         await stopped.wait()
         print("ending the calls", flush=True)
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
     options = parser.parse_args()
     scenario = SCENARIOS[options.scenario]
-    asyncio.run(serve(Plan(options.port, scenario, hangs_up=False, patience_ms=PATIENCE_MS)))
+    asyncio.run(serve(Plan(options.port, scenario, hangs_up=False, silence_timeout_ms=TIMEOUT_MS)))
 
 
 if __name__ == "__main__":

@@ -12,38 +12,38 @@ from collections.abc import Iterator
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deployment.stack import StackMissing, stack_environment
-from dev import given_settings
-from diagnosis import carrier, model, reachability
-from diagnosis.ailments import Finding
-from diagnosis.subject import Subject
+from dev import load_settings
+from doctor_checks import carrier, model, reachability
+from doctor_checks.config import DoctorConfig
+from doctor_checks.findings import Finding
 
 
-def examination(subject: Subject, now: float) -> Iterator[Finding]:
-    yield from model.examine(subject)
-    yield from carrier.examine(subject, now)
-    yield from reachability.examine(subject, now)
+def run_checks(config: DoctorConfig, now: float) -> Iterator[Finding]:
+    yield from model.check(config)
+    yield from carrier.check(config, now)
+    yield from reachability.check(config, now)
 
 
-def reported(subject: Subject) -> bool:
+def report(config: DoctorConfig) -> bool:
     """Whether all is well; each finding is printed as it is made."""
     all_well = True
-    for finding in examination(subject, time.time()):
+    for finding in run_checks(config, time.time()):
         print(finding, flush=True)
-        all_well = all_well and finding.ailment is None
+        all_well = all_well and finding.problem is None
     return all_well
 
 
-def deployed(stack: str, region: str | None) -> Subject:
+def config_of_stack(stack: str, region: str | None) -> DoctorConfig:
     """A stack has no address of Telnyx among its settings: this machine's counts."""
-    base = {"TELNYX_API_BASE": given_settings().get("TELNYX_API_BASE", "")}
-    return Subject.from_env({**base, **stack_environment(stack, region)})
+    base = {"TELNYX_API_BASE": load_settings().get("TELNYX_API_BASE", "")}
+    return DoctorConfig.from_env({**base, **stack_environment(stack, region)})
 
 
-def _subject(stack: str | None, region: str | None) -> Subject:
+def _config(stack: str | None, region: str | None) -> DoctorConfig:
     if stack is None:
-        return Subject.from_env(given_settings())
+        return DoctorConfig.from_env(load_settings())
     try:
-        return deployed(stack, region)
+        return config_of_stack(stack, region)
     except (StackMissing, BotoCoreError, ClientError) as error:
         sys.exit(f"doctor: {error}")
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--stack", help="name of a deployed stack")
     parser.add_argument("--region", help="its region, unless AWS_REGION or a profile says it")
     options = parser.parse_args()
-    sys.exit(0 if reported(_subject(options.stack, options.region)) else 1)
+    sys.exit(0 if report(_config(options.stack, options.region)) else 1)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ SHOWN_ELSEWHERE = ("level", "message", "timestamp", "service", "location")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Line:
+class LogLine:
     at_ms: int
     event_id: str
     plane: str
@@ -31,7 +31,7 @@ class Line:
         return f"{at} {self.plane:<13} {_readable(self.text)}"
 
 
-def lines(client: Any, stack: str, since_ms: int, call: str) -> list[Line]:
+def lines(client: Any, stack: str, since_ms: int, call: str) -> list[LogLine]:
     """Of both planes since then, in order; of one call only, if one is named."""
     pattern = {"filterPattern": f'"{call}"'} if call else {}
     found = []
@@ -40,11 +40,11 @@ def lines(client: Any, stack: str, since_ms: int, call: str) -> list[Line]:
             logGroupName=f"/phonebridge/{stack}/{plane}", startTime=since_ms, **pattern
         )
         for event in (event for page in pages for event in page["events"]):
-            found.append(Line(event["timestamp"], event["eventId"], plane, event["message"]))
+            found.append(LogLine(event["timestamp"], event["eventId"], plane, event["message"]))
     return sorted(line for line in found if '"_aws"' not in line.text)  # metrics are no messages
 
 
-def followed(client: Any, stack: str, since_ms: int, call: str) -> Iterator[Line]:
+def follow(client: Any, stack: str, since_ms: int, call: str) -> Iterator[LogLine]:
     """What comes, as it comes: a line may turn up late, so each look goes back a little."""
     seen: set[str] = set()
     while True:
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="do not wait for more")
     options = parser.parse_args()
     since_ms = round((time.time() - options.minutes * 60) * 1000)
-    show = lines if options.once else followed
+    show = lines if options.once else follow
     try:
         client = boto3.client("logs", region_name=options.region)
         for line in show(client, options.stack, since_ms, options.call):

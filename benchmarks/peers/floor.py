@@ -21,7 +21,8 @@ from picows import (
     ws_create_server,
 )
 
-from media_bridge.audio import Codec, Converter, ModelToTelephone, TelephoneToModel
+from media_bridge.audio.codecs import Codec
+from media_bridge.audio.converters import Converter, ModelToTelephone, TelephoneToModel
 
 PCM24K = os.environ.get("MODEL_AUDIO", "pcm24k") == "pcm24k"
 FORMAT = b'{"type":"audio/pcm","rate":24000}' if PCM24K else b'{"type":"audio/pcmu"}'

@@ -12,18 +12,18 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from simulators.openai import OpenAISimulator
+from simulators.openai.server import OpenAISimulator
 from simulators.scenario import APPOINTMENT
-from simulators.telnyx_behaviour import Faults, Person
-from simulators.telnyx_commands import StreamSettings
-from simulators.telnyx_media import Leg, MediaLog, MediaStream
-from simulators.telnyx_person import FRAME_MS, Conversation
+from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.commands import StreamSettings
+from simulators.telnyx.media import MediaLog, MediaStream, StreamLeg
+from simulators.telnyx.person import FRAME_MS, PersonConversation
 
 ROOT = Path(__file__).parent.parent.parent
 AUDIO = {"pipecat": "pcm24k", "agents_sdk": "g711", "livekit": "pcm24k"}
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 10
-CALLER = Leg(
+CALLER = StreamLeg(
     user_id="00000000-0000-4000-8000-000000000100",
     call_control_id="v3:one-call",
     call_session_id="00000000-0000-4000-8000-000000000101",
@@ -43,10 +43,10 @@ async def main(name: str) -> None:
                 stream_auth_token="any",
             ),
             "PCMU",
-            Faults(),
+            CarrierFaults(),
             log,
         )
-        conversation = Conversation(Person(APPOINTMENT), print)
+        conversation = PersonConversation(Person(APPOINTMENT), print)
         async with asyncio.TaskGroup() as tasks:
             await stream.open()
             await stream.start(CALLER)
@@ -54,7 +54,7 @@ async def main(name: str) -> None:
             await converse(stream, conversation)
             await stream.stop(CALLER)
         [session] = model.sessions
-        for heard in session.heard:
+        for heard in session.recognitions:
             print("model heard", heard.text, f"({heard.correlation:.3f}, {heard.snr_db:.1f} dB)")
         for truncation in session.truncations:
             print("truncated", truncation)
@@ -63,7 +63,7 @@ async def main(name: str) -> None:
         print("frames", log.frames_in, "clears", log.clears, "flagged", log.flagged)
 
 
-async def converse(stream: MediaStream, conversation: Conversation) -> None:
+async def converse(stream: MediaStream, conversation: PersonConversation) -> None:
     """Until the person hangs up; one frame each way in every 20 ms."""
     clock = asyncio.get_running_loop().time
     due = clock()

@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from deployment import plan
-from deployment.stack import Stack
+from deployment.stack import DeployedStack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONTEXT = ("media_container/Dockerfile", "media_container/requirements.txt")
@@ -41,7 +41,7 @@ def tag() -> str:
     return digest.hexdigest()[:16]
 
 
-def known(stack: Stack) -> str | None:
+def find(stack: DeployedStack) -> str | None:
     """The image of this content, if the repository has it."""
     repository = stack.outputs["MediaRepositoryUri"]
     client = boto3.client("ecr", region_name=stack.region)
@@ -56,7 +56,7 @@ def known(stack: Stack) -> str | None:
     return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
 
 
-def build_here(stack: Stack, run: Callable[[list[str]], None]) -> str:
+def build_here(stack: DeployedStack, run: Callable[[list[str]], None]) -> str:
     repository = stack.outputs["MediaRepositoryUri"]
     client = boto3.client("ecr", region_name=stack.region)
     [login] = client.get_authorization_token()["authorizationData"]
@@ -74,7 +74,7 @@ def build_here(stack: Stack, run: Callable[[list[str]], None]) -> str:
     return f"{repository}@{json.loads(metadata.read_text())['containerimage.digest']}"
 
 
-def build_in_cloud(stack: Stack) -> str:
+def build_in_cloud(stack: DeployedStack) -> str:
     """By the stack's own CodeBuild project: the source goes to its bucket, the image comes from
     its repository."""
     key = f"sources/{tag()}.zip"
@@ -92,7 +92,7 @@ def build_in_cloud(stack: Stack) -> str:
     while build["buildStatus"] == "IN_PROGRESS":
         time.sleep(POLL_SECONDS)
         [build] = client.batch_get_builds(ids=[build["id"]])["builds"]
-    image = known(stack) if build["buildStatus"] == "SUCCEEDED" else None
+    image = find(stack) if build["buildStatus"] == "SUCCEEDED" else None
     if image is None:
         logs = build.get("logs", {}).get("deepLink", f"CodeBuild project {project}")
         raise BuildFailed(f"the image was not built ({build['buildStatus']}): see {logs}")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployment.answers import Answers
-from deployment.stack import Stack
+from deployment.stack import DeployedStack
 
 TEMPLATE = ".aws-sam/build/template.yaml"
 IMAGE_METADATA = ".build/image.json"
@@ -47,7 +47,7 @@ class Examine:
 Step = BuildCode | DeployStack | FillSecret | MakeImage | PointTelnyx | Examine
 
 
-def steps(answers: Answers, deployed: Stack | None, *, has_new_keys: bool) -> list[Step]:
+def steps(answers: Answers, deployed: DeployedStack | None, *, has_new_keys: bool) -> list[Step]:
     """The repository and the secret are born with the stack, and a container does not start
     without its keys: so the first time the stack is deployed twice."""
     is_first = deployed is None or "MediaRepositoryUri" not in deployed.outputs
@@ -83,7 +83,9 @@ def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
     ]
 
 
-def parameters(answers: Answers, deployed: Stack | None, image: str | None) -> dict[str, str]:
+def parameters(
+    answers: Answers, deployed: DeployedStack | None, image: str | None
+) -> dict[str, str]:
     """What is left out keeps its last value, the image among it. A URL that was found at the first
     deployment gives way to a name of one's own, for the two exclude each other."""
     given = dict(answers.parameters)
@@ -98,7 +100,7 @@ def parameters(answers: Answers, deployed: Stack | None, image: str | None) -> d
     return given
 
 
-def names_to_point(answers: Answers, stack: Stack) -> dict[str, str]:
+def names_to_point(answers: Answers, stack: DeployedStack) -> dict[str, str]:
     """CNAMEs that somebody must make: without a zone the stack cannot."""
     if answers.get("HostedZoneId"):
         return {}

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws.template import load_template
 from deployment.answers import FILE, QUESTIONS, Answers
-from diagnosis import carrier, model
-from diagnosis.ailments import Ailment
-from diagnosis.subject import Subject
-from template import load_template
+from doctor_checks import carrier, model
+from doctor_checks.config import DoctorConfig
+from doctor_checks.findings import Problem
 
 UNMENDABLE = {
-    Ailment.OPENAI_KEY_REFUSED,
-    Ailment.MODEL_UNAVAILABLE,
-    Ailment.TELNYX_KEY_REFUSED,
-    Ailment.TELNYX_UNREACHABLE,
-    Ailment.APPLICATION_UNKNOWN,
+    Problem.OPENAI_KEY_REFUSED,
+    Problem.MODEL_UNAVAILABLE,
+    Problem.TELNYX_KEY_REFUSED,
+    Problem.TELNYX_UNREACHABLE,
+    Problem.APPLICATION_UNKNOWN,
 }
 KEYS = {
     "OPENAI_API_KEY": "make one at platform.openai.com/api-keys",
@@ -67,8 +67,8 @@ def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
         yield Missing(unknown, f"template.yaml has no such parameter: {where}")
     for question in QUESTIONS:
         if not answers.get(question.parameter):
-            told = f"{question.help}; then make deploy ARGS='--set {question.parameter}=…'"
-            yield Missing(question.parameter, told)
+            remedy = f"{question.help}; then make deploy ARGS='--set {question.parameter}=…'"
+            yield Missing(question.parameter, remedy)
     if not (answers.get("MediaCertificateArn") or answers.get("HostedZoneId")):
         domain = answers.get("MediaDomainName") or "the media host name"
         yield Missing(
@@ -82,11 +82,11 @@ def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
             yield Missing(name, f"{how}, and set it in the environment or in .env")
 
 
-def of_providers(subject: Subject) -> Iterator[Missing]:
+def of_providers(subject: DoctorConfig) -> Iterator[Missing]:
     """What no later step could mend. The stack itself, and where Telnyx sends its webhooks, is what
     the deployment is for."""
-    for finding in (*model.examine(subject), *carrier.examine(subject, time.time())):
-        if finding.ailment in UNMENDABLE:
+    for finding in (*model.check(subject), *carrier.check(subject, time.time())):
+        if finding.problem in UNMENDABLE:
             yield Missing(finding.what, str(finding).partition(": ")[2])
 
 
@@ -118,8 +118,8 @@ def _certificate(session: boto3.Session, answers: Answers) -> Iterator[Missing]:
         return
     names = {found["DomainName"], *found.get("SubjectAlternativeNames", [])}
     if found["Status"] != "ISSUED":
-        told = "create the validation record that AWS Certificate Manager shows, and wait for it"
-        yield Missing("certificate", f"{arn} is {found['Status']}: {told}")
+        remedy = "create the validation record that AWS Certificate Manager shows, and wait for it"
+        yield Missing("certificate", f"{arn} is {found['Status']}: {remedy}")
     elif not any(_covers(name, domain) for name in names):
         yield Missing("certificate", f"{arn} is not for {domain}: request one that is")
 

@@ -13,7 +13,7 @@ class StackMissing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class DeployedStack:
     name: str
     region: str
     parameters: Mapping[str, str]
@@ -26,7 +26,7 @@ class Stack:
         return self.parameters.get("BasePublicUrl") or self.outputs.get("ApiUrl", "")
 
 
-def look_up(name: str, region: str | None) -> Stack | None:
+def look_up(name: str, region: str | None) -> DeployedStack | None:
     """None if it does not exist."""
     client = boto3.client("cloudformation", region_name=region)
     try:
@@ -39,10 +39,10 @@ def look_up(name: str, region: str | None) -> Stack | None:
         each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
     }
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    return Stack(name, client.meta.region_name, parameters, outputs)
+    return DeployedStack(name, client.meta.region_name, parameters, outputs)
 
 
-def existing(name: str, region: str | None) -> Stack:
+def require(name: str, region: str | None) -> DeployedStack:
     stack = look_up(name, region)
     if stack is None:
         raise StackMissing(f"there is no stack {name}; `make deploy` makes one")
@@ -51,7 +51,7 @@ def existing(name: str, region: str | None) -> Stack:
 
 def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
     """The settings that its functions and its container have, keys included."""
-    stack = existing(name, region)
+    stack = require(name, region)
     media = stack.parameters.get("MediaDomainName")
     return {
         "OPENAI_MODEL": stack.parameters.get("OpenAiModel", ""),
@@ -65,7 +65,7 @@ def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
     }
 
 
-def keys_of(stack: Stack) -> Mapping[str, str]:
+def keys_of(stack: DeployedStack) -> Mapping[str, str]:
     """None, of a stack whose creation was rolled back."""
     if "ProviderSecretArn" not in stack.outputs:
         return {}
@@ -75,7 +75,7 @@ def keys_of(stack: Stack) -> Mapping[str, str]:
     return keys
 
 
-def fill_secret(stack: Stack, keys: Mapping[str, str]) -> None:
+def fill_secret(stack: DeployedStack, keys: Mapping[str, str]) -> None:
     """What is not given stays as it is: STREAM_TOKEN_SECRET among it."""
     client = boto3.client("secretsmanager", region_name=stack.region)
     filled = json.dumps({**keys_of(stack), **keys})

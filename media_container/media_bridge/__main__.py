@@ -26,30 +26,30 @@ import uvloop
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from media_bridge.figures import Figures
-from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
-from media_bridge.server import serving
-from media_bridge.session import Services
-from media_bridge.speech_cache import SpeechCache
-from media_bridge.task import MediaTask
-from media_bridge.threads import Threads
-from media_bridge.toolbox import Toolbox
-from media_bridge.turn_log import TurnLog
-from phonebridge.aws import dynamodb_access, dynamodb_client, heartbeat_client
+from media_bridge.runtime.call_session import Services
+from media_bridge.runtime.mailbox_poll import MailboxPoll
+from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.server import run_server
+from media_bridge.runtime.speech_cache import SpeechCache
+from media_bridge.runtime.threads import Threads
+from media_bridge.runtime.tool_runner import ToolRunner
+from media_bridge.runtime.turn_writer import TurnWriter
+from media_bridge.runtime.worker import MediaWorker
 from phonebridge.errors import NotConfigured
-from phonebridge.fleet import DynamoFleet
-from phonebridge.https_client import HttpsClient
-from phonebridge.log import logger
-from phonebridge.mailbox import DynamoMailbox
+from phonebridge.http.public_client import PublicHttpsClient
+from phonebridge.http.signature import derive_secret
+from phonebridge.observability.log import logger
+from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
-from phonebridge.signature import derived_secret
-from phonebridge.store import DynamoCallStore
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.dynamodb import dynamodb_access, dynamodb_client, heartbeat_client
+from phonebridge.storage.fleet import DynamoFleet
+from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.switchboard import Switchboard
-from phonebridge.telnyx.call_control import Line
+from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
-from phonebridge.tracing import Collector, TracedCarrier, Tracer
 
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
@@ -62,13 +62,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTask:
+def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaWorker:
     log = logger("media-bridge")
     for library in LIBRARIES:
         logging.getLogger(library).addHandler(log.registered_handler)
     dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
     store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
-    line = _line(settings)
+    line = _call_control(settings)
     telnyx = TelnyxClient(
         settings.telnyx_api_base,
         settings.telnyx_api_key,
@@ -80,11 +80,11 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
-    turns = TurnLog(store, log)
+    turns = TurnWriter(store, log)
     model = OpenAIRealtime(settings)
     speech = SpeechCache(settings, model, dynamodb, now_ms)
-    toolbox = _toolbox(settings, log)
-    figures = Figures(settings.metrics_namespace)
+    toolbox = _tool_runner(settings, log)
+    figures = WorkerMetrics(settings.metrics_namespace)
     threads = Threads("call", settings.max_calls_per_task)
     services = Services(
         settings,
@@ -102,19 +102,19 @@ def media_task(settings: MediaSettings, collector: Collector | None) -> MediaTas
     )
     fleet = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     task_id = f"task-{uuid.uuid4()}"
-    peek = MailboxPeek(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
-    return MediaTask(task_id, services, mailbox, fleet, peek)
+    poll = MailboxPoll(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
+    return MediaWorker(task_id, services, mailbox, fleet, poll)
 
 
-def _toolbox(settings: MediaSettings, log: Logger) -> Toolbox:
-    secret = settings.tool_signing_secret or derived_secret(settings.stream_token_secret, "tools")
-    return Toolbox(secret, HttpsClient(settings.tool_hosts_allowed), log, now_ms)
+def _tool_runner(settings: MediaSettings, log: Logger) -> ToolRunner:
+    secret = settings.tool_signing_secret or derive_secret(settings.stream_token_secret, "tools")
+    return ToolRunner(secret, PublicHttpsClient(settings.tool_hosts_allowed), log, now_ms)
 
 
-def _line(settings: MediaSettings) -> Line | None:
+def _call_control(settings: MediaSettings) -> CallControlConfig | None:
     if not settings.media_public_url:
         return None
-    return Line(
+    return CallControlConfig(
         media_url=settings.media_public_url,
         stream_token_secret=settings.stream_token_secret,
         connection_id=settings.telnyx_connection_id,
@@ -132,17 +132,17 @@ async def read_environment() -> Mapping[str, str]:
 
 
 async def serve(settings: MediaSettings, collector: Collector | None, host: str, port: int) -> None:
-    task = media_task(settings, collector)
+    task = media_worker(settings, collector)
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[float] = loop.create_future()
 
-    def end(patience_seconds: float) -> None:
+    def end(timeout_seconds: float) -> None:
         if not asked.done():
-            asked.set_result(patience_seconds)
-        elif not patience_seconds:
-            task.hurry()
+            asked.set_result(timeout_seconds)
+        elif not timeout_seconds:
+            task.cut_drain_short()
 
-    async with task.running(), serving(task, host, port):
+    async with task.running(), run_server(task, host, port):
         loop.add_signal_handler(signal.SIGTERM, end, task.drain_times.calls_seconds)
         loop.add_signal_handler(signal.SIGINT, end, 0.0)
         # All that was imported stays. A full collection would go through it again and again, and

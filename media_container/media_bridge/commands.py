@@ -1,16 +1,22 @@
-"""What a bridge may ask for. The shell (`session.py`) carries commands out in their order."""
+"""What a bridge may ask for. The shell (`runtime/call_session.py`) carries commands out in their
+order."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from msgspec import Struct
 
-from media_bridge.audio import Codec
-from media_bridge.clip_words import ClipKind
-from phonebridge.call import EndedBy
-from phonebridge.steering import Update
-from phonebridge.tools import HttpsFunction, Message
-from phonebridge.turn import Turn
+from media_bridge.audio.codecs import Codec
+from phonebridge.call.call import EndedBy
+from phonebridge.call.steering import Update
+from phonebridge.call.tools import HttpsFunction, Message
+from phonebridge.call.turn import Turn
+
+
+class ClipKind(StrEnum):
+    FILLER = "filler"
+    APOLOGY = "apology"
+
 
 # Of the phone.
 
@@ -80,20 +86,20 @@ class AppendAudio(Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Respond:
-    """Let the model speak: these very words (`saying`), or as `guidance` tells it, or else in
-    answer to what it has heard so far."""
+class CreateResponse:
+    """Let the model speak: these very words (`exact_text`), or as `instructions` tells it, or
+    else in answer to what it has heard so far."""
 
-    saying: str | None = None
-    guidance: str | None = None
-    may_call: bool = True
+    exact_text: str | None = None
+    instructions: str | None = None
+    allow_tools: bool = True
     """Whether it may call tools; never for very words."""
     event_id: str = field(default="", compare=False)
-    """The response queue numbers its requests with it (`responses.py`)."""
+    """The response queue numbers its requests with it (`conversation/response_queue.py`)."""
 
     @property
     def has_words(self) -> bool:
-        return bool(self.saying or self.guidance)
+        return bool(self.exact_text or self.instructions)
 
 
 class Role(StrEnum):
@@ -103,7 +109,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AddText:
+class AddMessage:
     """Put a text into the conversation, as if it had been said; nobody speaks because of it."""
 
     role: Role
@@ -127,7 +133,7 @@ class RecordClip:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerTool:
+class SendToolOutput:
     """What came of a call of the model's; nobody speaks because of it."""
 
     call_id: str
@@ -143,7 +149,7 @@ def output_event_id(call_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class RefuseApproval:
+class DenyApproval:
     """Have a call of an MCP server not carried out."""
 
     request_id: str
@@ -198,7 +204,7 @@ class RecordMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class AddTimelineEntry:
     """An entry in the call's timeline; `what` is constant, what varies stands in `detail`."""
 
     what: str
@@ -226,7 +232,7 @@ class TransferCall:
 
 
 @dataclass(frozen=True, slots=True)
-class SendDigits:
+class SendDtmf:
     """Press keys on our side of the line: `0-9 A-D * #`, and pauses: `w` half a second, `W` one."""
 
     digits: str
@@ -239,7 +245,7 @@ class RecordStart:
 
 
 @dataclass(frozen=True, slots=True)
-class KeepGreeting:
+class CacheGreeting:
     """What was said, and its sound in the model's format: calls to come may begin with it."""
 
     words: str
@@ -278,10 +284,11 @@ class EndCall:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveCall:
-    """The stream is over: nothing is left to do here. `lost` when nobody said that it would end."""
+class LeaveStream:
+    """The stream is over: nothing is left to do here. `was_lost` when nobody said that it would
+    end."""
 
-    lost: bool
+    was_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +300,16 @@ class Log:
     detail: str = ""
 
 
-SetDown = (
+BackgroundCommand = (
     RecordTurn
     | ReviseTurn
     | RecordMessage
     | RecordStart
-    | Note
-    | KeepGreeting
+    | AddTimelineEntry
+    | CacheGreeting
     | KeepClip
     | TransferCall
-    | SendDigits
+    | SendDtmf
     | EndCall
 )
 BridgeCommand = (
@@ -314,17 +321,32 @@ BridgeCommand = (
     | UpdateSession
     | CommitAudio
     | AppendAudio
-    | Respond
-    | AddText
+    | CreateResponse
+    | AddMessage
     | RecordClip
-    | AnswerTool
-    | RefuseApproval
+    | SendToolOutput
+    | DenyApproval
     | CancelResponse
     | TruncateItem
     | DisableClips
     | RunFunction
     | FailCall
-    | LeaveCall
+    | LeaveStream
     | Log
-    | SetDown
+    | BackgroundCommand
+)
+
+
+ModelCommand = (
+    ConfigureModel
+    | UpdateSession
+    | CommitAudio
+    | AppendAudio
+    | CreateResponse
+    | AddMessage
+    | RecordClip
+    | SendToolOutput
+    | DenyApproval
+    | CancelResponse
+    | TruncateItem
 )

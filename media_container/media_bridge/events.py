@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from media_bridge.commands import Respond, TransferCall
-from phonebridge.billing import Usage
-from phonebridge.call import EndedBy
-from phonebridge.call_config import CallConfig
-from phonebridge.steering import Side, Update
+from media_bridge.commands import CreateResponse, TransferCall
+from phonebridge.call.call import EndedBy
+from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Side, Update
+from phonebridge.call.usage import Usage
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
 
@@ -52,14 +52,14 @@ class StreamLost:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamComplained:
+class StreamErrorReceived:
     """The carrier's `error` frame: it did not understand something of ours."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class FrameUnreadable:
+class MalformedFrameReceived:
     """A frame that is no media frame; the call goes on without it."""
 
     detail: str
@@ -88,7 +88,7 @@ class ModelRefused:
 @dataclass(frozen=True, slots=True)
 class CallerSpeechStarted:
     item_id: str
-    began_ms: float | None = None
+    started_ms: float | None = None
     """After the first sound that the model got."""
 
 
@@ -150,7 +150,7 @@ class AudioFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class WordsReceived:
+class TranscriptReceived:
     """A piece of an item's words."""
 
     response_id: str
@@ -206,7 +206,7 @@ class McpReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalAsked:
+class ApprovalRequested:
     """A call of an MCP server that is not carried out before somebody has approved it."""
 
     response_id: str
@@ -244,14 +244,14 @@ class ResponseEnded:
     status: str
     detail: str
     usage: Usage
-    calls: tuple[FunctionCalled | McpCalled | ApprovalAsked, ...] = ()
+    calls: tuple[FunctionCalled | McpCalled | ApprovalRequested, ...] = ()
     transcripts: tuple[TranscriptFinished, ...] = ()
     retry_after: float | None = None
     """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelComplained:
+class ModelErrorReceived:
     """The model's `error` event: data, never fatal by itself."""
 
     code: str
@@ -296,43 +296,43 @@ class FunctionReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class InterruptAsked:
+class InterruptRequested:
     """Somebody told the API to stop the model's speech."""
 
 
 @dataclass(frozen=True, slots=True)
-class MachineAnswered:
+class MachineDetected:
     """No human hears us; a message may be left, at the latest when `greeting_over` is told."""
 
     greeting_over: bool
 
 
 @dataclass(frozen=True, slots=True)
-class EndAsked:
+class HangUpRequested:
     """The call has to end: at once, or when the caller has heard a last sentence."""
 
     by: EndedBy
-    saying: str | None = None
-    guidance: str | None = None
+    exact_text: str | None = None
+    instructions: str | None = None
     """For a sentence of the model's own, in the caller's language."""
 
 
 @dataclass(frozen=True, slots=True)
-class SayAsked:
+class SayRequested:
     """The agent is to say something, with or without finishing what it says now."""
 
-    request: Respond
+    request: CreateResponse
     interrupt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class MuteAsked:
+class MuteRequested:
     side: Side
     muted: bool
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateAsked:
+class UpdateRequested:
     update: Update
 
 
@@ -352,11 +352,11 @@ class SettingsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class TransferAsked:
+class CallTransferRequested:
     """The caller is to be handed over, after a last sentence."""
 
     transfer: TransferCall
-    saying: str | None = None
+    exact_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +381,7 @@ class MessageLost:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveAsked:
+class LeaveRequested:
     """Our part of the call is over, whatever it still waits for: the caller was connected with
     somebody else, or the process ends."""
 
@@ -397,7 +397,12 @@ class DeadlinePassed:
 
 
 StreamEvent = (
-    StreamStarted | StreamStopped | StreamLost | StreamComplained | FrameUnreadable | DigitPressed
+    StreamStarted
+    | StreamStopped
+    | StreamLost
+    | StreamErrorReceived
+    | MalformedFrameReceived
+    | DigitPressed
 )
 SessionEvent = (
     ModelConnected
@@ -405,14 +410,14 @@ SessionEvent = (
     | ModelRefused
     | SettingsDiffer
     | MalformedEventReceived
-    | ModelComplained
+    | ModelErrorReceived
     | ModelClosed
 )
 TranscriptEvent = (
     CallerAudioCommitted
     | CallerTranscriptReceived
     | CallerTranscribed
-    | WordsReceived
+    | TranscriptReceived
     | TranscriptFinished
 )
 ConversationEvent = (
@@ -426,7 +431,7 @@ ConversationEvent = (
     | ResponseEnded
     | TranscriptEvent
 )
-ToolCall = FunctionCalled | McpCalled | ApprovalAsked
+ToolCall = FunctionCalled | McpCalled | ApprovalRequested
 McpEvent = McpReturned | McpListing | McpUnavailable
 ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
@@ -434,9 +439,15 @@ SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
 OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed | MessageLost
 SteeringEvent = (
-    InterruptAsked | SayAsked | MuteAsked | UpdateAsked | TransferAsked | EndAsked | OutcomeEvent
+    InterruptRequested
+    | SayRequested
+    | MuteRequested
+    | UpdateRequested
+    | CallTransferRequested
+    | HangUpRequested
+    | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineAnswered | LeaveAsked | AnswerReported
-RareEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
+OutsideEvent = SteeringEvent | MachineDetected | LeaveRequested | AnswerReported
+ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
 """All but the frames."""
-BridgeEvent = CallerAudio | RareEvent
+BridgeEvent = CallerAudio | ControlEvent

@@ -2,8 +2,8 @@
 
 * PhonebridgeError
     * RequestRefused: the user of the HTTP API asked for what cannot be
-        * Unreadable, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
-        * WrongState, AgentInUse, KeyReused
+        * MalformedRequest, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
+        * WrongState, AgentInUse, IdempotencyKeyReused
     * NotConfigured: the operator left a setting out or gave a bad one
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
@@ -12,7 +12,7 @@
         * DialFailed: either of the two, told again
     * AtCapacity: nobody; every media container is full
     * ModelError: the speech-to-speech model
-    * ServerFailed: a server of the user's, of a tool or of the outcome webhook
+    * UpstreamFailed: a server of the user's, of a tool or of the outcome webhook
     * InvalidSignature, InvalidToken: somebody who is neither
     * Conflict: another writer was faster; nothing was changed
     * InvalidTransition: an event that the lifecycle does not allow in that status
@@ -29,7 +29,7 @@ class RequestRefused(PhonebridgeError):
     """The request is at fault; the message tells its sender what to change."""
 
 
-class Unreadable(RequestRefused):
+class MalformedRequest(RequestRefused):
     """The request could not be read at all."""
 
 
@@ -76,7 +76,7 @@ class WrongState(RequestRefused):
         self.status = status
 
 
-class KeyReused(RequestRefused):
+class IdempotencyKeyReused(RequestRefused):
     """An Idempotency-Key came again with another body, or while its first request still runs."""
 
 
@@ -141,12 +141,12 @@ class ModelError(PhonebridgeError):
     """The model's server refused or lost the session."""
 
 
-class ServerFailed(PhonebridgeError):
+class UpstreamFailed(PhonebridgeError):
     """A server that the user named. The message is fit for a model that speaks about it."""
 
-    def __init__(self, message: str, passing: bool = False) -> None:
+    def __init__(self, message: str, retryable: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.retryable = retryable
         """Whether it may be otherwise in a moment."""
 
 

@@ -4,10 +4,10 @@ containers, and who answers."""
 from dataclasses import dataclass
 from typing import Protocol
 
-from phonebridge.call import Call, Leg
-from phonebridge.call_commands import CarrierCommand
-from phonebridge.call_config import CallConfig
-from phonebridge.steering import Steering
+from phonebridge.call.call import Call, Leg
+from phonebridge.call.commands import CarrierCommand
+from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Steering
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class CallStore(Protocol):
     def load(self, call_id: str) -> Call | None: ...
     def save(self, call: Call) -> None: ...
     def config(self, call_id: str) -> CallConfig | None: ...
-    def note(self, call_id: str, entry: TimelineEntry) -> None: ...
-    def link(self, leg: Leg, name: str) -> None:
+    def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None: ...
+    def link_leg(self, leg: Leg, name: str) -> None:
         """`name` as of `leg_name.py`."""
 
-    def linked(self, leg: Leg) -> str | None: ...
+    def find_by_leg(self, leg: Leg) -> str | None: ...
     def link_session(self, leg: Leg, name: str) -> None:
         """Let the name stand for other legs of the same session, of which nothing is known yet."""
 

@@ -17,7 +17,7 @@ DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
 # The names that the message of a missing key uses.
-_PEOPLES_NAMES = {"OPENAI_API_KEY": "OpenAI API key", "TELNYX_API_KEY": "Telnyx API key"}
+_DISPLAY_NAMES = {"OPENAI_API_KEY": "OpenAI API key", "TELNYX_API_KEY": "Telnyx API key"}
 
 
 class ModelAudio(StrEnum):
@@ -70,7 +70,7 @@ class _Setting:
             except ValueError:
                 raise NotConfigured(self.refusal.format(name=name, text=text)) from None
         if self.default is None:
-            raise NotConfigured(f"{_PEOPLES_NAMES.get(name, name)} not configured")
+            raise NotConfigured(f"{_DISPLAY_NAMES.get(name, name)} not configured")
         return self.default(environ)
 
 
@@ -228,7 +228,7 @@ class ControlSettings(CommonSettings):
 
     @staticmethod
     def _require(**values: str) -> None:
-        missing = [_PEOPLES_NAMES.get(name, name) for name, value in values.items() if not value]
+        missing = [_DISPLAY_NAMES.get(name, name) for name, value in values.items() if not value]
         if missing:
             raise NotConfigured(f"{', '.join(missing)} not configured")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from aws_lambda_powertools import Logger
 
-from phonebridge import lifecycle
-from phonebridge.call import FOUND_ENDED, Call, CallStatus, Fault, Hangup, Leg
-from phonebridge.call_commands import (
+from phonebridge.call import lifecycle
+from phonebridge.call.call import FOUND_ENDED, Call, CallStatus, Fault, Hangup, Leg
+from phonebridge.call.commands import (
     Answer,
     CallCommand,
     CarrierCommand,
@@ -23,8 +23,8 @@ from phonebridge.call_commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import (
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import (
     CallArrived,
     CallEvent,
     CallFailed,
@@ -33,22 +33,8 @@ from phonebridge.call_events import (
     CallTurnedAway,
     DialAccepted,
 )
-from phonebridge.correlation import Found
-from phonebridge.errors import (
-    CommandFailed,
-    Conflict,
-    NotConfigured,
-    TelnyxError,
-    TelnyxRefused,
-    UnknownCall,
-)
-from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
-from phonebridge.steering import Answered, MachineAnswered, Steering, TransferSettled
-from phonebridge.telnyx.leg_name import leg_name
-from phonebridge.telnyx.refusals import tells_of_end
-from phonebridge.telnyx.webhook import Webhook
-from phonebridge.tracing import Span
-from phonebridge.transfer import (
+from phonebridge.call.steering import Answered, MachineAnswered, Steering, TransferFinished
+from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
     HangUpTarget,
@@ -58,6 +44,20 @@ from phonebridge.transfer import (
     TransferLeg,
     TransferRefused,
 )
+from phonebridge.errors import (
+    CommandFailed,
+    Conflict,
+    NotConfigured,
+    TelnyxError,
+    TelnyxRefused,
+    UnknownCall,
+)
+from phonebridge.observability.tracing import Span
+from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
+from phonebridge.telnyx.correlation import MatchedLeg
+from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.telnyx.refusals import tells_of_end
+from phonebridge.telnyx.webhook import Webhook
 
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
@@ -109,13 +109,13 @@ class Switchboard:
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
 
-    def deliver(self, webhook: Webhook, found: Found) -> Call:
-        """Apply a verified webhook to the call that it is about (`correlation.py`)."""
+    def deliver(self, webhook: Webhook, found: MatchedLeg) -> Call:
+        """Apply a verified webhook to the call that it is about (`telnyx/correlation.py`)."""
         control_id = webhook.leg.call_control_id or found.control_id
         if webhook.event and not control_id:
             raise Conflict(f"The leg {found.name} is not known yet; deliver the webhook again.")
         if control_id != found.control_id:
-            self._store.link(webhook.leg, found.name)
+            self._store.link_leg(webhook.leg, found.name)
         return self._deliver_to(found.call, found.apply_to(webhook))
 
     def receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
@@ -127,8 +127,8 @@ class Switchboard:
         event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
         call = self._begin(arrival, config or CallConfig(), event)
         # Its id tells the call by `call_leg_id` alone, which later webhooks may lack.
-        self._store.link(Leg(webhook.leg.call_control_id), call.call_id)
-        self._store.note(call.call_id, _entry(webhook))
+        self._store.link_leg(Leg(webhook.leg.call_control_id), call.call_id)
+        self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def apply(self, call_id: str, event: CallEvent) -> Call:
@@ -145,13 +145,13 @@ class Switchboard:
             # Read before anything is saved: once it is, nobody asks for these commands again.
             config = self._config(call_id, commands)
             if after != before:
-                after = self._dated(after)
+                after = self._touch(after)
                 try:
                     self._store.save(after)
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            after = self._carry_out(commands, after, config)
+            after = self._execute_all(commands, after, config)
             if after.status is CallStatus.ENDED:
                 self._ended(after)
             return after
@@ -161,19 +161,19 @@ class Switchboard:
         self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
     ) -> Call:
         begun, commands = lifecycle.advance(call, event)
-        begun = self._dated(begun)
+        begun = self._touch(begun)
         if not self._store.create(begun, config):
             is_placed = isinstance(event, CallRequested)
             return self._load(call.call_id) if is_placed else self.apply(call.call_id, event)
         self._log_move(call, begun, event)
-        return self._carry_out(commands, begun, config)
+        return self._execute_all(commands, begun, config)
 
     def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
         # Applied first and noted after: were it the other way round, a crash between the two
         # would make the redelivery look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        self._store.note(call.call_id, _entry(webhook))
+        self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def _config(self, call_id: str, commands: Iterable[CallCommand]) -> CallConfig:
@@ -182,7 +182,7 @@ class Switchboard:
             return CallConfig()
         return self._store.config(call_id) or CallConfig()
 
-    def _dated(self, call: Call) -> Call:
+    def _touch(self, call: Call) -> Call:
         return replace(call, changed_at_ms=self._now_ms())
 
     def _load(self, call_id: str) -> Call:
@@ -191,7 +191,7 @@ class Switchboard:
             raise UnknownCall(call_id)
         return call
 
-    def _carry_out(self, commands: Iterable[CallCommand], call: Call, config: CallConfig) -> Call:
+    def _execute_all(self, commands: Iterable[CallCommand], call: Call, config: CallConfig) -> Call:
         for command in commands:
             call = self._execute(command, call, config)
         return call
@@ -205,63 +205,63 @@ class Switchboard:
                 self._store.link_session(call.leg, leg_name(call.call_id, call.transfer.number))
             leg = self._carrier.execute(command, call, config)
         except (TelnyxError, NotConfigured) as error:
-            return self._refused(command, call, error)
+            return self._on_refused(command, call, error)
         except Exception as error:  # noqa: BLE001 - the border of a command: the record must say so
-            return self._refused(command, call, self._failed(command, call, error))
-        return self._done(command, call, leg)
+            return self._on_refused(command, call, self._on_failed(command, call, error))
+        return self._on_done(command, call, leg)
 
-    def _failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
+    def _on_failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
         """Only the kind of the error and its place: its text may quote a header, and so a key."""
         kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
         name = _NAMES[type(command)]
         self._log.error(f"{name} broke off", error=kind, place=f"{place.filename}:{place.lineno}")
         return CommandFailed(name, call.call_id, kind)
 
-    def _done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
+    def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
         """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
         the carrier had refused, nor hold up what else the call asks for."""
         name = _NAMES[type(command)]
         done = self._entry(name, "")
         try:
             if leg:
-                call = self._dialled(leg, call, command)
-            self._store.note(call.call_id, done)
+                call = self._on_dialed(leg, call, command)
+            self._store.add_timeline_entry(call.call_id, done)
         except Exception:  # noqa: BLE001 - the border of a command: the carrier has carried it out
             self._log.exception(f"record of {name} FAILED")
         return call
 
-    def _dialled(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
+    def _on_dialed(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
         # Linked first of all: whatever fails below, webhooks must find the call that now rings.
         if isinstance(command, DialTarget) and call.transfer:
             number = call.transfer.number
-            self._store.link(leg, leg_name(call.call_id, number))
+            self._store.link_leg(leg, leg_name(call.call_id, number))
             return self.apply(call.call_id, TargetInitiated(number, leg.call_control_id))
-        self._store.link(leg, call.call_id)
+        self._store.link_leg(leg, call.call_id)
         return self.apply(call.call_id, DialAccepted(leg))
 
-    def _refused(
+    def _on_refused(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> Call:
         if isinstance(error, TelnyxError) and tells_of_end(command, error):
             hangup = Hangup(FOUND_ENDED, "unknown", self._now_ms())
             return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
-        call = self._without_effect(command, call, error)
+        call = self._on_no_effect(command, call, error)
         if isinstance(command, Dial | HangUp | SendDigits):
             # Without its context, whose text may quote a key.
             raise error from error.__cause__
         return call
 
-    def _without_effect(
+    def _on_no_effect(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> Call:
         name = _NAMES[type(command)]
         self._log.error(f"{name} FAILED", reason=str(error))
-        if event := self._setback(command, call, error):
+        if event := self._failure_event(command, call, error):
             call = self.apply(call.call_id, event)
-        self._store.note(call.call_id, self._entry(f"{name} FAILED", str(error)))
+        self._store.add_timeline_entry(call.call_id, self._entry(f"{name} FAILED", str(error)))
         return call
 
-    def _setback(
+    def _failure_event(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> CallEvent | None:
         """What it means to the call that a command had no effect."""
@@ -276,8 +276,8 @@ class Switchboard:
                 return None
 
     def _report(self, command: Report, call: Call) -> Call:
-        if call.owner_task and (told := _told(command, call)):
-            self._mailbox.post(call.owner_task, call.call_id, told)
+        if call.owner_task and (report := _report_of(command, call)):
+            self._mailbox.post(call.owner_task, call.call_id, report)
         return call
 
     def _entry(self, what: str, detail: str) -> TimelineEntry:
@@ -315,7 +315,7 @@ def _entry(webhook: Webhook) -> TimelineEntry:
     )
 
 
-def _told(command: Report, call: Call) -> Steering | None:
+def _report_of(command: Report, call: Call) -> Steering | None:
     """What the container learns."""
     match command:
         case ReportAnswer():
@@ -324,6 +324,6 @@ def _told(command: Report, call: Call) -> Steering | None:
             return MachineAnswered(call.detection.greeting_over) if call.detection else None
         case ReportTransfer() if call.transfer:
             failed = call.transferred_at_ms is None
-            return TransferSettled(call.transfer.end if failed else None)
+            return TransferFinished(call.transfer.end if failed else None)
         case _:
             return None

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from simulators.speech import CLIPS
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, Record, System, said
+from simulators.audio.speech import CLIPS
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, Record, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -70,9 +70,11 @@ async def test_a_conversation_is_heard_and_recorded_whatever_the_line_is_like(
     story = afternoon[number]
     assert (story.status, story.record["outcome"]) == (201, "completed")
     assert said(story.record) == CONVERSATION
-    heard = [each.clip for each in system.phone(number).conversation.heard]
+    heard = [each.clip for each in system.phone(number).conversation.recognitions]
     assert heard == [CLIPS["agent_opening_hours"], CLIPS["agent_what_to_bring"]]
-    assert [each.clip for each in system.session(number).heard] == [CLIPS["caller_what_to_bring"]]
+    assert [each.clip for each in system.session(number).recognitions] == [
+        CLIPS["caller_what_to_bring"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from stack import free_port
-from support.patience import PATIENCE_SECONDS
-from support.processes import answering, output_of, python
-from template import TEMPLATE
+from aws.stack import free_port
+from aws.template import TEMPLATE
+from tests.support.processes import answering, output_of, python
+from tests.support.waiting import TIMEOUT_SECONDS
 
 DEV = str(TEMPLATE.parent / "local" / "dev.py")
 CALLEE = {"to": "+15550123"}
@@ -103,6 +103,6 @@ async def next_line(process: Process) -> str:
 
 
 async def line_with(text: str, process: Process) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while text not in await next_line(process):
             pass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.whole_calls import System
+from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from simulators.speech import CLIPS
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, Record, System, said, whole_system
+from simulators.audio.speech import CLIPS
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,9 +61,11 @@ async def test_a_conversation_is_heard_and_recorded_as_it_is_without(
 ) -> None:
     assert records[number]["outcome"] == "completed", records[number]["fault"]
     assert said(records[number]) == CONVERSATION
-    heard = [each.clip for each in system.phone(number).conversation.heard]
+    heard = [each.clip for each in system.phone(number).conversation.recognitions]
     assert heard == [CLIPS["agent_opening_hours"], CLIPS["agent_what_to_bring"]]
-    assert [each.clip for each in system.session(number).heard] == [CLIPS["caller_what_to_bring"]]
+    assert [each.clip for each in system.session(number).recognitions] == [
+        CLIPS["caller_what_to_bring"]
+    ]
 
 
 @pytest.mark.parametrize(

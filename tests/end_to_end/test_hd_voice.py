@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.whole_calls import CONVERSATION, said, whole_system
+from tests.support.whole_calls import CONVERSATION, said, whole_system
 
 HD_LINE, G711_LINE = "+15550134", "+15550142"
 
@@ -13,7 +13,7 @@ async def test_both_sides_of_an_hd_call_understand_each_other(tmp_path: Path) ->
         assert said(record) == CONVERSATION
         [phone] = system.phones(HD_LINE)
         assert phone.media.flagged == []
-        assert [each.text for each in phone.conversation.heard] == [
+        assert [each.text for each in phone.conversation.recognitions] == [
             text for who, text in CONVERSATION if who == "agent"
         ]
 
@@ -32,4 +32,4 @@ async def test_the_wrong_byte_order_is_noise(tmp_path: Path) -> None:
         [phone] = system.phones(HD_LINE)
         await phone.ended.wait()
         assert phone.media.flagged == ["L16 in the wrong byte order, the caller hears noise"]
-        assert all(each.clip is None for each in phone.conversation.heard)
+        assert all(each.clip is None for each in phone.conversation.recognitions)

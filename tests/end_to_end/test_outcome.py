@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-import outcomes
-from phonebridge.signature import signed
-from simulators.telnyx_call import SimulatedCall
-from support.patience import until
-from support.recorded_files import RecordedFiles, recorded_files
-from support.whole_calls import CONVERSATION, Record, System, said, whole_system
+from control_plane import outcome_webhook
+from phonebridge.http.signature import sign
+from simulators.telnyx.call import SimulatedCall
+from tests.support.recorded_files import RecordedFiles, recorded_files
+from tests.support.waiting import until
+from tests.support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,7 +37,7 @@ class Story:
 async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     folder: Path = tmp_path_factory.mktemp("outcome")
     with recorded_files() as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outcomes, "PAUSES_SECONDS", (1, 1, 1))
+        patch.setattr(outcome_webhook, "PAUSES_SECONDS", (1, 1, 1))
         server.statuses = [500]
         given = {"TOOL_HOSTS_ALLOWED": server.host, "OUTCOME_WEBHOOK_SECRET": SECRET}
         async with whole_system(folder, given) as system:
@@ -82,7 +82,7 @@ async def test_the_server_is_told_until_it_has_heard(story: Story) -> None:
     first, second = story.server.posted
     for each in (first, second):
         at_ms = int(each.headers["phonebridge-timestamp"]) * 1000
-        proof = signed(SECRET, each.body, at_ms)
+        proof = sign(SECRET, each.body, at_ms)
         assert {name.lower(): value for name, value in proof.items()}.items() <= (
             each.headers.items()
         )

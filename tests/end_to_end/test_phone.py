@@ -2,10 +2,10 @@
 
 import pytest
 
-from simulators.speech import CLIPS
-from simulators.telnyx_machine import Machine
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
+from simulators.audio.speech import CLIPS
+from simulators.telnyx.machine import Machine
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

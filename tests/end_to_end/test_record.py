@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from support.patience import until
-from support.whole_calls import System
+from tests.support.waiting import until
+from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -16,24 +16,24 @@ import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-import control_plane
 import media_bridge.__main__ as container
-from media_bridge.server import serving
-from phonebridge.call import Call, CallStatus, Outcome
-from phonebridge.overdue import DIAL_PATIENCE_MS
+from control_plane import services
+from media_bridge.runtime.server import run_server
+from phonebridge.call.call import Call, CallStatus, Outcome
+from phonebridge.call.overdue import DIAL_TIMEOUT_MS
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
-from phonebridge.store import DynamoCallStore
-from simulators.openai import OpenAISimulator
+from phonebridge.storage.call_store import DynamoCallStore
+from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
-from support import moto_stack
-from support.api_events import Answer, api_event, read_answer
-from support.media_plane import SECRET, Outside
-from support.patience import until
-from support.permissions import Caller, granted, role_of
-from support.recorded_files import RecordedFiles, recorded_files
-from support.recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
-from support.translated import functions, secret_names
+from tests.support import moto_stack
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.media_plane import SECRET, Outside
+from tests.support.permissions import Caller, granted, role_of
+from tests.support.recorded_files import RecordedFiles, recorded_files
+from tests.support.recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
+from tests.support.translated import functions, secret_names
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     pass
@@ -123,7 +123,7 @@ def environment(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     yield
-    control_plane.control_plane.cache_clear()
+    services.control_plane.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class ControlPlane:
     def invoke(self, handler: str, event: object) -> Any:
         module, function = handler.split(".")
         self.caller.role = role_of(module)
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
         try:
             return getattr(importlib.import_module(module), function)(event, None)
         finally:
@@ -197,7 +197,7 @@ def caller(
     caller = Caller(names | {table_name: "CallsTable", provider_secret: "ProviderSecret"})
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", caller.session())
     yield caller
-    control_plane.control_plane.cache_clear()
+    services.control_plane.cache_clear()
 
 
 @asynccontextmanager
@@ -208,8 +208,8 @@ async def media_container(
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(boto3, "DEFAULT_SESSION", caller.session())
             environ = {**with_secrets(os.environ, fetch_secret), "OPENAI_REALTIME_URL": model.url}
-            task = container.media_task(MediaSettings.from_env(environ), None)
-        async with task.running(), serving(task, "127.0.0.1", 0) as server:
+            task = container.media_worker(MediaSettings.from_env(environ), None)
+        async with task.running(), run_server(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             outside = Outside(address=f"{host}:{port}", store=store, telnyx=telnyx, now_ms=now_ms)
             try:
@@ -299,7 +299,7 @@ def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
     body = json.dumps({"to": "+15550123"}).encode()
     call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(control_plane, "now_ms", lambda: now_ms() + 2 * DIAL_PATIENCE_MS)
+        patch.setattr(services, "now_ms", lambda: now_ms() + 2 * DIAL_TIMEOUT_MS)
         plane.invoke("sweep_calls.handler", {})
     lost = store.load(call_id)
     assert lost

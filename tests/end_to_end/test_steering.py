@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from simulators.speech import CLIPS, Clip
-from simulators.telnyx_call import SimulatedCall
-from support.patience import until
-from support.whole_calls import ONE_QUESTION, System
+from simulators.audio.speech import CLIPS, Clip
+from simulators.telnyx.call import SimulatedCall
+from tests.support.waiting import until
+from tests.support.whole_calls import ONE_QUESTION, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -34,9 +34,9 @@ async def test_interrupt_stops_the_model_in_its_sentence(system: System) -> None
     await until(lambda: system.phone(PATIENT).media.clears)
     await until(lambda: system.session(PATIENT).truncations)
     [truncation] = system.session(PATIENT).truncations
-    [heard_ms] = system.phone(PATIENT).media.cleared_after_ms
+    [played_ms] = system.phone(PATIENT).media.cleared_after_ms
     # How near the two are, docs/interruption.md measures where nothing else is busy.
-    assert heard_ms > 0
+    assert played_ms > 0
     assert 0 < truncation.audio_end_ms < CLIPS[ONE_QUESTION.greeting].duration_ms
     await system.post(call_id, "hangup")
     record = await system.ended(call_id)
@@ -58,12 +58,12 @@ async def quiet_call(system: System) -> tuple[str, SimulatedCall]:
     call_id = await system.dialled(STAYS_ON_THE_LINE)
     phone = await until(lambda: next(iter(system.phones(STAYS_ON_THE_LINE)[-1:]), None))
     assert phone is not None
-    await until(lambda: len(phone.conversation.heard) == 2)
+    await until(lambda: len(phone.conversation.recognitions) == 2)
     return call_id, phone
 
 
 def heard(phone: SimulatedCall) -> list[Clip | None]:
-    return [each.clip for each in phone.conversation.heard]
+    return [each.clip for each in phone.conversation.recognitions]
 
 
 async def test_the_agent_says_what_it_is_told(system: System) -> None:
@@ -131,7 +131,7 @@ async def test_of_a_muted_caller_the_model_hears_nothing(system: System) -> None
     session = system.session(STAYS_ON_THE_LINE)
     await system.steer(call_id, "say", text=ORDERED.text)
     await until(lambda: ORDERED in heard(phone))
-    assert session.heard == []
+    assert session.recognitions == []
     await system.steer(call_id, "hangup")
     await system.ended(call_id)
 
@@ -182,7 +182,7 @@ async def test_a_busy_target_leaves_the_caller_with_an_agent_that_knows(system: 
     await system.steer(call_id, "transfer", to=BUSY)
     session = system.session(STAYS_ON_THE_LINE)
     await until(lambda: "could not be transferred: user_busy" in str(session.received))
-    await until(lambda: len(phone.conversation.heard) > 2)
+    await until(lambda: len(phone.conversation.recognitions) > 2)
     record = await system.record(call_id)
     assert (record["status"], record["transfer"]["end"]) == ("streaming", "user_busy")
     assert not record["transfer"]["connected"]

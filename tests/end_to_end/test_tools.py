@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from phonebridge.signature import signed
+from phonebridge.http.signature import sign
+from simulators.audio.speech import CLIPS
 from simulators.scenario import CallerLine, ToolCall
-from simulators.speech import CLIPS
-from support.realtime_oracle import check_client
-from support.tool_servers import ToolServer, answer, tool_server
-from support.whole_calls import ONE_QUESTION, Record, System, said, whole_system
+from tests.support.realtime_oracle import check_client
+from tests.support.tool_servers import ToolServer, answer, tool_server
+from tests.support.whole_calls import ONE_QUESTION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,7 +66,7 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
 
 
 async def test_the_caller_hears_what_the_tool_found(story: Story) -> None:
-    heard = [each.clip for each in story.system.phone(NUMBER).conversation.heard]
+    heard = [each.clip for each in story.system.phone(NUMBER).conversation.recognitions]
     assert heard[:2] == [CLIPS["agent_opening_hours"], CLIPS["agent_booked"]]
     assert said(story.record) == [
         ("agent", CLIPS["agent_opening_hours"].text),
@@ -80,9 +80,9 @@ async def test_the_caller_hears_what_the_tool_found(story: Story) -> None:
 async def test_the_agent_hangs_up_and_its_goodbye_was_heard_whole(story: Story) -> None:
     assert (story.record["outcome"], story.record["reason"]) == ("completed", "ended_by_agent")
     assert not story.record["turns"][-1]["interrupted"]
-    heard = story.system.phone(NUMBER).conversation.last_heard
+    heard = story.system.phone(NUMBER).conversation.last_recognition
     assert heard.clip is CLIPS["agent_farewell"]
-    assert heard.heard_ms >= 0.98 * CLIPS["agent_farewell"].duration_ms
+    assert heard.matched_ms >= 0.98 * CLIPS["agent_farewell"].duration_ms
 
 
 async def test_the_server_was_asked_once_with_a_signed_request(story: Story) -> None:
@@ -95,7 +95,7 @@ async def test_the_server_was_asked_once_with_a_signed_request(story: Story) -> 
         "arguments": {"day": "Thursday", "about": SAID},
     }
     timestamp = int(received.headers["phonebridge-timestamp"])
-    proof = signed(SECRET, received.body, timestamp * 1000)
+    proof = sign(SECRET, received.body, timestamp * 1000)
     assert received.headers["phonebridge-signature"] == proof["Phonebridge-Signature"]
 
 

@@ -8,12 +8,12 @@ import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-import control_plane
-from support import moto_stack
-from support.clock import Clock
-from support.permissions import Caller, role_of
-from support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
-from support.translated import TEMPLATE
+from control_plane import services
+from tests.support import moto_stack
+from tests.support.clock import Clock
+from tests.support.permissions import Caller, role_of
+from tests.support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
+from tests.support.translated import TEMPLATE
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +73,10 @@ def environment(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(control_plane, "now_ms", clock)
-    control_plane.control_plane.cache_clear()
+    monkeypatch.setattr(services, "now_ms", clock)
+    services.control_plane.cache_clear()
     yield
-    control_plane.control_plane.cache_clear()
+    services.control_plane.cache_clear()
 
 
 @pytest.fixture
@@ -97,5 +97,5 @@ def state(
             monkeypatch.setenv(name, made[value["Ref"]])
     for service in ("SQS", "S3"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", dynamodb_address)
-    control_plane.control_plane.cache_clear()
+    services.control_plane.cache_clear()
     return made

@@ -11,27 +11,27 @@ import urllib3
 from botocore.exceptions import ClientError
 
 import ai_calls
-import control_plane
-from api_requests import CreateCall, fingerprint
-from phonebridge.answering import MachineDetection, OnMachine
-from phonebridge.billing import Charge, ModelUsage, Usage
-from phonebridge.call import Call, Hangup
-from phonebridge.call_config import CallConfig, StreamSetup, Transcription, TurnDetection
-from phonebridge.call_events import (
+from control_plane import services
+from control_plane.api.requests.create_call import CreateCall, fingerprint
+from control_plane.pricing import PRICES_AS_OF
+from phonebridge.call.call import Call, Hangup
+from phonebridge.call.config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call.events import (
     CallAnswered,
     CallHungUp,
     CallRequested,
     DialAccepted,
     MediaAttached,
 )
-from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.store import DynamoCallStore
-from phonebridge.turn import Latency, Speaker, Turn
-from prices import PRICES_AS_OF
-from support.api_events import Answer, api_event, read_answer
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
+from phonebridge.call.machine_detection import MachineDetection, OnMachine
+from phonebridge.call.turn import Latency, Speaker, Turn
+from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.fleet import DynamoFleet, TaskState
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -78,7 +78,7 @@ def reconfigure(monkeypatch: pytest.MonkeyPatch) -> Reconfigure:
     def set_variables(**variables: str) -> None:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
 
     return set_variables
 
@@ -398,7 +398,7 @@ class TestRepeatingARequest:
         assert telnyx.commands == []
 
     @pytest.mark.parametrize(
-        ("kind", "write"), [(DynamoFleet, "reserve"), (DynamoCallStore, "link")]
+        ("kind", "write"), [(DynamoFleet, "reserve"), (DynamoCallStore, "link_leg")]
     )
     def test_a_call_that_rings_is_told_and_not_dialled_again_whatever_could_not_be_written(
         self, kind: type, write: str, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch

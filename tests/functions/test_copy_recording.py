@@ -8,18 +8,17 @@ import httpx
 import msgspec
 import pytest
 
-import aws_state
-import control_plane
 import copy_recording
-import recordings
-from phonebridge.call_config import CallConfig
-from phonebridge.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
-from phonebridge.store import DynamoCallStore
-from recordings import CopyRecording
-from support.calls import outbound_call
-from support.clock import Clock
-from support.permissions import Caller
-from support.recorded_files import RecordedFiles, recorded_files
+from aws import state
+from control_plane import recordings, services
+from control_plane.recordings import CopyRecording
+from phonebridge.call.config import CallConfig
+from phonebridge.call.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
+from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
+from tests.support.permissions import Caller
+from tests.support.recorded_files import RecordedFiles, recorded_files
 
 KEY = "recordings/call-1/rec-1.mp3"
 
@@ -29,20 +28,20 @@ def files(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterator
     """On the carrier's own address, so that plain http is allowed."""
     with recorded_files() as served:
         monkeypatch.setenv("TELNYX_API_BASE", f"{served.base}/v2")
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
         yield served
 
 
 @pytest.fixture
 def s3(dynamodb_address: str) -> Any:
-    client = aws_state.client("s3", dynamodb_address)
+    client = state.client("s3", dynamodb_address)
     yield client
     client.close()
 
 
 @pytest.fixture
 def sqs(dynamodb_address: str) -> Any:
-    client = aws_state.client("sqs", dynamodb_address)
+    client = state.client("sqs", dynamodb_address)
     yield client
     client.close()
 
@@ -99,7 +98,7 @@ class TestACopy:
             channels="dual",
             key=KEY,
             duration_ms=91_100,
-            state=RecordingState.KEPT,
+            state=RecordingState.STORED,
             size_bytes=len(files.content),
         )
 
@@ -119,7 +118,7 @@ class TestACopy:
         assert kept(store).state is RecordingState.COPYING
 
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == []
-        assert kept(store).state is RecordingState.KEPT
+        assert kept(store).state is RecordingState.STORED
 
     def test_is_given_up_with_the_link(
         self, files: RecordedFiles, store: DynamoCallStore, clock: Clock
@@ -153,7 +152,7 @@ class TestACopy:
         clock: Clock,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(recordings, "LONGEST_BYTES", 8)
+        monkeypatch.setattr(recordings, "MAX_BYTES", 8)
 
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == []
 
@@ -182,12 +181,12 @@ def test_what_a_webhook_tells_becomes_an_errand_of_the_queue(
     caller.role = "TelnyxWebhookFunctionRole"
     told = saved("https://recordings.example/1.mp3")
 
-    control_plane.control_plane().recordings.announce("call-1", told)
+    services.control_plane().recordings.announce("call-1", told)
 
     [message] = sqs.receive_message(QueueUrl=state["RecordingsQueue"])["Messages"]
     assert json.loads(message["Body"])["call_id"] == "call-1"
-    errand = msgspec.json.decode(message["Body"], type=CopyRecording)
-    assert errand == CopyRecording("call-1", told, clock.now_ms)
+    job = msgspec.json.decode(message["Body"], type=CopyRecording)
+    assert job == CopyRecording("call-1", told, clock.now_ms)
     assert kept(store).state is RecordingState.COPYING
 
 
@@ -197,10 +196,10 @@ def test_without_a_bucket_a_recording_stays_with_the_carrier(
 ) -> None:
     caller.role = "TelnyxWebhookFunctionRole"
     monkeypatch.setenv("RECORDINGS_BUCKET", "")
-    control_plane.control_plane.cache_clear()
+    services.control_plane.cache_clear()
 
     told = saved("https://recordings.example/1.mp3")
-    control_plane.control_plane().recordings.announce("call-1", told)
+    services.control_plane().recordings.announce("call-1", told)
 
     record = store.record("call-1")
     assert record
@@ -211,7 +210,7 @@ def test_without_a_bucket_a_recording_stays_with_the_carrier(
 def test_the_record_links_to_the_copy(
     files: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
 ) -> None:
-    link = control_plane.control_plane().recordings.link
+    link = services.control_plane().recordings.link
     copy(f"{files.base}/1.mp3", clock.now_ms)
     caller.role = "AiCallsFunctionRole"
 

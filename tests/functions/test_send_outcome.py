@@ -9,27 +9,27 @@ from typing import Any
 import msgspec
 import pytest
 
-import aws_state
-import control_plane
 import send_outcome
-from outcomes import LAST_WORDS_SECONDS, SendOutcome
-from phonebridge.billing import ModelUsage, Usage
-from phonebridge.call import Hangup
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import (
+from aws import state
+from control_plane import services
+from control_plane.outcome_webhook import LAST_WORDS_SECONDS, SendOutcome
+from phonebridge.call.call import Hangup
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import (
     CallAnswered,
     CallHungUp,
     CallRequested,
     DialAccepted,
     MediaAttached,
 )
-from phonebridge.notice import NoticeState
-from phonebridge.store import DynamoCallStore
-from phonebridge.turn import Speaker, Turn
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.permissions import Caller
-from support.recorded_files import Posted, RecordedFiles, recorded_files
+from phonebridge.call.turn import Speaker, Turn
+from phonebridge.call.usage import ModelUsage, Usage
+from phonebridge.call.webhook_delivery import WebhookDeliveryState
+from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.permissions import Caller
+from tests.support.recorded_files import Posted, RecordedFiles, recorded_files
 
 SECRET = "a secret of the operator's"
 BUSINESS = Usage(input_text=1_000, responses=1)
@@ -40,13 +40,13 @@ def server(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterato
     with recorded_files() as served:
         monkeypatch.setenv("TOOL_HOSTS_ALLOWED", served.host)
         monkeypatch.setenv("OUTCOME_WEBHOOK_SECRET", SECRET)
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
         yield served
 
 
 @pytest.fixture
 def sqs(dynamodb_address: str) -> Iterator[Any]:
-    client = aws_state.client("sqs", dynamodb_address)
+    client = state.client("sqs", dynamodb_address)
     yield client
     client.close()
 
@@ -65,7 +65,7 @@ def end(store: DynamoCallStore, clock: Clock, url: str, caller: Caller) -> None:
     said = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900)
     store.add_turns([("call-1", said)])
     caller.role, own = "TelnyxWebhookFunctionRole", caller.role
-    control_plane.control_plane().outcomes.announce(call)
+    services.control_plane().outcome_webhooks.announce(call)
     caller.role = own
 
 
@@ -116,9 +116,9 @@ class TestTheWholeRecord:
         assert (event["call"]["outcome"], event["call"]["duration_seconds"]) == ("completed", 30.0)
         assert [turn["text"] for turn in event["call"]["turns"]] == ["Hello!"]
         assert event["call"]["cost"]["model"] == 0.004
-        notice = store.notice("call-1")
+        notice = store.webhook_delivery("call-1")
         assert notice
-        assert (notice.state, notice.attempts) == (NoticeState.DELIVERED, 1)
+        assert (notice.state, notice.attempts) == (WebhookDeliveryState.DELIVERED, 1)
 
     def test_is_posted_once_though_it_is_asked_for_twice(
         self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
@@ -165,19 +165,19 @@ class TestTheWholeRecord:
         report(store)
 
         assert not send(1, receipt_of(sqs, state, store))
-        notice = store.notice("call-1")
+        notice = store.webhook_delivery("call-1")
         assert notice
         assert (notice.state, notice.problem) == (
-            NoticeState.WAITING,
+            WebhookDeliveryState.WAITING,
             "The server answered 500.",
         )
         assert send(2)
 
         assert len({posted.headers["phonebridge-event-id"] for posted in server.posted}) == 1
         assert len(server.posted) == 2
-        notice = store.notice("call-1")
+        notice = store.webhook_delivery("call-1")
         assert notice
-        assert (notice.state, notice.attempts) == (NoticeState.DELIVERED, 2)
+        assert (notice.state, notice.attempts) == (WebhookDeliveryState.DELIVERED, 2)
 
     @pytest.mark.parametrize(
         ("url", "problem"),
@@ -203,7 +203,7 @@ class TestTheWholeRecord:
 
         assert not send(1, receipt_of(sqs, state, store))
 
-        notice = store.notice("call-1")
+        notice = store.webhook_delivery("call-1")
         assert notice
         assert notice.problem == problem
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 import sweep_calls
-from phonebridge.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import (
+from phonebridge.call.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import (
     CallAnswered,
     CallFailed,
     CallRequested,
@@ -16,21 +16,21 @@ from phonebridge.call_events import (
     MediaAttached,
     MediaReported,
 )
-from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.mailbox import DynamoMailbox
-from phonebridge.overdue import (
-    DIAL_PATIENCE_MS,
-    HEARTBEAT_PATIENCE_MS,
-    LEG_PATIENCE_MS,
-    TRANSFER_PATIENCE_MS,
+from phonebridge.call.overdue import (
+    DIAL_TIMEOUT_MS,
+    HEARTBEAT_TIMEOUT_MS,
+    LEG_TIMEOUT_MS,
+    TRANSFER_TIMEOUT_MS,
 )
-from phonebridge.steering import TransferSettled
-from phonebridge.store import DynamoCallStore
-from phonebridge.transfer import TransferRequested
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.published_metrics import published_in
-from support.recorded_telnyx import RecordedTelnyx
+from phonebridge.call.steering import TransferFinished
+from phonebridge.call.transfer import TransferRequested
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.fleet import DynamoFleet, TaskState
+from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.published_metrics import published_in
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -69,7 +69,7 @@ def test_young_calls_are_left_alone(telnyx: RecordedTelnyx) -> None:
 def test_a_call_that_rings_for_ever_is_ended_and_hung_up(
     store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
-    clock.pass_seconds(DIAL_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(DIAL_TIMEOUT_MS / 1000 + 1)
 
     assert sweep()["swept"] == 1
 
@@ -83,9 +83,9 @@ def test_a_call_that_rings_for_ever_is_ended_and_hung_up(
 def test_a_call_lives_as_long_as_its_container_is_heard_of(
     store: DynamoCallStore, fleet: DynamoFleet, clock: Clock
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000)
     beat(fleet, clock)
-    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000)
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000)
     assert sweep()["swept"] == 0
 
     clock.pass_seconds(60)
@@ -126,7 +126,7 @@ def beat(fleet: DynamoFleet, clock: Clock) -> None:
 def test_sweeps_that_run_at_the_same_time_are_one_observation(
     store: DynamoCallStore, clock: Clock
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
     assert [sweep()["swept"] for _ in range(3)] == [0, 0, 0]
     call = store.load("streaming")
     assert call
@@ -138,7 +138,7 @@ def test_a_leg_that_outlived_its_call_is_hung_up(
 ) -> None:
     fault = CallFailed(Fault("model_failed", "", clock.now_ms))
     store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
-    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
 
     assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
     assert telnyx.names == ["hangup"]
@@ -155,7 +155,7 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
         EndRequested(EndedBy.AGENT),
     )
     store_now(store, clock, after(outbound_call(), *told))
-    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
     fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
 
@@ -186,7 +186,7 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
         MediaReported(Activity(turns=4, frames_in=4_250)),
     )
     store_now(store, clock, after(outbound_call(), *told))
-    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
     fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
 
@@ -207,7 +207,7 @@ def test_a_leg_that_telnyx_has_forgotten_is_hung_up_no_more(
 ) -> None:
     fault = CallFailed(Fault("model_failed", "", clock.now_ms))
     store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
-    clock.pass_seconds(LEG_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
     telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
 
     assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
@@ -269,10 +269,10 @@ def test_the_container_hears_that_a_transfer_was_given_up(
         TransferRequested("+15550142"),
     )
     store_now(store, clock, after(outbound_call("transferring"), *told))
-    clock.pass_seconds(TRANSFER_PATIENCE_MS / 1000 + 1)
+    clock.pass_seconds(TRANSFER_TIMEOUT_MS / 1000 + 1)
     fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
 
     assert sweep()["swept"] == 1
 
     [posted] = mailbox.collect("task-1")
-    assert posted.command == TransferSettled("nothing was heard of it")
+    assert posted.command == TransferFinished("nothing was heard of it")

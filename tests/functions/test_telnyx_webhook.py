@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-import control_plane
 import telnyx_webhook
-from phonebridge.billing import Charge
-from phonebridge.call import Call, CallStatus, Leg, Outcome
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import CallAnswered, CallRequested, DialAccepted, MediaAttached
+from control_plane import services
+from phonebridge.call.call import Call, CallStatus, Leg, Outcome
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
+from phonebridge.call.steering import TransferFinished
+from phonebridge.call.transfer import TransferRequested
+from phonebridge.call.usage import Charge
 from phonebridge.errors import Conflict
-from phonebridge.mailbox import DynamoMailbox
-from phonebridge.steering import TransferSettled
-from phonebridge.store import DynamoCallStore
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
-from phonebridge.transfer import TransferRequested
-from support.api_events import Answer, api_event, read_answer
-from support.calls import after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -68,7 +68,7 @@ def deliver(sign: Callable[[bytes], dict[str, str]]) -> Deliver:
 @pytest.fixture
 def log_lines(monkeypatch: pytest.MonkeyPatch) -> LogLines:
     written = StringIO()
-    monkeypatch.setattr(control_plane.log.registered_handler, "stream", written)
+    monkeypatch.setattr(services.log.registered_handler, "stream", written)
     return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
 
 
@@ -115,7 +115,7 @@ class TestTransferring:
         assert call
         assert call.status is CallStatus.TRANSFERRED
         assert telnyx.names == ["streaming_stop"]
-        assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+        assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
 
     def test_a_busy_target_leaves_the_call_up(
         self, deliver: Deliver, store: DynamoCallStore, mailbox: DynamoMailbox
@@ -131,7 +131,7 @@ class TestTransferring:
         assert call
         assert call.status is CallStatus.STREAMING
         [posted] = mailbox.collect("task-1")
-        assert posted.command == TransferSettled("user_busy")
+        assert posted.command == TransferFinished("user_busy")
 
 
 @pytest.mark.usefixtures("dialing")
@@ -265,10 +265,10 @@ class TestOverwrittenState:
 
     @pytest.fixture(autouse=True)
     def calls(self, environment: None, telnyx: RecordedTelnyx) -> Any:
-        plane = control_plane.control_plane()
+        plane = services.control_plane()
         plane.store.create(after(outbound_call(CALL_ID), CallRequested()), CallConfig())
         plane.switchboard.apply(CALL_ID, DialAccepted(SESSION_LEG))
-        plane.store.link(SESSION_LEG, CALL_ID)
+        plane.store.link_leg(SESSION_LEG, CALL_ID)
         other = after(outbound_call("other"), CallRequested(), DialAccepted(Leg("v3:x", "x", "y")))
         plane.store.create(after(other, CallAnswered(Leg("v3:x", "x", "y"), 5_000)), CallConfig())
         before = plane.store.load("other")
@@ -291,7 +291,7 @@ class TestOverwrittenState:
     def test_of_a_transfers_target(
         self, deliver: Deliver, store: DynamoCallStore, mailbox: DynamoMailbox, state: object
     ) -> None:
-        switchboard = control_plane.control_plane().switchboard
+        switchboard = services.control_plane().switchboard
         switchboard.apply(CALL_ID, CallAnswered(SESSION_LEG, 5_000))
         switchboard.apply(CALL_ID, MediaAttached(1, "task-1", 6_000))
         switchboard.apply(CALL_ID, TransferRequested("+15550142"))
@@ -305,7 +305,7 @@ class TestOverwrittenState:
         assert call
         assert (call.status, call.leg) == (CallStatus.STREAMING, SESSION_LEG)
         [posted] = mailbox.collect("task-1")
-        assert posted.command == TransferSettled("user_busy")
+        assert posted.command == TransferFinished("user_busy")
 
 
 @pytest.mark.usefixtures("dialing")
@@ -374,7 +374,7 @@ class TestStrange:
     def test_an_inbound_call_is_answered_whatever_its_caller_is_called(
         self, deliver: Deliver, telnyx: RecordedTelnyx, name: bytes, as_base64: bool
     ) -> None:
-        directory = control_plane.control_plane().directory
+        directory = services.control_plane().directory
         directory.put_agent("reception", greeting="Good morning!")
         directory.assign("+15550100", "reception")
         body = sample("call.initiated.incoming")
@@ -419,7 +419,7 @@ class TestSignedForNobody:
     def test_an_inbound_call_is_answered_by_the_agent_of_its_number(
         self, deliver: Deliver, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        directory = control_plane.control_plane().directory
+        directory = services.control_plane().directory
         directory.put_agent("reception", greeting="Good morning!", max_duration_seconds=9_999)
         directory.assign("+15550100", "reception")
 
@@ -499,7 +499,7 @@ class TestNotSigned:
         self, public_key: str, message: str, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TELNYX_PUBLIC_KEY", public_key)
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
 
         refused = deliver("call.answered")
 

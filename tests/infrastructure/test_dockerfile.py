@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import free_port
-from support.processes import answering, exit_code, output_of, python
-from template import load_template
+from aws.stack import free_port
+from aws.template import load_template
+from tests.support.processes import answering, exit_code, output_of, python
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "media_container/Dockerfile").read_text()

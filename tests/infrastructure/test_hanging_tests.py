@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from template import TEMPLATE
+from aws.template import TEMPLATE
 
 SETTINGS = TEMPLATE.parent / "pyproject.toml"
 HANGS = """

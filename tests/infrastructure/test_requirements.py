@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.translated import functions
+from tests.support.translated import functions
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [
@@ -102,13 +102,19 @@ def test_both_planes_and_the_developer_run_the_same_versions() -> None:
 
 def imported(*paths: Path) -> Iterator[str]:
     """Top-level names of what the modules import, anywhere in them."""
+    return (name.split(".")[0] for name in imported_modules(*paths))
+
+
+def imported_modules(*paths: Path) -> Iterator[str]:
+    """Full names of what the modules import; of `from x import y` both `x` and `x.y`."""
     for path in paths:
         for node in ast.walk(without_type_checking(ast.parse(path.read_text()))):
             match node:
                 case ast.Import(names=names):
-                    yield from (alias.name.split(".")[0] for alias in names)
-                case ast.ImportFrom(module=str(module), level=0):
-                    yield module.split(".")[0]
+                    yield from (alias.name for alias in names)
+                case ast.ImportFrom(module=str(module), names=names, level=0):
+                    yield module
+                    yield from (f"{module}.{alias.name}" for alias in names)
 
 
 def without_type_checking(tree: ast.Module) -> ast.Module:
@@ -133,7 +139,7 @@ def test_what_is_deployed_imports_only_what_is_deployed_with_it(
     code: str, requirements: list[str]
 ) -> None:
     given = {name for folder in requirements for name in locked(ROOT / folder / "requirements.in")}
-    ours = {"phonebridge", "media_bridge"} | {path.stem for path in (ROOT / code).glob("*.py")}
+    ours = {"phonebridge", "media_bridge"} | {path.stem for path in (ROOT / code).iterdir()}
     assert not not_among(given, set(imported(*(ROOT / code).rglob("*.py"))) - ours)
 
 
@@ -153,7 +159,8 @@ def modules_of(handler: str) -> set[Path]:
         path = waiting.pop()
         if path.exists() and path not in found:
             found.add(path)
-            waiting += [path.parent / f"{name}.py" for name in imported(path)]
+            names = [name.replace(".", "/") for name in imported_modules(path)]
+            waiting += [ROOT / "functions" / f"{name}.py" for name in names]
     return found
 
 
@@ -165,7 +172,7 @@ def test_a_lambda_is_built_with_what_its_handler_imports(name: str) -> None:
     given = {each for folder in folders for each in locked(ROOT / folder / "requirements.in")}
     modules = modules_of(functions()[name]["Handler"])
     assert modules
-    ours = {"phonebridge"} | {path.stem for path in modules}
+    ours = {"phonebridge", "control_plane"} | {path.stem for path in modules}
     assert not not_among(given, set(imported(*modules)) - ours)
 
 

@@ -1,5 +1,5 @@
 """template.yaml: what CloudFormation is given, held against itself and against what the code needs.
-`local/gateway.py` and `local/dynamodb.py` read the same file."""
+`local/aws/gateway.py` and `local/aws/dynamodb.py` read the same file."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from cfnlint.api import lint
 import ai_calls
 from phonebridge.errors import NotConfigured
 from phonebridge.settings import ControlSettings, MediaSettings
-from support.translated import (
+from tests.support.translated import (
     ROOT,
     TEMPLATE,
     TEXT,

@@ -7,9 +7,9 @@ from types import ModuleType
 from typing import Any
 
 import sweep_calls
-from media_bridge import figures
-from media_bridge.task import METRICS_SECONDS
-from support.translated import TEMPLATE, of_type, properties, resources
+from media_bridge.runtime import metrics as worker_metrics
+from media_bridge.runtime.worker import METRICS_SECONDS
+from tests.support.translated import TEMPLATE, of_type, properties, resources
 
 
 def metrics_of(module: ModuleType) -> set[str]:
@@ -20,7 +20,7 @@ def metrics_of(module: ModuleType) -> set[str]:
 
 
 OURS: dict[str, set[str]] = {
-    "media-bridge": metrics_of(figures),
+    "media-bridge": metrics_of(worker_metrics),
     "control-plane": metrics_of(sweep_calls),
 }
 """What each service measures."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from support.translated import ROOT, of_type, properties
+from tests.support.translated import ROOT, of_type, properties
 
 DOCKERFILE = "media_container/Dockerfile"
 

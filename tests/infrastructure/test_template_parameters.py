@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 
 from phonebridge.settings import AuthHeader, ByteOrder, ModelAudio, SessionAck
-from support.conditions import complaints
-from support.translated import TEMPLATE
+from tests.support.conditions import complaints
+from tests.support.translated import TEMPLATE
 
 
 def test_every_parameter_is_described_bounded_and_grouped() -> None:
@@ -146,9 +146,9 @@ def test_a_choice_is_the_containers_own(parameter: str, kind: type[StrEnum]) -> 
 
 
 def test_the_least_tasks_are_never_more_than_the_most() -> None:
-    for least, most in product(allowed("MediaTasksMin"), allowed("MediaTasksMax")):
-        said = complaints(**MEDIA, MediaTasksMin=least, MediaTasksMax=most)
-        assert bool(said) == (least > most), (least, most)
+    for least, limit in product(allowed("MediaTasksMin"), allowed("MediaTasksMax")):
+        said = complaints(**MEDIA, MediaTasksMin=least, MediaTasksMax=limit)
+        assert bool(said) == (least > limit), (least, limit)
 
 
 def test_a_task_has_a_hundredth_of_a_core_at_least_for_each_call() -> None:

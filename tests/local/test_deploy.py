@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from certificate import self_signed
+from benchmarks.media.certificate import self_signed
 from deployment import image, plan
 from deployment.answers import QUESTIONS, Answers
-from deployment.stack import Stack
-from simulators.telnyx import CONNECTION_ID
-from support.aws_programs import DIGEST
-from support.deployers import Machine
-from support.patience import until
-from support.patients import NUMBER, House, Patient, opened, patient
+from deployment.stack import DeployedStack
+from simulators.telnyx.account import CONNECTION_ID
+from tests.support.aws_programs import DIGEST
+from tests.support.deployers import Machine
+from tests.support.doctor_setups import NUMBER, House, Patient, opened, patient
+from tests.support.waiting import until
 
 KEYS = {"OPENAI_API_KEY": "sk-test-very-secret", "TELNYX_API_KEY": "KEY-test-very-secret"}
 
@@ -210,7 +210,7 @@ async def test_without_docker_the_image_is_built_in_the_account(
     )
     names = zipfile.ZipFile(io.BytesIO(source["Body"].read())).namelist()
     assert "media_container/Dockerfile" in names
-    assert "shared/phonebridge/call.py" in names
+    assert "shared/phonebridge/call/call.py" in names
 
 
 async def test_everything_that_is_missing_is_told_and_nothing_is_changed(machine: Machine) -> None:
@@ -294,7 +294,7 @@ async def test_a_key_that_is_refused_changes_nothing_either(
 
 
 def test_values_reach_sam_whole_and_names_of_ones_own_replace_the_url_that_was_found() -> None:
-    found = Stack("phonebridge", "us-east-1", {}, {"ApiUrl": "https://found.example"})
+    found = DeployedStack("phonebridge", "us-east-1", {}, {"ApiUrl": "https://found.example"})
     own = {"ApiDomainName": "api.example.com", "JwtAudience": "two words"}
     assert plan.parameters(Answers(), found, None) == {"BasePublicUrl": "https://found.example"}
     parameters = plan.parameters(Answers(parameters=own), found, None)
@@ -310,7 +310,7 @@ def test_whose_names_are_elsewhere_is_told_what_each_must_point_at() -> None:
         "MediaLoadBalancerName": "balancer.example.net",
         "ApiDomainTarget": "d-1.example.net",
     }
-    stack = Stack("phonebridge", "us-east-1", {}, outputs)
+    stack = DeployedStack("phonebridge", "us-east-1", {}, outputs)
     media = {"MediaDomainName": "media.example.com"}
     api = {"ApiDomainName": "api.example.com"}
     assert plan.names_to_point(Answers(parameters=media), stack) == {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.deployers import Machine
+from tests.support.deployers import Machine
 
 TABLE = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from certificate import self_signed
-from diagnosis import reachability
-from diagnosis.ailments import Ailment, Finding
-from simulators.telnyx import CONNECTION_ID
-from simulators.telnyx_account import OwnedNumber
-from support.patients import NOBODY, NUMBER, House, Patient, error, patient
-from support.processes import output_of, python
-from support.whole_calls import whole_system
+from benchmarks.media.certificate import self_signed
+from doctor_checks import reachability
+from doctor_checks.findings import Finding, Problem
+from simulators.telnyx.account import CONNECTION_ID, OwnedNumber
+from tests.support.doctor_setups import NOBODY, NUMBER, House, Patient, error, patient
+from tests.support.processes import output_of, python
+from tests.support.whole_calls import whole_system
 
 
 def with_number(number: OwnedNumber) -> Callable[[Patient], None]:
@@ -35,8 +34,8 @@ def with_a_clock_that_is_slow(patient: Patient) -> None:
     patient.now -= 3600
 
 
-A = Ailment
-PROVOKED: dict[Ailment, Callable[[Patient], None]] = {
+A = Problem
+PROVOKED: dict[Problem, Callable[[Patient], None]] = {
     A.OPENAI_KEY_MISSING: with_setting("openai_api_key"),
     A.OPENAI_KEY_REFUSED: with_setting("openai_api_key", "sk-wrong-0123456789"),
     A.MODEL_UNAVAILABLE: with_setting("openai_model", "gpt-4o"),
@@ -76,9 +75,9 @@ BY_THE_WAY = {
 
 
 def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
-    assert set(PROVOKED) | OF_TLS == set(Ailment)
-    for ailment in Ailment:
-        line = str(Finding("", ailment, "x"))
+    assert set(PROVOKED) | OF_TLS == set(Problem)
+    for problem in Problem:
+        line = str(Finding("", problem, "x"))
         assert "\n" not in line
         assert ". To do: " in line
 
@@ -86,16 +85,16 @@ def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
 async def test_who_is_well_hears_so() -> None:
     async with patient(House()) as well:
         findings = await well.findings()
-    assert [str(each) for each in findings if each.ailment] == []
+    assert [str(each) for each in findings if each.problem] == []
     assert len(findings) > 10
     assert all(str(each).startswith("ok ") for each in findings)
 
 
 @pytest.mark.parametrize("ailment", PROVOKED, ids=lambda ailment: ailment.name)
-async def test_an_ailment_is_found(ailment: Ailment) -> None:
+async def test_an_ailment_is_found(ailment: Problem) -> None:
     async with patient(House()) as ill:
         PROVOKED[ailment](ill)
-        found = {each.ailment for each in await ill.findings() if each.ailment}
+        found = {each.problem for each in await ill.findings() if each.problem}
     assert found == {ailment} | BY_THE_WAY.get(ailment, set())
 
 
@@ -104,7 +103,7 @@ async def test_settings_that_are_no_urls_are_ailments_too(nonsense: str) -> None
     names = ("openai_realtime_url", "telnyx_api_base", "base_public_url", "media_public_url")
     async with patient(House()) as ill:
         ill.suffer(**dict.fromkeys(names, nonsense))
-        found = {each.ailment for each in await ill.findings() if each.ailment}
+        found = {each.problem for each in await ill.findings() if each.problem}
     assert found == {
         A.MODEL_UNREACHABLE,
         A.TELNYX_UNREACHABLE,
@@ -117,12 +116,12 @@ async def test_a_verified_number_may_be_shown_too() -> None:
     async with patient(House()) as well:
         well.suffer(telnyx_from_number="+15550142")
         well.telnyx.account.verified_numbers.add("+15550142")
-        assert not [each for each in await well.findings() if each.ailment]
+        assert not [each for each in await well.findings() if each.problem]
 
 
 async def test_a_full_container_is_a_container(tmp_path: Path) -> None:
     async with patient(House(media=(503, error("refused")))) as well:
-        assert not [each for each in await well.findings() if each.ailment]
+        assert not [each for each in await well.findings() if each.problem]
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
@@ -134,7 +133,7 @@ async def test_a_certificate_that_telnyx_would_not_take(
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", certificate)
     async with patient(House(certificate=certificate)) as ill:
-        found = {each.ailment for each in await ill.findings()}
+        found = {each.problem for each in await ill.findings()}
     assert (A.CERTIFICATE_EXPIRES in found) == is_trusted
     assert (A.CERTIFICATE_INVALID in found) == (not is_trusted)
 
@@ -145,12 +144,12 @@ async def test_a_server_that_never_answers_is_reported_and_not_waited_for(
 ) -> None:
     """After a TLS 1.3 handshake it is not quite silent: it sends session tickets, which wake a
     client that waits for the socket to become readable."""
-    monkeypatch.setattr(reachability, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(reachability, "TIMEOUT_SECONDS", 0.5)
     certificate = self_signed(tmp_path, "localhost") if is_encrypted else None
     if certificate:
         monkeypatch.setenv("SSL_CERT_FILE", certificate)
     async with patient(House(certificate=certificate, is_silent=True)) as ill:
-        found = {each.ailment for each in await ill.findings()}
+        found = {each.problem for each in await ill.findings()}
     assert {A.PUBLIC_URL_UNREACHABLE, A.MEDIA_UNREACHABLE} <= found
 
 

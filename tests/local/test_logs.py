@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.deployers import Machine
+from tests.support.deployers import Machine
 
 FIRST, SECOND = "11111111-aaaa", "22222222-bbbb"
 

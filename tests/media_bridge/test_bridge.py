@@ -7,26 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_bridge.audio import Codec, ModelToTelephone, TelephoneToModel
+from media_bridge.audio.codecs import Codec
+from media_bridge.audio.converters import ModelToTelephone, TelephoneToModel
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
+    AddTimelineEntry,
     AppendAudio,
     BridgeCommand,
     CancelResponse,
     ClearPlayback,
     CommitAudio,
     ConfigureModel,
+    CreateResponse,
     EndCall,
     FailCall,
-    LeaveCall,
+    LeaveStream,
     Log,
-    Note,
     PlayAudio,
     RecordTurn,
-    Respond,
     ReviseTurn,
     TruncateItem,
 )
+from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.events import (
     AnswerReported,
     AudioFinished,
@@ -40,34 +42,33 @@ from media_bridge.events import (
     CallerTranscriptReceived,
     DeadlinePassed,
     DigitPressed,
-    EndAsked,
-    FrameUnreadable,
-    InterruptAsked,
-    LeaveAsked,
-    MachineAnswered,
+    HangUpRequested,
+    InterruptRequested,
+    LeaveRequested,
+    MachineDetected,
     MalformedEventReceived,
+    MalformedFrameReceived,
     ModelClosed,
-    ModelComplained,
     ModelConnected,
+    ModelErrorReceived,
     ModelReady,
     ModelRefused,
     ResponseEnded,
     ResponseStarted,
     SettingsDiffer,
-    StreamComplained,
+    StreamErrorReceived,
     StreamLost,
     StreamStarted,
     StreamStopped,
     TranscriptFinished,
-    WordsReceived,
+    TranscriptReceived,
 )
-from media_bridge.greeting import KeptGreeting
-from phonebridge.answering import MachineDetection, OnMachine
-from phonebridge.billing import Usage
-from phonebridge.call import Call, EndedBy
-from phonebridge.call_config import CallConfig
+from phonebridge.call.call import Call, EndedBy
+from phonebridge.call.config import CallConfig
+from phonebridge.call.machine_detection import MachineDetection, OnMachine
+from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
-from support.bridges import (
+from tests.support.bridges import (
     CALL,
     FRAME_MS,
     PREPARED,
@@ -84,10 +85,10 @@ from support.bridges import (
     sound,
     words,
 )
-from support.playbook import At, Playbook, pass_time, unmarked
+from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
-LONGEST_PREPARED = replace(PREPARED, max_duration_seconds=60)
+MAX_PREPARED = replace(PREPARED, max_duration_seconds=60)
 SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
 
@@ -104,7 +105,7 @@ def test_phone_first_then_model() -> None:
         << ConfigureModel(Codec.PCMU)
         >> At(0.5)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
     )
 
 
@@ -117,7 +118,7 @@ def test_model_first_then_phone() -> None:
         << ConfigureModel(Codec.PCMU)
         >> At(0.5)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
     )
 
 
@@ -129,10 +130,10 @@ def test_nothing_is_spoken_before_the_session_is_agreed() -> None:
         << ConfigureModel(Codec.PCMU)
         >> ResponseStarted("resp-0")
         >> said(500, item="item-0", response="resp-0")
-        >> InterruptAsked()
+        >> InterruptRequested()
         >> At(1.0)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
         >> At(2.0)
     )
 
@@ -156,7 +157,7 @@ def test_an_error_before_the_session_is_agreed_refuses_it() -> None:
         >> STARTED
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)
-        >> ModelComplained("unknown_parameter", "Unknown parameter: 'session.temperature'.")
+        >> ModelErrorReceived("unknown_parameter", "Unknown parameter: 'session.temperature'.")
         << FailCall("model_refused", "unknown_parameter: Unknown parameter: 'session.temperature'.")
         >> ModelReady()
     )
@@ -180,7 +181,7 @@ def test_what_the_caller_says_early_is_heard_before_the_greeting() -> None:
         story
         >> ModelReady()
         << AppendAudio(sound(FRAME_MS, 0x01) + sound(FRAME_MS, 0x02))
-        << Respond()
+        << CreateResponse()
         >> frame(3, 0x03)
         << AppendAudio(sound(FRAME_MS, 0x03))
     )
@@ -193,7 +194,7 @@ def test_only_the_last_second_of_early_audio_is_kept() -> None:
     for early in frames:
         assert story >> early
     last_second = b"".join(early.payload for early in frames)[-SECOND_MS * 8 :]
-    assert story >> ModelReady() << AppendAudio(last_second) << Respond()
+    assert story >> ModelReady() << AppendAudio(last_second) << CreateResponse()
 
 
 # Whose call it is, and in which codec.
@@ -268,7 +269,7 @@ def test_a_line_with_hd_voice_is_heard_in_it_and_its_gaps_are_filled_in_it() -> 
         >> ModelConnected()
         << ConfigureModel(Codec.L16)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
         >> frames[0]
         << AppendAudio(hears.feed(frames[0].payload))
         >> frames[1]
@@ -287,7 +288,7 @@ def test_a_line_in_a_law_is_answered_in_mu_law() -> None:
         >> ModelConnected()
         << ConfigureModel(Codec.PCMA)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
         >> frame(1)
         << AppendAudio(TelephoneToModel(Codec.PCMA).feed(frame(1).payload))
     )
@@ -377,8 +378,11 @@ def test_a_gap_in_silence_stays_a_gap() -> None:
 @pytest.mark.parametrize(
     ("event", "entry"),
     [
-        (StreamComplained("invalid_media"), Log("warning", "telnyx stream error", "invalid_media")),
-        (FrameUnreadable("Not JSON"), Log("warning", "unreadable media frame", "Not JSON")),
+        (
+            StreamErrorReceived("invalid_media"),
+            Log("warning", "telnyx stream error", "invalid_media"),
+        ),
+        (MalformedFrameReceived("Not JSON"), Log("warning", "unreadable media frame", "Not JSON")),
     ],
 )
 def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, entry: Log) -> None:
@@ -404,7 +408,7 @@ def test_a_model_that_closes_ends_the_call(closed: ModelClosed, detail: str) -> 
 
 
 def test_an_error_of_the_model_is_data() -> None:
-    harmless = ModelComplained("response_cancel_not_active", "no active response found")
+    harmless = ModelErrorReceived("response_cancel_not_active", "no active response found")
     entry = Log("warning", "model error", "response_cancel_not_active: no active response found")
     assert ready_call() >> harmless << entry >> frame(1) << AppendAudio(frame(1).payload)
 
@@ -415,9 +419,9 @@ def test_an_error_of_the_model_is_data() -> None:
 def test_an_account_without_means_ends_the_call(code: str) -> None:
     assert (
         ready_call()
-        >> ModelComplained(code, "see your plan")
+        >> ModelErrorReceived(code, "see your plan")
         << Log("warning", "model error", f"{code}: see your plan")
-        << Note("no reply", f"greeting: refused: {code}: see your plan; given up")
+        << AddTimelineEntry("no reply", f"greeting: refused: {code}: see your plan; given up")
         << FailCall("model_failed", f"greeting: refused: {code}: see your plan")
     )
 
@@ -440,7 +444,7 @@ def test_a_line_that_falls_silent() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptAsked()
+        >> InterruptRequested()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(30.0)
@@ -454,11 +458,11 @@ def test_a_line_that_falls_silent() -> None:
 
 
 def test_the_carrier_stops_the_stream() -> None:
-    assert ready_call() >> StreamStopped() << LeaveCall(lost=False) >> StreamLost()
+    assert ready_call() >> StreamStopped() << LeaveStream(was_lost=False) >> StreamLost()
 
 
 def test_a_socket_that_closes_without_a_word_is_lost() -> None:
-    assert ready_call() >> StreamLost() << LeaveCall(lost=True)
+    assert ready_call() >> StreamLost() << LeaveStream(was_lost=True)
 
 
 @pytest.mark.parametrize("farewell", [StreamStopped(), StreamLost()])
@@ -466,12 +470,12 @@ def test_a_stream_that_ends_because_we_hung_up_is_not_lost(farewell: BridgeEvent
     story = ready_call()
     assert (
         story
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         >> ModelClosed(1006, "")
     )
-    assert story >> At(0.2) >> farewell << LeaveCall(lost=False)
+    assert story >> At(0.2) >> farewell << LeaveStream(was_lost=False)
 
 
 def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
@@ -483,13 +487,13 @@ def test_hanging_up_in_the_middle_of_a_sentence_falls_silent() -> None:
         << play(100)
         << play(100)
         >> At(0.05)
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> said(1000)
         >> At(1.0)
         >> StreamStopped()
         << agent_turn(1, "One", 0, 1000, interrupted=True, unheard="two three four", partial=True)
-        << LeaveCall(lost=False)
+        << LeaveStream(was_lost=False)
     )
 
 
@@ -500,43 +504,43 @@ def test_the_callers_last_words_are_still_written_while_hanging_up() -> None:
         >> CallerSpeechStarted("item-c")
         >> At(2.5)
         >> CallerSpeechStopped("item-c")
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> CallerTranscribed("item-c", "Goodbye")
         << caller_turn(1, "Goodbye", 1000, 2000)
         >> StreamStopped()
-        << LeaveCall(lost=False)
+        << LeaveStream(was_lost=False)
     )
 
 
 def test_a_process_that_ends_waits_neither_for_a_goodbye_nor_for_the_carrier() -> None:
     story = ready_call()
-    assert story >> EndAsked(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN) >> At(1.0)
-    assert story >> LeaveAsked() << LeaveCall(lost=False)
+    assert story >> HangUpRequested(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN) >> At(1.0)
+    assert story >> LeaveRequested() << LeaveStream(was_lost=False)
 
 
 @pytest.mark.parametrize("late", [ModelConnected(), ModelReady(), ModelRefused("no"), STARTED])
 def test_a_call_hung_up_before_it_began_stays_silent(late: BridgeEvent) -> None:
     assert (
         Playbook(new_bridge())
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> late
         >> frame(1)
         >> At(5.0)
-        << LeaveCall(lost=False)
+        << LeaveStream(was_lost=False)
     )
 
 
 def test_a_timer_set_before_we_hung_up_does_not_shorten_the_goodbye() -> None:
     assert (
         ready_call()
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << EndCall(EndedBy.SHUTDOWN)
         >> At(0.5)
         >> DeadlinePassed()
         >> At(5.0)
-        << LeaveCall(lost=False)
+        << LeaveStream(was_lost=False)
     )
 
 
@@ -544,11 +548,11 @@ def test_nothing_that_was_due_follows_the_end() -> None:
     story = ready_call()
     assert story >> ResponseStarted("resp-1") >> said(1000) << play(100) << play(100)
     story.now = 0.15  # the timer is late
-    assert story >> EndAsked(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN)
+    assert story >> HangUpRequested(EndedBy.SHUTDOWN) << EndCall(EndedBy.SHUTDOWN)
 
     story = ready_call()
     story.now = 15.5
-    assert story >> StreamStopped() << LeaveCall(lost=False)
+    assert story >> StreamStopped() << LeaveStream(was_lost=False)
 
 
 def test_a_gap_in_the_frames_does_not_outlive_the_call() -> None:
@@ -558,10 +562,10 @@ def test_a_gap_in_the_frames_does_not_outlive_the_call() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
         >> frame(3)
-        >> EndAsked(EndedBy.SHUTDOWN)
+        >> HangUpRequested(EndedBy.SHUTDOWN)
         << (EndCall(EndedBy.SHUTDOWN))
     )
-    assert story >> At(5.0) << LeaveCall(lost=False)
+    assert story >> At(5.0) << LeaveStream(was_lost=False)
 
 
 def test_what_was_heard_to_its_end_just_before_the_stop_is_a_whole_turn() -> None:
@@ -576,7 +580,7 @@ def test_what_was_heard_to_its_end_just_before_the_stop_is_a_whole_turn() -> Non
         >> done()
     )
     story.now = 0.15  # the timer is late
-    assert story >> StreamStopped() << agent_turn(1, "Bye", 0, 100) << LeaveCall(lost=False)
+    assert story >> StreamStopped() << agent_turn(1, "Bye", 0, 100) << LeaveStream(was_lost=False)
 
 
 def test_sound_that_comes_in_crumbs_leaves_as_soon_as_it_makes_a_chunk() -> None:
@@ -650,10 +654,12 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.just(STARTED),
     st.builds(CallerAudio, _audio.filter(bool), st.none() | st.integers(0, 100)),
     st.builds(DigitPressed, _text),
-    st.sampled_from([StreamComplained(""), FrameUnreadable(""), ModelConnected(), ModelReady()]),
-    st.builds(ModelComplained, st.sampled_from(["", "insufficient_quota"]), _text),
+    st.sampled_from(
+        [StreamErrorReceived(""), MalformedFrameReceived(""), ModelConnected(), ModelReady()]
+    ),
+    st.builds(ModelErrorReceived, st.sampled_from(["", "insufficient_quota"]), _text),
     st.builds(CallerSpeechStarted, _ids, st.none() | st.integers(0, 2000)),
-    st.builds(MachineAnswered, st.booleans()),
+    st.builds(MachineDetected, st.booleans()),
     st.builds(CallerSpeechStopped, _ids),
     st.builds(CallerTranscribed, _ids, _text),
     st.builds(CallerTranscriptReceived, _ids, _text, st.integers(0, 1)),
@@ -663,9 +669,9 @@ _events: st.SearchStrategy[BridgeEvent] = st.one_of(
     st.builds(ResponseStarted, _ids),
     st.builds(AudioReceived, _ids, _ids, st.just(0), _audio),
     st.builds(AudioFinished, _ids),
-    st.builds(WordsReceived, _ids, _ids, _text),
+    st.builds(TranscriptReceived, _ids, _ids, _text),
     st.builds(ResponseEnded, _ids, _statuses, _text, st.just(Usage())),
-    st.sampled_from([InterruptAsked(), AnswerReported(), DeadlinePassed()]),
+    st.sampled_from([InterruptRequested(), AnswerReported(), DeadlinePassed()]),
 )
 _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
     [
@@ -673,8 +679,8 @@ _endings: st.SearchStrategy[BridgeEvent] = st.sampled_from(
         StreamLost(),
         ModelRefused(""),
         ModelClosed(1006, ""),
-        EndAsked(EndedBy.SHUTDOWN),
-        LeaveAsked(),
+        HangUpRequested(EndedBy.SHUTDOWN),
+        LeaveRequested(),
     ]
 )
 _pauses = st.sampled_from([0.0, 0.0, 1 / 3, 0.02, 0.06, 0.1, 0.123456789, 5.0, 20.0])
@@ -687,8 +693,8 @@ _watchful = CallConfig(
     barge_in_min_ms=300,
     machine_detection=MachineDetection(OnMachine.LEAVE_MESSAGE, "Call us back."),
 )
-_configs = st.sampled_from([CallConfig(max_duration_seconds=60), LONGEST_PREPARED, _watchful])
-_kept = st.sampled_from([None, KeptGreeting("Good morning!", sound(700))])
+_configs = st.sampled_from([CallConfig(max_duration_seconds=60), MAX_PREPARED, _watchful])
+_kept = st.sampled_from([None, CachedGreeting("Good morning!", sound(700))])
 _openings = st.sampled_from([(), (STARTED, ModelConnected(), ModelReady())])
 
 
@@ -704,7 +710,7 @@ _openings = st.sampled_from([(), (STARTED, ModelConnected(), ModelReady())])
 def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
     call: Call,
     config: CallConfig,
-    kept: KeptGreeting | None,
+    kept: CachedGreeting | None,
     model_audio: ModelAudio,
     start: float,
     opening: tuple[BridgeEvent, ...],
@@ -718,7 +724,7 @@ def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
         now += pause
         commands += bridge.handle(event, now)
     commands += [command for _, command in pass_time(bridge, now, now + 1000)]
-    [end] = [n for n, each in enumerate(commands) if isinstance(each, FailCall | LeaveCall)]
+    [end] = [n for n, each in enumerate(commands) if isinstance(each, FailCall | LeaveStream)]
     last_words = AppendAudio | CommitAudio | CancelResponse | RecordTurn | ReviseTurn
     assert all(isinstance(command, last_words) for command in commands[end + 1 :])
     assert bridge.is_over
@@ -736,7 +742,7 @@ def test_whatever_happens_a_bridge_neither_fails_nor_spins_and_ends_once(
 def test_every_turn_is_recorded_once(
     call: Call,
     config: CallConfig,
-    kept: KeptGreeting | None,
+    kept: CachedGreeting | None,
     start: float,
     story: list[tuple[float, BridgeEvent]],
 ) -> None:
@@ -764,7 +770,7 @@ def test_every_turn_is_recorded_once(
 def test_before_its_deadline_nothing_is_due(
     call: Call,
     config: CallConfig,
-    kept: KeptGreeting | None,
+    kept: CachedGreeting | None,
     model_audio: ModelAudio,
     story: list[tuple[float, BridgeEvent]],
 ) -> None:

@@ -15,17 +15,17 @@ import boto3
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from phonebridge.call import Call, EndedBy
-from phonebridge.store import DynamoCallStore
-from simulators.openai import OpenAISimulator
+from aws.stack import free_port
+from phonebridge.call.call import Call, EndedBy
+from phonebridge.storage.call_store import DynamoCallStore
+from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
-from stack import free_port
-from support.bad_servers import bad_server
-from support.media_plane import SECRET, Outside
-from support.otlp_receiver import otlp_receiver
-from support.patience import PATIENCE_SECONDS, until
-from support.processes import answering, exit_code, output_of, python
-from support.recorded_telnyx import RecordedTelnyx
+from tests.support.bad_servers import bad_server
+from tests.support.media_plane import SECRET, Outside
+from tests.support.otlp_receiver import otlp_receiver
+from tests.support.processes import answering, exit_code, output_of, python
+from tests.support.recorded_telnyx import RecordedTelnyx
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 PROVIDER_KEYS = ("OPENAI_API_KEY", "TELNYX_API_KEY", "STREAM_TOKEN_SECRET")
 
@@ -79,7 +79,7 @@ async def container(environ: Mapping[str, str]) -> AsyncIterator[tuple[Process, 
 async def until_draining(outside: Outside, late: Call) -> None:
     """A bad token is refused as such, until nobody is let in any more."""
     status = 401
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while status == 401:
             with pytest.raises(InvalidStatus) as refusal:
                 await outside.dial_in(late, "nonsense")
@@ -89,7 +89,7 @@ async def until_draining(outside: Outside, late: Call) -> None:
 
 async def until_it_says(process: Process, message: str) -> None:
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while message.encode() not in await process.stdout.readline():
             pass
 

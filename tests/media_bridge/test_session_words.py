@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from media_bridge import last_words
-from phonebridge.store import CallRecord
-from phonebridge.turn import Speaker
-from simulators.g711 import MU_LAW
-from simulators.openai import Faults
-from simulators.speech import CLIPS
-from support.media_plane import Phone, StartsPlane
-from support.patience import until
-from support.scripted_model import SOUND, ScriptedModel, scripted_model
+from media_bridge.conversation import last_words
+from phonebridge.call.turn import Speaker
+from phonebridge.storage.call_store import CallRecord
+from simulators.audio.g711 import MU_LAW
+from simulators.audio.speech import CLIPS
+from simulators.openai.faults import ModelFaults
+from tests.support.media_plane import Phone, StartsPlane
+from tests.support.scripted_model import SOUND, ScriptedModel, scripted_model
+from tests.support.waiting import until
 
 HEARTFELT = "caller_opening_hours"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -103,13 +103,13 @@ async def test_who_hangs_up_in_the_middle_of_a_sentence_is_understood(
         for frame in phone.frames(MU_LAW.encode(CLIPS[HEARTFELT].samples)):
             await phone.send(frame)
         await phone.stop()
-        await until(lambda: session.heard)
+        await until(lambda: session.recognitions)
     caller = words_of(plane.record(phone.call), Speaker.CALLER)
     assert caller == [(CLIPS[HEARTFELT].text, False)]
 
 
 async def test_words_of_a_late_transcription_are_on_record(start_plane: StartsPlane) -> None:
-    async with start_plane(Faults(late_transcription=True)) as plane:
+    async with start_plane(ModelFaults(late_transcription=True)) as plane:
         phone = await plane.greeted()
         await plane.converse(phone)
         await phone.stop()

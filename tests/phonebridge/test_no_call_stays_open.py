@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-import control_plane
 import sweep_calls
 import telnyx_webhook
-from cold_start import EVENTS, signed
-from phonebridge.call import Activity, Call, Leg, Outcome
-from phonebridge.call_commands import CarrierCommand, Dial
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import CallEvent, MediaAttached, MediaReported
+from benchmarks.control_plane.cold_start import EVENTS, signed
+from control_plane import services
+from phonebridge.call.call import Activity, Call, Leg, Outcome
+from phonebridge.call.commands import CarrierCommand, Dial
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import CallEvent, MediaAttached, MediaReported
 from phonebridge.errors import Conflict, PhonebridgeError, TelnyxRefused
-from phonebridge.store import DynamoCallStore
+from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
-from support.calls import outbound_call
-from support.clock import Clock
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -90,13 +90,13 @@ def plane(
     table_name: str,
     clock: Clock,
     carrier: Carrier,
-) -> control_plane.ControlPlane:
+) -> services.ControlPlane:
     for name, value in {**ENVIRONMENT, "CALLS_TABLE": table_name}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(control_plane, "dynamodb_client", lambda: client)
-    monkeypatch.setattr(control_plane, "TelnyxClient", lambda *_, **__: carrier)
-    monkeypatch.setattr(control_plane, "now_ms", clock)
-    plane = control_plane.control_plane.__wrapped__()
+    monkeypatch.setattr(services, "dynamodb_client", lambda: client)
+    monkeypatch.setattr(services, "TelnyxClient", lambda *_, **__: carrier)
+    monkeypatch.setattr(services, "now_ms", clock)
+    plane = services.control_plane.__wrapped__()
     for handler in (telnyx_webhook, sweep_calls):
         monkeypatch.setattr(handler, "control_plane", lambda: plane)
     return plane
@@ -114,13 +114,13 @@ def deliver(name: str, call_id: str, clock: Clock) -> None:
             return
 
 
-def apply(plane: control_plane.ControlPlane, call_id: str, event: CallEvent) -> None:
+def apply(plane: services.ControlPlane, call_id: str, event: CallEvent) -> None:
     with suppress(PhonebridgeError):  # the call was over before the container had it
         plane.switchboard.apply(call_id, event)
 
 
 def jobs_of(
-    call_ids: list[str], lost: set[tuple[str, str]], plane: control_plane.ControlPlane, clock: Clock
+    call_ids: list[str], lost: set[tuple[str, str]], plane: services.ControlPlane, clock: Clock
 ) -> Iterator[Callable[[], object]]:
     """Everything that is told of the calls: by Telnyx twice, by their container once."""
     events: tuple[CallEvent, ...] = (
@@ -135,7 +135,7 @@ def jobs_of(
 
 
 def test_every_record_is_terminal_and_complete_unless_a_webhook_got_lost(
-    plane: control_plane.ControlPlane, carrier: Carrier, clock: Clock, conflicts: list[str]
+    plane: services.ControlPlane, carrier: Carrier, clock: Clock, conflicts: list[str]
 ) -> None:
     chance = Random(20)
     call_ids = [f"call-{number}" for number in range(CALLS)]
@@ -153,7 +153,7 @@ def test_every_record_is_terminal_and_complete_unless_a_webhook_got_lost(
         clock.pass_seconds(SWEEP_PAUSE_SECONDS)
         sweep_calls.handler({}, None)
 
-    assert list(plane.store.possibly_up()) == []
+    assert list(plane.store.possibly_live()) == []
     assert conflicts  # or nothing was at stake
     for call_id in call_ids:
         record = plane.record(call_id)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from phonebridge.answering import (
-    AnsweredBy,
-    DetectionEnded,
-    GreetingEnded,
-    MachineDetection,
-    OnMachine,
+from phonebridge.call.call import (
+    MAX_CALL_ID_LENGTH,
+    Call,
+    CallStatus,
+    EndedBy,
+    Hangup,
+    Leg,
+    Outcome,
 )
-from phonebridge.call import LONGEST_CALL_ID, Call, CallStatus, EndedBy, Hangup, Leg, Outcome
-from phonebridge.call_commands import (
+from phonebridge.call.commands import (
     Answer,
     CallCommand,
     Dial,
@@ -28,8 +29,8 @@ from phonebridge.call_commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig, StreamSetup
-from phonebridge.call_events import (
+from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.events import (
     CallAnswered,
     CallEvent,
     CallHungUp,
@@ -38,7 +39,22 @@ from phonebridge.call_events import (
     EndRequested,
     MediaAttached,
 )
-from phonebridge.correlation import find
+from phonebridge.call.machine_detection import (
+    AnsweredBy,
+    DetectionEnded,
+    GreetingEnded,
+    MachineDetection,
+    OnMachine,
+)
+from phonebridge.call.steering import Answered, MachineAnswered, TransferFinished
+from phonebridge.call.transfer import (
+    BridgeLegs,
+    CallTransferred,
+    DialTarget,
+    SpeakSummary,
+    TransferLeg,
+    TransferRequested,
+)
 from phonebridge.errors import (
     CommandFailed,
     InvalidTransition,
@@ -48,25 +64,17 @@ from phonebridge.errors import (
     TelnyxUnreachable,
     UnknownCall,
 )
-from phonebridge.log import logger
-from phonebridge.mailbox import DynamoMailbox
+from phonebridge.observability.log import logger
 from phonebridge.ports import TimelineEntry
-from phonebridge.steering import Answered, MachineAnswered, TransferSettled
-from phonebridge.store import DynamoCallStore
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
 from phonebridge.telnyx.webhook import Webhook
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
-from phonebridge.transfer import (
-    BridgeLegs,
-    CallTransferred,
-    DialTarget,
-    SpeakSummary,
-    TransferLeg,
-    TransferRequested,
-)
-from support.calls import LEG, inbound_call, outbound_call
-from support.clock import Clock
+from tests.support.calls import LEG, inbound_call, outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -123,7 +131,7 @@ class TimelineLost(Exception):
 
 
 class ForgetfulStore(DynamoCallStore):
-    def note(self, call_id: str, entry: TimelineEntry) -> None:
+    def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None:
         raise TimelineLost
 
 
@@ -203,7 +211,7 @@ def test_a_call_is_stored_and_dialled(
     assert loaded(store) == call
     assert carrier.executed == [Dial()]
     assert carrier.configs == [CallConfig(voice="cedar")]
-    assert store.linked(LEG) == "call-1"
+    assert store.find_by_leg(LEG) == "call-1"
     assert timeline(store) == ["dial"]
 
 
@@ -427,7 +435,7 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
     forgetful = ForgetfulStore(table_name, client, clock)
     placed = place(Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard")))
     assert placed == loaded(store), "who asked for it is told that it rings"
-    assert store.linked(LEG) == "call-1"
+    assert store.find_by_leg(LEG) == "call-1"
     assert loaded(store).leg == LEG, "it can be hung up"
     deliver(switchboard, replace(HUNG_UP, client_state=None), SOMEBODY)
     assert loaded(store).status is CallStatus.ENDED
@@ -499,7 +507,7 @@ def test_what_was_done_but_not_noted_holds_up_nothing_else(
     fragile = Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard"))
     fragile.apply("call-1", CallTransferred(60_000))
     assert carrier.executed[-1] == StopStreaming()
-    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
 
 
 def test_a_webhook_that_failed_at_the_settings_of_its_call_is_applied_when_it_comes_again(
@@ -570,7 +578,7 @@ def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
     assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
 
 
-@pytest.mark.parametrize("length", [LONGEST_CALL_ID + 1, 4_000])
+@pytest.mark.parametrize("length", [MAX_CALL_ID_LENGTH + 1, 4_000])
 def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
     switchboard: Switchboard, store: DynamoCallStore, length: int
 ) -> None:
@@ -584,7 +592,7 @@ def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
 def test_a_call_id_may_be_as_long_as_the_longest(
     switchboard: Switchboard, store: DynamoCallStore
 ) -> None:
-    call_id = "x" * LONGEST_CALL_ID
+    call_id = "x" * MAX_CALL_ID_LENGTH
     switchboard.place(outbound_call(call_id), CallConfig())
     renamed = replace(LEG, call_control_id="v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
@@ -763,7 +771,7 @@ def test_a_blind_transfer_from_request_to_goodbye(
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
     assert carrier.executed[-2:] == [TransferLeg(), StopStreaming()]
-    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
     deliver(switchboard, target_hung_up(name, "normal_clearing"), NOBODY)
     assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
     deliver(switchboard, HUNG_UP, NOBODY)
@@ -786,7 +794,7 @@ def test_a_busy_target_leaves_the_call_up_however_its_leg_is_named(
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.STREAMING, LEG)
     [posted] = mailbox.collect("task-1")
-    assert posted.command == TransferSettled("user_busy")
+    assert posted.command == TransferFinished("user_busy")
 
 
 def test_a_warm_transfer_dials_tells_and_bridges(
@@ -795,7 +803,7 @@ def test_a_warm_transfer_dials_tells_and_bridges(
     streaming(switchboard)
     carrier.target = TARGET
     switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
-    assert store.linked(TARGET) == "call-1/transfer/1"
+    assert store.find_by_leg(TARGET) == "call-1/transfer/1"
     answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
     spoken = of_target(None, "call.speak.ended", "call-1/transfer/1")
     for event in (answered, answered, spoken, spoken):
@@ -835,7 +843,7 @@ def test_a_step_that_is_refused_leaves_the_call_up_and_is_told(
     deliver(switchboard, of_target(None, "call.speak.ended", "call-1/transfer/1"), NOBODY)
     assert loaded(store).status is CallStatus.STREAMING
     [posted] = mailbox.collect("task-1")
-    assert isinstance(posted.command, TransferSettled)
+    assert isinstance(posted.command, TransferFinished)
     assert posted.command.failure
 
 
@@ -859,7 +867,7 @@ def test_a_stream_that_cannot_be_stopped_is_left_all_the_same(
     switchboard.apply("call-1", TransferRequested("+15550142"))
     switchboard.apply("call-1", CallTransferred(50_000))
     assert loaded(store).status is CallStatus.TRANSFERRED
-    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferSettled(None)]
+    assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
 
 
 def test_keys_that_telnyx_refuses_are_the_askers_business(

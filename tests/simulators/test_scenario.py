@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from simulators.audio.speech import CLIPS, SAMPLE_RATE_HZ, VoiceActivityDetector
 from simulators.scenario import SCENARIOS, Scenario
-from simulators.speech import CLIPS, SAMPLE_RATE_HZ, VoiceActivityDetector
 
 every_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
 OPENAI_DEFAULT_SILENCE_MS = 200

@@ -13,14 +13,14 @@ import pytest
 import uvicorn
 
 import ai_calls
-import control_plane
-from gateway import create_app
-from phonebridge.call import Call, Leg
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import CallAnswered, CallRequested, DialAccepted, MediaAttached
-from phonebridge.store import DynamoCallStore
-from support.calls import after, outbound_call
-from support.recorded_telnyx import LEG, recorded_telnyx
+from aws.gateway import create_app
+from control_plane import services
+from phonebridge.call.call import Call, Leg
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
+from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import after, outbound_call
+from tests.support.recorded_telnyx import LEG, recorded_telnyx
 
 NO_MEDIA = "ws://127.0.0.1:9"
 _SETTINGS = {
@@ -70,12 +70,12 @@ def api_server(
         }
         for name, value in environ.items():
             patch.setenv(name, value)
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
         server = ApiServer(url, store)
         patch.setattr(ai_calls, "handler", _recorder(server, ai_calls.handler))
         with _serving(listener):
             yield server
-        control_plane.control_plane.cache_clear()
+        services.control_plane.cache_clear()
 
 
 def _recorder(server: ApiServer, handler: Any) -> Any:

@@ -1,8 +1,8 @@
 """Runs that tests tell of."""
 
-from figures import Delays, Figures
+from benchmarks.media.figures import Delays, Figures
+from benchmarks.media.results import Case, Run
 from phonebridge.settings import ModelAudio
-from results import Case, Run
 
 QUICK = Delays(100, 0.2, 0.9, 1.5, 2.0)
 NEVER = Delays(0, None, None, None, None)

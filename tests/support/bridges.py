@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from media_bridge.audio import Codec
+from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import ConfigureModel, PlayAudio, RecordTurn, Respond, ReviseTurn
+from media_bridge.commands import ConfigureModel, CreateResponse, PlayAudio, RecordTurn, ReviseTurn
+from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.events import (
     AudioReceived,
     CallerAudio,
@@ -12,16 +13,15 @@ from media_bridge.events import (
     ModelReady,
     ResponseEnded,
     StreamStarted,
-    WordsReceived,
+    TranscriptReceived,
 )
-from media_bridge.greeting import KeptGreeting
-from phonebridge.billing import Usage
-from phonebridge.call import EarlyStream
-from phonebridge.call_config import CallConfig, StreamSetup
+from phonebridge.call.call import EarlyStream
+from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.turn import Latency, Speaker, Turn
+from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
-from phonebridge.turn import Latency, Speaker, Turn
-from support.calls import LEG, outbound_call
-from support.playbook import Playbook
+from tests.support.calls import LEG, outbound_call
+from tests.support.playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)
 RINGING = replace(CALL, early_stream=EarlyStream(), stream_number=1, attached_stream=1)
@@ -40,7 +40,7 @@ def new_bridge(
 def ringing_bridge(
     config: CallConfig,
     model_audio: ModelAudio = ModelAudio.G711,
-    kept: KeptGreeting | None = None,
+    kept: CachedGreeting | None = None,
 ) -> Bridge:
     return Bridge(RINGING, config, model_audio, 0.0, kept)
 
@@ -56,7 +56,7 @@ def ready_call(
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)
         >> ModelReady()
-        << Respond()
+        << CreateResponse()
     )
     return play
 
@@ -76,8 +76,8 @@ def said(
     return AudioReceived(response, item, 0, sound(ms, code))
 
 
-def words(text: str, item: str = "item-1", response: str = "resp-1") -> WordsReceived:
-    return WordsReceived(response, item, text)
+def words(text: str, item: str = "item-1", response: str = "resp-1") -> TranscriptReceived:
+    return TranscriptReceived(response, item, text)
 
 
 def done(

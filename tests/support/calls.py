@@ -1,8 +1,8 @@
 """Calls that tests tell stories about."""
 
-from phonebridge.call import Call, Direction, Leg
-from phonebridge.call_events import CallEvent
-from phonebridge.lifecycle import advance
+from phonebridge.call.call import Call, Direction, Leg
+from phonebridge.call.events import CallEvent
+from phonebridge.call.lifecycle import advance
 
 LEG = Leg("v3:leg-1", "leg-1", "session-1")
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import boto3
 
-from support.aws_programs import installed
-from support.patience import PATIENCE_SECONDS
+from tests.support.aws_programs import installed
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ class Machine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=2 * PATIENCE_SECONDS,
+                timeout=2 * TIMEOUT_SECONDS,
                 check=False,
             )
 

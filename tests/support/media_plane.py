@@ -14,40 +14,41 @@ from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from media_bridge.figures import Figures
-from media_bridge.mailbox_peek import MailboxPeek
 from media_bridge.openai.client import OpenAIRealtime
-from media_bridge.server import TOKEN_HEADER, serving
-from media_bridge.session import Services
-from media_bridge.speech_cache import SpeechCache
-from media_bridge.task import DrainTimes, MediaTask
-from media_bridge.threads import Threads
-from media_bridge.toolbox import Toolbox
-from media_bridge.turn_log import TurnLog
+from media_bridge.runtime.call_session import Services
+from media_bridge.runtime.mailbox_poll import MailboxPoll
+from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.server import TOKEN_HEADER, run_server
+from media_bridge.runtime.speech_cache import SpeechCache
+from media_bridge.runtime.threads import Threads
+from media_bridge.runtime.tool_runner import ToolRunner
+from media_bridge.runtime.turn_writer import TurnWriter
+from media_bridge.runtime.worker import DrainTimes, MediaWorker
 from phonebridge import stream_token
-from phonebridge.aws import DynamoAccess
-from phonebridge.call import Call, CallStatus, Leg
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import CallAnswered, CallEvent, CallRequested, DialAccepted
-from phonebridge.fleet import DynamoFleet
-from phonebridge.https_client import HttpsClient
-from phonebridge.log import logger
-from phonebridge.mailbox import DynamoMailbox
+from phonebridge.call.call import Call, CallStatus, Leg
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import CallAnswered, CallEvent, CallRequested, DialAccepted
+from phonebridge.http.public_client import PublicHttpsClient
+from phonebridge.observability.log import logger
+from phonebridge.observability.tracing import Tracer
 from phonebridge.settings import AuthHeader, ByteOrder, MediaSettings, ModelAudio, SessionAck
-from phonebridge.store import CallRecord, DynamoCallStore
+from phonebridge.storage.call_store import CallRecord, DynamoCallStore
+from phonebridge.storage.dynamodb import DynamoAccess
+from phonebridge.storage.fleet import DynamoFleet
+from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.switchboard import Switchboard
-from phonebridge.telnyx.call_control import Line
+from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
-from phonebridge.tracing import Tracer
-from simulators.g711 import MU_LAW
-from simulators.openai import Faults, OpenAISimulator, Session
-from simulators.openai_faults import NO_FAULTS
+from simulators.audio.g711 import MU_LAW
+from simulators.audio.speech import CLIPS
+from simulators.openai.faults import NO_FAULTS, ModelFaults
+from simulators.openai.server import OpenAISimulator
+from simulators.openai.session import SimulatedSession
 from simulators.scenario import TOOLS, Scenario
-from simulators.speech import CLIPS
-from support.calls import after, outbound_call
-from support.clock import Clock
-from support.patience import PATIENCE_SECONDS, until
-from support.recorded_telnyx import RecordedTelnyx
+from tests.support.calls import after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -126,7 +127,7 @@ class Phone:
 
     async def hear(self, event: str = "media") -> Frame:
         """The next frame of that kind from the bridge."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 frame: Frame = json.loads(await self._socket.recv())
                 self._count(frame["event"])
@@ -161,7 +162,7 @@ class Phone:
 
     async def closed(self) -> int | None:
         """The code with which the bridge closed the socket."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             try:
                 while True:
                     await self._socket.recv()
@@ -271,7 +272,7 @@ class Outside:
 class MediaPlane(Outside):
     """With the container in the test's own process."""
 
-    task: MediaTask
+    task: MediaWorker
     services: Services
     mailbox: DynamoMailbox
     fleet: DynamoFleet
@@ -280,14 +281,14 @@ class MediaPlane(Outside):
     async def converse(self, phone: Phone) -> None:
         """The model hears what is said into this phone, word for word, and answers."""
         session = await self.session(phone.call)
-        known = len(session.heard)
+        known = len(session.recognitions)
         await phone.say("caller_opening_hours")
-        await until(lambda: len(session.heard) > known)
-        assert session.heard[-1].clip is CLIPS["caller_opening_hours"]
+        await until(lambda: len(session.recognitions) > known)
+        assert session.recognitions[-1].clip is CLIPS["caller_opening_hours"]
         await phone.hear()
 
-    async def session(self, call: Call) -> Session:
-        def found() -> Session | None:
+    async def session(self, call: Call) -> SimulatedSession:
+        def found() -> SimulatedSession | None:
             sessions = self.model.sessions
             return next((s for s in sessions if _instructions(s) == call.call_id), None)
 
@@ -303,11 +304,11 @@ class MediaPlane(Outside):
 
 class StartsPlane(Protocol):
     def __call__(
-        self, faults: Faults = NO_FAULTS, **changes: Any
+        self, faults: ModelFaults = NO_FAULTS, **changes: Any
     ) -> AbstractAsyncContextManager[MediaPlane]: ...
 
 
-def _instructions(session: Session) -> object:
+def _instructions(session: SimulatedSession) -> object:
     return session.settings.settings.instructions
 
 
@@ -319,7 +320,7 @@ async def media_plane(
     telnyx: RecordedTelnyx,
     clock: Clock,
     client: "DynamoDBClient",
-    faults: Faults,
+    faults: ModelFaults,
     *,
     scenario: Scenario = TOOLS,
     drain_times: DrainTimes = UNHURRIED,
@@ -331,21 +332,21 @@ async def media_plane(
         configured = settings(**given)
         log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
         webhook_url = "https://phonebridge.example/webhooks/telnyx"
-        line = Line("wss://media.example", SECRET, "connection-1", webhook_url)
+        line = CallControlConfig("wss://media.example", SECRET, "connection-1", webhook_url)
         slots = configured.max_calls_per_task
         carrier = TelnyxClient(
             telnyx.base,
             "KEY-test",
             line,
             now_ms=clock,
-            timeout=urllib3.Timeout(PATIENCE_SECONDS),
+            timeout=urllib3.Timeout(TIMEOUT_SECONDS),
             max_connections=slots,
         )
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
-        turns, tracer = TurnLog(store, log), Tracer("media-bridge", None, log, clock)
+        turns, tracer = TurnWriter(store, log), Tracer("media-bridge", None, log, clock)
         speaker = OpenAIRealtime(configured)
         speech_cache = SpeechCache(configured, speaker, client, clock)
-        toolbox = Toolbox(SECRET, HttpsClient(configured.tool_hosts_allowed), log, clock)
+        toolbox = ToolRunner(SECRET, PublicHttpsClient(configured.tool_hosts_allowed), log, clock)
         services = Services(
             configured,
             store,
@@ -358,15 +359,15 @@ async def media_plane(
             speech_cache,
             toolbox,
             Threads("call", slots),
-            Figures(configured.metrics_namespace),
+            WorkerMetrics(configured.metrics_namespace),
             lost_media_grace_seconds=lost_media_grace_seconds,
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
         )
-        peek = MailboxPeek(access, lambda: mailbox.count_query("task-1"))
-        task = MediaTask("task-1", services, mailbox, fleet, peek, drain_times)
-        async with task.running(), serving(task, "127.0.0.1", 0) as server:
+        peek = MailboxPoll(access, lambda: mailbox.count_query("task-1"))
+        task = MediaWorker("task-1", services, mailbox, fleet, peek, drain_times)
+        async with task.running(), run_server(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(
                 address=f"{host}:{port}",

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from phonebridge.settings import ControlSettings, MediaSettings
-from support.patience import PATIENCE_SECONDS, until
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 _OURS = {
     name.upper()
@@ -54,13 +54,13 @@ async def python(
 
 
 async def exit_code(process: Process) -> int:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         return await process.wait()
 
 
 async def output_of(process: Process) -> str:
     """All it printed, once it has ended by itself."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         printed, _ = await process.communicate()
     return printed.decode()
 

@@ -11,11 +11,12 @@ import numpy as np
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from simulators.g711 import A_LAW, MU_LAW
-from simulators.openai import OpenAISimulator, Session
-from simulators.speech import CLIPS, Heard, Samples, recognise, resample
-from support.patience import PATIENCE_SECONDS
-from support.realtime_oracle import Frame, check_server
+from simulators.audio.g711 import A_LAW, MU_LAW
+from simulators.audio.speech import CLIPS, Recognition, Samples, recognise, resample
+from simulators.openai.server import OpenAISimulator
+from simulators.openai.session import SimulatedSession
+from tests.support.realtime_oracle import Frame, check_server
+from tests.support.waiting import TIMEOUT_SECONDS
 
 MODEL = "gpt-realtime-2.1-mini"
 PCMU: Frame = {"type": "audio/pcmu"}
@@ -48,7 +49,7 @@ def encode(samples: Samples, audio_format: Frame) -> bytes:
             return resample(samples, 8000, 24000).round().astype("<i2").tobytes()
 
 
-def hear(audio: bytes, audio_format: Frame) -> Heard:
+def hear(audio: bytes, audio_format: Frame) -> Recognition:
     match audio_format["type"]:
         case "audio/pcmu":
             return recognise(MU_LAW.decode(audio))
@@ -67,7 +68,7 @@ class Caller:
         self.frames: list[Frame] = []
 
     async def receive(self) -> Frame:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             frame: Frame = json.loads(await self.connection.recv_bytes())
         check_server(frame)
         self.frames.append(frame)
@@ -101,7 +102,7 @@ class Caller:
         error: Frame = (await self.until("error"))["error"]
         return error
 
-    def heard(self, response_id: str) -> Heard:
+    def heard(self, response_id: str) -> Recognition:
         return hear(self.audio(response_id), self.audio_format)
 
     def audio(self, response_id: str) -> bytes:
@@ -143,7 +144,7 @@ async def in_session(audio_format: Frame = PCMU, **options: Any) -> AsyncIterato
 
 
 @asynccontextmanager
-async def both_sides(**options: Any) -> AsyncIterator[tuple[Caller, Session]]:
+async def both_sides(**options: Any) -> AsyncIterator[tuple[Caller, SimulatedSession]]:
     async with simulated(**options) as simulator, calling(simulator) as caller:
         await caller.update(**session_settings())
         yield caller, simulator.sessions[0]

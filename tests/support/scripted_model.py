@@ -10,7 +10,7 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from support.patience import PATIENCE_SECONDS, until
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Frame = dict[str, Any]
 SOUND = base64.b64encode(b"\x22" * 800).decode()
@@ -35,7 +35,7 @@ class ScriptedModel:
         return frame
 
     async def closed(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             await self.is_closed.wait()
 
     async def converse(self, socket: ServerConnection) -> None:

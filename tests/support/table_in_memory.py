@@ -1,5 +1,5 @@
-"""A DynamoDB in this process, as far as `phonebridge.table` asks for it, that knows what each
-request costs which partition. It is much faster than the embedded one.
+"""A DynamoDB in this process, as far as `phonebridge.storage.table` asks for it, that knows what
+each request costs which partition. It is much faster than the embedded one.
 """
 
 from collections import Counter, defaultdict
@@ -8,7 +8,7 @@ from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
-from dynamodb_units import Item, item_bytes, read_units, write_units
+from benchmarks.control_plane.dynamodb_units import Item, item_bytes, read_units, write_units
 
 Units = dict[str, dict[int, float]]
 """By partition and second."""

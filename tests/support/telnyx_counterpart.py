@@ -14,11 +14,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as UpgradeRequest
 
-from simulators.telnyx import CONNECTION_ID, TelnyxSimulator
-from simulators.telnyx_behaviour import Faults, Person
-from support.patience import PATIENCE_SECONDS
+from simulators.telnyx.account import CONNECTION_ID
+from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.server import TelnyxSimulator
+from tests.support.waiting import TIMEOUT_SECONDS
 
-NO_FAULTS = Faults()
+NO_FAULTS = CarrierFaults()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class WebhookReceiver:
         return [each.type for each in self.deliveries]
 
     async def wait_for(self, event_type: str, count: int = 1) -> Delivery:
-        async with asyncio.timeout(PATIENCE_SECONDS), self._arrived:
+        async with asyncio.timeout(TIMEOUT_SECONDS), self._arrived:
             await self._arrived.wait_for(lambda: self.types.count(event_type) >= count)
         return [each for each in self.deliveries if each.type == event_type][count - 1]
 
@@ -101,12 +102,12 @@ class MediaSocket:
         return [frame for frame in self.frames if frame["event"] == event]
 
     async def wait_for(self, event: str, count: int = 1) -> Any:
-        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
+        async with asyncio.timeout(TIMEOUT_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: len(self.of(event)) >= count)
         return self.of(event)[count - 1]
 
     async def wait_closed(self) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), self.arrived:
+        async with asyncio.timeout(TIMEOUT_SECONDS), self.arrived:
             await self.arrived.wait_for(lambda: self.closed)
 
     async def send(self, frame: object) -> None:
@@ -140,7 +141,7 @@ class MediaServer:
         await socket.listen()
 
     async def socket(self) -> MediaSocket:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await self.sockets.get()
 
 
@@ -172,7 +173,7 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(
-    person: Person, faults: Faults = NO_FAULTS, **options: Any
+    person: Person, faults: CarrierFaults = NO_FAULTS, **options: Any
 ) -> AsyncIterator[Exchange]:
     async with (
         TelnyxSimulator(person=person, faults=faults, **options) as simulator,

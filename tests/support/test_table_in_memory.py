@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from phonebridge.call import Hangup
-from phonebridge.call_config import CallConfig
-from phonebridge.call_events import CallAnswered, CallHungUp, CallRequested, DialAccepted
+from phonebridge.call.call import Hangup
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import CallAnswered, CallHungUp, CallRequested, DialAccepted
+from phonebridge.call.steering import Interrupt, Say
+from phonebridge.call.turn import Speaker, Turn
 from phonebridge.errors import Conflict
-from phonebridge.fleet import DynamoFleet, TaskState
-from phonebridge.mailbox import DynamoMailbox
 from phonebridge.ports import TimelineEntry
-from phonebridge.steering import Interrupt, Say
-from phonebridge.store import DynamoCallStore
-from phonebridge.turn import Speaker, Turn
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.table_in_memory import TableInMemory, Units, busiest
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.fleet import DynamoFleet, TaskState
+from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.table_in_memory import TableInMemory, Units, busiest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,18 +46,18 @@ def life_of_a_call(store: DynamoCallStore) -> list[object]:
     turn = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=0, ended_ms=500)
     entry = TimelineEntry(5_000, "event-1", "call.answered")
     told: list[object] = [store.create(DIALED, CallConfig()), store.create(DIALED, CallConfig())]
-    store.link(LEG, "call-1")
+    store.link_leg(LEG, "call-1")
     store.save(RINGING)
     with pytest.raises(Conflict):
         store.save(RINGING)
-    told.append(list(store.possibly_up()))
+    told.append(list(store.possibly_live()))
     store.save(ANSWERED)
-    store.note("call-1", entry)
-    store.note("call-1", entry)
+    store.add_timeline_entry("call-1", entry)
+    store.add_timeline_entry("call-1", entry)
     store.add_turns([("call-1", turn)])
     store.save(HUNG_UP)
-    told += [list(store.possibly_up()), store.load("call-1"), store.load("call-2")]
-    return [*told, store.linked(LEG), store.config("call-1"), store.record("call-1")]
+    told += [list(store.possibly_live()), store.load("call-1"), store.load("call-2")]
+    return [*told, store.find_by_leg(LEG), store.config("call-1"), store.record("call-1")]
 
 
 def room_in_a_fleet(fleet: DynamoFleet) -> list[object]:

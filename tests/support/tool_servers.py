@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from phonebridge.https_client import HttpsClient
+from phonebridge.http.public_client import PublicHttpsClient
 
 NAME = "tools.example.com"
 
@@ -63,10 +63,10 @@ class ToolServer:
     def url(self, name: str = NAME, path: str = "/order?shop=7") -> str:
         return f"https://{name}:{self.port}{path}"
 
-    def client(self, *names: str) -> HttpsClient:
+    def client(self, *names: str) -> PublicHttpsClient:
         """One that takes this server for a host of the operator's."""
         hosts = frozenset((name, self.port) for name in (NAME, *names))
-        return HttpsClient(hosts, loopback, trusting())
+        return PublicHttpsClient(hosts, loopback, trusting())
 
 
 async def loopback(host: str, port: int) -> list[str]:

@@ -14,14 +14,15 @@ from typing import Any
 
 import httpx
 
-from control_plane import control_plane
-from simulators.openai import OpenAISimulator, Session
+from aws.stack import Plan, free_port, running
+from control_plane.services import control_plane
+from simulators.audio.speech import CLIPS
+from simulators.openai.server import OpenAISimulator
+from simulators.openai.session import SimulatedSession
 from simulators.scenario import CallerLine, Scenario
-from simulators.speech import CLIPS
-from simulators.telnyx import TelnyxSimulator
-from simulators.telnyx_call import SimulatedCall
-from stack import Plan, free_port, running
-from support.patience import PATIENCE_SECONDS, until
+from simulators.telnyx.call import SimulatedCall
+from simulators.telnyx.server import TelnyxSimulator
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Record = dict[str, Any]
 
@@ -39,7 +40,7 @@ CONVERSATION = [
     ("agent", CLIPS["agent_what_to_bring"].text),
 ]
 """Its turns on record."""
-PATIENCE_MS = 12_000
+TIMEOUT_MS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class System:
         state = base64.b64encode(call_id.encode()).decode()
         legs = [phone for phone in self.telnyx.calls if phone.client_state == state]
         for phone in legs:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await phone.ended.wait()
         await until(lambda: self._is(call_id, "ended"))
         if any(phone.media.frames_in for phone in legs):
@@ -106,7 +107,7 @@ class System:
     def phone(self, number: str) -> SimulatedCall:
         return self.phones(number)[-1]
 
-    def session(self, number: str) -> Session:
+    def session(self, number: str) -> SimulatedSession:
         sessions = self.model.sessions
         return [s for s in sessions if s.settings.settings.instructions == number][-1]
 
@@ -135,14 +136,14 @@ async def whole_system(
         free_port(),
         scenario,
         hangs_up=hangs_up,
-        patience_ms=PATIENCE_MS,
+        silence_timeout_ms=TIMEOUT_MS,
         log=container,
-        integration_seconds=PATIENCE_SECONDS,
+        integration_seconds=TIMEOUT_SECONDS,
     )
     with _environment_restored(), _handlers_log_to(handlers):
         async with (
             running(plan, given, lambda *_: None) as stack,
-            httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=PATIENCE_SECONDS) as api,
+            httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,
         ):
             assert stack.telnyx is not None
             assert stack.openai is not None
@@ -164,7 +165,7 @@ def _environment_restored() -> Iterator[None]:
 
 @contextmanager
 def _handlers_log_to(path: Path) -> Iterator[None]:
-    importlib.import_module("control_plane")
+    importlib.import_module("control_plane.services")
     [handler] = logging.getLogger("control-plane").handlers
     assert isinstance(handler, logging.StreamHandler)
     with path.open("w") as file:

@@ -7,16 +7,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from picows import WSError, WSInvalidURL, ws_connect
 
 from media_bridge.openai.protocol import RealtimeProtocol
-from media_bridge.speech_model import ModelUnreachable
-from media_bridge.websocket import WebSocket
-from phonebridge.call_config import CallConfig
+from media_bridge.runtime.model_port import ModelUnreachable
+from media_bridge.runtime.websocket import WebSocket
+from phonebridge.call.config import CallConfig
 from phonebridge.settings import AuthHeader, MediaSettings
 
 CONNECT_SECONDS = 5.0
 ATTEMPTS = 2
 PAUSE_SECONDS = 0.3
 PING_SECONDS = 20.0
-LARGEST_EVENT_BYTES = 16 * 1024 * 1024
+MAX_EVENT_BYTES = 16 * 1024 * 1024
 """A server event may carry seconds of audio."""
 
 
@@ -66,7 +66,7 @@ async def _connect(url: str, authorization: dict[str, str], socket: WebSocket) -
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_SECONDS,
                 auto_ping_reply_timeout=PING_SECONDS,
-                max_frame_size=LARGEST_EVENT_BYTES,
+                max_frame_size=MAX_EVENT_BYTES,
                 max_redirects=0,  # the key is for this server
             )
             if listener is None:  # so picows tells of a connection that ended before its upgrade

@@ -13,7 +13,7 @@ class _Part(Struct, frozen=True):
     """Of sound. A text has none: nobody hears it."""
 
 
-class Item(Struct, frozen=True):
+class ConversationItem(Struct, frozen=True):
     """Of any type; what it has depends on that."""
 
     type: str
@@ -43,16 +43,16 @@ class Item(Struct, frozen=True):
         return "" if arguments is None else msgspec.json.encode(arguments).decode()
 
 
-_ITEM = msgspec.json.Decoder(Item)
+_ITEM = msgspec.json.Decoder(ConversationItem)
 _PART = msgspec.json.Decoder(_Part)
 
 
-def read(raw: Raw) -> Item | None:
+def read(raw: Raw) -> ConversationItem | None:
     """None for what is no item."""
     return tolerant.read(bytes(raw), _ITEM)
 
 
-def read_all(raw: Raw) -> list[Item]:
+def read_all(raw: Raw) -> list[ConversationItem]:
     return [item for element in _elements(raw) if (item := read(element))]
 
 

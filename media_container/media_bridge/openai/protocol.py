@@ -8,24 +8,24 @@ from typing import Any
 import msgspec
 
 from media_bridge import commands, events
-from media_bridge.audio import Codec
+from media_bridge.audio.codecs import Codec
+from media_bridge.commands import ModelCommand
 from media_bridge.openai import items, realtime, session, tolerant, tools, transcripts
 from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.openai.tolerant import Text
-from media_bridge.openai.updates import Proposed, Updates
-from media_bridge.speech_model import ModelCommand
-from phonebridge.billing import Usage
-from phonebridge.call_config import CallConfig
+from media_bridge.openai.updates import PendingUpdates, ProposedUpdate
+from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Update
+from phonebridge.call.tools import Tools
+from phonebridge.call.usage import Usage
 from phonebridge.settings import MediaSettings, SessionAck
-from phonebridge.steering import Update
-from phonebridge.tools import Tools
 
 _SessionEvent = (
     realtime.SessionCreated
     | realtime.SessionUpdated
     | realtime.ResponseCreated
     | realtime.ResponseDone
-    | realtime.Error
+    | realtime.ServerError
     | transcripts.TranscriptEvent
     | tools.ToolEvent
 )
@@ -46,9 +46,9 @@ class RealtimeProtocol:
         self._config = config
         self._settings = settings
         self._model = model
-        self._asked: realtime.Session | None = None
+        self._requested: realtime.Session | None = None
         self._spoken = self._line = Codec[config.codec]
-        self._updates = Updates()
+        self._updates = PendingUpdates()
         self._is_confirmed = False
         self._response_id = ""
         """The latest response, to which events without an id of one belong."""
@@ -61,29 +61,33 @@ class RealtimeProtocol:
             return realtime.encode_append(command.audio)
         match command:
             case commands.ConfigureModel(line):
-                return realtime.encode(realtime.SessionUpdate(self._ask(line), CONFIGURE))
+                return realtime.encode(realtime.SessionUpdate(self._configure(line), CONFIGURE))
             case commands.UpdateSession(update):
                 return realtime.encode(self._propose(update))
-            case commands.Respond() | commands.RecordClip():
+            case commands.CreateResponse() | commands.RecordClip():
                 return realtime.encode(self._response(command))
-            case commands.AddText(role, text):
+            case commands.AddMessage(role, text):
                 item = realtime.message(role, text)
                 return realtime.encode(realtime.ItemCreate(item, command.event_id))
-            case commands.AnswerTool(call_id, output):
+            case commands.SendToolOutput(call_id, output):
                 answer = tools.FunctionOutputItem(call_id, output)
                 return realtime.encode(realtime.ItemCreate(answer, command.event_id))
-            case commands.RefuseApproval(request_id):
+            case commands.DenyApproval(request_id):
                 refusal = tools.refusal(request_id)
                 return realtime.encode(realtime.ItemCreate(refusal, command.event_id))
             case commands.CommitAudio() | commands.CancelResponse() | commands.TruncateItem():
                 return realtime.encode(_plain(command))
 
-    def _response(self, request: commands.Respond | commands.RecordClip) -> realtime.ResponseCreate:
+    def _response(
+        self, request: commands.CreateResponse | commands.RecordClip
+    ) -> realtime.ResponseCreate:
         if isinstance(request, commands.RecordClip):
             return self._out_of_band(request)
-        words_only = bool(request.saying) or not request.may_call
+        words_only = bool(request.exact_text) or not request.allow_tools
         choice = "none" if words_only and self._config.tools != Tools() else None
-        settings = realtime.ResponseSettings(session.told(self._config, request), choice)
+        settings = realtime.ResponseSettings(
+            session.response_instructions(self._config, request), choice
+        )
         empty = settings == realtime.ResponseSettings()
         return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
 
@@ -106,17 +110,19 @@ class RealtimeProtocol:
             return self._decode_repaired(text)
         return self._to_event(event)
 
-    def _to_event(self, event: realtime.ServerEvent | realtime.Unknown) -> events.ModelEvent | None:
-        if isinstance(event, realtime.Unknown):
-            return _progressed(event) if event.is_of_response else None
-        return self._happened(event) or _progressed(event)
+    def _to_event(
+        self, event: realtime.ServerEvent | realtime.UnknownEvent
+    ) -> events.ModelEvent | None:
+        if isinstance(event, realtime.UnknownEvent):
+            return _to_progress_event(event) if event.is_of_response else None
+        return self._to_documented_event(event) or _to_progress_event(event)
 
     def _decode_repaired(self, text: Text) -> events.ModelEvent | None:
         try:
             event, absent = realtime.repair(text)
         except realtime.MalformedEvent as error:
             return events.MalformedEventReceived(error.event_type, str(error))
-        if isinstance(event, realtime.Unknown):
+        if isinstance(event, realtime.UnknownEvent):
             return self._to_event(event)
         kind = str(event.__struct_config__.tag)
         if kind not in self._repaired:
@@ -124,76 +130,76 @@ class RealtimeProtocol:
             self.on_repair(kind, absent)
         return self._to_event(event)
 
-    def assumed(self, command: ModelCommand) -> events.ModelEvent | None:
+    def implied_event(self, command: ModelCommand) -> events.ModelEvent | None:
         if self._settings.openai_session_ack is not SessionAck.ASSUMED:
             return None
         if isinstance(command, commands.UpdateSession) and (proposed := self._updates.take()):
-            return self._updated(proposed, proposed.session)
+            return self._check_update(proposed, proposed.session)
         if not isinstance(command, commands.ConfigureModel):
             return None
         self._is_confirmed = True
         return events.ModelReady()
 
-    def _ask(self, line: Codec) -> realtime.Session:
+    def _configure(self, line: Codec) -> realtime.Session:
         self._line = line
-        self._asked = self._session(self._config)
-        return self._asked
+        self._requested = self._session(self._config)
+        return self._requested
 
     def _session(self, config: CallConfig) -> realtime.Session:
         audio = self._settings.model_audio
-        given = session.Circumstances(self._model, audio, self._line, self._spoken)
-        return session.requested(config, given)
+        given = session.SessionContext(self._model, audio, self._line, self._spoken)
+        return session.session_settings(config, given)
 
     def _propose(self, update: Update) -> realtime.SessionUpdate:
-        after = update.applied_to(self._config)
+        after = update.apply_to(self._config)
         return self._updates.propose(
-            update, session.changed(self._session(self._config), self._session(after))
+            update, session.changes_between(self._session(self._config), self._session(after))
         )
 
-    def _happened(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
+    def _to_documented_event(self, event: realtime.ServerEvent) -> events.ModelEvent | None:
         match event:
             case realtime.OutputAudioDelta(delta, of, item_id, index):
                 response_id = of or self._response_id
                 return events.AudioReceived(response_id, item_id or response_id, index, delta)
             case transcripts.OutputAudioTranscriptDelta():
-                return transcripts.happened(event, self._response_id)
+                return transcripts.to_event(event, self._response_id)
             case realtime.OutputAudioDone(of, item_id):
                 return events.AudioFinished(item_id or of or self._response_id)
             case realtime.SpeechStarted(item_id, audio_start_ms):
-                return events.CallerSpeechStarted(item_id, self._began_ms(audio_start_ms))
+                return events.CallerSpeechStarted(item_id, self._speech_start_ms(audio_start_ms))
             case realtime.SpeechStopped(item_id, audio_end_ms):
-                return events.CallerSpeechStopped(item_id, self._ended_ms(audio_end_ms))
+                return events.CallerSpeechStopped(item_id, self._speech_end_ms(audio_end_ms))
             case _:
-                return self._of_session(event)
+                return self._to_session_event(event)
 
-    def _began_ms(self, audio_start_ms: float | None) -> float | None:
+    def _speech_start_ms(self, audio_start_ms: float | None) -> float | None:
         detector = self._config.turn_detection
         padding_ms = detector.prefix_padding_ms if detector.type == "server_vad" else 0
         return None if audio_start_ms is None else audio_start_ms + padding_ms
 
-    def _ended_ms(self, audio_end_ms: float | None) -> float | None:
+    def _speech_end_ms(self, audio_end_ms: float | None) -> float | None:
         detector = self._config.turn_detection
         silence_ms = detector.silence_duration_ms if detector.type == "server_vad" else 0
         return None if audio_end_ms is None else audio_end_ms - silence_ms
 
-    def _of_session(self, event: _SessionEvent) -> events.ModelEvent | None:
+    def _to_session_event(self, event: _SessionEvent) -> events.ModelEvent | None:
         match event:
             case realtime.SessionCreated():
                 return events.ModelConnected()
             case realtime.SessionUpdated(in_force):
-                return self._judged(in_force)
+                return self._check_session(in_force)
             case realtime.ResponseCreated(response):
-                return self._started(response)
+                return self._to_response_started(response)
             case realtime.ResponseDone(response):
-                return _ended(response, response.id or self._response_id)
-            case realtime.Error(error) if self._updates.refused(error):
+                return _to_response_ended(response, response.id or self._response_id)
+            case realtime.ServerError(error) if self._updates.reject(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
-            case realtime.Error(error):
-                return _complained(error)
+            case realtime.ServerError(error):
+                return _to_error_event(error)
             case _:
                 return self._of_item(event)
 
-    def _started(self, response: realtime.Response) -> events.ResponseStarted:
+    def _to_response_started(self, response: realtime.Response) -> events.ResponseStarted:
         self._responses += 1
         response_id = response.id or f"unnamed-{self._responses}"
         if CLIP.encode() not in bytes(response.metadata):
@@ -210,25 +216,27 @@ class RealtimeProtocol:
         self, event: transcripts.TranscriptEvent | tools.ToolEvent
     ) -> events.ModelEvent | None:
         if isinstance(event, transcripts.TranscriptEvent):
-            return transcripts.happened(event, self._response_id)
-        return tools.happened(event, self._response_id)
+            return transcripts.to_event(event, self._response_id)
+        return tools.to_event(event, self._response_id)
 
-    def _judged(self, in_force: realtime.Session) -> events.ModelEvent | None:
-        if self._asked is None:
+    def _check_session(self, in_force: realtime.Session) -> events.ModelEvent | None:
+        if self._requested is None:
             return None
         if proposed := self._updates.take():
-            return self._updated(proposed, in_force)
-        if difference := session.disagreement(self._asked, in_force):
+            return self._check_update(proposed, in_force)
+        if difference := session.mismatch(self._requested, in_force):
             refused = events.SettingsDiffer if self._is_confirmed else events.ModelRefused
             return refused(difference)
         self._is_confirmed = True
         return events.ModelReady()
 
-    def _updated(self, proposed: Proposed, in_force: realtime.Session) -> events.ModelEvent:
-        if difference := session.disagreement(proposed.session, in_force):
+    def _check_update(
+        self, proposed: ProposedUpdate, in_force: realtime.Session
+    ) -> events.ModelEvent:
+        if difference := session.mismatch(proposed.session, in_force):
             return events.SettingsRefused(difference)
-        self._config = proposed.update.applied_to(self._config)
-        self._asked = self._session(self._config)
+        self._config = proposed.update.apply_to(self._config)
+        self._requested = self._session(self._config)
         return events.SettingsUpdated(self._config, tuple(proposed.update.changes))
 
 
@@ -244,20 +252,22 @@ def _plain(
             return realtime.ItemTruncate(item_id, content_index, audio_end_ms, command.event_id)
 
 
-def _complained(error: realtime.ErrorDetail) -> events.ModelEvent:
+def _to_error_event(error: realtime.ErrorDetail) -> events.ModelEvent:
     message = _KEY.sub(r"\1…", error.message or "")
     code = error.code or error.type or "error"
     if error.event_id == CONFIGURE:
         # The update is lost whole, and the model would go on with a default persona.
         return events.ModelRefused(f"{code}: {message}")
     delay = retry_delay(message, error.retry_after, error.retry_after_ms)
-    return events.ModelComplained(code, message, error.event_id, delay)
+    return events.ModelErrorReceived(code, message, error.event_id, delay)
 
 
-def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelEvent | None:
+def _to_progress_event(
+    event: realtime.ServerEvent | realtime.UnknownEvent,
+) -> events.ModelEvent | None:
     """What says no more than that the model is at work on a response."""
     match event:
-        case realtime.Unknown(response_id=response_id):
+        case realtime.UnknownEvent(response_id=response_id):
             return events.ResponseProgressed(response_id if isinstance(response_id, str) else None)
         case tools.OutputItemAdded() | tools.OutputItemDone() | tools.FunctionCallArgumentsDone():
             return events.ResponseProgressed(event.response_id or None)
@@ -265,15 +275,15 @@ def _progressed(event: realtime.ServerEvent | realtime.Unknown) -> events.ModelE
             return None
 
 
-def _ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
+def _to_response_ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
     output = items.read_all(response.output)
-    said = (transcripts.said_in(item, response_id) for item in output)
+    said = (transcripts.agent_transcript_in(item, response_id) for item in output)
     details = tolerant.read(bytes(response.status_details), _DETAILS)
     return events.ResponseEnded(
         response_id=response_id,
         status=response.status or "completed",
         detail=_detail(details),
-        usage=_used(response),
+        usage=_usage_of(response),
         calls=tools.calls_in(output, response_id),
         transcripts=tuple(filter(None, said)),
         retry_after=_delay(details),
@@ -322,21 +332,21 @@ def _read(raw: msgspec.Raw, kind: Any) -> Any:
         return None
 
 
-def _used(response: realtime.Response) -> Usage:
+def _usage_of(response: realtime.Response) -> Usage:
     usage: realtime.ResponseUsage | None = _read(response.usage, realtime.ResponseUsage)
     if usage is None or usage.input_token_details is None:
         # One that failed before it began costs nothing, and has no count.
         return Usage(responses=1, uncounted=0 if response.status == "failed" else 1)
-    heard = usage.input_token_details
-    cached = heard.cached_tokens_details or realtime.TextTokens()
+    inputs = usage.input_token_details
+    cached = inputs.cached_tokens_details or realtime.TextTokens()
     spoken = usage.output_token_details or realtime.TextTokens()
     return Usage(
-        input_text=heard.text_tokens or 0,
-        input_audio=heard.audio_tokens or 0,
+        input_text=inputs.text_tokens or 0,
+        input_audio=inputs.audio_tokens or 0,
         cached_text=cached.text_tokens or 0,
         cached_audio=cached.audio_tokens or 0,
         output_text=spoken.text_tokens or 0,
         output_audio=spoken.audio_tokens or 0,
         responses=1,
-        cache_unknown=int(heard.cached_tokens_details is None and heard.cached_tokens != 0),
+        cache_unknown=int(inputs.cached_tokens_details is None and inputs.cached_tokens != 0),
     )

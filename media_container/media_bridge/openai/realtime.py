@@ -1,7 +1,7 @@
 """The wire of OpenAI Realtime (GA): the events a phone bridge sends and understands.
 
 Sources: OpenAI API reference, "Realtime client events" and "Realtime server events". What is not
-needed here becomes `Unknown`, as does what a later version adds.
+needed here becomes `UnknownEvent`, as does what a later version adds.
 """
 
 import binascii
@@ -45,7 +45,7 @@ class TurnDetectionSettings(Struct, frozen=True):
     interrupt_response: bool | None | UnsetType = UNSET
 
 
-class Transcription(Struct, frozen=True):
+class InputTranscription(Struct, frozen=True):
     model: str | None | UnsetType = UNSET
     language: str | None | UnsetType = UNSET
     prompt: str | None | UnsetType = UNSET
@@ -60,7 +60,7 @@ class NoiseReduction(Struct, frozen=True):
 class AudioInput(Struct, frozen=True):
     format: AudioFormat | None | UnsetType = UNSET
     turn_detection: TurnDetectionSettings | None | UnsetType = UNSET
-    transcription: Transcription | None | UnsetType = UNSET
+    transcription: InputTranscription | None | UnsetType = UNSET
     noise_reduction: NoiseReduction | None | UnsetType = UNSET
 
 
@@ -227,7 +227,7 @@ class SessionUpdated(_ServerEvent, frozen=True, tag="session.updated"):
     session: Session = Session()
 
 
-class Error(_ServerEvent, frozen=True, tag="error"):
+class ServerError(_ServerEvent, frozen=True, tag="error"):
     error: ErrorDetail = ErrorDetail()
 
 
@@ -263,7 +263,7 @@ class OutputAudioDone(_ServerEvent, frozen=True, tag="response.output_audio.done
     item_id: str = ""
 
 
-class Unknown(Struct, frozen=True):
+class UnknownEvent(Struct, frozen=True):
     type: Annotated[str, Meta(max_length=128)]
     response_id: Any = None
 
@@ -276,7 +276,7 @@ class Unknown(Struct, frozen=True):
 ServerEvent = (
     SessionCreated
     | SessionUpdated
-    | Error
+    | ServerError
     | SpeechStarted
     | SpeechStopped
     | ResponseCreated
@@ -288,7 +288,7 @@ ServerEvent = (
 )
 
 _known: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
-_unknown = msgspec.json.Decoder(Unknown)
+_unknown = msgspec.json.Decoder(UnknownEvent)
 _TYPES = frozenset(kind.__struct_config__.tag for kind in ServerEvent.__args__)
 
 PCM_24K = AudioFormat("audio/pcm", 24000)
@@ -296,7 +296,7 @@ PCMU = AudioFormat("audio/pcmu")
 PCMA = AudioFormat("audio/pcma")
 
 
-def decode(text: Text) -> ServerEvent | Unknown:
+def decode(text: Text) -> ServerEvent | UnknownEvent:
     """Raises `MalformedEvent` for what is not quite as documented: see `repair`."""
     try:
         return _known.decode(text)
@@ -308,12 +308,12 @@ def decode(text: Text) -> ServerEvent | Unknown:
         raise MalformedEvent(f"The model sent a malformed event: {error}") from error
 
 
-def repair(text: Text) -> tuple[ServerEvent | Unknown, list[str]]:
+def repair(text: Text) -> tuple[ServerEvent | UnknownEvent, list[str]]:
     """An event without what could not be read of it, and where that was. Raises `MalformedEvent`
     for what is no event, or for one that is of no use without that."""
     try:
         fields = tolerant.loads(text)
-        unknown = msgspec.convert(fields, Unknown)
+        unknown = msgspec.convert(fields, UnknownEvent)
     except (ValueError, RecursionError) as error:
         raise MalformedEvent(f"The model sent what is no event: {error}") from error
     if unknown.type not in _TYPES:

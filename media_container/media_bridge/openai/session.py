@@ -10,8 +10,8 @@ from typing import TypeVar
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from media_bridge.audio import Codec
-from media_bridge.commands import Respond
+from media_bridge.audio.codecs import Codec
+from media_bridge.commands import CreateResponse
 from media_bridge.openai import tools
 from media_bridge.openai.realtime import (
     PCM_24K,
@@ -22,13 +22,13 @@ from media_bridge.openai.realtime import (
     AudioInput,
     AudioOutput,
     CustomVoice,
+    InputTranscription,
     NoiseReduction,
     Reasoning,
     Session,
-    Transcription,
     TurnDetectionSettings,
 )
-from phonebridge.call_config import CallConfig, TurnDetection, takes_reasoning
+from phonebridge.call.config import CallConfig, TurnDetection, takes_reasoning
 from phonebridge.settings import ModelAudio
 
 CUSTOM_VOICE = "voice_"
@@ -37,38 +37,38 @@ _G711 = {Codec.PCMU: PCMU, Codec.PCMA: PCMA}
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class SessionContext:
     """What a session depends on beside its call's settings."""
 
     model: str
     audio: ModelAudio
     line: Codec
     """In which the caller comes."""
-    spoken: Codec
+    output_codec: Codec
     """In which we answer."""
 
 
-def requested(config: CallConfig, given: Circumstances) -> Session:
-    g711 = given.audio is ModelAudio.G711
-    effort = config.reasoning_effort if takes_reasoning(given.model) else None
+def session_settings(config: CallConfig, context: SessionContext) -> Session:
+    g711 = context.audio is ModelAudio.G711
+    effort = config.reasoning_effort if takes_reasoning(context.model) else None
     return Session(
         type="realtime",
         instructions=config.instructions,
         output_modalities=("audio",),
         audio=Audio(
             input=AudioInput(
-                format=_G711[given.line] if g711 else PCM_24K,
+                format=_G711[context.line] if g711 else PCM_24K,
                 turn_detection=_turn_detection(config.turn_detection),
                 transcription=_transcription(config),
                 noise_reduction=_noise_reduction(config),
             ),
             output=AudioOutput(
-                format=_G711[given.spoken] if g711 else PCM_24K,
-                voice=_asked_voice(config.voice),
+                format=_G711[context.output_codec] if g711 else PCM_24K,
+                voice=_voice_setting(config.voice),
                 speed=config.speed or UNSET,
             ),
         ),
-        tools=tools.declared(config.tools),
+        tools=tools.tool_definitions(config.tools),
         reasoning=Reasoning(effort) if effort else UNSET,
         max_output_tokens=config.max_output_tokens or UNSET,
     )
@@ -77,56 +77,58 @@ def requested(config: CallConfig, given: Circumstances) -> Session:
 T = TypeVar("T", bound=Struct)
 
 
-def changed(before: Session, after: Session) -> Session:
+def changes_between(before: Session, after: Session) -> Session:
     """What of the session is other than before: the rest may be locked by now."""
     tools_gone = after.tools is UNSET and before.tools is not UNSET
-    difference = _changed(before, replace(after, tools=()) if tools_gone else after)
+    difference = _changed_fields(before, replace(after, tools=()) if tools_gone else after)
     return replace(difference, type=after.type)
 
 
-def _changed(before: T, after: T) -> T:
+def _changed_fields(before: T, after: T) -> T:
     difference: dict[str, object] = {}
     for name in after.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
             parts = isinstance(old, Audio | AudioInput | AudioOutput) and type(old) is type(new)
-            difference[name] = _changed(old, new) if parts else new
+            difference[name] = _changed_fields(old, new) if parts else new
     return type(after)(**difference)
 
 
-def told(config: CallConfig, request: Respond) -> str | None:
+def response_instructions(config: CallConfig, request: CreateResponse) -> str | None:
     """Instructions of one response. They replace the session's, so they repeat them."""
-    if request.saying:
-        return f"{config.instructions}\n\nSay exactly this now, and nothing else: {request.saying}"
-    if request.guidance:
-        return f"{config.instructions}\n\n{request.guidance}"
+    if request.exact_text:
+        return (
+            f"{config.instructions}\n\nSay exactly this now, and nothing else: {request.exact_text}"
+        )
+    if request.instructions:
+        return f"{config.instructions}\n\n{request.instructions}"
     return None
 
 
-def disagreement(asked: Session, in_force: Session) -> str | None:
+def mismatch(requested: Session, in_force: Session) -> str | None:
     """What the server runs otherwise than asked, in words; None when nothing is. A field that the
     server leaves out of its answer is taken as agreed: compatible servers echo less."""
     differences = [
         name
-        for name, ours, theirs in _compared(asked, in_force)
+        for name, ours, theirs in _comparisons(requested, in_force)
         if UNSET not in (ours, theirs) and theirs is not None and ours != theirs
     ]
     return f"session.updated differs in {', '.join(differences)}" if differences else None
 
 
-def _compared(asked: Session, in_force: Session) -> list[tuple[str, object, object]]:
+def _comparisons(requested: Session, in_force: Session) -> list[tuple[str, object, object]]:
     pairs: list[tuple[str, object, object]] = [
-        ("instructions", asked.instructions, in_force.instructions),
-        ("output_modalities", asked.output_modalities, in_force.output_modalities),
+        ("instructions", requested.instructions, in_force.instructions),
+        ("output_modalities", requested.output_modalities, in_force.output_modalities),
     ]
     for side in ("input", "output"):
-        ours, theirs = _format(asked, side), _format(in_force, side)
+        ours, theirs = _format(requested, side), _format(in_force, side)
         pairs.append((f"audio.{side}.format", ours.type, theirs.type))
         if ours.rate is not UNSET:  # G.711 has but one
             pairs.append((f"audio.{side}.format.rate", ours.rate, theirs.rate))
-    pairs.append(("audio.output.voice", _voice(asked), _voice(in_force)))
-    pairs.append(("audio.input.turn_detection.type", _vad(asked), _vad(in_force)))
-    pairs.append(("tools", _tool_names(asked), _tool_names(in_force)))
+    pairs.append(("audio.output.voice", _voice(requested), _voice(in_force)))
+    pairs.append(("audio.input.turn_detection.type", _vad(requested), _vad(in_force)))
+    pairs.append(("tools", _tool_names(requested), _tool_names(in_force)))
     return pairs
 
 
@@ -158,12 +160,12 @@ def _audio(session: Session) -> Audio:
     return session.audio or Audio()
 
 
-def _transcription(config: CallConfig) -> Transcription:
+def _transcription(config: CallConfig) -> InputTranscription:
     wanted = config.transcription
     # ISO 639-1, without the country that our callers may name.
     language = config.language.partition("-")[0].lower() if config.language else UNSET
     keywords = wanted.keywords or UNSET
-    return Transcription(wanted.model, language, wanted.prompt or UNSET, keywords)
+    return InputTranscription(wanted.model, language, wanted.prompt or UNSET, keywords)
 
 
 def _noise_reduction(config: CallConfig) -> NoiseReduction | None:
@@ -173,7 +175,7 @@ def _noise_reduction(config: CallConfig) -> NoiseReduction | None:
     return NoiseReduction(config.noise_reduction, UNSET if strength is None else strength)
 
 
-def _asked_voice(voice: str) -> str | CustomVoice:
+def _voice_setting(voice: str) -> str | CustomVoice:
     return CustomVoice(voice) if voice.startswith(CUSTOM_VOICE) else voice
 
 

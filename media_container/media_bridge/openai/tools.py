@@ -7,11 +7,11 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from media_bridge import events
-from media_bridge.built_in import described
+from media_bridge.conversation.builtin_tools import function_definitions
 from media_bridge.openai import items
-from media_bridge.openai.items import Item
-from media_bridge.openai.transcripts import heard_in, said_in
-from phonebridge.tools import HttpsFunction, McpServer, Tools
+from media_bridge.openai.items import ConversationItem
+from media_bridge.openai.transcripts import agent_transcript_in, caller_transcript_in
+from phonebridge.call.tools import HttpsFunction, McpServer, Tools
 
 
 class Tool(Struct, frozen=True):
@@ -104,12 +104,12 @@ ToolEvent = (
 )
 
 
-def declared(tools: Tools) -> tuple[Tool, ...]:
-    functions = (_function(each) for each in (*tools.functions, *described(tools)))
+def tool_definitions(tools: Tools) -> tuple[Tool, ...]:
+    functions = (_function(each) for each in (*tools.functions, *function_definitions(tools)))
     return (*functions, *(_mcp(each) for each in tools.mcp_servers))
 
 
-def happened(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
+def to_event(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
     """`response_id` is the response that an event belongs to if it does not tell."""
     match event:
         case FunctionCallArgumentsDone(call_id, arguments, of, name):
@@ -121,15 +121,17 @@ def happened(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
         case OutputItemDone(raw, of):
             item = items.read(raw)
             response_id = of or response_id
-            return _called(item, response_id, is_done=True) or said_in(item, response_id)
+            return _to_tool_call(item, response_id, is_done=True) or agent_transcript_in(
+                item, response_id
+            )
         case OutputItemAdded(raw, of):
             # A function's arguments are still to come; an MCP server is called with them at once.
-            call = _called(items.read(raw), of or response_id)
+            call = _to_tool_call(items.read(raw), of or response_id)
             return call if isinstance(call, events.McpCalled) else None
         case ItemDone(raw):
             return _done(items.read(raw))
         case ItemAdded(raw) | ItemCreated(raw):
-            return _added(items.read(raw))
+            return _to_item_event(items.read(raw))
         case McpCallCompleted(item_id):
             return events.McpReturned(item_id, ok=True)
         case McpCallFailed(item_id):
@@ -144,35 +146,37 @@ def refusal(request_id: str) -> ApprovalItem:
     return ApprovalItem(f"no-{request_id}"[:32], request_id, False, reason)
 
 
-def calls_in(output: list[Item], response_id: str) -> tuple[events.ToolCall, ...]:
+def calls_in(output: list[ConversationItem], response_id: str) -> tuple[events.ToolCall, ...]:
     """What a response calls, by its own account: some servers tell it here alone."""
-    return tuple(call for item in output if (call := _called(item, response_id)))
+    return tuple(call for item in output if (call := _to_tool_call(item, response_id)))
 
 
-def _called(item: Item | None, response_id: str, is_done: bool = False) -> events.ToolCall | None:
+def _to_tool_call(
+    item: ConversationItem | None, response_id: str, is_done: bool = False
+) -> events.ToolCall | None:
     """What an item calls, if it does and was written to its end."""
     match item:
-        case Item(type="function_call", name=str(name), call_id=str(call_id)):
+        case ConversationItem(type="function_call", name=str(name), call_id=str(call_id)):
             whole = item.status in (None, "completed")
             return events.FunctionCalled(response_id, call_id, name, item.arguments_text, whole)
-        case Item(type="mcp_call", id=str(item_id)):
+        case ConversationItem(type="mcp_call", id=str(item_id)):
             return events.McpCalled(response_id, item_id, item.name or "", _outcome(item, is_done))
-        case Item(type="mcp_approval_request", id=str(item_id)):
-            return events.ApprovalAsked(response_id, item_id, item.name or "")
+        case ConversationItem(type="mcp_approval_request", id=str(item_id)):
+            return events.ApprovalRequested(response_id, item_id, item.name or "")
         case _:
             return None
 
 
-def _done(item: Item | None) -> events.McpReturned | events.CallerTranscribed | None:
+def _done(item: ConversationItem | None) -> events.McpReturned | events.CallerTranscribed | None:
     match item:
-        case Item(type="mcp_call", id=str(item_id)):
+        case ConversationItem(type="mcp_call", id=str(item_id)):
             ok = _outcome(item, is_done=True)
             return None if ok is None else events.McpReturned(item_id, ok)
         case _:
-            return heard_in(item)
+            return caller_transcript_in(item)
 
 
-def _outcome(item: Item, is_done: bool) -> bool | None:
+def _outcome(item: ConversationItem, is_done: bool) -> bool | None:
     """Whether an MCP server's call succeeded; None if the item does not tell that it is over."""
     if not items.is_null(item.error) or item.status in ("failed", "incomplete"):
         return False
@@ -180,11 +184,11 @@ def _outcome(item: Item, is_done: bool) -> bool | None:
     return True if is_over else None
 
 
-def _added(item: Item | None) -> events.OutputAdded | events.McpListing | None:
+def _to_item_event(item: ConversationItem | None) -> events.OutputAdded | events.McpListing | None:
     match item:
-        case Item(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
+        case ConversationItem(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
             return events.McpListing(item_id, label)
-        case Item(type="function_call_output", call_id=str(call_id)):
+        case ConversationItem(type="function_call_output", call_id=str(call_id)):
             return events.OutputAdded(call_id)
         case _:
             return None

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from media_bridge import events
-from media_bridge.openai.items import Item
-from phonebridge.billing import Usage
+from media_bridge.openai.items import ConversationItem
+from phonebridge.call.usage import Usage
 
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
@@ -81,7 +81,7 @@ class _Usage(Struct, frozen=True):
     seconds: float | None = None
 
 
-def happened(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
+def to_event(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
     """`response_id` is the response that an event belongs to if it does not tell."""
     match event:
         case AudioCommitted(item_id):
@@ -89,36 +89,40 @@ def happened(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
         case TranscriptionDelta(delta, item_id, index):
             return events.CallerTranscriptReceived(item_id, delta, index)
         case TranscriptionCompleted(item_id, transcript, usage):
-            return events.CallerTranscribed(item_id, transcript or "", _counted(usage))
+            return events.CallerTranscribed(item_id, transcript or "", _usage_of(usage))
         case TranscriptionFailed(item_id):
             return events.CallerTranscribed(item_id, "")
         case OutputAudioTranscriptDelta(delta, of, item_id, index):
             response_id = of or response_id
-            return events.WordsReceived(response_id, item_id or response_id, delta, index)
+            return events.TranscriptReceived(response_id, item_id or response_id, delta, index)
         case OutputAudioTranscriptDone(transcript, of, item_id, index):
             response_id = of or response_id
             return events.TranscriptFinished(response_id, item_id or response_id, transcript, index)
 
 
-def said_in(item: Item | None, response_id: str) -> events.TranscriptFinished | None:
+def agent_transcript_in(
+    item: ConversationItem | None, response_id: str
+) -> events.TranscriptFinished | None:
     """What the agent says in an item that is done."""
     match item:
-        case Item(type="message", id=str(item_id), transcript=text) if text:
+        case ConversationItem(type="message", id=str(item_id), transcript=text) if text:
             return events.TranscriptFinished(response_id, item_id, text)
         case _:
             return None
 
 
-def heard_in(item: Item | None) -> events.CallerTranscribed | None:
+def caller_transcript_in(item: ConversationItem | None) -> events.CallerTranscribed | None:
     """What the caller said in an item, if that is known when the item is done: mostly it is not."""
     match item:
-        case Item(type="message", role="user", id=str(item_id), transcript=text) if text:
+        case ConversationItem(type="message", role="user", id=str(item_id), transcript=text) if (
+            text
+        ):
             return events.CallerTranscribed(item_id, text)
         case _:
             return None
 
 
-def _counted(raw: Raw) -> Usage:
+def _usage_of(raw: Raw) -> Usage:
     try:
         usage: Any = msgspec.json.decode(raw, type=_Usage | None)
     except (ValueError, RecursionError):

@@ -5,11 +5,11 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from media_bridge.openai.realtime import ErrorDetail, Session, SessionUpdate
-from phonebridge.steering import Update
+from phonebridge.call.steering import Update
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class ProposedUpdate:
     event_id: str
     update: Update
     session: Session
@@ -17,21 +17,21 @@ class Proposed:
 
 
 @dataclass(slots=True)
-class Updates:
-    _open: deque[Proposed] = field(default_factory=deque)
+class PendingUpdates:
+    _open: deque[ProposedUpdate] = field(default_factory=deque)
     _sent: int = 0
 
     def propose(self, update: Update, session: Session) -> SessionUpdate:
         self._sent += 1
-        proposed = Proposed(f"update-{self._sent}", update, session)
+        proposed = ProposedUpdate(f"update-{self._sent}", update, session)
         self._open.append(proposed)
         return SessionUpdate(session, proposed.event_id)
 
-    def take(self) -> Proposed | None:
+    def take(self) -> ProposedUpdate | None:
         """The one that `session.updated` is about."""
         return self._open.popleft() if self._open else None
 
-    def refused(self, error: ErrorDetail) -> bool:
+    def reject(self, error: ErrorDetail) -> bool:
         """Whether the error is about one of them; a refused update is lost whole."""
         for proposed in self._open:
             if error.event_id == proposed.event_id or _is_about_settings(error):

@@ -13,9 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from phonebridge import stream_token
-from phonebridge.answering import MachineDetection, Method, OnMachine
-from phonebridge.call import Call, Direction
-from phonebridge.call_commands import (
+from phonebridge.call.call import Call, Direction
+from phonebridge.call.commands import (
     Answer,
     CarrierCommand,
     Dial,
@@ -25,24 +24,25 @@ from phonebridge.call_commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig
-from phonebridge.errors import NotConfigured
-from phonebridge.telnyx.leg_name import leg_name
-from phonebridge.tools import BuiltIn
-from phonebridge.transfer import (
+from phonebridge.call.config import CallConfig
+from phonebridge.call.machine_detection import MachineDetection, Method, OnMachine
+from phonebridge.call.tools import BuiltIn
+from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
     HangUpTarget,
     SpeakSummary,
-    Transfer,
+    TransferAttempt,
     TransferCommand,
     TransferLeg,
 )
+from phonebridge.errors import NotConfigured
+from phonebridge.telnyx.leg_name import leg_name
 
-LONGEST_TIME_LIMIT_SECONDS = 14_000
+MAX_TIME_LIMIT_SECONDS = 14_000
 """Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
 
-LONGEST_GREETING_MS = 30_000
+MAX_MACHINE_GREETING_MS = 30_000
 """Of an answering machine; by default Telnyx stops listening after 5 s."""
 TIME_LIMIT_GRACE_SECONDS = 60
 """Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
@@ -56,7 +56,7 @@ SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CallControlConfig:
     """What Telnyx must know of our side to place, take and stream calls."""
 
     media_url: str
@@ -75,24 +75,28 @@ class ControlRequest:
 
 
 def request(
-    command: CarrierCommand, call: Call, config: CallConfig, line: Line | None, now_ms: int
+    command: CarrierCommand,
+    call: Call,
+    config: CallConfig,
+    control: CallControlConfig | None,
+    now_ms: int,
 ) -> ControlRequest:
     """Raises `NotConfigured` for a command that needs a line where there is none."""
     match command:
         case Dial(stream_number):
-            dial = _dial(call, config, _needed(line))
+            dial = _dial(call, config, _require_control(control))
             stream = (
-                _stream(call, stream_number, config, _needed(line), now_ms)
+                _stream(call, stream_number, config, _require_control(control), now_ms)
                 if stream_number
                 else None
             )
             return ControlRequest("/calls", _body(dial, stream))
         case Answer():
-            return _action("answer", call, _answer(call, config, _needed(line)))
+            return _action("answer", call, _answer(call, config, _require_control(control)))
         case Reject():
             return _action("reject", call, _reject(call))
         case StartStreaming(stream_number):
-            stream = _stream(call, stream_number, config, _needed(line), now_ms)
+            stream = _stream(call, stream_number, config, _require_control(control), now_ms)
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case StopStreaming():
             return _action("streaming_stop", call, _command(call, "stop-streaming"))
@@ -102,20 +106,25 @@ def request(
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
             assert call.transfer is not None, "the lifecycle asks only for steps of a transfer"
-            return _step(command, call, call.transfer, line)
+            return _step(command, call, call.transfer, control)
         case _:
             assert_never(command)
 
 
 def _step(
-    command: TransferCommand, call: Call, transfer: Transfer, line: Line | None
+    command: TransferCommand,
+    call: Call,
+    transfer: TransferAttempt,
+    control: CallControlConfig | None,
 ) -> ControlRequest:
     number = transfer.number
     match command:
         case TransferLeg():
-            return _action("transfer", call, _transfer(call, transfer, _needed(line)))
+            return _action("transfer", call, _transfer(call, transfer, _require_control(control)))
         case DialTarget():
-            return ControlRequest("/calls", _body(_dial_target(call, transfer, _needed(line))))
+            return ControlRequest(
+                "/calls", _body(_dial_target(call, transfer, _require_control(control)))
+            )
         case SpeakSummary():
             return _action_on(transfer.target, "speak", _speak(call, transfer))
         case BridgeLegs():
@@ -208,13 +217,13 @@ class _Bridge(_Command, kw_only=True):
 _JSON = msgspec.json.Encoder()
 
 
-def _dial(call: Call, config: CallConfig, line: Line) -> _Dial:
+def _dial(call: Call, config: CallConfig, control: CallControlConfig) -> _Dial:
     return _Dial(
         client_state=_client_state(call),
         command_id=call.call_id,
-        webhook_url=line.webhook_url,
+        webhook_url=control.webhook_url,
         record=_record(config),
-        connection_id=line.connection_id,
+        connection_id=control.connection_id,
         to=call.to,
         from_=call.from_,
         time_limit_secs=_time_limit(config),
@@ -226,9 +235,9 @@ def _time_limit(config: CallConfig) -> int:
     """It holds on after a transfer, and cannot be put off then: an agent that may transfer must not
     cut the colleague short. As with inbound calls, our own ends alone bound its part."""
     if BuiltIn.TRANSFER_CALL in config.tools.built_in:
-        return LONGEST_TIME_LIMIT_SECONDS
+        return MAX_TIME_LIMIT_SECONDS
     longest = config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS
-    return min(longest, LONGEST_TIME_LIMIT_SECONDS)
+    return min(longest, MAX_TIME_LIMIT_SECONDS)
 
 
 def _detection(wanted: MachineDetection | None) -> dict[str, Any]:
@@ -242,17 +251,17 @@ def _detection(wanted: MachineDetection | None) -> dict[str, Any]:
         case MachineDetection(mode=OnMachine.LEAVE_MESSAGE):
             return {
                 "answering_machine_detection": "greeting_end",
-                "answering_machine_detection_config": _DetectionConfig(LONGEST_GREETING_MS),
+                "answering_machine_detection_config": _DetectionConfig(MAX_MACHINE_GREETING_MS),
             }
         case _:
             return {"answering_machine_detection": "detect"}
 
 
-def _answer(call: Call, config: CallConfig, line: Line) -> _NewLeg:
+def _answer(call: Call, config: CallConfig, control: CallControlConfig) -> _NewLeg:
     return _NewLeg(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-answer",
-        webhook_url=line.webhook_url,
+        webhook_url=control.webhook_url,
         record=_record(config),
     )
 
@@ -268,11 +277,13 @@ def _streaming_start(call: Call, number: int) -> _Command:
     return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-stream-{number}")
 
 
-def _stream(call: Call, number: int, config: CallConfig, line: Line, now_ms: int) -> _Stream:
+def _stream(
+    call: Call, number: int, config: CallConfig, control: CallControlConfig, now_ms: int
+) -> _Stream:
     return _Stream(
-        stream_url=f"{line.media_url}/media-bridge/{call.call_id}",
+        stream_url=f"{control.media_url}/media-bridge/{call.call_id}",
         stream_auth_token=stream_token.issue(
-            line.stream_token_secret, call.call_id, number, now_ms
+            control.stream_token_secret, call.call_id, number, now_ms
         ),
         stream_bidirectional_codec=config.codec,
         **_hd_voice(config),
@@ -301,7 +312,7 @@ def _send_dtmf(call: Call, digits: str, duration_ms: int, now_ms: int) -> _SendD
     )
 
 
-def _transfer(call: Call, transfer: Transfer, line: Line) -> _Transfer:
+def _transfer(call: Call, transfer: TransferAttempt, control: CallControlConfig) -> _Transfer:
     return _Transfer(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-transfer-{transfer.number}",
@@ -309,16 +320,16 @@ def _transfer(call: Call, transfer: Transfer, line: Line) -> _Transfer:
         from_=transfer.from_ or _our_number(call),
         timeout_secs=RING_SECONDS,
         target_leg_client_state=_client_state(call, transfer.number),
-        webhook_url=line.webhook_url,
+        webhook_url=control.webhook_url,
     )
 
 
-def _dial_target(call: Call, transfer: Transfer, line: Line) -> _DialTarget:
+def _dial_target(call: Call, transfer: TransferAttempt, control: CallControlConfig) -> _DialTarget:
     return _DialTarget(
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-transfer-{transfer.number}",
-        webhook_url=line.webhook_url,
-        connection_id=line.connection_id,
+        webhook_url=control.webhook_url,
+        connection_id=control.connection_id,
         to=transfer.to,
         from_=transfer.from_ or _our_number(call),
         timeout_secs=RING_SECONDS,
@@ -326,7 +337,7 @@ def _dial_target(call: Call, transfer: Transfer, line: Line) -> _DialTarget:
     )
 
 
-def _speak(call: Call, transfer: Transfer) -> _Speak:
+def _speak(call: Call, transfer: TransferAttempt) -> _Speak:
     return _Speak(
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-speak-{transfer.number}",
@@ -334,7 +345,7 @@ def _speak(call: Call, transfer: Transfer) -> _Speak:
     )
 
 
-def _bridge(call: Call, transfer: Transfer) -> _Bridge:
+def _bridge(call: Call, transfer: TransferAttempt) -> _Bridge:
     return _Bridge(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-bridge-{transfer.number}",
@@ -370,10 +381,10 @@ def _control_id(call: Call) -> str:
     return call.leg.call_control_id
 
 
-def _needed(line: Line | None) -> Line:
-    if line is None:
+def _require_control(control: CallControlConfig | None) -> CallControlConfig:
+    if control is None:
         raise NotConfigured("Only a process that knows its line can dial, answer and stream.")
-    return line
+    return control
 
 
 def _client_state(call: Call, transfer: int | None = None) -> str:

@@ -18,17 +18,17 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from phonebridge.call import Call, Leg
-from phonebridge.call_commands import CarrierCommand, Dial
-from phonebridge.call_config import CallConfig
+from phonebridge.call.call import Call, Leg
+from phonebridge.call.commands import CarrierCommand, Dial
+from phonebridge.call.config import CallConfig
+from phonebridge.call.transfer import DialTarget
 from phonebridge.errors import TelnyxError, TelnyxRefused, TelnyxUnreachable
-from phonebridge.log import mask_numbers
+from phonebridge.observability.log import mask_numbers
 from phonebridge.telnyx import call_control
-from phonebridge.telnyx.call_control import ControlRequest, Line
+from phonebridge.telnyx.call_control import CallControlConfig, ControlRequest
 from phonebridge.telnyx.refusals import TELLING_CODES, is_passing, was_done_before
 from phonebridge.telnyx.tolerant_json import convert, decode, text_of
 from phonebridge.telnyx.webhook_payloads import Id
-from phonebridge.transfer import DialTarget
 
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 PAUSES_SECONDS = (0.2, 0.6, 1.2)
@@ -51,7 +51,7 @@ class TelnyxClient:
         self,
         api_base: str,
         api_key: str,
-        line: Line | None,
+        control: CallControlConfig | None,
         *,
         now_ms: Callable[[], int],
         sleep: Callable[[float], None] = time.sleep,
@@ -60,7 +60,7 @@ class TelnyxClient:
     ) -> None:
         """`max_connections` is how many threads may send commands at the same time."""
         self._api_base = api_base
-        self._line = line
+        self._line = control
         self._now_ms = now_ms
         self._sleep = sleep
         self._timeout = timeout
@@ -114,12 +114,12 @@ class TelnyxClient:
     def _unreachable(self, error: HTTPError, attempts: int) -> str:
         host = urlsplit(self._api_base).netloc
         return (
-            f"Telnyx did not answer: {host} {_silence(error, self._timeout)}, at the last of "
-            f"{attempts} attempts."
+            f"Telnyx did not answer: {host} {_timeout_message(error, self._timeout)}, at the last "
+            f"of {attempts} attempts."
         )
 
 
-def _silence(error: HTTPError, timeout: urllib3.Timeout) -> str:
+def _timeout_message(error: HTTPError, timeout: urllib3.Timeout) -> str:
     match error:
         case NameResolutionError():
             return "has no address"
@@ -199,8 +199,8 @@ def _refusal(response: urllib3.BaseHTTPResponse, answer: _Answer | None) -> Teln
 
 
 def _errors(answer: _Answer) -> list[_Error]:
-    told = answer.errors if isinstance(answer.errors, list) else [answer.errors]
-    return [convert(each, _Error)[0] for each in told if isinstance(each, dict)]
+    found = answer.errors if isinstance(answer.errors, list) else [answer.errors]
+    return [convert(each, _Error)[0] for each in found if isinstance(each, dict)]
 
 
 def _most_telling(errors: list[_Error]) -> _Error | None:

@@ -76,12 +76,12 @@ class Media(_Frame, frozen=True, gc=False, tag="media"):
     media: Chunk
 
 
-class Key(msgspec.Struct, frozen=True, gc=False):
+class DtmfDigit(msgspec.Struct, frozen=True, gc=False):
     digit: str
 
 
 class Dtmf(_Frame, frozen=True, gc=False, tag="dtmf"):
-    dtmf: Key
+    dtmf: DtmfDigit
 
 
 class MarkName(msgspec.Struct, frozen=True, gc=False):
@@ -98,26 +98,26 @@ class Stop(_Frame, frozen=True, gc=False, tag="stop"):
     """The stream is over; the socket closes soon, or already has."""
 
 
-class Complaint(msgspec.Struct, frozen=True, gc=False):
+class StreamError(msgspec.Struct, frozen=True, gc=False):
     code: int | None = None
     title: str | None = None
     detail: str | None = None
 
 
-class Error(_Frame, frozen=True, gc=False, tag="error"):
+class ErrorFrame(_Frame, frozen=True, gc=False, tag="error"):
     """Telnyx did not understand a frame of ours."""
 
-    payload: Complaint = Complaint()
+    payload: StreamError = StreamError()
 
 
-class Unknown(msgspec.Struct, frozen=True, gc=False):
+class UnknownFrame(msgspec.Struct, frozen=True, gc=False):
     """A kind of frame that came after this was written."""
 
     event: str
 
 
-_KnownFrame = Connected | Start | Media | Dtmf | Mark | Stop | Error
-Frame = _KnownFrame | Unknown
+_KnownFrame = Connected | Start | Media | Dtmf | Mark | Stop | ErrorFrame
+Frame = _KnownFrame | UnknownFrame
 
 _KINDS: Mapping[object, type[_KnownFrame]] = {
     kind.__struct_config__.tag: kind for kind in get_args(_KnownFrame)
@@ -157,7 +157,7 @@ def _decode_tolerantly(text: Text, refusal: Exception) -> Frame:
     except ValueError as error:
         raise MalformedFrame(f"Not JSON: {error}") from refusal
     try:
-        unknown, _ = tolerant_json.convert(value, Unknown)
+        unknown, _ = tolerant_json.convert(value, UnknownFrame)
         kind = _KINDS.get(unknown.event)
         return tolerant_json.convert(value, kind, strict=False)[0] if kind else unknown
     except msgspec.ValidationError as error:

@@ -7,9 +7,9 @@ FRIC-004 (422 for `bridge`).
 
 from dataclasses import dataclass
 
-from phonebridge.call_commands import CarrierCommand, HangUp, StartStreaming, StopStreaming
+from phonebridge.call.commands import CarrierCommand, HangUp, StartStreaming, StopStreaming
+from phonebridge.call.transfer import BridgeLegs, HangUpTarget, SpeakSummary, TransferLeg
 from phonebridge.errors import TelnyxError, TelnyxRefused
-from phonebridge.transfer import BridgeLegs, HangUpTarget, SpeakSummary, TransferLeg
 
 CALL_ALREADY_ENDED = "90018"
 RESOURCE_NOT_FOUND = "10005"

@@ -11,21 +11,21 @@ from typing import Any
 
 import msgspec
 
-from phonebridge.billing import Charge
-from phonebridge.call import Call, Leg
-from phonebridge.call_events import CallAnswered, CallEvent, CallHungUp, CallInitiated
-from phonebridge.errors import Unreadable
-from phonebridge.log import mask_numbers
-from phonebridge.recording import SavedRecording
-from phonebridge.telnyx.tolerant_json import convert, decode
-from phonebridge.telnyx.webhook_payloads import PAYLOADS, Payload, unix_ms
-from phonebridge.transfer import (
+from phonebridge.call.call import Call, Leg
+from phonebridge.call.events import CallAnswered, CallEvent, CallHungUp, CallInitiated
+from phonebridge.call.recording import SavedRecording
+from phonebridge.call.transfer import (
     CallTransferred,
     TargetAnswered,
     TargetBriefed,
     TargetHungUp,
     TargetInitiated,
 )
+from phonebridge.call.usage import Charge
+from phonebridge.errors import MalformedRequest
+from phonebridge.observability.log import mask_numbers
+from phonebridge.telnyx.tolerant_json import convert, decode
+from phonebridge.telnyx.webhook_payloads import PAYLOADS, Payload, unix_ms
 
 MAX_EVENT_ID_LENGTH = 128
 """The id becomes part of a sort key, which may be 1,024 bytes long; Telnyx's are UUIDs."""
@@ -49,22 +49,22 @@ class Webhook:
     """The call to be born, when this is the first word of an inbound one."""
     detail: str
     """One phrase for the timeline, without phone numbers."""
-    enclosed: Charge | SavedRecording | None = None
+    attachment: Charge | SavedRecording | None = None
     """What it brings to the record besides."""
     unreadable: tuple[str, ...] = ()
     """Optional fields whose values could not be read; they count as absent."""
 
 
 def parse(body: bytes, now_ms: int) -> Webhook:
-    """Raises `Unreadable` for what is no webhook of API v2, or does not say what happened to which
-    leg. A webhook without a credible time has happened now."""
+    """Raises `MalformedRequest` for what is no webhook of API v2, or does not say what happened
+    to which leg. A webhook without a credible time has happened now."""
     try:
         envelope, _ = convert(decode(body), _Envelope)
         data, unreadable = convert(envelope.data, _Event)
-        event_type = _dotted(data.event_type)
+        event_type = _normalize_type(data.event_type)
         payload, unread = convert(data.payload, PAYLOADS.get(event_type, Payload))
     except ValueError as error:
-        raise Unreadable(f"This is no Telnyx v2 webhook: {error}") from error
+        raise MalformedRequest(f"This is no Telnyx v2 webhook: {error}") from error
     at_ms, time_problem = _time(data.occurred_at, now_ms)
     event, arrival = payload.event(at_ms), payload.arrival(at_ms)
     _require_ids(event_type[:MAX_EVENT_TYPE_LENGTH], payload, event, arrival)
@@ -73,11 +73,11 @@ def parse(body: bytes, now_ms: int) -> Webhook:
         event_type=event_type[:MAX_EVENT_TYPE_LENGTH],
         occurred_at_ms=at_ms,
         leg=payload.leg,
-        client_state=_decoded(payload.client_state),
+        client_state=_decode_client_state(payload.client_state),
         event=event,
         arrival=arrival,
         detail=mask_numbers(payload.detail())[:MAX_DETAIL_LENGTH],
-        enclosed=payload.enclosed(),
+        attachment=payload.attachment(),
         unreadable=(*unreadable, *time_problem, *unread),
     )
 
@@ -118,20 +118,20 @@ def _require_ids(
 ) -> None:
     """A new call can be answered by its `call_control_id` alone; a known one knows that itself."""
     if arrival and not payload.call_control_id:
-        raise Unreadable(f"{event_type} does not say how to answer the call.")
+        raise MalformedRequest(f"{event_type} does not say how to answer the call.")
     if event and not (payload.call_control_id or payload.call_leg_id):
-        raise Unreadable(f"{event_type} does not say which call it is about.")
+        raise MalformedRequest(f"{event_type} does not say which call it is about.")
 
 
-def _dotted(event_type: str) -> str:
+def _normalize_type(event_type: str) -> str:
     """Some v2 envelopes bear the v1 spelling, `call_answered`."""
     return event_type if "." in event_type else event_type.replace("_", ".")
 
 
-def _event_id(told: str, envelope: _Envelope) -> str:
+def _event_id(named: str, envelope: _Envelope) -> str:
     """The same for every delivery of one event; `meta` alone differs between them."""
-    if told and len(told) <= MAX_EVENT_ID_LENGTH:
-        return told
+    if named and len(named) <= MAX_EVENT_ID_LENGTH:
+        return named
     return sha256(repr(envelope.data).encode()).hexdigest()
 
 
@@ -144,7 +144,7 @@ def _time(occurred_at: datetime | None, now_ms: int) -> tuple[int, tuple[str, ..
     return now_ms, ("occurred_at",)
 
 
-def _decoded(client_state: str) -> str | None:
+def _decode_client_state(client_state: str) -> str | None:
     """None too for a state that another application set and that is no base64 of text."""
     try:
         return base64.b64decode(client_state, validate=True).decode() or None

@@ -8,10 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
-from phonebridge.billing import Charge
-from phonebridge.call import Call, Direction, Fault, Hangup, Leg
-from phonebridge.call_events import (
+from phonebridge.call.call import Call, Direction, Fault, Hangup, Leg
+from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -19,9 +17,11 @@ from phonebridge.call_events import (
     CallInitiated,
     StreamingFailed,
 )
-from phonebridge.recording import SavedRecording
+from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded
+from phonebridge.call.recording import SavedRecording
+from phonebridge.call.transfer import CallTransferred
+from phonebridge.call.usage import Charge
 from phonebridge.telnyx.tolerant_json import text_of
-from phonebridge.transfer import CallTransferred
 
 MAX_ID_LENGTH = 256
 """Ids become keys of the table, which may be 2,048 bytes long; Telnyx's are below 100."""
@@ -59,7 +59,7 @@ class Payload(msgspec.Struct):
     def detail(self) -> str:
         return ""
 
-    def enclosed(self) -> Charge | SavedRecording | None:
+    def attachment(self) -> Charge | SavedRecording | None:
         return None
 
 
@@ -145,7 +145,7 @@ class _Cost(Payload):
     total_cost: str | int | float = ""
     cost_parts: list[Any] = []
 
-    def enclosed(self) -> Charge | None:
+    def attachment(self) -> Charge | None:
         try:
             micros = round(float(self.total_cost) * 1_000_000)
         except (ValueError, OverflowError):
@@ -171,7 +171,7 @@ class _RecordingSaved(Payload):
     recording_started_at: datetime | None = None
     recording_ended_at: datetime | None = None
 
-    def enclosed(self) -> SavedRecording | None:
+    def attachment(self) -> SavedRecording | None:
         urls = {name: url for name, url in self.recording_urls.items() if _is_url(url)}
         kind = self.format if self.format in urls else next(iter(urls), "")
         # Both become parts of keys.

@@ -6,12 +6,19 @@ from websockets.http11 import Request
 
 from media_bridge.openai import client
 from media_bridge.openai.client import ATTEMPTS, OpenAIRealtime
-from media_bridge.speech_model import ModelUnreachable
-from media_bridge.websocket import WebSocket
-from phonebridge.call_config import CallConfig
+from media_bridge.runtime.model_port import ModelUnreachable
+from media_bridge.runtime.websocket import WebSocket
+from phonebridge.call.config import CallConfig
 from phonebridge.settings import AuthHeader, MediaSettings
-from support.bad_servers import BROKEN, FORBIDDEN, NO_ANSWER, NO_HTTP, NOBODY_LISTENS, bad_server
-from support.media_plane import settings
+from tests.support.bad_servers import (
+    BROKEN,
+    FORBIDDEN,
+    NO_ANSWER,
+    NO_HTTP,
+    NOBODY_LISTENS,
+    bad_server,
+)
+from tests.support.media_plane import settings
 
 
 @pytest.fixture(autouse=True)

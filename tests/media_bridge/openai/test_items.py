@@ -13,7 +13,7 @@ def raw(value: object) -> Raw:
     return Raw(json.dumps(value).encode())
 
 
-def item(**fields: Any) -> items.Item:
+def item(**fields: Any) -> items.ConversationItem:
     read = items.read(raw({"type": "message", "id": "i"} | fields))
     assert read is not None
     return read

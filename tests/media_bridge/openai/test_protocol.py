@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 
 from media_bridge import commands, events
-from media_bridge.audio import Codec
-from media_bridge.clip_words import ClipKind
+from media_bridge.audio.codecs import Codec
+from media_bridge.commands import ClipKind, ModelCommand
 from media_bridge.openai.protocol import RealtimeProtocol
-from media_bridge.speech_model import ModelCommand
-from phonebridge.billing import Usage
-from phonebridge.call_config import CallConfig, TurnDetection
+from phonebridge.call.config import CallConfig, TurnDetection
+from phonebridge.call.steering import Update
+from phonebridge.call.tools import BuiltIn, Tools
+from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio, SessionAck
-from phonebridge.steering import Update
-from phonebridge.tools import BuiltIn, Tools
-from support.media_plane import settings
-from support.realtime_oracle import check_client
+from tests.support.media_plane import settings
+from tests.support.realtime_oracle import check_client
 
 
 def protocol(config: CallConfig | None = None) -> RealtimeProtocol:
@@ -38,12 +37,12 @@ def ended(**response: Any) -> events.ModelEvent | None:
     [
         (commands.ConfigureModel(Codec.PCMU), "session.update"),
         (commands.AppendAudio(b"\x01\x02"), "input_audio_buffer.append"),
-        (commands.Respond(saying="Good morning."), "response.create"),
-        (commands.Respond(guidance="Ask whether anybody is there."), "response.create"),
-        (commands.AddText(commands.Role.USER, "5"), "conversation.item.create"),
-        (commands.AddText(commands.Role.ASSISTANT, "Hello."), "conversation.item.create"),
-        (commands.AddText(commands.Role.SYSTEM, "Be brief."), "conversation.item.create"),
-        (commands.Respond(), "response.create"),
+        (commands.CreateResponse(exact_text="Good morning."), "response.create"),
+        (commands.CreateResponse(instructions="Ask whether anybody is there."), "response.create"),
+        (commands.AddMessage(commands.Role.USER, "5"), "conversation.item.create"),
+        (commands.AddMessage(commands.Role.ASSISTANT, "Hello."), "conversation.item.create"),
+        (commands.AddMessage(commands.Role.SYSTEM, "Be brief."), "conversation.item.create"),
+        (commands.CreateResponse(), "response.create"),
         (commands.CancelResponse("resp-1"), "response.cancel"),
         (commands.CommitAudio(), "input_audio_buffer.commit"),
         (commands.TruncateItem("item_1", 0, 480), "conversation.item.truncate"),
@@ -61,11 +60,11 @@ def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> No
     [
         (commands.ConfigureModel(Codec.PCMU), "configure"),
         (commands.AppendAudio(b"\x01\x02"), "audio"),
-        (commands.Respond(event_id="response-7"), "response-7"),
-        (commands.AddText(commands.Role.USER, "5"), "text-user"),
-        (commands.AnswerTool("call_1", "{}"), "output-call_1"),
-        (commands.AnswerTool("c" * 600, "{}"), f"output-{'c' * 505}"),
-        (commands.RefuseApproval("item_1"), "approval-item_1"),
+        (commands.CreateResponse(event_id="response-7"), "response-7"),
+        (commands.AddMessage(commands.Role.USER, "5"), "text-user"),
+        (commands.SendToolOutput("call_1", "{}"), "output-call_1"),
+        (commands.SendToolOutput("c" * 600, "{}"), f"output-{'c' * 505}"),
+        (commands.DenyApproval("item_1"), "approval-item_1"),
         (commands.CancelResponse("resp_1"), "cancel-resp_1"),
         (commands.TruncateItem("item_1", 0, 480), "truncate-item_1"),
         (commands.UpdateSession(Update(instructions="Be brief.")), "update-1"),
@@ -92,7 +91,7 @@ def test_an_error_tells_its_request_and_how_long_to_wait(
     error: dict[str, Any], event_id: str | None, retry_after: float | None
 ) -> None:
     complaint = happened("error", error={"code": "rate_limit_exceeded"} | error)
-    assert isinstance(complaint, events.ModelComplained)
+    assert isinstance(complaint, events.ModelErrorReceived)
     assert (complaint.event_id, complaint.retry_after) == (event_id, retry_after)
 
 
@@ -139,10 +138,15 @@ def test_whatever_belongs_to_a_response_is_a_sign_of_life(
 
 
 def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
-    for told in (commands.Respond(saying="Good morning."), commands.Respond(guidance="Wave.")):
+    for told in (
+        commands.CreateResponse(exact_text="Good morning."),
+        commands.CreateResponse(instructions="Wave."),
+    ):
         with_words = json.loads(protocol().encode(told))
-        assert (told.saying or told.guidance or "-") in with_words["response"]["instructions"]
-    assert json.loads(protocol().encode(commands.Respond())) == {"type": "response.create"}
+        assert (told.exact_text or told.instructions or "-") in with_words["response"][
+            "instructions"
+        ]
+    assert json.loads(protocol().encode(commands.CreateResponse())) == {"type": "response.create"}
 
 
 def test_a_clip_is_asked_for_outside_of_the_conversation() -> None:
@@ -188,20 +192,20 @@ def test_an_error_names_the_request_that_it_refuses() -> None:
         "message": "m",
         "event_id": "clip-filler",
     }
-    assert happened("error", error=error) == events.ModelComplained("c", "m", "clip-filler")
+    assert happened("error", error=error) == events.ModelErrorReceived("c", "m", "clip-filler")
 
 
 def test_a_server_that_confirms_nothing_is_taken_at_its_word() -> None:
     configure, ready = commands.ConfigureModel(Codec.PCMU), events.ModelReady()
     silent = settings(openai_session_ack=SessionAck.ASSUMED)
     wire = RealtimeProtocol(CallConfig(), silent, "m-1")
-    assert wire.assumed(configure) == ready
-    assert wire.assumed(commands.Respond()) is None
+    assert wire.implied_event(configure) == ready
+    assert wire.implied_event(commands.CreateResponse()) is None
     wire.encode(configure)
     wire.encode(commands.UpdateSession(GERMAN))
-    assert isinstance(wire.assumed(commands.UpdateSession(GERMAN)), events.SettingsUpdated)
+    assert isinstance(wire.implied_event(commands.UpdateSession(GERMAN)), events.SettingsUpdated)
     assert "Speak German." in said_by(wire)
-    assert protocol().assumed(configure) is None
+    assert protocol().implied_event(configure) is None
 
 
 def test_the_session_opens_and_is_agreed() -> None:
@@ -289,7 +293,7 @@ def test_the_conversation() -> None:
         events.AudioReceived("r", "i", 1, b"sound")
     )
     assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
-        events.WordsReceived("r", "i", "Hi", 1)
+        events.TranscriptReceived("r", "i", "Hi", 1)
     )
     assert happened("response.output_audio_transcript.done", **part, transcript="Hi") == (
         events.TranscriptFinished("r", "i", "Hi", 1)
@@ -392,7 +396,7 @@ def test_errors_are_told_without_the_key_they_repeat(key: str, told: str) -> Non
         "code": "invalid_api_key",
         "message": f"Incorrect API key provided: {key}. Find yours elsewhere.",
     }
-    assert happened("error", error=error) == events.ModelComplained(
+    assert happened("error", error=error) == events.ModelErrorReceived(
         "invalid_api_key", f"Incorrect API key provided: {told}. Find yours elsewhere."
     )
 
@@ -405,7 +409,7 @@ def test_a_reason_that_is_no_utf_8_is_told_as_far_as_it_is() -> None:
 
 def test_an_error_without_a_code_is_told_by_its_type() -> None:
     assert happened("error", error={"type": "server_error", "code": None, "message": None}) == (
-        events.ModelComplained("server_error", "")
+        events.ModelErrorReceived("server_error", "")
     )
 
 
@@ -452,7 +456,7 @@ def test_events_without_ids_belong_to_the_latest_response() -> None:
     assert sound.response_id == response_id
     assert told("response.output_audio.done") == events.AudioFinished(sound.item_id)
     assert told("response.output_audio_transcript.delta", delta="Hi") == (
-        events.WordsReceived(response_id, sound.item_id, "Hi")
+        events.TranscriptReceived(response_id, sound.item_id, "Hi")
     )
     done = wire.decode(json.dumps({"type": "response.done", "response": {"id": 7}}))
     assert isinstance(done, events.ResponseEnded)
@@ -487,7 +491,7 @@ def propose(wire: RealtimeProtocol, update: Update) -> dict[str, Any]:
 
 
 def said_by(wire: RealtimeProtocol) -> str:
-    frame = json.loads(wire.encode(commands.Respond(saying="Guten Tag.")))
+    frame = json.loads(wire.encode(commands.CreateResponse(exact_text="Guten Tag.")))
     told: str = frame["response"]["instructions"]
     return told
 
@@ -536,7 +540,7 @@ def test_a_refused_update_leaves_everything_as_it_was() -> None:
 )
 def test_a_server_need_not_tell_which_event_it_refuses(error: dict[str, str]) -> None:
     wire = running()
-    assert isinstance(wire.decode(refused(None, **error)), events.ModelComplained)
+    assert isinstance(wire.decode(refused(None, **error)), events.ModelErrorReceived)
     propose(wire, GERMAN)
     assert isinstance(wire.decode(refused(None, **error)), events.SettingsRefused)
 
@@ -547,7 +551,7 @@ def test_a_server_need_not_tell_which_event_it_refuses(error: dict[str, str]) ->
 def test_the_error_of_another_event_refuses_no_update(error: str) -> None:
     wire = running()
     propose(wire, GERMAN)
-    assert isinstance(wire.decode(error), events.ModelComplained)
+    assert isinstance(wire.decode(error), events.ModelErrorReceived)
     happened = wire.decode(updated({"instructions": "Speak German."}))
     assert isinstance(happened, events.SettingsUpdated)
 

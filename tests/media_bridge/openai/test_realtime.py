@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_bridge.openai import realtime
-from media_bridge.openai.realtime import MalformedEvent, Unknown
+from media_bridge.openai.realtime import MalformedEvent, UnknownEvent
 from media_bridge.openai.transcripts import OutputAudioTranscriptDelta
-from support.realtime_oracle import check_client
+from tests.support.realtime_oracle import check_client
 
 AUDIO = bytes(range(200)) * 3
 
@@ -64,7 +64,7 @@ def test_unknown_fields_are_tolerated() -> None:
     "kind", ["rate_limits.updated", "conversation.item.retrieved", "what.is.this"]
 )
 def test_events_that_are_not_needed_are_unknown(kind: str) -> None:
-    assert realtime.decode(server_event(kind, anything=[1, {"a": None}])) == Unknown(kind)
+    assert realtime.decode(server_event(kind, anything=[1, {"a": None}])) == UnknownEvent(kind)
 
 
 TOO_DEEP = '{"type": "what.is.this", "deep": ' + "[" * 100_000
@@ -172,7 +172,7 @@ def test_a_setting_that_cannot_be_read_is_one_that_the_server_does_not_tell(
 
 def test_an_unknown_event_stays_unknown_however_strange_it_is() -> None:
     assert realtime.repair(server_event("what.is.this", text="\ud83d")) == (
-        Unknown("what.is.this"),
+        UnknownEvent("what.is.this"),
         [],
     )
 

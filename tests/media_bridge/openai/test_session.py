@@ -6,12 +6,12 @@ from itertools import product
 import msgspec
 import pytest
 
-from media_bridge.audio import Codec
-from media_bridge.commands import Respond
+from media_bridge.audio.codecs import Codec
+from media_bridge.commands import CreateResponse
 from media_bridge.openai import realtime, session
-from phonebridge.call_config import CallConfig, Transcription, TurnDetection
+from phonebridge.call.config import CallConfig, Transcription, TurnDetection
 from phonebridge.settings import ModelAudio
-from support.realtime_oracle import check_client
+from tests.support.realtime_oracle import check_client
 
 UNTOLD = {"type": "server_vad"}
 SEMANTIC = TurnDetection(type="semantic_vad", eagerness="low")
@@ -43,13 +43,13 @@ CONFIGS = [
 def asked(
     config: CallConfig = CONFIGS[0], audio: ModelAudio = ModelAudio.PCM24K
 ) -> realtime.Session:
-    return session.requested(config, given(audio))
+    return session.session_settings(config, given(audio))
 
 
 def given(
     audio: ModelAudio = ModelAudio.PCM24K, model: str = "gpt-realtime-2.1-mini"
-) -> session.Circumstances:
-    return session.Circumstances(model, audio, Codec.PCMA, Codec.PCMU)
+) -> session.SessionContext:
+    return session.SessionContext(model, audio, Codec.PCMA, Codec.PCMU)
 
 
 def changed(**replacements: object) -> realtime.Session:
@@ -155,26 +155,26 @@ def test_the_transcription_is_told_the_language_alone() -> None:
     ],
 )
 def test_how_hard_to_think_is_told_only_to_a_model_that_thinks(model: str, thinks: bool) -> None:
-    told = session.requested(CONFIGS[3], given(model=model))
+    told = session.session_settings(CONFIGS[3], given(model=model))
     assert (told.reasoning is not msgspec.UNSET) == thinks
 
 
 def test_a_session_in_force_as_asked_is_agreed() -> None:
-    assert session.disagreement(asked(), asked()) is None
+    assert session.mismatch(asked(), asked()) is None
 
 
 def test_what_a_server_does_not_echo_is_taken_as_agreed() -> None:
-    assert session.disagreement(asked(), realtime.Session()) is None
-    assert session.disagreement(asked(), realtime.Session(audio=realtime.Audio())) is None
+    assert session.mismatch(asked(), realtime.Session()) is None
+    assert session.mismatch(asked(), realtime.Session(audio=realtime.Audio())) is None
     bare_pcm = changed(audio__output__format={"type": "audio/pcm"})
-    assert session.disagreement(asked(), bare_pcm) is None
+    assert session.mismatch(asked(), bare_pcm) is None
 
 
 def test_the_one_rate_of_g711_may_be_told() -> None:
     g711 = asked(audio=ModelAudio.G711)
     output = realtime.AudioOutput(realtime.AudioFormat("audio/pcmu", 8000))
     in_force = realtime.Session(audio=realtime.Audio(output=output))
-    assert session.disagreement(g711, in_force) is None
+    assert session.mismatch(g711, in_force) is None
 
 
 @pytest.mark.parametrize(
@@ -196,25 +196,27 @@ def test_the_one_rate_of_g711_may_be_told() -> None:
     ],
 )
 def test_each_difference_is_named(in_force: realtime.Session, named: str) -> None:
-    assert session.disagreement(asked(), in_force) == f"session.updated differs in {named}"
+    assert session.mismatch(asked(), in_force) == f"session.updated differs in {named}"
 
 
 def test_a_voice_told_by_its_id_is_not_compared() -> None:
-    assert session.disagreement(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
-    assert session.disagreement(asked(CONFIGS[3]), asked(CONFIGS[3])) is None
+    assert session.mismatch(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
+    assert session.mismatch(asked(CONFIGS[3]), asked(CONFIGS[3])) is None
     by_name = changed(audio__output__voice="voice_1234", audio__input__turn_detection=UNTOLD)
-    assert session.disagreement(asked(CONFIGS[3]), by_name) is None
+    assert session.mismatch(asked(CONFIGS[3]), by_name) is None
 
 
-@pytest.mark.parametrize("request_", [Respond(saying="Hello."), Respond(guidance="Hello.")])
+@pytest.mark.parametrize(
+    "request_", [CreateResponse(exact_text="Hello."), CreateResponse(instructions="Hello.")]
+)
 def test_what_is_told_for_one_response_keeps_the_instructions_it_replaces(
-    request_: Respond,
+    request_: CreateResponse,
 ) -> None:
-    told = session.told(CallConfig(instructions="You are Ada."), request_)
+    told = session.response_instructions(CallConfig(instructions="You are Ada."), request_)
     assert told is not None
     assert told.startswith("You are Ada.")
     assert told.endswith("Hello.")
 
 
 def test_a_plain_response_is_told_nothing() -> None:
-    assert session.told(CallConfig(), Respond()) is None
+    assert session.response_instructions(CallConfig(), CreateResponse()) is None

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from media_bridge import commands, events
-from media_bridge.audio import Codec
+from media_bridge.audio.codecs import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
-from phonebridge.call_config import CallConfig
-from phonebridge.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
-from support.media_plane import settings
-from support.realtime_oracle import check_client
+from phonebridge.call.config import CallConfig
+from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
+from tests.support.media_plane import settings
+from tests.support.realtime_oracle import check_client
 
 Frame = dict[str, Any]
 
@@ -147,7 +147,7 @@ def test_a_session_without_all_tools_is_not_the_one_asked_for(echo: Any, agrees:
 
 
 def test_an_output_is_a_text_of_any_content() -> None:
-    assert sent(commands.AnswerTool("call_1", '{"a":"é"}')) == {
+    assert sent(commands.SendToolOutput("call_1", '{"a":"é"}')) == {
         "type": "conversation.item.create",
         "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"a":"é"}'},
         "event_id": "output-call_1",
@@ -157,13 +157,15 @@ def test_an_output_is_a_text_of_any_content() -> None:
 @pytest.mark.parametrize(
     ("request_", "choice"),
     [
-        (commands.Respond(saying="One moment."), "none"),
-        (commands.Respond(guidance="Say goodbye.", may_call=False), "none"),
-        (commands.Respond(guidance="Ask whether anybody is there."), None),
-        (commands.Respond(), None),
+        (commands.CreateResponse(exact_text="One moment."), "none"),
+        (commands.CreateResponse(instructions="Say goodbye.", allow_tools=False), "none"),
+        (commands.CreateResponse(instructions="Ask whether anybody is there."), None),
+        (commands.CreateResponse(), None),
     ],
 )
-def test_very_words_leave_no_room_for_calls(request_: commands.Respond, choice: str | None) -> None:
+def test_very_words_leave_no_room_for_calls(
+    request_: commands.CreateResponse, choice: str | None
+) -> None:
     assert sent(request_).get("response", {}).get("tool_choice") == choice
     assert "tool_choice" not in sent(request_, Tools()).get("response", {})
 
@@ -256,10 +258,10 @@ def test_an_mcp_server_whose_tools_cannot_be_listed_is_told_by_its_label() -> No
 
 def test_an_approval_is_asked_for_and_refused() -> None:
     asked = item("mcp_approval_request", name="pay", server_label="shop", arguments="{}")
-    event = events.ApprovalAsked("resp_1", "item_1", "pay")
+    event = events.ApprovalRequested("resp_1", "item_1", "pay")
     assert happened("response.output_item.done", response_id="resp_1", item=asked) == event
     assert ended(asked).calls == (event,)
-    assert sent(commands.RefuseApproval("item_1")) == {
+    assert sent(commands.DenyApproval("item_1")) == {
         "type": "conversation.item.create",
         "item": {
             "type": "mcp_approval_response",

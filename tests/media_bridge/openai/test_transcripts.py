@@ -7,9 +7,9 @@ import pytest
 
 from media_bridge import events
 from media_bridge.openai.protocol import RealtimeProtocol
-from phonebridge.billing import Usage
-from phonebridge.call_config import CallConfig
-from support.media_plane import settings
+from phonebridge.call.config import CallConfig
+from phonebridge.call.usage import Usage
+from tests.support.media_plane import settings
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
@@ -55,7 +55,7 @@ def test_a_transcript_that_was_not_made_is_an_empty_one(
 def test_the_agents_words_come_in_pieces_and_as_the_transcript_of_a_part() -> None:
     part = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 1}
     assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
-        events.WordsReceived("r", "i", "Hi", 1)
+        events.TranscriptReceived("r", "i", "Hi", 1)
     )
     assert happened("response.output_audio_transcript.done", **part, transcript="Hi") == (
         events.TranscriptFinished("r", "i", "Hi", 1)

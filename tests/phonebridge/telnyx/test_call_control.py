@@ -16,9 +16,8 @@ from telnyx.types.calls.action_stop_streaming_params import ActionStopStreamingP
 from telnyx.types.calls.action_transfer_params import ActionTransferParams
 
 from phonebridge import stream_token
-from phonebridge.answering import MachineDetection, Method, OnMachine
-from phonebridge.call import Call, Direction, Leg
-from phonebridge.call_commands import (
+from phonebridge.call.call import Call, Direction, Leg
+from phonebridge.call.commands import (
     Answer,
     CarrierCommand,
     Dial,
@@ -27,18 +26,19 @@ from phonebridge.call_commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig
-from phonebridge.errors import NotConfigured
-from phonebridge.telnyx.call_control import LONGEST_TIME_LIMIT_SECONDS, Line, request
-from phonebridge.tools import BuiltIn, Tools
-from phonebridge.transfer import (
+from phonebridge.call.config import CallConfig
+from phonebridge.call.machine_detection import MachineDetection, Method, OnMachine
+from phonebridge.call.tools import BuiltIn, Tools
+from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
     HangUpTarget,
     SpeakSummary,
-    Transfer,
+    TransferAttempt,
     TransferLeg,
 )
+from phonebridge.errors import NotConfigured
+from phonebridge.telnyx.call_control import MAX_TIME_LIMIT_SECONDS, CallControlConfig, request
 
 CALL = Call(
     call_id="call-1",
@@ -48,7 +48,7 @@ CALL = Call(
     created_at_ms=0,
     leg=Leg("v3:leg"),
 )
-LINE = Line(
+LINE = CallControlConfig(
     connection_id="connection-1",
     webhook_url="https://phonebridge.example/webhooks/telnyx",
     media_url="wss://media.phonebridge.example",
@@ -182,15 +182,16 @@ def test_the_carrier_ends_what_we_forget(duration: int, limit: int) -> None:
 def test_whom_the_agent_transfers_to_is_not_cut_off_by_the_agents_own_limit() -> None:
     config = CallConfig(max_duration_seconds=60, tools=Tools(built_in=(BuiltIn.TRANSFER_CALL,)))
     _, body = asked(Dial(), config=config)
-    assert body["time_limit_secs"] == LONGEST_TIME_LIMIT_SECONDS
+    assert body["time_limit_secs"] == MAX_TIME_LIMIT_SECONDS
 
 
 # Transfers.
 
 TARGET_STATE = base64.b64encode(b"call-1/transfer/2").decode()
-BLIND = replace(CALL, transfer=Transfer(number=2, to="+15550142"))
+BLIND = replace(CALL, transfer=TransferAttempt(number=2, to="+15550142"))
 WARM = replace(
-    CALL, transfer=Transfer(number=2, to="+15550142", summary="A caller.", target="v3:target")
+    CALL,
+    transfer=TransferAttempt(number=2, to="+15550142", summary="A caller.", target="v3:target"),
 )
 
 
@@ -214,7 +215,7 @@ def test_the_target_sees_our_number_unless_another_is_asked_for() -> None:
     inbound = replace(BLIND, direction=Direction.INBOUND)
     _, body = asked(TransferLeg(), inbound)
     assert body["from"] == CALL.to, "the caller dialled it"
-    other = replace(BLIND, transfer=Transfer(number=2, to="+15550142", from_="+15550177"))
+    other = replace(BLIND, transfer=TransferAttempt(number=2, to="+15550142", from_="+15550177"))
     _, body = asked(TransferLeg(), other)
     assert body["from"] == "+15550177"
 

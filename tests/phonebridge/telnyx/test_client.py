@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import urllib3
 
-from phonebridge.call import Call, Direction, Leg
-from phonebridge.call_commands import (
+from phonebridge.call.call import Call, Direction, Leg
+from phonebridge.call.commands import (
     Answer,
     CarrierCommand,
     Dial,
@@ -21,9 +21,10 @@ from phonebridge.call_commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call_config import CallConfig
+from phonebridge.call.config import CallConfig
+from phonebridge.call.transfer import BridgeLegs, SpeakSummary, TransferAttempt, TransferLeg
 from phonebridge.errors import NotConfigured, TelnyxRefused, TelnyxUnreachable
-from phonebridge.telnyx.call_control import Line
+from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import (
     LAST_ATTEMPT_SECONDS,
     MAX_PAUSE_SECONDS,
@@ -31,8 +32,7 @@ from phonebridge.telnyx.client import (
     TIMEOUT,
     TelnyxClient,
 )
-from phonebridge.transfer import BridgeLegs, SpeakSummary, Transfer, TransferLeg
-from support.patience import PATIENCE_SECONDS
+from tests.support.waiting import TIMEOUT_SECONDS
 
 CALL = Call(
     call_id="call-1",
@@ -43,9 +43,12 @@ CALL = Call(
     leg=Leg("v3:leg"),
 )
 ATTEMPTS = len(PAUSES_SECONDS) + 1
-LINE = Line("connection-1", "https://phonebridge.example", "wss://phonebridge.example", "secret")
+LINE = CallControlConfig(
+    "connection-1", "https://phonebridge.example", "wss://phonebridge.example", "secret"
+)
 TRANSFERRING = replace(
-    CALL, transfer=Transfer(number=1, to="+15550142", summary="A caller.", target="v3:target")
+    CALL,
+    transfer=TransferAttempt(number=1, to="+15550142", summary="A caller.", target="v3:target"),
 )
 SHORT = urllib3.Timeout(connect=1, read=0.05)
 
@@ -526,7 +529,7 @@ def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             ports.append(self.client_address[1])
-            together.wait(PATIENCE_SECONDS)
+            together.wait(TIMEOUT_SECONDS)
             self.send_response(200)
             self.send_header("Content-Length", str(len(OK)))
             self.end_headers()

@@ -10,12 +10,11 @@ from phonebridge.errors import TelnyxError
 from phonebridge.telnyx.media import (
     CLEAR,
     Chunk,
-    Complaint,
     Connected,
     Dtmf,
-    Error,
+    DtmfDigit,
+    ErrorFrame,
     Frame,
-    Key,
     MalformedFrame,
     Mark,
     MarkName,
@@ -24,7 +23,8 @@ from phonebridge.telnyx.media import (
     Start,
     Stop,
     StreamedLeg,
-    Unknown,
+    StreamError,
+    UnknownFrame,
     decode,
     encode_media,
 )
@@ -54,12 +54,12 @@ def frame(event: str, **fields: object) -> str:
         ('{"event":"connected","version":"1.0.0"}', Connected()),
         (frame("start", start=LEG), Start(STARTED_LEG, "stream-1")),
         (frame("media", media=SOUND), Media(Chunk(b"sound", "inbound", 2))),
-        (frame("dtmf", dtmf={"digit": "1"}), Dtmf(Key("1"))),
+        (frame("dtmf", dtmf={"digit": "1"}), Dtmf(DtmfDigit("1"))),
         (frame("mark", mark={"name": "turn-7"}), Mark(MarkName("turn-7"))),
         (frame("stop", stop={"user_id": "user-1", "call_control_id": "v3:leg"}), Stop()),
         (
             frame("error", payload={"code": 100004, "title": "invalid_media", "detail": "bad"}),
-            Error(Complaint(100004, "invalid_media", "bad")),
+            ErrorFrame(StreamError(100004, "invalid_media", "bad")),
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_connection_may_come_without_a_token(connected: Mapping[str, str] | No
 def test_numbers_may_be_numbers_or_text() -> None:
     assert decode(frame("media", media=SOUND | {"chunk": 2})) == decode(frame("media", media=SOUND))
     complaint = decode(frame("error", payload={"code": "100003"}))
-    assert complaint == Error(Complaint(100003))
+    assert complaint == ErrorFrame(StreamError(100003))
 
 
 @pytest.mark.parametrize("field", ["client_state", "call_session_id", "from", "tags"])
@@ -95,7 +95,7 @@ def test_a_leg_may_keep_things_to_itself(field: str) -> None:
 
 @pytest.mark.parametrize("rest", ["", ',"media":7,"payload":[]', ',"stream_id":null'])
 def test_a_new_kind_of_frame_is_no_error(rest: str) -> None:
-    assert decode(f'{{"event":"whisper"{rest}}}') == Unknown("whisper")
+    assert decode(f'{{"event":"whisper"{rest}}}') == UnknownFrame("whisper")
 
 
 ODD = [7, 4.5, True, "odd", ["x"], {"x": 1}]
@@ -139,7 +139,7 @@ def test_a_display_name_voids_no_start(name: bytes) -> None:
     "text", [b'{"event":"\xff"}', rb'{"event":"\ud800"}', '{"event":"\ud800"}']
 )
 def test_a_kind_of_frame_may_be_any_text(text: str | bytes) -> None:
-    assert isinstance(decode(text), Unknown)
+    assert isinstance(decode(text), UnknownFrame)
 
 
 @pytest.mark.parametrize(

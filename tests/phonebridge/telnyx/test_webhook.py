@@ -10,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
-from phonebridge.answering import AnsweredBy, DetectionEnded, GreetingEnded
-from phonebridge.billing import Charge
-from phonebridge.call import Direction, Fault, Hangup, Leg
-from phonebridge.call_events import (
+from phonebridge.call.call import Direction, Fault, Hangup, Leg
+from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -21,8 +19,17 @@ from phonebridge.call_events import (
     CallInitiated,
     StreamingFailed,
 )
-from phonebridge.errors import Unreadable
-from phonebridge.recording import SavedRecording
+from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded
+from phonebridge.call.recording import SavedRecording
+from phonebridge.call.transfer import (
+    CallTransferred,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
+)
+from phonebridge.call.usage import Charge
+from phonebridge.errors import MalformedRequest
 from phonebridge.telnyx.leg_name import call_and_transfer, leg_name
 from phonebridge.telnyx.webhook import (
     MAX_DETAIL_LENGTH,
@@ -39,13 +46,6 @@ from phonebridge.telnyx.webhook_payloads import (
     PAYLOADS,
     Payload,
     inbound_call_id,
-)
-from phonebridge.transfer import (
-    CallTransferred,
-    TargetAnswered,
-    TargetBriefed,
-    TargetHungUp,
-    TargetInitiated,
 )
 
 SAMPLES = Path(__file__).parents[3] / "events" / "telnyx"
@@ -304,18 +304,18 @@ def test_the_timeline_never_shows_a_phone_number() -> None:
     ids=range(15),
 )
 def test_what_is_no_webhook_is_unreadable(body: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(MalformedRequest):
         parsed(body)
 
 
 @given(st.binary())
 def test_no_bytes_surprise_the_parser(body: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(MalformedRequest):
         parsed(body)
 
 
 def test_a_saved_recording_is_enclosed_with_its_link() -> None:
-    assert parsed(sample("call.recording.saved")).enclosed == SavedRecording(
+    assert parsed(sample("call.recording.saved")).attachment == SavedRecording(
         recording_id="93a4b5c6-7d8e-4f90-a1b2-c3d4e5f60718",
         format="mp3",
         channels="dual",
@@ -337,11 +337,11 @@ def test_a_saved_recording_is_enclosed_with_its_link() -> None:
 )
 def test_a_recording_that_cannot_be_kept_is_only_noted(change: dict[str, Any]) -> None:
     told = changed("call.recording.saved", **change)
-    assert (told.event_type, told.enclosed) == ("call.recording.saved", None)
+    assert (told.event_type, told.attachment) == ("call.recording.saved", None)
 
 
 def test_a_recording_without_times_has_no_duration() -> None:
-    told = changed("call.recording.saved", recording_ended_at=None).enclosed
+    told = changed("call.recording.saved", recording_ended_at=None).attachment
     assert isinstance(told, SavedRecording)
     assert told.duration_ms is None
 
@@ -359,12 +359,12 @@ def test_a_charge_is_enclosed_whether_it_is_text_or_a_number(
     change: dict[str, Any], micros: int, currency: str
 ) -> None:
     leg_id = "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10"
-    assert changed("call.cost", **change).enclosed == Charge(leg_id, micros, currency)
+    assert changed("call.cost", **change).attachment == Charge(leg_id, micros, currency)
 
 
 @pytest.mark.parametrize("total", [None, "", "free", "inf", "nan"])
 def test_a_charge_that_is_no_amount_is_only_noted(total: str | None) -> None:
-    assert changed("call.cost", total_cost=total).enclosed is None
+    assert changed("call.cost", total_cost=total).attachment is None
 
 
 def changed(name: str, **change: Any) -> Webhook:
@@ -480,14 +480,14 @@ def test_an_inbound_call_is_known_by_its_state_where_its_direction_is_missing(
 
 def test_one_odd_recording_link_leaves_the_other() -> None:
     urls = {"wav": 7, "mp3": "https://recordings.example/sample.mp3"}
-    saved = changed("call.recording.saved", recording_urls=urls).enclosed
+    saved = changed("call.recording.saved", recording_urls=urls).attachment
     assert isinstance(saved, SavedRecording)
     assert (saved.format, saved.url) == ("mp3", urls["mp3"])
 
 
 @pytest.mark.parametrize("parts", ["USD", [7], [{"currency": 7}, {"currency": "eur"}], {}])
 def test_odd_parts_of_a_charge_leave_the_charge(parts: object) -> None:
-    charge = changed("call.cost", cost_parts=parts).enclosed
+    charge = changed("call.cost", cost_parts=parts).attachment
     assert isinstance(charge, Charge)
     assert charge.micros == 14_000
     assert charge.currency in ("USD", "EUR")
@@ -495,7 +495,7 @@ def test_odd_parts_of_a_charge_leave_the_charge(parts: object) -> None:
 
 @pytest.mark.parametrize("total", ["1e300", 10**300, -(10**40)])
 def test_a_charge_beyond_belief_is_only_noted(total: object) -> None:
-    assert changed("call.cost", total_cost=total).enclosed is None
+    assert changed("call.cost", total_cost=total).attachment is None
 
 
 # What cannot be stored.

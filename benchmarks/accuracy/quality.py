@@ -1,0 +1,228 @@
+"""What the bridge costs in quality: recorded speech through its audio path against the same speech
+through ideal G.711 alone, in MOS (PESQ, ITU-T P.862) and in words that a recogniser hears wrong, on
+a clean line and on lines that lose and reorder frames. Fails above 0.05 MOS.
+
+Runs in an environment of its own (quality.requirements.in), for PESQ is built from C.
+"""
+
+import itertools
+import sys
+import wave
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from moonshine_voice.moonshine_api import ModelArch
+from moonshine_voice.transcriber import Transcriber
+from moonshine_voice.utils import get_assets_path
+from pesq import pesq
+
+from benchmarks.accuracy.audio_path import (
+    Condition,
+    LossyLine,
+    Mode,
+    caller_to_model,
+    model_to_caller,
+)
+from benchmarks.accuracy.quality_figures import (
+    MAX_LOSS_MOS,
+    Comparison,
+    Heard,
+    save,
+    word_errors,
+    words,
+    worst,
+)
+from media_bridge.audio.codecs import PCM16, PCM16_MAX, PCM16_MIN, Codec
+from phonebridge.settings import ModelAudio
+from simulators.audio.g711 import A_LAW, MU_LAW
+from simulators.audio.make_clips import normalise
+from simulators.audio.speech import Samples, Signal, resample
+
+LAWS = {Codec.PCMU: MU_LAW, Codec.PCMA: A_LAW}
+RECORDINGS = {"two_cities.wav": 18, "beckett.wav": 10}
+"""Two voices that come with the recogniser, and how many seconds of each are used."""
+PAUSE_SECONDS = 0.5
+SHARES = (0.01, 0.03, 0.05)
+CONDITIONS = (
+    *(Condition(lost=share) for share in SHARES),
+    *(Condition(reordered=share) for share in SHARES),
+    *(Condition(lost=share, reordered=share) for share in SHARES),
+)
+SEEDS = range(3)
+RECOGNISER_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    pcm: bytes
+    rate_hz: int
+
+    def at(self, rate_hz: int) -> Samples:
+        samples = np.frombuffer(self.pcm, PCM16)
+        return as_pcm16(resample(samples, self.rate_hz, rate_hz))
+
+
+@dataclass(frozen=True, slots=True)
+class Ideal:
+    """A line and nothing else, and the PESQ of its band: P.862.1 to 3.4 kHz, P.862.2 to 7 kHz."""
+
+    name: str
+    codec: Codec
+    pesq_mode: str
+
+
+WIDE = Ideal("the L16 line itself, P.862.2", Codec.L16, "wb")
+
+
+def main() -> int:
+    comparisons = [*clean(), *lossy()]
+    save(comparisons)
+    print(
+        "| direction | mode | against | lost | reordered | MOS ideal | bridge | words % | bridge |"
+    )
+    for each in comparisons:
+        print(row(each))
+    found = worst(comparisons)
+    print(f"worst: {found.mos_lost:+.3f} MOS of {MAX_LOSS_MOS} allowed: {row(found)}")
+    return int(found.mos_lost > MAX_LOSS_MOS)
+
+
+def clean() -> Iterator[Comparison]:
+    modes = [*(Mode(law, audio) for law in LAWS for audio in ModelAudio)]
+    roads = [(mode, g711(mode.codec)) for mode in modes]
+    for direction, (mode, ideal) in itertools.product(DIRECTIONS, roads + HD_ROADS):
+        yield compare(direction, mode, ideal, Condition(), range(1))
+
+
+def lossy() -> Iterator[Comparison]:
+    """Only the caller's way: what we send has no number, and its losses are beyond us."""
+    roads = [(Mode(Codec.PCMU, audio), g711(Codec.PCMU)) for audio in ModelAudio]
+    for condition, (mode, ideal) in itertools.product(CONDITIONS, roads + HD_ROADS):
+        yield compare("caller to model", mode, ideal, condition, SEEDS)
+
+
+def g711(law: Codec) -> Ideal:
+    return Ideal(f"G.711 {law.value}, P.862.1", law, "nb")
+
+
+HD_MODE = Mode(Codec.L16, ModelAudio.PCM24K)
+HD_ROADS = [(HD_MODE, g711(Codec.PCMU)), (HD_MODE, WIDE)]
+
+
+def compare(
+    direction: str, mode: Mode, ideal: Ideal, condition: Condition, seeds: Iterable[int]
+) -> Comparison:
+    lines = [LossyLine(condition, seed) for seed in seeds]
+    said = [*map(recording, RECORDINGS)]
+    road = DIRECTIONS[direction]
+    return Comparison(
+        direction,
+        f"{mode.codec.value}, model {mode.model_audio.value}",
+        ideal.name,
+        condition.lost,
+        condition.reordered,
+        judged([(s, over(ideal.codec, s, line)) for s in said for line in lines], ideal),
+        judged([(s, road(mode, s, line)) for s in said for line in lines], ideal),
+    )
+
+
+def over(codec: Codec, said: Sound, line: LossyLine) -> Sound:
+    return decoded(codec, line.ideal(codec, encoded(codec, said)))
+
+
+def to_model(mode: Mode, said: Sound, line: LossyLine) -> Sound:
+    heard = caller_to_model(mode, line.arrivals(mode.codec, encoded(mode.codec, said)))
+    if mode.model_audio is ModelAudio.G711:
+        return decoded(mode.codec, heard)
+    return Sound(heard, mode.model_rate_hz)
+
+
+def to_caller(mode: Mode, said: Sound, _line: LossyLine) -> Sound:
+    if mode.model_audio is ModelAudio.G711:
+        spoken = encoded(mode.codec, said)
+    else:
+        spoken = said.at(mode.model_rate_hz).astype(PCM16).tobytes()
+    return decoded(mode.codec, model_to_caller(mode, spoken))
+
+
+DIRECTIONS: dict[str, Callable[[Mode, Sound, LossyLine], Sound]] = {
+    "caller to model": to_model,
+    "model to caller": to_caller,
+}
+
+
+def encoded(codec: Codec, said: Sound) -> bytes:
+    samples = said.at(codec.rate_hz)
+    return samples.astype(PCM16).tobytes() if codec is Codec.L16 else LAWS[codec].encode(samples)
+
+
+def decoded(codec: Codec, sound: bytes) -> Sound:
+    """By codecs written apart from the bridge's: a mistake there must not cancel out here."""
+    pcm = sound if codec is Codec.L16 else LAWS[codec].decode(sound).astype(PCM16).tobytes()
+    return Sound(pcm, codec.rate_hz)
+
+
+def judged(pairs: list[tuple[Sound, Sound]], ideal: Ideal) -> Heard:
+    """The words said are those that the recogniser finds in the recording itself."""
+    said = [words(transcript(said)) for said, _ in pairs]
+    wrong = sum(
+        word_errors(there, words(transcript(heard)))
+        for there, (_, heard) in zip(said, pairs, strict=True)
+    )
+    return Heard(
+        mean(mos(said, heard, ideal) for said, heard in pairs), 100 * wrong / sum(map(len, said))
+    )
+
+
+@cache
+def mos(said: Sound, heard: Sound, ideal: Ideal) -> float:
+    rate_hz = ideal.codec.rate_hz
+    return float(pesq(rate_hz, said.at(rate_hz), heard.at(rate_hz), ideal.pesq_mode))
+
+
+@cache
+def transcript(sound: Sound) -> str:
+    samples = sound.at(RECOGNISER_RATE_HZ) / -PCM16_MIN
+    heard = recogniser().transcribe_without_streaming(samples.tolist(), RECOGNISER_RATE_HZ)
+    return " ".join(line.text for line in heard.lines)
+
+
+@cache
+def recogniser() -> Transcriber:
+    return Transcriber(str(Path(get_assets_path()) / "tiny-en"), ModelArch.TINY)
+
+
+@cache
+def recording(name: str) -> Sound:
+    """The filters and the last frame need some silence behind it."""
+    with wave.open(str(Path(get_assets_path()) / name)) as wav:
+        rate_hz = wav.getframerate()
+        samples = np.frombuffer(wav.readframes(RECORDINGS[name] * rate_hz), PCM16)
+    pause = np.zeros(round(PAUSE_SECONDS * rate_hz))
+    padded = np.concatenate((pause, normalise(samples.astype(np.float64)), pause))
+    return Sound(as_pcm16(padded).astype(PCM16).tobytes(), rate_hz)
+
+
+def as_pcm16(sound: Signal) -> Samples:
+    return np.rint(sound).clip(PCM16_MIN, PCM16_MAX).astype(np.int16)
+
+
+def row(each: Comparison) -> str:
+    cells = (
+        each.direction,
+        each.mode,
+        each.against,
+        f"{each.lost:.0%}",
+        f"{each.reordered:.0%}",
+        *(f"{heard.mos:.3f}" for heard in (each.ideal, each.bridge)),
+        *(f"{heard.words_wrong:.1f}" for heard in (each.ideal, each.bridge)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

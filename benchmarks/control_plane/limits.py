@@ -1,0 +1,170 @@
+"""What calls by the thousand ask of each thing they share, from what one was seen to ask for."""
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+
+from benchmarks.control_plane.dynamodb_units import READ_UNIT_BYTES
+from media_bridge.runtime.worker import BEAT_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAILBOX_SECONDS
+from phonebridge.storage.call_store import SHARDS
+
+CALL_MINUTES = 3.0
+"""Of the calls on paper."""
+SLOTS = 40
+"""Calls of one task: the default of MAX_CALLS_PER_TASK."""
+RING_SECONDS = 15.0
+WEBHOOKS = 10
+"""Of a call: five at least (initiated, answered, streaming started and stopped, hung up); what it
+costs, recordings and answering machines make more."""
+CREATES, WEBHOOK_REQUESTS = 5, 1000
+"""A second: what template.yaml lets through by default."""
+LAMBDA_RUNS = 1000
+"""At a time, by the quota of an account."""
+CREATE_SECONDS, WEBHOOK_SECONDS = 0.5, 0.1
+"""How long a Lambda is busy, Telnyx's own answer included."""
+TASK_BYTES, RESERVATION_BYTES = 150, 90
+"""Of the fleet's rows."""
+
+# DynamoDB, "Partitions": units a second.
+PARTITION_WRITES, PARTITION_READS = 1000, 3000
+TABLE_WRITES = 40_000
+"""By the quota of an account."""
+NEW_TABLE_WRITES = 4_000
+"""On demand, before it has grown with its load ("Initial throughput and scaling properties")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Calls at a time, and how many are placed a second."""
+
+    calls: int
+    rate: float
+    name: str
+
+
+def steady(calls: int) -> Load:
+    """As many begin as end."""
+    return Load(calls, calls / (CALL_MINUTES * 60), f"{calls:,} calls")
+
+
+BURST = Load(1_000, 50, "1,000 calls, 50 placed a second")
+"""A campaign's first twenty seconds."""
+LOADS = (steady(100), steady(1_000), BURST, steady(10_000), steady(100_000))
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request of DynamoDB, as it is billed."""
+
+    operation: str
+    partition: str
+    """The kind of its partition: `CALL`, `FLEET` …"""
+    write_units: float = 0
+    read_units: float = 0
+    indexed: tuple[str, ...] = ()
+    """Indexes that a write goes on to."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneCall:
+    """What was asked between the request for a call and its last write."""
+
+    asked: list[Asked]
+    seconds: float
+
+    def writes(self, partition: str) -> float:
+        return sum(each.write_units for each in self.asked if each.partition == partition)
+
+    def index_writes(self, index: str) -> float:
+        return sum(each.write_units for each in self.asked if index in each.indexed)
+
+    @property
+    def all_writes(self) -> float:
+        base = sum(each.write_units for each in self.asked)
+        return base + sum(each.write_units * len(each.indexed) for each in self.asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A shared thing: how much of it is asked for a second, and how much there is."""
+
+    name: str
+    load: float
+    most: float
+    remedy: str
+    is_quota: bool = True
+    """Raised by a request or a setting; all else is how this system is built."""
+
+    @property
+    def share(self) -> float:
+        return self.load / self.most
+
+
+def limits(one: OneCall, load: Load) -> list[Limit]:
+    calls, rate, tasks = load.calls, load.rate, math.ceil(load.calls / SLOTS)
+    busy = rate * (CREATE_SECONDS + WEBHOOKS * WEBHOOK_SECONDS)
+    ended, live = (rate * one.index_writes(index) / SHARDS for index in ("ended", "live"))
+    return [
+        Limit("Telnyx: calls at a time", calls, 10, "ask their support; account level 2"),
+        Limit("API: creates a second", rate, CREATES, "`CreateCallsPerSecond`"),
+        Limit("API: webhooks a second", rate * WEBHOOKS, WEBHOOK_REQUESTS, "the route's limit"),
+        Limit("Fargate: vCPU of the account", tasks, 6, "a quota request (L-3032A538)"),
+        Limit("Lambda: runs at a time", busy, LAMBDA_RUNS, "a quota request"),
+        Limit("load balancer: targets of a group", tasks, 1000, "a quota request, or two groups"),
+        Limit(
+            "partition `FLEET`: writes a second",
+            _fleet_writes(rate, tasks),
+            PARTITION_WRITES,
+            "reservations in partitions of their own",
+            is_quota=False,
+        ),
+        Limit(
+            "partition `FLEET`: reads a second",
+            _fleet_reads(rate, tasks),
+            PARTITION_READS,
+            "a summary of the fleet in place of its rows",
+            is_quota=False,
+        ),
+        Limit(
+            "index `live`: writes a second and shard",
+            live,
+            PARTITION_WRITES,
+            "more `SHARDS`",
+            False,
+        ),
+        Limit(
+            "index `ended`: writes a second and shard",
+            ended,
+            PARTITION_WRITES,
+            "more `SHARDS`",
+            False,
+        ),
+        Limit("table: writes a second", rate * one.all_writes, TABLE_WRITES, "a quota request"),
+        Limit(
+            "partition `TASK`: reads a second and task",
+            0.5 / MAILBOX_SECONDS,
+            PARTITION_READS,
+            "none needed: it does not grow",
+            is_quota=False,
+        ),
+    ]
+
+
+def _fleet_writes(rate: float, tasks: int) -> float:
+    """A reservation comes and goes with each call; a task beats when its calls change, and else
+    now and then."""
+    changes = 2 * rate / tasks + 1 / HEARTBEAT_SECONDS
+    return 2 * rate + tasks * min(changes, 1 / BEAT_PAUSE_SECONDS)
+
+
+def _fleet_reads(rate: float, tasks: int) -> float:
+    """A Lambda that creates calls looks at the whole fleet, at most once a second."""
+    looks = max(min(rate, 1.0), rate * CREATE_SECONDS)
+    fleet_bytes = tasks * TASK_BYTES + rate * RING_SECONDS * RESERVATION_BYTES
+    return looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) / 2
+
+
+def nearest(found: list[Limit]) -> list[Limit]:
+    """Of those that no request raises, the one that is used up first at the head."""
+    own = (each for each in found if not each.is_quota)
+    return sorted(own, key=lambda each: each.share, reverse=True)

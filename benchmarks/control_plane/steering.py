@@ -1,0 +1,197 @@
+"""How soon after a request a live call does what it was told: `make bench-steering`. Prints the
+table and puts it into docs/steering.md.
+
+Everything runs on this machine, as in `make dev`: gateway, handlers, table, container and both
+simulators. The effect is taken at the other side: at the carrier, or at the model's socket.
+"""
+
+import argparse
+import asyncio
+import importlib
+import logging
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import httpx
+
+from aws.stack import Plan, free_port, running
+from simulators.audio.speech import CLIPS
+from simulators.openai.session import SimulatedSession
+from simulators.scenario import SHORT
+from simulators.telnyx.call import SimulatedCall
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "steering.md"
+LOG = Path(__file__).resolve().parents[2] / ".build" / "steering.log"
+BEGIN, END = "<!-- steering: begin -->\n", "<!-- steering: end -->\n"
+ROUNDS = 40
+MAX_MS = 200
+"""What half of the requests may take."""
+LOOK_SECONDS = 0.001
+TIMEOUT_SECONDS = 20.0
+POLL_SECONDS = 0.25
+"""Of the mailbox: requests must not fall into step with it."""
+SILENT = "+15550121"
+LONG = {"text": CLIPS["agent_free_times"].text}
+
+EFFECTS: Mapping[str, str] = {
+    "say": "`response.create` at the model",
+    "interrupt": "`clear` at the carrier",
+    "mute": "`clear` at the carrier",
+    "update": "`session.update` at the model",
+    "dtmf": "`send_dtmf` at the carrier",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    api: httpx.AsyncClient
+    phone: SimulatedCall
+    session: SimulatedSession
+    call_id: str
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+
+    async def post(self, action: str, body: Mapping[str, object]) -> None:
+        answer = await self.api.post(f"/api/ai-calls/{self.call_id}/{action}", json=body)
+        assert answer.status_code == 202, answer.text
+
+    async def took_ms(
+        self, action: str, body: Mapping[str, object], seen: Callable[[], int]
+    ) -> float:
+        """From the request to its effect, which may come before the answer."""
+        await asyncio.sleep(self.chance.uniform(0, POLL_SECONDS))
+        before, began = seen(), time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.post(action, body))
+            await until(lambda: seen() > before)
+            return (time.perf_counter() - began) * 1000
+
+    def frames(self) -> int:
+        return self.phone.media.frames_in
+
+    def clears(self) -> int:
+        return self.phone.media.clears
+
+    def digits(self) -> int:
+        return sum(command.name == "send_dtmf" for command in self.phone.commands)
+
+    def responses(self) -> int:
+        return self._sent("response.create")
+
+    def updates(self) -> int:
+        return self._sent("session.update")
+
+    def _sent(self, kind: str) -> int:
+        return sum(frame["type"] == kind for frame in self.session.received)
+
+
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not look():  # noqa: ASYNC110 - it happens elsewhere
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+@asynccontextmanager
+async def prepared_bench() -> AsyncIterator[Bench]:
+    """A call on which nobody speaks."""
+    LOG.parent.mkdir(exist_ok=True)
+    plan = Plan(free_port(), SHORT, hangs_up=False, silence_timeout_ms=600_000, log=LOG)
+    async with (
+        running(plan, {}, lambda *_: None) as stack,
+        httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=30) as api,
+    ):
+        assert stack.telnyx is not None
+        assert stack.openai is not None
+        _log_handlers_to(LOG)
+        created = await api.post("/api/ai-calls/create", json={"to": SILENT})
+        call_id = created.raise_for_status().json()["call_id"]
+        phone = stack.telnyx.calls[-1]
+        await until(lambda: phone.conversation.recognitions)
+        yield Bench(api, phone, stack.openai.sessions[-1], call_id)
+        await api.post(f"/api/ai-calls/{call_id}/hangup")
+        await phone.ended.wait()
+
+
+def _log_handlers_to(path: Path) -> None:
+    importlib.import_module("control_plane.services")
+    for handler in logging.getLogger("control-plane").handlers:
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(path.open("a"))
+
+
+async def measure(rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {action: [] for action in EFFECTS}
+    async with prepared_bench() as bench:
+        for number in range(rounds):
+            for action in EFFECTS:
+                found[action].append(await _once(bench, action, number))
+    return found
+
+
+async def _once(bench: Bench, action: str, number: int) -> float:
+    match action:
+        case "say":
+            took_ms = await bench.took_ms("say", LONG, bench.responses)
+            heard = bench.frames()
+            await until(lambda: bench.frames() > heard)
+            return took_ms
+        case "interrupt":
+            return await bench.took_ms("interrupt", {}, bench.clears)
+        case "mute":
+            await _once(bench, "say", number)
+            took_ms = await bench.took_ms("mute", {}, bench.clears)
+            await bench.post("unmute", {})
+            return took_ms
+        case "update":
+            return await bench.took_ms(
+                "update", {"instructions": f"Be brief: {number}."}, bench.updates
+            )
+        case _:
+            return await bench.took_ms("dtmf", {"digits": "1"}, bench.digits)
+
+
+HEAD = """\
+| request | until | p50 | p95 | most |
+|---|---|--:|--:|--:|
+"""
+
+
+def _row(action: str, took_ms: list[float]) -> str:
+    ordered = sorted(took_ms)
+    p95 = ordered[int(0.95 * (len(ordered) - 1))]
+    figures = " | ".join(f"{each:.0f} ms" for each in (median(ordered), p95, ordered[-1]))
+    return f"| `{action}` | {EFFECTS[action]} | {figures} |"
+
+
+def table(found: Mapping[str, list[float]]) -> str:
+    return HEAD + "".join(f"{_row(action, took)}\n" for action, took in found.items())
+
+
+def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + table(found) + END + after
+
+
+def too_slow(found: Mapping[str, list[float]]) -> list[str]:
+    return [action for action, took_ms in found.items() if median(took_ms) > MAX_MS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    found = asyncio.run(measure(options.rounds))
+    print(table(found), end="")
+    PAGE.write_text(rewritten(PAGE.read_text(), found))
+    if slow := too_slow(found):
+        sys.exit(f"half of the requests took more than {MAX_MS} ms: {', '.join(slow)}")
+
+
+if __name__ == "__main__":
+    main()

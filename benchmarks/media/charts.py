@@ -1,0 +1,71 @@
+"""The charts of docs/performance.md: what they show, and in words. draw_charts.py draws them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.media.results import OURS, Point, Results
+from phonebridge.settings import ModelAudio
+
+COMPARED_CALLS = 40
+"""The number of calls at which every target was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    name: str
+    title: str
+    unit: str
+    series: Mapping[str, Sequence[Point]]
+    """By target. Both axes are logarithmic."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}.svg"
+
+    @property
+    def alt_text(self) -> str:
+        """The same for somebody who does not see the chart."""
+        return " ".join((f"{self.title}; both axes logarithmic.", *self._compared(), *self._ours()))
+
+    def _compared(self) -> Iterator[str]:
+        at = {target: dict(points).get(COMPARED_CALLS) for target, points in self.series.items()}
+        ranked = sorted((y, target) for target, y in at.items() if y is not None)
+        if ranked:
+            listed = ", ".join(f"{target} {_rounded(y)}" for y, target in ranked)
+            yield f"At {COMPARED_CALLS} calls, in {self.unit}: {listed}."
+
+    def _ours(self) -> Iterator[str]:
+        if points := self.series.get(OURS):
+            (fewest, first), (limit, last) = points[0], points[-1]
+            yield (
+                f"{OURS} goes from {_rounded(first)} with {fewest:g}"
+                f" to {_rounded(last)} with {limit:g} calls."
+            )
+
+
+def charts(known: Results) -> Iterator[Chart]:
+    """Only of what was measured."""
+    for audio in ModelAudio:
+        drawn = (
+            Chart(
+                f"cpu-{audio}",
+                f"CPU by the number of calls, {audio}",
+                "% of one core",
+                _measured({t: known.core_shares(t, audio) for t in known.targets()}),
+            ),
+            Chart(
+                f"delay-{audio}",
+                f"Delay from the caller to the model (p99) by the number of calls, {audio}",
+                "ms",
+                _measured({t: known.delays_to_model(t, audio) for t in known.targets()}),
+            ),
+        )
+        yield from (chart for chart in drawn if chart.series)
+
+
+def _measured(series: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+    return {target: points for target, points in series.items() if points}
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,172 @@
+"""One call in virtual time, of which instructions.py counts the instructions. The caller alone is
+heard, then both converse: at the beginning of each of these windows the process forks, and the copy
+ends there. So the copy's count is what had been executed until then.
+"""
+
+import argparse
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.media.model_script import SPEECH_MS, is_interrupted, lasts_ms
+from benchmarks.media.virtual_ends import CALL_ID, FRAME_MS, SETUP_SECONDS, Caller, Model
+from benchmarks.media.virtual_loop import Connection, VirtualLoop
+from phonebridge.settings import ModelAudio
+
+
+def frames(first: int, turns: int) -> int:
+    """Of the caller during these turns."""
+    return round(sum(map(lasts_ms, range(first, first + turns))) / FRAME_MS)
+
+
+SETTLING_TURNS = 4
+"""Python's code adapts to what it runs (PEP 659); and the last of these is heard to its end."""
+TURNS = 6
+"""The conversation that is counted."""
+QUIET_FRAMES = 500
+CALLER_FRAMES = frames(SETTLING_TURNS, TURNS)
+SPOKEN_FRAMES = round(TURNS * SPEECH_MS / FRAME_MS)
+INTERRUPTIONS = sum(map(is_interrupted, range(SETTLING_TURNS + TURNS)))
+
+
+class Heard(Struct, frozen=True):
+    """What shows that the call was one, from its first turn to its last."""
+
+    frames_to_model: int
+    played_ms: float
+    clears: int
+
+
+Target = Callable[[asyncio.TaskGroup, Caller, Model], Awaitable[None]]
+"""Each imports what it needs: what others import would lie in the way of its garbage collector."""
+
+
+async def nobody(_: asyncio.TaskGroup, caller: Caller, model: Model) -> None:
+    """Takes everything and answers nothing: there remains what the far ends execute."""
+    caller.line = Connection(asyncio.Protocol(), caller.hear)
+    model.line = Connection(asyncio.Protocol(), model.hear)
+
+
+async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:
+    """The container's call, from picows inwards. It has no table: a call writes only when it
+    begins and ends, and what would be written meanwhile fails."""
+    from picows import ws_connect, ws_create_server
+
+    from media_bridge.openai.client import OpenAIRealtime
+    from media_bridge.runtime.call_session import CallSession, Services
+    from media_bridge.runtime.metrics import WorkerMetrics
+    from media_bridge.runtime.threads import Threads
+    from media_bridge.runtime.tool_runner import ToolRunner
+    from media_bridge.runtime.turn_writer import TurnWriter
+    from media_bridge.runtime.websocket import WebSocket
+    from phonebridge.call.call import Call, Direction, Leg
+    from phonebridge.call.config import CallConfig
+    from phonebridge.http.public_client import PublicHttpsClient
+    from phonebridge.observability.log import logger
+    from phonebridge.observability.tracing import Tracer
+    from phonebridge.settings import MediaSettings
+
+    class OnThisLoop(OpenAIRealtime):
+        async def connect(self, config: CallConfig, socket: WebSocket) -> None:
+            # aiofastnet would ask the operating system, where picows alone asks the loop.
+            await ws_connect(lambda: socket, self.url(config), use_aiofastnet=False)
+
+    def now_ms() -> int:
+        return 0
+
+    settings = MediaSettings.from_env(os.environ)
+    log, nothing = logger("counted-call"), cast(Any, None)
+    services = Services(
+        settings=settings,
+        store=nothing,
+        switchboard=nothing,
+        model=OnThisLoop(settings),
+        log=log,
+        turn_writer=TurnWriter(nothing, log),
+        now_ms=now_ms,
+        tracer=Tracer("counted-call", None, log, now_ms),
+        speech_cache=nothing,
+        tool_runner=ToolRunner("", PublicHttpsClient(frozenset()), log, now_ms),
+        metrics=WorkerMetrics(settings.metrics_namespace),
+        threads=Threads("call", 1),
+    )
+    call = Call(
+        call_id=CALL_ID,
+        direction=Direction.OUTBOUND,
+        to="+15550123",
+        from_="+15550100",
+        created_at_ms=0,
+        leg=Leg(f"v3:{CALL_ID}"),
+    )
+    phone = WebSocket()
+    session = CallSession(call, CallConfig(), None, phone, services)
+    await ws_create_server(lambda _: phone, "127.0.0.1", 0, use_aiofastnet=False)
+    tasks.create_task(session.run())
+    gc.collect()
+    gc.freeze()  # as the container does
+    await caller.dial()
+
+
+async def relay(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:
+    """The program of benchmarks/peers as it is."""
+    import relay as program
+
+    sys.argv = ["relay.py", "--port", "0"]
+    tasks.create_task(program.main())
+    await asyncio.sleep(SETUP_SECONDS)
+    await caller.dial()
+
+
+TARGETS: dict[str, Target] = {each.__name__: each for each in (nobody, phonebridge, relay)}
+
+
+async def converse(caller: Caller, model: Model, first: int, turns: int) -> None:
+    async with asyncio.TaskGroup() as both:
+        both.create_task(model.converse(first, turns))
+        both.create_task(caller.speak(frames(first, turns)))
+
+
+async def call(target: Target, caller: Caller, model: Model) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        await target(tasks, caller, model)
+        await converse(caller, model, 0, SETTLING_TURNS)
+        _mark()
+        await caller.speak(QUIET_FRAMES)
+        _mark()
+        await converse(caller, model, SETTLING_TURNS, TURNS)
+        # Here the last count ends: what follows is no part of the call.
+        _end(Heard(model.heard, caller.played_ms, caller.clears))
+
+
+def _mark() -> None:
+    """A copy of this process ends here."""
+    copy = os.fork()
+    if not copy:
+        os._exit(0)
+    os.waitpid(copy, 0)
+
+
+def _end(heard: Heard) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(heard))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", choices=TARGETS)
+    target = TARGETS[parser.parse_args().target]
+    model = Model(ModelAudio(os.environ["MODEL_AUDIO"]))
+    loop = VirtualLoop(model.hear)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(call(target, Caller(loop), model))
+
+
+if __name__ == "__main__":
+    main()

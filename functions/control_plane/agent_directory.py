@@ -1,0 +1,117 @@
+"""Who answers: agents by name, and numbers mapped to them. Single items, no expiry, two partitions,
+so that both can be listed without a scan."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
+from phonebridge.storage.call_store import CONFIG_BYTES_MAX
+from phonebridge.storage.table import ItemKey, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ANY_NUMBER = "default"
+"""The agent of this name, if there is one, answers every number that has none of its own."""
+
+_AGENTS = "AGENTS"
+_NUMBERS = "NUMBERS"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    name: str
+    overrides: str
+    """JSON of those fields of a `CallConfig` that its author set; the rest is by default."""
+    changed_at_ms: int
+
+    def config(self, **more: Any) -> CallConfig:
+        """As a call has it; `more` says what is otherwise on this call."""
+        settings = msgspec.json.decode(self.overrides) | msgspec.to_builtins(more)
+        return msgspec.convert(settings | {"agent": self.name}, CallConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A number of ours, and the agent that answers it."""
+
+    number: str
+    agent: str
+    changed_at_ms: int
+
+
+class DynamoDirectory:
+    """A `ports.Directory`."""
+
+    def __init__(
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        max_seconds: int,
+    ) -> None:
+        self._table = Table(table_name, client, now_ms)
+        self._now_ms = now_ms
+        self._max_seconds = max_seconds
+
+    def put_agent(self, name: str, **overrides: Any) -> Agent:
+        """Raises `TooLarge`."""
+        json = msgspec.json.encode(overrides)
+        if len(json) > CONFIG_BYTES_MAX:
+            raise TooLarge(f"An agent may take {CONFIG_BYTES_MAX} bytes; this takes {len(json)}.")
+        agent = Agent(name, json.decode(), self._now_ms())
+        self._table.put(ItemKey(_AGENTS, name), agent, None)
+        return agent
+
+    def agent(self, name: str) -> Agent:
+        """Raises `UnknownAgent`."""
+        if agent := self._table.get(ItemKey(_AGENTS, name), Agent):
+            return agent
+        raise UnknownAgent(name)
+
+    def agents(self, after: str | None, limit: int) -> list[Agent]:
+        """By name, from the one after `after` on."""
+        found = self._table.query_after(_AGENTS, after, limit)
+        return [stored.read(Agent) for stored in islice(found, limit)]
+
+    def remove_agent(self, name: str) -> None:
+        """Raises `UnknownAgent`."""
+        if not self._table.remove(ItemKey(_AGENTS, name)):
+            raise UnknownAgent(name)
+
+    def assign(self, number: str, agent: str) -> Assignment:
+        assignment = Assignment(number, agent, self._now_ms())
+        self._table.put(ItemKey(_NUMBERS, number), assignment, None)
+        return assignment
+
+    def assignment(self, number: str) -> Assignment:
+        """Raises `UnknownNumber`."""
+        if assignment := self._table.get(ItemKey(_NUMBERS, number), Assignment):
+            return assignment
+        raise UnknownNumber(number)
+
+    def assignments(self, after: str | None, limit: int) -> list[Assignment]:
+        """By number, from the one after `after` on."""
+        found = self._table.query_after(_NUMBERS, after, limit)
+        return [stored.read(Assignment) for stored in islice(found, limit)]
+
+    def numbers_of(self, agent: str) -> list[str]:
+        every = (stored.read(Assignment) for stored in self._table.partition(_NUMBERS))
+        return [each.number for each in every if each.agent == agent]
+
+    def unassign(self, number: str) -> None:
+        """Raises `UnknownNumber`."""
+        if not self._table.remove(ItemKey(_NUMBERS, number)):
+            raise UnknownNumber(number)
+
+    def answering(self, number: str) -> CallConfig | None:
+        # A number keeps to its agent: with that one gone, nobody else speaks in its place.
+        assigned = self._table.get(ItemKey(_NUMBERS, number), Assignment) if number else None
+        name = assigned.agent if assigned else ANY_NUMBER
+        agent = self._table.get(ItemKey(_AGENTS, name), Agent)
+        return agent.config().limited_to(self._max_seconds) if agent else None

@@ -1,0 +1,178 @@
+"""/api/agents and /api/numbers: who answers, and how. The counterpart of the settings that
+`POST /api/ai-calls/create` takes, kept under a name."""
+
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BeforeValidator
+
+from control_plane.agent_directory import DynamoDirectory
+from control_plane.api.document import WITH_BODY, documented
+from control_plane.api.requests.agent_settings import (
+    AGENT_NAME,
+    AgentName,
+    AgentSettings,
+    NamedAgent,
+)
+from control_plane.api.requests.create_call import Cursor, Limit
+from control_plane.api.requests.declared_tools import restore_secrets
+from control_plane.api.requests.fields import E164, InvalidField, PhoneNumber
+from control_plane.api.requests.supported import check_supported, warnings_of
+from control_plane.api.resolver import respond
+from control_plane.api.responses import agents
+from control_plane.api.responses.agents import AgentList, NumberList, NumberResource
+from control_plane.services import control_plane, log
+from phonebridge.call.tools import Tools
+from phonebridge.errors import AgentInUse, UnknownAgent
+from phonebridge.storage.cursor import decode_cursor
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+NameInPath = Annotated[AgentName, Path(alias="name", description="The agent's name.")]
+# Some senders write the plus of +1555… as %2B, and API Gateway hands a path on as it was sent.
+NumberInPath = Annotated[
+    PhoneNumber, BeforeValidator(unquote), Path(alias="number", description="The number, E.164.")
+]
+
+
+@router.put(
+    "/api/agents/<name>",
+    operation_id="put_agent",
+    summary="Make an agent, or make it anew",
+    tags=["agents"],
+    responses=documented({200: "The agent, with every default."}, *WITH_BODY),
+)
+def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
+    """What the body leaves out is by default, whatever it was before. A secret that is sent back
+    masked, as it was read, stays as it is."""
+    _check_same("name", wanted.name, name)
+    plane = control_plane()
+    wanted = _with_secrets(wanted, plane.directory, name)
+    check_supported(wanted, wanted.config(plane.max_call_seconds), plane.settings)
+    agent = plane.directory.put_agent(name, **wanted.overrides())
+    log.info("agent changed", agent=name)
+    warnings = warnings_of(wanted, plane.settings)
+    body = agents.agent_resource(agent, plane.max_call_seconds, warnings)
+    return respond(HTTPStatus.OK, body)
+
+
+@router.get(
+    "/api/agents",
+    operation_id="list_agents",
+    summary="List agents by name",
+    tags=["agents"],
+    responses=documented({200: "A page of agents."}),
+)
+def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]:
+    after = decode_cursor(cursor, AGENT_NAME.regex)
+    found = control_plane().directory.agents(after, limit + 1)
+    return respond(HTTPStatus.OK, agents.agent_list(found, limit))
+
+
+@router.get(
+    "/api/agents/<name>",
+    operation_id="get_agent",
+    summary="How an agent behaves",
+    tags=["agents"],
+    responses=documented({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
+)
+def get_agent(name: NameInPath) -> Response[NamedAgent]:
+    """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
+    plane = control_plane()
+    agent = plane.directory.agent(name)
+    warnings = warnings_of(AgentSettings.of(agent.config()), plane.settings)
+    return respond(HTTPStatus.OK, agents.agent_resource(agent, plane.max_call_seconds, warnings))
+
+
+@router.delete(
+    "/api/agents/<name>",
+    operation_id="delete_agent",
+    summary="Delete an agent that answers no number",
+    tags=["agents"],
+    responses=documented({204: "It is gone."}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+def delete_agent(name: NameInPath) -> Response[None]:
+    directory = control_plane().directory
+    if numbers := directory.numbers_of(name):
+        raise AgentInUse(name, numbers)
+    directory.remove_agent(name)
+    log.info("agent deleted", agent=name)
+    return respond(HTTPStatus.NO_CONTENT, None)
+
+
+@router.put(
+    "/api/numbers/<number>",
+    operation_id="put_number",
+    summary="Let an agent answer a number",
+    tags=["numbers"],
+    responses=documented({200: "The number and its agent."}, *WITH_BODY),
+)
+def put_number(number: NumberInPath, wanted: NumberResource) -> Response[NumberResource]:
+    _check_same("number", wanted.number, number)
+    directory = control_plane().directory
+    try:
+        directory.agent(wanted.agent)
+    except UnknownAgent as error:
+        problem = f"there is no agent `{wanted.agent}`; PUT /api/agents/{wanted.agent} makes it"
+        raise InvalidField("agent", problem) from error
+    assigned = directory.assign(number, wanted.agent)
+    log.info("number assigned", number=number, agent=wanted.agent)
+    return respond(HTTPStatus.OK, agents.number_resource(assigned))
+
+
+@router.get(
+    "/api/numbers",
+    operation_id="list_numbers",
+    summary="List the numbers that agents answer",
+    tags=["numbers"],
+    responses=documented({200: "A page of numbers."}),
+)
+def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberList]:
+    after = decode_cursor(cursor, E164.regex)
+    found = control_plane().directory.assignments(after, limit + 1)
+    return respond(HTTPStatus.OK, agents.number_list(found, limit))
+
+
+@router.get(
+    "/api/numbers/<number>",
+    operation_id="get_number",
+    summary="Which agent answers a number",
+    tags=["numbers"],
+    responses=documented({200: "The number and its agent."}, HTTPStatus.NOT_FOUND),
+)
+def get_number(number: NumberInPath) -> Response[NumberResource]:
+    return respond(
+        HTTPStatus.OK, agents.number_resource(control_plane().directory.assignment(number))
+    )
+
+
+@router.delete(
+    "/api/numbers/<number>",
+    operation_id="delete_number",
+    summary="Let nobody answer a number",
+    tags=["numbers"],
+    responses=documented({204: "It is free."}, HTTPStatus.NOT_FOUND),
+)
+def delete_number(number: NumberInPath) -> Response[None]:
+    control_plane().directory.unassign(number)
+    log.info("number released", number=number)
+    return respond(HTTPStatus.NO_CONTENT, None)
+
+
+def _check_same(field: str, in_body: str | None, in_path: str) -> None:
+    if in_body not in (None, in_path):
+        raise InvalidField(field, f"must be `{in_path}` as in the path, or be left out")
+
+
+def _with_secrets(wanted: NamedAgent, directory: DynamoDirectory, name: str) -> NamedAgent:
+    """The agent with what is stored in the place of masked secrets."""
+    try:
+        stored = directory.agent(name).config().tools
+    except UnknownAgent:
+        stored = Tools()
+    tools = None if wanted.tools is None else restore_secrets(wanted.tools, stored)
+    return wanted.model_copy(update={"tools": tools})

@@ -1,0 +1,159 @@
+"""The OpenAPI document of the HTTP API: which statuses a route answers, and what Powertools writes
+otherwise than the server behaves."""
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+
+from control_plane.api.responses.calls import ErrorResponse, GatewayError
+from phonebridge import __version__
+
+JSON = "application/json"
+
+_DESCRIPTION = """\
+Places, watches, steers and ends phone calls that a speech-to-speech model speaks on.
+
+Errors have one shape, `{"error": {"code", "message", "details"}}`. What API Gateway answers itself
+has the shape `{"message"}`: 401, 403, 413, 429 for too many requests, 500, 503 after 30 seconds,
+and 404 for paths outside `/api`. Below `/api`, an unknown path is a 404, and a method that a path
+does not take is a 405 with `Allow`; both have the one shape.
+"""
+
+_KEY = "On AWS every request bears a key or token. A local stack asks for none."
+_KEY_MISSING = "The request bears no key. Answered by API Gateway."
+_KEY_UNKNOWN = (
+    "The key is not valid. Answered by API Gateway, and by a local stack to other machines."
+)
+_ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
+    HTTPStatus.BAD_REQUEST: ("The body is not a JSON object.", ErrorResponse),
+    HTTPStatus.UNAUTHORIZED: (_KEY_MISSING, GatewayError),
+    HTTPStatus.FORBIDDEN: (_KEY_UNKNOWN, GatewayError),
+    HTTPStatus.NOT_FOUND: ("There is none of that name or id.", ErrorResponse),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "The path is another route's, with other methods.",
+        ErrorResponse,
+    ),
+    HTTPStatus.CONFLICT: ("Its state does not allow this; the message names it.", ErrorResponse),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "The body is larger than API Gateway takes (10 MB).",
+        GatewayError,
+    ),
+    HTTPStatus.UNPROCESSABLE_ENTITY: ("A field is wrong; `details` names each one.", ErrorResponse),
+    HTTPStatus.TOO_MANY_REQUESTS: (
+        "Too many requests, or (`at_capacity`) no room for another call.",
+        ErrorResponse | GatewayError,
+    ),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours.", ErrorResponse | GatewayError),
+    HTTPStatus.BAD_GATEWAY: (
+        "Telnyx refused, or did not answer; `details` has its code and title.",
+        ErrorResponse,
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: (
+        "A setting is missing; the message names it. Or there was no answer within 30 seconds.",
+        ErrorResponse | GatewayError,
+    ),
+}
+_ALWAYS = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+WITH_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+"""What a route answers only if it has a body."""
+
+_HEADERS: dict[HTTPStatus, dict[str, Any]] = {
+    HTTPStatus.CREATED: {
+        "Idempotency-Replayed": {
+            "description": "`true` if an earlier request with this key placed the call.",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    },
+    HTTPStatus.METHOD_NOT_ALLOWED: {
+        "Allow": {
+            "description": "The methods that the path takes.",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    },
+    HTTPStatus.TOO_MANY_REQUESTS: {
+        "Retry-After": {
+            "description": "Seconds until it is worth trying again, with `at_capacity`.",
+            "schema": {"type": "integer"},
+        }
+    },
+}
+
+
+def documented(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
+    """A route's answers: its own type on success, else one of the two shapes of errors."""
+    refusals = {
+        status.value: {"description": what, "content": {JSON: {"model": model}}}
+        for status, (what, model) in _ERRORS.items()
+        if status in (*errors, *_ALWAYS)
+    }
+    answers: dict[int, Any] = {
+        status: {"description": what} for status, what in success.items()
+    } | refusals
+    for status, headers in _HEADERS.items():
+        if status in answers:
+            answers[status]["headers"] = headers
+    return answers
+
+
+def document(app: APIGatewayHttpResolver) -> dict[str, Any]:
+    # The models of the whole specification, for this document alone.
+    from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
+
+    found: dict[str, Any] = json.loads(
+        app.get_openapi_json_schema(
+            title="Phonebridge",
+            version=__version__,
+            description=_DESCRIPTION,
+            security_schemes={"bearerKey": HTTPBearer(description=_KEY)},
+            security=[{"bearerKey": []}, {}],
+        )
+    )
+    for operation in _operations(found):
+        _correct(operation)
+    for schema in found["components"]["schemas"].values():
+        for field in schema.get("properties", {}).values():
+            _tell_default(field)
+    for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
+        del found["components"]["schemas"][unused]
+    return found
+
+
+def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (operation for path in found["paths"].values() for operation in path.values())
+
+
+def _correct(operation: dict[str, Any]) -> None:
+    """A 204 has no content. A parameter is left out rather than null, and so is a body."""
+    operation["responses"].get("204", {}).pop("content", None)
+    for parameter in operation.get("parameters", ()):
+        parameter["schema"] = _without_null(parameter["schema"])
+    if body := operation.get("requestBody"):
+        content = body["content"][JSON]
+        content["schema"] = _without_null(content["schema"])
+
+
+def _tell_default(field: dict[str, Any]) -> None:
+    """Generators for TypeScript take a field with a default for one that must be sent."""
+    if "default" in field:
+        default = json.dumps(field.pop("default"))
+        field["description"] = f"{field['description']} Default: `{default}`."
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    if {"type": "null"} not in schema.get("anyOf", ()):
+        return schema
+    [given] = (each for each in schema["anyOf"] if each != {"type": "null"})
+    # What surrounds a reference to a body says nothing that the body itself does not.
+    around = {} if "$ref" in given else {k: v for k, v in schema.items() if k != "anyOf"}
+    return {**around, **given}

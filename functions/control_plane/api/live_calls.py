@@ -1,0 +1,201 @@
+"""/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
+one's mailbox; what Telnyx can do alone goes there at once."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from control_plane.api.document import WITH_BODY, documented
+from control_plane.api.requests.create_call import CallId
+from control_plane.api.requests.steering import (
+    DtmfRequest,
+    HangUpRequest,
+    InterruptRequest,
+    MuteRequest,
+    SayRequest,
+    TransferRequest,
+    UpdateRequest,
+)
+from control_plane.api.requests.supported import check_tools, voice_warnings
+from control_plane.api.resolver import call_context, respond
+from control_plane.api.responses import calls
+from control_plane.api.responses.calls import CallSummary, CallWithWarnings
+from control_plane.api.responses.record import CallDetails
+from control_plane.call_record import call_details_of
+from control_plane.services import ControlPlane, control_plane, log
+from phonebridge.call.call import Call, CallStatus, EndedBy
+from phonebridge.call.events import DigitsRequested, EndRequested
+from phonebridge.call.steering import Interrupt, SayGoodbye, Steering
+from phonebridge.errors import InvalidTransition, WrongState
+
+router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+_TAGS = ["live calls"]
+_ACCEPTED = documented(
+    {202: "The call's container is told."}, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+)
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/hangup",
+    operation_id="hangup",
+    summary="End a call, after a last sentence if there is one",
+    tags=_TAGS,
+    responses=documented(
+        {200: "The call had already ended: its record.", 202: "The call is being ended."},
+        *WITH_BODY,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def hang_up(
+    call_id: CallId, wanted: HangUpRequest | None = None
+) -> Response[CallDetails | CallSummary]:
+    plane = control_plane()
+    before = plane.call(call_id)
+    if wanted and wanted.say and _has_container(before):
+        return _send(before, SayGoodbye(wanted.say))
+    with call_context(call_id):
+        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
+    if before.status is CallStatus.ENDED:
+        return respond(HTTPStatus.OK, call_details_of(plane, call_id))
+    return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/interrupt",
+    operation_id="interrupt",
+    summary="Stop the agent's speech now",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
+    return _send(_streaming(call_id), Interrupt())
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/say",
+    operation_id="say",
+    summary="Let the agent say something",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
+    command = wanted.command()
+    return _send(_streaming(call_id), command)
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/update",
+    operation_id="update",
+    summary="Go on with other settings",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]:
+    command = wanted.command()
+    if command.tools:
+        check_tools(wanted.settings, command.tools, control_plane().settings)
+    call = _streaming(call_id)
+    _post(call, command)
+    warnings = voice_warnings(wanted.voice)
+    if wanted.voice:
+        warnings.append("voice: has no effect once the agent has spoken; the timeline says so.")
+    return respond(HTTPStatus.ACCEPTED, calls.call_with_warnings(call, warnings))
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/mute",
+    operation_id="mute",
+    summary="Keep the agent silent, or the caller unheard",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
+    return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/unmute",
+    operation_id="unmute",
+    summary="Take a mute back",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
+    return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/transfer",
+    operation_id="transfer",
+    summary="Hand the caller over",
+    tags=_TAGS,
+    responses=_ACCEPTED,
+)
+def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
+    command = wanted.command()
+    call = _streaming(call_id)
+    latest = call.transfer
+    is_free = latest is None or bool(latest.end)
+    # The call tells of a transfer once its container has begun it: until then, others may ask.
+    number = latest.number + 1 if latest else 1
+    if not (is_free and control_plane().store.claim_transfer(call_id, number)):
+        raise WrongState(call_id, call.status, "a transfer is under way already")
+    return _send(call, command)
+
+
+@router.post(
+    "/api/ai-calls/<call_id>/dtmf",
+    operation_id="dtmf",
+    summary="Press keys",
+    tags=_TAGS,
+    responses=documented(
+        {202: "The carrier was told."},
+        *WITH_BODY,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.BAD_GATEWAY,
+    ),
+)
+def dtmf(call_id: CallId, wanted: DtmfRequest) -> Response[CallSummary]:
+    plane = control_plane()
+    call = plane.call(call_id)
+    if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
+        with call_context(call_id):
+            pressed = DigitsRequested(wanted.digits, wanted.duration_ms)
+            call = _press(plane, call_id, pressed)
+    if call.status not in (CallStatus.ANSWERED, CallStatus.STREAMING):
+        raise WrongState(call_id, call.status, "only an answered call has keys to press")
+    return respond(HTTPStatus.ACCEPTED, calls.call_summary(call))
+
+
+def _press(plane: ControlPlane, call_id: str, wanted: DigitsRequested) -> Call:
+    try:
+        return plane.switchboard.apply(call_id, wanted)
+    except InvalidTransition:
+        return plane.call(call_id)  # it ended meanwhile
+
+
+def _streaming(call_id: str) -> Call:
+    call = control_plane().call(call_id)
+    if not _has_container(call):
+        raise WrongState(call_id, call.status, "only a streaming call can be steered")
+    return call
+
+
+def _has_container(call: Call) -> bool:
+    return call.status is CallStatus.STREAMING and bool(call.owner_task)
+
+
+def _send(call: Call, command: Steering) -> Response[CallSummary]:
+    _post(call, command)
+    return respond(HTTPStatus.ACCEPTED, calls.call_summary(call))
+
+
+def _post(call: Call, command: Steering) -> None:
+    assert call.owner_task, "only a call with a container is told anything"
+    with call_context(call.call_id):
+        control_plane().mailbox.post(call.owner_task, call.call_id, command)
+        log.info("command posted", command=type(command).__name__, task_id=call.owner_task)

@@ -1,0 +1,178 @@
+"""What the HTTP API may be asked for: bodies, parameters of paths and queries, and how a body is
+read."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from datetime import date
+from hashlib import sha256
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BeforeValidator, Field
+
+from control_plane.agent_directory import Agent
+from control_plane.api.requests.agent_settings import AgentName, AgentSettings
+from control_plane.api.requests.fields import InvalidField, PhoneNumber
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import MalformedRequest
+
+MAX_DIGITS = 100
+MAX_EXACT = 2**53
+"""Up to here a float holds every whole number."""
+
+CallId = Annotated[str, Path(description="The id of a call, as `create` answered it.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Makes the request safe to repeat: the same key with the same body places one "
+        "call. Kept for a day.",
+    ),
+]
+
+
+def _page_size(text: object) -> object:
+    """Digits alone: `int` also takes `1_0`, `+5` and blanks."""
+    if isinstance(text, str) and not re.fullmatch(r"[1-9][0-9]?|100", text):
+        raise ValueError("must be a whole number from 1 to 100, such as 50")
+    return text
+
+
+def _truth(text: object) -> object:
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text
+
+
+def _day(text: object) -> object:
+    """Pydantic also takes numbers for days, and times of day."""
+    if not isinstance(text, str):
+        return text
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else _no_day()
+    except ValueError:
+        return _no_day()
+
+
+def _no_day() -> date:
+    raise ValueError("must be a date, such as 2026-11-25")
+
+
+Limit = Annotated[
+    int,
+    BeforeValidator(_page_size),
+    Query(
+        description="How many entries a page has.",
+        json_schema_extra={"minimum": 1, "maximum": 100},
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(description="Where to go on: the `cursor` of the page before."),
+]
+Ended = Annotated[
+    bool,
+    BeforeValidator(_truth),
+    Query(description="List calls that ended on a day, instead of live ones."),
+]
+Day = Annotated[
+    date | None,
+    BeforeValidator(_day),
+    Query(description="The UTC day of `ended=true`; today by default.", examples=["2026-11-25"]),
+]
+
+
+class CreateCall(AgentSettings):
+    """A call to place. What is not said here is taken from the agent, or is by default."""
+
+    to: Annotated[PhoneNumber, Field(description="Whom to call, in E.164 form.")]
+    agent: Annotated[
+        AgentName | None,
+        Field(description="The agent whose settings hold where this request has none."),
+    ] = None
+    from_: Annotated[
+        PhoneNumber | None,
+        Field(
+            alias="from",
+            description="The number that is shown, in E.164 form. By default TELNYX_FROM_NUMBER.",
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=64)],
+            Annotated[str, Field(max_length=512)],
+        ]
+        | None,
+        Field(
+            max_length=16,
+            description="Your own texts, kept with the call and shown in its record.",
+            examples=[{"order": "1042"}],
+        ),
+    ] = None
+
+    def caller(self, default: str) -> str:
+        if not (self.from_ or default):
+            raise InvalidField("from", "is required, since TELNYX_FROM_NUMBER is not set")
+        return self.from_ or default
+
+    def config(self, max_seconds: int, agent: Agent | None = None) -> CallConfig:
+        return replace(super().config(max_seconds, agent), metadata=self.metadata or {})
+
+
+def fingerprint(body: dict[str, Any]) -> str:
+    """The same for bodies with the same JSON; neither the order of names nor blanks count.
+
+    What was sent is what counts, not what this release understands of it: a request that comes
+    again after a new release must still match.
+    """
+    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_json_object(text: str) -> dict[str, Any]:
+    """Stricter than RFC 8259 asks for, where senders and readers are known to disagree: no NaN, no
+    infinity, not even as a number too large to be held, no name twice. A byte order mark is
+    overlooked, as section 8.1 allows."""
+    try:
+        value = json.loads(
+            text.removeprefix("\ufeff"),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_number,
+            parse_int=_integer,
+        )
+    except RecursionError as error:
+        raise MalformedRequest("The body is nested too deeply.") from error
+    except ValueError as error:
+        raise MalformedRequest(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body must be a JSON object.")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
+
+
+def _number(digits: str) -> float | int:
+    if not math.isfinite(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is too large a number")
+    # In JSON Schema 250.0 is an integer, and some languages write every number like that.
+    return int(number) if number.is_integer() and abs(number) < MAX_EXACT else number
+
+
+def _integer(digits: str) -> int:
+    # One that is longer would be refused in words of Python's.
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,151 @@
+"""What a live call may be told over the HTTP API; `api/live_calls.py` passes it on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from control_plane.api.requests.agent_settings import AgentSettings, Instructions, ToolList, Words
+from control_plane.api.requests.fields import InvalidField, Pattern, PhoneNumber, StrictModel
+from control_plane.api.requests.model_settings import Detection, Voice
+from control_plane.api.requests.tool_settings import check_distinct
+from phonebridge.call.steering import Mute, Say, Side, StartTransfer, Update
+
+Target = Annotated[
+    str,
+    Pattern(
+        r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
+        "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
+        "sip:desk@pbx.example",
+    ),
+    Field(description="A number in E.164 form, or a SIP URI.", examples=["+15550142"]),
+]
+
+
+class InterruptRequest(StrictModel):
+    """There is nothing to choose."""
+
+
+class SayRequest(StrictModel):
+    """Either `text` or `instruction`."""
+
+    text: Annotated[Words | None, Field(description="The exact words to say.")] = None
+    instruction: Annotated[Words | None, Field(description="What to speak about.")] = None
+    interrupt: Annotated[
+        bool,
+        Field(
+            description="Whether the agent breaks off what it is saying. Otherwise this comes "
+            "after it."
+        ),
+    ] = False
+
+    def command(self) -> Say:
+        if self.text and self.instruction:
+            raise InvalidField("text", "must not be set together with instruction")
+        if not (self.text or self.instruction):
+            raise InvalidField("text", "is required, or instruction instead of it")
+        return Say(words=self.text, instruction=self.instruction, interrupt=self.interrupt)
+
+
+class UpdateRequest(StrictModel):
+    """What is left out stays as it is."""
+
+    instructions: Annotated[
+        Instructions | None, Field(description="What the agent is and does.")
+    ] = None
+    voice: Annotated[
+        Voice | None,
+        Field(description="Another voice. It has no effect once the agent has spoken."),
+    ] = None
+    turn_detection: Annotated[
+        Detection | None, Field(description="How the end of a caller's turn is found.")
+    ] = None
+    tools: Annotated[
+        ToolList | None, Field(description="What the agent may do besides talking.")
+    ] = None
+
+    _distinct = field_validator("tools")(check_distinct)
+
+    def command(self) -> Update:
+        given = self.settings.overrides()
+        if not given:
+            raise InvalidField("instructions", "is required, or voice, turn_detection or tools")
+        return Update(**given)
+
+    @property
+    def settings(self) -> AgentSettings:
+        return AgentSettings(
+            instructions=self.instructions,
+            voice=self.voice,
+            turn_detection=self.turn_detection,
+            tools=self.tools,
+        )
+
+
+class MuteRequest(StrictModel):
+    """Who is not to be heard."""
+
+    side: Annotated[
+        Literal["agent", "caller"], Field(description="Who is not heard by the other.")
+    ] = "agent"
+
+    def command(self, muted: bool) -> Mute:
+        return Mute(Side(self.side), muted)
+
+
+class TransferRequest(StrictModel):
+    """Whom to connect the caller with, and what is said before."""
+
+    to: Target
+    from_: Annotated[
+        PhoneNumber | None,
+        Field(
+            alias="from",
+            description="The number that the target sees, in E.164 form. By default our number "
+            "of this call.",
+        ),
+    ] = None
+    mode: Annotated[
+        Literal["blind", "warm"],
+        Field(description="`blind` rings and connects; `warm` tells the target `summary` first."),
+    ] = "blind"
+    summary: Annotated[
+        Words | None,
+        Field(description="Spoken to the target. Required with `warm`, refused otherwise."),
+    ] = None
+    say: Annotated[
+        Words | None, Field(description="The exact words for the caller, before anything else.")
+    ] = None
+
+    def command(self) -> StartTransfer:
+        if self.mode == "warm" and not self.summary:
+            raise InvalidField("summary", "is required for a warm transfer")
+        if self.mode == "blind" and self.summary:
+            raise InvalidField("summary", "goes with mode `warm` only; nobody would hear it")
+        return StartTransfer(
+            to=self.to, from_=self.from_ or "", summary=self.summary or "", words=self.say
+        )
+
+
+class DtmfRequest(StrictModel):
+    """Keys to press."""
+
+    digits: Annotated[
+        str,
+        Pattern(r"^[0-9A-D*#wW]{1,64}$", "must be 1 to 64 of 0-9, A-D, *, #, w and W"),
+        Field(
+            description="The keys. `w` pauses for half a second, `W` for a whole one.",
+            examples=["1w234#"],
+        ),
+    ]
+    duration_ms: Annotated[int, Field(ge=100, le=500, description="How long each key sounds.")] = (
+        250
+    )
+
+
+class HangUpRequest(StrictModel):
+    """How to end the call."""
+
+    say: Annotated[
+        Words | None,
+        Field(description="A last sentence: the call ends when the caller has heard it."),
+    ] = None

@@ -1,0 +1,282 @@
+"""The whole record of a call as the HTTP API answers it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from control_plane import pricing
+from control_plane.api.requests.agent_settings import AgentSettings
+from control_plane.api.responses.calls import (
+    CallSummary,
+    ResponseModel,
+    call_summary,
+    to_datetime,
+    to_datetime_or_none,
+)
+from phonebridge.call import recording
+from phonebridge.call.call import Call
+from phonebridge.call.recording import RecordingState
+from phonebridge.call.turn import Speaker
+from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
+from phonebridge.ports import TimelineEntry
+from phonebridge.storage.call_store import CallRecord
+
+
+class LatencyResource(ResponseModel):
+    """What an answer waited for. The parts follow each other and add up to `latency_ms`."""
+
+    detector_ms: Annotated[
+        int | None,
+        Field(
+            description="Until the detector was sure that the caller had finished. Null: unknown."
+        ),
+    ]
+    response_ms: Annotated[int, Field(description="Until the response began, tools included.")]
+    model_ms: Annotated[int, Field(description="Until the response's first sound came.")]
+    bridge_ms: Annotated[int, Field(description="Until that sound left for the carrier.")]
+
+
+class TurnResource(ResponseModel):
+    """What one side said without a break. Times count from the start of the media stream."""
+
+    number: Annotated[int, Field(description="Counts the turns of a call, from 1.")]
+    who: Annotated[Speaker, Field(description="Who spoke.")]
+    text: Annotated[
+        str, Field(description="The words; of a turn that was cut off, those that were heard.")
+    ]
+    started_ms: Annotated[int, Field(description="When it began.")]
+    ended_ms: Annotated[int, Field(description="When it ended.")]
+    interrupted: Annotated[bool, Field(description="Whether the other side cut it off.")]
+    unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
+    partial: Annotated[
+        bool, Field(description="The final transcript never came: words may be missing.")
+    ]
+    latency_ms: Annotated[
+        int | None,
+        Field(description="From the caller's last word to the first sound. Null where none was."),
+    ]
+    latency: Annotated[LatencyResource | None, Field(description="The parts of `latency_ms`.")]
+
+
+class TimelineItem(ResponseModel):
+    """Something that happened to the call."""
+
+    at: Annotated[datetime, Field(description="When it happened.")]
+    what: Annotated[str, Field(description="What happened.")]
+    detail: Annotated[str, Field(description="More about it; may be empty.")]
+
+
+class FaultResource(ResponseModel):
+    """Why a call failed."""
+
+    reason: Annotated[str, Field(description="A code, for programs.")]
+    detail: Annotated[str, Field(description="An explanation, for people.")]
+
+
+class TransferResource(ResponseModel):
+    """The latest attempt to hand the caller over."""
+
+    number: Annotated[int, Field(description="Counts the attempts of a call, from 1.")]
+    to: Annotated[str, Field(description="The number or SIP URI of the target.")]
+    warm: Annotated[bool, Field(description="Whether the target was told a summary first.")]
+    connected: Annotated[bool, Field(description="Whether the caller was put through.")]
+    end: Annotated[str, Field(description="Why that failed, or how the target's leg ended.")]
+
+
+class UsageResource(ResponseModel):
+    """What the models used: tokens of all responses, cancelled ones too. The transcription of the
+    caller has counts of its own, in tokens or in time."""
+
+    input_text: Annotated[int, Field(description="Text tokens in, cached ones included.")]
+    input_audio: Annotated[int, Field(description="Audio tokens in, cached ones included.")]
+    cached_text: Annotated[int, Field(description="Text tokens in that were cached.")]
+    cached_audio: Annotated[int, Field(description="Audio tokens in that were cached.")]
+    output_text: Annotated[int, Field(description="Text tokens out.")]
+    output_audio: Annotated[int, Field(description="Audio tokens out.")]
+    responses: Annotated[int, Field(description="How many responses these counts are of.")]
+    transcribed_input: Annotated[int, Field(description="Tokens that the transcription read.")]
+    transcribed_output: Annotated[int, Field(description="Tokens that the transcription wrote.")]
+    transcribed_ms: Annotated[
+        int, Field(description="Audio that was transcribed, where time is what counts.")
+    ]
+
+
+class CostResource(ResponseModel):
+    """What the call cost by list prices. Null is what cannot be told; `notes` say why."""
+
+    currency: Annotated[
+        str, Field(description="The currency of every amount, as an ISO 4217 code.")
+    ]
+    model: Annotated[float | None, Field(description="For the model's tokens.")]
+    transcription: Annotated[
+        float | None, Field(description="For the transcription of the caller.")
+    ]
+    carrier: Annotated[float | None, Field(description="For the carrier.")]
+    total: Annotated[float | None, Field(description="The sum of those parts that can be told.")]
+    prices_as_of: Annotated[str, Field(description="The day of the list prices.")]
+    notes: Annotated[list[str], Field(description="What is missing or estimated.")]
+
+
+class ActivityResource(ResponseModel):
+    """What was counted over the call."""
+
+    interruptions: Annotated[int, Field(description="How often the agent was cut off.")]
+    frames_in: Annotated[int, Field(description="Audio frames from the carrier.")]
+    frames_out: Annotated[int, Field(description="Audio messages to the carrier.")]
+    frames_lost: Annotated[int, Field(description="Audio frames from the carrier that never came.")]
+    first_audio_ms: Annotated[
+        int | None,
+        Field(description="From the answer to the agent's first sound. Null where there was none."),
+    ]
+    turn_latency_ms: Annotated[
+        int | None, Field(description="The median of the turns' `latency_ms`.")
+    ]
+
+
+class RecordingResource(ResponseModel):
+    """A copy of what the carrier recorded."""
+
+    id: Annotated[str, Field(description="The carrier's id of the recording.")]
+    state: Annotated[
+        RecordingState, Field(description="Whether the copy is on its way, kept or lost.")
+    ]
+    format: Annotated[str, Field(description="The format of the file.")]
+    channels: Annotated[str, Field(description="`dual`: each side has a channel.")]
+    duration_seconds: Annotated[
+        float | None, Field(description="How long it is, if the carrier says so.")
+    ]
+    size_bytes: Annotated[
+        int | None, Field(description="The size of the copy. Null until it is kept.")
+    ]
+    problem: Annotated[str, Field(description="Why it is lost, or not kept yet; may be empty.")]
+    url: Annotated[
+        str | None, Field(description="Where to fetch the copy, for a quarter of an hour.")
+    ]
+
+
+class OutcomeWebhook(ResponseModel):
+    """Whether the user's server has heard of the end of the call."""
+
+    event_id: Annotated[str, Field(description="The same for every attempt.")]
+    state: Annotated[
+        WebhookDeliveryState, Field(description="Whether it waits, was delivered or was given up.")
+    ]
+    attempts: Annotated[int, Field(description="How many attempts there have been.")]
+    changed_at: Annotated[datetime, Field(description="When the latest attempt was made.")]
+    problem: Annotated[str, Field(description="Why the latest attempt failed; may be empty.")]
+
+
+class MessageResource(ResponseModel):
+    """What the caller left for somebody (`take_message`)."""
+
+    number: Annotated[int, Field(description="Counts the messages of a call, from 1.")]
+    text: Annotated[str, Field(description="The message.")]
+    name: Annotated[str, Field(description="Who left it; may be empty.")]
+    phone: Annotated[str, Field(description="Where to call back; may be empty.")]
+    taken_ms: Annotated[
+        int, Field(description="When it was taken, from the start of the media stream.")
+    ]
+
+
+class CallDetails(CallSummary):
+    """The whole record of a call."""
+
+    agent: Annotated[str | None, Field(description="The agent whose settings the call took.")]
+    fault: Annotated[FaultResource | None, Field(description="Why the call failed, if it did.")]
+    transfer: Annotated[
+        TransferResource | None, Field(description="The latest transfer, if there was one.")
+    ]
+    transferred_at: Annotated[
+        datetime | None, Field(description="When the caller was put through.")
+    ]
+    turns: Annotated[list[TurnResource], Field(description="Who said what, in order.")]
+    messages: Annotated[
+        list[MessageResource], Field(description="What the caller left for somebody.")
+    ]
+    timeline: Annotated[list[TimelineItem], Field(description="What happened, in order.")]
+    usage: Annotated[UsageResource, Field(description="What the models used.")]
+    cost: Annotated[CostResource, Field(description="What the call cost.")]
+    recordings: Annotated[
+        list[RecordingResource], Field(description="Copies of what the carrier recorded.")
+    ]
+    outcome_webhook: Annotated[
+        OutcomeWebhook | None,
+        Field(description="How far the outcome webhook is. Null where there is none."),
+    ]
+    activity: Annotated[
+        ActivityResource, Field(description="Counts of audio and of interruptions.")
+    ]
+    config: Annotated[
+        AgentSettings, Field(description="The settings of the call, defaults included.")
+    ]
+    metadata: Annotated[
+        dict[str, str], Field(description="Your own texts, as `create` was given them.")
+    ]
+
+
+def call_details(
+    record: CallRecord,
+    cost: pricing.Cost,
+    link_to: Callable[[recording.Recording], str | None],
+) -> CallDetails:
+    call = record.call
+    return CallDetails(
+        **dict(call_summary(call)),
+        agent=record.config.agent,
+        fault=FaultResource.model_validate(call.fault) if call.fault else None,
+        transfer=_transfer_resource(call),
+        transferred_at=to_datetime_or_none(call.transferred_at_ms),
+        turns=[TurnResource.model_validate(turn) for turn in record.turns],
+        messages=[MessageResource.model_validate(message) for message in record.messages],
+        timeline=[_timeline_item(entry) for entry in record.timeline],
+        usage=UsageResource.model_validate(record.usage),
+        cost=CostResource.model_validate(cost),
+        outcome_webhook=_outcome_webhook(record.webhook_delivery),
+        recordings=[_recording_resource(each, link_to(each)) for each in record.recordings],
+        activity=ActivityResource.model_validate(call.activity),
+        config=AgentSettings.of(record.config),
+        metadata=record.config.metadata,
+    )
+
+
+def _outcome_webhook(notice: WebhookDelivery | None) -> OutcomeWebhook | None:
+    if notice is None:
+        return None
+    return OutcomeWebhook(
+        event_id=notice.event_id,
+        state=notice.state,
+        attempts=notice.attempts,
+        changed_at=to_datetime(notice.changed_at_ms),
+        problem=notice.problem,
+    )
+
+
+def _recording_resource(stored: recording.Recording, url: str | None) -> RecordingResource:
+    return RecordingResource(
+        id=stored.recording_id,
+        state=stored.state,
+        format=stored.format,
+        channels=stored.channels,
+        duration_seconds=None if stored.duration_ms is None else stored.duration_ms / 1000,
+        size_bytes=stored.size_bytes,
+        problem=stored.problem,
+        url=url,
+    )
+
+
+def _transfer_resource(call: Call) -> TransferResource | None:
+    if (known := call.transfer) is None:
+        return None
+    return TransferResource(
+        number=known.number,
+        to=known.to,
+        warm=known.is_warm,
+        connected=call.transferred_at_ms is not None,
+        end=known.end,
+    )
+
+
+def _timeline_item(entry: TimelineEntry) -> TimelineItem:
+    return TimelineItem(at=to_datetime(entry.at_ms), what=entry.what, detail=entry.detail)

@@ -1,0 +1,38 @@
+"""JSON Web Tokens of the one issuer whose bearers may use the API (OpenID Connect Discovery)."""
+
+import json
+from functools import cache
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import jwt
+
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+"""Public keys only: whoever can check a token cannot make one."""
+TIMEOUT_SECONDS = 3
+
+
+def is_valid(token: str, issuer: str, audience: str) -> bool:
+    """Raises what `urlopen` does while the issuer's keys cannot be had."""
+    try:
+        jwt.decode(
+            token,
+            _keys(issuer).get_signing_key_from_jwt(token),  # with the algorithm it is for
+            ALGORITHMS,
+            {"require": ["exp"]},
+            audience=audience,
+            issuer=issuer,
+        )
+    except jwt.PyJWKClientConnectionError as error:
+        raise URLError(str(error)) from error
+    except (jwt.InvalidTokenError, jwt.PyJWKClientError):
+        return False
+    return True
+
+
+@cache
+def _keys(issuer: str) -> jwt.PyJWKClient:
+    """Kept from one request to the next, its keys for five minutes."""
+    discovery = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    with urlopen(discovery, timeout=TIMEOUT_SECONDS) as answer:
+        return jwt.PyJWKClient(json.load(answer)["jwks_uri"], timeout=TIMEOUT_SECONDS)

@@ -1,0 +1,151 @@
+"""The carrier's recordings, copied into a bucket of ours: the carrier's links live ten minutes."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from control_plane.jobs import JobQueue, RetryLater
+from phonebridge.call.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
+from phonebridge.storage.call_store import DynamoCallStore
+
+MAX_BYTES = 512 * 1024 * 1024
+"""The longest call as a stereo WAV file takes 110 MB."""
+LINK_TTL_SECONDS = 900
+TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
+
+_CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRecording:
+    """An errand."""
+
+    call_id: str
+    saved: SavedRecording
+    announced_at_ms: int
+
+
+class RecordingArchive:
+    def __init__(
+        self,
+        store: DynamoCallStore,
+        bucket: str,
+        queue: JobQueue,
+        carrier_url: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.queue = queue
+        self._store = store
+        self._bucket = bucket
+        self._carrier_url = carrier_url
+        self._now_ms = now_ms
+
+    def announce(self, call_id: str, saved: SavedRecording) -> None:
+        """Put it on record, and have it copied, where there is a place for it."""
+        if not self._bucket:
+            return
+        self._store.add_recording(call_id, _recording(call_id, saved))
+        self.queue.add(CopyRecording(call_id, saved, self._now_ms()))
+
+    def copy(self, job: CopyRecording) -> Recording:
+        """Once, however often it is asked for. Raises `RetryLater` while it is worth another
+        try."""
+        known = self._store.add_recording(job.call_id, _recording(job.call_id, job.saved))
+        if known.state is not RecordingState.COPYING:
+            return known
+        try:
+            size = self._transfer(job.saved.url, known)
+        except RecordingUnavailable as error:
+            return self._put(job, replace(known, state=RecordingState.LOST, problem=str(error)))
+        except (HTTPError, OSError) as error:
+            problem = f"the link cannot be read: {type(error).__name__}"
+            if self._now_ms() - job.announced_at_ms > LINK_SECONDS * 1000:
+                lost = replace(known, state=RecordingState.LOST, problem=problem)
+                return self._put(job, lost)
+            raise RetryLater(problem) from error
+        return self._put(job, replace(known, state=RecordingState.STORED, size_bytes=size))
+
+    def link(self, recording: Recording) -> str | None:
+        """For a quarter of an hour, to whoever has it; None while there is no copy."""
+        if recording.state is not RecordingState.STORED:
+            return None
+        url: str = self._s3.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": recording.key},
+            ExpiresIn=LINK_TTL_SECONDS,
+        )
+        return url
+
+    @cached_property
+    def _s3(self) -> Any:
+        return boto3.client("s3")
+
+    def _put(self, job: CopyRecording, recording: Recording) -> Recording:
+        self._store.put_recording(job.call_id, recording)
+        return recording
+
+    def _transfer(self, url: str, recording: Recording) -> int:
+        if not self._is_fetched(url):
+            raise RecordingUnavailable("the link is not https")
+        with (
+            urllib3.PoolManager(timeout=TIMEOUT, retries=False) as pool,
+            closing(pool.request("GET", url, redirect=False, preload_content=False)) as response,
+        ):
+            if response.status >= 500:
+                raise HTTPError(f"status {response.status}")
+            if response.status != 200:
+                raise RecordingUnavailable(f"the link answered {response.status}")
+            content = _BoundedReader(response)
+            self._upload(content, recording)
+            return content.size
+
+    def _upload(self, content: "_BoundedReader", recording: Recording) -> None:
+        # Here, for the webhook's cold start does without it.
+        from boto3.s3.transfer import TransferConfig
+
+        kind = _CONTENT_TYPES.get(recording.format, "application/octet-stream")
+        one_by_one = TransferConfig(use_threads=False)
+        self._s3.upload_fileobj(
+            content, self._bucket, recording.key, {"ContentType": kind}, Config=one_by_one
+        )
+
+    def _is_fetched(self, url: str) -> bool:
+        """The carrier's own address is the operator's choice: a simulator's is plain http."""
+        wanted, carrier = urlsplit(url), urlsplit(self._carrier_url)
+        return wanted.scheme == "https" or wanted[:2] == carrier[:2]
+
+
+class RecordingUnavailable(Exception):
+    """Nothing will be got from the link, however often it is tried."""
+
+
+class _BoundedReader:
+    """A response as a file of limited length."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+        self.size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._response.read(size if size >= 0 else None)
+        self.size += len(piece)
+        if self.size > MAX_BYTES:
+            raise RecordingUnavailable(f"it is larger than {MAX_BYTES} bytes")
+        return piece
+
+
+def _recording(call_id: str, saved: SavedRecording) -> Recording:
+    return Recording(
+        recording_id=saved.recording_id,
+        format=saved.format,
+        channels=saved.channels,
+        key=f"recordings/{call_id}/{saved.recording_id}.{saved.format}",
+        duration_ms=saved.duration_ms,
+    )

@@ -1,0 +1,122 @@
+"""Composition root of the Lambdas: the parts that all handlers share, built once per process."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+from control_plane.admission import Admission
+from control_plane.agent_directory import DynamoDirectory
+from control_plane.jobs import JobQueue
+from control_plane.outcome_webhook import OutcomeWebhooks
+from control_plane.recordings import RecordingArchive
+from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call
+from phonebridge.errors import UnknownCall
+from phonebridge.observability.log import logger
+from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
+from phonebridge.secrets import fetch_secret, with_secrets
+from phonebridge.settings import ControlSettings
+from phonebridge.storage.call_store import CallRecord, DynamoCallStore
+from phonebridge.storage.dynamodb import dynamodb_client
+from phonebridge.storage.fleet import DynamoFleet
+from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.switchboard import Switchboard
+from phonebridge.telnyx.call_control import CallControlConfig
+from phonebridge.telnyx.client import TelnyxClient
+
+Found = TypeVar("Found")
+
+log = logger("control-plane")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlane:
+    settings: ControlSettings
+    store: DynamoCallStore
+    mailbox: DynamoMailbox
+    fleet: DynamoFleet
+    admission: Admission
+    directory: DynamoDirectory
+    recordings: RecordingArchive
+    outcome_webhooks: OutcomeWebhooks
+    switchboard: Switchboard
+    tracer: Tracer
+    now_ms: Callable[[], int]
+
+    @property
+    def max_call_seconds(self) -> int:
+        return self.settings.max_call_minutes * 60
+
+    def call(self, call_id: str) -> Call:
+        """Raises `UnknownCall`, as does `record`."""
+        return _require(call_id, self.store.load)
+
+    def record(self, call_id: str) -> CallRecord:
+        return _require(call_id, self.store.record)
+
+
+def _require(call_id: str, look_up: Callable[[str], Found | None]) -> Found:
+    found = look_up(call_id) if len(call_id) <= MAX_CALL_ID_LENGTH else None
+    if found is None:
+        raise UnknownCall(call_id)
+    return found
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def control_plane() -> ControlPlane:
+    """Raises `NotConfigured`, and tries again the next time."""
+    return _build(with_secrets(os.environ, fetch_secret), now_ms)
+
+
+def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
+    settings = ControlSettings.from_env(environ)
+    dynamodb = dynamodb_client()
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
+    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
+    line = CallControlConfig(
+        connection_id=settings.telnyx_connection_id,
+        webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
+        media_url=settings.media_public_url,
+        stream_token_secret=settings.stream_token_secret,
+    )
+    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    outcomes = OutcomeWebhooks(
+        store, JobQueue(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
+    )
+    tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
+    return ControlPlane(
+        settings=settings,
+        store=store,
+        mailbox=mailbox,
+        fleet=fleet,
+        admission=Admission(fleet, now_ms),
+        directory=DynamoDirectory(
+            settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
+        ),
+        recordings=RecordingArchive(
+            store,
+            settings.recordings_bucket,
+            JobQueue(settings.recordings_queue_url),
+            settings.telnyx_api_base,
+            now_ms,
+        ),
+        outcome_webhooks=outcomes,
+        switchboard=Switchboard(
+            store,
+            TracedCarrier(telnyx, tracer),
+            mailbox,
+            now_ms,
+            log,
+            tracer.record,
+            outcomes.announce,
+        ),
+        tracer=tracer,
+        now_ms=now_ms,
+    )

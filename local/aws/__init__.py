@@ -1,0 +1,1 @@
+"""AWS services on this machine, as template.yaml describes them."""

@@ -1,0 +1,54 @@
+"""template.yaml, read as it stands: the local stack builds from it what CloudFormation would."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    parameters: Mapping[str, Any]
+    resources: Mapping[str, Any]
+    globals: Mapping[str, Any]
+
+    def properties(self, resource: str) -> Mapping[str, Any]:
+        properties: Mapping[str, Any] = self.resources[resource]["Properties"]
+        return properties
+
+    def of_type(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Properties by name."""
+        return {
+            name: resource.get("Properties", {})
+            for name, resource in self.resources.items()
+            if resource["Type"] == kind
+        }
+
+
+def load_template(path: Path = TEMPLATE) -> Template:
+    written = yaml.load(path.read_text(), _Loader)
+    return Template(written.get("Parameters", {}), written["Resources"], written.get("Globals", {}))
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows the short forms of intrinsic functions, and leaves them unresolved: `!Sub x` becomes
+    `{"Fn::Sub": "x"}` (CloudFormation, "Intrinsic function reference")."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    long_form = name if name in ("Ref", "Condition") else f"Fn::{name}"
+    match node:
+        case yaml.ScalarNode():
+            return {long_form: loader.construct_scalar(node)}
+        case yaml.SequenceNode():
+            return {long_form: loader.construct_sequence(node, deep=True)}
+        case yaml.MappingNode():
+            return {long_form: loader.construct_mapping(node, deep=True)}
+    raise TypeError(f"!{name} stands before something that is no YAML node")
+
+
+_Loader.add_multi_constructor("!", _intrinsic)

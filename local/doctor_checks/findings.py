@@ -1,0 +1,182 @@
+"""Everything that `make doctor` can find, and what to do about each."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Problem(Enum):
+    """What is concerned, what is wrong, what to do. `{}` is what was found."""
+
+    OPENAI_KEY_MISSING = (
+        "OpenAI API key",
+        "OPENAI_API_KEY is not set",
+        "make one at platform.openai.com/api-keys",
+    )
+    OPENAI_KEY_REFUSED = (
+        "OpenAI API key",
+        "OpenAI does not accept it: {}",
+        "make a new one at platform.openai.com/api-keys",
+    )
+    MODEL_UNAVAILABLE = (
+        "model",
+        "no session can be opened with it: {}",
+        "set OPENAI_MODEL to a Realtime model that your OpenAI project may use",
+    )
+    MODEL_UNREACHABLE = (
+        "OpenAI Realtime",
+        "no answer: {}",
+        "check OPENAI_REALTIME_URL and that this machine may open connections to it",
+    )
+    TELNYX_KEY_MISSING = (
+        "Telnyx API key",
+        "TELNYX_API_KEY is not set",
+        "make one at portal.telnyx.com, API Keys",
+    )
+    TELNYX_KEY_REFUSED = (
+        "Telnyx API key",
+        "Telnyx does not accept it",
+        "make a new one at portal.telnyx.com, API Keys",
+    )
+    TELNYX_UNREACHABLE = (
+        "Telnyx API",
+        "no answer: {}",
+        "check TELNYX_API_BASE and that this machine may open connections to it",
+    )
+    CLOCK_WRONG = (
+        "clock",
+        "this machine's is {} seconds off Telnyx's",
+        "synchronise it: signatures of webhooks are valid for five minutes",
+    )
+    NO_CREDIT = (
+        "Telnyx credit",
+        "{} is left",
+        "add funds at portal.telnyx.com, Billing",
+    )
+    APPLICATION_MISSING = (
+        "Telnyx application",
+        "TELNYX_CONNECTION_ID is not set",
+        "create a Voice API application at portal.telnyx.com, Voice, and set its id",
+    )
+    APPLICATION_UNKNOWN = (
+        "Telnyx application",
+        "{} is no Voice API application of this account",
+        "set TELNYX_CONNECTION_ID to the id of one",
+    )
+    APPLICATION_INACTIVE = (
+        "Telnyx application",
+        "it is switched off",
+        "activate it at portal.telnyx.com, Voice",
+    )
+    WEBHOOK_URL_WRONG = (
+        "Telnyx webhook URL",
+        "it is {}",
+        "set it to BASE_PUBLIC_URL followed by /webhooks/telnyx (`make deploy` does)",
+    )
+    WEBHOOK_VERSION_WRONG = (
+        "Telnyx webhook version",
+        "it is {}",
+        "choose API v2 in the application",
+    )
+    NO_OUTBOUND_PROFILE = (
+        "Telnyx outbound voice profile",
+        "the application has none, so every dial is refused (D38)",
+        "choose one in the application's outbound settings",
+    )
+    OUTBOUND_PROFILE_DISABLED = (
+        "Telnyx outbound voice profile",
+        "{} is switched off",
+        "enable it at portal.telnyx.com, Outbound Voice Profiles",
+    )
+    FROM_NUMBER_MISSING = (
+        "from number",
+        "TELNYX_FROM_NUMBER is not set",
+        "set it to a number of your Telnyx account",
+    )
+    FROM_NUMBER_NOT_OWNED = (
+        "from number",
+        "it is neither a number of this account nor verified",
+        "set TELNYX_FROM_NUMBER to one that is, or verify it at portal.telnyx.com",
+    )
+    FROM_NUMBER_INACTIVE = (
+        "from number",
+        "its status is {}",
+        "wait until Telnyx has activated it, or set another one",
+    )
+    FROM_NUMBER_ELSEWHERE = (
+        "from number",
+        "who calls it does not get to this application",
+        "assign the number to the application at portal.telnyx.com, My Numbers",
+    )
+    PUBLIC_KEY_MISSING = (
+        "Telnyx public key",
+        "TELNYX_PUBLIC_KEY is not set, so no webhook is accepted",
+        "set it to {}",
+    )
+    PUBLIC_KEY_WRONG = (
+        "Telnyx public key",
+        "it is not this account's, so no webhook is accepted",
+        "set TELNYX_PUBLIC_KEY to {}",
+    )
+    PUBLIC_URL_MISSING = (
+        "public URL",
+        "BASE_PUBLIC_URL is not set, so Telnyx cannot reach the webhooks",
+        "deploy, or start a tunnel to port 3000 and set its https URL",
+    )
+    PUBLIC_URL_UNREACHABLE = (
+        "public URL",
+        "no answer: {}",
+        "check BASE_PUBLIC_URL, its DNS record, and that the tunnel or the stack is up",
+    )
+    PUBLIC_URL_ELSEWHERE = (
+        "public URL",
+        "what answers there is not Phonebridge ({})",
+        "check BASE_PUBLIC_URL: it goes without a path",
+    )
+    WEBHOOKS_NOT_CONFIGURED = (
+        "webhooks",
+        "the server says: {}",
+        "set what it names where the server runs",
+    )
+    MEDIA_UNREACHABLE = (
+        "media URL",
+        "no answer: {}",
+        "check MEDIA_PUBLIC_URL, its DNS record, and that the media container is up",
+    )
+    MEDIA_ELSEWHERE = (
+        "media URL",
+        "what answers there is no media container ({})",
+        "check MEDIA_PUBLIC_URL, and that the load balancer has a healthy task",
+    )
+    CERTIFICATE_INVALID = (
+        "TLS certificate",
+        "{}",
+        "Telnyx connects only to publicly trusted certificates: have one issued for that name",
+    )
+    CERTIFICATE_EXPIRES = (
+        "TLS certificate",
+        "{}",
+        "renew it: ACM does so by itself while its validation record exists",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the doctor's report; without an ailment all is well."""
+
+    what: str
+    problem: Problem | None = None
+    found: str = ""
+
+    def __str__(self) -> str:
+        if self.problem is None:
+            return f"ok    {self.what}"
+        what, problem, remedy = (part.format(self.found) for part in self.problem.value)
+        return f"FAIL  {what}: {problem}. To do: {remedy}."
+
+
+def healthy(what: str) -> Finding:
+    return Finding(what)
+
+
+def problem_found(problem: Problem, found: object = "") -> Finding:
+    return Finding(problem.value[0], problem, str(found))

@@ -1,0 +1,110 @@
+"""Can Telnyx reach us? Knocks at the webhooks and at the media container as a stranger would, who
+is to be turned away."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+
+from doctor_checks.config import DoctorConfig
+from doctor_checks.findings import Finding, Problem, healthy, problem_found
+from media_bridge.runtime.server import MEDIA_PATH, TOKEN_HEADER
+
+TIMEOUT_SECONDS = 10.0
+SOON_DAYS = 14
+
+
+def check(config: DoctorConfig, now: float) -> Iterator[Finding]:
+    if not config.base_public_url:
+        yield problem_found(Problem.PUBLIC_URL_MISSING)
+        return
+    addresses = map(_tls_address, (config.base_public_url, config.media_public_url))
+    for host, port in sorted(set(filter(None, addresses))):
+        yield from _certificate(host, port, now)
+    yield _webhooks(config)
+    yield _media(config)
+
+
+def _tls_address(url: str) -> tuple[str, int] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return None  # no URL: who connects to it says so
+    is_secure = parts.scheme in ("https", "wss") and parts.hostname
+    return (str(parts.hostname), port) if is_secure else None
+
+
+def _certificate(host: str, port: int, now: float) -> Iterator[Finding]:
+    """Nothing where nobody answers: that is another check's to say."""
+    context = ssl.create_default_context()
+    try:
+        with (
+            socket.create_connection((host, port), TIMEOUT_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as wrapped,
+        ):
+            certificate: Any = wrapped.getpeercert()
+    except ssl.SSLCertVerificationError as error:
+        yield problem_found(Problem.CERTIFICATE_INVALID, f"{host}: {error.verify_message}")
+    except OSError:
+        return
+    else:
+        days = round((ssl.cert_time_to_seconds(certificate["notAfter"]) - now) / 86_400)
+        if days < SOON_DAYS:
+            yield problem_found(Problem.CERTIFICATE_EXPIRES, f"{host}: it expires in {days} days")
+        else:
+            yield healthy(f"TLS certificate of {host}")
+
+
+def _webhooks(config: DoctorConfig) -> Finding:
+    try:
+        answer = httpx.post(config.webhook_url, content=b"{}", timeout=TIMEOUT_SECONDS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return problem_found(Problem.PUBLIC_URL_UNREACHABLE, error)
+    problem = _error(answer.content)
+    match answer.status_code, problem.get("code"):
+        case HTTPStatus.UNAUTHORIZED, "invalid_signature":
+            return healthy(f"webhooks at {config.webhook_url}")
+        case HTTPStatus.SERVICE_UNAVAILABLE, "not_configured":
+            return problem_found(Problem.WEBHOOKS_NOT_CONFIGURED, problem.get("message"))
+        case _:
+            return problem_found(Problem.PUBLIC_URL_ELSEWHERE, f"HTTP {answer.status_code}")
+
+
+def _media(config: DoctorConfig) -> Finding:
+    try:
+        asyncio.run(_open_media_socket(config))
+    except InvalidStatus as refusal:
+        if _error(bytes(refusal.response.body or b"")).get("code") == "refused":
+            return healthy(f"media container at {config.media_public_url}")
+        return problem_found(Problem.MEDIA_ELSEWHERE, f"HTTP {refusal.response.status_code}")
+    except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ValueError) as error:
+        return problem_found(Problem.MEDIA_UNREACHABLE, error)
+    return problem_found(Problem.MEDIA_ELSEWHERE, "it lets strangers in")
+
+
+async def _open_media_socket(subject: DoctorConfig) -> None:
+    async with connect(
+        f"{subject.media_public_url}{MEDIA_PATH}doctor",
+        additional_headers={TOKEN_HEADER: "doctor"},
+        open_timeout=TIMEOUT_SECONDS,
+        close_timeout=TIMEOUT_SECONDS,
+    ):
+        pass
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    """Of an answer in our one shape."""
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}

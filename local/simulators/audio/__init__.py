@@ -1,0 +1,1 @@
+"""Audio of the simulators, written apart from the product's."""

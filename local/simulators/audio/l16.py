@@ -1,0 +1,53 @@
+"""Linear 16-bit samples at 16 kHz, big-endian (RFC 3551 4.5.11), for a person who works at 8 kHz.
+
+Written apart from the bridge's resamplers on purpose: a mistake there must not cancel out here.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+
+RATE_HZ = 16_000
+WIRE = np.dtype(">i2")
+REACH = 63
+_AT = np.arange(-REACH, REACH + 1)
+# A windowed sinc that ends at 4 kHz, half of 8: 4 ms of delay either way.
+HALF_BAND = 0.5 * np.sinc(_AT / 2) * np.kaiser(len(_AT), 6.0)
+
+
+class L16:
+    """One stream each way."""
+
+    def __init__(self) -> None:
+        self._tail = np.zeros(2 * REACH)
+        self._said = np.zeros(2 * REACH)
+
+    def decode(self, payload: bytes) -> Samples:
+        samples = np.frombuffer(payload, WIRE, len(payload) // WIRE.itemsize)
+        self._tail = np.concatenate((self._tail, samples))
+        filtered = np.convolve(self._tail, HALF_BAND, "valid")[: len(samples) // 2 * 2 : 2]
+        self._tail = self._tail[2 * len(filtered) :]
+        return _whole(filtered)
+
+    def encode(self, samples: Samples) -> bytes:
+        raised = np.zeros(2 * len(samples))
+        raised[::2] = 2.0 * samples
+        stream = np.concatenate((self._said, raised))
+        self._said = stream[len(raised) :]
+        return _whole(np.convolve(stream, HALF_BAND, "valid")).astype(WIRE).tobytes()
+
+
+def is_turned_round(payload: bytes) -> bool:
+    """Whether it is sound only with the bytes of each sample the other way round: what stands in
+    the low byte is next to noise."""
+    samples = np.frombuffer(payload, WIRE, len(payload) // WIRE.itemsize)
+    return _roughness(samples) > 2 * _roughness(samples.byteswap())
+
+
+def _roughness(samples: npt.NDArray[np.int16]) -> float:
+    return float(np.abs(np.diff(samples.astype(np.int64))).mean()) if len(samples) > 1 else 0.0
+
+
+def _whole(signal: npt.NDArray[np.float64]) -> Samples:
+    return np.rint(signal).clip(-32_768, 32_767).astype(np.int16)

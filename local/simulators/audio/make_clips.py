@@ -1,0 +1,58 @@
+"""Makes clips/*.wav with espeak-ng: `python -m simulators.audio.make_clips`. The clips are
+committed."""
+
+import io
+import subprocess
+import wave
+
+import numpy as np
+
+from simulators.audio.speech import (
+    CLIP_TEXTS,
+    CLIPS_DIR,
+    FULL_SCALE,
+    SAMPLE_RATE_HZ,
+    Signal,
+    resample,
+)
+
+VOICES = {
+    "agent": ("-v", "en-us+f3", "-p", "55", "-s", "175"),
+    "caller": ("-v", "en-gb+m3", "-p", "35", "-s", "165"),
+}
+SPOKEN_LEVEL_DBFS = -20.0
+PEAK_DBFS = -1.0
+
+
+def speak(name: str, text: str) -> Signal:
+    voice = VOICES[name.partition("_")[0]]
+    run = subprocess.run(("espeak-ng", *voice, "--stdout", text), capture_output=True, check=True)
+    # Written to a pipe, the header's length field is a placeholder: read what follows it.
+    with wave.open(io.BytesIO(run.stdout)) as wav:
+        rate_hz, header_bytes = wav.getframerate(), 44
+    spoken = resample(np.frombuffer(run.stdout[header_bytes:], "<i2"), rate_hz, SAMPLE_RATE_HZ)
+    return normalise(trim(spoken))
+
+
+def trim(sound: Signal) -> Signal:
+    loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
+    return sound[loud[0] : loud[-1] + 1]
+
+
+def normalise(sound: Signal) -> Signal:
+    rms, peak = np.sqrt((sound**2).mean()), np.abs(sound).max()
+    gain = min(10 ** (SPOKEN_LEVEL_DBFS / 20) / rms, 10 ** (PEAK_DBFS / 20) / peak)
+    scaled: Signal = sound * gain * FULL_SCALE
+    return scaled
+
+
+def main() -> None:
+    CLIPS_DIR.mkdir(exist_ok=True)
+    for name, text in CLIP_TEXTS.items():
+        with wave.open(str(CLIPS_DIR / f"{name}.wav"), "wb") as wav:
+            wav.setparams((1, 2, SAMPLE_RATE_HZ, 0, "NONE", ""))
+            wav.writeframes(speak(name, text).round().astype("<i2").tobytes())
+
+
+if __name__ == "__main__":
+    main()

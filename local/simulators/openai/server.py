@@ -1,0 +1,181 @@
+"""The OpenAI Realtime server, simulated: `python -m simulators.openai --port 9400`.
+
+A real WebSocket server that hears what it is sent and answers by a scenario. Conversational voice
+sessions only (session.type "realtime"). Counterpart: media_bridge, or any Realtime client.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from simulators.openai.faults import NO_FAULTS, SESSION_MINUTES, ModelFaults, SessionEnding
+from simulators.openai.requests import Refusal
+from simulators.openai.session import Manner, ModelSimulatorEvent, SimulatedSession
+from simulators.openai.wire import ErrorEvent, ErrorPayload
+from simulators.scenario import APPOINTMENT, Scenario
+
+PATH = "/v1/realtime"
+PING_INTERVAL_S = 20.0
+MAX_FRAME_BYTES = 24 * 1024 * 1024  # room for the refusal of an append above 15 MiB
+WRONG_KEY_PREFIX = "sk-wrong"
+MODELS = frozenset(
+    {
+        "gpt-realtime-2.1",
+        "gpt-realtime-2.1-mini",
+        "gpt-realtime-2",
+        "gpt-realtime-1.5",
+        "gpt-realtime",
+        "gpt-realtime-2025-08-28",
+        "gpt-realtime-mini",
+        "gpt-realtime-mini-2025-10-06",
+        "gpt-realtime-mini-2025-12-15",
+    }
+)
+UNAUTHORIZED = 3000
+UNSUPPORTED = 4000
+
+
+class OpenAISimulator:
+    def __init__(
+        self,
+        *,
+        scenario: Scenario = APPOINTMENT,
+        burst: float = 10.0,
+        think_ms: int = 300,
+        connect_ms: int = 0,
+        faults: ModelFaults = NO_FAULTS,
+        on_event: Callable[[ModelSimulatorEvent], None] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.sessions: list[SimulatedSession] = []
+        self._manner = Manner(scenario, burst, think_ms, faults)
+        self._report = on_event or (lambda event: None)
+        self._connect_ms = connect_ms
+        self._host, self._port = host, port
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve(
+            self._welcome,
+            self._host,
+            self._port,
+            process_request=self._take_time,
+            ping_interval=PING_INTERVAL_S,
+            max_size=MAX_FRAME_BYTES,
+        )
+        self._port = next(iter(self._server.sockets)).getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def faults(self) -> ModelFaults:
+        """Of the sessions that are opened from now on."""
+        return self._manner.faults
+
+    @faults.setter
+    def faults(self, faults: ModelFaults) -> None:
+        self._manner = replace(self._manner, faults=faults)
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self._host}:{self._port}{PATH}"
+
+    async def _take_time(self, *_: object) -> None:
+        """Of a connection: name, route, TLS."""
+        await asyncio.sleep(self._connect_ms / 1000)
+
+    async def _welcome(self, socket: ServerConnection) -> None:
+        """Key and model are checked after the upgrade: never an HTTP status, always a close."""
+        assert socket.request
+        headers = {name.lower(): value for name, value in socket.request.headers.raw_items()}
+        query = dict(parse_qsl(urlsplit(socket.request.path).query))
+        try:
+            model = _admit(headers, query)
+        except _ConnectionRefused as no:
+            error = ErrorPayload(no.refusal.type, no.refusal.code, no.refusal.message)
+            await socket.send(msgspec.json.encode(ErrorEvent(error)).decode())
+            await socket.close(no.close_code, ".".join(filter(None, (error.type, error.code))))
+            return
+        with suppress(ConnectionClosed):
+            await self._converse(socket, model, headers, query)
+
+    async def _converse(
+        self,
+        socket: ServerConnection,
+        model: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+    ) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            session = SimulatedSession(self._manner, model, headers, query, self._report, tasks)
+            self.sessions.append(session)
+            session.open()
+            writer = tasks.create_task(_write(socket, session))
+            expiry = asyncio.get_running_loop().call_later(SESSION_MINUTES * 60, session.expire)
+            await self._read(socket, session)
+            expiry.cancel()
+            session.close()
+            writer.cancel()
+        self._report(ModelSimulatorEvent(session.id, "closed", str(socket.close_code)))
+
+    async def _read(self, socket: ServerConnection, session: SimulatedSession) -> None:
+        with suppress(ConnectionClosed):
+            async for frame in socket:
+                session.receive(frame)
+                if self._manner.faults.slow_reader_ms:
+                    await asyncio.sleep(self._manner.faults.slow_reader_ms / 1000)
+
+
+class _ConnectionRefused(Exception):
+    def __init__(self, close_code: int, code: str | None, message: str) -> None:
+        self.close_code = close_code
+        self.refusal = Refusal(code, message)
+
+
+def _admit(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
+    """The model asked for."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise _ConnectionRefused(
+            UNAUTHORIZED, None, "Missing bearer or basic authentication in header"
+        )
+    if key.startswith(WRONG_KEY_PREFIX):
+        masked = f"{key[:8]}{'*' * 8}{key[-4:]}"
+        message = f"Incorrect API key provided: {masked}."
+        raise _ConnectionRefused(UNAUTHORIZED, "invalid_api_key", message)
+    if "openai-beta" in headers:
+        message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for GA."
+        raise _ConnectionRefused(UNSUPPORTED, "beta_api_shape_disabled", message)
+    model = query.get("model")
+    if not model:
+        raise _ConnectionRefused(
+            UNSUPPORTED, "missing_model", "You must provide a model parameter."
+        )
+    if model not in MODELS:
+        message = f'Model "{model}" is not supported in realtime mode.'
+        raise _ConnectionRefused(UNSUPPORTED, "invalid_model", message)
+    return model
+
+
+async def _write(socket: ServerConnection, session: SimulatedSession) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            match await session.outbox.get():
+                case SessionEnding(code=None):
+                    socket.transport.abort()
+                case SessionEnding(code=int(code), reason=reason):
+                    await socket.close(code, reason)
+                case str(frame):
+                    await socket.send(frame)

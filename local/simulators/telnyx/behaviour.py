@@ -1,0 +1,98 @@
+"""How a simulated call behaves: the person, the faults, and what each number stands for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
+
+DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    scenario: Scenario
+    answers_after_ms: int = 300
+    hangs_up: bool = True
+    """After the last line and the agent's reply to it; False: stays on the line, silent, until the
+    call is hung up."""
+    codec: Literal["PCMU", "PCMA", "L16"] = "PCMU"
+    """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe, L16 stands for a
+    line with HD voice."""
+    refuses: Literal["busy", "rejected", "no_answer"] | None = None
+    machine: bool = False
+    """An answering machine (`machine.py`); the carrier tells, if the dial asked for it."""
+    silence_timeout_ms: int = 15_000
+    """How long nobody may speak before the person gives up, unless they are one who stays."""
+
+    @property
+    def listen_only(self) -> "Person":
+        """The same, without lines of their own."""
+        return replace(self, scenario=replace(self.scenario, caller=()), hangs_up=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierFaults:
+    """What goes wrong; nothing does by default."""
+
+    dial: DialFault | None = None
+    webhook_before_dial_answer: bool = False
+    duplicate_webhooks: bool = False
+    swap_webhooks: bool = False
+    """Every other webhook is delivered after the one that follows it."""
+    hangup_before_answered: bool = False
+    """call.answered is delivered only after call.hangup."""
+    streaming_start_refused: bool = False
+    streaming_fails: bool = False
+    """The command is accepted, then the socket is never opened."""
+    early_stream_fails: bool = False
+    """The stream that was asked for with the dial; one of streaming_start opens."""
+    early_stream_closes_after_ms: int | None = None
+    """The same stream, while the phone rings."""
+    no_start: bool = False
+    muted: bool = False
+    """Frames flow and carry silence for ever."""
+    swap_chunks: bool = False
+    lost_chunks: float = 0.0
+    """The fraction of the carrier's frames that never arrives."""
+    jitter_ms: int = 0
+    second_socket_after_ms: int | None = None
+    close_without_stop_after_ms: int | None = None
+
+
+PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
+    "+15550101": {"refuses": "busy"},
+    "+15550102": {"refuses": "no_answer"},
+    "+15550103": {"refuses": "rejected"},
+    "+15550105": {"codec": "PCMA"},
+    "+15550134": {"codec": "L16"},
+    "+15550109": {"machine": True},
+    "+15550115": {"hangs_up": False},
+    "+15550120": {"scenario": KEYPAD},
+    "+15550121": {"scenario": NOT_A_WORD, "hangs_up": False},
+}
+FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
+    "+15550104": {"dial": "forbidden"},
+    "+15550106": {"streaming_start_refused": True},
+    "+15550107": {"dial": "rate_limited"},
+    "+15550108": {"dial": "fails_twice"},
+    "+15550110": {"dial": "never_answers"},
+    "+15550111": {"dial": "invalid"},
+    "+15550112": {"streaming_fails": True},
+    "+15550113": {"no_start": True},
+    "+15550114": {"muted": True},
+    "+15550116": {"duplicate_webhooks": True, "swap_webhooks": True},
+    "+15550117": {"swap_chunks": True, "lost_chunks": 0.02, "jitter_ms": 60},
+    "+15550118": {"close_without_stop_after_ms": 2000},
+    "+15550119": {"second_socket_after_ms": 2000},
+    "+15550131": {"early_stream_fails": True},
+    "+15550132": {"early_stream_closes_after_ms": 100},
+}
+
+
+def behind(number: str, person: Person, faults: CarrierFaults) -> tuple[Person, CarrierFaults]:
+    """What happens on a call to this number, given what happens on every other call."""
+    return (
+        replace(person, **PEOPLE_BY_NUMBER.get(number, {})),
+        replace(faults, **FAULTS_BY_NUMBER.get(number, {})),
+    )

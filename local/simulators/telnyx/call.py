@@ -1,0 +1,288 @@
+"""One simulated call from ringing to hangup: who does what, and what the audio clock brings."""
+
+import asyncio
+import itertools
+import random
+import time
+from typing import Literal, Protocol
+
+from websockets.exceptions import WebSocketException
+
+from simulators.telnyx import events
+from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.commands import ApiError, StreamSettings
+from simulators.telnyx.machine import Machine
+from simulators.telnyx.media import MediaStream, StreamLeg
+from simulators.telnyx.person import FRAME_MS, SILENT_FRAME, FrameClock, PersonConversation
+from simulators.telnyx.reports import CallEnding, CallPlan, ReportedCall, Reporter
+from simulators.telnyx.webhooks import timestamp_now
+
+NO_ANSWER_AFTER_MS = 500  # of ringing: nobody wants to wait 30 s for a simulated no-answer
+CALLER_RINGS_MS = 30_000
+DETECTION_TAKES_MS = 1500
+SPEAKING_MS_PER_CHARACTER = 20
+USER_ID = "3e6f995f-0000-4000-8000-000000000100"
+End = Literal["person", "agent"]
+BUSY = CallEnding("user_busy", "callee", "486")
+REJECTED = CallEnding("call_rejected", "callee", "603")
+CANCELED = CallEnding("originator_cancel", "caller", "487")
+TIME_LIMIT = CallEnding("time_limit", "unknown", "200")
+
+
+class Exchange(Reporter, Protocol):
+    """What a call needs of the simulator it runs in."""
+
+    calls: "list[SimulatedCall]"
+
+    def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
+
+
+class SimulatedCall(ReportedCall):
+    def __init__(
+        self, exchange: Exchange, plan: CallPlan, person: Person, faults: CarrierFaults
+    ) -> None:
+        self.exchange = exchange
+        super().__init__(exchange, plan, person, faults)
+        kind = Machine if person.machine else PersonConversation
+        self.conversation: PersonConversation = kind(person, self.notify)
+        self._greeting_is_over = False
+        self.ended = asyncio.Event()
+        self.answered_s: float | None = None
+        self.partner: SimulatedCall | None = None
+        self.spoken: list[str] = []
+        """By the carrier's own voice, to the person."""
+        self._over = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._tasks: asyncio.TaskGroup
+        self._stream: MediaStream | None = None
+        self._streams: list[MediaStream] = []
+        self._stream_task: asyncio.Task[None] | None = None
+        self._luck = random.Random(1)
+
+    @property
+    def streaming(self) -> bool:
+        return self._stream_task is not None and not self._stream_task.done()
+
+    @property
+    def duration_s(self) -> int:
+        return self.conversation.now_ms // 1000
+
+    # What either end does.
+
+    def hang_up(self, end: End = "person") -> None:
+        side = self._side(end)
+        if self.answered:
+            self.end(CallEnding("normal_clearing", side, "200"))
+        else:
+            self.end(CANCELED if side == "caller" else REJECTED)
+
+    def end(self, ending: CallEnding) -> None:
+        if self.ending is None:
+            self.ending = ending
+            self.end_time = timestamp_now()
+            self._settled.set()
+            self._over.set()
+
+    def pick_up(self) -> None:
+        self.answered = True
+        self.answered_s = time.monotonic()
+        self.notify("answered", "")
+        self.post(events.CallAnsweredPayload, codec=self.person.codec)
+        self.post_detection_started()
+        self._settled.set()
+        if self.partner is not None:
+            self.bridge(self.partner)
+
+    def bridge(self, other: "SimulatedCall") -> None:
+        self.partner, other.partner = other, self
+        self.post(events.CallBridgedPayload)
+        other.post(events.CallBridgedPayload)
+
+    def speak(self, text: str) -> None:
+        self.spoken.append(text)
+        self.notify("hears", text)
+        self.post(events.SpeakStartedPayload)
+        self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
+
+    async def press(self, digit: str) -> None:
+        """A key of the person's phone."""
+        self.post(events.DtmfReceivedPayload, digit=digit)
+        if self._stream is not None:
+            await self._stream.press(digit)
+
+    def start_streaming(self, settings: StreamSettings) -> None:
+        if self.streaming:
+            raise ApiError(422, "90045", "Media streaming is already in use for this call")
+        self._stream_task = self._tasks.create_task(self._carry_stream(settings))
+
+    def stop_streaming(self) -> None:
+        if not self.streaming:
+            raise ApiError(422, "90048", "Media streaming is not used for this call")
+        self._tasks.create_task(self._stop_streams())
+
+    # The call's life.
+
+    async def live(self) -> None:
+        async with asyncio.TaskGroup() as self._tasks:
+            if self.plan.stream is not None:
+                self.start_streaming(self.plan.stream)
+            await self._ring()
+            if self.state == "answered":
+                await self._talk()
+            await self._stop_streams()
+        self._part_from_partner()
+        self.post_ended()
+        self.ended.set()
+
+    async def _finish_speaking(self, takes_ms: int) -> None:
+        try:
+            async with asyncio.timeout(takes_ms / 1000):
+                await self._over.wait()
+        except TimeoutError:
+            self.post(events.SpeakEndedPayload)
+        else:
+            self.post(events.SpeakEndedPayload, status="call_hangup")
+
+    async def _ring(self) -> None:
+        if self.plan.direction == "incoming":
+            if not await self._settled_within(CALLER_RINGS_MS):
+                self.end(CANCELED)
+            return
+        refuses, rings_ms = self.person.refuses, self.person.answers_after_ms
+        unanswered = refuses == "no_answer" or rings_ms > self.plan.timeout_ms
+        if unanswered:
+            rings_ms = min(NO_ANSWER_AFTER_MS, self.plan.timeout_ms)
+        if await self._settled_within(rings_ms):
+            return
+        if unanswered:
+            self.end(CallEnding(self.plan.timeout_cause, "caller", "487"))
+        elif refuses is not None:
+            self.end(BUSY if refuses == "busy" else REJECTED)
+        else:
+            self.pick_up()
+
+    async def _settled_within(self, limit_ms: int) -> bool:
+        try:
+            async with asyncio.timeout(limit_ms / 1000):
+                await self._settled.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _talk(self) -> None:
+        now_s = asyncio.get_running_loop().time
+        clock = FrameClock(now_s())
+        for tick in itertools.count(1):
+            await self._exchange_frame()
+            self._act_on_clock(tick * FRAME_MS)
+            if self.ending is not None:
+                return
+            jitter_s = self._luck.uniform(0, self.faults.jitter_ms) / 1000
+            await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
+
+    async def _exchange_frame(self) -> None:
+        stream = self._stream
+        received = await stream.play() if stream else SILENT_FRAME
+        first_sound = self.conversation.first_audio_ms is None
+        said = self.conversation.hear(received)
+        if digit := self.conversation.take_key():
+            await self.press(digit)
+        if stream:
+            await stream.carry(said)
+        if first_sound and self.conversation.first_audio_ms is not None:
+            self.notify("first audio", f"{self.conversation.first_audio_ms} ms after the answer")
+
+    def _act_on_clock(self, now_ms: int) -> None:
+        if self.conversation.goodbye is not None:
+            self.notify("person hangs up", self.conversation.goodbye)
+            self.hang_up()
+        if now_ms >= self.plan.time_limit_ms:
+            self.end(TIME_LIMIT)
+        if now_ms == DETECTION_TAKES_MS:
+            self.post_detection()
+        if not self._greeting_is_over and self._is_recorded_by_machine():
+            self._greeting_is_over = True
+            self.post_greeting_ended()
+        if self._stream is not None and now_ms == self.faults.second_socket_after_ms:
+            self._tasks.create_task(self._carry_stream(self._stream.settings))
+        if self._stream is not None and now_ms == self.faults.close_without_stop_after_ms:
+            self._tasks.create_task(self._stream.close())
+
+    def _is_recorded_by_machine(self) -> bool:
+        return isinstance(self.conversation, Machine) and self.conversation.is_recording
+
+    async def _carry_stream(self, settings: StreamSettings) -> None:
+        stream = MediaStream(settings, self.person.codec, self.faults, self.media)
+        try:
+            await self._open(stream)
+        except (OSError, TimeoutError, WebSocketException) as error:
+            self.notify("stream failed", str(error))
+            if self._stream is None:  # a second socket in vain leaves the first as it was
+                self.post_failed(stream)
+            return
+        self._streams.append(stream)
+        try:
+            if await self._answered_on(stream):
+                await self._carry_audio(stream)
+        finally:
+            await stream.close()
+            self._streams.remove(stream)
+
+    async def _open(self, stream: MediaStream) -> None:
+        if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
+            raise OSError("connection_failed")
+        await stream.open()
+
+    async def _answered_on(self, stream: MediaStream) -> bool:
+        """Whether the stream lives to see the answer."""
+        limit_ms = self.faults.early_stream_closes_after_ms
+        closed = self._tasks.create_task(stream.wait_closed())
+        settled = self._tasks.create_task(self._settled.wait())
+        try:
+            await asyncio.wait(
+                {closed, settled},
+                timeout=None if limit_ms is None else limit_ms / 1000,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            return self.state == "answered" and not closed.done()
+        finally:
+            closed.cancel()
+            settled.cancel()
+
+    async def _carry_audio(self, stream: MediaStream) -> None:
+        await stream.start(self._leg())
+        self._stream = stream
+        self.post(events.StreamingStartedPayload, stream_url=stream.settings.stream_url)
+        await stream.listen()
+        # A stream that another socket has replaced ends unannounced.
+        if self._stream is stream:
+            self._stream = None
+            self.post(events.StreamingStoppedPayload, stream_url=stream.settings.stream_url)
+
+    async def _stop_streams(self) -> None:
+        if self._stream is None and self._stream_task is not None:
+            self._stream_task.cancel()
+        for stream in list(self._streams):
+            await stream.stop(self._leg())
+
+    def _part_from_partner(self) -> None:
+        partner, self.partner = self.partner, None
+        if partner is not None:
+            partner.partner = None
+            # Whoever was transferred to and did not answer leaves the first leg as it was.
+            if self.answered:
+                partner.hang_up("agent")
+
+    def _leg(self) -> StreamLeg:
+        return StreamLeg(
+            user_id=USER_ID,
+            call_control_id=self.call_control_id,
+            call_session_id=self.plan.call_session_id,
+            from_=self.from_,
+            to=self.to,
+            client_state=self.client_state,
+        )
+
+    def _side(self, end: End) -> Literal["caller", "callee"]:
+        agent_calls = self.plan.direction == "outgoing"
+        return "caller" if agent_calls == (end == "agent") else "callee"

@@ -1,0 +1,1 @@
+"""Codecs, sample rates and frame order. Pure; uses numpy only."""

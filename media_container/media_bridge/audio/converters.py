@@ -1,0 +1,80 @@
+"""Converters of one direction of one stream: line codec to model format and back."""
+
+from typing import Protocol
+
+from media_bridge.audio.codecs import Codec, _samples, decode, encode
+from media_bridge.audio.resampler import Downsampler, Upsampler
+
+
+class TelephoneToModel:
+    """The line's codec to PCM16 at 24 kHz."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._upsampler = Upsampler(codec.rate_hz)
+
+    def feed(self, payload: bytes) -> bytes:
+        if self._codec is Codec.L16:
+            return self._upsampler.feed(payload)
+        return self._upsampler.feed_samples(_samples(self._codec, payload))
+
+    def flush(self) -> bytes:
+        return self._upsampler.flush()
+
+
+class ModelToTelephone:
+    """PCM16 at 24 kHz to the line's codec."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._downsampler = Downsampler(codec.rate_hz)
+
+    def feed(self, payload: bytes) -> bytes:
+        return encode(self._codec, self._downsampler.feed(payload))
+
+    def flush(self) -> bytes:
+        return encode(self._codec, self._downsampler.flush())
+
+
+class PassThrough:
+    """The model speaks the line's own G.711: nothing is touched."""
+
+    def feed(self, payload: bytes) -> bytes:
+        return payload
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class Transcoder:
+    """One law of G.711 to the other."""
+
+    def __init__(self, line: Codec, wanted: Codec) -> None:
+        self._codes = encode(wanted, decode(line, bytes(range(256))))
+
+    def feed(self, payload: bytes) -> bytes:
+        return payload.translate(self._codes)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class Converter(Protocol):
+    """One direction of one stream, in pieces of any size; `flush` ends an utterance."""
+
+    def feed(self, payload: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+class Muted:
+    """As much silence as there would be sound."""
+
+    def __init__(self, silence: bytes, inner: Converter) -> None:
+        self.inner = inner
+        self._silence = silence
+
+    def feed(self, payload: bytes) -> bytes:
+        return self.inner.feed(self._silence * len(payload))
+
+    def flush(self) -> bytes:
+        return self.inner.flush()

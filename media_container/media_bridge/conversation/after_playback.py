@@ -1,0 +1,64 @@
+"""What is done once the caller has heard everything: a hangup after the goodbye, a transfer after
+the words that announce it."""
+
+from dataclasses import dataclass, field
+
+from media_bridge.commands import BridgeCommand, EndCall
+from media_bridge.conversation.deadline import earliest
+
+TIMEOUT_SECONDS = 20.0
+"""Seconds that it waits for that at most."""
+LAST_WORDS_SECONDS = 0.3
+"""What the carrier has played is still on its way to the ear, up to 400 ms on a bad line (ITU-T
+G.114); a hangup would overtake it."""
+
+
+@dataclass(slots=True)
+class AfterPlayback:
+    """Times are seconds of the bridge's clock."""
+
+    _planned: list[BridgeCommand] = field(default_factory=list)
+    _latest: float | None = None
+    _quiet_since: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._planned)
+
+    def plan(self, command: BridgeCommand, latest: float) -> None:
+        self._planned.append(command)
+        self._latest = latest
+
+    def withdraw(self, command: BridgeCommand) -> bool:
+        """Whether it was planned."""
+        if command not in self._planned:
+            return False
+        self._planned = [each for each in self._planned if each != command]
+        if not self._planned:
+            self._latest = self._quiet_since = None
+        return True
+
+    def due_at(self) -> float | None:
+        if not self._planned:
+            return None
+        settled = None if self._quiet_since is None else self._quiet_since + self._pause
+        return earliest(settled, self._latest)
+
+    def take(self, is_quiet: bool, now: float) -> list[BridgeCommand]:
+        """What is to be done now. To be called whenever something has happened."""
+        if not self._planned:
+            return []
+        if not is_quiet:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        due_at = self.due_at()
+        if due_at is None or now < due_at:
+            return []
+        taken, self._planned = self._planned, []
+        self._latest = self._quiet_since = None
+        return taken
+
+    @property
+    def _pause(self) -> float:
+        hangs_up = any(isinstance(each, EndCall) for each in self._planned)
+        return LAST_WORDS_SECONDS if hangs_up else 0.0

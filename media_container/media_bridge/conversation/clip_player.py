@@ -1,0 +1,77 @@
+"""When the agent speaks without the model: a filler while the caller waits, an apology at the end.
+
+Clips go through the playout as the model's own speech does, so they are turns of the agent, the
+model learns of them as text, and the caller may interrupt them.
+"""
+
+from media_bridge.commands import BridgeCommand, FailCall
+from media_bridge.speech.agent_audio import AgentAudio
+from media_bridge.speech.clips import SpeechClips
+
+SLOW_REPLY_SECONDS = 6.0
+"""So long a caller waits in silence for a model that is at work."""
+RETRY_FILLER_SECONDS = 2.5
+"""So long a caller waits for another attempt."""
+NEXT_FILLER_SECONDS = 10.0
+LAST_WORDS_SECONDS = 0.3
+"""What the carrier has played is still on its way to the ear (ITU-T G.114)."""
+
+FILLER_ITEM = "filler-clip"
+APOLOGY_ITEM = "apology-clip"
+
+
+class ClipPlayer:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, speech: AgentAudio, clips: SpeechClips) -> None:
+        self.filler_at: float | None = None
+        self.end: FailCall | None = None
+        """What follows the apology."""
+        self.end_at: float | None = None
+        self._speech = speech
+        self._clips = clips
+        self._has_begun = False
+        self._is_playing = True
+        """Whether the apology was still heard at the last look."""
+        self._fillers = 0
+
+    def begin(self) -> None:
+        """The media stream started; nobody hears a clip before."""
+        self._has_begun = True
+
+    def expect_filler(self, at: float) -> None:
+        """Play the filler then, or earlier if that was planned."""
+        if self._has_begun and self._clips.filler:
+            self.filler_at = at if self.filler_at is None else min(at, self.filler_at)
+
+    def play_filler(self, now: float, is_busy: bool) -> None:
+        """It is time for the filler; not while somebody speaks."""
+        if self._clips.filler is None:
+            return
+        if is_busy or self._speech.is_audible:
+            self.filler_at = now + RETRY_FILLER_SECONDS
+            return
+        self._fillers += 1
+        clip = self._clips.filler
+        self._speech.play_recorded(f"{FILLER_ITEM}-{self._fillers}", clip.words, clip.sound, now)
+        self.filler_at = now + NEXT_FILLER_SECONDS
+
+    def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
+        """End the call after the apology, or at once if there is none."""
+        self.filler_at = None
+        clip = self._clips.apology
+        if clip is None or not self._has_begun:
+            return [end]
+        self._speech.play_recorded(APOLOGY_ITEM, clip.words, clip.sound, now)
+        self.end, self.end_at = end, now + LAST_WORDS_SECONDS
+        return []
+
+    def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
+        """Looks again and again until the apology was heard, or somebody interrupted it."""
+        if self.end_at is None or now < self.end_at:
+            return []
+        if not (self._speech.is_audible or self._is_playing):
+            return [end]
+        self._is_playing = self._speech.is_audible
+        self.end_at = now + LAST_WORDS_SECONDS
+        return []

@@ -1,0 +1,442 @@
+"""Two people talking: who speaks, who is interrupted, what each of them said.
+
+The model's side of a bridge once its session is ready. Generation and playback are two things: a
+response may be complete long before the caller has heard it, so whether the agent speaks is read
+off the playout, and what the model believes it said is put right by truncation.
+"""
+
+from statistics import median
+
+from media_bridge import events
+from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
+from media_bridge.commands import (
+    AddMessage,
+    AddTimelineEntry,
+    BridgeCommand,
+    CancelResponse,
+    CreateResponse,
+    Log,
+    Role,
+    SendToolOutput,
+    TransferCall,
+    output_event_id,
+)
+from media_bridge.conversation import dtmf
+from media_bridge.conversation.after_playback import TIMEOUT_SECONDS, AfterPlayback
+from media_bridge.conversation.barge_in import BargeIn
+from media_bridge.conversation.deadline import earliest
+from media_bridge.conversation.dtmf import DtmfCollector
+from media_bridge.conversation.pending_reply import PendingReply
+from media_bridge.conversation.response_queue import Purpose, Request
+from media_bridge.speech.agent_audio import AgentAudio
+from media_bridge.speech.clips import SpeechClips
+from media_bridge.speech.playout import Playout
+from media_bridge.speech.response_latency import ResponseTimer
+from media_bridge.speech.transcript import Transcript
+from phonebridge.call.call import Activity
+from phonebridge.call.config import CallConfig
+from phonebridge.call.usage import Usage
+from phonebridge.settings import ModelAudio
+
+CANCEL_NOT_ACTIVE = "response_cancel_not_active"
+DTMF_TURN_ID = "keypad"
+"""Stands where the turns of the caller's voice have the model's item id."""
+
+NO_CLIPS = SpeechClips()
+
+_ResponseEvent = (
+    events.ResponseStarted | events.AudioFinished | events.ResponseProgressed | events.ResponseEnded
+)
+
+
+class Conversation:
+    """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
+    Times are seconds of the bridge's clock."""
+
+    def __init__(
+        self, config: CallConfig, model_audio: ModelAudio, clips: SpeechClips = NO_CLIPS
+    ) -> None:
+        self.config = config
+        self._transcript = Transcript()
+        playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
+        self.agent_audio = AgentAudio(playout, model_audio, self._transcript)
+        self.reply = PendingReply(self.agent_audio, clips)
+        self._response_queue = self.reply.queue
+        self._dtmf = DtmfCollector()
+        self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
+        self._after_playback = AfterPlayback()
+        self._wait: ResponseTimer | None = None
+        self._started = 0.0
+        self._first_audio_ms: int | None = None
+        self.speech_began_at: float | None = None
+        """Of the speech of the caller that goes on."""
+        self._speech_item = ""
+        self.caller_is_muted = False
+        self.last_spoken_response: str | None = None
+        self.is_running_tools = False
+        """The caller waits for something that the agent looks up."""
+        self.is_transferring = False
+        """The caller waits for somebody else, who is being rung."""
+        self.last_sign_of_caller_at: float | None = None
+        self.ignores_caller = False
+        self.usage = Usage()
+
+    def begin(self, now: float) -> None:
+        """The media stream started: turns and latencies count from here."""
+        self._started = self._transcript.stream_started = now
+        self._barge_in.begin(now)
+        self.reply.begin(now)
+
+    @property
+    def caller_is_speaking(self) -> bool:
+        return self.speech_began_at is not None
+
+    @property
+    def turns(self) -> Transcript:
+        return self._transcript
+
+    @property
+    def generating(self) -> str | None:
+        """The response that is being generated."""
+        return self._response_queue.active
+
+    @property
+    def stream_started(self) -> float:
+        return self._started
+
+    @property
+    def is_quiet(self) -> bool:
+        """The agent has said, and the caller heard, all that there was to say."""
+        return self._response_queue.is_idle and not self.agent_audio.is_audible
+
+    @property
+    def is_silent(self) -> bool:
+        """The agent says nothing now, whatever it may have to say later."""
+        return not (self._response_queue.is_generating or self.agent_audio.is_audible)
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Nobody speaks, or is about to: it is the caller's turn."""
+        owed = self.is_running_tools or self.is_transferring or self.reply.is_over
+        expected = owed or self._dtmf.entered or self._after_playback
+        muted = self._response_queue.muted or self.caller_is_muted
+        busy = self.ignores_caller or self.caller_is_speaking or muted
+        return self.is_quiet and not busy and not expected
+
+    @property
+    def has_spoken(self) -> bool:
+        return self._first_audio_ms is not None
+
+    def request_response(
+        self, request: CreateResponse, purpose: Purpose, now: float
+    ) -> list[BridgeCommand]:
+        """Let the model speak, as soon as it may. To nobody it answers nothing; it says no more
+        than it is told to."""
+        if self.ignores_caller and not request.has_words:
+            return []
+        return self.reply.request(Request(request, purpose), now)
+
+    def after_playback(
+        self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        """Do this when the caller has heard everything that was asked for until now."""
+        self._after_playback.plan(command, now + timeout_seconds)
+
+    def withdraw(self, command: BridgeCommand) -> bool:
+        """It does not have to be done any more (`after_playback`); whether it had to."""
+        return self._after_playback.withdraw(command)
+
+    def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
+        """The model refused something."""
+        for call_id in self._response_queue.pending_tool_outputs:
+            if error.event_id == output_event_id(call_id):
+                self.on_tool_output_added(call_id)
+                return [AddTimelineEntry("tool output refused", f"{error.code}: {error.message}")]
+        return self.reply.on_error(error, now)
+
+    def refuted_cancel(self, error: events.ModelErrorReceived) -> events.ResponseEnded | None:
+        """The end of a response that we wanted to cancel, and that does not run any more. The
+        server answers in order, so its `response.done` would have come before."""
+        active = self._response_queue.active
+        if active is None or error.code != CANCEL_NOT_ACTIVE:
+            return None
+        if error.event_id != CancelResponse(active).event_id:
+            return None
+        return events.ResponseEnded(active, "cancelled", error.code, Usage())
+
+    def on_tool_event(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+        """What a tool event tells about the response that it belongs to."""
+        match event:
+            case events.FunctionCalled() | events.McpCalled() | events.ApprovalRequested():
+                commands = self._on_sign_of(event.response_id, now)
+                return commands + self.reply.on_tool_call(event, now)
+            case events.McpReturned(item_id):
+                self.reply.on_mcp_returned(item_id, now)
+        return []
+
+    def send_tool_output(self, call_id: str, output: str) -> BridgeCommand:
+        """Let the model know what came of a call."""
+        self._response_queue.pending_tool_outputs.add(call_id)
+        return SendToolOutput(call_id, output)
+
+    def on_tool_output_added(self, call_id: str) -> None:
+        """Responses that start from now on see it."""
+        self._response_queue.pending_tool_outputs.discard(call_id)
+
+    def elapsed_ms(self, now: float) -> int:
+        return round((now - self._started) * 1000)
+
+    def activity(self, frames_in: int, frames_lost: int) -> Activity:
+        latencies = self._transcript.latencies_ms
+        return Activity(
+            turns=self._transcript.count,
+            interruptions=self.agent_audio.interruptions,
+            frames_in=frames_in,
+            frames_out=self.agent_audio.chunks_sent,
+            frames_lost=frames_lost,
+            first_audio_ms=self._first_audio_ms,
+            turn_latency_ms=round(median(latencies)) if latencies else None,
+        )
+
+    def next_deadline(self) -> float | None:
+        return earliest(
+            self.reply.deadline,
+            self._after_playback.due_at(),
+            self._dtmf.complete_at,
+            self._barge_in.counts_at,
+            self.agent_audio.next_deadline(),
+        )
+
+    def due(self, now: float) -> list[BridgeCommand]:
+        """What time alone brings: audio to send, turns heard to their end."""
+        commands = self.agent_audio.advance(now)
+        if self._barge_in.counts(now):
+            commands += self._yield_floor(now)
+        if entry := self._dtmf.take(now):
+            commands += self._on_entry(entry, now)
+        sending = self.agent_audio.due(now)
+        if sending and self._first_audio_ms is None:
+            self._first_audio_ms = self.elapsed_ms(now)
+        if sending and self._wait and self._wait.item_id:
+            self._end_wait(self._wait, self._wait.item_id, now)
+        return [
+            *commands,
+            *sending,
+            *(self._run_after_playback(now) if self._after_playback else ()),
+        ]
+
+    def _run_after_playback(self, now: float) -> list[BridgeCommand]:
+        commands = self._after_playback.take(self.is_quiet, now)
+        self.is_transferring |= any(isinstance(each, TransferCall) for each in commands)
+        return commands
+
+    def _end_wait(self, wait: ResponseTimer, item_id: str, now: float) -> None:
+        if self.agent_audio.has_started(item_id):
+            self._transcript.agent_answered(item_id, wait.finish(now))
+            self._wait = None
+
+    def append_audio(self, event: events.AudioReceived, now: float) -> bool:
+        """Take more sound of what is being said, unless something else is due because of it."""
+        if event.response_id in self.agent_audio.cancelled or not self.agent_audio.append(event):
+            return False
+        self.reply.last_sign = now
+        return True
+
+    def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.MarkReturned(name):
+                self.agent_audio.mark_returned(name, now)
+            case events.AudioReceived():
+                return self._on_audio(event, now)
+            case events.CallerSpeechStarted():
+                return self._on_speech_started(event, now)
+            case events.CallerSpeechStopped():
+                return self._on_speech_stopped(event, now)
+            case _ if isinstance(event, events.TranscriptEvent):
+                return self._on_transcript(event, now)
+            case _:
+                return self._on_response(event, now)
+        return []
+
+    def _on_response(self, event: _ResponseEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.TranscriptReceived(response_id):
+                self.agent_audio.read(event)
+                return self._on_sign_of(response_id, now)
+            case events.ResponseStarted(response_id):
+                return self._on_response_started(response_id, now)
+            case events.AudioFinished(item_id):
+                self.agent_audio.finish(item_id)
+                return self._on_sign_of(None, now)
+            case events.ResponseProgressed(response_id):
+                return self._on_sign_of(response_id, now)
+            case events.ResponseEnded():
+                return [*self.agent_audio.read_last(event), *self._on_response_ended(event, now)]
+
+    def _on_transcript(self, event: events.TranscriptEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case events.CallerAudioCommitted(item_id):
+                self._transcript.caller_committed(item_id)
+            case events.CallerTranscriptReceived(item_id, text, index):
+                self._transcript.caller_words(item_id, text, index)
+            case events.CallerTranscribed(item_id, text, usage):
+                self.usage += usage
+                return [*self._transcript.caller_said(item_id, text)]
+            case events.TranscriptFinished():
+                return [
+                    *self.agent_audio.read_whole(event),
+                    *self._on_sign_of(event.response_id, now),
+                ]
+            case events.TranscriptReceived(response_id):
+                self.agent_audio.receive_transcript(event)
+                return self._on_sign_of(response_id, now)
+        return []
+
+    def press(self, digit: str, now: float) -> list[BridgeCommand]:
+        """A key of the caller's phone; it stops the agent as speech would."""
+        if self.ignores_caller:
+            return []
+        self._dtmf.press(digit, now)
+        self.last_sign_of_caller_at = now
+        self._transcript.caller_started(DTMF_TURN_ID, now)
+        self._transcript.caller_stopped(DTMF_TURN_ID, now)
+        return self.interrupt(now)
+
+    def interrupt(self, now: float) -> list[BridgeCommand]:
+        """Stop the agent on somebody's word; the model does not know of it by itself."""
+        return self._stop_speaking(now, cancel=True)
+
+    def interrupt_with(
+        self, request: CreateResponse, purpose: Purpose, now: float
+    ) -> list[BridgeCommand]:
+        """Let the model speak at once, whatever it is saying."""
+        return [*self.interrupt(now), *self.reply.request_next(Request(request, purpose), now)]
+
+    def mute(self, now: float) -> list[BridgeCommand]:
+        """The agent goes on listening and says nothing; what it is asked to say waits."""
+        self._response_queue.muted = True
+        return self.interrupt(now)
+
+    def silence(self, now: float) -> list[BridgeCommand]:
+        """Nobody is there to talk with: hear nothing, and let nothing more be said."""
+        self.ignores_caller = self.reply.nobody_listens = True
+        self.speech_began_at = None
+        return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
+
+    def cut_off_speech(self) -> bool:
+        """The call is over; whether the caller was in the middle of a turn."""
+        was_speaking = self.caller_is_speaking
+        self.speech_began_at = None
+        return was_speaking
+
+    def close(self, now: float) -> list[BridgeCommand]:
+        """The call is over: whatever is open ends with what was heard of it so far."""
+        self._transcript.is_closing = True
+        commands = [*self.reply.close(), *self.agent_audio.close(now)]
+        if entry := self._dtmf.take_unfinished():
+            commands += self._record_entry(entry)
+        return [*commands, *self._transcript.close(now)]
+
+    def _on_entry(self, entry: str, now: float) -> list[BridgeCommand]:
+        text = AddMessage(Role.USER, dtmf.as_prompt(entry))
+        answer = self.request_response(CreateResponse(), Purpose.KEYPAD, now)
+        return [*self._record_entry(entry), text, *answer]
+
+    def _record_entry(self, entry: str) -> list[BridgeCommand]:
+        text = dtmf.as_transcript(entry, self.config.record_dtmf)
+        return [*self._transcript.caller_said(DTMF_TURN_ID, text)]
+
+    def _on_speech_started(
+        self, event: events.CallerSpeechStarted, now: float
+    ) -> list[BridgeCommand]:
+        if self.ignores_caller:
+            return []
+        self.speech_began_at, self._speech_item = now, event.item_id
+        self.last_sign_of_caller_at = now
+        self._transcript.caller_started(event.item_id, now)
+        guards = not (self.config.turn_detection.interrupt_response or self.is_silent)
+        counts = self._barge_in.speech_started(event.started_ms, now, guards)
+        return self._yield_floor(now) if counts else []
+
+    def caller_fell_silent(self, why: str, now: float) -> list[BridgeCommand]:
+        """The caller stopped, although the server did not tell. The server has no turn to answer,
+        so nothing is asked of it; what waited for the caller goes on."""
+        self.speech_began_at = None
+        self._transcript.caller_stopped(self._speech_item, now)
+        self._barge_in.speech_stopped(None)
+        log = Log("warning", "the end of the caller's speech was not told", why)
+        return [log, *self.reply.on_caller_silence(now)]
+
+    def _yield_floor(self, now: float) -> list[BridgeCommand]:
+        self.reply.on_caller_speech()
+        self._wait = None
+        return self._stop_speaking(now, cancel=not self.config.turn_detection.interrupt_response)
+
+    def _on_speech_stopped(
+        self, event: events.CallerSpeechStopped, now: float
+    ) -> list[BridgeCommand]:
+        if self.ignores_caller:
+            return []
+        self.speech_began_at = None
+        wait = ResponseTimer(now, self.config.turn_detection.silence_seconds)
+        self._transcript.caller_stopped(event.item_id, wait.last_word_at)
+        commands: list[BridgeCommand] = []
+        if self._barge_in.speech_stopped(event.ended_ms):
+            commands += self._yield_floor(now)
+        if self._barge_in.was_interruption or self.is_quiet:
+            self._wait = wait
+        server_answers = self.config.turn_detection.create_response
+        return commands + self.reply.on_caller_stopped(now, server_answers)
+
+    def _on_response_started(self, response_id: str, now: float) -> list[BridgeCommand]:
+        self.reply.on_response_started(response_id, now)
+        if self._wait:
+            self._wait.on_response_started(now)
+        if not self._response_queue.muted:
+            return []
+        self.agent_audio.cancelled.add(response_id)
+        self.reply.on_cancelled(now)
+        return [CancelResponse(response_id)]
+
+    def _on_sign_of(self, response_id: str | None, now: float) -> list[BridgeCommand]:
+        """Some event of a response, perhaps the first."""
+        if self.reply.on_progress(response_id, now):
+            return []
+        if response_id and self.reply.is_new(response_id):
+            return self._on_response_started(response_id, now)
+        return []
+
+    def _on_audio(self, event: events.AudioReceived, now: float) -> list[BridgeCommand]:
+        commands = self._on_sign_of(event.response_id, now)
+        if event.response_id in self.agent_audio.cancelled:
+            return commands + self.agent_audio.drop(event)
+        if not event.audio:
+            return commands
+        self.reply.on_speech(event.response_id)
+        if self.agent_audio.receive_audio(event, now):
+            self.last_spoken_response = event.response_id
+            if self._wait:
+                self._wait.on_model_audio(event.item_id, now)
+        return commands
+
+    def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
+        self.usage += event.usage
+        commands = self._on_sign_of(event.response_id, now)
+        is_wanted = event.response_id not in self.agent_audio.cancelled
+        is_broken_off = event.status == "stalled" and self.agent_audio.is_within_item(
+            event.response_id
+        )
+        self.agent_audio.finish_response(event.response_id)
+        if event.status == "stalled" and is_wanted:
+            self.agent_audio.stop_response(event.response_id)
+            commands.append(CancelResponse(event.response_id))
+        return commands + self.reply.on_response_ended(event, is_wanted, is_broken_off, now)
+
+    def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
+        """The model cancels by itself where its own detector heard the caller."""
+        cancelled = []
+        if (active := self._response_queue.active) and active not in self.agent_audio.cancelled:
+            self.agent_audio.cancelled.add(active)
+            self.reply.on_cancelled(now)
+            cancelled = [CancelResponse(active)] if cancel else []
+        return self.agent_audio.stop(now, cancelled)

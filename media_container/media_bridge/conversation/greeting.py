@@ -1,0 +1,92 @@
+"""The first words of a call: kept from an earlier one, or kept for those to come.
+
+A kept greeting is played without the model, who learns of it as text: the whole of it when the
+caller has heard it, or as much as was heard when somebody cut in.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from media_bridge import events
+from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
+from media_bridge.commands import CacheGreeting
+from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.settings import ModelAudio
+
+CACHED_ITEM_ID = "kept-greeting"
+"""Stands where what the model says has its item's id."""
+MAX_CACHED_MS = 30_000
+MAX_CACHED_BYTES = 384_000
+"""Of the line's codec: 12 s of L16. An item of DynamoDB may be 400 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedGreeting:
+    """Words, and their sound in the codec in which we speak on the line."""
+
+    words: str
+    sound: bytes
+
+
+@dataclass(slots=True)
+class GreetingRecorder:
+    """Takes down the first response of a session, which is to say `wanted`. Kept is only what came
+    whole, as one item, and with just these words."""
+
+    wanted: str
+    bytes_per_ms: int
+    """Of the model's format."""
+    max_ms: int = MAX_CACHED_MS
+    _response_id: str | None = None
+    _items: set[str] = field(default_factory=set)
+    _words: list[str] = field(default_factory=list)
+    _sound: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    def of(cls, config: CallConfig, model_audio: ModelAudio) -> "GreetingRecorder | None":
+        """Only words that are told beforehand are worth keeping."""
+        if config.stream_setup is not StreamSetup.PREPARED or not config.greeting:
+            return None
+        fits_ms = MAX_CACHED_BYTES // Codec[config.codec].bytes_per_ms
+        max_ms = min(MAX_CACHED_MS, fits_ms)
+        return cls(config.greeting, MODEL_BYTES_PER_MS[model_audio], max_ms)
+
+    def record(self, event: events.ConversationEvent) -> CacheGreeting | None:
+        match event:
+            case events.ResponseStarted(response_id) if self._response_id is None:
+                self._response_id = response_id
+            case events.AudioReceived(response_id, item_id, _, audio) if self._is_mine(response_id):
+                self._items.add(item_id)
+                self._sound += audio if self._is_short else b""
+            case events.TranscriptReceived(response_id, _, text) if self._is_mine(response_id):
+                self._words.append(text)
+            case events.TranscriptFinished(response_id, _, text) if self._is_mine(response_id):
+                self._words = [text] if text else self._words
+            case events.ResponseEnded(response_id, status) if self._is_mine(response_id):
+                self._words = [each.text for each in event.transcripts] or self._words
+                recording = self._finished_recording() if status == "completed" else None
+                self._sound.clear()
+                return recording
+        return None
+
+    def _is_mine(self, response_id: str) -> bool:
+        return response_id == self._response_id
+
+    @property
+    def _is_short(self) -> bool:
+        return len(self._sound) <= self.max_ms * self.bytes_per_ms
+
+    def _finished_recording(self) -> CacheGreeting | None:
+        words = "".join(self._words).strip()
+        if (
+            len(self._items) != 1
+            or not self._is_short
+            or _spoken_words(words) != _spoken_words(self.wanted)
+        ):
+            return None
+        return CacheGreeting(words, bytes(self._sound))
+
+
+def _spoken_words(text: str) -> list[str]:
+    """What of a text is heard."""
+    return re.findall(r"\w+", text.casefold())

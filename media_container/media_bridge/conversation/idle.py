@@ -1,0 +1,57 @@
+"""A caller who says nothing: asked whether somebody is there, and at last said goodbye to.
+
+By our own clock, from the moment at which the caller has heard everything, so it is the same with
+every server and every detector; OpenAI's `idle_timeout_ms` goes with `server_vad` alone.
+"""
+
+from media_bridge.commands import BridgeCommand, CreateResponse, EndCall
+from media_bridge.conversation.conversation import Conversation
+from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.steering import apply_event
+from media_bridge.events import HangUpRequested
+from phonebridge.call.call import EndedBy
+from phonebridge.call.config import CallConfig
+
+PROMPT = CreateResponse(
+    instructions="The caller has been silent for a while. Ask briefly whether they are still there."
+)
+GOODBYE = HangUpRequested(
+    EndedBy.IDLE,
+    instructions="The caller is still silent. Say in one short sentence that you are hanging up "
+    "now, and goodbye.",
+)
+END = EndCall(EndedBy.IDLE)
+
+
+class IdleCaller:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, config: CallConfig) -> None:
+        self.due_at: float | None = None
+        self._timeout = config.idle_timeout_seconds
+        self._prompts = config.idle_prompts
+        self._prompted = 0
+        self._last_sign_at: float | None = None
+
+    def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
+        """To be called whenever something has happened, and when `due_at` has come."""
+        if self._timeout is None:
+            return []
+        if conversation.last_sign_of_caller_at != self._last_sign_at:
+            self._last_sign_at = conversation.last_sign_of_caller_at
+            self._prompted = 0
+            conversation.withdraw(END)
+        if not conversation.waits_for_caller:
+            self.due_at = None
+        elif self.due_at is None:
+            self.due_at = now + self._timeout
+        elif self.due_at <= now:
+            self.due_at = None
+            return self._prompt(conversation, now)
+        return []
+
+    def _prompt(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
+        self._prompted += 1
+        if self._prompted <= self._prompts:
+            return conversation.request_response(PROMPT, Purpose.NOTICE, now)
+        return apply_event(GOODBYE, conversation, now)

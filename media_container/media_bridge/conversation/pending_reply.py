@@ -1,0 +1,418 @@
+"""What the caller waits for, and what happens when the model does not deliver it.
+
+Whoever asks the model to speak tells this module, and so does a caller who stops speaking. From
+then on the caller is owed a reply. A reply is what the caller gets: sound, or a tool call that is
+carried out. The status of a response does not count: one that is `completed` without a sound is as
+silent as one that `failed`.
+
+    the caller waits because ...          until ...                     and then
+    ----------------------------          ---------                     --------
+    the server is to begin a response     5 s after the last word, or   we ask for it
+                                          1 s after another response
+    a response was requested, or runs     15 s without any event of it  the attempt failed
+      the same, with an MCP call          45 s without any event of it  the attempt failed
+      the same, but it was cancelled      5 s after the cancellation    it is given up
+    the last attempt failed               0.5 s, 1 s, 2 s, or as long   we ask again
+                                          as the server told us
+    nothing was heard for 6 s, or for     -                             the filler clip is played
+    2.5 s after a failed attempt
+    four attempts failed, or two          -                             the apology clip is played,
+    stalled, or a delay is too long,                                    and the call fails with the
+    or the account has no quota                                         cause of the last failure
+
+An attempt fails when its response ends without a reply, is refused, never starts or stalls. Every
+failure is an entry in the timeline. `retry_budget.py` counts the failures.
+
+Some silence is wanted, and nobody asks again: the response was cancelled by us or by the caller,
+the agent is muted, nobody listens, or the model only pressed keys. A failed filler is not worth
+another attempt either. Without the last words a call ends as planned, and the timeline tells that
+they were not spoken.
+
+Times are seconds of the bridge's clock.
+"""
+
+from media_bridge import events
+from media_bridge.commands import (
+    AddTimelineEntry,
+    BridgeCommand,
+    CancelResponse,
+    CreateResponse,
+    FailCall,
+    Log,
+)
+from media_bridge.conversation.clip_player import (
+    RETRY_FILLER_SECONDS,
+    SLOW_REPLY_SECONDS,
+    ClipPlayer,
+)
+from media_bridge.conversation.deadline import earliest
+from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
+from media_bridge.conversation.retry_budget import FATAL_CODES, Failure, FaultReason, RetryBudget
+from media_bridge.speech.agent_audio import AgentAudio
+from media_bridge.speech.clips import SpeechClips
+from phonebridge.call.usage import Usage
+
+SERVER_START_TIMEOUT = 5.0
+SERVER_NEXT_START_TIMEOUT = 1.0
+STALL_TIMEOUT = 15.0
+MCP_STALL_TIMEOUT = 45.0
+CANCEL_TIMEOUT = 5.0
+
+ALREADY_RESPONDING = "conversation_already_has_active_response"
+RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
+
+_WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
+"""Only here a caller wonders about silence."""
+_ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
+"""Somebody wants these words to be spoken, and is told if they were not."""
+
+
+class PendingReply:
+    """`FailCall` is always the last command of an answer."""
+
+    def __init__(self, speech: AgentAudio, clips: SpeechClips) -> None:
+        self.queue = ResponseQueue()
+        self.last_sign = 0.0
+        """When the active response last showed that the model is alive."""
+        self._stall_timeout = STALL_TIMEOUT
+        self.deadline: float | None = None
+        """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
+        finds out when the next one is."""
+        self.nobody_listens = False
+        """Only ordered words are worth another attempt."""
+        self._speech = speech
+        self._clips = ClipPlayer(speech, clips)
+        self._known: set[str] = set()
+        self._has_spoken = False
+        """Whether the active response brought sound; `_has_called`, a tool call."""
+        self._has_called = False
+        self._mcp_calls: dict[str, bool] = {}
+        """Of the active response; true while it is under way."""
+        self._silent_response: str | None = None
+        self._retrying: Request | None = None
+        self._budget = RetryBudget()
+        self._ask_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """The model was given up; the call ends when the apology has been heard."""
+        return self._clips.end is not None
+
+    def _set_deadline(self) -> None:
+        filler_at, end_at = self._clips.filler_at, self._clips.end_at
+        self.deadline = earliest(self._stalled_at, self._ask_at, filler_at, end_at)
+
+    def begin(self, now: float) -> None:
+        """The media stream started: only from now on somebody listens."""
+        self._clips.begin()
+        self.last_sign = now
+        if self.queue.current:
+            self._expect(self.queue.current.purpose, now)
+        self._set_deadline()
+
+    # Requests, and the caller's turns.
+
+    def request(self, request: Request, now: float) -> list[BridgeCommand]:
+        if self.is_over:
+            return []
+        self._expect(request.purpose, now)
+        return self._record_sent(self.queue.request(request), now)
+
+    def request_next(self, request: Request, now: float) -> list[BridgeCommand]:
+        if self.is_over:
+            return []
+        self._expect(request.purpose, now)
+        return self._record_sent(self.queue.request_next(request), now)
+
+    def on_caller_speech(self) -> None:
+        """The caller has the floor, and the server will answer them first."""
+        self.queue.hold()
+        self._ask_at = self._clips.filler_at = self._retrying = None
+        self._budget.start_window()
+
+    def on_caller_stopped(self, now: float, server_answers: bool) -> list[BridgeCommand]:
+        if self.queue.muted:
+            return []
+        self._expect(Purpose.CALLER_TURN, now)
+        if not server_answers:
+            self.queue.expect_answer()
+            return self._record_sent(self.queue.release(), now)
+        self.queue.expect_answer()
+        self._ask_at = None if self.queue.is_generating else now + SERVER_START_TIMEOUT
+        self._set_deadline()
+        return []
+
+    def on_caller_silence(self, now: float) -> list[BridgeCommand]:
+        """The server never told that the caller stopped: whatever waits for that goes on."""
+        return self._record_sent(self.queue.release(), now)
+
+    def unmute(self, now: float) -> list[BridgeCommand]:
+        return [] if self.is_over else self._record_sent(self.queue.unmute(), now)
+
+    def drop_requests(self, why: str) -> list[BridgeCommand]:
+        """Forget everything that waits."""
+        self._ask_at = self._clips.filler_at = None
+        dropped = self.queue.clear()
+        return [note for request in dropped for note in _not_spoken(request, why)]
+
+    def close(self) -> list[BridgeCommand]:
+        """The call is over."""
+        current = None if self._has_spoken else self.queue.current
+        return [
+            *_not_spoken(current, "the call ended first"),
+            *self.drop_requests("the call ended first"),
+        ]
+
+    # What the model does.
+
+    def is_new(self, response_id: str) -> bool:
+        """Whether its start was not announced. Some servers leave `response.created` out."""
+        return response_id not in self._known and self.queue.active is None
+
+    def on_response_started(self, response_id: str, now: float) -> None:
+        self._known.add(response_id)
+        self.queue.on_started(response_id)
+        self._has_spoken = self._has_called = False
+        self._mcp_calls.clear()
+        self._ask_at = None
+        self.last_sign = now
+        self._stall_timeout = STALL_TIMEOUT
+        self._set_deadline()
+
+    def on_cancelled(self, now: float) -> None:
+        """The active response was cancelled; it has little time to end."""
+        self.last_sign = now
+        self._stall_timeout = CANCEL_TIMEOUT
+        self._set_deadline()
+
+    def on_progress(self, response_id: str | None, now: float) -> bool:
+        """Any event of the active response is a sign of life. Whether it was one."""
+        active = self.queue.active
+        if active is None or (response_id is not None and response_id != active):
+            return False
+        if active not in self._speech.cancelled:
+            self.last_sign = now
+        return True
+
+    def on_speech(self, response_id: str) -> None:
+        if response_id == self.queue.active:
+            self._has_spoken = True
+            self._clips.filler_at = None
+
+    def on_tool_call(self, call: events.ToolCall, now: float) -> list[BridgeCommand]:
+        if call.response_id == self.queue.active:
+            self._has_called = True
+            if isinstance(call, events.McpCalled):
+                self._mcp_calls.setdefault(call.item_id, True)
+                self._set_mcp_timeout()
+        elif call.response_id == self._silent_response and self._retrying:
+            # The call was told after the end of its response, which therefore was no failure.
+            self.queue.drop(self._retrying)
+            self._succeed()
+            return self._record_sent(self.queue.release(), now)
+        return []
+
+    def on_mcp_returned(self, item_id: str, now: float) -> None:
+        if item_id in self._mcp_calls:
+            self._mcp_calls[item_id] = False
+            self._set_mcp_timeout()
+        self.on_progress(None, now)
+
+    def _set_mcp_timeout(self) -> None:
+        if self._stall_timeout != CANCEL_TIMEOUT:
+            is_under_way = any(self._mcp_calls.values())
+            self._stall_timeout = MCP_STALL_TIMEOUT if is_under_way else STALL_TIMEOUT
+            self._set_deadline()
+
+    def on_response_ended(
+        self, event: events.ResponseEnded, is_wanted: bool, is_broken_off: bool, now: float
+    ) -> list[BridgeCommand]:
+        """Judge the active response by what the caller got. It is not wanted if it was cancelled
+        by us or by the caller; it is broken off if it stalled within a sentence."""
+        if event.response_id != self.queue.active:
+            return []
+        request = self.queue.finish()
+        has_called = self._has_called or bool(event.calls)
+        runs_calls = has_called and event.status == "completed"
+        if not is_wanted:
+            got_nothing = not (self._has_spoken or runs_calls)
+            notes = _not_spoken(request, "it was interrupted") if got_nothing else []
+            return [*notes, *self._go_on(now)]
+        if runs_calls or (self._has_spoken and not has_called and not is_broken_off):
+            self._succeed()
+            return [*_cut_short(event), *self._go_on(now)]
+        self._silent_response = event.response_id
+        if has_called:
+            request = Request(ANSWER.command, Purpose.TOOL_OUTPUT)
+        return self._fail(_failure(event), request, now)
+
+    def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
+        """Find the request that the error is about. An error about nothing of ours changes
+        nothing; without an id only some codes tell what is meant."""
+        failure = Failure(
+            FaultReason.FAILED, f"refused: {error.code}: {error.message}", error.retry_after
+        )
+        if error.code in FATAL_CODES:
+            return self._give_up(failure, self.queue.finish() or ANSWER, now)
+        is_anonymous = error.event_id is None
+        is_limit = is_anonymous and error.code in RATE_LIMITED
+        is_ours = self.queue.names_request(error.event_id) or (
+            is_anonymous and error.code == ALREADY_RESPONDING
+        )
+        if self.queue.active:
+            if is_ours:
+                self.queue.request_was_refused()
+        elif self.queue.is_requested:
+            if is_ours or is_limit:
+                return self._fail(failure, self.queue.finish(), now)
+        elif is_limit and self._ask_at is not None:
+            # The server wanted to answer the caller by itself.
+            self.queue.drop(ANSWER)
+            return self._fail(failure, ANSWER, now)
+        return []
+
+    def stalled_response(self, now: float) -> events.ResponseEnded | None:
+        """The end of a response that the server does not tell; it shows no sign of life."""
+        active, stalled_at = self.queue.active, self._stalled_at
+        if active is None or stalled_at is None or now < stalled_at:
+            return None
+        seconds = round(self._stall_timeout)
+        return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
+
+    def replaced_by(self, event: events.ResponseStarted) -> events.ResponseEnded | None:
+        """The end of a response that the server did not tell before it started another."""
+        active = self.queue.active
+        if active is None or active == event.response_id:
+            return None
+        return events.ResponseEnded(active, "abandoned", "another response started", Usage())
+
+    # What time brings.
+
+    def due(self, now: float, caller_is_speaking: bool = False) -> list[BridgeCommand]:
+        """To be called when `deadline` has come; it may turn out that nothing is due."""
+        if self._clips.end:
+            commands = self._clips.due_end(self._clips.end, now)
+        else:
+            commands = self._due(now, caller_is_speaking)
+        self._set_deadline()
+        return commands
+
+    def _due(self, now: float, caller_is_speaking: bool) -> list[BridgeCommand]:
+        commands: list[BridgeCommand] = []
+        stalled_at = self._stalled_at
+        if self.queue.is_requested and stalled_at is not None and stalled_at <= now:
+            why = f"no response began within {round(STALL_TIMEOUT)} s"
+            failure = Failure(FaultReason.STALLED, why)
+            commands += self._fail(failure, self.queue.finish(), now)
+        if self._ask_at is not None and self._ask_at <= now:
+            self._ask_at = self._retrying = None
+            if not caller_is_speaking:
+                commands += self._record_sent(self.queue.release(), now)
+        if self._clips.filler_at is not None and self._clips.filler_at <= now:
+            self._clips.filler_at = None
+            if not (self.queue.is_idle or self.queue.muted):
+                self._clips.play_filler(now, caller_is_speaking)
+        return commands
+
+    @property
+    def _stalled_at(self) -> float | None:
+        return self.last_sign + self._stall_timeout if self.queue.is_generating else None
+
+    # What follows.
+
+    def _expect(self, purpose: Purpose, now: float) -> None:
+        if purpose in _WAITS_FOR:
+            self._clips.expect_filler(now + SLOW_REPLY_SECONDS)
+
+    def _record_sent(self, commands: list[CreateResponse], now: float) -> list[BridgeCommand]:
+        if commands:
+            self._mcp_calls.clear()
+            self._has_spoken = False
+            self.last_sign = now
+            self._stall_timeout = STALL_TIMEOUT
+        self._set_deadline()
+        return [*commands]
+
+    def _go_on(self, now: float) -> list[BridgeCommand]:
+        """The slot is free. If another response is to come first, give it a moment."""
+        commands = self._record_sent(self.queue.proceed(), now)
+        if not commands and self._ask_at is None and not self.queue.is_idle:
+            self._ask_at = now + SERVER_NEXT_START_TIMEOUT
+        self._set_deadline()
+        return commands
+
+    def _succeed(self) -> None:
+        self._budget.reset()
+        self._ask_at = self._clips.filler_at = self._retrying = None
+
+    def _fail(self, failure: Failure, request: Request | None, now: float) -> list[BridgeCommand]:
+        request = request or ANSWER
+        why = f"{request.purpose}: {failure.why}"
+        log = Log("warning", "model gave no reply", why)
+        is_for_nobody = self.nobody_listens and not request.command.has_words
+        if request.purpose is Purpose.FILLER or is_for_nobody:
+            return [log, *self._go_on(now)]
+        delay = self._budget.delay_after(failure, now)
+        if delay is None:
+            return [log, *self._give_up(failure, request, now)]
+        self.queue.retry(request)
+        self._retrying, self._ask_at = request, now + delay
+        if request.purpose in _WAITS_FOR:
+            self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
+        self._set_deadline()
+        return [log, AddTimelineEntry("no reply", f"{why}; asked again")]
+
+    def _give_up(self, failure: Failure, request: Request, now: float) -> list[BridgeCommand]:
+        why = f"{request.purpose}: {failure.why}"
+        if request.purpose is Purpose.GOODBYE:
+            return [*_not_spoken(request, failure.why), *self._go_on(now)]
+        notes = [
+            AddTimelineEntry("no reply", f"{why}; given up"),
+            *_not_spoken(request, failure.why),
+        ]
+        end = FailCall(failure.reason.value, why)
+        if request.purpose is Purpose.VOICEMAIL:
+            return [*notes, end]
+        return [*notes, *self.apologize(end, now)]
+
+    def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
+        """Let nothing more be said but the apology, and then end the call."""
+        if self.is_over:
+            return []
+        commands = self.drop_requests(end.detail)
+        if (active := self.queue.active) and active not in self._speech.cancelled:
+            self._speech.stop_response(active)
+            commands.append(CancelResponse(active))
+        current = self.queue.finish()
+        if not self._has_spoken:
+            commands += _not_spoken(current, end.detail)
+        self.queue.muted = True
+        commands += self._clips.apologize(end, now)
+        self._set_deadline()
+        return commands
+
+
+def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:
+    if request is None or request.purpose not in _ORDERED:
+        return []
+    return [AddTimelineEntry("not spoken", f"{request.purpose}: {why}")]
+
+
+def _cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
+    """The caller got something, but perhaps not all of it."""
+    if event.status == "completed":
+        return []
+    why = _describe(event)
+    return [Log("warning", "model reply cut short", why), AddTimelineEntry("reply cut short", why)]
+
+
+def _failure(event: events.ResponseEnded) -> Failure:
+    reasons = {"failed": FaultReason.FAILED, "stalled": FaultReason.STALLED}
+    reason = reasons.get(event.status, FaultReason.SILENT)
+    return Failure(reason, _describe(event), event.retry_after)
+
+
+def _describe(event: events.ResponseEnded) -> str:
+    if event.status == "completed":
+        return "completed without speech"
+    return f"{event.status}: {event.detail}" if event.detail else event.status

@@ -1,0 +1,220 @@
+"""The queue of everything that the model is asked to say, at most one response at a time.
+
+The model refuses a second response while one is active (OpenAI, "Realtime client events",
+`response.create`), and its turn detection starts responses of its own accord. So everybody who
+wants the model to speak puts a request here, and the queue sends one request when its slot is free.
+
+    slot          event                                     slot afterwards
+    ----          -----                                     ---------------
+    FREE          a request waits, the gates are open       REQUESTED, and it is sent
+    FREE          the server starts a response              RUNNING (the server's own)
+    REQUESTED     a response starts                         RUNNING (ours)
+    REQUESTED     an error refuses the request              FREE
+    RUNNING       the response ends                         FREE
+    RUNNING       another response starts                   RUNNING (the server's own)
+    RUNNING       our request turns out to be refused       RUNNING (the server's own), and the
+                                                            request waits again if it still has to
+
+Two gates keep requests from being sent. The *mute* gate is closed while the agent has to be
+silent. The *hold* is set when another response is to come first: while the caller speaks, until the
+server has had time to answer by itself, and between two attempts. A response of the server's own
+releases it; `release` does so when none came.
+
+A response of the server's own answers everything that the caller has said so far, so requests for
+such an answer need not be sent any more. Requests with words of their own, and requests to speak of
+tool outputs that the server had not added to the conversation yet, go on waiting. A response that
+we asked for without words of its own answers the caller as well.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from media_bridge.commands import CreateResponse
+
+
+class Purpose(StrEnum):
+    """What a response is for, in the words of the timeline."""
+
+    CALLER_TURN = "answer to the caller"
+    KEYPAD = "answer to keys"
+    GREETING = "greeting"
+    TOOL_OUTPUT = "answer after a tool"
+    FILLER = "filler during a tool"
+    SAY = "say"
+    NOTICE = "notice"
+    GOODBYE = "last words"
+    VOICEMAIL = "voicemail message"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    command: CreateResponse
+    purpose: Purpose
+
+
+ANSWER = Request(CreateResponse(), Purpose.CALLER_TURN)
+"""Lets the model answer what the caller has said."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    request: Request
+    event_id: str
+    outputs: frozenset[str]
+    """Tool outputs that were sent before it: the response knows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    response_id: str
+    ours: _Requested | None
+    """None if the server started it of its own accord."""
+    lacks_outputs: bool
+    """It started before the server had added all tool outputs."""
+
+
+@dataclass(slots=True)
+class ResponseQueue:
+    pending_tool_outputs: set[str] = field(default_factory=set)
+    """Outputs that were sent, and that the server has not added to the conversation yet."""
+    muted: bool = False
+    active: str | None = None
+    """The response that runs."""
+    _slot: _Requested | _Running | None = None
+    _waiting: deque[Request] = field(default_factory=deque)
+    _is_held: bool = False
+    _number: int = 0
+
+    @property
+    def is_generating(self) -> bool:
+        """A response runs, or was asked for."""
+        return self._slot is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is being generated, and nothing more was asked for."""
+        return self._slot is None and not self._waiting
+
+    @property
+    def current(self) -> Request | None:
+        """The request of ours that the slot serves."""
+        match self._slot:
+            case _Requested(request) | _Running(ours=_Requested(request)):
+                return request
+            case _:
+                return None
+
+    @property
+    def is_requested(self) -> bool:
+        return isinstance(self._slot, _Requested)
+
+    def request(self, request: Request) -> list[CreateResponse]:
+        """What to send now; the request waits if its turn has not come."""
+        if request.command.has_words or request not in self._waiting:
+            self._waiting.append(request)
+        return self.proceed()
+
+    def request_next(self, request: Request) -> list[CreateResponse]:
+        """As `request`, before everything that waits."""
+        self._waiting.appendleft(request)
+        return self.proceed()
+
+    def expect_answer(self) -> None:
+        """The server is to answer the caller by itself. If it does not, we ask for it."""
+        if ANSWER not in self._waiting:
+            self._waiting.appendleft(ANSWER)
+        self._is_held = True
+
+    def retry(self, request: Request) -> None:
+        """Ask once more, before everything else, when the hold is released."""
+        self._waiting.appendleft(request)
+        self._is_held = True
+
+    def hold(self) -> None:
+        self._is_held = True
+
+    def release(self) -> list[CreateResponse]:
+        self._is_held = False
+        return self.proceed()
+
+    def unmute(self) -> list[CreateResponse]:
+        self.muted = False
+        return self.proceed()
+
+    def clear(self) -> list[Request]:
+        """Forget everything that waits; the requests that were never sent."""
+        dropped = list(self._waiting)
+        self._waiting.clear()
+        self._is_held = False
+        return dropped
+
+    def drop(self, request: Request) -> None:
+        """It need not be answered any more."""
+        if request in self._waiting:
+            self._waiting.remove(request)
+
+    def on_started(self, response_id: str) -> None:
+        ours = self._slot if isinstance(self._slot, _Requested) else None
+        lacks_outputs = bool(self.pending_tool_outputs)
+        self._slot = _Running(response_id, ours, lacks_outputs)
+        self.active = response_id
+        if ours is None:
+            self._is_held = False
+            self._drop_answered(lacks_outputs)
+        elif ANSWER in self._waiting and not ours.request.command.has_words:
+            # The caller's turn was told before the response started, so the response knows it.
+            self._is_held = False
+            self._waiting.remove(ANSWER)
+
+    def finish(self) -> Request | None:
+        """Free the slot; the request of ours that it served."""
+        request = self.current
+        if isinstance(self._slot, _Running) and self._slot.ours:
+            # The response came after these outputs, whether the server confirmed them or not:
+            # some servers never do.
+            self.pending_tool_outputs -= self._slot.ours.outputs
+        self._slot = self.active = None
+        return request
+
+    def names_request(self, event_id: str | None) -> bool:
+        """Whether an error with this id is about the request that the slot serves."""
+        match self._slot:
+            case _Requested() as requested:
+                return requested.event_id == event_id
+            case _Running(ours=_Requested() as requested):
+                return requested.event_id == event_id
+            case _:
+                return False
+
+    def request_was_refused(self) -> None:
+        """The running response is the server's own, because ours was refused."""
+        if not isinstance(self._slot, _Running) or self._slot.ours is None:
+            return
+        request, lacks_outputs = self._slot.ours.request, self._slot.lacks_outputs
+        self._slot = replace(self._slot, ours=None)
+        self._is_held = False
+        self._drop_answered(lacks_outputs)
+        if request.command.has_words or (lacks_outputs and request != ANSWER):
+            self._waiting.appendleft(request)
+
+    def proceed(self) -> list[CreateResponse]:
+        """Send the next request if the slot is free and the gates are open."""
+        if self._slot or self._is_held or self.muted or not self._waiting:
+            return []
+        request = self._waiting.popleft()
+        if not request.command.has_words:
+            # One answer is an answer to everything that was said so far.
+            self._waiting = deque(r for r in self._waiting if r.command != request.command)
+        self._number += 1
+        event_id = f"response-{self._number}"
+        self._slot = _Requested(request, event_id, frozenset(self.pending_tool_outputs))
+        return [replace(request.command, event_id=event_id)]
+
+    def _drop_answered(self, lacks_outputs: bool) -> None:
+        """The server answers the caller by itself."""
+        self._waiting = deque(
+            request
+            for request in self._waiting
+            if request.command.has_words or (lacks_outputs and request != ANSWER)
+        )

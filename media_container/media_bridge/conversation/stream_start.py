@@ -1,0 +1,38 @@
+"""The carrier's `start`: how long it may take, whose stream it is, and how it sounds."""
+
+from media_bridge.audio.codecs import Codec
+from media_bridge.commands import FailCall
+from media_bridge.events import StreamStarted
+from phonebridge.call.call import Call
+
+START_TIMEOUT_SECONDS = 10.0
+RING_TIMEOUT_SECONDS = 120.0
+"""As long as the sweeper grants. Unanswered, the socket is closed, after 30 s by default."""
+ANSWER_TIMEOUT_SECONDS = 3.0
+"""From the answer on, where the stream was there while the phone rang."""
+
+
+def start_timeout(call: Call) -> float:
+    rings = call.carries_early_stream and call.answered_at_ms is None
+    return RING_TIMEOUT_SECONDS if rings else START_TIMEOUT_SECONDS
+
+
+def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
+    """The caller's codec, or why the stream cannot be carried."""
+    if not _is_of(call, event):
+        return FailCall("wrong_call", "the media stream belongs to another call")
+    codec = Codec.__members__.get(event.encoding)
+    if codec and codec.rate_hz == event.sample_rate_hz:
+        return codec
+    format_ = f"{event.encoding} at {event.sample_rate_hz} Hz"
+    return FailCall(
+        "unsupported_codec", f"{format_} is neither G.711 at 8000 Hz nor L16 at 16000 Hz"
+    )
+
+
+def _is_of(call: Call, event: StreamStarted) -> bool:
+    # The token has shown that the stream was asked for by us. The leg's id may differ from the one
+    # in the dial's answer, and any program may overwrite `client_state`: one of them is enough.
+    if call.leg is None or event.call_control_id == call.leg.call_control_id:
+        return True
+    return event.client_state == call.call_id

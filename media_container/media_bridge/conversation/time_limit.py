@@ -1,0 +1,44 @@
+"""The longest duration of a call: the caller is warned, and said goodbye to."""
+
+from media_bridge.commands import BridgeCommand, CreateResponse
+from media_bridge.conversation.conversation import Conversation
+from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.steering import apply_event
+from media_bridge.events import HangUpRequested
+from phonebridge.call.call import EndedBy
+from phonebridge.call.config import CallConfig
+
+WARNING_SECONDS = 30
+"""Before the end, of a call that may last at least twice as long."""
+WARNING = CreateResponse(
+    instructions="This call must end in half a minute. Tell the caller so, in one short sentence."
+)
+GOODBYE = HangUpRequested(
+    EndedBy.MAX_DURATION,
+    instructions="This call has reached its longest duration. Say in one short sentence that it "
+    "has to end now, and goodbye.",
+)
+
+
+class TimeLimit:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self, config: CallConfig) -> None:
+        self.due_at: float | None = None
+        self._duration = config.max_duration_seconds
+        self._ends_at = 0.0
+
+    def begin(self, now: float) -> None:
+        self._ends_at = now + self._duration
+        is_short = self._duration < 2 * WARNING_SECONDS
+        self.due_at = self._ends_at if is_short else self._ends_at - WARNING_SECONDS
+
+    def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
+        """To be called whenever something has happened, and when `due_at` has come."""
+        if self.due_at is None or now < self.due_at:
+            return []
+        if self.due_at < self._ends_at:
+            self.due_at = self._ends_at
+            return conversation.request_response(WARNING, Purpose.NOTICE, now)
+        self.due_at = None
+        return apply_event(GOODBYE, conversation, now)

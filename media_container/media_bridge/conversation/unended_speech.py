@@ -1,0 +1,63 @@
+"""A caller who seems to speak for ever, because the server never tells that they stopped.
+
+The server's detector ends a turn by itself, and until then nothing may be said over the caller. If
+it fails to do so, our own measurement of the line decides. Measuring every frame of a call would
+cost too much, so the meter runs only while somebody speaks for unusually long.
+"""
+
+from media_bridge.commands import BridgeCommand
+from media_bridge.conversation.conversation import Conversation
+from media_bridge.speech.caller_audio import CallerAudioPath
+
+MEASURE_AFTER_SECONDS = 4.0
+"""Most turns are shorter."""
+MAX_SPEECH_SECONDS = 90.0
+"""On a line that is never quiet. Nobody speaks for so long without a pause."""
+LOUD_LEVEL = 300
+"""Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""
+DETECTOR_MARGIN_SECONDS = 3.0
+SEMANTIC_MAX_WAIT_SECONDS = 8.0
+"""What `semantic_vad` waits at most (OpenAI, "Voice activity detection (VAD)")."""
+
+
+class UnendedSpeech:
+    """Times are seconds of the bridge's clock."""
+
+    def __init__(self) -> None:
+        self._began_at: float | None = None
+        self._quiet_since = 0.0
+        self._is_measuring = False
+
+    def check(
+        self, conversation: Conversation, caller_audio: CallerAudioPath, now: float
+    ) -> list[BridgeCommand]:
+        """To be called about once a second."""
+        if conversation.speech_began_at != self._began_at:
+            self._began_at = conversation.speech_began_at
+            self._measure(caller_audio, False)
+        if self._began_at is None or now < self._began_at + MEASURE_AFTER_SECONDS:
+            return []
+        if not self._is_measuring:
+            self._measure(caller_audio, True)
+            self._quiet_since = now
+        elif caller_audio.take_level() >= LOUD_LEVEL:
+            self._quiet_since = now
+        is_quiet = now - self._quiet_since >= _detector_seconds(conversation)
+        if not is_quiet and now - self._began_at < MAX_SPEECH_SECONDS:
+            return []
+        self._measure(caller_audio, False)
+        self._began_at = None
+        return conversation.caller_fell_silent(
+            "the line is quiet" if is_quiet else "it is too long", now
+        )
+
+    def _measure(self, caller_audio: CallerAudioPath, on: bool) -> None:
+        if on is not self._is_measuring:
+            self._is_measuring = on
+            caller_audio.measure(on)
+
+
+def _detector_seconds(conversation: Conversation) -> float:
+    """How long a detector that works needs to notice the end of a turn."""
+    wait = conversation.config.turn_detection.silence_seconds
+    return DETECTOR_MARGIN_SECONDS + (SEMANTIC_MAX_WAIT_SECONDS if wait is None else wait)

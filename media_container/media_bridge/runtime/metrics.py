@@ -1,0 +1,60 @@
+"""What the calls of a task measure, published as CloudWatch metrics in lines of the log.
+
+The service is the only dimension, because CloudWatch bills each value of a dimension as a metric.
+"""
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
+
+from phonebridge.call.call import Activity
+from phonebridge.call.turn import Turn
+
+SERVICE = "media-bridge"
+
+
+class WorkerMetrics:
+    def __init__(self, namespace: str) -> None:
+        """Without a namespace nothing is published."""
+        # Named here, because POWERTOOLS_SERVICE_NAME is the same for all services of a stack.
+        self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
+        self._is_on = bool(namespace)
+        self._model_connect_failures = self._dropped_frames = 0
+
+    def model_connected(self, after_seconds: float) -> None:
+        self._add_duration("ModelConnectMs", after_seconds * 1000)
+
+    def model_unreachable(self) -> None:
+        self._model_connect_failures += 1
+
+    def turn_ended(self, turn: Turn) -> None:
+        if turn.latency_ms is not None:
+            self._add_duration("TurnLatencyMs", turn.latency_ms)
+
+    def call_went_on(self, before: Activity, now: Activity) -> None:
+        """Between two looks at one call."""
+        self._dropped_frames += now.frames_lost - before.frames_lost
+        if before.first_audio_ms is None and now.first_audio_ms is not None:
+            self._add_duration("FirstAudioMs", now.first_audio_ms)
+
+    def playback_cleared(self, after_seconds: float) -> None:
+        self._add_duration("BargeInMs", after_seconds * 1000)
+
+    def loop_lagged(self, seconds: float) -> None:
+        self._add_duration("LoopLagMs", max(0.0, seconds) * 1000)
+
+    def publish(self, active_calls: int, slots: int) -> None:
+        """Print everything since the last time. Counts are printed when they are zero, too."""
+        counts = {
+            "ActiveCalls": active_calls,
+            "CallSlots": slots,
+            "DroppedFrames": self._dropped_frames,
+            "ModelConnectFailures": self._model_connect_failures,
+        }
+        self._dropped_frames = self._model_connect_failures = 0
+        if self._is_on:
+            for name, count in counts.items():
+                self._metrics.add_metric(name, "Count", count)
+            self._metrics.flush_metrics()
+
+    def _add_duration(self, name: str, milliseconds: float) -> None:
+        if self._is_on:
+            self._metrics.add_metric(name, "Milliseconds", round(milliseconds, 1))

@@ -1,0 +1,44 @@
+"""The port to a speech-to-speech API. What is told and heard of it are the bridge's own commands
+and events; behind it stands one package for each API (`openai/`), chosen in
+`media_bridge/__main__.py`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from media_bridge import events
+from media_bridge.commands import ModelCommand
+from media_bridge.runtime.websocket import Buffer, WebSocket
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import ModelError
+
+
+class ModelUnreachable(ModelError):
+    """No WebSocket to the model's server could be opened."""
+
+
+class ModelProtocol(Protocol):
+    """The translator of one session."""
+
+    on_repair: Callable[[str, list[str]], None]
+    """Called once for each type of event that came with values which count as absent: the type, and
+    where those values were."""
+
+    def encode(self, command: ModelCommand) -> bytes:
+        """The frame to send."""
+
+    def decode(self, text: Buffer) -> events.ModelEvent | None:
+        """None for what a phone bridge need not know."""
+
+    def implied_event(self, command: ModelCommand) -> events.ModelEvent | None:
+        """What holds as soon as that was sent, because the server will not say so."""
+
+
+class SpeechModel(Protocol):
+    def protocol(self, config: CallConfig) -> ModelProtocol: ...
+
+    async def connect(self, config: CallConfig, socket: WebSocket) -> None:
+        """Connect `socket`, whose callbacks are set. Raises `ModelUnreachable`."""
+
+    def name(self, config: CallConfig) -> str:
+        """Of the model that speaks in such a call."""

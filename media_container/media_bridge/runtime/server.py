@@ -1,0 +1,227 @@
+"""The container's two doors: `/media-bridge/{call_id}` for Telnyx, `/healthz` for the balancer.
+
+Nothing is spent on a socket before its token is checked and its call is claimed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from picows import (
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.runtime.call_session import CallSession
+from media_bridge.runtime.speech_cache import FoundClips
+from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.runtime.worker import MediaWorker
+from phonebridge import stream_token
+from phonebridge.call.call import Call
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import MediaAttached
+from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
+from phonebridge.observability.log import call_on_every_line
+from phonebridge.telnyx import media
+
+MEDIA_PATH = "/media-bridge/"
+TOKEN_HEADER = "x-telnyx-streaming-auth-token"
+TOKEN_TIMEOUT_SECONDS = 5.0
+"""How long a socket without the header may take to send the token in its first frame."""
+PING_SECONDS = 20.0
+MAX_FRAME_BYTES = 1024 * 1024
+"""The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
+MAX_BUFFERED_BYTES = 128 * 1024
+"""Five seconds of frames and more, while the call is being claimed."""
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+
+_JSON = {"Content-Type": "application/json"}
+
+
+@asynccontextmanager
+async def run_server(worker: MediaWorker, host: str, port: int) -> AsyncIterator[asyncio.Server]:
+    """Take calls until the context ends; a call that runs then, in spite of a drain, ends there."""
+    async with asyncio.TaskGroup() as calls:
+        door = _UpgradeHandler(worker, calls)
+        server = await ws_create_server(
+            door.on_upgrade,
+            host,
+            port,
+            max_frame_size=MAX_FRAME_BYTES,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_SECONDS,
+            auto_ping_reply_timeout=PING_SECONDS,
+        )
+        try:
+            yield server
+        finally:
+            server.close()
+            door.cancel_all()
+
+
+class _PhoneSocket(WebSocket):
+    """Keeps what comes before its call is claimed."""
+
+    def __init__(self, on_open: Callable[["_PhoneSocket"], None]) -> None:
+        super().__init__()
+        self.first_message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._on_open = on_open
+        self._waiting: list[bytes] = []
+        self._room = MAX_BUFFERED_BYTES
+        self._end: tuple[int, str] | None = None
+        self.on_message = self._keep
+        self.on_close = self._close_early
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        super().on_ws_connected(transport)
+        self._on_open(self)
+
+    def _keep(self, message: Buffer) -> None:
+        if not self.first_message.done():
+            self.first_message.set_result(bytes(message))
+        self._room -= len(message)
+        if self._room >= 0:
+            self._waiting.append(bytes(message))
+
+    def _close_early(self, code: int, reason: str) -> None:
+        self._end = code, reason
+        self.first_message.cancel()
+
+    def release(self) -> None:
+        """Hand on what was kept to whoever listens now."""
+        for message in self._waiting:
+            self.on_message(message)
+        self._waiting.clear()
+        if self._end:
+            self.on_close(*self._end)
+
+
+class _UpgradeHandler:
+    def __init__(self, worker: MediaWorker, calls: asyncio.TaskGroup) -> None:
+        self._worker = worker
+        self._services = worker.services
+        self._log = worker.services.log
+        self._calls = calls
+        self._carried: set[asyncio.Task[None]] = set()
+
+    def on_upgrade(
+        self, request: WSUpgradeRequest
+    ) -> WSUpgradeResponseWithListener | WebSocket | None:
+        """None is answered 404."""
+        path = request.path.decode("latin-1").partition("?")[0]
+        if path == "/healthz":
+            # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
+            return _with_response(WSUpgradeResponse.create_ok_response(b'{"status":"ok"}', _JSON))
+        _name_upgrade_alone(request)
+        call_id = path.removeprefix(MEDIA_PATH)
+        if call_id == path or not call_id or "/" in call_id:
+            return None
+        with call_on_every_line(self._log, call_id):
+            return self._open_media(call_id, request.headers.get(TOKEN_HEADER))
+
+    def _open_media(
+        self, call_id: str, token: str | None
+    ) -> WSUpgradeResponseWithListener | WebSocket:
+        if not self._worker.has_room:
+            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
+        try:
+            number = None if token is None else self._verify(token, call_id)
+        except InvalidToken as error:
+            return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
+        if self._worker.carries(call_id):
+            return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
+        return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
+
+    def _start_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        self._worker.take_slot()
+        carried = self._calls.create_task(self._run_call(call_id, number, phone))
+        self._carried.add(carried)
+        carried.add_done_callback(self._carried.discard)
+
+    def cancel_all(self) -> None:
+        for carried in self._carried:
+            carried.cancel()
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
+        self._log.warning("media socket refused", reason=reason, http_status=status)
+        body = msgspec.json.encode({"error": {"code": "refused", "message": reason}})
+        return _with_response(WSUpgradeResponse.create_error_response(status, body, _JSON))
+
+    def _verify(self, token: str, call_id: str) -> int:
+        secret = self._services.settings.stream_token_secret
+        return stream_token.verify(secret, token, call_id, self._services.now_ms())
+
+    async def _run_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        with call_on_every_line(self._log, call_id):
+            try:
+                await self._admit(call_id, number, phone)
+            except (InvalidToken, UnknownCall, InvalidTransition) as error:
+                self._log.warning("media socket refused", reason=str(error))
+                phone.close(POLICY_VIOLATION)
+            except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
+                self._log.exception("media socket FAILED")
+                phone.close(INTERNAL_ERROR)
+            finally:
+                self._worker.free_slot()
+
+    async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+        if number is None:
+            number = self._verify(await _token_of_first_frame(phone), call_id)
+        call, config, greeting, clips = await self._services.threads.run(
+            partial(self._claim, call_id, number)
+        )
+        self._log.info("media socket accepted")
+        session = CallSession(call, config, greeting, phone, self._services, clips)
+        phone.release()
+        await self._worker.run_session(call, session)
+
+    def _claim(
+        self, call_id: str, number: int
+    ) -> tuple[Call, CallConfig, CachedGreeting | None, FoundClips]:
+        """Whoever comes second with a token fails here."""
+        attached = MediaAttached(number, self._worker.task_id, self._services.now_ms())
+        call = self._services.switchboard.apply(call_id, attached)
+        config = self._services.store.config(call_id) or CallConfig()
+        return call, config, *self._recorded_speech(config)
+
+    def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:
+        """A call does without it: it is greeted a little later, and has no clips."""
+        cache = self._services.speech_cache
+        try:
+            return cache.find_greeting(config), cache.find_clips(config)
+        except (BotoCoreError, ClientError, msgspec.ValidationError) as error:
+            self._log.error("recorded speech not read", reason=str(error))
+            return None, FoundClips()
+
+
+def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
+    """picows refuses `Connection: keep-alive, Upgrade`, which some clients and proxies send: the
+    header is a list (RFC 9110, 7.6.1)."""
+    named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
+    if "upgrade" in (each.strip() for each in named):
+        request.headers["Connection"] = "Upgrade"
+
+
+def _with_response(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:
+    return WSUpgradeResponseWithListener(response, None)
+
+
+async def _token_of_first_frame(phone: _PhoneSocket) -> str:
+    """Telnyx sends the token twice; a proxy may have taken the header away."""
+    try:
+        async with asyncio.timeout(TOKEN_TIMEOUT_SECONDS):
+            frame = media.decode(await phone.first_message)
+    except (TimeoutError, asyncio.CancelledError, media.MalformedFrame) as error:
+        raise InvalidToken("The media socket brought no token.") from error
+    if not (isinstance(frame, media.Connected) and frame.auth_token):
+        raise InvalidToken("The media socket brought no token.")
+    return frame.auth_token

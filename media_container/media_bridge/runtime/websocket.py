@@ -1,0 +1,116 @@
+"""One WebSocket as the bridge sees it: whole messages come by a call, and sending never waits.
+
+picows calls back from the event loop's own read, without a task or a queue between the socket and
+the bridge (what those cost: the plain relay beside the floor in docs/performance.md).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+Buffer = bytes | memoryview
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Of all its fragments; a single frame is limited where its socket is opened."""
+STALL_SECONDS = 5.0
+"""A peer that reads nothing for so long, while we have something to say, is gone."""
+CLOSE_SECONDS = 1.0
+"""How long a peer may take to answer our close, or to take what we said before."""
+NO_STATUS_RECEIVED = 1005
+ABNORMAL_CLOSURE = 1006
+
+# By name each costs as much as a call, at every frame.
+_TEXT, _CLOSE = WSMsgType.TEXT, WSMsgType.CLOSE
+_DATA = (_TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY)
+
+
+class WebSocket(WSListener):
+    """`on_message` gets each message, valid only during the call; `on_close` the code and reason,
+    once. Set both before the socket is read."""
+
+    on_message: Callable[[Buffer], None]
+    on_close: Callable[[int, str], None]
+
+    def __init__(self) -> None:
+        self._transport: WSTransport | None = None
+        self._fragments = bytearray()
+        self._stall: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._unwanted = False
+
+    def send(self, message: bytes) -> None:
+        """To a closed socket, nothing is sent."""
+        if self._transport is not None:
+            self._transport.send(_TEXT, message)
+
+    def close(self, code: int = 1000) -> None:
+        """A socket that is still being opened closes as soon as it is open. What the peer sends
+        until it answers is read, so that our close reaches it, and forgotten (RFC 6455, 7.1)."""
+        self._unwanted = True
+        if transport := self._transport:
+            self._transport = None
+            transport.send_close(WSCloseCode(code))
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.disconnect, False)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        if self._unwanted:
+            self.close()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if kind is _CLOSE:
+            self.close()
+            transport.disconnect()
+        elif self._unwanted or kind not in _DATA:
+            return
+        elif frame.fin and not self._fragments:
+            self.on_message(frame.get_payload_as_memoryview())
+        else:
+            self._gather(frame)
+
+    def _gather(self, frame: WSFrame) -> None:
+        self._fragments += frame.get_payload_as_memoryview()
+        if len(self._fragments) > MAX_MESSAGE_BYTES:
+            self.close(WSCloseCode.MESSAGE_TOO_BIG.value)
+        elif frame.fin:
+            message = bytes(self._fragments)
+            self._fragments.clear()
+            self.on_message(message)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._transport = None
+        self.resume_writing()
+        if transport.is_client_side:
+            asyncio.get_running_loop().create_task(_consume_error(transport))
+        if self._closed:
+            return
+        self._closed = True
+        handshake = transport.close_handshake
+        if end := handshake and (handshake.recv or handshake.sent):
+            # A close frame without a code is told as 0 without a reason.
+            self.on_close(end.code.value or NO_STATUS_RECEIVED, end.reason or "")
+        else:
+            self.on_close(ABNORMAL_CLOSURE, "")
+
+    def pause_writing(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._stall = loop.call_later(STALL_SECONDS, self._give_up)
+
+    def resume_writing(self) -> None:
+        if self._stall:
+            self._stall.cancel()
+            self._stall = None
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+
+async def _consume_error(transport: WSTransport) -> None:
+    """A client that was sent what is no WebSocket keeps an exception for whoever asks; one of which
+    nobody hears is a traceback in the log. Its code and reason were told already."""
+    with suppress(Exception):
+        await transport.wait_disconnected()

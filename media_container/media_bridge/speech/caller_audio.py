@@ -1,0 +1,146 @@
+"""The caller's sound on its way to the model: in order, in the model's format, kept until the model
+is ready."""
+
+from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec, Metered
+from media_bridge.audio.converters import (
+    Converter,
+    Muted,
+    PassThrough,
+    TelephoneToModel,
+    Transcoder,
+)
+from media_bridge.audio.jitter_buffer import REORDER_WINDOW_SECONDS, JitterBuffer
+from media_bridge.audio.late_frames import LateFrames
+from media_bridge.audio.loudness import Loudness
+from media_bridge.commands import AppendAudio, BridgeCommand
+from phonebridge.settings import ModelAudio
+
+EARLY_AUDIO_SECONDS = 1
+"""How much of the caller is kept while the model is not ready."""
+GAP_TIMEOUT_SECONDS = 0.75
+"""Frames come every 20 ms, unless the line is muted, on hold or lossy, or stalls."""
+FRAME_SECONDS = 0.02
+STALL_LOOKS = 2
+"""A stalled line delivers everything later, and silence meanwhile would cut a sentence in two. TCP
+sends a lost segment again after about 0.2, 0.6 and 1.4 s (RFC 6298; Linux waits 0.2 s at least), so
+a gap counts as a stall until the second look."""
+PAUSE_LOOKS = 1
+"""On a line that has paused before, without sending the frames of the pause afterwards."""
+
+
+class CallerAudioPath:
+    """Nothing is heard before `begin`, and nothing passed on before `start_forwarding`."""
+
+    def __init__(self, model_audio: ModelAudio) -> None:
+        self.frames = 0
+        self._model_audio = model_audio
+        self._line = Codec.PCMU
+        self._jitter_buffer: JitterBuffer | LateFrames = JitterBuffer(b"")
+        self._bare: Converter = PassThrough()
+        self._converter: Converter = self._bare
+        self._is_muted = False
+        self._meter: Loudness | None = None
+        self._looks = 0
+        self._looks_needed = STALL_LOOKS
+        self._frames_at_last_look = 0
+        self._early = bytearray()
+        self._is_forwarding = False
+        self._stopped = False
+
+    @property
+    def frames_lost(self) -> int:
+        return self._jitter_buffer.frames_lost
+
+    def begin(self, line: Codec, model_codec: Codec) -> None:
+        """`model_codec` is the codec of which the model knows; a line may turn out to speak the
+        other."""
+        self._line = line
+        self._jitter_buffer = JitterBuffer(line.silence)
+        if self._model_audio is ModelAudio.PCM24K:
+            self._bare = TelephoneToModel(line)
+        elif line is not model_codec:
+            self._bare = Transcoder(line, model_codec)
+        self._compose()
+
+    def mute(self, muted: bool) -> None:
+        """The model hears silence instead: its detector runs on the audio's clock."""
+        self._is_muted = muted
+        self._compose()
+
+    def measure(self, on: bool) -> None:
+        """Measure how loud the caller is; frames cost nothing more while this is off."""
+        self._meter = Loudness(self._line) if on else None
+        self._compose()
+
+    def take_level(self) -> int:
+        """The loudest moment since the last call."""
+        level = max(self._meter.steps, default=0) if self._meter else 0
+        self.measure(self._meter is not None)
+        return level
+
+    def _compose(self) -> None:
+        self._converter = self._bare
+        if self._meter:
+            self._converter = Metered(self._meter, self._converter)
+        if self._is_muted:
+            self._converter = Muted(self._line.silence, self._converter)
+
+    def push(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
+        self.frames += 1
+        return self._convert(self._jitter_buffer.push(chunk, payload, now))
+
+    def due(self, now: float) -> list[BridgeCommand]:
+        return self._convert(self._jitter_buffer.due(now))
+
+    def next_deadline(self) -> float | None:
+        return self._jitter_buffer.next_deadline()
+
+    def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:
+        """To be called `GAP_TIMEOUT_SECONDS` after the last frame, and after the last look. Without
+        frames the model cannot see the end of a turn, for its detector runs on the audio's clock:
+        while the caller speaks, it gets as much silence as time has passed, never more."""
+        received = self.frames - self._frames_at_last_look
+        self._frames_at_last_look = self.frames
+        if received and self._looks:
+            self._end_gap(received)
+        if last_frame_at + GAP_TIMEOUT_SECONDS > now:
+            return []
+        self._looks += 1
+        if not speaks or self._looks < self._looks_needed:
+            return self.due(now)
+        if isinstance(self._jitter_buffer, JitterBuffer):
+            self._jitter_buffer = LateFrames(self._jitter_buffer, self._line, last_frame_at)
+        return self._convert(self._jitter_buffer.fill(last_frame_at, now))
+
+    def _end_gap(self, received: int) -> None:
+        """More frames since the last look than time since then: they were held up."""
+        was_stall = received * FRAME_SECONDS > GAP_TIMEOUT_SECONDS + REORDER_WINDOW_SECONDS
+        self._looks_needed = STALL_LOOKS if was_stall else PAUSE_LOOKS
+        self._looks = 0
+
+    def flush(self, now: float) -> list[BridgeCommand]:
+        """The call is over: what waits for frames before it waits no longer."""
+        return self.due(now + REORDER_WINDOW_SECONDS)
+
+    def start_forwarding(self) -> list[BridgeCommand]:
+        """The model is ready: what was kept for it."""
+        self._is_forwarding = True
+        early = [AppendAudio(bytes(self._early))] if self._early else []
+        self._early.clear()
+        return [*early]
+
+    def stop(self) -> None:
+        """Nobody is there to be heard any more."""
+        self._stopped = True
+        self._early.clear()
+
+    def _convert(self, payload: bytes) -> list[BridgeCommand]:
+        audio = self._converter.feed(payload) if payload else b""
+        if not audio or self._stopped:
+            return []
+        if self._is_forwarding:
+            return [AppendAudio(audio)]
+        self._early += audio
+        keep = EARLY_AUDIO_SECONDS * 1000 * MODEL_BYTES_PER_MS[self._model_audio]
+        del self._early[:-keep]
+        return []

@@ -1,0 +1,1 @@
+"""A call: its record, its lifecycle, and what its parts say to each other. Pure."""

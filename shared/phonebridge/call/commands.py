@@ -1,0 +1,64 @@
+"""What a call may ask of the carrier, and what its container is to be told (imperative)."""
+
+from dataclasses import dataclass
+
+from phonebridge.call.transfer import ReportTransfer, TransferCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Ring the callee, and open this media stream meanwhile."""
+
+    stream_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Take an inbound call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse an inbound call without taking it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartStreaming:
+    """Open media stream `stream_number` towards the media container."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopStreaming:
+    """Close the media stream; the call goes on without us."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Press keys: `0-9 A-D * #`, a pause of half a second (`w`) or of a whole one (`W`)."""
+
+    digits: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End the leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportMachine:
+    """Let the container that carries the call know that a machine answered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportAnswer:
+    """Tell the container, which has had the stream since the phone rang, that `start` is due."""
+
+
+CarrierCommand = (
+    Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
+)
+Report = ReportTransfer | ReportMachine | ReportAnswer
+CallCommand = CarrierCommand | Report

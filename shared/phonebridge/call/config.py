@@ -1,0 +1,119 @@
+"""How the agent of one call behaves. Written once at create, read once by the media container."""
+
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from phonebridge.call.machine_detection import MachineDetection
+from phonebridge.call.tools import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDetection:
+    """The model's voice-activity detector; `eagerness` belongs to `semantic_vad`, the rest to
+    `server_vad`. Always sent in full: documents and wire disagree on the defaults
+    (OpenAI, "Voice activity detection (VAD)")."""
+
+    type: str = "server_vad"
+    threshold: float = 0.5
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    idle_timeout_ms: int | None = None
+    """The model itself speaks up after so long a silence."""
+    eagerness: str = "auto"
+    create_response: bool = True
+    """Whether the model answers by itself, or because the bridge asks it to."""
+    interrupt_response: bool = False
+    """Whether the model stops by itself when the caller speaks, whatever noise it takes for speech,
+    or because the bridge tells it, which knows better (`barge_in.py`)."""
+
+    @property
+    def silence_seconds(self) -> float | None:
+        """Of silence, that a turn is over. `semantic_vad` waits as long as it likes, and does not
+        say since when."""
+        return self.silence_duration_ms / 1000 if self.type == "server_vad" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """How the caller's words are written down: by a model beside the one that speaks."""
+
+    model: str = "gpt-transcribe"
+    """The current one that may stand beside a conversation with voice-activity detection."""
+    prompt: str | None = None
+    keywords: tuple[str, ...] = ()
+
+
+class StreamSetup(StrEnum):
+    """When the media stream and the model's session are opened, and the greeting made."""
+
+    ON_ANSWER = "on_answer"
+    WITH_DIAL = "with_dial"
+    """While the phone rings."""
+    PREPARED = "prepared"
+    """The greeting too: it is made while the phone rings, or kept from an earlier call."""
+
+    @property
+    def begins_with_dial(self) -> bool:
+        return self is not StreamSetup.ON_ANSWER
+
+
+# Those of which it is known; of any other name the user knows better.
+_TAKES_NO_REASONING = re.compile(r"gpt-(4o|audio|realtime(?!-2(?!\d)))")
+
+
+def takes_reasoning(model: str) -> bool:
+    """To tell one that does not how hard to think makes it refuse the whole session's settings."""
+    return not _TAKES_NO_REASONING.match(model)
+
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful assistant on the phone. Speak naturally, in short sentences, "
+    "and ask when something is unclear."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """How the agent of one call behaves: written once at create, read once by the container."""
+
+    agent: str | None = None
+    """The profile that the rest was taken from, where the request did not say otherwise."""
+    instructions: str = DEFAULT_INSTRUCTIONS
+    model: str | None = None
+    """Otherwise the container's."""
+    voice: str = "marin"
+    """A name, or the id of a custom voice."""
+    speed: float | None = None
+    greeting: str | None = None
+    language: str | None = None
+    temperature: float | None = None
+    turn_detection: TurnDetection = field(default_factory=TurnDetection)
+    noise_reduction: str | None = "near_field"
+    noise_reduction_strength: float | None = None
+    transcription: Transcription = field(default_factory=Transcription)
+    reasoning_effort: str | None = None
+    max_output_tokens: int | None = None
+    max_duration_seconds: int = 1800
+    idle_timeout_seconds: int | None = None
+    """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
+    idle_prompts: int = 2
+    """How often in a row, before the call is ended."""
+    barge_in_min_ms: int = 0
+    """Shorter speech of the caller does not stop the agent."""
+    codec: str = "PCMU"
+    """Of what we send: PCMU, PCMA or L16. How the caller comes is told when the media stream
+    starts; L16 is asked for that way too."""
+    machine_detection: MachineDetection | None = None
+    record: bool = False
+    record_dtmf: bool = True
+    """Whether the digits that the caller presses stand on the record."""
+    tools: Tools = field(default_factory=Tools)
+    stream_setup: StreamSetup = StreamSetup.ON_ANSWER
+    webhook_url: str | None = None
+    """Where the end of the call is told; None: where the operator says."""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def limited_to(self, max_seconds: int) -> "CallConfig":
+        """The same, for no longer than the operator allows."""
+        return replace(self, max_duration_seconds=min(self.max_duration_seconds, max_seconds))

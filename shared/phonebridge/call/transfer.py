@@ -1,0 +1,167 @@
+"""Handing the caller over to somebody else, the transfer's target.
+
+Blind: Telnyx rings the target and connects the two (`transfer`). Warm: the target is rung on a leg
+of its own (`dial`), is told a summary (`speak`), and then both legs are connected (`bridge`).
+Facts that only grow, as in `lifecycle.py`, which asks for the next step.
+"""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferAttempt:
+    """The latest attempt; a target that is busy leaves room for the next."""
+
+    number: int
+    to: str
+    from_: str = ""
+    summary: str = ""
+    """What the target is told first; without one the transfer is blind."""
+    target: str = ""
+    """The `call_control_id` of the target's leg, once it is known."""
+    answered: bool = False
+    briefed: bool = False
+    end: str = ""
+    """Why the target's leg ended, or never began. Until the two were connected, a failure."""
+
+    @property
+    def is_warm(self) -> bool:
+        return bool(self.summary)
+
+
+# What can happen to a transfer.
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequested:
+    to: str
+    from_: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRefused:
+    """The carrier took one of the commands for something it will not do."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInitiated:
+    """`call.initiated` of the target's leg, or the answer to its dial."""
+
+    number: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAnswered:
+    """A warm transfer's target; a blind one's is connected by that very answer."""
+
+    number: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetBriefed:
+    """`call.speak.ended`: the target has heard the summary."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHungUp:
+    number: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallTransferred:
+    """The two are connected (`call.bridged`): our part of the call is over."""
+
+    at_ms: int
+
+
+AttemptEvent = (
+    TransferRequested
+    | TransferRefused
+    | TargetInitiated
+    | TargetAnswered
+    | TargetBriefed
+    | TargetHungUp
+)
+TransferEvent = AttemptEvent | CallTransferred
+
+
+def apply_event(known: TransferAttempt | None, event: AttemptEvent) -> TransferAttempt | None:
+    """What is told of an earlier attempt changes nothing."""
+    if isinstance(event, TransferRequested):
+        number = known.number + 1 if known else 1
+        return TransferAttempt(number=number, to=event.to, from_=event.from_, summary=event.summary)
+    if known is None or event.number != known.number:
+        return known
+    match event:
+        case TransferRefused(_, reason) | TargetHungUp(_, reason):
+            return replace(known, end=min(filter(None, (known.end, reason))))
+        case TargetInitiated(_, target):
+            return replace(known, target=target or known.target)
+        case TargetAnswered(_, target):
+            return replace(known, target=target or known.target, answered=True)
+        case TargetBriefed():
+            return replace(known, briefed=True)
+
+
+# What a transfer may ask of the carrier.
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLeg:
+    """Ring the target and connect it with the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialTarget:
+    """Ring the target on a leg of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakSummary:
+    """Let the carrier's voice tell the target what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeLegs:
+    """Connect caller and target."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUpTarget:
+    """End the target's leg; the caller's stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTransfer:
+    """Not of the carrier: let the container that carries the call know what became of it."""
+
+
+TransferCommand = TransferLeg | DialTarget | SpeakSummary | BridgeLegs | HangUpTarget
+
+
+def next_step(
+    known: TransferAttempt, event: object
+) -> tuple[TransferCommand | ReportTransfer, ...]:
+    """What is to be done about news of the transfer, while the caller is still ours."""
+    match event:
+        case TransferRequested():
+            return (DialTarget(),) if known.is_warm else (TransferLeg(),)
+        case TargetAnswered() if not (known.briefed or known.end):
+            return (SpeakSummary(),)
+        case TargetBriefed() if not known.end:
+            return (BridgeLegs(),)
+        case TransferRefused() if known.is_warm and known.target:
+            return (HangUpTarget(), ReportTransfer())
+        case TransferRefused() | TargetHungUp():
+            return (ReportTransfer(),)
+        case _:
+            return ()

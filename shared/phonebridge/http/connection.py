@@ -1,0 +1,87 @@
+"""HTTP/1.1 over a connection that is open: one request after the other, and answers within a limit.
+
+h11 knows the protocol and does no I/O: whom we connect to is for others to say.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import h11
+
+from phonebridge.errors import UpstreamFailed
+
+READ_BYTES = 4096
+"""At once, between two looks at everything else that the process does."""
+MAX_WRAPPING_BYTES = 32_768
+"""Of an answer: its head, answers before it (1xx), what is around its chunks."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    status: int
+    headers: Mapping[str, str]
+    """By their names in lower case."""
+    body: bytes
+
+
+class HttpConnection:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.CLIENT)
+
+    @property
+    def is_closed(self) -> bool:
+        """No other request goes over it: the server closed it, will, or owes an answer."""
+        states = {self._http.our_state, self._http.their_state}
+        return states != {h11.IDLE} or self._reader.at_eof()
+
+    async def request(self, request: h11.Request, body: bytes, max_bytes: int) -> HttpResponse:
+        """Raises `UpstreamFailed` for an answer that is too long, `h11.RemoteProtocolError` for one
+        that is none, `OSError`; it has no time limit of its own."""
+        for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+            self._writer.write(self._http.send(event) or b"")
+        await self._writer.drain()
+        answer = await self._read_response(max_bytes)
+        if self._http.our_state is self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+        return answer
+
+    async def _read_response(self, max_bytes: int) -> HttpResponse:
+        response: h11.Response | None = None
+        received = bytearray()
+        left = max_bytes + MAX_WRAPPING_BYTES
+        while True:
+            match self._http.next_event():
+                case h11.NEED_DATA:
+                    piece = await self._reader.read(READ_BYTES)
+                    self._http.receive_data(piece)
+                    left -= len(piece)
+                    if left < 0:
+                        raise _too_long(max_bytes)
+                    await asyncio.sleep(0)  # what is buffered is read without
+                case h11.Response() as response:
+                    pass
+                case h11.Data(data=data):
+                    received += data
+                    if len(received) > max_bytes:
+                        raise _too_long(max_bytes)
+                case h11.EndOfMessage() if response:
+                    return _to_response(response, bytes(received))
+                case h11.ConnectionClosed():
+                    raise h11.RemoteProtocolError("closed without an answer")
+                case _:  # 1xx
+                    continue
+
+    def close(self) -> None:
+        self._writer.transport.abort()
+
+
+def _to_response(response: h11.Response, body: bytes) -> HttpResponse:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    return HttpResponse(response.status_code, headers, body)
+
+
+def _too_long(max_bytes: int) -> UpstreamFailed:
+    return UpstreamFailed(f"The answer is longer than {max_bytes} bytes.")

@@ -1,0 +1,104 @@
+"""POST to a server that a user named: HTTPS, public addresses, no redirect, a limit on the answer.
+
+The name is resolved here, every address it has is checked, and the connection goes to one of
+those very addresses: a name that resolves otherwise a moment later gains nothing. Whoever cancels
+a request leaves no socket behind; that is why no blocking client does this.
+"""
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+import h11
+
+from phonebridge.errors import UpstreamFailed
+from phonebridge.http.addresses import is_public
+from phonebridge.http.connection import HttpConnection, HttpResponse
+from phonebridge.http.server_url import host_and_port
+
+CONNECT_SECONDS = 4.0
+"""To one address, before the next is tried."""
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+_resolvers = ThreadPoolExecutor(8, "resolver")
+"""Of their own: a look-up cannot be given up, and the loop's threads have calls to write down."""
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    asked = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, asked)
+    return [str(address[0]) for *_, address in found]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicHttpsClient:
+    allowed_hosts: frozenset[tuple[str, int]] = frozenset()
+    """Hosts of the operator's own choice: any address, and plain HTTP too."""
+    resolve: Resolve = resolve
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, max_bytes: int
+    ) -> HttpResponse:
+        """Raises `UpstreamFailed`; it has no time limit of its own."""
+        parts = urlsplit(url)
+        host, port = host_and_port(url)
+        chosen = (host, port) in self.allowed_hosts
+        if parts.scheme != "https" and not chosen:
+            raise UpstreamFailed("The URL is not https.")
+        try:
+            addresses = await self.resolve(host, port)
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name at all
+            raise UpstreamFailed("The server has no address.", retryable=True) from error
+        if not chosen and not all(map(is_public, addresses)):
+            raise UpstreamFailed("The server has an address that is not public.")
+        tls = self.tls if parts.scheme == "https" else None
+        reader, writer = await _connect(addresses, port, tls, host)
+        try:
+            line = HttpConnection(reader, writer)
+            return await line.request(_request(parts, headers, body), body, max_bytes)
+        except (OSError, h11.RemoteProtocolError) as error:
+            raise UpstreamFailed(
+                "The server broke off its answer, or sent none.", retryable=True
+            ) from error
+        finally:
+            writer.transport.abort()
+
+
+async def _connect(
+    addresses: list[str], port: int, tls: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the first address that takes the connection."""
+    name = host if tls else None
+    for address in addresses:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
+        except ssl.SSLCertVerificationError as error:
+            raise UpstreamFailed("The server has no valid certificate.") from error
+        except OSError:  # a `TimeoutError` too
+            continue
+    raise UpstreamFailed("The server cannot be reached.", retryable=True)
+
+
+def _request(parts: SplitResult, headers: Mapping[str, str], body: bytes) -> h11.Request:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    ours = {
+        "Host": parts.netloc,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Accept": "application/json, text/*",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "User-Agent": "Phonebridge",
+    }
+    known = {name.lower() for name in headers}
+    lines = [*headers.items(), *(each for each in ours.items() if each[0].lower() not in known)]
+    return h11.Request(method="POST", target=target, headers=lines)

@@ -1,0 +1,176 @@
+"""Traces of calls by OTLP over HTTP; off unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
+
+A call is one trace, whose id is made from the call's: Lambdas and container meet in it without
+having to tell each other. OpenTelemetry's SDK and exporter would put 14 MB into the layer, 90 ms
+into a cold start, and threads into a process that Lambda freezes; this is what a call needs.
+"""
+
+import secrets
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from urllib.parse import unquote
+
+import msgspec
+import urllib3
+from aws_lambda_powertools import Logger
+from urllib3.exceptions import HTTPError
+
+from phonebridge.call.call import Call, Leg
+from phonebridge.call.commands import CarrierCommand
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import NotConfigured
+from phonebridge.ports import Carrier
+from phonebridge.settings import fits_header
+
+TIMEOUT = urllib3.Timeout(connect=1.0, read=1.0)
+"""A collector that is slow costs us a trace, not the answer."""
+MAX_SPANS = 2_048
+
+Value = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Something that took its time in a call; `failed` says why it came to nothing."""
+
+    call_id: str
+    name: str
+    started_ms: int
+    ended_ms: int
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    failed: str | None = None
+    is_whole_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where spans go (OpenTelemetry, "OTLP Exporter Configuration")."""
+
+    url: str
+    headers: Mapping[str, str]
+
+    @staticmethod
+    def from_env(environ: Mapping[str, str]) -> "Collector | None":
+        """Raises `NotConfigured`."""
+        endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
+        if not endpoint:
+            return None
+        pairs = environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",")
+        headers = {
+            name.strip(): unquote(value.strip())
+            for name, separator, value in (pair.partition("=") for pair in pairs)
+            if separator
+        }
+        if not all(fits_header(text) for header in headers.items() for text in header):
+            raise NotConfigured(
+                "OTEL_EXPORTER_OTLP_HEADERS has characters that no HTTP header can carry"
+            )
+        return Collector(f"{endpoint}/v1/traces", headers)
+
+
+class Tracer:
+    """Keeps spans until they are flushed. Without a collector it keeps none."""
+
+    def __init__(
+        self, service: str, collector: Collector | None, log: Logger, now_ms: Callable[[], int]
+    ) -> None:
+        self._service = service
+        self._collector = collector
+        self._log = log
+        self._now_ms = now_ms
+        self._spans: list[Span] = []
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False) if collector else None
+
+    @property
+    def is_on(self) -> bool:
+        return self._collector is not None
+
+    def record(self, span: Span) -> None:
+        if self.is_on and len(self._spans) < MAX_SPANS:
+            self._spans.append(span)
+
+    @contextmanager
+    def span(self, call_id: str, name: str) -> Iterator[None]:
+        """What happens inside; with an exception it has failed."""
+        started_ms = self._now_ms()
+        failed: str | None = "exception"
+        try:
+            yield
+            failed = None
+        finally:
+            self.record(Span(call_id, name, started_ms, self._now_ms(), failed=failed))
+
+    def flush(self) -> None:
+        """Blocks. Spans that do not get through are lost."""
+        spans, self._spans = self._spans, []
+        if not (spans and self._collector and self._pool):
+            return
+        headers = {"Content-Type": "application/json", **self._collector.headers}
+        try:
+            answer = self._pool.request(
+                "POST",
+                self._collector.url,
+                body=encode_spans(self._service, spans),
+                headers=headers,
+            )
+        except HTTPError as error:
+            self._log.warning("traces lost", reason=str(error))
+        else:
+            if answer.status >= 300:
+                self._log.warning("traces lost", http_status=answer.status)
+
+
+class TracedCarrier:
+    """A carrier each of whose commands is a span."""
+
+    def __init__(self, carrier: Carrier, tracer: Tracer) -> None:
+        self._carrier = carrier
+        self._tracer = tracer
+
+    def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
+        with self._tracer.span(call.call_id, f"telnyx {type(command).__name__}"):
+            return self._carrier.execute(command, call, config)
+
+
+def trace_id(call_id: str) -> str:
+    """A UUID is one already, so that people find a call's trace by its id."""
+    try:
+        return uuid.UUID(call_id).hex
+    except ValueError:
+        return sha256(call_id.encode()).hexdigest()[:32]
+
+
+def encode_spans(service: str, spans: list[Span]) -> bytes:
+    """The JSON encoding of ExportTraceServiceRequest (OTLP, "JSON Protobuf Encoding")."""
+    resource = {"attributes": _attributes({"service.name": service})}
+    scope = {"scope": {"name": "phonebridge"}, "spans": [_encode_span(span) for span in spans]}
+    return msgspec.json.encode({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]})
+
+
+def _encode_span(span: Span) -> dict[str, object]:
+    whole_call = sha256(f"span of {span.call_id}".encode()).hexdigest()[:16]
+    attributes: dict[str, Value] = {"call.id": span.call_id, **span.attributes}
+    ids = {"traceId": trace_id(span.call_id), "spanId": whole_call}
+    if not span.is_whole_call:
+        ids |= {"spanId": secrets.token_hex(8), "parentSpanId": whole_call}
+    return ids | {
+        "name": span.name,
+        "kind": 1,  # internal
+        "startTimeUnixNano": str(span.started_ms * 1_000_000),
+        "endTimeUnixNano": str(span.ended_ms * 1_000_000),
+        "attributes": _attributes(attributes),
+        "status": {"code": 2, "message": span.failed} if span.failed else {},
+    }
+
+
+def _attributes(values: Mapping[str, Value]) -> list[dict[str, object]]:
+    return [
+        {
+            "key": key,
+            "value": {"intValue": str(held)} if isinstance(held, int) else {"stringValue": held},
+        }
+        for key, held in values.items()
+    ]

@@ -1,0 +1,1 @@
+"""The DynamoDB table and what is stored in it."""

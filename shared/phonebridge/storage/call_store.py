@@ -1,0 +1,346 @@
+"""The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
+one conditional write of a single item; `ports.CallStore` is the writing side."""
+
+import heapq
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from phonebridge.call.call import Call, CallStatus, Leg
+from phonebridge.call.config import CallConfig
+from phonebridge.call.recording import Recording
+from phonebridge.call.tools import Message
+from phonebridge.call.turn import Turn
+from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.call.webhook_delivery import WebhookDelivery
+from phonebridge.errors import Conflict, TooLarge
+from phonebridge.ports import TimelineEntry
+from phonebridge.storage.cursor import decode_cursor, encode_cursor
+from phonebridge.storage.table import ItemKey, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+DAY_SECONDS = 86_400
+RECORD_SECONDS = 90 * DAY_SECONDS
+LEG_SECONDS = DAY_SECONDS  # a call lasts an hour at most; its last webhooks follow within minutes
+IDEMPOTENCY_SECONDS = DAY_SECONDS
+TRANSFER_CLAIM_SECONDS = 30  # a container begins a transfer within 20 s, when all has been said
+CONFIG_BYTES_MAX = 65_536
+SWEEP_PAGE = 100
+
+# One partition of an index takes 1000 writes a second, and a throttled index throttles the table
+# (DynamoDB, "GSI throttling"). Both indexes project whole heads: a head is below 1 KB, so a copy
+# costs the same one write unit as its keys alone would, and a list needs no second read. What
+# beats, beats in the items of tasks, which no index holds.
+SHARDS = 4
+_PLACE = r"\d{13}#[0-9a-f]{8}"
+"""Of a call among those of an index (`_index_keys`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    call: Call
+    config: CallConfig
+    turns: tuple[Turn, ...]
+    timeline: tuple[TimelineEntry, ...]
+    messages: tuple[Message, ...] = ()
+    usages: tuple[ModelUsage, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+    webhook_delivery: WebhookDelivery | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return sum((each.usage for each in self.usages), Usage())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Calls, newest first; the cursor asks for the next ones, None: there are no more."""
+
+    calls: tuple[Call, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which call an Idempotency-Key stands for, and whether it came with the same request."""
+
+    call_id: str
+    matches: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredConfig:
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredLink:
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredClaim:
+    call_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TransferClaim:
+    """Its key says it all."""
+
+
+# What stands in the partition of a call, by the beginning of its sort key.
+_PARTS: Mapping[str, type] = {
+    "META": Call,
+    "CONFIG": _StoredConfig,
+    "TURN": Turn,
+    "EV": TimelineEntry,
+    "MESSAGE": Message,
+    "USAGE": ModelUsage,
+    "CHARGE": Charge,
+    "RECORDING": Recording,
+    "NOTICE": WebhookDelivery,
+}
+
+
+class DynamoCallStore:
+    def __init__(
+        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+    ) -> None:
+        self._table = Table(table_name, client, now_ms)
+
+    def create(self, call: Call, config: CallConfig) -> bool:
+        """False when the call exists already. Raises `TooLarge`."""
+        json = encode_config(config)
+        # The head makes the call exist, so it comes last: a crash between the two leaves a config
+        # that nobody asks for, never a call that speaks with the default persona.
+        self._table.put_if_absent(_config_key(call.call_id), _StoredConfig(json), RECORD_SECONDS)
+        head = self._table.put_if_absent(
+            _head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call)
+        )
+        return head is call
+
+    def load(self, call_id: str) -> Call | None:
+        return self._table.get(_head_key(call_id), Call)
+
+    def save(self, call: Call) -> None:
+        """Raises `Conflict` unless the stored call is the one before this one."""
+        saved = self._table.put_if_version(
+            _head_key(call.call_id),
+            call,
+            RECORD_SECONDS,
+            version=call.version - 1,
+            **_index_keys(call),
+        )
+        if not saved:
+            raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
+
+    def config(self, call_id: str) -> CallConfig | None:
+        stored = self._table.get(_config_key(call_id), _StoredConfig)
+        return _config(stored) if stored else None
+
+    def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None:
+        key = ItemKey(_pk(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
+        self._table.put_if_absent(key, entry, RECORD_SECONDS)
+
+    def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
+        """Turns of any calls; those that the table had no room for now come back."""
+        by_key = {
+            ItemKey(_pk(call_id), f"TURN#{turn.number:04d}"): (call_id, turn)
+            for call_id, turn in turns
+        }
+        values = {key: turn for key, (_, turn) in by_key.items()}
+        return [by_key[key] for key in self._table.put_all(values, RECORD_SECONDS)]
+
+    def add_message(self, call_id: str, message: Message) -> None:
+        key = ItemKey(_pk(call_id), f"MESSAGE#{message.number:04d}")
+        self._table.put(key, message, RECORD_SECONDS)
+
+    def add_usage(self, call_id: str, usage: ModelUsage) -> None:
+        key = ItemKey(_pk(call_id), f"USAGE#{usage.stream_number:04d}")
+        self._table.put(key, usage, RECORD_SECONDS)
+
+    def add_charge(self, call_id: str, charge: Charge) -> None:
+        self._table.put(ItemKey(_pk(call_id), f"CHARGE#{charge.leg_id}"), charge, RECORD_SECONDS)
+
+    def add_recording(self, call_id: str, recording: Recording) -> Recording:
+        """The one on record, if it is there already."""
+        key = _recording_key(call_id, recording.recording_id)
+        return self._table.put_if_absent(key, recording, RECORD_SECONDS)
+
+    def put_recording(self, call_id: str, recording: Recording) -> None:
+        key = _recording_key(call_id, recording.recording_id)
+        self._table.put(key, recording, RECORD_SECONDS)
+
+    def webhook_delivery(self, call_id: str) -> WebhookDelivery | None:
+        return self._table.get(_notice_key(call_id), WebhookDelivery)
+
+    def put_webhook_delivery(self, call_id: str, notice: WebhookDelivery) -> None:
+        self._table.put(_notice_key(call_id), notice, RECORD_SECONDS)
+
+    def link_leg(self, leg: Leg, call_id: str) -> None:
+        for key in _leg_keys(leg):
+            self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
+
+    def find_by_leg(self, leg: Leg) -> str | None:
+        for key in _leg_keys(leg):
+            if found := self._table.get(key, _StoredLink):
+                return found.call_id
+        return None
+
+    def link_session(self, leg: Leg, name: str) -> None:
+        if leg.call_session_id:
+            self._table.put(_session_key(leg), _StoredLink(name), LEG_SECONDS)
+
+    def linked_session(self, leg: Leg) -> str | None:
+        if not leg.call_session_id:
+            return None
+        found = self._table.get(_session_key(leg), _StoredLink)
+        return found.call_id if found else None
+
+    def record(self, call_id: str) -> CallRecord | None:
+        """All that is known of a call, in one query."""
+        found: dict[type, list[Any]] = {kind: [] for kind in _PARTS.values()}
+        for stored in self._table.partition(_pk(call_id)):
+            if kind := _PARTS.get(stored.sk.split("#")[0]):
+                found[kind].append(stored.read(kind))
+        if not found[Call]:
+            return None
+        return CallRecord(
+            call=found[Call][0],
+            config=next(map(_config, found[_StoredConfig]), CallConfig()),
+            turns=tuple(found[Turn]),
+            timeline=tuple(found[TimelineEntry]),
+            messages=tuple(found[Message]),
+            usages=tuple(found[ModelUsage]),
+            charges=tuple(found[Charge]),
+            recordings=tuple(found[Recording]),
+            webhook_delivery=next(iter(found[WebhookDelivery]), None),
+        )
+
+    def live(self, cursor: str | None, limit: int) -> Page:
+        """Calls that have not ended, newest first. Raises `InvalidCursor`."""
+        calls = self._newest_first("live", "ACTIVE", decode_cursor(cursor, _PLACE), limit + 1)
+        return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
+
+    def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
+        """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `InvalidCursor`."""
+        calls = self._newest_first("ended", f"DAY#{day}", decode_cursor(cursor, _PLACE), limit + 1)
+        return _page("ended", calls, limit)
+
+    def possibly_live(self) -> Iterator[Call]:
+        """Every call of which the carrier may still hold a leg, ended ones included."""
+        return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
+
+    def claim_transfer(self, call_id: str, number: int) -> bool:
+        """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
+        call itself tells of the attempt, or none came of it."""
+        mine = _TransferClaim()
+        key = ItemKey(_pk(call_id), f"TRANSFER#{number:04d}")
+        return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
+
+    def find_claim(self, key: str, fingerprint: str) -> Claim | None:
+        """What an Idempotency-Key stands for; None for a new one."""
+        found = self._table.get(_claim_key(key), _StoredClaim)
+        return Claim(found.call_id, found.fingerprint == fingerprint) if found else None
+
+    def claim_key(self, key: str, fingerprint: str, call_id: str) -> Claim:
+        """Let an Idempotency-Key stand for a call, unless it already stands for another."""
+        mine = _StoredClaim(call_id, fingerprint)
+        found = self._table.put_if_absent(_claim_key(key), mine, IDEMPOTENCY_SECONDS)
+        return Claim(found.call_id, found.fingerprint == fingerprint)
+
+    def _newest_first(
+        self, index: str, prefix: str, before: str | None, page_size: int
+    ) -> Iterator[Call]:
+        shards = (
+            self._calls(index, f"{prefix}#{shard}", before, page_size) for shard in range(SHARDS)
+        )
+        return heapq.merge(*shards, key=lambda call: _place(index, call), reverse=True)
+
+    def _calls(
+        self, index: str, partition: str, before: str | None, page_size: int
+    ) -> Iterator[Call]:
+        for stored in self._table.newest_first(index, partition, before, page_size):
+            yield stored.read(Call)
+
+
+def _pk(call_id: str) -> str:
+    return f"CALL#{call_id}"
+
+
+def _head_key(call_id: str) -> ItemKey:
+    return ItemKey(_pk(call_id), "META")
+
+
+def _recording_key(call_id: str, recording_id: str) -> ItemKey:
+    return ItemKey(_pk(call_id), f"RECORDING#{recording_id}")
+
+
+def _notice_key(call_id: str) -> ItemKey:
+    return ItemKey(_pk(call_id), "NOTICE")
+
+
+def _config_key(call_id: str) -> ItemKey:
+    return ItemKey(_pk(call_id), "CONFIG")
+
+
+def _claim_key(key: str) -> ItemKey:
+    return ItemKey(f"IDEM#{sha256(key.encode()).hexdigest()}", "REQ")
+
+
+def encode_config(config: CallConfig) -> str:
+    """As it is stored. Raises `TooLarge`."""
+    json = msgspec.json.encode(config)
+    if len(json) > CONFIG_BYTES_MAX:
+        raise TooLarge(
+            f"The settings of a call may take {CONFIG_BYTES_MAX} bytes; these take {len(json)}."
+        )
+    return json.decode()
+
+
+def _config(stored: _StoredConfig) -> CallConfig:
+    return msgspec.json.decode(stored.json, type=CallConfig)
+
+
+def _leg_keys(leg: Leg) -> list[ItemKey]:
+    """Not by session: a transfer's second leg shares it, but is not this call."""
+    ids = (leg.call_control_id, leg.call_leg_id)
+    return [ItemKey(f"LEG#{leg_id}", "CALL") for leg_id in ids if leg_id]
+
+
+def _session_key(leg: Leg) -> ItemKey:
+    return ItemKey(f"LEG#{leg.call_session_id}", "SESSION")
+
+
+def _index_keys(call: Call) -> dict[str, str]:
+    """Without the keys of an index the call is not in it."""
+    # A hash sets calls of one millisecond apart in fewer bytes than the id would take.
+    digest = zlib.crc32(call.call_id.encode())
+    shard = digest % SHARDS
+    keys: dict[str, str] = {}
+    if call.may_be_up:
+        keys |= {"live": f"ACTIVE#{shard}", "live_at": f"{call.created_at_ms:013d}#{digest:08x}"}
+    if call.ended_at_ms is not None:
+        day = datetime.fromtimestamp(call.ended_at_ms / 1000, UTC).date()
+        keys |= {"ended": f"DAY#{day}#{shard}", "ended_at": f"{call.ended_at_ms:013d}#{digest:08x}"}
+    return keys
+
+
+def _place(index: str, call: Call) -> str:
+    return _index_keys(call)[f"{index}_at"]
+
+
+def _page(index: str, calls: Iterator[Call], limit: int) -> Page:
+    found = tuple(islice(calls, limit + 1))
+    shown = found[:limit]
+    return Page(shown, encode_cursor(_place(index, shown[-1])) if len(found) > limit else None)

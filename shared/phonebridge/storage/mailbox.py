@@ -1,0 +1,94 @@
+"""The commands a task is sent: DynamoDB between the Lambdas and the media container that owns a
+call. The container polls; no Lambda can address one of its tasks."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+
+from phonebridge.call.steering import Steering
+from phonebridge.storage.table import ItemKey, Table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+COMMAND_SECONDS = 60  # nobody wants to be interrupted a minute late
+
+_COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in get_args(Steering)}
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A command in a task's mailbox; its id sorts by time."""
+
+    command_id: str
+    call_id: str
+    command: Steering
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredCommand:
+    call_id: str
+    command: str
+    arguments: str
+
+
+class DynamoMailbox:
+    def __init__(
+        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+    ) -> None:
+        self._table_name = table_name
+        self._table = Table(table_name, client, now_ms)
+        self._now_ms = now_ms
+
+    def post(self, task_id: str, call_id: str, command: Steering) -> None:
+        command_id = f"{self._now_ms():013d}-{uuid.uuid4().hex}"
+        stored = _StoredCommand(
+            call_id, type(command).__name__, msgspec.json.encode(command).decode()
+        )
+        self._table.put(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
+
+    def collect(self, task_id: str) -> list[Posted]:
+        """Every command that waits, oldest first; it waits until it is acknowledged."""
+        waiting = []
+        for stored in self._table.query_prefix(_pk(task_id), "CMD#"):
+            item = stored.read(_StoredCommand)
+            if command := _decode(item):
+                command_id = stored.sk.removeprefix("CMD#")
+                waiting.append(Posted(command_id, item.call_id, command))
+        return waiting
+
+    def count_query(self, task_id: str) -> bytes:
+        """The body of a DynamoDB query that counts the commands which wait. What nobody wants any
+        more is not looked for, however long the table may keep it."""
+        oldest_ms = self._now_ms() - 2 * COMMAND_SECONDS * 1000  # a Lambda's clock may be another
+        between = {":pk": _pk(task_id), ":oldest": f"CMD#{oldest_ms:013d}", ":newest": "CMD#~"}
+        query = {
+            "TableName": self._table_name,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :oldest AND :newest",
+            "ExpressionAttributeValues": {name: {"S": key} for name, key in between.items()},
+            "Select": "COUNT",
+        }
+        return msgspec.json.encode(query)
+
+    def acknowledge(self, task_id: str, posted: Posted) -> bool:
+        """False if somebody else did."""
+        return self._table.remove(_command_key(task_id, posted.command_id))
+
+
+def _decode(item: _StoredCommand) -> Steering | None:
+    """None for a command of a newer version: during a deployment the Lambdas may be ahead."""
+    try:
+        return msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
+    except (KeyError, msgspec.ValidationError):
+        return None
+
+
+def _pk(task_id: str) -> str:
+    return f"TASK#{task_id}"
+
+
+def _command_key(task_id: str, command_id: str) -> ItemKey:
+    return ItemKey(_pk(task_id), f"CMD#{command_id}")

@@ -1,0 +1,56 @@
+"""The call of which instructions are counted, without a counter: is it one?"""
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from benchmarks.media.counted_call import (
+    CALLER_FRAMES,
+    INTERRUPTIONS,
+    QUIET_FRAMES,
+    SETTLING_TURNS,
+    TURNS,
+    Heard,
+    frames,
+)
+from benchmarks.media.instructions import PROGRAM, environ
+from benchmarks.media.model_script import SPEECH_MS
+from phonebridge.settings import ModelAudio
+from tests.support.waiting import TIMEOUT_SECONDS
+
+SPOKEN_FRAMES = frames(0, SETTLING_TURNS) + QUIET_FRAMES + CALLER_FRAMES
+SAID_MS = (SETTLING_TURNS + TURNS) * SPEECH_MS
+
+
+def heard(target: str, audio: ModelAudio) -> Heard:
+    done = subprocess.run(
+        (sys.executable, *PROGRAM, target),
+        env=environ(audio),
+        capture_output=True,
+        check=True,
+        timeout=TIMEOUT_SECONDS,
+    )
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Heard)
+
+
+@pytest.mark.parametrize("audio", ModelAudio)
+def test_the_container_carries_the_whole_call(audio: ModelAudio) -> None:
+    call = heard("phonebridge", audio)
+    assert call.clears == INTERRUPTIONS
+    # Besides the frames it tells the model of its settings and of what was heard.
+    assert SPOKEN_FRAMES <= call.frames_to_model <= SPOKEN_FRAMES + 2 * (SETTLING_TURNS + TURNS)
+    assert SAID_MS * 0.7 < call.played_ms < SAID_MS, "what was cut off did not leave"
+
+
+@pytest.mark.parametrize("audio", ModelAudio)
+def test_the_relay_carries_it_and_paces_nothing(audio: ModelAudio) -> None:
+    call = heard("relay", audio)
+    assert call.frames_to_model == SPOKEN_FRAMES
+    assert call.played_ms == pytest.approx(SAID_MS)
+    assert call.clears == SETTLING_TURNS + TURNS, "whenever the caller speaks"
+
+
+def test_nobody_answers_nothing() -> None:
+    assert heard("nobody", ModelAudio.G711) == Heard(0, 0.0, 0)

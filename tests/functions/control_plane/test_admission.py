@@ -1,0 +1,74 @@
+"""Room for one more call, as one process of the API sees it."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from control_plane.admission import MEMORY_MS, Admission
+from phonebridge.errors import AtCapacity
+from phonebridge.storage.fleet import DynamoFleet, TaskState
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@pytest.fixture
+def admission(fleet: DynamoFleet, clock: Clock) -> Admission:
+    return Admission(fleet, clock)
+
+
+def told(clock: Clock, active_calls: int, draining: bool = False) -> TaskState:
+    return TaskState("task-1", 2, active_calls, draining, clock.now_ms)
+
+
+def test_a_fleet_that_nobody_knows_refuses_nobody(admission: Admission) -> None:
+    for _ in range(3):
+        admission.admit()
+
+
+def test_a_fleet_that_is_gone_refuses_everybody(
+    admission: Admission, fleet: DynamoFleet, clock: Clock
+) -> None:
+    fleet.beat(told(clock, 0))
+    clock.pass_seconds(3600)
+    with pytest.raises(AtCapacity):
+        admission.admit()
+
+
+@pytest.mark.parametrize(("active_calls", "draining"), [(2, False), (0, True)])
+def test_a_full_or_draining_fleet_refuses(
+    admission: Admission, fleet: DynamoFleet, clock: Clock, active_calls: int, draining: bool
+) -> None:
+    fleet.beat(told(clock, active_calls, draining))
+    with pytest.raises(AtCapacity, match="not placed"):
+        admission.admit()
+
+
+def test_calls_of_other_processes_that_ring_count(
+    admission: Admission, fleet: DynamoFleet, clock: Clock
+) -> None:
+    fleet.beat(told(clock, 1))
+    fleet.reserve(outbound_call(created_at_ms=clock.now_ms))
+    with pytest.raises(AtCapacity):
+        admission.admit()
+
+
+def test_one_look_serves_a_second_and_counts_what_was_let_in(
+    admission: Admission, fleet: DynamoFleet, clock: Clock, client: "DynamoDBClient"
+) -> None:
+    looks: list[bool] = []
+    client.meta.events.register(
+        "before-parameter-build.dynamodb.Query",
+        lambda params, **_: looks.append(params.get("ConsistentRead", False)),
+    )
+    fleet.beat(told(clock, 0))
+    admission.admit()
+    admission.admit()
+    with pytest.raises(AtCapacity):
+        admission.admit()
+    assert looks == [False], "eventually consistent"
+    clock.pass_seconds(MEMORY_MS / 1000)
+    admission.admit()
+    assert len(looks) == 2

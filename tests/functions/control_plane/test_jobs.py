@@ -1,0 +1,34 @@
+"""Jobs that are added to a queue."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from aws import state
+from control_plane.jobs import JobQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    what: str
+
+
+@pytest.fixture
+def sqs(dynamodb_address: str) -> Any:
+    client = state.client("sqs", dynamodb_address)
+    yield client
+    client.close()
+
+
+def test_an_errand_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
+    queue = state["RecordingsQueue"]
+    JobQueue(queue).add(Fetch("water"))
+    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert json.loads(message["Body"]) == {"what": "water"}
+
+
+def test_without_a_queue_there_are_no_errands(environment: None) -> None:
+    JobQueue("").add(Fetch("water"))

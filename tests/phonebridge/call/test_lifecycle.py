@@ -1,0 +1,788 @@
+"""Stories of calls, and the laws that hold in every order in which webhooks may come."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise, permutations, product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonebridge.call.call import (
+    FOUND_ENDED,
+    Activity,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+    Leg,
+    Outcome,
+)
+from phonebridge.call.commands import (
+    Answer,
+    CallCommand,
+    Dial,
+    HangUp,
+    Reject,
+    ReportAnswer,
+    ReportMachine,
+    SendDigits,
+    StartStreaming,
+    StopStreaming,
+)
+from phonebridge.call.events import (
+    CallAnswered,
+    CallArrived,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    CallInitiated,
+    CallRequested,
+    CallTurnedAway,
+    DialAccepted,
+    DigitsRequested,
+    EndRequested,
+    FirstStreamFailed,
+    LegOutlivedCall,
+    MediaAttached,
+    MediaReported,
+    MediaStarted,
+    StreamingFailed,
+)
+from phonebridge.call.lifecycle import TRANSITIONS, advance
+from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
+from phonebridge.call.transfer import (
+    BridgeLegs,
+    CallTransferred,
+    DialTarget,
+    HangUpTarget,
+    ReportTransfer,
+    SpeakSummary,
+    TargetAnswered,
+    TargetBriefed,
+    TargetHungUp,
+    TargetInitiated,
+    TransferLeg,
+    TransferRefused,
+    TransferRequested,
+)
+from phonebridge.errors import InvalidTransition
+from tests.support.calls import LEG, after, inbound_call, outbound_call
+
+DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
+INITIATED = CallInitiated(LEG)
+ANSWERED = CallAnswered(LEG, 5_000)
+ATTACHED = MediaAttached(1, "task-1", 6_000)
+TRANSFER = TransferRequested("+15550142")
+WARM_TRANSFER = TransferRequested("+15550142", summary="The caller wants to move an appointment.")
+TRANSFERRED = CallTransferred(60_000)
+HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
+STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
+STARTED = MediaStarted(6_500)
+NEVER_STARTED = MediaReported(Activity(), started=False)
+UNSURE, DETECTED = DetectionEnded(AnsweredBy.UNSURE), DetectionEnded(AnsweredBy.MACHINE)
+FAX, GREETED = DetectionEnded(AnsweredBy.FAX), GreetingEnded()
+CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
+
+
+def dialing() -> Call:
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG))
+
+
+def ringing() -> Call:
+    """A call whose media stream was asked for with the dial."""
+    return after(outbound_call(), CallRequested(with_stream=True), DialAccepted(LEG))
+
+
+def incoming() -> Call:
+    return after(inbound_call(), CallArrived(LEG))
+
+
+def hung_up(cause: str, source: str = "callee") -> CallHungUp:
+    return CallHungUp(LEG, Hangup(cause, source, 20_000))
+
+
+def commands_of(call: Call, *events: CallEvent) -> list[CallCommand]:
+    asked: list[CallCommand] = []
+    for event in events:
+        call, commands = advance(call, event)
+        asked += commands
+    return asked
+
+
+# Stories.
+
+
+def test_an_outbound_call_from_dial_to_goodbye() -> None:
+    call = after(outbound_call(), CallRequested(), DialAccepted(LEG), INITIATED, ANSWERED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, ATTACHED, HUNG_UP)
+    assert call.status is CallStatus.ENDED
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+    assert (call.answered_at_ms, call.streaming_at_ms, call.ended_at_ms) == (5_000, 6_000, 90_000)
+    assert not call.may_be_up
+
+
+def test_each_step_asks_for_the_next() -> None:
+    assert commands_of(outbound_call(), CallRequested()) == [Dial()]
+    assert commands_of(inbound_call(), CallArrived(LEG)) == [Answer()]
+    assert commands_of(inbound_call(), CallTurnedAway(LEG)) == [Reject()]
+    assert commands_of(dialing(), INITIATED, ANSWERED) == [StartStreaming(1)]
+    assert commands_of(incoming(), ANSWERED, ANSWERED) == [StartStreaming(1)]
+    assert commands_of(dialing(), ANSWERED, ATTACHED, HUNG_UP, HUNG_UP) == [StartStreaming(1)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "outcome"),
+    [
+        ("user_busy", Outcome.BUSY),
+        ("call_rejected", Outcome.REJECTED),
+        ("timeout", Outcome.NO_ANSWER),
+        ("no_answer", Outcome.NO_ANSWER),
+        ("originator_cancel", Outcome.CANCELED),
+        ("normal_clearing", Outcome.CANCELED),
+        ("not_found", Outcome.FAILED),
+        ("a_cause_of_next_year", Outcome.FAILED),
+    ],
+)
+def test_a_call_that_nobody_answered(cause: str, outcome: Outcome) -> None:
+    call = after(dialing(), hung_up(cause))
+    assert (call.outcome, call.reason) == (outcome, cause)
+
+
+def test_an_answered_call_that_ends_for_another_reason_names_it() -> None:
+    call = after(dialing(), ANSWERED, hung_up("time_limit", "unknown"))
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "time_limit")
+
+
+@pytest.mark.parametrize("by", EndedBy)
+def test_who_asked_for_the_end_is_the_reason(by: EndedBy) -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, EndRequested(by), HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, by)
+
+
+def test_a_call_that_is_ended_before_anybody_answered_is_canceled() -> None:
+    assert commands_of(dialing(), EndRequested(EndedBy.API)) == [HangUp()]
+    call = after(dialing(), EndRequested(EndedBy.API), hung_up("normal_clearing"))
+    assert (call.outcome, call.reason) == (Outcome.CANCELED, EndedBy.API)
+
+
+def test_the_first_to_ask_for_the_end_is_the_reason() -> None:
+    call = after(dialing(), EndRequested(EndedBy.MAX_DURATION), EndRequested(EndedBy.API), HUNG_UP)
+    assert call.reason == "max_duration"
+
+
+def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> None:
+    call = after(outbound_call(), CallRequested())
+    assert commands_of(call, EndRequested(EndedBy.API)) == []
+    call = after(call, EndRequested(EndedBy.API))
+    assert commands_of(call, DialAccepted(LEG)) == [HangUp()]
+    assert commands_of(call, INITIATED) == [HangUp()]
+    assert commands_of(call, ANSWERED) == [HangUp()], "no stream is opened"
+
+
+@pytest.mark.parametrize("failed", [STREAM_FAILED, CONTAINER_LOST])
+def test_a_fault_ends_the_call_and_the_leg(failed: StreamingFailed | CallFailed) -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert commands_of(call, failed, failed) == [HangUp()]
+    call = after(call, failed)
+    assert (call.outcome, call.reason) == (Outcome.FAILED, failed.fault.reason)
+    assert call.ended_at_ms == failed.fault.at_ms
+    assert call.may_be_up, "until the hangup is heard of"
+    assert not after(call, HUNG_UP).may_be_up
+
+
+def test_a_stream_that_could_not_be_opened_is_opened_once_more() -> None:
+    """Its container was full, or about to end; the balancer may choose another one now."""
+    call = after(dialing(), ANSWERED)
+    assert commands_of(call, STREAM_FAILED, STREAM_FAILED) == [StartStreaming(2)]
+    call = after(call, STREAM_FAILED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, replace(ATTACHED, stream_number=2), STREAM_FAILED)
+    assert call.status is CallStatus.STREAMING, "the webhook came again"
+    assert after(call, HUNG_UP).outcome is Outcome.COMPLETED
+
+
+def test_a_second_stream_that_fails_ends_the_call() -> None:
+    call = after(dialing(), ANSWERED, STREAM_FAILED)
+    again = StreamingFailed(Fault("streaming_failed", "connection_failed", 51_000))
+    assert commands_of(call, again) == [HangUp()]
+    assert (after(call, again).outcome, after(call, again).fault) == (Outcome.FAILED, again.fault)
+    carried = after(call, replace(ATTACHED, stream_number=2))
+    assert commands_of(carried, again) == [HangUp()]
+
+
+def test_no_stream_is_opened_again_for_a_call_that_is_to_end() -> None:
+    call = after(dialing(), ANSWERED, EndRequested(EndedBy.API))
+    assert commands_of(call, STREAM_FAILED) == []
+
+
+def test_a_dial_that_failed_leaves_no_leg_to_hang_up() -> None:
+    refused = CallFailed(Fault("dial_failed", "not allowed", 2_000))
+    call = after(outbound_call(), CallRequested())
+    assert commands_of(call, refused) == []
+    assert not after(call, refused).may_be_up
+
+
+def test_a_dial_that_worked_after_all_is_hung_up() -> None:
+    """Its answer was lost on the way, and so it counted as failed."""
+    failed = CallFailed(Fault("dial_failed", "no answer", 2_000))
+    call = after(outbound_call(), CallRequested(), failed)
+    assert commands_of(call, INITIATED) == [HangUp()]
+
+
+def test_a_stream_is_attached_once() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert call.owner_task == "task-1"
+    with pytest.raises(InvalidTransition, match="used before"):
+        after(call, replace(ATTACHED, task_id="task-2"))
+
+
+def test_a_stream_that_was_never_opened_cannot_be_attached() -> None:
+    with pytest.raises(InvalidTransition, match="never opened"):
+        after(dialing(), ANSWERED, replace(ATTACHED, stream_number=2))
+
+
+def test_a_call_that_has_ended_takes_no_media() -> None:
+    with pytest.raises(InvalidTransition):
+        after(dialing(), ANSWERED, HUNG_UP, ATTACHED)
+
+
+def test_figures_may_come_after_the_end() -> None:
+    report = MediaReported(Activity(turns=4))
+    call = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, report)
+    assert call.activity.turns == 4
+    assert call.outcome is Outcome.COMPLETED
+
+
+def test_a_webhooks_leg_outlives_the_one_that_the_dial_named() -> None:
+    assert after(dialing(), INITIATED, DialAccepted(DIALLED_LEG)).leg == LEG
+    call = after(outbound_call(), CallRequested(), DialAccepted(DIALLED_LEG), INITIATED)
+    assert call.leg == LEG
+
+
+def test_a_webhook_that_leaves_out_ids_of_the_leg_takes_none_away() -> None:
+    whole = Leg("v3:leg", "leg", "session")
+    partial = [Leg("v3:renamed"), Leg("", "leg"), Leg("", "", "session")]
+    for leg in partial:
+        call = after(dialing(), CallInitiated(whole), CallAnswered(leg, 5_000))
+        assert call.leg == replace(whole, call_control_id=leg.call_control_id or "v3:leg")
+    call = after(outbound_call(), CallRequested(), CallInitiated(Leg("v3:leg")))
+    assert after(call, DialAccepted(Leg("v3:dialled", "leg"))).leg == Leg("v3:leg", "leg")
+
+
+def test_a_webhook_without_a_control_id_makes_no_leg_that_could_be_told_anything() -> None:
+    call = after(outbound_call(), CallRequested(), CallInitiated(Leg("", "leg")))
+    assert call.leg is None
+
+
+@pytest.mark.parametrize("found_first", [True, False])
+def test_a_webhook_knows_better_why_a_call_ended_than_a_refused_command(found_first: bool) -> None:
+    found = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 19_000))
+    events = [found, hung_up("user_busy")] if found_first else [hung_up("user_busy"), found]
+    call = after(dialing(), *events)
+    assert (call.outcome, call.ended_at_ms) == (Outcome.BUSY, 20_000)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) -> None:
+    later = CallHungUp(LEG, Hangup("time_limit", "unknown", 95_000))
+    call = after(dialing(), ANSWERED, *[HUNG_UP, later][::order])
+    assert (call.reason, call.ended_at_ms) == ("caller_hung_up", 90_000)
+    later_failure = StreamingFailed(Fault("streaming_failed", "dns_failed", 60_000))
+    call = after(dialing(), ANSWERED, ATTACHED, *[STREAM_FAILED, later_failure][::order])
+    assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
+
+
+@pytest.mark.parametrize("end", [HUNG_UP, STREAM_FAILED])
+def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
+    """A socket breaks because the caller hung up, and its time may yet be the earlier one."""
+    ended = after(dialing(), ANSWERED, ATTACHED, end)
+    assert after(ended, CONTAINER_LOST) == ended
+    assert commands_of(ended, CONTAINER_LOST) == []
+
+
+def test_a_failure_of_the_carriers_counts_after_the_end_too() -> None:
+    hung_up_first = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, STREAM_FAILED)
+    assert (hung_up_first.outcome, hung_up_first.reason) == (Outcome.FAILED, "streaming_failed")
+    assert hung_up_first.ended_at_ms == 90_000
+    failed_first = StreamingFailed(replace(STREAM_FAILED.fault, at_ms=44_999))
+    call = after(dialing(), ANSWERED, ATTACHED, CONTAINER_LOST, failed_first)
+    assert (call.reason, call.ended_at_ms) == ("streaming_failed", 44_999)
+
+
+def test_an_end_asked_for_after_the_end_changes_nothing_but_hangs_up_what_is_up() -> None:
+    ended = after(dialing(), ANSWERED, ATTACHED, STREAM_FAILED)
+    assert after(ended, EndRequested(EndedBy.API)) == ended
+    assert commands_of(ended, EndRequested(EndedBy.API)) == [HangUp()]
+    assert commands_of(after(ended, HUNG_UP), EndRequested(EndedBy.API)) == []
+
+
+def test_what_repeats_itself_has_nothing_to_save() -> None:
+    call = after(dialing(), INITIATED, ANSWERED, ATTACHED, HUNG_UP)
+    assert after(call, INITIATED, ANSWERED, HUNG_UP, DialAccepted(LEG)) == call
+
+
+# Calls whose stream is asked for with the dial.
+
+
+def test_a_stream_that_is_there_when_somebody_answers_needs_no_command() -> None:
+    assert commands_of(outbound_call(), CallRequested(with_stream=True)) == [Dial(1)]
+    assert commands_of(ringing(), ATTACHED, ANSWERED, ANSWERED, STARTED, HUNG_UP) == [
+        ReportAnswer()
+    ], "so that its container waits no longer than it must"
+    call = after(ringing(), ATTACHED)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.DIALING, None)
+    call = after(call, ANSWERED, STARTED)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.STREAMING, STARTED.at_ms)
+    call = after(call, HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+
+
+@pytest.mark.parametrize("order", [*permutations((ATTACHED, ANSWERED, STARTED))])
+def test_a_stream_is_found_in_whatever_order_its_news_come(order: Sequence[CallEvent]) -> None:
+    assert StartStreaming(2) not in commands_of(ringing(), *order)
+    call = after(ringing(), *order)
+    assert (call.status, call.streaming_at_ms) == (CallStatus.STREAMING, STARTED.at_ms)
+
+
+@pytest.mark.parametrize("lost", [STREAM_FAILED, NEVER_STARTED])
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_stream_lost_while_the_phone_rings_is_replaced_on_the_answer(
+    lost: StreamingFailed | MediaReported, answered_first: bool
+) -> None:
+    events = [ATTACHED, *([ANSWERED, lost] if answered_first else [lost, ANSWERED])]
+    asked = commands_of(ringing(), *events, ANSWERED, lost)
+    assert [each for each in asked if each != ReportAnswer()] == [StartStreaming(2)]
+    call = after(ringing(), *events, replace(ATTACHED, stream_number=2))
+    assert (call.status, call.attached_stream) == (CallStatus.STREAMING, 2)
+    assert call.fault is None
+    assert call.streaming_at_ms == ATTACHED.at_ms, "the stream that replaces it begins at once"
+
+
+def test_its_failure_is_told_once_and_any_other_ends_the_call() -> None:
+    call = after(ringing(), STREAM_FAILED, ANSWERED, STREAM_FAILED)
+    assert call.status is CallStatus.ANSWERED
+    call = after(call, SECOND_FAILURE)
+    assert (call.outcome, call.fault) == (Outcome.FAILED, STREAM_FAILED.fault), "the later one"
+    assert call.stream_fault == SECOND_FAILURE.fault
+
+
+def test_nobody_answers_and_the_lost_stream_is_no_fault() -> None:
+    call = after(ringing(), ATTACHED, NEVER_STARTED, STREAM_FAILED, hung_up("timeout"))
+    assert (call.outcome, call.reason) == (Outcome.NO_ANSWER, "timeout")
+    assert commands_of(ringing(), ATTACHED, NEVER_STARTED, hung_up("timeout")) == []
+
+
+def test_no_stream_replaces_the_lost_one_of_a_call_that_is_to_end() -> None:
+    call = after(ringing(), ATTACHED, EndRequested(EndedBy.API), NEVER_STARTED)
+    assert commands_of(call, ANSWERED) == [HangUp()]
+
+
+def test_a_call_whose_media_began_was_answered_even_if_no_webhook_says_so() -> None:
+    call = after(ringing(), ATTACHED, STARTED, HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "caller_hung_up")
+
+
+def test_usage_of_a_stream_that_never_began_and_of_its_successor_adds_up() -> None:
+    report = MediaReported(Activity(turns=2))
+    call = after(ringing(), ATTACHED, NEVER_STARTED, ANSWERED, report)
+    assert call.activity.turns == 2
+
+
+# Transfer.
+
+
+def streaming() -> Call:
+    return after(dialing(), ANSWERED, ATTACHED)
+
+
+def test_a_blind_transfer_takes_the_agent_off_the_line_and_the_call_goes_on() -> None:
+    assert commands_of(streaming(), TRANSFER) == [TransferLeg()]
+    call = after(streaming(), TRANSFER)
+    assert commands_of(call, TargetInitiated(1, "v3:target")) == []
+    assert commands_of(call, TRANSFERRED, TRANSFERRED) == [StopStreaming(), ReportTransfer()]
+    call = after(call, TRANSFERRED)
+    assert call.status is CallStatus.TRANSFERRED
+    call = after(call, MediaReported(Activity(turns=2)), TargetHungUp(1, "normal"), HUNG_UP)
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "transferred")
+
+
+def test_a_target_that_is_busy_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), TRANSFER)
+    busy = TargetHungUp(1, "user_busy")
+    assert commands_of(call, busy, busy) == [ReportTransfer()]
+    call = after(call, busy)
+    assert call.status is CallStatus.STREAMING
+    assert commands_of(call, TRANSFER) == [TransferLeg()], "another attempt"
+    again = after(call, TRANSFER)
+    assert again.transfer
+    assert again.transfer.number == 2
+    assert after(again, busy) == again, "that was the first"
+
+
+def test_one_transfer_at_a_time() -> None:
+    call = after(streaming(), TRANSFER)
+    with pytest.raises(InvalidTransition, match="under way"):
+        after(call, TRANSFER)
+
+
+def test_a_refused_transfer_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), TRANSFER)
+    refused = TransferRefused(1, "not allowed")
+    assert commands_of(call, refused) == [ReportTransfer()]
+    assert after(call, refused).status is CallStatus.STREAMING
+
+
+def test_the_target_of_a_warm_transfer_hears_the_summary_before_the_caller() -> None:
+    call = streaming()
+    steps: list[tuple[CallEvent, list[CallCommand]]] = [
+        (WARM_TRANSFER, [DialTarget()]),
+        (TargetInitiated(1, "v3:target"), []),
+        (TargetAnswered(1, "v3:target"), [SpeakSummary()]),
+        (TargetBriefed(1), [BridgeLegs()]),
+        (TRANSFERRED, [StopStreaming(), ReportTransfer()]),
+    ]
+    for event, commands in steps:
+        assert commands_of(call, event) == commands
+        call = after(call, event)
+        assert event is WARM_TRANSFER or commands_of(call, event) == []
+    assert after(call, HUNG_UP).reason == "transferred"
+
+
+def test_a_target_that_hangs_up_during_the_summary_leaves_the_caller_with_the_agent() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetAnswered(1, "v3:target"))
+    hung_up = TargetHungUp(1, "normal_clearing")
+    assert commands_of(call, hung_up, TargetBriefed(1)) == [ReportTransfer()]
+
+
+def test_a_summary_that_cannot_be_spoken_sends_the_target_away() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetAnswered(1, "v3:target"))
+    refused = TransferRefused(1, "speak refused")
+    assert commands_of(call, refused) == [HangUpTarget(), ReportTransfer()]
+
+
+def test_a_caller_who_hangs_up_during_a_consultation_takes_the_target_off_the_line() -> None:
+    call = after(streaming(), WARM_TRANSFER, TargetInitiated(1, "v3:target"))
+    assert commands_of(call, HUNG_UP) == [HangUpTarget()]
+    assert commands_of(call, CONTAINER_LOST) == [HangUp(), HangUpTarget()]
+    early = after(streaming(), WARM_TRANSFER, HUNG_UP)
+    assert commands_of(early, TargetInitiated(1, "v3:target")) == [HangUpTarget()]
+    assert commands_of(early, TargetAnswered(1, "v3:target")) == [HangUpTarget()]
+    gone = after(streaming(), WARM_TRANSFER, TargetHungUp(1, "no_answer"))
+    assert commands_of(gone, HUNG_UP) == []
+
+
+def test_no_failure_of_ours_ends_a_call_that_was_transferred() -> None:
+    call = after(streaming(), TRANSFER, TRANSFERRED)
+    assert after(call, CONTAINER_LOST) == call
+    assert commands_of(call, CONTAINER_LOST, STREAM_FAILED) == []
+    assert after(call, STREAM_FAILED).status is CallStatus.TRANSFERRED
+
+
+def test_a_transferred_call_can_be_ended_by_the_api() -> None:
+    call = after(streaming(), TRANSFER, TRANSFERRED)
+    assert commands_of(call, EndRequested(EndedBy.API)) == [HangUp()]
+    assert after(call, EndRequested(EndedBy.API), HUNG_UP).reason == "ended_by_api"
+
+
+def test_digits_are_sent_each_time_they_are_asked_for() -> None:
+    digits = DigitsRequested("12#", 250)
+    assert commands_of(streaming(), digits, digits) == [SendDigits("12#", 250)] * 2
+    assert after(streaming(), digits) == streaming()
+
+
+# Who answered.
+
+
+def placed(on_machine: OnMachine) -> Call:
+    return after(outbound_call(), CallRequested(on_machine=on_machine), DialAccepted(LEG))
+
+
+@pytest.mark.parametrize("told", [DETECTED, GREETED])
+def test_a_machine_is_hung_up_on_where_that_is_wished(told: CallEvent) -> None:
+    call = after(placed(OnMachine.HANG_UP), ANSWERED, ATTACHED)
+    assert commands_of(call, told) == [HangUp()]
+    ended = after(call, told, hung_up("normal_clearing", "caller"))
+    assert (ended.outcome, ended.reason) == (Outcome.VOICEMAIL, "machine_detected")
+
+
+def test_a_machine_that_is_heard_of_before_the_answer_gets_no_stream() -> None:
+    assert commands_of(placed(OnMachine.HANG_UP), DETECTED, ANSWERED) == [HangUp(), HangUp()]
+
+
+def test_the_container_is_told_of_a_machine_that_takes_a_message() -> None:
+    call = placed(OnMachine.LEAVE_MESSAGE)
+    assert commands_of(call, ANSWERED, DETECTED) == [StartStreaming(1)], "it will read the call"
+    call = after(call, ANSWERED, ATTACHED)
+    assert commands_of(call, DETECTED, GREETED) == [ReportMachine(), ReportMachine()]
+    call = after(call, DETECTED)
+    assert commands_of(call, DETECTED) == [ReportMachine()], "a post that failed is made up for"
+
+
+def test_a_message_that_was_left() -> None:
+    call = after(placed(OnMachine.LEAVE_MESSAGE), ANSWERED, ATTACHED, DETECTED, GREETED)
+    left = after(call, EndRequested(EndedBy.MESSAGE_LEFT), HUNG_UP)
+    assert (left.outcome, left.reason) == (Outcome.VOICEMAIL, "message_left")
+    cut_short = after(call, hung_up("normal_clearing"))
+    assert (cut_short.outcome, cut_short.reason) == (Outcome.VOICEMAIL, "callee_hung_up")
+
+
+def test_a_fax_takes_no_message() -> None:
+    call = after(placed(OnMachine.LEAVE_MESSAGE), ANSWERED, ATTACHED)
+    assert commands_of(call, FAX) == [HangUp()]
+    assert after(call, FAX, HUNG_UP).reason == "fax_detected"
+
+
+@pytest.mark.parametrize("mode", OnMachine)
+@pytest.mark.parametrize("told", [UNSURE, DetectionEnded(AnsweredBy.HUMAN)])
+def test_a_human_is_talked_with(mode: OnMachine, told: CallEvent) -> None:
+    call = after(placed(mode), ANSWERED, ATTACHED)
+    assert commands_of(call, told) == []
+    assert after(call, told, HUNG_UP).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("told", [DETECTED, FAX, GREETED])
+def test_a_call_that_goes_on_all_the_same_tells_who_answered(told: CallEvent) -> None:
+    for call in (placed(OnMachine.CONTINUE), dialing()):
+        call = after(call, ANSWERED, ATTACHED)
+        assert commands_of(call, told) == []
+        ended = after(call, told, HUNG_UP)
+        assert ended.outcome is Outcome.COMPLETED
+        assert ended.detection
+        assert ended.detection.answered_by is not AnsweredBy.HUMAN
+
+
+# Laws.
+
+OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
+MACHINE = (*OUTBOUND[:-1], UNSURE, DetectionEnded(AnsweredBy.HUMAN), DETECTED, GREETED, HUNG_UP)
+INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
+SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000))
+FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
+
+TRANSFERS = (
+    (TRANSFER, TargetInitiated(1, "v3:target"), TRANSFERRED, TargetHungUp(1, "normal_clearing")),
+    (TRANSFER, TargetInitiated(1, "v3:target"), TargetHungUp(1, "user_busy")),
+    (TRANSFER, TransferRefused(1, "not allowed")),
+    (
+        WARM_TRANSFER,
+        TargetInitiated(1, "v3:target"),
+        TargetAnswered(1, "v3:target"),
+        TargetBriefed(1),
+        TRANSFERRED,
+        TargetHungUp(1, "normal_clearing"),
+    ),
+)
+
+BEGINNINGS: list[tuple[Call, tuple[CallEvent, ...]]] = [
+    (after(outbound_call(), CallRequested()), OUTBOUND),
+    *((after(outbound_call(), CallRequested(on_machine=mode)), MACHINE) for mode in OnMachine),
+    (incoming(), INBOUND),
+    (after(inbound_call(), CallTurnedAway(LEG)), (CallArrived(LEG), HUNG_UP)),
+    # What is told of a target comes after the transfer was asked for; for the rest, in any order.
+    *(
+        (after(dialing(), ANSWERED, ATTACHED, asked), (ANSWERED, *told, HUNG_UP))
+        for asked, *told in TRANSFERS
+    ),
+]
+RINGING = after(outbound_call(), CallRequested(with_stream=True))
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn, ours: tuple[CallEvent, ...] = ()
+) -> tuple[Call, Sequence[CallEvent], Sequence[CallEvent]]:
+    """A call that has just begun; its events in their natural order; the same as they may come:
+    each once or more, in any order. `ours` are events of our own side that may be among them."""
+    begun, natural = draw(st.sampled_from(BEGINNINGS))
+    left_out = [ANSWERED] if draw(st.booleans()) else []
+    faults = [e for e in (STREAM_FAILED, SECOND_FAILURE, FOUND, *ours) if draw(st.booleans())]
+    events: list[CallEvent] = [e for e in (*natural, *faults) if e not in left_out]
+    delivered = [e for e in events for _ in range(draw(st.integers(1, 3)))]
+    return begun, events, draw(st.permutations(delivered))
+
+
+@st.composite
+def early_histories(
+    draw: st.DrawFn,
+) -> tuple[Call, Sequence[CallEvent], Sequence[CallEvent]]:
+    """The same of a call whose stream was asked for with the dial. The container claims it once
+    at most, at any time; `start` and the report come after that, in this order."""
+    left_out = [ANSWERED] if draw(st.booleans()) else []
+    faults = [e for e in (STREAM_FAILED, SECOND_FAILURE, FOUND) if draw(st.booleans())]
+    webhooks: list[CallEvent] = [e for e in (*OUTBOUND, *faults) if e not in left_out]
+    delivered = draw(st.permutations([e for e in webhooks for _ in range(draw(st.integers(1, 2)))]))
+    ours = draw(st.sampled_from(OF_THE_CONTAINER))
+    return RINGING, [*ours, *webhooks], _interleaved(draw, delivered, ours)
+
+
+OF_THE_CONTAINER: list[tuple[CallEvent, ...]] = [
+    (),
+    (ATTACHED,),
+    (ATTACHED, NEVER_STARTED),
+    (ATTACHED, STARTED),
+    (ATTACHED, STARTED, MediaReported(Activity(turns=4))),
+]
+
+
+def _interleaved(
+    draw: st.DrawFn, theirs: Sequence[CallEvent], ours: Sequence[CallEvent]
+) -> list[CallEvent]:
+    places = sorted(draw(st.integers(0, len(theirs))) for _ in ours)
+    mixed: list[CallEvent] = []
+    for place, event in enumerate([*theirs, None]):
+        mixed += [own for own, at in zip(ours, places, strict=True) if at == place]
+        mixed += [event] if event else []
+    return mixed
+
+
+def after_all(call: Call, events: Sequence[CallEvent]) -> tuple[Call, list[CallCommand]]:
+    """A container that comes for a call that has ended is turned away, and reports nothing."""
+    asked: list[CallCommand] = []
+    for event in events:
+        late = call.status is CallStatus.ENDED and not call.attached_stream
+        if late and isinstance(event, MediaAttached | MediaStarted | MediaReported):
+            continue
+        call, commands = advance(call, event)
+        asked += commands
+    return call, asked
+
+
+def terminal_record(call: Call) -> Call:
+    """`version` counts the changes on the way, and `stream_number` the streams that were asked
+    for: none, if the end was heard of before the answer. All the rest must not depend on it.
+    (`changed_at_ms`, the third that does, is the switchboard's: nothing here sets it.)"""
+    assert call.status is CallStatus.ENDED
+    return replace(call, version=0, stream_number=0)
+
+
+@given(early_histories())
+def test_every_order_of_an_early_stream_and_its_webhooks_ends_in_the_same_record(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, natural, delivered = history
+    ended, _ = after_all(begun, delivered)
+    claimed = ended.attached_stream > 0
+    expected, _ = after_all(begun, natural if claimed else [e for e in natural if _is_theirs(e)])
+    assert terminal_record(ended) == terminal_record(expected)
+
+
+def _is_theirs(event: CallEvent) -> bool:
+    return not isinstance(event, MediaAttached | MediaStarted | MediaReported)
+
+
+@given(early_histories())
+def test_no_order_replaces_an_early_stream_twice_or_without_need(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    ended, commands = after_all(begun, delivered)
+    streams = [each for each in commands if isinstance(each, StartStreaming)]
+    assert streams in ([], [StartStreaming(2)])
+    if streams:
+        assert ended.early_stream
+        assert ended.early_stream.left or ended.stream_fault
+
+
+@given(histories())
+def test_every_order_of_the_same_events_ends_in_the_same_record(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, natural, delivered = history
+    assert terminal_record(after(begun, *delivered)) == terminal_record(after(begun, *natural))
+
+
+@given(histories(ours=(CONTAINER_LOST,)))
+def test_no_order_opens_a_third_stream_or_one_after_the_end(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    call, alive, asked = begun, [], list[CallCommand]()
+    for event in delivered:
+        refused = call.detection is not None and call.detection.ends_call
+        if call.status is not CallStatus.ENDED and not refused:
+            alive.append(event)
+        call, commands = advance(call, event)
+        asked += commands
+    streams = [command for command in asked if isinstance(command, StartStreaming)]
+    assert streams in ([], [StartStreaming(1)], [StartStreaming(1), StartStreaming(2)])
+    failed = any(isinstance(event, StreamingFailed) for event in alive)
+    answered = ANSWERED in alive and not begun.answered_at_ms
+    assert failed or len(streams) == answered
+
+
+@given(histories(ours=(CONTAINER_LOST,)))
+def test_no_order_takes_a_status_back(
+    history: tuple[Call, Sequence[CallEvent], Sequence[CallEvent]],
+) -> None:
+    begun, _, delivered = history
+    calls = [begun]
+    for event in delivered:
+        calls.append(after(calls[-1], event))
+    ranks = [list(CallStatus).index(call.status) for call in calls]
+    assert all(earlier <= later for earlier, later in pairwise(ranks))
+    assert all(
+        later.version - earlier.version == (later != earlier) for earlier, later in pairwise(calls)
+    )
+
+
+ONE_OF_EACH: tuple[CallEvent, ...] = (
+    CallRequested(),
+    CallArrived(LEG),
+    CallTurnedAway(LEG),
+    DialAccepted(LEG),
+    INITIATED,
+    ANSWERED,
+    ATTACHED,
+    STARTED,
+    MediaReported(Activity()),
+    EndRequested(EndedBy.API),
+    CONTAINER_LOST,
+    STREAM_FAILED,
+    FirstStreamFailed(STREAM_FAILED.fault),
+    HUNG_UP,
+    LegOutlivedCall(),
+    TRANSFER,
+    TransferRefused(1, "not allowed"),
+    TargetInitiated(1, "v3:target"),
+    TargetAnswered(1, "v3:target"),
+    TargetBriefed(1),
+    TargetHungUp(1, "user_busy"),
+    TRANSFERRED,
+    DigitsRequested("1", 250),
+    DETECTED,
+    GREETED,
+)
+IN_EACH_STATUS = (
+    outbound_call(),
+    replace(dialing(), stream_number=1),
+    incoming(),
+    after(dialing(), ANSWERED),
+    replace(after(dialing(), ANSWERED, ATTACHED), stream_number=2),
+    after(dialing(), ANSWERED, ATTACHED, TRANSFER, TRANSFERRED),
+    after(dialing(), ANSWERED, HUNG_UP),
+)
+
+
+def test_one_of_each_is_tried() -> None:
+    assert {type(event) for event in ONE_OF_EACH} == set(get_args(CallEvent))
+    assert [call.status for call in IN_EACH_STATUS] == list(CallStatus)
+
+
+@pytest.mark.parametrize(("call", "event"), [*product(IN_EACH_STATUS, ONE_OF_EACH)])
+def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
+    call: Call, event: CallEvent
+) -> None:
+    if call.status is CallStatus.STREAMING and isinstance(event, MediaAttached):
+        event = replace(event, stream_number=2)
+    if isinstance(event, StreamingFailed) and call.status is not CallStatus.CREATED:
+        call = replace(call, stream_fault=SECOND_FAILURE.fault)  # another one came before
+    target = TRANSITIONS[call.status].get(type(event))
+    if target is None:
+        with pytest.raises(InvalidTransition, match=f"call-1, which is {call.status}"):
+            advance(call, event)
+    else:
+        assert after(call, event).status is target
