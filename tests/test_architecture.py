@@ -59,7 +59,7 @@ TESTED_ELSEWHERE = {
     "functions/control_plane/api/responses/record.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/call_record.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/recordings.py": "tests/functions/test_copy_recording.py",
-    "functions/control_plane/server_fields.py": (
+    "functions/control_plane/api/requests/server_fields.py": (
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
     ),
     "functions/control_plane/services.py": "tests/functions/test_ai_calls.py",

@@ -17,8 +17,8 @@ from control_plane.api.requests.model_settings import (
     Voice,
     detection_of,
 )
+from control_plane.api.requests.server_fields import Url
 from control_plane.api.requests.tool_settings import MAX_TOOLS, Tool, check_distinct
-from control_plane.server_fields import Url
 from phonebridge.call.config import CallConfig, StreamSetup, takes_reasoning
 from phonebridge.call.machine_detection import MachineDetection, Method, OnMachine
 

@@ -23,7 +23,7 @@ from control_plane.api.requests.fields import (
     StrictModel,
     did_you_mean,
 )
-from control_plane.server_fields import Headers, Url, encrypted
+from control_plane.api.requests.server_fields import Headers, Url, encrypted
 from phonebridge.call.tools import BuiltIn
 
 MAX_TOOLS = 32
