@@ -1,0 +1,164 @@
+"""Writes docs/api.md from the OpenAPI document that the API serves.
+
+Run `make reference` after a change of a route or a field.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parent / "api.md"
+SAMPLE = Path(__file__).resolve().parent / "sample_record.json"
+METHODS = ("get", "post", "put", "delete")
+HIDDEN_SCHEMAS = ("Error",)
+"""Schemas that the introduction explains in prose."""
+
+Schema = Mapping[str, Any]
+
+INTRODUCTION = """\
+# API reference
+
+`make reference` generates this page from the OpenAPI document. Get the document with
+`curl localhost:3000/api/openapi.json`.
+
+Requests and responses are JSON with `snake_case` names. On AWS, send `Authorization: Bearer $KEY`.
+
+Errors have one shape. `code` is for programs, `message` for people, and `details` depends on the code:
+
+```json
+{"error": {"code": "invalid_field", "message": "…", "details": {}}}
+```
+
+| status | meaning |
+|---|---|
+| 400 | the body is not readable JSON |
+| 401, 403 | the key is missing, or wrong |
+| 404 | there is no such call, agent or number |
+| 405 | the path exists, but not with this method; `Allow` lists the methods |
+| 409 | the call is in a state that does not allow this, or the `Idempotency-Key` was used for another request |
+| 422 | a field is invalid, missing or unknown; the message names it |
+| 429 | no container has room, or a limit was reached; `Retry-After` says when to try again |
+| 502 | Telnyx refused; `details` has its code and title |
+| 503 | a setting is missing, for example "OpenAI API key not configured" |
+
+API Gateway answers some requests itself, in its own shape `{"message": "…"}`: unknown paths (404), more requests than
+the limit of a route (429), and bodies above 10 MB (413).
+"""
+
+
+def page(document: Schema, sample: Schema) -> str:
+    """The whole page as Markdown."""
+    schemas: Mapping[str, Schema] = document["components"]["schemas"]
+    parts = [INTRODUCTION, "## Routes\n", *_routes(document), "## A complete record\n"]
+    parts.append(f"```json\n{json.dumps(sample, indent=2, ensure_ascii=False)}\n```\n")
+    parts.append("## Types\n")
+    parts += [_type(name, schema) for name, schema in sorted(schemas.items()) if _is_shown(name)]
+    parts.append("---\n\nNext: [agents](agents.md), [the call record](record.md), [steering](steering.md).\n")
+    return "\n".join(parts)
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(HIDDEN_SCHEMAS)
+
+
+def _routes(document: Schema) -> Iterator[str]:
+    for path, operations in document["paths"].items():
+        for method in METHODS:
+            if operation := operations.get(method):
+                yield _route(f"{method.upper()} {path}", operation)
+
+
+def _route(title: str, operation: Schema) -> str:
+    lines = [f"### {title}\n", _sentence(operation), ""]
+    if parameters := operation.get("parameters"):
+        lines += ["| parameter | in | type | meaning |", "|---|---|---|---|"]
+        lines += [_parameter(each) for each in parameters] + [""]
+    if body := operation.get("requestBody"):
+        lines += [f"Request body: {_type_name(_json_schema(body))}\n"]
+    lines += ["| status | response |", "|---|---|"]
+    lines += [_response(*each) for each in sorted(operation["responses"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(operation: Schema) -> str:
+    text = operation.get("description") or operation.get("summary") or ""
+    return " ".join(str(text).split())
+
+
+def _parameter(parameter: Schema) -> str:
+    schema = parameter.get("schema", {})
+    required = "" if parameter.get("required") else " (optional)"
+    meaning = _cell(parameter.get("description") or schema.get("description", ""))
+    return f"| `{parameter['name']}`{required} | {parameter['in']} | {_type_name(schema)} | {meaning} |"
+
+
+def _response(status: str, response: Schema) -> str:
+    shape = _type_name(_json_schema(response)) if response.get("content") else "no body"
+    return f"| {status} | {_cell(response.get('description', ''))}: {shape} |"
+
+
+def _json_schema(container: Schema) -> Schema:
+    content: Mapping[str, Schema] = container["content"]
+    schema: Schema = next(iter(content.values())).get("schema", {})
+    return schema
+
+
+def _type(name: str, schema: Schema) -> str:
+    lines = [f"### {name}\n"]
+    if description := schema.get("description"):
+        lines.append(" ".join(str(description).split()) + "\n")
+    properties: Mapping[str, Schema] = schema.get("properties", {})
+    if not properties:
+        return "\n".join([*lines, f"{_type_name(schema)}\n"])
+    required = schema.get("required", ())
+    lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
+    lines += [_field(field, value, field in required) for field, value in properties.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _field(name: str, schema: Schema, is_required: bool) -> str:
+    default = "required" if is_required else _value(schema["default"]) if "default" in schema else ""
+    return f"| `{name}` | {_type_name(schema)} | {default} | {_cell(schema.get('description', ''))} |"
+
+
+def _type_name(schema: Schema) -> str:
+    """The type in a few words: `string, 1 to 64 characters`, a link to a named type, or a list."""
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return f"[{name}](#{name.lower()})" if _is_shown(name) else "error"
+    for combined in ("anyOf", "oneOf", "allOf"):
+        if combined in schema:
+            return " or ".join(dict.fromkeys(_type_name(each) for each in schema[combined]))
+    if "enum" in schema:
+        return ", ".join(_value(each) for each in schema["enum"])
+    if "const" in schema:
+        return _value(schema["const"])
+    if schema.get("type") == "array":
+        return f"list of {_type_name(schema.get('items', {}))}"
+    return f"{schema.get('type', 'any')}{_bounds(schema)}"
+
+
+def _bounds(schema: Schema) -> str:
+    words = []
+    for least, most, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " entries"),
+    ):
+        low, high = schema.get(least), schema.get(most)
+        if low is not None and high is not None:
+            words.append(f"{low} to {high}{unit}")
+        elif high is not None:
+            words.append(f"at most {high}{unit}")
+        elif low is not None:
+            words.append(f"at least {low}{unit}")
+    return f", {', '.join(words)}" if words else ""
+
+
+def _value(value: object) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
+
+
+def _cell(text: object) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
