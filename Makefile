@@ -7,7 +7,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams lock
+.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -88,8 +88,11 @@ bench-check: .venv/.stamp       ## fail if the container needs more instructions
 	$(BIN)/python -m benchmarks.media.check
 
 diagrams: .venv/.stamp          ## docs/lifecycle.md and docs/design.md, drawn from the code
-	$(BIN)/python docs/diagrams/lifecycle.py
-	$(BIN)/python docs/diagrams/packages.py
+	PYTHONPATH=docs $(BIN)/python docs/diagrams/lifecycle.py
+	PYTHONPATH=docs $(BIN)/python docs/diagrams/packages.py
+
+reference: .venv/.stamp         ## docs/api.md, generated from the OpenAPI document
+	PYTHONPATH=functions:docs $(BIN)/python docs/api_reference.py
 
 lock: .venv-lock/.stamp         ## compile each requirements.in to its requirements.txt
 	for name in $(LOCKED); do .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 \

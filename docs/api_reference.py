@@ -4,6 +4,7 @@ Run `make reference` after a change of a route or a field.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def page(document: Schema, sample: Schema) -> str:
     parts.append(f"```json\n{json.dumps(sample, indent=2, ensure_ascii=False)}\n```\n")
     parts.append("## Types\n")
     parts += [_type(name, schema) for name, schema in sorted(schemas.items()) if _is_shown(name)]
-    parts.append("---\n\nNext: [agents](agents.md), [the call record](record.md), [steering](steering.md).\n")
+    parts.append(
+        "---\n\nNext: [agents](agents.md), [the call record](record.md), [steering](steering.md).\n"
+    )
     return "\n".join(parts)
 
 
@@ -70,15 +73,18 @@ def _routes(document: Schema) -> Iterator[str]:
 
 
 def _route(title: str, operation: Schema) -> str:
-    lines = [f"### {title}\n", _sentence(operation), ""]
+    lines = [f"### {title}\n", f"{_sentence(operation).rstrip('.')}.", ""]
     if parameters := operation.get("parameters"):
         lines += ["| parameter | in | type | meaning |", "|---|---|---|---|"]
         lines += [_parameter(each) for each in parameters] + [""]
     if body := operation.get("requestBody"):
         lines += [f"Request body: {_type_name(_json_schema(body))}\n"]
-    lines += ["| status | response |", "|---|---|"]
-    lines += [_response(*each) for each in sorted(operation["responses"].items())]
-    return "\n".join(lines) + "\n"
+    responses: Mapping[str, Schema] = operation["responses"]
+    lines += [
+        _response(status, responses[status]) for status in sorted(responses) if status < "400"
+    ]
+    errors = [status for status in sorted(responses) if status >= "400"]
+    return "\n".join([*lines, f"Errors: {', '.join(errors)}."]) + "\n"
 
 
 def _sentence(operation: Schema) -> str:
@@ -95,7 +101,7 @@ def _parameter(parameter: Schema) -> str:
 
 def _response(status: str, response: Schema) -> str:
     shape = _type_name(_json_schema(response)) if response.get("content") else "no body"
-    return f"| {status} | {_cell(response.get('description', ''))}: {shape} |"
+    return f"**{status}** ({shape}): {_cell(response.get('description', ''))}\n"
 
 
 def _json_schema(container: Schema) -> Schema:
@@ -118,8 +124,12 @@ def _type(name: str, schema: Schema) -> str:
 
 
 def _field(name: str, schema: Schema, is_required: bool) -> str:
-    default = "required" if is_required else _value(schema["default"]) if "default" in schema else ""
-    return f"| `{name}` | {_type_name(schema)} | {default} | {_cell(schema.get('description', ''))} |"
+    default = (
+        "required" if is_required else _value(schema["default"]) if "default" in schema else ""
+    )
+    return (
+        f"| `{name}` | {_type_name(schema)} | {default} | {_cell(schema.get('description', ''))} |"
+    )
 
 
 def _type_name(schema: Schema) -> str:
@@ -157,8 +167,25 @@ def _bounds(schema: Schema) -> str:
 
 
 def _value(value: object) -> str:
-    return f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
+    return (
+        f"`{json.dumps(value, ensure_ascii=False)}`" if not isinstance(value, str) else f"`{value}`"
+    )
 
 
 def _cell(text: object) -> str:
     return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def served_document() -> Schema:
+    """The OpenAPI document as `GET /api/openapi.json` answers it."""
+    # The handlers read their settings when they are imported.
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+    os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "phonebridge")
+    from ai_calls import app
+    from control_plane.api.document import document
+
+    return document(app)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(served_document(), json.loads(SAMPLE.read_text())))

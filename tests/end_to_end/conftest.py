@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-
-from tests.support.whole_calls import System, whole_system
+from support.whole_calls import System, whole_system
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

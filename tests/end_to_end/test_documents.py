@@ -6,8 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-
-from tests.support.whole_calls import System
+from support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -2,9 +2,8 @@
 
 import httpx
 import pytest
-
-from tests.support.waiting import until
-from tests.support.whole_calls import System
+from support.waiting import until
+from support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

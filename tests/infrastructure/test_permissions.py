@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-
-from tests.support.permissions import Caller, Permission, granted, role_of
+from support.permissions import Caller, Permission, granted, role_of
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/CallsTable"
 

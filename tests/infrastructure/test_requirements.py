@@ -10,8 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-
-from tests.support.translated import functions
+from support.translated import functions
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [

@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 from cfnlint.api import lint
-
-import ai_calls
-from phonebridge.errors import NotConfigured
-from phonebridge.settings import ControlSettings, MediaSettings
-from tests.support.translated import (
+from support.translated import (
     ROOT,
     TEMPLATE,
     TEXT,
@@ -27,6 +23,10 @@ from tests.support.translated import (
     secret_names,
     statements,
 )
+
+import ai_calls
+from phonebridge.errors import NotConfigured
+from phonebridge.settings import ControlSettings, MediaSettings
 
 EVENTS = sorted((ROOT / "events" / "api").glob("*.json"))
 

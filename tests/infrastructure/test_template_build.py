@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-
-from tests.support.translated import ROOT, of_type, properties
+from support.translated import ROOT, of_type, properties
 
 DOCKERFILE = "media_container/Dockerfile"
 

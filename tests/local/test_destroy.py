@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-
-from tests.support.deployers import Machine
+from support.deployers import Machine
 
 TABLE = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],

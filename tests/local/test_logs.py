@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.support.deployers import Machine
+from support.deployers import Machine
 
 FIRST, SECOND = "11111111-aaaa", "22222222-bbbb"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.translated import TEMPLATE, Resources, resources
+from support.translated import TEMPLATE, Resources, resources
 
 Values = Mapping[str, str]
 

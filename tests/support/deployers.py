@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-
-from tests.support.aws_programs import installed
-from tests.support.waiting import TIMEOUT_SECONDS
+from support.aws_programs import installed
+from support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 

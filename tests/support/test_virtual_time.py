@@ -1,8 +1,7 @@
 """Blocking code that takes no time."""
 
 import pytest
-
-from tests.support.virtual_time import VirtualTime
+from support.virtual_time import VirtualTime
 
 
 def test_jobs_run_when_they_are_due_whatever_order_they_were_started_in() -> None:

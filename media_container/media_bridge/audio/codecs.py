@@ -7,8 +7,6 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from media_bridge.audio.converters import Converter
-from media_bridge.audio.loudness import Loudness
 from phonebridge.settings import ModelAudio
 
 TELEPHONE_RATE_HZ = 8_000
@@ -59,10 +57,10 @@ LAWS = (Codec.PCMU, Codec.PCMA)
 def decode(codec: Codec, payload: bytes) -> bytes:
     if codec is Codec.L16:
         return payload
-    return _samples(codec, payload).tobytes()
+    return linear_samples(codec, payload).tobytes()
 
 
-def _samples(law: Codec, payload: bytes) -> NDArray[np.int16]:
+def linear_samples(law: Codec, payload: bytes) -> NDArray[np.int16]:
     return _LEVELS[law].take(np.frombuffer(payload, np.uint8))
 
 
@@ -112,21 +110,6 @@ def _codes(codec: Codec) -> NDArray[np.uint8]:
 
 _LEVELS = {law: _levels(law) for law in LAWS}
 _CODES = {law: _codes(law) for law in LAWS}
-
-
-class Metered:
-    """Measures the sound that passes through."""
-
-    def __init__(self, meter: Loudness, inner: Converter) -> None:
-        self._meter = meter
-        self._inner = inner
-
-    def feed(self, payload: bytes) -> bytes:
-        self._meter.feed(payload)
-        return self._inner.feed(payload)
-
-    def flush(self) -> bytes:
-        return self._inner.flush()
 
 
 MODEL_BYTES_PER_MS: Mapping[ModelAudio, int] = MappingProxyType(

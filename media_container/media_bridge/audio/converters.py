@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from media_bridge.audio.codecs import Codec, _samples, decode, encode
+from media_bridge.audio.codecs import Codec, decode, encode, linear_samples
+from media_bridge.audio.loudness import Loudness
 from media_bridge.audio.resampler import Downsampler, Upsampler
 
 
@@ -16,7 +17,7 @@ class TelephoneToModel:
     def feed(self, payload: bytes) -> bytes:
         if self._codec is Codec.L16:
             return self._upsampler.feed(payload)
-        return self._upsampler.feed_samples(_samples(self._codec, payload))
+        return self._upsampler.feed_samples(linear_samples(self._codec, payload))
 
     def flush(self) -> bytes:
         return self._upsampler.flush()
@@ -78,3 +79,18 @@ class Muted:
 
     def flush(self) -> bytes:
         return self.inner.flush()
+
+
+class Metered:
+    """Measures the sound that passes through."""
+
+    def __init__(self, meter: Loudness, inner: Converter) -> None:
+        self._meter = meter
+        self._inner = inner
+
+    def feed(self, payload: bytes) -> bytes:
+        self._meter.feed(payload)
+        return self._inner.feed(payload)
+
+    def flush(self) -> bytes:
+        return self._inner.flush()

@@ -1,9 +1,10 @@
 """The caller's sound on its way to the model: in order, in the model's format, kept until the model
 is ready."""
 
-from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec, Metered
+from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.audio.converters import (
     Converter,
+    Metered,
     Muted,
     PassThrough,
     TelephoneToModel,

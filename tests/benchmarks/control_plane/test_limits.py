@@ -1,6 +1,7 @@
 """What many calls come to, from what one asks."""
 
 import pytest
+from support.translated import TEMPLATE
 
 from benchmarks.control_plane.limits import (
     BURST,
@@ -12,7 +13,6 @@ from benchmarks.control_plane.limits import (
     nearest,
     steady,
 )
-from tests.support.translated import TEMPLATE
 
 ONE = OneCall(
     [

@@ -3,11 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from websockets.asyncio.client import connect
-
-from simulators.audio.speech import CLIPS, recognise
-from simulators.openai.faults import ModelFaults
-from tests.support.realtime_caller import (
+from support.realtime_caller import (
     MODEL,
     PCM,
     PCMU,
@@ -17,7 +13,11 @@ from tests.support.realtime_caller import (
     session_settings,
     simulated,
 )
-from tests.support.realtime_oracle import check_server
+from support.realtime_oracle import check_server
+from websockets.asyncio.client import connect
+
+from simulators.audio.speech import CLIPS, recognise
+from simulators.openai.faults import ModelFaults
 
 
 async def test_items_come_and_go() -> None:

@@ -7,12 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import telnyx
-from telnyx.types import CallDialResponse
-
-from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import Person
-from simulators.telnyx.call import SimulatedCall
-from tests.support.telnyx_counterpart import (
+from support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,
@@ -20,6 +15,11 @@ from tests.support.telnyx_counterpart import (
     media_server,
     webhook_receiver,
 )
+from telnyx.types import CallDialResponse
+
+from simulators.scenario import SCENARIOS
+from simulators.telnyx.behaviour import Person
+from simulators.telnyx.call import SimulatedCall
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=20)
 

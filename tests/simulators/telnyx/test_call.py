@@ -6,11 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
-from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import CarrierFaults, Person
-from simulators.telnyx.call import SimulatedCall
-from tests.support.telnyx_counterpart import (
+from support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,
@@ -18,6 +14,10 @@ from tests.support.telnyx_counterpart import (
     media_server,
     webhook_receiver,
 )
+
+from simulators.scenario import SCENARIOS
+from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.call import SimulatedCall
 
 NO_FAULTS = CarrierFaults()
 PERSON = Person(SCENARIOS["short"], answers_after_ms=20)
