@@ -25,7 +25,8 @@ INTRODUCTION = """\
 
 Requests and responses are JSON with `snake_case` names. On AWS, send `Authorization: Bearer $KEY`.
 
-Errors have one shape. `code` is for programs, `message` for people, and `details` depends on the code:
+Errors have one shape. `code` is for programs and `message` for people. `details` depends on the
+code:
 
 ```json
 {"error": {"code": "invalid_field", "message": "…", "details": {}}}
@@ -37,14 +38,14 @@ Errors have one shape. `code` is for programs, `message` for people, and `detail
 | 401, 403 | the key is missing, or wrong |
 | 404 | there is no such call, agent or number |
 | 405 | the path exists, but not with this method; `Allow` lists the methods |
-| 409 | the call is in a state that does not allow this, or the `Idempotency-Key` was used for another request |
+| 409 | the call's state does not allow this, or the `Idempotency-Key` came with another request |
 | 422 | a field is invalid, missing or unknown; the message names it |
 | 429 | no container has room, or a limit was reached; `Retry-After` says when to try again |
 | 502 | Telnyx refused; `details` has its code and title |
 | 503 | a setting is missing, for example "OpenAI API key not configured" |
 
-API Gateway answers some requests itself, in its own shape `{"message": "…"}`: unknown paths (404), more requests than
-the limit of a route (429), and bodies above 10 MB (413).
+API Gateway answers some requests itself, in its own shape `{"message": "…"}`: unknown paths
+(404), more requests than the limit of a route (429), and bodies above 10 MB (413).
 """
 
 
@@ -96,7 +97,8 @@ def _parameter(parameter: Schema) -> str:
     schema = parameter.get("schema", {})
     required = "" if parameter.get("required") else " (optional)"
     meaning = _cell(parameter.get("description") or schema.get("description", ""))
-    return f"| `{parameter['name']}`{required} | {parameter['in']} | {_type_name(schema)} | {meaning} |"
+    cells = (f"`{parameter['name']}`{required}", parameter["in"], _type_name(schema), meaning)
+    return f"| {' | '.join(cells)} |"
 
 
 def _response(status: str, response: Schema) -> str:

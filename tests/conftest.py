@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import moto_stack
-from support.clock import Clock
 
 from aws.dynamodb import create_table, dynamodb, local_client
 from aws.template import load_template
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support import moto_stack
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

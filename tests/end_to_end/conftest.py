@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from support.whole_calls import System, whole_system
+
+from tests.support.whole_calls import System, whole_system
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, Record, System, said
 
 from simulators.audio.speech import CLIPS
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, Record, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

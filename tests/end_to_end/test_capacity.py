@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.whole_calls import System, whole_system
+from tests.support.whole_calls import System, whole_system
 
 CALLEE, OTHER, CALLER, OUR_NUMBER = "+15550123", "+15550124", "+15550142", "+15550100"
 

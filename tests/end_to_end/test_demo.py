@@ -2,9 +2,8 @@
 
 import json
 
-from support.processes import output_of, python
-
 from aws.template import TEMPLATE
+from tests.support.processes import output_of, python
 
 DEMO = str(TEMPLATE.parent / "local" / "demo.py")
 FIELDS = {

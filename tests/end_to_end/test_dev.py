@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from support.processes import answering, output_of, python
-from support.waiting import TIMEOUT_SECONDS
 
 from aws.stack import free_port
 from aws.template import TEMPLATE
+from tests.support.processes import answering, output_of, python
+from tests.support.waiting import TIMEOUT_SECONDS
 
 DEV = str(TEMPLATE.parent / "local" / "dev.py")
 CALLEE = {"to": "+15550123"}

@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support.whole_calls import System
+
+from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 from simulators.audio.speech import CLIPS
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

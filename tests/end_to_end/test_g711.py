@@ -4,8 +4,8 @@ direction."""
 import asyncio
 from pathlib import Path
 
-from support.realtime_oracle import Frame, check_client
-from support.whole_calls import CONVERSATION, System, said, whole_system
+from tests.support.realtime_oracle import Frame, check_client
+from tests.support.whole_calls import CONVERSATION, System, said, whole_system
 
 A_LAW = "+15550105"
 CALLER, OUR_NUMBER = "+15550142", "+15550100"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from support import moto_stack
-from support.api_server import ApiServer, api_server
 
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support import moto_stack
+from tests.support.api_server import ApiServer, api_server
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.whole_calls import CONVERSATION, said, whole_system
+from tests.support.whole_calls import CONVERSATION, said, whole_system
 
 HD_LINE, G711_LINE = "+15550134", "+15550142"
 

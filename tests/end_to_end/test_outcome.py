@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.recorded_files import RecordedFiles, recorded_files
-from support.waiting import until
-from support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 from control_plane import outcome_webhook
 from phonebridge.http.signature import sign
 from simulators.telnyx.call import SimulatedCall
+from tests.support.recorded_files import RecordedFiles, recorded_files
+from tests.support.waiting import until
+from tests.support.whole_calls import CONVERSATION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,11 +1,11 @@
 """What only telephones have: keys, answering machines, silence, clocks that run out."""
 
 import pytest
-from support.realtime_oracle import check_client
-from support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
 
 from simulators.audio.speech import CLIPS
 from simulators.telnyx.machine import Machine
+from tests.support.realtime_oracle import check_client
+from tests.support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

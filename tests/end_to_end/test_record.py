@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
-from support.waiting import until
-from support.whole_calls import System
+
+from tests.support.waiting import until
+from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

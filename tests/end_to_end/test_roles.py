@@ -15,14 +15,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support import moto_stack
-from support.api_events import Answer, api_event, read_answer
-from support.media_plane import SECRET, Outside
-from support.permissions import Caller, granted, role_of
-from support.recorded_files import RecordedFiles, recorded_files
-from support.recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
-from support.translated import functions, secret_names
-from support.waiting import until
 
 import media_bridge.__main__ as container
 from control_plane import services
@@ -34,6 +26,14 @@ from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
+from tests.support import moto_stack
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.media_plane import SECRET, Outside
+from tests.support.permissions import Caller, granted, role_of
+from tests.support.recorded_files import RecordedFiles, recorded_files
+from tests.support.recorded_telnyx import LEG, RecordedTelnyx, recorded_telnyx
+from tests.support.translated import functions, secret_names
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     pass

@@ -5,11 +5,11 @@ import json
 from typing import Any
 
 import pytest
-from support.waiting import until
-from support.whole_calls import ONE_QUESTION, System
 
 from simulators.audio.speech import CLIPS, Clip
 from simulators.telnyx.call import SimulatedCall
+from tests.support.waiting import until
+from tests.support.whole_calls import ONE_QUESTION, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.realtime_oracle import check_client
-from support.tool_servers import ToolServer, answer, tool_server
-from support.whole_calls import ONE_QUESTION, Record, System, said, whole_system
 
 from phonebridge.http.signature import sign
 from simulators.audio.speech import CLIPS
 from simulators.scenario import CallerLine, ToolCall
+from tests.support.realtime_oracle import check_client
+from tests.support.tool_servers import ToolServer, answer, tool_server
+from tests.support.whole_calls import ONE_QUESTION, Record, System, said, whole_system
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

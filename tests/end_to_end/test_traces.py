@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from support.otlp_receiver import otlp_receiver
-from support.waiting import until
-from support.whole_calls import whole_system
+from tests.support.otlp_receiver import otlp_receiver
+from tests.support.waiting import until
+from tests.support.whole_calls import whole_system
 
 
 async def test_a_call_is_one_trace_across_lambdas_and_container(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support import moto_stack
-from support.clock import Clock
-from support.permissions import Caller, role_of
-from support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
-from support.translated import TEMPLATE
 
 from control_plane import services
+from tests.support import moto_stack
+from tests.support.clock import Clock
+from tests.support.permissions import Caller, role_of
+from tests.support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
+from tests.support.translated import TEMPLATE
 
 
 @pytest.fixture(scope="session")

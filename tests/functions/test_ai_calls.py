@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from support.api_events import Answer, api_event, read_answer
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
 
 import ai_calls
 from control_plane import services
@@ -32,6 +28,10 @@ from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Charge, ModelUsage, Usage
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

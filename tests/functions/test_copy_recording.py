@@ -7,10 +7,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from support.calls import outbound_call
-from support.clock import Clock
-from support.permissions import Caller
-from support.recorded_files import RecordedFiles, recorded_files
 
 import copy_recording
 from aws import state
@@ -19,6 +15,10 @@ from control_plane.recordings import CopyRecording
 from phonebridge.call.config import CallConfig
 from phonebridge.call.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
+from tests.support.permissions import Caller
+from tests.support.recorded_files import RecordedFiles, recorded_files
 
 KEY = "recordings/call-1/rec-1.mp3"
 

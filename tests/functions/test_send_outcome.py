@@ -8,10 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.permissions import Caller
-from support.recorded_files import Posted, RecordedFiles, recorded_files
 
 import send_outcome
 from aws import state
@@ -30,6 +26,10 @@ from phonebridge.call.turn import Speaker, Turn
 from phonebridge.call.usage import ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDeliveryState
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.permissions import Caller
+from tests.support.recorded_files import Posted, RecordedFiles, recorded_files
 
 SECRET = "a secret of the operator's"
 BUSINESS = Usage(input_text=1_000, responses=1)

@@ -3,10 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.published_metrics import published_in
-from support.recorded_telnyx import RecordedTelnyx
 
 import sweep_calls
 from phonebridge.call.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
@@ -31,6 +27,10 @@ from phonebridge.call.transfer import TransferRequested
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.published_metrics import published_in
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -10,10 +10,6 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support.api_events import Answer, api_event, read_answer
-from support.calls import after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
 
 import telnyx_webhook
 from control_plane import services
@@ -27,6 +23,10 @@ from phonebridge.errors import Conflict
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -7,10 +7,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from support.processes import answering, exit_code, output_of, python
 
 from aws.stack import free_port
 from aws.template import load_template
+from tests.support.processes import answering, exit_code, output_of, python
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "media_container/Dockerfile").read_text()

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from support.translated import ROOT, TEMPLATE, of_type
+from tests.support.translated import ROOT, TEMPLATE, of_type
 
 PAGE = (ROOT / "docs/operations.md").read_text()
 

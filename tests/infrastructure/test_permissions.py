@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from support.permissions import Caller, Permission, granted, role_of
+
+from tests.support.permissions import Caller, Permission, granted, role_of
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/CallsTable"
 

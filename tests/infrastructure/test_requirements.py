@@ -10,7 +10,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from support.translated import functions
+
+from tests.support.translated import functions
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [

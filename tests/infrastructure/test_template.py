@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 from cfnlint.api import lint
-from support.translated import (
+
+import ai_calls
+from phonebridge.errors import NotConfigured
+from phonebridge.settings import ControlSettings, MediaSettings
+from tests.support.translated import (
     ROOT,
     TEMPLATE,
     TEXT,
@@ -23,10 +27,6 @@ from support.translated import (
     secret_names,
     statements,
 )
-
-import ai_calls
-from phonebridge.errors import NotConfigured
-from phonebridge.settings import ControlSettings, MediaSettings
 
 EVENTS = sorted((ROOT / "events" / "api").glob("*.json"))
 

@@ -6,11 +6,10 @@ import re
 from types import ModuleType
 from typing import Any
 
-from support.translated import TEMPLATE, of_type, properties, resources
-
 import sweep_calls
 from media_bridge.runtime import metrics as worker_metrics
 from media_bridge.runtime.worker import METRICS_SECONDS
+from tests.support.translated import TEMPLATE, of_type, properties, resources
 
 
 def metrics_of(module: ModuleType) -> set[str]:

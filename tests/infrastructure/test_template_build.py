@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from support.translated import ROOT, of_type, properties
+
+from tests.support.translated import ROOT, of_type, properties
 
 DOCKERFILE = "media_container/Dockerfile"
 

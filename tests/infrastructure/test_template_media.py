@@ -4,11 +4,11 @@ from dataclasses import astuple
 from typing import Any
 
 import yaml
-from support.conditions import parameters, resources_with
-from support.translated import TEMPLATE, attributes, of_type, properties, resources
 
 from media_bridge.runtime.server import PING_SECONDS
 from media_bridge.runtime.worker import DRAIN_TIMES, METRICS_SECONDS
+from tests.support.conditions import parameters, resources_with
+from tests.support.translated import TEMPLATE, attributes, of_type, properties, resources
 
 FARGATE_STOP_SECONDS = 120
 ANYWHERE = "0.0.0.0/0"

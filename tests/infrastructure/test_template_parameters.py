@@ -5,10 +5,10 @@ from enum import StrEnum
 from itertools import product
 
 import pytest
-from support.conditions import complaints
-from support.translated import TEMPLATE
 
 from phonebridge.settings import AuthHeader, ByteOrder, ModelAudio, SessionAck
+from tests.support.conditions import complaints
+from tests.support.translated import TEMPLATE
 
 
 def test_every_parameter_is_described_bounded_and_grouped() -> None:

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from support import moto_stack
+
+from tests.support import moto_stack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

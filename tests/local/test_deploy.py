@@ -16,16 +16,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support.aws_programs import DIGEST
-from support.deployers import Machine
-from support.doctor_setups import NUMBER, House, Patient, opened, patient
-from support.waiting import until
 
 from benchmarks.media.certificate import self_signed
 from deployment import image, plan
 from deployment.answers import QUESTIONS, Answers
 from deployment.stack import DeployedStack
 from simulators.telnyx.account import CONNECTION_ID
+from tests.support.aws_programs import DIGEST
+from tests.support.deployers import Machine
+from tests.support.doctor_setups import NUMBER, House, Patient, opened, patient
+from tests.support.waiting import until
 
 KEYS = {"OPENAI_API_KEY": "sk-test-very-secret", "TELNYX_API_KEY": "KEY-test-very-secret"}
 

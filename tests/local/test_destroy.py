@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.deployers import Machine
+
+from tests.support.deployers import Machine
 
 TABLE = {
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.doctor_setups import NOBODY, NUMBER, House, Patient, error, patient
-from support.processes import output_of, python
-from support.whole_calls import whole_system
 
 from benchmarks.media.certificate import self_signed
 from doctor_checks import reachability
 from doctor_checks.findings import Finding, Problem
 from simulators.telnyx.account import CONNECTION_ID, OwnedNumber
+from tests.support.doctor_setups import NOBODY, NUMBER, House, Patient, error, patient
+from tests.support.processes import output_of, python
+from tests.support.whole_calls import whole_system
 
 
 def with_number(number: OwnedNumber) -> Callable[[Patient], None]:

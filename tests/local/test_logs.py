@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.deployers import Machine
+
+from tests.support.deployers import Machine
 
 FIRST, SECOND = "11111111-aaaa", "22222222-bbbb"
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from support.clock import Clock
-from support.media_plane import StartsPlane, media_plane
-from support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
 
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
 from simulators.openai.faults import NO_FAULTS
+from tests.support.clock import Clock
+from tests.support.media_plane import StartsPlane, media_plane
+from tests.support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,24 +6,6 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import (
-    CALL,
-    FRAME_MS,
-    PREPARED,
-    RINGING,
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    frame,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    sound,
-    words,
-)
-from support.playbook import At, Playbook, pass_time, unmarked
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import ModelToTelephone, TelephoneToModel
@@ -86,6 +68,24 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.machine_detection import MachineDetection, OnMachine
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    CALL,
+    FRAME_MS,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    sound,
+    words,
+)
+from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 MAX_PREPARED = replace(PREPARED, max_duration_seconds=60)

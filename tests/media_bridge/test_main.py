@@ -13,12 +13,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from support.bad_servers import bad_server
-from support.media_plane import SECRET, Outside
-from support.otlp_receiver import otlp_receiver
-from support.processes import answering, exit_code, output_of, python
-from support.recorded_telnyx import RecordedTelnyx
-from support.waiting import TIMEOUT_SECONDS, until
 from websockets.exceptions import InvalidStatus
 
 from aws.stack import free_port
@@ -26,6 +20,12 @@ from phonebridge.call.call import Call, EndedBy
 from phonebridge.storage.call_store import DynamoCallStore
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
+from tests.support.bad_servers import bad_server
+from tests.support.media_plane import SECRET, Outside
+from tests.support.otlp_receiver import otlp_receiver
+from tests.support.processes import answering, exit_code, output_of, python
+from tests.support.recorded_telnyx import RecordedTelnyx
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 PROVIDER_KEYS = ("OPENAI_API_KEY", "TELNYX_API_KEY", "STREAM_TOKEN_SECRET")
 

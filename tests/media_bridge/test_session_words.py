@@ -5,9 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.media_plane import Phone, StartsPlane
-from support.scripted_model import SOUND, ScriptedModel, scripted_model
-from support.waiting import until
 
 from media_bridge.conversation import last_words
 from phonebridge.call.turn import Speaker
@@ -15,6 +12,9 @@ from phonebridge.storage.call_store import CallRecord
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
+from tests.support.media_plane import Phone, StartsPlane
+from tests.support.scripted_model import SOUND, ScriptedModel, scripted_model
+from tests.support.waiting import until
 
 HEARTFELT = "caller_opening_hours"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from support.calls import outbound_call
-from support.clock import Clock
 
 import sweep_calls
 import telnyx_webhook
@@ -28,6 +26,8 @@ from phonebridge.call.events import CallEvent, MediaAttached, MediaReported
 from phonebridge.errors import Conflict, PhonebridgeError, TelnyxRefused
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

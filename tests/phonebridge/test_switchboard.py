@@ -9,8 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from support.calls import LEG, inbound_call, outbound_call
-from support.clock import Clock
 
 from phonebridge.call.call import (
     MAX_CALL_ID_LENGTH,
@@ -75,6 +73,8 @@ from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
 from phonebridge.telnyx.webhook import Webhook
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
+from tests.support.calls import LEG, inbound_call, outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from support.calls import after, outbound_call
-from support.recorded_telnyx import LEG, recorded_telnyx
 
 import ai_calls
 from aws.gateway import create_app
@@ -21,6 +19,8 @@ from phonebridge.call.call import Call, Leg
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import after, outbound_call
+from tests.support.recorded_telnyx import LEG, recorded_telnyx
 
 NO_MEDIA = "ws://127.0.0.1:9"
 _SETTINGS = {

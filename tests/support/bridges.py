@@ -2,9 +2,6 @@
 
 from dataclasses import replace
 
-from support.calls import LEG, outbound_call
-from support.playbook import Playbook
-
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import ConfigureModel, CreateResponse, PlayAudio, RecordTurn, ReviseTurn
@@ -23,6 +20,8 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
+from tests.support.calls import LEG, outbound_call
+from tests.support.playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)
 RINGING = replace(CALL, early_stream=EarlyStream(), stream_number=1, attached_stream=1)

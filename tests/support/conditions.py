@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from support.translated import TEMPLATE, Resources, resources
+from tests.support.translated import TEMPLATE, Resources, resources
 
 Values = Mapping[str, str]
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from support.aws_programs import installed
-from support.waiting import TIMEOUT_SECONDS
+
+from tests.support.aws_programs import installed
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
 from botocore.credentials import Credentials
-from support.calls import after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
-from support.waiting import TIMEOUT_SECONDS, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -49,6 +45,10 @@ from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.server import OpenAISimulator
 from simulators.openai.session import SimulatedSession
 from simulators.scenario import TOOLS, Scenario
+from tests.support.calls import after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,7 +6,8 @@ from collections.abc import Collection
 from typing import Any
 
 import boto3
-from support.translated import TEMPLATE, resources
+
+from tests.support.translated import TEMPLATE, resources
 
 # What moto makes as CloudFormation would; of the rest it forgets properties, or it knows it not.
 STATE = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket", "AWS::SNS::Topic")

@@ -10,7 +10,8 @@ from typing import Any
 import botocore.session
 from boto3 import Session
 from botocore.loaders import create_loader
-from support.translated import as_list, functions, of_type, resources, statements
+
+from tests.support.translated import as_list, functions, of_type, resources, statements
 
 DESCRIPTIONS = create_loader()
 """Of AWS's services, read once for all sessions: to read them takes longer than most tests."""

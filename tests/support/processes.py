@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
-from support.waiting import TIMEOUT_SECONDS, until
 
 from phonebridge.settings import ControlSettings, MediaSettings
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 _OURS = {
     name.upper()

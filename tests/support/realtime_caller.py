@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
-from support.realtime_oracle import Frame, check_server
-from support.waiting import TIMEOUT_SECONDS
 
 from simulators.audio.g711 import A_LAW, MU_LAW
 from simulators.audio.speech import CLIPS, Recognition, Samples, recognise, resample
 from simulators.openai.server import OpenAISimulator
 from simulators.openai.session import SimulatedSession
+from tests.support.realtime_oracle import Frame, check_server
+from tests.support.waiting import TIMEOUT_SECONDS
 
 MODEL = "gpt-realtime-2.1-mini"
 PCMU: Frame = {"type": "audio/pcmu"}

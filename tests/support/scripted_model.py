@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.waiting import TIMEOUT_SECONDS, until
 from websockets.asyncio.server import ServerConnection, serve
+
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Frame = dict[str, Any]
 SOUND = base64.b64encode(b"\x22" * 800).decode()

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from support.waiting import TIMEOUT_SECONDS
 from telnyx import AsyncTelnyx
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -18,6 +17,7 @@ from websockets.http11 import Request as UpgradeRequest
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support.waiting import TIMEOUT_SECONDS
 
 NO_FAULTS = CarrierFaults()
 

@@ -4,9 +4,6 @@ import json
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.table_in_memory import TableInMemory, Units, busiest
 
 from phonebridge.call.call import Hangup
 from phonebridge.call.config import CallConfig
@@ -18,6 +15,9 @@ from phonebridge.ports import TimelineEntry
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.table_in_memory import TableInMemory, Units, busiest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,7 +1,8 @@
 """Blocking code that takes no time."""
 
 import pytest
-from support.virtual_time import VirtualTime
+
+from tests.support.virtual_time import VirtualTime
 
 
 def test_jobs_run_when_they_are_due_whatever_order_they_were_started_in() -> None:

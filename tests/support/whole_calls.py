@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.waiting import TIMEOUT_SECONDS, until
 
 from aws.stack import Plan, free_port, running
 from control_plane.services import control_plane
@@ -23,6 +22,7 @@ from simulators.openai.session import SimulatedSession
 from simulators.scenario import CallerLine, Scenario
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Record = dict[str, Any]
 

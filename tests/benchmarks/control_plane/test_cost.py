@@ -1,13 +1,13 @@
 """What a call costs: the terms, and the tables that the documentation shows."""
 
 import pytest
-from support.benchmark_runs import run
-from support.translated import TEMPLATE
 
 from benchmarks.control_plane import cost
 from benchmarks.media import results
 from benchmarks.media.results import Capacity, Results
 from phonebridge.settings import ModelAudio
+from tests.support.benchmark_runs import run
+from tests.support.translated import TEMPLATE
 
 
 def test_a_call_minute_is_the_sum_of_its_terms() -> None:

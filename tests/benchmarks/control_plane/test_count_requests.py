@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from support.calls import outbound_call
-
 from aws.dynamodb import create_table, dynamodb, local_client
 from aws.template import load_template
 from benchmarks.control_plane.count_requests import listening, load, save
@@ -11,6 +9,7 @@ from benchmarks.control_plane.limits import Asked, OneCall
 from phonebridge.call.call import Leg
 from phonebridge.call.config import CallConfig
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.calls import outbound_call
 
 
 def test_what_the_store_asks_is_counted_by_partition() -> None:

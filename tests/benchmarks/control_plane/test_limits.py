@@ -1,7 +1,6 @@
 """What many calls come to, from what one asks."""
 
 import pytest
-from support.translated import TEMPLATE
 
 from benchmarks.control_plane.limits import (
     BURST,
@@ -13,6 +12,7 @@ from benchmarks.control_plane.limits import (
     nearest,
     steady,
 )
+from tests.support.translated import TEMPLATE
 
 ONE = OneCall(
     [

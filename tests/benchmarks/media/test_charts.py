@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from support.benchmark_runs import run
 
 from benchmarks.media import report, results
 from benchmarks.media.charts import Chart, charts
 from benchmarks.media.results import Results
+from tests.support.benchmark_runs import run
 
 FOLDER = Path(report.PAGE).parent / report.CHARTS
 

@@ -1,10 +1,10 @@
 import pytest
-from support.benchmark_runs import run
 
 from benchmarks.media import check
 from benchmarks.media.instructions import Counts
 from benchmarks.media.results import Results
 from phonebridge.settings import ModelAudio
+from tests.support.benchmark_runs import run
 
 
 def test_the_ratio_is_that_of_the_cheapest_rounds() -> None:

@@ -5,7 +5,6 @@ import sys
 
 import msgspec
 import pytest
-from support.waiting import TIMEOUT_SECONDS
 
 from benchmarks.media.counted_call import (
     CALLER_FRAMES,
@@ -19,6 +18,7 @@ from benchmarks.media.counted_call import (
 from benchmarks.media.instructions import PROGRAM, environ
 from benchmarks.media.model_script import SPEECH_MS
 from phonebridge.settings import ModelAudio
+from tests.support.waiting import TIMEOUT_SECONDS
 
 SPOKEN_FRAMES = frames(0, SETTLING_TURNS) + QUIET_FRAMES + CALLER_FRAMES
 SAID_MS = (SETTLING_TURNS + TURNS) * SPEECH_MS

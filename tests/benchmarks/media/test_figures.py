@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from support.benchmark_runs import NEVER, figures
 
 from benchmarks.media.figures import Delays, delays, percentile
+from tests.support.benchmark_runs import NEVER, figures
 
 
 def test_percentiles_are_samples_by_nearest_rank() -> None:

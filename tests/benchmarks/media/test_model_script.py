@@ -4,11 +4,11 @@ import base64
 import json
 
 import pytest
-from support.realtime_oracle import check_server
 
 from benchmarks.media.model_script import SPEECH_MS, Kind, script
 from benchmarks.media.sound import FORMATS
 from phonebridge.settings import ModelAudio
+from tests.support.realtime_oracle import check_server
 
 
 @pytest.mark.parametrize("audio", ModelAudio)

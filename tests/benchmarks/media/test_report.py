@@ -1,7 +1,5 @@
 """The page that readers see."""
 
-from support.benchmark_runs import case, run
-
 from benchmarks.accuracy.quality_figures import Comparison, Heard
 from benchmarks.control_plane.cold_start import ColdStart, ColdStarts, Heavy, Warm
 from benchmarks.media import report
@@ -9,6 +7,7 @@ from benchmarks.media.instructions import Count, Counts
 from benchmarks.media.report import growth_of, render
 from benchmarks.media.results import Capacity, Results, Run
 from phonebridge.settings import ModelAudio
+from tests.support.benchmark_runs import case, run
 
 
 def test_every_row_stands_beside_ours_under_the_same_load() -> None:

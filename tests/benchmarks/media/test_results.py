@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from support.benchmark_runs import case, figures, run
-
 from benchmarks.media.figures import Delays
 from benchmarks.media.results import Capacity, Results, Run, load, save
 from phonebridge.settings import ModelAudio
+from tests.support.benchmark_runs import case, figures, run
 
 
 def test_results_survive_the_disk(tmp_path: Path) -> None:

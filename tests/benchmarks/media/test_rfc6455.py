@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from support.waiting import TIMEOUT_SECONDS
 from websockets.client import ClientProtocol
 from websockets.frames import Opcode
 from websockets.uri import parse_uri
 
 from benchmarks.media.rfc6455 import UnexpectedFrame, WebSocket, frame
+from tests.support.waiting import TIMEOUT_SECONDS
 
 
 @dataclass

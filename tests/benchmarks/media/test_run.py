@@ -1,12 +1,12 @@
 """The search for the most calls a core carries."""
 
 import pytest
-from support.benchmark_runs import QUICK, case, figures, run
 
 from benchmarks.media.figures import Delays
 from benchmarks.media.results import Case, Run
 from benchmarks.media.run import find_capacity, line
 from phonebridge.settings import ModelAudio
+from tests.support.benchmark_runs import QUICK, case, figures, run
 
 SLOW = Delays(100, 10.0, 40.0, 60.0, 80.0)
 

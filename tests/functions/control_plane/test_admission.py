@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 import pytest
-from support.calls import outbound_call
-from support.clock import Clock
 
 from control_plane.admission import MEMORY_MS, Admission
 from phonebridge.errors import AtCapacity
 from phonebridge.storage.fleet import DynamoFleet, TaskState
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 import pytest
-from support.clock import Clock
 
 from control_plane.agent_directory import ANY_NUMBER, DynamoDirectory
 from phonebridge.call.config import CallConfig
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_store import CONFIG_BYTES_MAX, RECORD_SECONDS
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

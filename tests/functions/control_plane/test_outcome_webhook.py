@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
 
 from control_plane.jobs import RetryLater
 from control_plane.outcome_webhook import (
@@ -28,6 +26,8 @@ from phonebridge.call.events import (
 from phonebridge.call.usage import ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.storage.call_store import CallRecord, DynamoCallStore
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
 
 URL = "https://crm.example/calls"
 
@@ -143,7 +143,7 @@ def test_a_failed_attempt_is_put_off_longer_each_time_and_then_given_up(
 
 
 def test_the_queue_gives_up_when_we_do(state: Mapping[str, str]) -> None:
-    from support.translated import TEMPLATE
+    from tests.support.translated import TEMPLATE
 
     queue = TEMPLATE["Resources"]["OutcomesQueue"]["Properties"]
     assert queue["RedrivePolicy"]["maxReceiveCount"] == len(PAUSES_SECONDS) + 1

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from support.waiting import TIMEOUT_SECONDS
 from uvicorn import Config, Server
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
 from aws.media_relay import TOKEN_HEADER, MediaRelay
+from tests.support.waiting import TIMEOUT_SECONDS
 
 Conversation = Callable[[ServerConnection], Awaitable[None]]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from support.waiting import until
 
 from aws import state
 from aws.queues import EventSource
+from tests.support.waiting import until
 
 
 @dataclass

@@ -4,7 +4,6 @@ from bisect import bisect_right
 from itertools import accumulate, pairwise
 
 import pytest
-from support.audio_streams import to_pcm, to_samples
 
 from media_bridge.audio.codecs import (
     LAWS,
@@ -12,6 +11,7 @@ from media_bridge.audio.codecs import (
     decode,
     encode,
 )
+from tests.support.audio_streams import to_pcm, to_samples
 
 ALL_CODES = bytes(range(256))
 ALL_SAMPLES = range(-32_768, 32_768)

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.audio_streams import (
+
+from media_bridge.audio.codecs import LAWS, TELEPHONE_RATE_HZ, Codec, decode, encode
+from media_bridge.audio.converters import ModelToTelephone, Muted, TelephoneToModel
+from media_bridge.audio.resampler import Downsampler, Upsampler
+from tests.media_bridge.audio.test_codecs import ALL_CODES
+from tests.support.audio_streams import (
     CONVERTER_NAMES,
     CONVERTERS,
     Converter,
@@ -16,11 +21,6 @@ from support.audio_streams import (
     to_samples,
     tone,
 )
-
-from media_bridge.audio.codecs import LAWS, TELEPHONE_RATE_HZ, Codec, decode, encode
-from media_bridge.audio.converters import ModelToTelephone, Muted, TelephoneToModel
-from media_bridge.audio.resampler import Downsampler, Upsampler
-from tests.media_bridge.audio.test_codecs import ALL_CODES
 
 
 @pytest.mark.parametrize("make", CONVERTERS, ids=CONVERTER_NAMES)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import frame, ready_call, sound
-from support.playbook import At, Playbook, pass_time
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.audio.jitter_buffer import REORDER_WINDOW_SECONDS, JitterBuffer
@@ -20,6 +18,8 @@ from media_bridge.events import (
     DeadlinePassed,
 )
 from media_bridge.speech.caller_audio import GAP_TIMEOUT_SECONDS, STALL_LOOKS
+from tests.support.bridges import frame, ready_call, sound
+from tests.support.playbook import At, Playbook, pass_time
 
 FRAME_SECONDS = 0.02
 FRAME_BYTES = 160

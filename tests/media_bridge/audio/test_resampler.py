@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.audio_streams import (
+
+from media_bridge.audio.codecs import MODEL_RATE_HZ, TELEPHONE_RATE_HZ, WIDEBAND_RATE_HZ, Codec
+from media_bridge.audio.converters import ModelToTelephone, TelephoneToModel
+from media_bridge.audio.resampler import Downsampler, Upsampler
+from tests.support.audio_streams import (
     BIN_HZ,
     RESAMPLERS,
     WIDE_DOWN,
@@ -18,10 +22,6 @@ from support.audio_streams import (
     to_samples,
     tone,
 )
-
-from media_bridge.audio.codecs import MODEL_RATE_HZ, TELEPHONE_RATE_HZ, WIDEBAND_RATE_HZ, Codec
-from media_bridge.audio.converters import ModelToTelephone, TelephoneToModel
-from media_bridge.audio.resampler import Downsampler, Upsampler
 
 
 @given(samples=st.integers(0, 2_000))

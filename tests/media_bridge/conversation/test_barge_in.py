@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.bridges import agent_turn, done, play, ready_call, said, words
-from support.playbook import At, Playbook, pass_time
 
 from media_bridge.commands import (
     BridgeCommand,
@@ -22,6 +20,8 @@ from media_bridge.events import (
     ResponseStarted,
 )
 from phonebridge.call.config import CallConfig, TurnDetection
+from tests.support.bridges import agent_turn, done, play, ready_call, said, words
+from tests.support.playbook import At, Playbook, pass_time
 
 CONFIG = CallConfig()
 CLICK = CallerSpeechStarted("click", started_ms=300)

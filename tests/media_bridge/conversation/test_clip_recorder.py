@@ -5,22 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import (
-    CALL,
-    PREPARED,
-    RINGING,
-    STARTED,
-    agent_turn,
-    done,
-    play,
-    said,
-    sound,
-    words,
-)
-from support.clock import Clock
-from support.media_plane import StartsPlane
-from support.playbook import At, Playbook
-from support.waiting import until
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
@@ -73,6 +57,22 @@ from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS, recognise
 from simulators.openai.faults import ModelFaults
 from simulators.openai.session import SimulatedSession
+from tests.support.bridges import (
+    CALL,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    done,
+    play,
+    said,
+    sound,
+    words,
+)
+from tests.support.clock import Clock
+from tests.support.media_plane import StartsPlane
+from tests.support.playbook import At, Playbook
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -5,18 +5,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import (
-    agent_turn,
-    caller_turn,
-    done,
-    play,
-    ready_call,
-    revised,
-    said,
-    sound,
-    words,
-)
-from support.playbook import At, Playbook, pass_time, unmarked
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
@@ -52,6 +40,18 @@ from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.turn import Latency
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    agent_turn,
+    caller_turn,
+    done,
+    play,
+    ready_call,
+    revised,
+    said,
+    sound,
+    words,
+)
+from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 SILENCE = Codec.PCMU.silence
 

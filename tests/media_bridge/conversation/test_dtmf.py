@@ -3,18 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import (
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    words,
-)
-from support.playbook import At, Playbook
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
@@ -38,6 +26,18 @@ from media_bridge.events import (
     StreamStopped,
 )
 from phonebridge.call.config import CallConfig
+from tests.support.bridges import (
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    words,
+)
+from tests.support.playbook import At, Playbook
 
 
 def pressed(keys: str) -> AddMessage:

@@ -4,20 +4,6 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from support.bridges import (
-    CALL,
-    PREPARED,
-    RINGING,
-    STARTED,
-    agent_turn,
-    done,
-    frame,
-    play,
-    said,
-    sound,
-    words,
-)
-from support.playbook import At, Playbook
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
@@ -44,6 +30,20 @@ from media_bridge.events import (
 )
 from phonebridge.call.call import Call
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    CALL,
+    PREPARED,
+    RINGING,
+    STARTED,
+    agent_turn,
+    done,
+    frame,
+    play,
+    said,
+    sound,
+    words,
+)
+from tests.support.playbook import At, Playbook
 
 KEPT = CachedGreeting("One two three four five", sound(500, 0x33))
 

@@ -1,8 +1,6 @@
 """A caller who says nothing."""
 
 import pytest
-from support.bridges import agent_turn, caller_turn, done, play, ready_call, said
-from support.playbook import At, Playbook
 
 from media_bridge.commands import (
     AddMessage,
@@ -30,6 +28,8 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Side
+from tests.support.bridges import agent_turn, caller_turn, done, play, ready_call, said
+from tests.support.playbook import At, Playbook
 
 BUSY = "The call could not be transferred: user_busy. The caller is still with you."
 LAST_WORDS = CreateResponse(instructions=GOODBYE.instructions)

@@ -3,17 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.bridges import (
-    agent_turn,
-    caller_turn,
-    done,
-    frame,
-    ready_call,
-    revised,
-    said,
-    words,
-)
-from support.playbook import At, Playbook, pass_time
 
 from media_bridge.bridge import GOODBYE_TIMEOUT_SECONDS
 from media_bridge.commands import (
@@ -46,6 +35,17 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.usage import Usage
+from tests.support.bridges import (
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    ready_call,
+    revised,
+    said,
+    words,
+)
+from tests.support.playbook import At, Playbook, pass_time
 
 QUICK = CallConfig(turn_detection=TurnDetection(silence_duration_ms=500))
 LEFT = LeaveStream(was_lost=False)

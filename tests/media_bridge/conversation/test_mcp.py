@@ -3,9 +3,6 @@ record tells of it."""
 
 from dataclasses import replace
 
-from support.bridges import done, ready_call
-from support.playbook import At, Playbook
-
 from media_bridge.commands import (
     AddMessage,
     AddTimelineEntry,
@@ -26,6 +23,8 @@ from media_bridge.events import (
     McpUnavailable,
     ResponseStarted,
 )
+from tests.support.bridges import done, ready_call
+from tests.support.playbook import At, Playbook
 
 
 def calling() -> Playbook:

@@ -3,23 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.bridges import (
-    PREPARED,
-    RINGING,
-    STARTED,
-    WITH_DIAL,
-    agent_turn,
-    done,
-    frame,
-    new_bridge,
-    play,
-    ready_call,
-    ringing_bridge,
-    said,
-    sound,
-    words,
-)
-from support.playbook import At, Playbook
 
 from media_bridge.audio.codecs import Codec, decode, encode
 from media_bridge.bridge import Bridge
@@ -60,6 +43,23 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    PREPARED,
+    RINGING,
+    STARTED,
+    WITH_DIAL,
+    agent_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    ringing_bridge,
+    said,
+    sound,
+    words,
+)
+from tests.support.playbook import At, Playbook
 
 NO_START = Log("warning", "no start on the early stream")
 GREET = CreateResponse(exact_text=PREPARED.greeting, allow_tools=False)

@@ -6,19 +6,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.bridges import (
-    CALL,
-    STARTED,
-    agent_turn,
-    done,
-    frame,
-    play,
-    ready_call,
-    said,
-    sound,
-    words,
-)
-from support.playbook import At, Playbook, pass_time, unmarked
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
@@ -77,6 +64,19 @@ from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Side
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    CALL,
+    STARTED,
+    agent_turn,
+    done,
+    frame,
+    play,
+    ready_call,
+    said,
+    sound,
+    words,
+)
+from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 FILLER = SpeechClip("One moment, please.", sound(100, 0x33))
 APOLOGY = SpeechClip("I am sorry, goodbye.", sound(100, 0x44))

@@ -3,19 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.bridges import (
-    STARTED,
-    agent_turn,
-    caller_turn,
-    done,
-    frame,
-    new_bridge,
-    play,
-    ready_call,
-    said,
-    words,
-)
-from support.playbook import At, Playbook
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
@@ -58,6 +45,19 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Side, Update
+from tests.support.bridges import (
+    STARTED,
+    agent_turn,
+    caller_turn,
+    done,
+    frame,
+    new_bridge,
+    play,
+    ready_call,
+    said,
+    words,
+)
+from tests.support.playbook import At, Playbook
 
 WORDS = CreateResponse(exact_text="Your table is ready.")
 FAREWELL = HangUpRequested(EndedBy.API, exact_text="Goodbye!")

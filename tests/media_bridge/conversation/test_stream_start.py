@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 import pytest
-from support.bridges import CALL, RINGING, STARTED
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import FailCall
@@ -12,6 +11,7 @@ from media_bridge.conversation.stream_start import (
     start_timeout,
 )
 from media_bridge.events import StreamStarted
+from tests.support.bridges import CALL, RINGING, STARTED
 
 OTHERS = FailCall("wrong_call", "the media stream belongs to another call")
 

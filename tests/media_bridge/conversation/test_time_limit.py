@@ -1,8 +1,5 @@
 """The longest duration of a call."""
 
-from support.bridges import agent_turn, done, frame, play, ready_call, said
-from support.playbook import At
-
 from media_bridge.commands import (
     AddTimelineEntry,
     AppendAudio,
@@ -17,6 +14,8 @@ from media_bridge.events import InterruptRequested, MuteRequested, ResponseStart
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Side
+from tests.support.bridges import agent_turn, done, frame, play, ready_call, said
+from tests.support.playbook import At
 
 LAST_WORDS = CreateResponse(instructions=GOODBYE.instructions)
 END = EndCall(EndedBy.MAX_DURATION)

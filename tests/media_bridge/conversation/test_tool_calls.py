@@ -3,8 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.bridges import agent_turn, done, play, ready_call, said, words
-from support.playbook import At, Playbook, pass_time
 
 from media_bridge.commands import (
     AddMessage,
@@ -55,6 +53,8 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.call.usage import Usage
+from tests.support.bridges import agent_turn, done, play, ready_call, said, words
+from tests.support.playbook import At, Playbook, pass_time
 
 ORDER = HttpsFunction(name="order", url="https://example.com/order")
 SLOW = HttpsFunction(name="slow", url="https://example.com/slow", filler="One moment.")

@@ -1,8 +1,6 @@
 """Speech of the caller whose end the server never tells."""
 
 import pytest
-from support.bridges import FRAME_MS, done, frame, ready_call
-from support.playbook import Playbook, pass_time
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import AppendAudio, BridgeCommand, CreateResponse, Log, RecordTurn
@@ -19,6 +17,8 @@ from media_bridge.events import (
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Side
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import FRAME_MS, done, frame, ready_call
+from tests.support.playbook import Playbook, pass_time
 
 LOUD, QUIET = 0x22, Codec.PCMU.silence[0]
 SAY = CreateResponse(exact_text="Your table is ready.")

@@ -2,19 +2,6 @@
 
 from dataclasses import replace
 
-from support.bridges import (
-    CALL,
-    STARTED,
-    agent_turn,
-    done,
-    frame,
-    play,
-    ready_call,
-    said,
-    words,
-)
-from support.playbook import At, Playbook
-
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
@@ -48,6 +35,18 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.machine_detection import AnsweredBy, Detection, MachineDetection, OnMachine
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.settings import ModelAudio
+from tests.support.bridges import (
+    CALL,
+    STARTED,
+    agent_turn,
+    done,
+    frame,
+    play,
+    ready_call,
+    said,
+    words,
+)
+from tests.support.playbook import At, Playbook
 
 MESSAGE = CreateResponse(exact_text="Please call us back.")
 CONFIG = CallConfig(

@@ -1,15 +1,6 @@
 import asyncio
 
 import pytest
-from support.bad_servers import (
-    BROKEN,
-    FORBIDDEN,
-    NO_ANSWER,
-    NO_HTTP,
-    NOBODY_LISTENS,
-    bad_server,
-)
-from support.media_plane import settings
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request
 
@@ -19,6 +10,15 @@ from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.websocket import WebSocket
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import AuthHeader, MediaSettings
+from tests.support.bad_servers import (
+    BROKEN,
+    FORBIDDEN,
+    NO_ANSWER,
+    NO_HTTP,
+    NOBODY_LISTENS,
+    bad_server,
+)
+from tests.support.media_plane import settings
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,6 @@ import json
 from typing import Any
 
 import pytest
-from support.media_plane import settings
-from support.realtime_oracle import check_client
 
 from media_bridge import commands, events
 from media_bridge.audio.codecs import Codec
@@ -17,6 +15,8 @@ from phonebridge.call.steering import Update
 from phonebridge.call.tools import BuiltIn, Tools
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio, SessionAck
+from tests.support.media_plane import settings
+from tests.support.realtime_oracle import check_client
 
 
 def protocol(config: CallConfig | None = None) -> RealtimeProtocol:

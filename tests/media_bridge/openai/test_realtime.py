@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.realtime_oracle import check_client
 
 from media_bridge.openai import realtime
 from media_bridge.openai.realtime import MalformedEvent, UnknownEvent
 from media_bridge.openai.transcripts import OutputAudioTranscriptDelta
+from tests.support.realtime_oracle import check_client
 
 AUDIO = bytes(range(200)) * 3
 

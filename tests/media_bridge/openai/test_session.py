@@ -5,13 +5,13 @@ from itertools import product
 
 import msgspec
 import pytest
-from support.realtime_oracle import check_client
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import CreateResponse
 from media_bridge.openai import realtime, session
 from phonebridge.call.config import CallConfig, Transcription, TurnDetection
 from phonebridge.settings import ModelAudio
+from tests.support.realtime_oracle import check_client
 
 UNTOLD = {"type": "server_vad"}
 SEMANTIC = TurnDetection(type="semantic_vad", eagerness="low")

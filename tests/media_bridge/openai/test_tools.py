@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.media_plane import settings
-from support.realtime_oracle import check_client
 
 from media_bridge import commands, events
 from media_bridge.audio.codecs import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
 from phonebridge.call.config import CallConfig
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
+from tests.support.media_plane import settings
+from tests.support.realtime_oracle import check_client
 
 Frame = dict[str, Any]
 

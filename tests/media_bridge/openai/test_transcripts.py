@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from support.media_plane import settings
 
 from media_bridge import events
 from media_bridge.openai.protocol import RealtimeProtocol
 from phonebridge.call.config import CallConfig
 from phonebridge.call.usage import Usage
+from tests.support.media_plane import settings
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 

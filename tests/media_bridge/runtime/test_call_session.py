@@ -9,18 +9,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from support.bad_servers import (
-    BROKEN,
-    FORBIDDEN,
-    NO_ANSWER,
-    NO_HTTP,
-    NOBODY_LISTENS,
-    bad_server,
-)
-from support.media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
-from support.realtime_oracle import check_client
-from support.tool_servers import Connection, answer, silence, tool_server
-from support.waiting import until
 
 from media_bridge import bridge
 from media_bridge.bridge import Bridge
@@ -40,6 +28,18 @@ from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.session import SimulatedSession
+from tests.support.bad_servers import (
+    BROKEN,
+    FORBIDDEN,
+    NO_ANSWER,
+    NO_HTTP,
+    NOBODY_LISTENS,
+    bad_server,
+)
+from tests.support.media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
+from tests.support.realtime_oracle import check_client
+from tests.support.tool_servers import Connection, answer, silence, tool_server
+from tests.support.waiting import until
 
 DIGIT: Frame = {"event": "dtmf", "dtmf": {"digit": "5"}}
 HEARTFELT = "caller_opening_hours"

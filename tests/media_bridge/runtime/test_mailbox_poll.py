@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
-from support.clock import Clock
 
 from media_bridge.runtime import mailbox_poll
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from phonebridge.call.steering import Interrupt
 from phonebridge.storage.dynamodb import DynamoAccess
 from phonebridge.storage.mailbox import COMMAND_SECONDS, DynamoMailbox
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

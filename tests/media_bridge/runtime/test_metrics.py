@@ -1,11 +1,11 @@
 """What a task measures, as CloudWatch gets it."""
 
 import pytest
-from support.published_metrics import Published, published_in
 
 from media_bridge.runtime.metrics import WorkerMetrics
 from phonebridge.call.call import Activity
 from phonebridge.call.turn import Latency, Speaker, Turn
+from tests.support.published_metrics import Published, published_in
 
 Output = pytest.CaptureFixture[str]
 NAMESPACE = "Phonebridge/stack"

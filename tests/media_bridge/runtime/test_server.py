@@ -7,8 +7,6 @@ from dataclasses import replace
 import httpx
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from support.media_plane import MediaPlane, Phone, StartsPlane
-from support.waiting import TIMEOUT_SECONDS, until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -20,6 +18,8 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.audio.speech import CLIPS
+from tests.support.media_plane import MediaPlane, Phone, StartsPlane
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:

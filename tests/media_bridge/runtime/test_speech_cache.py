@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.clock import Clock
-from support.media_plane import settings
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import ModelToTelephone
@@ -18,6 +16,8 @@ from media_bridge.runtime.speech_cache import MAX_SETS, TTL_SECONDS, FoundClips,
 from media_bridge.speech.clips import SpeechClip, SpeechClips
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
+from tests.support.clock import Clock
+from tests.support.media_plane import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

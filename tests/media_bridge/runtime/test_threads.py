@@ -5,9 +5,9 @@ import threading
 from contextvars import ContextVar
 
 import pytest
-from support.waiting import TIMEOUT_SECONDS
 
 from media_bridge.runtime.threads import Threads
+from tests.support.waiting import TIMEOUT_SECONDS
 
 
 async def test_a_busy_kind_of_work_delays_no_other_kind() -> None:

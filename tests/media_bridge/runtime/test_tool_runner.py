@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.clock import Clock
-from support.tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
 
 from media_bridge.commands import RunFunction
 from media_bridge.events import FunctionReturned
@@ -15,6 +13,8 @@ from phonebridge.call.tools import HttpsFunction
 from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.http.signature import sign
 from phonebridge.observability.log import logger
+from tests.support.clock import Clock
+from tests.support.tool_servers import Reply, ToolServer, answer, nothing, silence, tool_server
 
 NOT_WHAT_IT_CLAIMS = "The tool's answer is not the JSON or text it claims to be."
 OK = answer(200, b'{"status":"shipped"}')

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from picows import WSTransport, ws_connect
-from support.waiting import TIMEOUT_SECONDS, until
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from media_bridge.runtime import websocket
 from media_bridge.runtime.websocket import Buffer, WebSocket
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Conversation = Callable[[ServerConnection], Awaitable[None]]
 

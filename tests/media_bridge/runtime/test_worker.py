@@ -7,10 +7,6 @@ from typing import NoReturn
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from support.media_plane import UNHURRIED, MediaPlane, StartsPlane
-from support.published_metrics import published_in
-from support.recorded_telnyx import RecordedTelnyx
-from support.waiting import TIMEOUT_SECONDS, until
 
 from media_bridge import bridge
 from media_bridge.runtime import worker
@@ -19,6 +15,10 @@ from phonebridge.call.steering import Interrupt
 from phonebridge.call.turn import Speaker
 from phonebridge.storage.fleet import TaskState
 from simulators.scenario import SHORT
+from tests.support.media_plane import UNHURRIED, MediaPlane, StartsPlane
+from tests.support.published_metrics import published_in
+from tests.support.recorded_telnyx import RecordedTelnyx
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 
 async def test_it_tells_of_itself(

@@ -1,12 +1,12 @@
 import threading
 
 import pytest
-from support.waiting import TIMEOUT_SECONDS
 
 from media_bridge.runtime.threads import Threads
 from media_bridge.runtime.write_queue import WriteQueue
 from phonebridge.errors import Conflict
 from phonebridge.observability.log import logger
+from tests.support.waiting import TIMEOUT_SECONDS
 
 
 async def test_jobs_run_one_after_the_other_away_from_the_event_loop() -> None:

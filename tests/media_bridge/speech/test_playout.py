@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import sound
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import Converter, ModelToTelephone, PassThrough
@@ -20,6 +19,7 @@ from media_bridge.speech.playout import (
     ItemTruncated,
     Playout,
 )
+from tests.support.bridges import sound
 
 SILENCE = 0xFF
 BYTES_PER_MS = 8

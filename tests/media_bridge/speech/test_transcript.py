@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bridges import sound
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import PassThrough
@@ -12,6 +11,7 @@ from media_bridge.commands import RecordTurn
 from media_bridge.speech.playout import Item, ItemPlayed, ItemTruncated
 from media_bridge.speech.transcript import Transcript
 from phonebridge.call.turn import Speaker, Turn
+from tests.support.bridges import sound
 
 
 def spoken(item_id: str, ms: int = 1000) -> Item:

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pytest
-from support.calls import LEG, inbound_call, outbound_call
 
 from phonebridge.call.call import Call, CallStatus, Fault, Hangup
+from tests.support.calls import LEG, inbound_call, outbound_call
 
 HANGUP = Hangup("normal_clearing", "caller", 2_000)
 ENDED = replace(outbound_call(), status=CallStatus.ENDED)

@@ -8,7 +8,6 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.calls import LEG, after, inbound_call, outbound_call
 
 from phonebridge.call.call import (
     FOUND_ENDED,
@@ -70,6 +69,7 @@ from phonebridge.call.transfer import (
     TransferRequested,
 )
 from phonebridge.errors import InvalidTransition
+from tests.support.calls import LEG, after, inbound_call, outbound_call
 
 DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
 INITIATED = CallInitiated(LEG)

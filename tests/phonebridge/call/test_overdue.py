@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from support.calls import LEG, after, inbound_call, outbound_call
 
 from phonebridge.call.call import Activity, Call, CallStatus, EndedBy, Fault, Hangup
 from phonebridge.call.commands import HangUp
@@ -32,6 +31,7 @@ from phonebridge.call.overdue import (
     overdue,
 )
 from phonebridge.call.transfer import CallTransferred, TransferRefused, TransferRequested
+from tests.support.calls import LEG, after, inbound_call, outbound_call
 
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)

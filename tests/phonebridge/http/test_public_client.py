@@ -5,7 +5,12 @@ import socket
 import threading
 
 import pytest
-from support.tool_servers import (
+
+from phonebridge.errors import UpstreamFailed
+from phonebridge.http import public_client
+from phonebridge.http.connection import HttpResponse
+from phonebridge.http.public_client import PublicHttpsClient, resolve
+from tests.support.tool_servers import (
     NAME,
     Connection,
     answer,
@@ -14,11 +19,6 @@ from support.tool_servers import (
     tool_server,
     trusting,
 )
-
-from phonebridge.errors import UpstreamFailed
-from phonebridge.http import public_client
-from phonebridge.http.connection import HttpResponse
-from phonebridge.http.public_client import PublicHttpsClient, resolve
 
 OK = answer(200, b'{"status":"shipped"}')
 MAX_BYTES = 1000

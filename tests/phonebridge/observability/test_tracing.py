@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.clock import Clock
-from support.otlp_receiver import ReceivedTraces, otlp_receiver
 
 from phonebridge.errors import NotConfigured
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import MAX_SPANS, Collector, Span, Tracer, trace_id
+from tests.support.clock import Clock
+from tests.support.otlp_receiver import ReceivedTraces, otlp_receiver
 
 CALL_ID = "c0ffee00-0000-4000-8000-000000000001"
 LOG = logger("tracing")

@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
 
 from phonebridge.call.call import Activity, Call, EndedBy, Fault, Hangup, Leg
 from phonebridge.call.config import CallConfig, TurnDetection
@@ -35,6 +33,8 @@ from phonebridge.storage.call_store import (
     DynamoCallStore,
     Page,
 )
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

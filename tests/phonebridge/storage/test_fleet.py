@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.calls import outbound_call
-from support.clock import Clock
 
 from phonebridge.call.call import Call
 from phonebridge.call.overdue import HEARTBEAT_TIMEOUT_MS
@@ -19,6 +17,8 @@ from phonebridge.storage.fleet import (
     Fleet,
     TaskState,
 )
+from tests.support.calls import outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

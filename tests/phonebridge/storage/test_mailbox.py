@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from support.clock import Clock
 
 from phonebridge.call.config import TurnDetection
 from phonebridge.call.steering import (
@@ -23,6 +22,7 @@ from phonebridge.call.steering import (
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.storage.mailbox import COMMAND_SECONDS, DynamoMailbox
 from phonebridge.storage.table import ItemKey, Table
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import urllib3
-from support.waiting import TIMEOUT_SECONDS
 
 from phonebridge.call.call import Call, Direction, Leg
 from phonebridge.call.commands import (
@@ -33,6 +32,7 @@ from phonebridge.telnyx.client import (
     TIMEOUT,
     TelnyxClient,
 )
+from tests.support.waiting import TIMEOUT_SECONDS
 
 CALL = Call(
     call_id="call-1",

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.calls import after, inbound_call, outbound_call
-from support.clock import Clock
 
 from phonebridge.call.call import Call, CallStatus, Hangup, Leg
 from phonebridge.call.commands import Dial
@@ -30,6 +28,8 @@ from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.webhook import Webhook
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
+from tests.support.calls import after, inbound_call, outbound_call
+from tests.support.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -1,10 +1,9 @@
 import json
 from dataclasses import replace
 
-from support.realtime_caller import in_session
-
 from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS, ToolCall
+from tests.support.realtime_caller import in_session
 
 
 async def test_told_what_to_say_it_says_that() -> None:

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
-from support.realtime_caller import (
+
+from simulators.audio.speech import CLIPS
+from simulators.openai.faults import ModelFaults
+from tests.support.realtime_caller import (
     both_sides,
     calling,
     in_session,
     session_settings,
     simulated,
 )
-
-from simulators.audio.speech import CLIPS
-from simulators.openai.faults import ModelFaults
 
 
 async def test_noise_is_transcribed_as_unintelligible_and_asked_about() -> None:

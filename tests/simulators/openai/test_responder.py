@@ -3,12 +3,12 @@ import json
 from typing import Any
 
 import pytest
-from support.realtime_caller import Caller, in_session
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from simulators.audio.speech import CLIP_TEXTS
 from simulators.openai.faults import ModelFaults
 from simulators.openai.session import ModelSimulatorEvent
+from tests.support.realtime_caller import Caller, in_session
 
 
 async def test_one_response_at_a_time_but_others_beside_the_conversation() -> None:

@@ -1,10 +1,10 @@
 import base64
 
 import pytest
-from support.realtime_caller import in_session
 
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
+from tests.support.realtime_caller import in_session
 
 
 async def test_a_turn_comes_in_the_documented_order() -> None:

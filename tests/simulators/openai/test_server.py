@@ -5,13 +5,13 @@ import sys
 from asyncio.subprocess import PIPE
 
 import pytest
-from support.realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
-from support.realtime_oracle import Frame, check_server
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
+from tests.support.realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
+from tests.support.realtime_oracle import Frame, check_server
 
 
 @pytest.mark.parametrize("audio_format", [PCMU, PCMA, PCM], ids=lambda f: str(f["type"]))

@@ -3,7 +3,11 @@ import json
 
 import numpy as np
 import pytest
-from support.realtime_caller import (
+from websockets.asyncio.client import connect
+
+from simulators.audio.speech import CLIPS, recognise
+from simulators.openai.faults import ModelFaults
+from tests.support.realtime_caller import (
     MODEL,
     PCM,
     PCMU,
@@ -13,11 +17,7 @@ from support.realtime_caller import (
     session_settings,
     simulated,
 )
-from support.realtime_oracle import check_server
-from websockets.asyncio.client import connect
-
-from simulators.audio.speech import CLIPS, recognise
-from simulators.openai.faults import ModelFaults
+from tests.support.realtime_oracle import check_server
 
 
 async def test_items_come_and_go() -> None:

@@ -4,11 +4,11 @@ import base64
 
 import pytest
 import telnyx
-from support.telnyx_counterpart import exchange
 
 from simulators.scenario import SCENARIOS
 from simulators.telnyx.account import CONNECTION_ID, PROFILE_ID, OwnedNumber
 from simulators.telnyx.behaviour import Person
+from tests.support.telnyx_counterpart import exchange
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=0)
 

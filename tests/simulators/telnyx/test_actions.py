@@ -7,7 +7,12 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import telnyx
-from support.telnyx_counterpart import (
+from telnyx.types import CallDialResponse
+
+from simulators.scenario import SCENARIOS
+from simulators.telnyx.behaviour import Person
+from simulators.telnyx.call import SimulatedCall
+from tests.support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,
@@ -15,11 +20,6 @@ from support.telnyx_counterpart import (
     media_server,
     webhook_receiver,
 )
-from telnyx.types import CallDialResponse
-
-from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import Person
-from simulators.telnyx.call import SimulatedCall
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=20)
 

@@ -6,12 +6,12 @@ from urllib.parse import quote
 
 import pytest
 import telnyx
-from support.telnyx_counterpart import exchange, media_server
 
 from simulators.scenario import SCENARIOS
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.server import CarrierSimulatorEvent
+from tests.support.telnyx_counterpart import exchange, media_server
 
 PERSON = Person(SCENARIOS["short"], answers_after_ms=0)
 SLOW_PERSON = Person(SCENARIOS["short"], answers_after_ms=20_000)

@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.telnyx_counterpart import (
+
+from simulators.scenario import SCENARIOS
+from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.call import SimulatedCall
+from tests.support.telnyx_counterpart import (
     Exchange,
     MediaServer,
     WebhookReceiver,
@@ -14,10 +18,6 @@ from support.telnyx_counterpart import (
     media_server,
     webhook_receiver,
 )
-
-from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import CarrierFaults, Person
-from simulators.telnyx.call import SimulatedCall
 
 NO_FAULTS = CarrierFaults()
 PERSON = Person(SCENARIOS["short"], answers_after_ms=20)

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from support.telnyx_counterpart import MediaServer, MediaSocket, media_server
 
 from simulators.audio.g711 import A_LAW, MU_LAW
 from simulators.telnyx.behaviour import CarrierFaults
 from simulators.telnyx.commands import NameValue, StreamingStartBody
 from simulators.telnyx.media import MediaLog, MediaStream, StreamLeg
 from simulators.telnyx.person import FRAME_SAMPLES, SILENT_FRAME
+from tests.support.telnyx_counterpart import MediaServer, MediaSocket, media_server
 
 LEG = StreamLeg(
     user_id="user",

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import httpx
 import numpy as np
-from support.telnyx_counterpart import MediaSocket, exchange, media_server, webhook_receiver
-from support.waiting import TIMEOUT_SECONDS
 
 from simulators.audio.g711 import A_LAW, MU_LAW, Law
 from simulators.audio.speech import (
@@ -24,6 +22,8 @@ from simulators.scenario import CallerLine, Scenario
 from simulators.telnyx.behaviour import Person
 from simulators.telnyx.person import FRAME_MS
 from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator
+from tests.support.telnyx_counterpart import MediaSocket, exchange, media_server, webhook_receiver
+from tests.support.waiting import TIMEOUT_SECONDS
 
 SCENARIO = Scenario(
     name="test",

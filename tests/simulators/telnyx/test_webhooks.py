@@ -11,13 +11,13 @@ import httpx
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from support.telnyx_counterpart import Delivery, WebhookReceiver, webhook_receiver
 from telnyx import Telnyx
 
 from simulators.scenario import SCENARIOS
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support.telnyx_counterpart import Delivery, WebhookReceiver, webhook_receiver
 
 BUSY = Person(SCENARIOS["short"], answers_after_ms=0, refuses="busy")
 NO_FAULTS = CarrierFaults()

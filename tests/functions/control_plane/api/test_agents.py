@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.api_events import Answer, api_event, read_answer
-from support.recorded_telnyx import RecordedTelnyx
 
 import ai_calls
 from control_plane import services
@@ -16,6 +14,8 @@ from control_plane.api.requests.fields import StrictModel
 from control_plane.api.responses.agents import NumberResource
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.storage.call_store import CONFIG_BYTES_MAX, DynamoCallStore
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

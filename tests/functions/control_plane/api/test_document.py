@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from openapi_spec_validator import validate
-from support.api_events import api_event, read_answer
 
 import ai_calls
 from aws.template import load_template
 from phonebridge import __version__
+from tests.support.api_events import api_event, read_answer
 
 GATEWAY = {"$ref": "#/components/schemas/GatewayError"}
 OURS = {"$ref": "#/components/schemas/ErrorResponse"}

@@ -4,10 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from support.api_events import Answer, api_event, read_answer
-from support.calls import LEG, after, outbound_call
-from support.clock import Clock
-from support.recorded_telnyx import RecordedTelnyx
 
 import ai_calls
 from phonebridge.call.call import Call, Hangup
@@ -33,6 +29,10 @@ from phonebridge.call.tools import Tools
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.storage.call_store import TRANSFER_CLAIM_SECONDS, DynamoCallStore
 from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.clock import Clock
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

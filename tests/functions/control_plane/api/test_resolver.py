@@ -9,10 +9,10 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.api_events import Answer, api_event, read_answer
 
 import ai_calls
 from phonebridge.observability.log import logger
+from tests.support.api_events import Answer, api_event, read_answer
 
 pytestmark = pytest.mark.usefixtures("environment")
 

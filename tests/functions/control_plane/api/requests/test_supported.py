@@ -5,9 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.api_events import Answer, api_event, read_answer
-from support.calls import LEG, after, outbound_call
-from support.recorded_telnyx import RecordedTelnyx
 
 import ai_calls
 from control_plane import services
@@ -16,6 +13,9 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.mailbox import DynamoMailbox
+from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import LEG, after, outbound_call
+from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from support.api_events import Answer, api_event, read_answer
 
 import ai_calls
 from control_plane.api.requests.declared_tools import MASK
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Message, Tools
 from phonebridge.storage.call_store import DynamoCallStore
+from tests.support.api_events import Answer, api_event, read_answer
 
 pytestmark = pytest.mark.usefixtures("environment")
 
