@@ -12,7 +12,7 @@ from pydantic import Field
 
 from control_plane.agent_directory import Agent
 from control_plane.api import agents, live_calls
-from control_plane.api.document import WITH_BODY, document, documented
+from control_plane.api.document import WITH_BODY, document, responses_of
 from control_plane.api.requests.create_call import (
     CallId,
     CreateCall,
@@ -48,7 +48,7 @@ app.include_router(live_calls.router)
     operation_id="create_call",
     summary="Place a call",
     tags=["calls"],
-    responses=documented(
+    responses=responses_of(
         {201: "The call is being dialled."},
         *WITH_BODY,
         HTTPStatus.CONFLICT,
@@ -72,7 +72,7 @@ def create(
     operation_id="list_calls",
     summary="List calls: live ones, or those that ended on a day",
     tags=["calls"],
-    responses=documented({200: "A page of calls, newest first."}),
+    responses=responses_of({200: "A page of calls, newest first."}),
 )
 def list_calls(
     limit: Limit = 50, cursor: Cursor = None, ended: Ended = False, day: Day = None
@@ -93,14 +93,16 @@ def list_calls(
     operation_id="get_call",
     summary="The whole record of a call",
     tags=["calls"],
-    responses=documented({200: "The record."}, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED),
+    responses=responses_of(
+        {200: "The record."}, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED
+    ),
 )
 @app.get(
     "/api/ai-calls/<call_id>/status",
     operation_id="get_call_status",
     summary="The same record, under another path",
     tags=["calls"],
-    responses=documented({200: "The record."}, HTTPStatus.NOT_FOUND),
+    responses=responses_of({200: "The record."}, HTTPStatus.NOT_FOUND),
 )
 def get_call(call_id: CallId) -> Response[CallDetails]:
     return respond(HTTPStatus.OK, call_details_of(control_plane(), call_id))
@@ -111,7 +113,7 @@ def get_call(call_id: CallId) -> Response[CallDetails]:
     operation_id="get_openapi",
     summary="This document",
     tags=["document"],
-    responses=documented({200: "The OpenAPI 3.1 document of this API."}),
+    responses=responses_of({200: "The OpenAPI 3.1 document of this API."}),
 )
 def openapi() -> Annotated[dict[str, Any], Field(description="The document.")]:
     return document(app)

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BeforeValidator
 
 from control_plane.agent_directory import DynamoDirectory
-from control_plane.api.document import WITH_BODY, documented
+from control_plane.api.document import WITH_BODY, responses_of
 from control_plane.api.requests.agent_settings import (
     AGENT_NAME,
     AgentName,
@@ -44,7 +44,7 @@ NumberInPath = Annotated[
     operation_id="put_agent",
     summary="Make an agent, or make it anew",
     tags=["agents"],
-    responses=documented({200: "The agent, with every default."}, *WITH_BODY),
+    responses=responses_of({200: "The agent, with every default."}, *WITH_BODY),
 )
 def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
     """What the body leaves out is by default, whatever it was before. A secret that is sent back
@@ -65,7 +65,7 @@ def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
     operation_id="list_agents",
     summary="List agents by name",
     tags=["agents"],
-    responses=documented({200: "A page of agents."}),
+    responses=responses_of({200: "A page of agents."}),
 )
 def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]:
     after = decode_cursor(cursor, AGENT_NAME.regex)
@@ -78,7 +78,7 @@ def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]
     operation_id="get_agent",
     summary="How an agent behaves",
     tags=["agents"],
-    responses=documented({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
+    responses=responses_of({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
 )
 def get_agent(name: NameInPath) -> Response[NamedAgent]:
     """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
@@ -93,7 +93,7 @@ def get_agent(name: NameInPath) -> Response[NamedAgent]:
     operation_id="delete_agent",
     summary="Delete an agent that answers no number",
     tags=["agents"],
-    responses=documented({204: "It is gone."}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    responses=responses_of({204: "It is gone."}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
 def delete_agent(name: NameInPath) -> Response[None]:
     directory = control_plane().directory
@@ -109,7 +109,7 @@ def delete_agent(name: NameInPath) -> Response[None]:
     operation_id="put_number",
     summary="Let an agent answer a number",
     tags=["numbers"],
-    responses=documented({200: "The number and its agent."}, *WITH_BODY),
+    responses=responses_of({200: "The number and its agent."}, *WITH_BODY),
 )
 def put_number(number: NumberInPath, wanted: NumberResource) -> Response[NumberResource]:
     _check_same("number", wanted.number, number)
@@ -129,7 +129,7 @@ def put_number(number: NumberInPath, wanted: NumberResource) -> Response[NumberR
     operation_id="list_numbers",
     summary="List the numbers that agents answer",
     tags=["numbers"],
-    responses=documented({200: "A page of numbers."}),
+    responses=responses_of({200: "A page of numbers."}),
 )
 def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberList]:
     after = decode_cursor(cursor, E164.regex)
@@ -142,7 +142,7 @@ def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberLis
     operation_id="get_number",
     summary="Which agent answers a number",
     tags=["numbers"],
-    responses=documented({200: "The number and its agent."}, HTTPStatus.NOT_FOUND),
+    responses=responses_of({200: "The number and its agent."}, HTTPStatus.NOT_FOUND),
 )
 def get_number(number: NumberInPath) -> Response[NumberResource]:
     return respond(
@@ -155,7 +155,7 @@ def get_number(number: NumberInPath) -> Response[NumberResource]:
     operation_id="delete_number",
     summary="Let nobody answer a number",
     tags=["numbers"],
-    responses=documented({204: "It is free."}, HTTPStatus.NOT_FOUND),
+    responses=responses_of({204: "It is free."}, HTTPStatus.NOT_FOUND),
 )
 def delete_number(number: NumberInPath) -> Response[None]:
     control_plane().directory.unassign(number)

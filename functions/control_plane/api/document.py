@@ -90,7 +90,7 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
 }
 
 
-def documented(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
+def responses_of(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
     """A route's answers: its own type on success, else one of the two shapes of errors."""
     refusals = {
         status.value: {"description": what, "content": {JSON: {"model": model}}}

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from control_plane.api.document import WITH_BODY, documented
+from control_plane.api.document import WITH_BODY, responses_of
 from control_plane.api.requests.create_call import CallId
 from control_plane.api.requests.steering import (
     DtmfRequest,
@@ -32,7 +32,7 @@ from phonebridge.errors import InvalidTransition, WrongState
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
 _TAGS = ["live calls"]
-_ACCEPTED = documented(
+_ACCEPTED = responses_of(
     {202: "The call's container is told."}, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
 )
 
@@ -42,7 +42,7 @@ _ACCEPTED = documented(
     operation_id="hangup",
     summary="End a call, after a last sentence if there is one",
     tags=_TAGS,
-    responses=documented(
+    responses=responses_of(
         {200: "The call had already ended: its record.", 202: "The call is being ended."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,
@@ -151,7 +151,7 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     operation_id="dtmf",
     summary="Press keys",
     tags=_TAGS,
-    responses=documented(
+    responses=responses_of(
         {202: "The carrier was told."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,

@@ -81,7 +81,7 @@ def _with_function_secrets(
     secret = stored.secret if stored else None
     changes = {
         "headers": _restored_headers(tool.headers, headers, field),
-        "secret": _restored(tool.secret, secret, f"{field}.secret"),
+        "secret": _restore(tool.secret, secret, f"{field}.secret"),
     }
     return tool.model_copy(update=changes)
 
@@ -91,7 +91,7 @@ def _with_server_secrets(tool: McpSettings, stored: McpServer | None, field: str
     authorization = stored.authorization if stored else None
     changes = {
         "headers": _restored_headers(tool.headers, headers, field),
-        "authorization": _restored(tool.authorization, authorization, f"{field}.authorization"),
+        "authorization": _restore(tool.authorization, authorization, f"{field}.authorization"),
     }
     return tool.model_copy(update=changes)
 
@@ -100,12 +100,12 @@ def _restored_headers(
     headers: Mapping[str, str], stored: Mapping[str, str], field: str
 ) -> dict[str, str | None]:
     return {
-        name: _restored(value, stored.get(name), f"{field}.headers.{name}")
+        name: _restore(value, stored.get(name), f"{field}.headers.{name}")
         for name, value in headers.items()
     }
 
 
-def _restored(value: str | None, stored: str | None, field: str) -> str | None:
+def _restore(value: str | None, stored: str | None, field: str) -> str | None:
     if value != MASK:
         return value
     if stored is None:

@@ -56,7 +56,7 @@ def _absolute(url: str) -> str:
     return url
 
 
-def encrypted(url: str) -> str:
+def require_tls(url: str) -> str:
     if urlsplit(url).scheme != "https":
         raise ValueError("must be an https URL")
     return url

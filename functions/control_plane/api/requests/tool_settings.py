@@ -23,7 +23,7 @@ from control_plane.api.requests.fields import (
     StrictModel,
     did_you_mean,
 )
-from control_plane.api.requests.server_fields import Headers, Url, encrypted
+from control_plane.api.requests.server_fields import Headers, Url, require_tls
 from phonebridge.call.tools import BuiltIn
 
 MAX_TOOLS = 32
@@ -111,7 +111,7 @@ class McpSettings(StrictModel):
         Field(description="What the model calls the server.", examples=["calendar"]),
     ]
     server_url: Annotated[
-        Url, AfterValidator(encrypted), Field(description="Where the server is: https only.")
+        Url, AfterValidator(require_tls), Field(description="Where the server is: https only.")
     ]
     authorization: Annotated[
         str | None,
