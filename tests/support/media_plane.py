@@ -339,7 +339,7 @@ async def media_plane(
             "KEY-test",
             line,
             now_ms=clock,
-            timeout=urllib3.Timeout(TIMEOUT_SECONDS),
+            timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
             max_connections=slots,
         )
         switchboard = Switchboard(store, carrier, mailbox, clock, log)

@@ -22,7 +22,7 @@ from phonebridge.call.events import (
     StreamingFailed,
 )
 from phonebridge.call.turn import Latency, Speaker, Turn
-from phonebridge.errors import Conflict, MalformedRequest, TooLarge
+from phonebridge.errors import Conflict, InvalidCursor, TooLarge
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage.call_store import (
     CONFIG_BYTES_MAX,
@@ -347,9 +347,9 @@ def test_ended_calls_are_listed_by_their_utc_day(store: DynamoCallStore) -> None
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "ÄÖ", "%%%", "bm90IG91cnM", "_w"])
 def test_a_cursor_that_no_list_gave_is_refused(store: DynamoCallStore, cursor: str) -> None:
-    with pytest.raises(MalformedRequest, match="cursor"):
+    with pytest.raises(InvalidCursor):
         store.live(cursor, 10)
-    with pytest.raises(MalformedRequest, match="cursor"):
+    with pytest.raises(InvalidCursor):
         store.ended_on("2026-11-23", cursor, 10)
 
 
