@@ -247,7 +247,7 @@ def test_nothing_is_recorded_while_the_answer_to_the_caller_is_on_its_way() -> N
         << agent_turn(1, "", 0, 0, interrupted=True)
         >> CallerSpeechStopped("item-2")
         >> done("resp-1", "cancelled")
-        >> At(4.0)
+        >> At(0.9)
         >> ResponseStarted("resp-3")
         >> said(60, "item-3", "resp-3")
         << play(60)
