@@ -1,3 +1,4 @@
+# End-to-end conversations take real time, so they do not share the cores with other tests.
 # Every target sets itself up; the stamps make it quick the second time. ARGS="…" goes to the program.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -33,7 +34,8 @@ doctor: .venv/.stamp            ## ask the real services whether a call would wo
 	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --ignore tests/end_to_end)
+	$(if $(ARGS),,$(BIN)/pytest tests/end_to_end)
 
 check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
 	$(BIN)/ruff format --check .
