@@ -30,10 +30,10 @@ from phonebridge_client.api.numbers import delete_number, get_number, list_numbe
 from phonebridge_client.models import (
     CreateCall,
     DtmfRequest,
-    Function,
+    FunctionSettings,
     HangUpRequest,
     NamedAgent,
-    Number,
+    NumberResource,
     SayRequest,
     ServerVad,
     TransferRequest,
@@ -51,7 +51,9 @@ def parsed(status: HTTPStatus, answered: Any) -> Any:
 
 
 def agents_and_numbers() -> None:
-    book = Function(name="book", url="https://practice.example/book", secret="of-sixteen-or-more")
+    book = FunctionSettings(
+        name="book", url="https://practice.example/book", secret="of-sixteen-or-more"
+    )
     wanted = NamedAgent(
         voice="cedar", turn_detection=ServerVad(type_="server_vad", threshold=0.7), tools=[book]
     )
@@ -64,7 +66,7 @@ def agents_and_numbers() -> None:
     listed = parsed(HTTPStatus.OK, list_agents.sync_detailed(client=client, limit=1))
     assert [each.name for each in listed.agents] == [AGENT]
 
-    number = Number(agent=AGENT)
+    number = NumberResource(agent=AGENT)
     put = parsed(HTTPStatus.OK, put_number.sync_detailed(NUMBER, client=client, body=number))
     assert parsed(HTTPStatus.OK, get_number.sync_detailed(NUMBER, client=client)) == put
     assert put in parsed(HTTPStatus.OK, list_numbers.sync_detailed(client=client)).numbers
