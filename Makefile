@@ -1,4 +1,3 @@
-# End-to-end conversations take real time, so they do not share the cores with other tests.
 # Every target sets itself up; the stamps make it quick the second time. ARGS="…" goes to the program.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,6 +5,8 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
 LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi \
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
+# These take real time, or count on their threads being served: they do not share the cores with other tests.
+ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end
 UV_VERSION := 0.13.9
 
 .PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams reference lock
@@ -34,8 +35,8 @@ doctor: .venv/.stamp            ## ask the real services whether a call would wo
 	$(BIN)/python local/doctor.py $(ARGS)
 
 test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
-	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --ignore tests/end_to_end)
-	$(if $(ARGS),,$(BIN)/pytest tests/end_to_end)
+	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
+	$(if $(ARGS),,$(BIN)/pytest $(ALONE))
 
 check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
 	$(BIN)/ruff format --check .
