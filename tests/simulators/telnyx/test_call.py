@@ -112,9 +112,11 @@ async def test_a_dial_with_a_stream_is_connected_while_ringing_and_starts_on_ans
 
 
 async def test_an_unanswered_dial_closes_its_socket_with_neither_start_nor_stop() -> None:
-    async with stage() as call:
-        await call.dial_streaming("+15550101")
+    async with stage(replace(PERSON, answers_after_ms=20_000)) as call:
+        dialled = await call.dial_streaming()
         socket = await call.media.socket()
+        await socket.wait_for("connected")
+        dialled.hang_up()
         await socket.wait_closed()
     assert [frame["event"] for frame in socket.frames] == ["connected"]
 
