@@ -1,8 +1,8 @@
-"""How soon after a request a live call does what it was told: `make bench-steering`. Prints the
-table and puts it into docs/steering.md.
+"""Measures how soon after a request a live call obeys it: `make bench-steering`. It prints the
+table and writes it into docs/steering.md.
 
 Everything runs on this machine, as in `make dev`: gateway, handlers, table, container and both
-simulators. The effect is taken at the other side: at the carrier, or at the model's socket.
+simulators. The effect is observed on the other side, at the carrier or at the model's socket.
 """
 
 import argparse
@@ -31,11 +31,12 @@ LOG = Path(__file__).resolve().parents[2] / ".build" / "steering.log"
 BEGIN, END = "<!-- steering: begin -->\n", "<!-- steering: end -->\n"
 ROUNDS = 40
 MAX_MS = 200
-"""What half of the requests may take."""
+"""Limit for the median of each action."""
 LOOK_SECONDS = 0.001
 TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.25
-"""Of the mailbox: requests must not fall into step with it."""
+"""Requests are spread over this interval, so that they do not fall into step with the mailbox
+poll."""
 SILENT = "+15550121"
 LONG = {"text": CLIPS["agent_free_times"].text}
 
@@ -63,7 +64,7 @@ class Bench:
     async def took_ms(
         self, action: str, body: Mapping[str, object], seen: Callable[[], int]
     ) -> float:
-        """From the request to its effect, which may come before the answer."""
+        """Milliseconds from the request to its effect. The effect may come before the response."""
         await asyncio.sleep(self.chance.uniform(0, POLL_SECONDS))
         before, began = seen(), time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
@@ -98,7 +99,7 @@ async def until(look: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def prepared_bench() -> AsyncIterator[Bench]:
-    """A call on which nobody speaks."""
+    """Start the stack and a call on which nobody speaks."""
     LOG.parent.mkdir(exist_ok=True)
     plan = Plan(free_port(), SHORT, hangs_up=False, silence_timeout_ms=600_000, log=LOG)
     async with (
@@ -137,8 +138,8 @@ async def _once(bench: Bench, action: str, number: int) -> float:
     match action:
         case "say":
             took_ms = await bench.took_ms("say", LONG, bench.responses)
-            heard = bench.frames()
-            await until(lambda: bench.frames() > heard)
+            frames_before = bench.frames()
+            await until(lambda: bench.frames() > frames_before)
             return took_ms
         case "interrupt":
             return await bench.took_ms("interrupt", {}, bench.clears)
@@ -169,7 +170,7 @@ def _row(action: str, took_ms: list[float]) -> str:
 
 
 def table(found: Mapping[str, list[float]]) -> str:
-    return HEAD + "".join(f"{_row(action, took)}\n" for action, took in found.items())
+    return HEAD + "".join(f"{_row(action, took_ms)}\n" for action, took_ms in found.items())
 
 
 def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
@@ -190,7 +191,7 @@ def main() -> None:
     print(table(found), end="")
     PAGE.write_text(rewritten(PAGE.read_text(), found))
     if slow := too_slow(found):
-        sys.exit(f"half of the requests took more than {MAX_MS} ms: {', '.join(slow)}")
+        sys.exit(f"more than half of the requests took longer than {MAX_MS} ms: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The charts of docs/performance.md: what they show, and in words. draw_charts.py draws them."""
+"""The data and the alternative texts of the charts in docs/performance.md. `draw_charts.py` draws
+them.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ class Chart:
     title: str
     unit: str
     series: Mapping[str, Sequence[Point]]
-    """By target. Both axes are logarithmic."""
+    """The points of each target. Both axes are logarithmic."""
 
     @property
     def file_name(self) -> str:
@@ -24,8 +26,10 @@ class Chart:
 
     @property
     def alt_text(self) -> str:
-        """The same for somebody who does not see the chart."""
-        return " ".join((f"{self.title}; both axes logarithmic.", *self._compared(), *self._ours()))
+        """Describe the chart for people who cannot see it."""
+        return " ".join(
+            (f"{self.title}. Both axes are logarithmic.", *self._compared(), *self._ours())
+        )
 
     def _compared(self) -> Iterator[str]:
         at = {target: dict(points).get(COMPARED_CALLS) for target, points in self.series.items()}
@@ -44,7 +48,7 @@ class Chart:
 
 
 def charts(known: Results) -> Iterator[Chart]:
-    """Only of what was measured."""
+    """Yield the charts for which there are results."""
     for audio in ModelAudio:
         drawn = (
             Chart(

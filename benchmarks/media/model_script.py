@@ -1,5 +1,7 @@
-"""What the simulated model says, prepared as events: a turn from the caller's first word to
-`response.done`. Call and turn stand in the ids as a character that base64 does not contain.
+"""The turns of the simulated model, prepared as events: from the caller's first word to
+`response.done`.
+
+A character that base64 does not contain marks the place of the call and the turn in ids.
 """
 
 import base64
@@ -19,13 +21,13 @@ from simulators.openai.settings import Pcm, Pcmu
 TURN_MS = 8_000
 SPEECH_MS = 4_000
 BURST = 10
-"""Times faster than it is spoken, as the real model generates."""
+"""Speed of generation relative to real time, as with the real model."""
 SPEECH_STOPPED_MS = 700
 TRANSCRIBED_MS = 720
 RESPONSE_MS = 750
 FIRST_DELTA_MS = 800
 INTERRUPTED_EVERY = 3
-"""Turns."""
+"""Every turn with this number is interrupted."""
 INTERRUPTED_AT_MS = FIRST_DELTA_MS + 1_500
 
 PLACEHOLDER = "~"
@@ -60,7 +62,8 @@ class Scripted:
 
 
 def lasts_ms(turn: int) -> int:
-    """Until the next turn begins; the caller does not wait for the end of every answer."""
+    """Milliseconds until the next turn begins. The caller does not wait for the end of every
+    answer."""
     return INTERRUPTED_AT_MS if is_interrupted(turn) else TURN_MS
 
 

@@ -57,7 +57,7 @@ def test_a_core_that_was_late_before_it_was_full_sets_the_slots() -> None:
     known = Results(runs=[run(cpu=0.3)])
     known.capacities = [Capacity("phonebridge", ModelAudio.G711, False, 50, "p99 of 22.0 ms")]
     assert row(known, FARGATE)[1] == "0.024"
-    assert row(known, "calls that one core carried in time, measured")[1] == "50"
+    assert row(known, "calls that one core carried, measured")[1] == "50"
 
 
 def test_what_was_not_measured_is_not_made_up() -> None:
@@ -67,10 +67,10 @@ def test_what_was_not_measured_is_not_made_up() -> None:
 
 def test_what_telnyx_charges_for_a_bridged_call_is_listed() -> None:
     tables = cost.tables(Results())
-    assert "* Telnyx: 2.00 for Call Control and 3.50 for media streaming;" in tables
+    assert "* Telnyx: 2.00 for Call Control and 3.50 for media streaming." in tables
 
 
-FARGATE = "Fargate with the fewer of these as a task's slots"
+FARGATE = "Fargate, with the smaller of these as slots of a task"
 
 
 def row(known: Results, name: str) -> list[str]:

@@ -70,7 +70,7 @@ def test_growth_beyond_the_tolerance_is_told_with_both_figures() -> None:
     assert grown.has_grown
     assert str(grown) == (
         "phonebridge g711, caller's frame: 61,201 instructions, base 60,000 (+2.0%):"
-        " GREW by more than 2%"
+        " increased by more than 2%"
     )
 
 
