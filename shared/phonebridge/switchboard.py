@@ -1,4 +1,5 @@
-"""Where lifecycle, store and carrier meet: load, advance, save, carry out."""
+"""Connects lifecycle, store and carrier: it loads a call, advances it, saves it, and carries out
+the commands."""
 
 import traceback
 import uuid
@@ -60,10 +61,10 @@ from phonebridge.telnyx.refusals import tells_of_end
 from phonebridge.telnyx.webhook import Webhook
 
 ATTEMPTS = 10
-"""Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
+"""A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
 
-# Telnyx's own names of what a call may ask for (Call Control, "Call commands").
+# Telnyx's names of the commands (Call Control, "Call commands").
 _NAMES: dict[type[CarrierCommand], str] = {
     Dial: "dial",
     Answer: "answer",
@@ -81,7 +82,8 @@ _NAMES: dict[type[CarrierCommand], str] = {
 
 
 class Switchboard:
-    """Every change of a call goes through here. Raises `UnknownCall` and `InvalidTransition`."""
+    """Every change of a call goes through the switchboard. Raises `UnknownCall` and
+    `InvalidTransition`."""
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class Switchboard:
         trace: Callable[[Span], object] = lambda span: None,
         ended: Callable[[Call], object] = lambda call: None,
     ) -> None:
-        """`ended` hears of every ended call, each time that something happens to it."""
+        """`ended` is called after every event of an ended call."""
         self._store = store
         self._trace = trace
         self._ended = ended
@@ -103,8 +105,10 @@ class Switchboard:
         self._log = log
 
     def place(self, call: Call, config: CallConfig) -> Call:
-        """Store and dial a new outbound call; one that is there already is left as it is. Raises
-        `TelnyxError` if the carrier refuses; the record then says why."""
+        """Store and dial a new outbound call. A call that exists already is left unchanged.
+
+        Raises `TelnyxError` if the carrier refuses. The record then has the reason.
+        """
         with_stream = config.stream_setup.begins_with_dial
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
@@ -121,28 +125,29 @@ class Switchboard:
     def receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
         """Answer or reject a new inbound call."""
         if known := self._store.load(arrival.call_id):
-            # A repetition: who answers was decided when the call came, and may have changed since.
+            # A repeated webhook: the directory may have changed, but the call keeps the first
+            # decision.
             return self._deliver_to(known, webhook)
         config = directory.answering(arrival.to)
         event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
         call = self._begin(arrival, config or CallConfig(), event)
-        # Its id tells the call by `call_leg_id` alone, which later webhooks may lack.
+        # Later webhooks may lack the `call_leg_id` from which the call's id is made.
         self._store.link_leg(Leg(webhook.leg.call_control_id), call.call_id)
         self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def apply(self, call_id: str, event: CallEvent) -> Call:
-        """Advance, save, then carry out what the call asks for. The loser of a race starts over
-        with what the winner left."""
+        """Advance and save a call, then carry out its commands. If another writer was faster, start
+        again from the state that it left."""
         return self._apply(call_id, event, None)
 
     def _apply(self, call_id: str, event: CallEvent, loaded: Call | None) -> Call:
-        """`loaded` saves the first attempt a read."""
+        """Apply an event. `loaded` saves the first attempt a read."""
         for _ in range(ATTEMPTS):
             before = loaded or self._load(call_id)
             loaded = None
             after, commands = lifecycle.advance(before, event)
-            # Read before anything is saved: once it is, nobody asks for these commands again.
+            # Read before saving. Once the call is saved, no retry asks for these commands again.
             config = self._config(call_id, commands)
             if after != before:
                 after = self._touch(after)
@@ -169,15 +174,15 @@ class Switchboard:
         return self._execute_all(commands, begun, config)
 
     def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
-        # Applied first and noted after: were it the other way round, a crash between the two
-        # would make the redelivery look like a repetition, and the event would be lost.
+        # Applied first and noted afterwards. In the opposite order, a crash in between would make
+        # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
         self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def _config(self, call_id: str, commands: Iterable[CallCommand]) -> CallConfig:
-        """It may take 64 KB: read only for commands that need it."""
+        """Load the settings only if a command needs them, because they may have 64 KB."""
         if not any(isinstance(command, NEED_CONFIG) for command in commands):
             return CallConfig()
         return self._store.config(call_id) or CallConfig()
@@ -201,7 +206,8 @@ class Switchboard:
             return self._report(command, call)
         try:
             if isinstance(command, TransferLeg | DialTarget) and call.leg and call.transfer:
-                # Before the target's first webhook, whose `client_state` may be anybody's.
+                # Linked before the target's first webhook, whose `client_state` another program may
+                # have replaced.
                 self._store.link_session(call.leg, leg_name(call.call_id, call.transfer.number))
             leg = self._carrier.execute(command, call, config)
         except (TelnyxError, NotConfigured) as error:
@@ -211,15 +217,21 @@ class Switchboard:
         return self._on_done(command, call, leg)
 
     def _on_failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
-        """Only the kind of the error and its place: its text may quote a header, and so a key."""
+        """Log only the type of the error and its place. Its text may quote a header, and so a
+        key."""
         kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
         name = _NAMES[type(command)]
-        self._log.error(f"{name} broke off", error=kind, place=f"{place.filename}:{place.lineno}")
+        self._log.error(
+            f"{name} raised an exception", error=kind, place=f"{place.filename}:{place.lineno}"
+        )
         return CommandFailed(name, call.call_id, kind)
 
     def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
-        """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
-        the carrier had refused, nor hold up what else the call asks for."""
+        """Store the new leg of a command that succeeded.
+
+        An error here must not look like a refusal of the carrier, and must not stop the other
+        commands of the call. Webhooks bring the missing facts.
+        """
         name = _NAMES[type(command)]
         done = self._entry(name, "")
         try:
@@ -231,7 +243,7 @@ class Switchboard:
         return call
 
     def _on_dialed(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
-        # Linked first of all: whatever fails below, webhooks must find the call that now rings.
+        # Linked first: whatever fails below, webhooks must find the call that now rings.
         if isinstance(command, DialTarget) and call.transfer:
             number = call.transfer.number
             self._store.link_leg(leg, leg_name(call.call_id, number))
@@ -247,7 +259,7 @@ class Switchboard:
             return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
         call = self._on_no_effect(command, call, error)
         if isinstance(command, Dial | HangUp | SendDigits):
-            # Without its context, whose text may quote a key.
+            # Without the context of the exception, whose text may quote a key.
             raise error from error.__cause__
         return call
 
@@ -264,7 +276,7 @@ class Switchboard:
     def _failure_event(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> CallEvent | None:
-        """What it means to the call that a command had no effect."""
+        """Return the event that a failed command causes."""
         match command:
             case Dial() | Answer() | Reject() | StartStreaming():
                 fault = Fault(f"{_NAMES[type(command)]}_failed", str(error), self._now_ms())
@@ -316,7 +328,7 @@ def _entry(webhook: Webhook) -> TimelineEntry:
 
 
 def _report_of(command: Report, call: Call) -> Steering | None:
-    """What the container learns."""
+    """Return the message for the call's container."""
     match command:
         case ReportAnswer():
             return Answered()

@@ -326,7 +326,7 @@ def test_a_silent_carrier_is_unreachable() -> None:
             impatient.execute(Dial(), CALL, CallConfig())
     host = telnyx.api_base.removeprefix("http://").removesuffix("/v2")
     assert str(error.value) == (
-        f"Telnyx did not answer: {host} took the request, and sent nothing for 0.05 s, "
+        f"Telnyx did not answer: {host} accepted the request, but sent nothing for 0.05 s, "
         "at the last of 4 attempts."
     )
     assert telnyx.pauses == list(PAUSES_SECONDS)
@@ -335,7 +335,7 @@ def test_a_silent_carrier_is_unreachable() -> None:
 def test_a_carrier_that_breaks_off_is_unreachable() -> None:
     with (
         Telnyx(*[Rupture()] * ATTEMPTS).running() as telnyx,
-        pytest.raises(TelnyxUnreachable, match="broke off the connection, at the last of 4"),
+        pytest.raises(TelnyxUnreachable, match="closed the connection, at the last of 4"),
     ):
         telnyx.client().execute(HangUp(), CALL, CallConfig())
 
