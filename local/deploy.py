@@ -1,8 +1,9 @@
-"""Deploys the stack, asks what it does not know, and checks that everything answers: `make deploy`.
+"""Deploys the stack, prompts for missing settings, and checks that everything answers: `make
+deploy`.
 
-Nothing is changed before everything that is needed is there. Answers are remembered in
-.phonebridge.toml; keys go from the environment, `.env` or the keyboard into Secrets Manager, never
-into a parameter or a file.
+Nothing is changed before everything that is needed is there. Answers are saved in
+.phonebridge.toml. Keys go from the environment, `.env` or the keyboard into Secrets Manager, and
+never into a parameter or a file.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from doctor_checks.config import WEBHOOK_PATH, DoctorConfig
 
 @dataclass(slots=True)
 class Deployment:
-    """Carries a plan out, a step after the other."""
+    """Executes the steps of a plan one after the other."""
 
     answers: Answers
     keys: Mapping[str, str]
@@ -65,7 +66,7 @@ class Deployment:
     def _image(self, in_cloud: bool) -> str:
         stack = self._stack()
         if known := image.find(stack):
-            print("the repository has it already")
+            print("the repository already has this image")
             return known
         return image.build_in_cloud(stack) if in_cloud else image.build_here(stack, run)
 
@@ -79,17 +80,18 @@ class Deployment:
         for name, target in plan.names_to_point(self.answers, stack).items():
             print(f"DNS: {name} must be a CNAME of {target}")
         if not doctor.report(self._subject()):
-            sys.exit("\nDeployed, but not all is well: see above, then `make doctor`.")
+            sys.exit("\nDeployed, but not every check passed: see above, then run `make doctor`.")
         print(f"\nDeployed: {stack.public_url}")
 
 
 def point_telnyx(subject: DoctorConfig) -> None:
-    """The update must name the application again (Telnyx, "Update a call control application")."""
+    """Set the webhook URL of the application. The update must repeat its name (Telnyx, "Update a
+    call control application")."""
     path = f"/call_control_applications/{subject.telnyx_connection_id}"
     with TelnyxAccount(subject) as account:
         application = account.data(path)
         if application is None:
-            sys.exit(f"deploy: Telnyx knows no application {subject.telnyx_connection_id}")
+            sys.exit(f"deploy: Telnyx has no application {subject.telnyx_connection_id}")
         account.change(
             path,
             application_name=application["application_name"],
@@ -106,7 +108,7 @@ def run(command: list[str]) -> None:
 
 
 def _ask(known: Answers) -> Answers:
-    """With somebody at the keyboard, what is not known is asked."""
+    """Prompt for missing settings if there is a terminal."""
     if not sys.stdin.isatty():
         return known
     parameters = dict(known.parameters)
@@ -115,17 +117,17 @@ def _ask(known: Answers) -> Answers:
             parameters[question.parameter] = input(f"{question.text}\n({question.help}): ").strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
         parameters["HostedZoneId"] = input(
-            "Route 53 zone of it (empty: its DNS is elsewhere): "
+            "Route 53 zone of this domain (empty if its DNS is elsewhere): "
         ).strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
         parameters["MediaCertificateArn"] = input(
-            "ARN of its certificate (AWS Certificate Manager): "
+            "ARN of the certificate (AWS Certificate Manager): "
         ).strip()
-    return replace(known, parameters={name: held for name, held in parameters.items() if held})
+    return replace(known, parameters={name: value for name, value in parameters.items() if value})
 
 
 def _with_api_key(known: Answers) -> Answers:
-    """The first time a key for the API is made; only its hash is kept."""
+    """Create an API key at the first deployment. Only its hash is stored."""
     if known.get("ApiKeyHashes") or known.get("JwtIssuer"):
         return known
     key = secrets.token_hex(32)
@@ -135,7 +137,7 @@ def _with_api_key(known: Answers) -> Answers:
 
 
 def _keys() -> dict[str, str]:
-    """Given now; those of an earlier deployment are in its secret."""
+    """Return the keys given now. Those of an earlier deployment are in its secret."""
     given = load_settings()
     return {name: given[name] for name in preconditions.KEYS if given.get(name)}
 
@@ -149,7 +151,7 @@ def _ask_missing_keys(keys: Mapping[str, str], stored: Mapping[str, str]) -> dic
 
 
 def _prospect(answers: Answers, keys: Mapping[str, str]) -> DoctorConfig:
-    """The providers' side of the stack that is to be."""
+    """Return the providers' settings of the stack that will be deployed."""
     environ = {
         "TELNYX_API_BASE": load_settings().get("TELNYX_API_BASE", ""),
         "TELNYX_CONNECTION_ID": answers.get("TelnyxConnectionId"),
@@ -165,7 +167,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--region")
     parser.add_argument("--stack")
-    parser.add_argument("--build-in-cloud", action="store_true", help="no docker on this machine")
+    parser.add_argument(
+        "--build-in-cloud",
+        action="store_true",
+        help="build the image on AWS, without docker on this machine",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE")
     return parser.parse_args()
 
@@ -184,12 +190,12 @@ def _answers_from(options: argparse.Namespace) -> Answers:
 
 
 def _find_deployment(answers: Answers) -> tuple[DeployedStack | None, Mapping[str, str]]:
-    """The stack there is, and the keys it has."""
+    """Return the existing stack and the keys in its secret."""
     try:
         stack = look_up(answers.stack, answers.region or "us-east-1")
         return stack, keys_of(stack) if stack else {}
     except (BotoCoreError, ClientError):
-        return None, {}  # no credentials, or not enough of them: the preconditions say so
+        return None, {}  # credentials are missing or insufficient: the preconditions report it
 
 
 def main() -> None:
@@ -201,11 +207,11 @@ def main() -> None:
         *preconditions.of_answers(answers, {**stored, **keys}),
         *preconditions.of_account(answers),
     ]
-    # Asked last, and only then: nobody is asked with half of what is needed.
+    # The providers are asked last, and only if everything else is there.
     missing = missing or [*preconditions.of_providers(_prospect(answers, {**stored, **keys}))]
     if missing:
         problems = "\n".join(map(str, missing))
-        sys.exit(f"deploy: nothing was changed, for this is missing or wrong:\n{problems}")
+        sys.exit(f"deploy: nothing was changed. This is missing or wrong:\n{problems}")
     answers = _with_api_key(answers)
     remembered.save(answers, remembered.FILE)
     deployment = Deployment(answers, keys)

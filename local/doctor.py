@@ -1,7 +1,8 @@
-"""Asks the real services whether a call would work, one line each: `make doctor`.
+"""Asks the real services whether a call would work, and prints one line for each check: `make
+doctor`.
 
-Local settings come from the environment and `.env`; with `--stack NAME` those of a deployed stack.
-Exit code 0 only if all is well.
+Settings come from the environment and `.env`, or with `--stack NAME` from a deployed stack. The
+exit code is 0 only if all checks pass.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def run_checks(config: DoctorConfig, now: float) -> Iterator[Finding]:
 
 
 def report(config: DoctorConfig) -> bool:
-    """Whether all is well; each finding is printed as it is made."""
+    """Run all checks, print each finding at once, and return whether all passed."""
     all_well = True
     for finding in run_checks(config, time.time()):
         print(finding, flush=True)
@@ -34,7 +35,8 @@ def report(config: DoctorConfig) -> bool:
 
 
 def config_of_stack(stack: str, region: str | None) -> DoctorConfig:
-    """A stack has no address of Telnyx among its settings: this machine's counts."""
+    """Return the settings of a deployed stack. TELNYX_API_BASE is not among them, so that of this
+    machine is used."""
     base = {"TELNYX_API_BASE": load_settings().get("TELNYX_API_BASE", "")}
     return DoctorConfig.from_env({**base, **stack_environment(stack, region)})
 
@@ -51,7 +53,7 @@ def _config(stack: str | None, region: str | None) -> DoctorConfig:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make doctor", description=__doc__)
     parser.add_argument("--stack", help="name of a deployed stack")
-    parser.add_argument("--region", help="its region, unless AWS_REGION or a profile says it")
+    parser.add_argument("--region", help="its region, unless AWS_REGION or a profile has it")
     options = parser.parse_args()
     sys.exit(0 if report(_config(options.stack, options.region)) else 1)
 

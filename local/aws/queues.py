@@ -1,5 +1,5 @@
-"""SQS event sources on this machine: polls the queues that template.yaml names, hands batches to
-the handlers and deletes what they have done (Lambda, "Using Lambda with Amazon SQS")."""
+"""SQS event sources on this machine. They poll the queues of template.yaml, pass batches to the
+handlers, and delete processed messages (Lambda, "Using Lambda with Amazon SQS")."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ class Invoked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """`queue` is its name."""
+    """A handler and the name of its `queue`."""
 
     queue: str
     function: Invoked
     batch_size: int
 
     async def poll(self) -> None:
-        """For ever; not at all where nobody said where SQS is."""
+        """Poll forever. Return at once if no address of SQS is set."""
         if not os.environ.get("AWS_ENDPOINT_URL_SQS"):
             return
         sqs = boto3.client("sqs")
@@ -85,6 +85,7 @@ class EventSource:
 
 
 def _failed_ids(result: object) -> set[str]:
-    """Of a partial batch response; any other result means that all is done."""
+    """Return the failed messages of a partial batch response. Any other result means that all
+    succeeded."""
     failures = result.get("batchItemFailures", []) if isinstance(result, dict) else []
     return {failure["itemIdentifier"] for failure in failures}

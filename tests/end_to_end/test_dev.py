@@ -55,7 +55,7 @@ async def test_a_port_in_use_is_told_in_a_sentence() -> None:
         async with python(DEV, "--port", str(port), environ={}) as process:
             printed = await output_of(process)
     assert process.returncode == 1
-    assert printed == f"port {port} of 127.0.0.1 cannot be had: is it in use?\n"
+    assert printed == f"port {port} of 127.0.0.1 is not available. Is it in use?\n"
 
 
 async def test_without_a_key_for_the_model_it_serves_and_refuses_calls() -> None:

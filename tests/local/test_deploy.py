@@ -338,7 +338,7 @@ async def test_an_end_that_is_not_well_is_told(machine: Machine) -> None:
         code, printed = await machine.deploy(*given)
     assert code == 1
     assert "FAIL  Telnyx outbound voice profile" in printed
-    assert printed.splitlines()[-1].startswith("Deployed, but not all is well")
+    assert printed.splitlines()[-1].startswith("Deployed, but not every check passed")
 
 
 async def test_the_doctor_examines_a_deployed_stack(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""One simulated call from ringing to hangup: who does what, and what the audio clock brings."""
+"""One simulated call from ringing to hangup, driven by the audio clock."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ from simulators.telnyx.person import FRAME_MS, SILENT_FRAME, FrameClock, PersonC
 from simulators.telnyx.reports import CallEnding, CallPlan, ReportedCall, Reporter
 from simulators.telnyx.webhooks import timestamp_now
 
-NO_ANSWER_AFTER_MS = 500  # of ringing: nobody wants to wait 30 s for a simulated no-answer
+NO_ANSWER_AFTER_MS = 500  # shorter than the real 30 s, so that a simulated no-answer is quick
 CALLER_RINGS_MS = 30_000
 DETECTION_TAKES_MS = 1500
 SPEAKING_MS_PER_CHARACTER = 20
@@ -30,7 +30,7 @@ TIME_LIMIT = CallEnding("time_limit", "unknown", "200")
 
 
 class Exchange(Reporter, Protocol):
-    """What a call needs of the simulator it runs in."""
+    """What a call needs from the simulator."""
 
     calls: "list[SimulatedCall]"
 
@@ -50,7 +50,7 @@ class SimulatedCall(ReportedCall):
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
         self.spoken: list[str] = []
-        """By the carrier's own voice, to the person."""
+        """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
         self._tasks: asyncio.TaskGroup
@@ -67,7 +67,7 @@ class SimulatedCall(ReportedCall):
     def duration_s(self) -> int:
         return self.conversation.now_ms // 1000
 
-    # What either end does.
+    # Actions of either side.
 
     def hang_up(self, end: End = "person") -> None:
         side = self._side(end)
@@ -105,7 +105,7 @@ class SimulatedCall(ReportedCall):
         self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
 
     async def press(self, digit: str) -> None:
-        """A key of the person's phone."""
+        """Press a key of the person's phone."""
         self.post(events.DtmfReceivedPayload, digit=digit)
         if self._stream is not None:
             await self._stream.press(digit)
@@ -120,7 +120,7 @@ class SimulatedCall(ReportedCall):
             raise ApiError(422, "90048", "Media streaming is not used for this call")
         self._tasks.create_task(self._stop_streams())
 
-    # The call's life.
+    # From ringing to hangup.
 
     async def live(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
@@ -217,7 +217,7 @@ class SimulatedCall(ReportedCall):
             await self._open(stream)
         except (OSError, TimeoutError, WebSocketException) as error:
             self.notify("stream failed", str(error))
-            if self._stream is None:  # a second socket in vain leaves the first as it was
+            if self._stream is None:  # if a second socket fails, the first continues
                 self.post_failed(stream)
             return
         self._streams.append(stream)
@@ -234,7 +234,7 @@ class SimulatedCall(ReportedCall):
         await stream.open()
 
     async def _answered_on(self, stream: MediaStream) -> bool:
-        """Whether the stream lives to see the answer."""
+        """Whether the stream still exists when the call is answered."""
         limit_ms = self.faults.early_stream_closes_after_ms
         closed = self._tasks.create_task(stream.wait_closed())
         settled = self._tasks.create_task(self._settled.wait())
@@ -254,7 +254,7 @@ class SimulatedCall(ReportedCall):
         self._stream = stream
         self.post(events.StreamingStartedPayload, stream_url=stream.settings.stream_url)
         await stream.listen()
-        # A stream that another socket has replaced ends unannounced.
+        # A stream that another socket has replaced ends without a webhook.
         if self._stream is stream:
             self._stream = None
             self.post(events.StreamingStoppedPayload, stream_url=stream.settings.stream_url)
@@ -269,7 +269,7 @@ class SimulatedCall(ReportedCall):
         partner, self.partner = self.partner, None
         if partner is not None:
             partner.partner = None
-            # Whoever was transferred to and did not answer leaves the first leg as it was.
+            # If the target of a transfer does not answer, the first leg stays as it was.
             if self.answered:
                 partner.hang_up("agent")
 
