@@ -5,9 +5,9 @@ As in the example, it gathers 50 ms before each append and forwards every delta 
 mark for the playback tracker follows each of them. Left out in its favour: tracing, prints, and the
 start buffer and idle flush of the example. A line without pauses does not need the last two.
 
-Lacks: PCM at 24 kHz on a phone line, because it neither resamples nor knows G.711; PCMA, because
-its session is open before Telnyx names the codec. It also lacks pacing, reordering of frames, and
-chunks of at least the 20 ms that Telnyx requires.
+Lacks: PCM at 24 kHz on a phone line, because it neither resamples nor knows G.711. It has no PCMA,
+because its session is open before Telnyx names the codec. It also lacks pacing, reordering of
+frames, and chunks of at least the 20 ms that Telnyx requires.
 """
 
 import asyncio
