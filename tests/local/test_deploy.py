@@ -1,7 +1,8 @@
-"""`make deploy` from an empty account to a stack that answers, and what it says when it cannot.
+"""`make deploy` from an empty account to a working stack, and its messages when it cannot deploy.
 
-The program runs as it is; `sam` and `docker` note what they are asked, AWS is moto, the providers
-are the simulators."""
+The program is the real one. `sam` and `docker` record their commands, moto replaces AWS, and the
+simulators replace the providers.
+"""
 
 import asyncio
 import hashlib
@@ -46,7 +47,7 @@ def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
 
 
 def pushed(machine: Machine) -> str:
-    """The image of this source is in the repository now; its digest."""
+    """Put the image of this source into the repository and return its digest."""
     stored = machine.client("ecr").put_image(
         repositoryName=f"{machine.stack}-media",
         imageManifest=json.dumps({"schemaVersion": 2, "layers": []}),
@@ -59,7 +60,7 @@ def pushed(machine: Machine) -> str:
 
 @asynccontextmanager
 async def world(machine: Machine) -> AsyncIterator[tuple[Patient, list[str]]]:
-    """Providers, what answers for the stack, and the settings that lead there."""
+    """Run the providers and the servers of the stack, and set the settings that lead to them."""
     certificate = self_signed(machine.folder, "localhost", days=90)
     secure = House(certificate=certificate)
     async with AsyncExitStack() as exits:
@@ -169,7 +170,7 @@ async def test_an_image_that_the_repository_has_is_not_built_again(machine: Mach
 
 @pytest.fixture
 def build_project(machine: Machine) -> str:
-    """As the stack's own: moto knows neither its resource nor what it builds."""
+    """Create a project like the stack's own. moto supports neither the resource nor its builds."""
     bucket, name = f"{machine.stack}-image-source", f"{machine.stack}-image"
     machine.client("s3").create_bucket(Bucket=bucket)
     machine.client("codebuild").create_project(
@@ -248,7 +249,7 @@ async def test_a_docker_that_does_not_run_is_no_docker(machine: Machine) -> None
 
 
 def imported(machine: Machine) -> str:
-    """A certificate for another name."""
+    """Import a certificate for another name."""
     pem = Path(self_signed(machine.folder, "localhost")).read_bytes()
     arn: str = machine.client("acm").import_certificate(Certificate=pem, PrivateKey=pem)[
         "CertificateArn"

@@ -1,7 +1,8 @@
-"""`sam` and `docker` as far as a deployment meets them: they note what they are asked, and `sam
-deploy` leaves a stack in moto with the outputs that template.yaml would have.
+"""Stand-ins for `sam` and `docker` as a deployment uses them. They record their commands, and `sam
+deploy` creates a stack in moto with the outputs of template.yaml.
 
-Run as a program, with the place of its notes in NOTES."""
+It runs as a program. NOTES names the file of its record.
+"""
 
 import json
 import os
@@ -18,7 +19,7 @@ DIGEST = "sha256:" + "0f" * 32
 
 
 def installed(folder: Path, *names: str) -> Path:
-    """A folder for PATH with programs of these names."""
+    """Create a folder for PATH with programs of these names."""
     folder.mkdir()
     for name in names:
         program = folder / name
@@ -54,7 +55,7 @@ def _deploy(arguments: list[str]) -> None:
         ],
     }
     if _exists(client, stack):
-        # As `--no-fail-on-empty-changeset` asks.
+        # As `--no-fail-on-empty-changeset` requires.
         with suppress(client.exceptions.ClientError):
             client.update_stack(**given)
         return

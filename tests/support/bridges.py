@@ -1,4 +1,4 @@
-"""Bridges that tests tell stories about, and the words of those stories."""
+"""Bridges and messages for playbooks."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def ringing_bridge(
 def ready_call(
     model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
 ) -> Playbook:
-    """At 0 s, the model has just been asked to greet."""
+    """Return a playbook at 0 s, when the model has just been asked to greet."""
     play = Playbook(new_bridge(model_audio, config))
     assert (
         play
@@ -62,7 +62,7 @@ def ready_call(
 
 
 def sound(ms: int, code: int = 0x11) -> bytes:
-    """G.711 of one level."""
+    """Return G.711 of a constant level."""
     return bytes([code]) * (8 * ms)
 
 

@@ -1,4 +1,4 @@
-"""Calls that tests tell stories about."""
+"""Calls for tests."""
 
 from phonebridge.call.call import Call, Direction, Leg
 from phonebridge.call.events import CallEvent
@@ -28,7 +28,7 @@ def inbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
 
 
 def after(call: Call, *events: CallEvent) -> Call:
-    """What the events make of the call, whatever it asks for on the way."""
+    """Apply the events to the call and ignore the commands."""
     for event in events:
         call, _ = advance(call, event)
     return call

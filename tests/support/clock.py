@@ -1,4 +1,4 @@
-"""The time of a test: it stands still until it is told otherwise."""
+"""A clock for tests that stands still until a test advances it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Whom the doctor sees: a set-up in which all is well, until something is changed."""
+"""Set-ups for the doctor. Everything is fine until a test changes something."""
 
 import asyncio
 import json
@@ -29,14 +29,14 @@ def error(code: str, message: str = "") -> bytes:
 
 @dataclass
 class House:
-    """What answers at the public URLs: status and body for each door."""
+    """The servers at the public URLs: status and body of each."""
 
     port: int = 0
     webhooks: tuple[int, bytes] = (401, error("invalid_signature"))
     media: tuple[int, bytes] = (401, error("refused"))
     certificate: str | None = None
     is_silent: bool = False
-    """It takes every request and answers none."""
+    """Whether it accepts every request and never answers."""
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def opened(house: House) -> Iterator[None]:
 
 @dataclass
 class Patient:
-    """All well until something is changed."""
+    """A set-up in which everything is fine until a test changes something."""
 
     subject: DoctorConfig
     telnyx: TelnyxSimulator

@@ -1,4 +1,4 @@
-"""What many calls come to: the page."""
+"""The page about many calls."""
 
 from benchmarks.control_plane import cold_start, count_requests, scale
 from benchmarks.control_plane.cold_start import ColdStarts, Warm

@@ -1,4 +1,4 @@
-"""The page that readers see."""
+"""The generated performance page."""
 
 from benchmarks.accuracy.quality_figures import Comparison, Heard
 from benchmarks.control_plane.cold_start import ColdStart, ColdStarts, Heavy, Warm

@@ -88,7 +88,8 @@ async def test_no_spelling_of_loopback_is_called(host: str) -> None:
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
-    """Whoever answers otherwise a moment later (DNS rebinding) is not asked again."""
+    """A server name that resolves differently a moment later (DNS rebinding) is not resolved
+    again."""
     asked: list[str] = []
 
     async def resolved(host: str, port: int) -> list[str]:
@@ -146,7 +147,7 @@ async def test_of_a_long_answer_no_more_is_read_than_is_allowed() -> None:
     ids=["interim answers", "chunks that are mostly wrapping"],
 )
 async def test_wrapping_counts_too(head: bytes, piece: bytes) -> None:
-    """Whoever sends little in a great many pieces costs all calls of the process."""
+    """A server that sends little data in very many pieces would cost all calls of the process."""
 
     async def endless(connection: Connection) -> None:
         await connection.write(head)
@@ -246,7 +247,7 @@ async def test_name_servers_that_do_not_answer_hold_up_nothing_but_tools(
     async with asyncio.TaskGroup() as tasks:
         for _ in range(64):
             tasks.create_task(resolve("tools.example.com", 443))
-        await asyncio.sleep(0)  # they begin
+        await asyncio.sleep(0)  # the requests begin
         try:
             async with asyncio.timeout(10):
                 assert await asyncio.to_thread(lambda: "written") == "written"

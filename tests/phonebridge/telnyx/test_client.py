@@ -80,7 +80,7 @@ class Reply:
 
 
 class Silence:
-    """The server takes the request and never answers."""
+    """The server accepts the request and never answers."""
 
 
 class Rupture:
@@ -95,7 +95,7 @@ class Request:
 
 
 class Telnyx:
-    """A server that gives one prepared reply after the other."""
+    """A server that sends one prepared reply after the other."""
 
     def __init__(self, *replies: Reply | Silence | Rupture) -> None:
         self.requests: list[Request] = []
@@ -148,7 +148,7 @@ class Telnyx:
                 self.wfile.write(reply.body)
 
             def log_message(self, *_: object) -> None:
-                """Tests speak for themselves."""
+                """Log nothing."""
 
         return Handler
 
@@ -206,7 +206,7 @@ def test_the_answer_to_a_repeated_dial_may_name_no_leg() -> None:
 
 
 def test_data_and_errors_together_are_an_error() -> None:
-    """As a real account without verified numbers was answered."""
+    """The response of a real account without verified numbers."""
     body = {
         "data": {"call_control_id": "v3:new"},
         "errors": [{"code": 10010, "detail": "Only verified numbers, such as +15550123."}],
@@ -266,7 +266,7 @@ def test_a_long_rate_window_is_tried_in_between() -> None:
 
 
 def test_no_attempt_begins_when_the_time_is_over() -> None:
-    """The Lambda that waits has a timeout of its own."""
+    """The Lambda that waits has its own timeout."""
     now_ms = 0
 
     def sleep(seconds: float) -> None:
@@ -359,7 +359,7 @@ def test_a_process_without_a_line_can_hang_up_but_not_dial() -> None:
     assert len(telnyx.requests) == 1
 
 
-# Which refusals pass.
+# Temporary refusals
 
 STREAM, STOP, DIGITS = StartStreaming(1), StopStreaming(), SendDigits("1", 250)
 
@@ -441,7 +441,7 @@ def test_a_repeated_command_that_had_its_effect_already_is_no_failure(
     assert len(telnyx.requests) == 2
 
 
-# Odd answers.
+# Unusual responses
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_an_accepted_dial_keeps_the_ids_that_can_be_read() -> None:
     assert leg == Leg("v3:new", "", "session-1")
 
 
-# Several threads.
+# Several threads
 
 
 def test_a_client_keeps_as_many_connections_as_it_was_given(
@@ -536,7 +536,7 @@ def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
             self.wfile.write(OK)
 
         def log_message(self, *_: object) -> None:
-            """Tests speak for themselves."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(5) as threads:
         threads.submit(server.serve_forever, 0.01)

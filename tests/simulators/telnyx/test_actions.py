@@ -1,4 +1,4 @@
-"""What each command does, seen through the official SDK and the webhooks that follow."""
+"""The effect of each command, seen through the official SDK and the webhooks that follow."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The life of a call, told by its webhooks and its media socket."""
+"""The life of a call, seen through its webhooks and its media socket."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

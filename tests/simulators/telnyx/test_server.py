@@ -1,4 +1,4 @@
-"""A whole call through the simulator, and the simulator as a program of its own."""
+"""A whole call through the simulator, and the simulator as its own program."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ PERSON = Person(SCENARIO, answers_after_ms=20)
 
 
 class Agent:
-    """Greets, stops when spoken to, and replies: what a bridge and its model do together."""
+    """Greets, stops when interrupted, and replies, as a bridge with its model does."""
 
     def __init__(self, socket: MediaSocket, law: Law) -> None:
         self.socket = socket
