@@ -144,8 +144,7 @@ def _result(record: dict[str, Any], phone: SimulatedCall, model: SimulatedSessio
 def _lines(
     record: dict[str, Any], by_caller: list[Recognition], by_model: list[Recognition]
 ) -> list[TurnLine]:
-    """Return the turns in the order of the record. A turn that nobody recognised has a match of
-    0."""
+    """Return the turns in the order of the record. An unrecognised turn has a match of 0."""
     recognised = {"agent": iter(by_caller), "caller": iter(by_model)}
     lines = []
     for turn in record["turns"]:

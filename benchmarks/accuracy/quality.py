@@ -128,28 +128,28 @@ def compare(
         ideal.name,
         condition.lost,
         condition.reordered,
-        judged([(s, over(ideal.codec, s, line)) for s in said for line in lines], ideal),
-        judged([(s, road(mode, s, line)) for s in said for line in lines], ideal),
+        judge([(s, over(ideal.codec, s, line)) for s in said for line in lines], ideal),
+        judge([(s, road(mode, s, line)) for s in said for line in lines], ideal),
     )
 
 
 def over(codec: Codec, said: Sound, line: LossyLine) -> Sound:
-    return decoded(codec, line.ideal(codec, encoded(codec, said)))
+    return decode(codec, line.ideal(codec, encode(codec, said)))
 
 
 def to_model(mode: Mode, said: Sound, line: LossyLine) -> Sound:
-    heard = caller_to_model(mode, line.arrivals(mode.codec, encoded(mode.codec, said)))
+    heard = caller_to_model(mode, line.arrivals(mode.codec, encode(mode.codec, said)))
     if mode.model_audio is ModelAudio.G711:
-        return decoded(mode.codec, heard)
+        return decode(mode.codec, heard)
     return Sound(heard, mode.model_rate_hz)
 
 
 def to_caller(mode: Mode, said: Sound, _line: LossyLine) -> Sound:
     if mode.model_audio is ModelAudio.G711:
-        spoken = encoded(mode.codec, said)
+        spoken = encode(mode.codec, said)
     else:
         spoken = said.at(mode.model_rate_hz).astype(PCM16).tobytes()
-    return decoded(mode.codec, model_to_caller(mode, spoken))
+    return decode(mode.codec, model_to_caller(mode, spoken))
 
 
 DIRECTIONS: dict[str, Callable[[Mode, Sound, LossyLine], Sound]] = {
@@ -158,19 +158,19 @@ DIRECTIONS: dict[str, Callable[[Mode, Sound, LossyLine], Sound]] = {
 }
 
 
-def encoded(codec: Codec, said: Sound) -> bytes:
+def encode(codec: Codec, said: Sound) -> bytes:
     samples = said.at(codec.rate_hz)
     return samples.astype(PCM16).tobytes() if codec is Codec.L16 else LAWS[codec].encode(samples)
 
 
-def decoded(codec: Codec, sound: bytes) -> Sound:
+def decode(codec: Codec, sound: bytes) -> Sound:
     """Decode with codecs that were written separately from the bridge's, so that a mistake there
     does not cancel out."""
     pcm = sound if codec is Codec.L16 else LAWS[codec].decode(sound).astype(PCM16).tobytes()
     return Sound(pcm, codec.rate_hz)
 
 
-def judged(pairs: list[tuple[Sound, Sound]], ideal: Ideal) -> Heard:
+def judge(pairs: list[tuple[Sound, Sound]], ideal: Ideal) -> Heard:
     """Judge a set of recordings. The words of the recording itself are those that the recogniser
     finds in it."""
     said = [words(transcript(said)) for said, _ in pairs]

@@ -266,7 +266,7 @@ class VirtualCall:
             return
         response = f"resp-{number}"
         self.tell(events.ResponseStarted(response))
-        for time, event in self._generated(response, answer):
+        for time, event in self._generate(response, answer):
             self.at(time, partial(self._send, response, event))
         whole_ms = sum(answer.items_ms)
         if answer.interrupted_after_ms is None:
@@ -277,9 +277,7 @@ class VirtualCall:
                 lambda: self._interrupt(response, answer.by_api),
             )
 
-    def _generated(
-        self, response: str, answer: Answer
-    ) -> Iterator[tuple[float, events.ModelEvent]]:
+    def _generate(self, response: str, answer: Answer) -> Iterator[tuple[float, events.ModelEvent]]:
         time = self.now
         unfinished: list[str] = []
         for ms in answer.items_ms:

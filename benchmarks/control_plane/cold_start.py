@@ -153,10 +153,12 @@ def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
     )
     del create["headers"]["idempotency-key"]
     return [
-        _timed("create a call", ai_calls.handler, lambda _: create),
-        _timed("read a call", ai_calls.handler, lambda number: _reading(read, calls[number])),
-        _timed("list live calls", ai_calls.handler, lambda _: listed),
-        _timed(
+        _time_request("create a call", ai_calls.handler, lambda _: create),
+        _time_request(
+            "read a call", ai_calls.handler, lambda number: _reading(read, calls[number])
+        ),
+        _time_request("list live calls", ai_calls.handler, lambda _: listed),
+        _time_request(
             "webhook call.hangup",
             telnyx_webhook.handler,
             lambda number: _hung_up(hangup, calls[number], key),
@@ -164,7 +166,7 @@ def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
     ]
 
 
-def _timed(
+def _time_request(
     request: str,
     handler: Callable[[dict[str, Any], Any], dict[str, Any]],
     event: Callable[[int], dict[str, Any]],

@@ -141,7 +141,7 @@ def tables(known: Results) -> str:
 
 def _thousand(known: Results) -> str:
     cpu = [_cpu(known, audio) for audio in ModelAudio]
-    carried = [_carried(known, audio) for audio in ModelAudio]
+    carried = [_calls_per_core(known, audio) for audio in ModelAudio]
     hours = [hour(TYPICAL, audio) for audio in ModelAudio]
     fargate = [_fargate(known, audio) for audio in ModelAudio]
     rest = [_thousandth(each.total - each.fargate) for each in hours]
@@ -184,7 +184,7 @@ def _cpu(known: Results, audio: ModelAudio) -> float | None:
     return figures.cpu_per_call_minute if figures else None
 
 
-def _carried(known: Results, audio: ModelAudio) -> float | None:
+def _calls_per_core(known: Results, audio: ModelAudio) -> float | None:
     return next(
         (
             each.calls
@@ -201,7 +201,7 @@ def _fargate(known: Results, audio: ModelAudio) -> float | None:
     cpu = _cpu(known, audio)
     if cpu is None:
         return None
-    slots = min(60 / cpu, _carried(known, audio) or math.inf)
+    slots = min(60 / cpu, _calls_per_core(known, audio) or math.inf)
     return _task_hour() / TASK_VCPU / (slots * FILL * 60) * 1000
 
 

@@ -61,7 +61,7 @@ def listening() -> Iterator[list[Asked]]:
     def call_action(handler: DynamoHandler) -> Any:
         operation = handler.headers["X-Amz-Target"].partition(".")[2]
         answered = answer(handler)  # which also parses the body
-        requests.extend(_billed(operation, handler.body))
+        requests.extend(_requests_of(operation, handler.body))
         return answered
 
     DynamoHandler.call_action = call_action  # type: ignore[method-assign]
@@ -71,14 +71,14 @@ def listening() -> Iterator[list[Asked]]:
         DynamoHandler.call_action = answer  # type: ignore[method-assign]
 
 
-def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
+def _requests_of(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
     match operation:
         case "PutItem":
-            yield _written(operation, body["Item"])
+            yield _write_of(operation, body["Item"])
         case "BatchWriteItem":
             for requests in body["RequestItems"].values():
                 for request in requests:
-                    yield _written(operation, request["PutRequest"]["Item"])
+                    yield _write_of(operation, request["PutRequest"]["Item"])
         case "DeleteItem":
             yield Asked(operation, _kind(body["Key"]["pk"]["S"]), write_units=1)
         case "GetItem":
@@ -90,7 +90,7 @@ def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
             yield Asked(operation, _kind(value), read_units=1 if consistent else 0.5)
 
 
-def _written(operation: str, item: dict[str, Any]) -> Asked:
+def _write_of(operation: str, item: dict[str, Any]) -> Asked:
     indexed = tuple(index for index in ("live", "ended") if index in item)
     kind = _kind(item["pk"]["S"])
     return Asked(operation, kind, write_units=write_units(item), indexed=indexed)

@@ -44,9 +44,11 @@ LISTENER = Scenario("listener", "agent_greeting", caller=(), replies={}, fallbac
 
 @dataclass(frozen=True, slots=True)
 class FirstWords:
-    """Times of one call in milliseconds: from the answer to `start` on the media socket, from
-    `start` to the first media message, and from the answer to the first sound on the caller's own
-    clock."""
+    """Times of one call in milliseconds.
+
+    `start` runs from the answer to `start` on the media socket, and `after_start` from there to the
+    first media message. `heard` runs from the answer to the first sound on the caller's own clock.
+    """
 
     start: float
     after_start: float

@@ -61,7 +61,7 @@ class Bench:
         answer = await self.api.post(f"/api/ai-calls/{self.call_id}/{action}", json=body)
         assert answer.status_code == 202, answer.text
 
-    async def took_ms(
+    async def effect_ms(
         self, action: str, body: Mapping[str, object], seen: Callable[[], int]
     ) -> float:
         """Milliseconds from the request to its effect. The effect may come before the response."""
@@ -82,12 +82,12 @@ class Bench:
         return sum(command.name == "send_dtmf" for command in self.phone.commands)
 
     def responses(self) -> int:
-        return self._sent("response.create")
+        return self._count_sent("response.create")
 
     def updates(self) -> int:
-        return self._sent("session.update")
+        return self._count_sent("session.update")
 
-    def _sent(self, kind: str) -> int:
+    def _count_sent(self, kind: str) -> int:
         return sum(frame["type"] == kind for frame in self.session.received)
 
 
@@ -137,23 +137,23 @@ async def measure(rounds: int) -> dict[str, list[float]]:
 async def _once(bench: Bench, action: str, number: int) -> float:
     match action:
         case "say":
-            took_ms = await bench.took_ms("say", LONG, bench.responses)
+            effect_ms = await bench.effect_ms("say", LONG, bench.responses)
             frames_before = bench.frames()
             await until(lambda: bench.frames() > frames_before)
-            return took_ms
+            return effect_ms
         case "interrupt":
-            return await bench.took_ms("interrupt", {}, bench.clears)
+            return await bench.effect_ms("interrupt", {}, bench.clears)
         case "mute":
             await _once(bench, "say", number)
-            took_ms = await bench.took_ms("mute", {}, bench.clears)
+            effect_ms = await bench.effect_ms("mute", {}, bench.clears)
             await bench.post("unmute", {})
-            return took_ms
+            return effect_ms
         case "update":
-            return await bench.took_ms(
+            return await bench.effect_ms(
                 "update", {"instructions": f"Be brief: {number}."}, bench.updates
             )
         case _:
-            return await bench.took_ms("dtmf", {"digits": "1"}, bench.digits)
+            return await bench.effect_ms("dtmf", {"digits": "1"}, bench.digits)
 
 
 HEAD = """\
@@ -162,15 +162,15 @@ HEAD = """\
 """
 
 
-def _row(action: str, took_ms: list[float]) -> str:
-    ordered = sorted(took_ms)
+def _row(action: str, effect_ms: list[float]) -> str:
+    ordered = sorted(effect_ms)
     p95 = ordered[int(0.95 * (len(ordered) - 1))]
     figures = " | ".join(f"{each:.0f} ms" for each in (median(ordered), p95, ordered[-1]))
     return f"| `{action}` | {EFFECTS[action]} | {figures} |"
 
 
 def table(found: Mapping[str, list[float]]) -> str:
-    return HEAD + "".join(f"{_row(action, took_ms)}\n" for action, took_ms in found.items())
+    return HEAD + "".join(f"{_row(action, effect_ms)}\n" for action, effect_ms in found.items())
 
 
 def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
@@ -180,7 +180,7 @@ def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
 
 
 def too_slow(found: Mapping[str, list[float]]) -> list[str]:
-    return [action for action, took_ms in found.items() if median(took_ms) > MAX_MS]
+    return [action for action, effect_ms in found.items() if median(effect_ms) > MAX_MS]
 
 
 def main() -> None:

@@ -28,22 +28,22 @@ class Chart:
     def alt_text(self) -> str:
         """Describe the chart for people who cannot see it."""
         return " ".join(
-            (f"{self.title}. Both axes are logarithmic.", *self._compared(), *self._ours())
+            (f"{self.title}. Both axes are logarithmic.", *self._comparison(), *self._growth())
         )
 
-    def _compared(self) -> Iterator[str]:
+    def _comparison(self) -> Iterator[str]:
         at = {target: dict(points).get(COMPARED_CALLS) for target, points in self.series.items()}
         ranked = sorted((y, target) for target, y in at.items() if y is not None)
         if ranked:
-            listed = ", ".join(f"{target} {_rounded(y)}" for y, target in ranked)
+            listed = ", ".join(f"{target} {_format(y)}" for y, target in ranked)
             yield f"At {COMPARED_CALLS} calls, in {self.unit}: {listed}."
 
-    def _ours(self) -> Iterator[str]:
+    def _growth(self) -> Iterator[str]:
         if points := self.series.get(OURS):
             (fewest, first), (limit, last) = points[0], points[-1]
             yield (
-                f"{OURS} goes from {_rounded(first)} with {fewest:g}"
-                f" to {_rounded(last)} with {limit:g} calls."
+                f"{OURS} goes from {_format(first)} with {fewest:g}"
+                f" to {_format(last)} with {limit:g} calls."
             )
 
 
@@ -55,21 +55,21 @@ def charts(known: Results) -> Iterator[Chart]:
                 f"cpu-{audio}",
                 f"CPU by the number of calls, {audio}",
                 "% of one core",
-                _measured({t: known.core_shares(t, audio) for t in known.targets()}),
+                _without_empty({t: known.core_shares(t, audio) for t in known.targets()}),
             ),
             Chart(
                 f"delay-{audio}",
                 f"Delay from the caller to the model (p99) by the number of calls, {audio}",
                 "ms",
-                _measured({t: known.delays_to_model(t, audio) for t in known.targets()}),
+                _without_empty({t: known.delays_to_model(t, audio) for t in known.targets()}),
             ),
         )
         yield from (chart for chart in drawn if chart.series)
 
 
-def _measured(series: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+def _without_empty(series: Mapping[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
     return {target: points for target, points in series.items() if points}
 
 
-def _rounded(value: float) -> str:
+def _format(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"

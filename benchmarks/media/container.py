@@ -113,7 +113,7 @@ def database() -> Iterator[Database]:
     command = (sys.executable, program, "--table", TABLE)
     # The database shares a core with the generator and must not delay its frames. A task of
     # SCHED_IDLE yields at once, while a nice one may finish its slice (man 7 sched).
-    with _started(
+    with _process(
         ("chrt", "--idle", "0", *command), GENERATOR_CORE, None, subprocess.PIPE
     ) as process:
         assert process.stdout is not None
@@ -137,12 +137,12 @@ def running(target: Target, port: int, environ: Mapping[str, str]) -> Iterator[i
     given = {**environ, **target.environ}
     with (
         (LOGS / f"bench-{target.name}.log").open("wb") as log,
-        _started(command, TARGET_CORE, given, log.fileno()) as process,
+        _process(command, TARGET_CORE, given, log.fileno()) as process,
     ):
         yield process.pid
 
 
-def _started(
+def _process(
     command: tuple[str, ...], core: int, environ: Mapping[str, str] | None, output: int
 ) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     return _ending(

@@ -152,13 +152,13 @@ def _windows(target: str, audio: ModelAudio) -> Windows:
     with tempfile.TemporaryDirectory() as folder:
         # %p is the process number: each copy of the process writes a file of its own.
         tool = ("--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder}/%p")
-        evidence = _played(("valgrind", "--quiet", *tool), target, audio)
+        evidence = _play(("valgrind", "--quiet", *tool), target, audio)
         if target != FAR_ENDS and evidence.clears < INTERRUPTIONS:
             raise SystemExit(f"{target} {audio}: the call ended too early, {evidence}")
         return windows(executed(path.read_text()) for path in Path(folder).iterdir())
 
 
-def _played(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:
+def _play(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:
     done = subprocess.run(
         (*counter, sys.executable, *PROGRAM, target),
         cwd=ROOT,

@@ -144,10 +144,10 @@ def _peers() -> Iterator[str]:
         name = program.stem.removesuffix("_bot")
         if name in TARGETS:
             description = ast.get_docstring(ast.parse(program.read_text()))
-            yield f"**{name}**{_pinned(name)}: {description}\n"
+            yield f"**{name}**{_pins_of(name)}: {description}\n"
 
 
-def _pinned(name: str) -> str:
+def _pins_of(name: str) -> str:
     requirements = PEERS / f"{name}.requirements.in"
     if not requirements.exists():
         return ""

@@ -109,7 +109,7 @@ class WebSocket:
         data = self._unread + self._read()
         start = 0
         if not self.is_open:
-            start = self._upgraded(data)
+            start = self._finish_handshake(data)
         while self.is_open:
             located = _locate(data, start)
             if located is None:
@@ -158,7 +158,7 @@ class WebSocket:
             self.is_over = True
         return b"".join(parts)
 
-    def _upgraded(self, data: bytes) -> int:
+    def _finish_handshake(self, data: bytes) -> int:
         """Return the offset of the first frame, or 0 while the handshake is incomplete."""
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:

@@ -105,9 +105,9 @@ def find_capacity(
     carried, failed, limit = 0, None, ""
     calls = MIN_CALLS
     while failed is None or failed > carried * CLOSE_ENOUGH + 1:
-        tried = run(Case(target, audio, tls, calls))
-        print(line(tried), flush=True)
-        if shortcoming := _shortcoming(tried):
+        result = run(Case(target, audio, tls, calls))
+        print(line(result), flush=True)
+        if shortcoming := _shortcoming(result):
             failed, limit = calls, shortcoming
         else:
             carried = calls

@@ -118,8 +118,8 @@ class Model:
             self._configure(unmasked(data))
 
     def _configure(self, update: bytes) -> None:
-        asked = msgspec.json.decode(update, type=_SessionUpdate).session
-        self._settings = merge(self._settings, asked, DEFAULTS)
+        update_settings = msgspec.json.decode(update, type=_SessionUpdate).session
+        self._settings = merge(self._settings, update_settings, DEFAULTS)
         self._tell(_event(wire.SessionUpdatedEvent(session=self._state())))
         self._ready = True
 

@@ -70,7 +70,7 @@ async def _transport(phone: WebSocket) -> FastAPIWebsocketTransport:
         stream_id=call.stream_id,
         outbound_encoding=call.outbound_encoding,
         inbound_encoding="PCMU",
-        # Else it needs Telnyx's REST address, which cannot be set, to hang up.
+        # To hang up, it would need the address of Telnyx's REST API, which cannot be set.
         params=TelnyxFrameSerializer.InputParams(auto_hang_up=False),
     )
     params = FastAPIWebsocketParams(

@@ -1,5 +1,7 @@
-"""Payload format 2.0: the event that API Gateway makes from a request, and the response that it
-makes from a handler's result (API Gateway, "AWS Lambda proxy integrations for HTTP APIs")."""
+"""Payload format 2.0 (API Gateway, "AWS Lambda proxy integrations for HTTP APIs").
+
+It turns requests into the events that API Gateway makes, and a handler's results into responses.
+"""
 
 import base64
 import json

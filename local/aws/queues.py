@@ -59,12 +59,12 @@ class EventSource:
     async def _hand_over(self, sqs: Any, url: str, messages: list[dict[str, Any]]) -> None:
         event = {"Records": [self._record(message) for message in messages]}
         try:
-            left = _failed_ids(await self.function.invoke(event))
+            failed = _failed_ids(await self.function.invoke(event))
         except Exception:
             log.exception("%s raised", self.function.name)
             return
         for message in messages:
-            if message["MessageId"] not in left:
+            if message["MessageId"] not in failed:
                 await run_sync(self._delete, sqs, url, message["ReceiptHandle"])
 
     def _delete(self, sqs: Any, url: str, receipt_handle: str) -> None:

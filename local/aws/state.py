@@ -1,5 +1,5 @@
-"""Creates the queues and the bucket of template.yaml in the local AWS (`dynamodb.py` serves these
-services too), and returns the settings by which handlers find them."""
+"""Creates the queues and the bucket of template.yaml in the local AWS, which `dynamodb.py` serves.
+It returns the settings by which handlers find them."""
 
 import json
 from typing import Any

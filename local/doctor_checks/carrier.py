@@ -83,10 +83,10 @@ def _clock(answer: httpx.Response, now: float) -> Finding:
 
 
 def _credit(balance: Data) -> Finding:
-    left = balance.get("available_credit") or "0"
-    if float(left) > 0:
+    credit = balance.get("available_credit") or "0"
+    if float(credit) > 0:
         return healthy("Telnyx credit")
-    return problem_found(Problem.NO_CREDIT, f"{left} {balance.get('currency') or ''}".strip())
+    return problem_found(Problem.NO_CREDIT, f"{credit} {balance.get('currency') or ''}".strip())
 
 
 def _application(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Finding]:

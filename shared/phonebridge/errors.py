@@ -62,7 +62,7 @@ class UnknownNumber(RequestRefused):
 
 
 class AgentInUse(RequestRefused):
-    """Numbers are still mapped to the agent. Without it, nobody would answer them."""
+    """Numbers are still mapped to the agent."""
 
     def __init__(self, name: str, numbers: Sequence[str]) -> None:
         super().__init__(f"Agent {name} answers {', '.join(numbers)}: assign another one first.")

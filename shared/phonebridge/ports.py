@@ -58,4 +58,4 @@ class Directory(Protocol):
     """Maps an inbound number to the settings of the agent that answers it."""
 
     def answering(self, number: str) -> CallConfig | None:
-        """Return the settings for calls to this number, or None if nobody answers it."""
+        """Return the settings for calls to this number, or None if no agent answers it."""

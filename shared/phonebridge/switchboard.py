@@ -165,13 +165,13 @@ class Switchboard:
     def _begin(
         self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
     ) -> Call:
-        begun, commands = lifecycle.advance(call, event)
-        begun = self._touch(begun)
-        if not self._store.create(begun, config):
+        new_call, commands = lifecycle.advance(call, event)
+        new_call = self._touch(new_call)
+        if not self._store.create(new_call, config):
             is_placed = isinstance(event, CallRequested)
             return self._load(call.call_id) if is_placed else self.apply(call.call_id, event)
-        self._log_move(call, begun, event)
-        return self._execute_all(commands, begun, config)
+        self._log_move(call, new_call, event)
+        return self._execute_all(commands, new_call, config)
 
     def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
         # Applied first and noted afterwards. In the opposite order, a crash in between would make

@@ -1,4 +1,4 @@
-"""A clock for tests that stands still until a test advances it."""
+"""A test clock that moves only when a test advances it."""
 
 from dataclasses import dataclass
 

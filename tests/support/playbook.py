@@ -88,23 +88,23 @@ def pass_time(bridge: Bridge, now: float, until: float) -> Iterator[tuple[float,
 def _side_by_side(story: list[Scene], played: list[Scene]) -> str:
     rows = [("", "EXPECTED", "ACTUAL")]
     for expected, actual in zip(story, played, strict=True):
-        rows.append(("", f">> {_shown(expected.cause)}", ""))
-        for want, got in zip_longest(expected.commands, actual.commands):
-            mark = "" if want == got else "!"
-            rows.append((mark, _answered(want), _answered(got)))
+        rows.append(("", f">> {_show(expected.cause)}", ""))
+        for wanted, got in zip_longest(expected.commands, actual.commands):
+            mark = "" if wanted == got else "!"
+            rows.append((mark, _command_line(wanted), _command_line(got)))
     width = max(len(left) for _, left, _ in rows)
     return "\n" + "\n".join(f"{mark:2}{left:{width}}  {right}" for mark, left, right in rows)
 
 
-def _answered(command: BridgeCommand | None) -> str:
-    return "" if command is None else f"   << {_shown(command)}"
+def _command_line(command: BridgeCommand | None) -> str:
+    return "" if command is None else f"   << {_show(command)}"
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     """Like `repr`, with the length of audio in place of its bytes."""
     if isinstance(value, bytes) and len(value) > 8:
         return f"<{len(value)} bytes {value[:2].hex()}..{value[-2:].hex()}>"
     if not is_dataclass(value):
         return repr(value)
-    shown = ", ".join(_shown(getattr(value, each.name)) for each in fields(value))
+    shown = ", ".join(_show(getattr(value, each.name)) for each in fields(value))
     return f"{type(value).__name__}({shown})"

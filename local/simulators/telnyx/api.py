@@ -136,8 +136,10 @@ class CallControlApi:
             self._record(call, _to_received_command(name, body, error.status))
             raise
         self._record(call, _to_received_command(name, body, 200))
-        begun = call.recording_id if name in BEGINS_RECORDING else None
-        return JSONResponse({"data": {"result": "ok"} | ({"recording_id": begun} if begun else {})})
+        recording_id = call.recording_id if name in BEGINS_RECORDING else None
+        return JSONResponse(
+            {"data": {"result": "ok"} | ({"recording_id": recording_id} if recording_id else {})}
+        )
 
     def _record(self, call: SimulatedCall, command: ReceivedCommand) -> None:
         call.commands.append(command)

@@ -24,7 +24,7 @@ class Person:
     """Whether an answering machine answers (`machine.py`). The carrier reports it if the dial asked
     for detection."""
     silence_timeout_ms: int = 15_000
-    """How long nobody may speak before the person hangs up, unless they are one who stays."""
+    """Silence of both sides after which the person hangs up, unless they are one who stays."""
 
     @property
     def listen_only(self) -> "Person":

@@ -55,14 +55,14 @@ class HttpConnection:
     async def _read_response(self, max_bytes: int) -> HttpResponse:
         response: h11.Response | None = None
         received = bytearray()
-        left = max_bytes + MAX_WRAPPING_BYTES
+        bytes_left = max_bytes + MAX_WRAPPING_BYTES
         while True:
             match self._http.next_event():
                 case h11.NEED_DATA:
                     piece = await self._reader.read(READ_BYTES)
                     self._http.receive_data(piece)
-                    left -= len(piece)
-                    if left < 0:
+                    bytes_left -= len(piece)
+                    if bytes_left < 0:
                         raise _too_long(max_bytes)
                     await asyncio.sleep(0)  # buffered data is parsed without a read
                 case h11.Response() as response:

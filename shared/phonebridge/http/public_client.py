@@ -34,8 +34,8 @@ free for writing calls."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    asked = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_resolvers, asked)
+    look_up = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, look_up)
     return [str(address[0]) for *_, address in found]
 
 

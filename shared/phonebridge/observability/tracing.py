@@ -170,7 +170,7 @@ def _attributes(values: Mapping[str, Value]) -> list[dict[str, object]]:
     return [
         {
             "key": key,
-            "value": {"intValue": str(held)} if isinstance(held, int) else {"stringValue": held},
+            "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value},
         }
-        for key, held in values.items()
+        for key, value in values.items()
     ]
