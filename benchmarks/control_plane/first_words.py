@@ -126,10 +126,10 @@ async def inbound_kept(bench: Bench, number: int) -> SimulatedCall:
 CASES: dict[str, Case] = {
     "`on_answer`": on_answer,
     "`with_dial`": with_dial,
-    "`prepared`, made while the phone rings": prepared,
-    "`prepared`, kept from an earlier call": kept,
+    "`prepared`, generated while the phone rings": prepared,
+    "`prepared`, cached by an earlier call": kept,
     "inbound, `on_answer`": inbound,
-    "inbound, `prepared`, kept": inbound_kept,
+    "inbound, `prepared`, cached": inbound_kept,
 }
 
 
@@ -180,7 +180,7 @@ async def measure(calls: int) -> dict[str, list[FirstWords]]:
 
 
 HEAD = """\
-| setting | answer → `start` | `start` → first media, median | most | answer → first sound |
+| setting | answer → `start` | `start` → first media, median | maximum | answer → first sound |
 |---|--:|--:|--:|--:|
 """
 

@@ -157,7 +157,7 @@ async def _once(bench: Bench, action: str, number: int) -> float:
 
 
 HEAD = """\
-| request | until | p50 | p95 | most |
+| request | effect | p50 | p95 | maximum |
 |---|---|--:|--:|--:|
 """
 
