@@ -57,6 +57,7 @@ class SimulatedCall(ReportedCall):
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
         self._stream_task: asyncio.Task[None] | None = None
+        self._is_stream_disturbed = False
         self._luck = random.Random(1)
 
     @property
@@ -203,10 +204,19 @@ class SimulatedCall(ReportedCall):
         if not self._greeting_is_over and self._is_recorded_by_machine():
             self._greeting_is_over = True
             self.post_greeting_ended()
-        if self._stream is not None and now_ms == self.faults.second_socket_after_ms:
-            self._tasks.create_task(self._carry_stream(self._stream.settings))
-        if self._stream is not None and now_ms == self.faults.close_without_stop_after_ms:
-            self._tasks.create_task(self._stream.close())
+        if self._stream is not None and not self._is_stream_disturbed:
+            self._disturb_stream(self._stream)
+
+    def _disturb_stream(self, stream: MediaStream) -> None:
+        """Does once what the faults of the call ask for, so long after the stream's start."""
+        opens_after_ms = self.faults.second_socket_after_ms
+        closes_after_ms = self.faults.close_without_stop_after_ms
+        if opens_after_ms is not None and stream.carried_ms >= opens_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(self._carry_stream(stream.settings))
+        elif closes_after_ms is not None and stream.carried_ms >= closes_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(stream.close())
 
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
