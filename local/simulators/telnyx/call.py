@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from websockets.exceptions import WebSocketException
@@ -33,6 +34,7 @@ class Exchange(Reporter, Protocol):
     """What a call needs of the simulator it runs in."""
 
     calls: "list[SimulatedCall]"
+    wait_for_agent: Callable[[], Awaitable[bool]]
 
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
@@ -174,6 +176,8 @@ class SimulatedCall(ReportedCall):
         now_s = asyncio.get_running_loop().time
         clock = FrameClock(now_s())
         for tick in itertools.count(1):
+            if await self.exchange.wait_for_agent():
+                clock = FrameClock(now_s())
             await self._exchange_frame()
             self._act_on_clock(tick * FRAME_MS)
             if self.ending is not None:

@@ -129,7 +129,22 @@ class PlaybackClock:
 
     def confirmed_position(self, now: float) -> int:
         """What the carrier confirmed, or would have in time."""
-        return max(self.confirmed, self.position(now - self.mark_timeout))
+        if now >= self.confirmed_at:
+            return self.sent
+        # To whole bytes it may round up, but not to the last one before its time has come.
+        would_have = min(self.position(now - self.mark_timeout), self.sent - 1)
+        return max(self.confirmed, would_have)
+
+    @property
+    def confirmed_at(self) -> float:
+        """When all that was sent counts as played, confirmed or not."""
+        return self.time_at(self.sent) + self.mark_timeout
+
+    def sendable_at(self, lead: int) -> float:
+        """When the sound that is sent next is less than `lead` bytes ahead of playback. What begins
+        a run is so at once."""
+        place = self.sent - lead
+        return self.time_at(place) if place > self._run else LONG_AGO
 
     def time_at(self, position: int) -> float:
         """When playback comes, or came, to that place of the present run."""

@@ -152,9 +152,7 @@ class Playout:
         """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        # What leaves now changes nothing of what was played by now.
-        latest = self._clock.position(now) + self._lead - self._chunk
-        while self._clock.sent <= latest and (chunk := self._next_chunk()):
+        while now >= self._next_chunk_at() and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._clock.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))
@@ -169,10 +167,13 @@ class Playout:
     def next_deadline(self) -> float | None:
         """When the next chunk has to leave, or what was sent last will have been heard."""
         if self._sendable():
-            return self._clock.time_at(self._clock.sent - self._lead + self._chunk)
+            return self._next_chunk_at()
         if self._played >= self._clock.sent:
             return None
-        return self._clock.time_at(self._clock.sent) + self._clock.mark_timeout
+        return self._clock.confirmed_at
+
+    def _next_chunk_at(self) -> float:
+        return self._clock.sendable_at(self._lead - self._chunk)
 
     def advance(self, now: float) -> list[ItemPlayed]:
         """Move playback on to `now`; the items that were thereby heard to their end."""

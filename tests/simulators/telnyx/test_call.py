@@ -1,5 +1,6 @@
 """The life of a call, told by its webhooks and its media socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -48,11 +49,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(person: Person = PERSON, faults: CarrierFaults = NO_FAULTS) -> AsyncIterator[Stage]:
+async def stage(
+    person: Person = PERSON, faults: CarrierFaults = NO_FAULTS, **options: Any
+) -> AsyncIterator[Stage]:
     async with (
         webhook_receiver() as receiver,
         media_server() as media,
-        exchange(person, faults, webhook_url=receiver.url) as phone,
+        exchange(person, faults, webhook_url=receiver.url, **options) as phone,
     ):
         yield Stage(phone, receiver, media)
 
@@ -243,6 +246,24 @@ async def test_frames_keep_their_pace_through_jitter() -> None:
         last = await socket.wait_for("media", 20)
     assert last["media"]["chunk"] == "20"
     assert dialled.media.frames_out >= 20
+
+
+async def test_the_time_of_a_person_stands_still_while_they_wait_for_the_agents_side() -> None:
+    may_go_on = asyncio.Event()
+
+    async def wait() -> bool:
+        return not may_go_on.is_set() and await may_go_on.wait()
+
+    async with stage(RINGING, wait_for_agent=wait) as call:
+        dialled = await call.dial_streaming()
+        socket = await call.media.socket()
+        await socket.wait_for("connected")
+        dialled.pick_up()
+        await socket.wait_for("start")
+        assert dialled.conversation.now_ms == 0
+        may_go_on.set()
+        await socket.wait_for("media")
+    assert socket.of("media")[0]["media"]["timestamp"] == "0"
 
 
 async def test_a_machine_is_detected_when_asked_for() -> None:
