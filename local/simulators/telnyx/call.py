@@ -55,6 +55,8 @@ class SimulatedCall(ReportedCall):
         """By the carrier's own voice, to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
+        self._early_stream_settled = asyncio.Event()
+        """The stream of the dial is open, or will not be, or nobody waits for it any more."""
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
@@ -84,6 +86,7 @@ class SimulatedCall(ReportedCall):
             self.ending = ending
             self.end_time = timestamp_now()
             self._settled.set()
+            self._early_stream_settled.set()
             self._over.set()
 
     def pick_up(self) -> None:
@@ -162,6 +165,13 @@ class SimulatedCall(ReportedCall):
         elif refuses is not None:
             self.end(BUSY if refuses == "busy" else REJECTED)
         else:
+            await self._answer()
+
+    async def _answer(self) -> None:
+        """Telnyx opens the stream within milliseconds, so nobody answers before that."""
+        if self.plan.stream is not None:
+            await self._early_stream_settled.wait()
+        if self.state == "ringing":
             self.pick_up()
 
     async def _settled_within(self, limit_ms: int) -> bool:
@@ -176,7 +186,7 @@ class SimulatedCall(ReportedCall):
         now_s = asyncio.get_running_loop().time
         clock = FrameClock(now_s())
         for tick in itertools.count(1):
-            if await self.exchange.wait_for_agent():
+            if await self._has_waited_for_agent():
                 clock = FrameClock(now_s())
             await self._exchange_frame()
             self._act_on_clock(tick * FRAME_MS)
@@ -184,6 +194,11 @@ class SimulatedCall(ReportedCall):
                 return
             jitter_s = self._luck.uniform(0, self.faults.jitter_ms) / 1000
             await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
+
+    async def _has_waited_for_agent(self) -> bool:
+        """Only while the agent is heard: meanwhile, what the person says may run ahead."""
+        is_heard = self._stream is not None and self._stream.is_sounding
+        return is_heard and await self.exchange.wait_for_agent()
 
     async def _exchange_frame(self) -> None:
         stream = self._stream
@@ -231,6 +246,7 @@ class SimulatedCall(ReportedCall):
             await self._open(stream)
         except (OSError, TimeoutError, WebSocketException) as error:
             self.notify("stream failed", str(error))
+            self._early_stream_settled.set()
             if self._stream is None:  # a second socket in vain leaves the first as it was
                 self.post_failed(stream)
             return
@@ -241,6 +257,7 @@ class SimulatedCall(ReportedCall):
         finally:
             await stream.close()
             self._streams.remove(stream)
+            self._early_stream_settled.set()
 
     async def _open(self, stream: MediaStream) -> None:
         if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
@@ -250,6 +267,8 @@ class SimulatedCall(ReportedCall):
     async def _answered_on(self, stream: MediaStream) -> bool:
         """Whether the stream lives to see the answer."""
         limit_ms = self.faults.early_stream_closes_after_ms
+        if limit_ms is None:
+            self._early_stream_settled.set()
         closed = self._tasks.create_task(stream.wait_closed())
         settled = self._tasks.create_task(self._settled.wait())
         try:

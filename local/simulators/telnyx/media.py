@@ -138,6 +138,11 @@ class MediaStream:
         self._socket: ClientConnection | None = None
         self._started = False
 
+    @property
+    def is_sounding(self) -> bool:
+        """The caller hears something, or is about to."""
+        return not self._playout.is_empty
+
     async def open(self) -> None:
         """Raises OSError, TimeoutError or WebSocketException if the other side will not have it."""
         token = self.settings.stream_auth_token

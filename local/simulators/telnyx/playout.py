@@ -18,6 +18,10 @@ class PlayoutQueue:
         self.sounded_ms = 0
         """How long the caller has heard something without a break."""
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._queue
+
     def add(self, samples: Samples) -> None:
         self._queue.append(samples)
 

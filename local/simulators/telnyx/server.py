@@ -83,7 +83,7 @@ class TelnyxSimulator:
         self.latency_ms = latency_ms
         self.account = account or Account()
         self.wait_for_agent = wait_for_agent
-        """Holds up the time of everybody on the phone; tells whether it did."""
+        """Holds up the time of everybody who hears the agent; tells whether it did."""
         self.sender: WebhookSender
         self._person = person
         self._people = people or {}

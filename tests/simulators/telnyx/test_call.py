@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from simulators.audio.g711 import MU_LAW
+from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.call import SimulatedCall
@@ -130,6 +132,16 @@ async def test_an_unanswered_dial_closes_its_socket_with_neither_start_nor_stop(
     assert [frame["event"] for frame in socket.frames] == ["connected"]
 
 
+async def test_nobody_answers_before_the_stream_of_the_dial_is_open() -> None:
+    async with stage(replace(PERSON, answers_after_ms=0)) as call:
+        dialled = await call.dial_streaming("+15550132")
+        socket = await call.media.socket()
+        await call.receiver.wait_for("call.answered")
+        await socket.wait_closed()
+        assert dialled.state == "answered"
+    assert [frame["event"] for frame in socket.frames] == ["connected"]
+
+
 async def test_a_refused_socket_fails_the_stream_and_the_call_stays_up() -> None:
     async with stage(RINGING) as call:
         dialled = await call.dial(stream_url="ws://127.0.0.1:9/nobody")
@@ -248,22 +260,23 @@ async def test_frames_keep_their_pace_through_jitter() -> None:
     assert dialled.media.frames_out >= 20
 
 
-async def test_the_time_of_a_person_stands_still_while_they_wait_for_the_agents_side() -> None:
+async def test_who_hears_the_agent_waits_while_the_agents_side_is_held_up() -> None:
+    held_up = [True]
     may_go_on = asyncio.Event()
 
     async def wait() -> bool:
-        return not may_go_on.is_set() and await may_go_on.wait()
+        return bool(held_up) and held_up.pop() and await may_go_on.wait()
 
-    async with stage(RINGING, wait_for_agent=wait) as call:
+    async with stage(wait_for_agent=wait) as call:
         dialled = await call.dial_streaming()
         socket = await call.media.socket()
-        await socket.wait_for("connected")
-        dialled.pick_up()
-        await socket.wait_for("start")
-        assert dialled.conversation.now_ms == 0
+        await socket.speak(MU_LAW.encode(CLIPS["agent_greeting"].samples))
+        await until(lambda: not held_up)
+        now_ms = dialled.conversation.now_ms
+        assert dialled.conversation.first_audio_ms is None
         may_go_on.set()
-        await socket.wait_for("media")
-    assert socket.of("media")[0]["media"]["timestamp"] == "0"
+        await until(lambda: dialled.conversation.first_audio_ms is not None)
+    assert dialled.conversation.now_ms > now_ms
 
 
 async def test_a_machine_is_detected_when_asked_for() -> None:
