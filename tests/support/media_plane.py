@@ -229,6 +229,7 @@ class Outside:
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,
+            open_timeout=TIMEOUT_SECONDS,
             max_queue=None,  # else nobody reads the close frame behind the frames of a long speech
         )
         phone = Phone(socket, call)
