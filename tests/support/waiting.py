@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 240.0
 """Nothing takes so long, even on a busy machine. It ends what hangs, and tells where."""
 POLL_SECONDS = 0.02
 
