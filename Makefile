@@ -34,6 +34,8 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
+# Without the bytecode of the test modules, each test process compiles all of them again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
 	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
 	$(if $(ARGS),,$(BIN)/pytest $(ALONE))

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
@@ -76,17 +77,19 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     """Run the system. `given` is the environment that decides which providers are real. It
     overrides every default."""
     url = f"http://127.0.0.1:{plan.port}"
+    media_port = free_port()
+    watch = ContainerWatch(media_port)
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
-            _telnyx(plan, given, show, url) as telnyx,
+            _telnyx(plan, given, show, url, watch) as telnyx,
             _database() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
-            media_port = free_port()
             async with (
                 _media_container(environ, media_port, log),
+                _watching(watch),
                 _gateway(plan, environ, listener, media_port),
             ):
                 yield LocalStack(url, telnyx, openai, environ)
@@ -137,7 +140,7 @@ async def _openai(
 
 @asynccontextmanager
 async def _telnyx(
-    plan: Plan, given: Mapping[str, str], show: Show, url: str
+    plan: Plan, given: Mapping[str, str], show: Show, url: str, watch: ContainerWatch
 ) -> AsyncIterator[TelnyxSimulator | None]:
     if given.get("TELNYX_API_BASE") or given.get("TELNYX_API_KEY"):
         yield None
@@ -147,6 +150,7 @@ async def _telnyx(
             plan.scenario, hangs_up=plan.hangs_up, silence_timeout_ms=plan.silence_timeout_ms
         ),
         webhook_url=f"{url}/webhooks/telnyx",
+        wait_for_agent=watch.wait,
         on_event=lambda event: show("phone", event.name, event.detail),
     )
     async with simulator:
@@ -198,6 +202,16 @@ async def _media_container(environ: Mapping[str, str], port: int, log: int) -> A
     async with _process(*command, environ=environ, output=log) as process:
         await _answering(f"http://127.0.0.1:{port}/healthz", process)
         yield
+
+
+@asynccontextmanager
+async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ async def dev(port: int, **environ: str) -> AsyncIterator[tuple[Process, httpx.A
     url = f"http://127.0.0.1:{port}/api/ai-calls"
     async with (
         python(DEV, "--port", str(port), environ=environ) as process,
-        httpx.AsyncClient(base_url=url, trust_env=False) as api,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,
     ):
         await answering(f"{url}/status")
         yield process, api

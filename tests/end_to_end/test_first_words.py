@@ -37,11 +37,10 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def records(system: System) -> Records:
     records: Records = {}
-    # Few at a time: all of it runs on this machine, and gaps in the sound are not recognised.
+    # The first calls make the greeting that is kept for the others.
     for numbers in (
-        (WITH_DIAL, MADE, BUSY, NO_ANSWER),
-        (A_LAW, KEPT, STREAM_FAILS, NEVER_STREAMS),
-        (STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED, NO_START),
+        (WITH_DIAL, MADE, A_LAW, BUSY, NO_ANSWER, NEVER_STREAMS),
+        (KEPT, STREAM_FAILS, STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED, NO_START),
     ):
         called = await asyncio.gather(*(call(system, to, SETUPS[to]) for to in numbers))
         records |= dict(zip(numbers, called, strict=True))

@@ -86,6 +86,15 @@ def test_actions_are_pinned_to_a_commit_with_their_version_beside_it() -> None:
     ] == []
 
 
+def test_node_is_set_up_before_the_tests_of_the_typescript_client_run() -> None:
+    _, described = workflow()
+    steps = [
+        each.get("uses", "").partition("@")[0] or each["run"]
+        for each in described["jobs"]["check"]["steps"]
+    ]
+    assert steps.index("actions/setup-node") < steps.index(".ci/run")
+
+
 def test_the_first_and_the_last_python_version_are_tested() -> None:
     _, described = workflow()
     [allowed] = re.findall(

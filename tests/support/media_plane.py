@@ -97,7 +97,7 @@ class Phone:
         self.call = call
         self._socket = socket
         self._chunk = 0
-        self.heard_since_clear: int | None = None
+        self._heard_since_clear: int | None = None
         """Frames of sound since the last clear, or None before the first."""
 
     async def send(self, frame: Frame | str | bytes) -> None:
@@ -108,6 +108,7 @@ class Phone:
 
     async def say(self, clip: str) -> None:
         """Send a clip, and the silence by which the model detects its end."""
+        self._heard_since_clear = None
         for frame in self.frames(MU_LAW.encode(CLIPS[clip].samples) + SILENCE):
             await self.send(frame)
 
@@ -134,11 +135,16 @@ class Phone:
                 if frame["event"] == event:
                     return frame
 
+    async def hear_answer(self) -> None:
+        """What is heard next of the agent, whom the caller has interrupted."""
+        while not self._heard_since_clear:
+            await self.hear()
+
     def _count(self, event: str) -> None:
         if event == "clear":
-            self.heard_since_clear = 0
-        elif event == "media" and self.heard_since_clear is not None:
-            self.heard_since_clear += 1
+            self._heard_since_clear = 0
+        elif event == "media" and self._heard_since_clear is not None:
+            self._heard_since_clear += 1
 
     async def stop(self) -> None:
         await self.send({"event": "stop", "stop": {}})
@@ -222,6 +228,7 @@ class Outside:
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,
+            open_timeout=TIMEOUT_SECONDS,
             max_queue=None,  # otherwise a long speech hides the close frame
         )
         phone = Phone(socket, call)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
-TIMEOUT_SECONDS = 120.0
+TIMEOUT_SECONDS = 240.0
 """Longer than anything takes, even on a busy machine. It ends tests that hang and shows where."""
 POLL_SECONDS = 0.02
 

@@ -58,7 +58,9 @@ class CarrierFaults:
     """The share of the carrier's frames that is lost."""
     jitter_ms: int = 0
     second_socket_after_ms: int | None = None
+    """So long after the start of the first stream."""
     close_without_stop_after_ms: int | None = None
+    """Likewise."""
 
 
 PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {

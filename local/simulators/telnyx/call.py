@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from websockets.exceptions import WebSocketException
@@ -33,6 +34,7 @@ class Exchange(Reporter, Protocol):
     """What a call needs from the simulator."""
 
     calls: "list[SimulatedCall]"
+    wait_for_agent: Callable[[], Awaitable[bool]]
 
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
@@ -53,10 +55,13 @@ class SimulatedCall(ReportedCall):
         """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
+        self._early_stream_settled = asyncio.Event()
+        """The stream of the dial is open, or will not be, or nobody waits for it any more."""
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
         self._stream_task: asyncio.Task[None] | None = None
+        self._is_stream_disturbed = False
         self._luck = random.Random(1)
 
     @property
@@ -81,6 +86,7 @@ class SimulatedCall(ReportedCall):
             self.ending = ending
             self.end_time = timestamp_now()
             self._settled.set()
+            self._early_stream_settled.set()
             self._over.set()
 
     def pick_up(self) -> None:
@@ -159,6 +165,13 @@ class SimulatedCall(ReportedCall):
         elif refuses is not None:
             self.end(BUSY if refuses == "busy" else REJECTED)
         else:
+            await self._answer()
+
+    async def _answer(self) -> None:
+        """Telnyx opens the stream within milliseconds, so nobody answers before that."""
+        if self.plan.stream is not None:
+            await self._early_stream_settled.wait()
+        if self.state == "ringing":
             self.pick_up()
 
     async def _settled_within(self, limit_ms: int) -> bool:
@@ -173,12 +186,19 @@ class SimulatedCall(ReportedCall):
         now_s = asyncio.get_running_loop().time
         clock = FrameClock(now_s())
         for tick in itertools.count(1):
+            if await self._has_waited_for_agent():
+                clock = FrameClock(now_s())
             await self._exchange_frame()
             self._act_on_clock(tick * FRAME_MS)
             if self.ending is not None:
                 return
             jitter_s = self._luck.uniform(0, self.faults.jitter_ms) / 1000
             await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
+
+    async def _has_waited_for_agent(self) -> bool:
+        """Only while the agent is heard: meanwhile, what the person says may run ahead."""
+        is_heard = self._stream is not None and self._stream.is_sounding
+        return is_heard and await self.exchange.wait_for_agent()
 
     async def _exchange_frame(self) -> None:
         stream = self._stream
@@ -203,10 +223,19 @@ class SimulatedCall(ReportedCall):
         if not self._greeting_is_over and self._is_recorded_by_machine():
             self._greeting_is_over = True
             self.post_greeting_ended()
-        if self._stream is not None and now_ms == self.faults.second_socket_after_ms:
-            self._tasks.create_task(self._carry_stream(self._stream.settings))
-        if self._stream is not None and now_ms == self.faults.close_without_stop_after_ms:
-            self._tasks.create_task(self._stream.close())
+        if self._stream is not None and not self._is_stream_disturbed:
+            self._disturb_stream(self._stream)
+
+    def _disturb_stream(self, stream: MediaStream) -> None:
+        """Does once what the faults of the call ask for, so long after the stream's start."""
+        opens_after_ms = self.faults.second_socket_after_ms
+        closes_after_ms = self.faults.close_without_stop_after_ms
+        if opens_after_ms is not None and stream.carried_ms >= opens_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(self._carry_stream(stream.settings))
+        elif closes_after_ms is not None and stream.carried_ms >= closes_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(stream.close())
 
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
@@ -217,6 +246,7 @@ class SimulatedCall(ReportedCall):
             await self._open(stream)
         except (OSError, TimeoutError, WebSocketException) as error:
             self.notify("stream failed", str(error))
+            self._early_stream_settled.set()
             if self._stream is None:  # if a second socket fails, the first continues
                 self.post_failed(stream)
             return
@@ -227,6 +257,7 @@ class SimulatedCall(ReportedCall):
         finally:
             await stream.close()
             self._streams.remove(stream)
+            self._early_stream_settled.set()
 
     async def _open(self, stream: MediaStream) -> None:
         if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
@@ -236,6 +267,8 @@ class SimulatedCall(ReportedCall):
     async def _answered_on(self, stream: MediaStream) -> bool:
         """Whether the stream still exists when the call is answered."""
         limit_ms = self.faults.early_stream_closes_after_ms
+        if limit_ms is None:
+            self._early_stream_settled.set()
         closed = self._tasks.create_task(stream.wait_closed())
         settled = self._tasks.create_task(self._settled.wait())
         try:

@@ -129,11 +129,18 @@ class MediaStream:
         self._faults = faults
         self._playout = PlayoutQueue()
         self._sequence_number = 0
+        self.carried_ms = 0
+        """How much of the caller's sound it has carried."""
         self._chunks = {"inbound": 0, "outbound": 0}
         self._overtaken: Frame | None = None
         self._luck = random.Random(1)
         self._socket: ClientConnection | None = None
         self._started = False
+
+    @property
+    def is_sounding(self) -> bool:
+        """The caller hears something, or is about to."""
+        return not self._playout.is_empty
 
     async def open(self) -> None:
         """Connect. Raises OSError, TimeoutError or WebSocketException if the other side refuses."""
@@ -183,6 +190,7 @@ class MediaStream:
 
     async def carry(self, said: Samples) -> None:
         """Send what the caller said in the same 20 ms."""
+        self.carried_ms += FRAME_MS
         if self.settings.stream_track != "outbound_track":
             await self._carry("inbound", SILENT_FRAME if self._faults.muted else said)
 

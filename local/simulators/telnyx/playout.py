@@ -20,6 +20,10 @@ class PlayoutQueue:
         self.sounded_ms = 0
         """How long the caller has heard audio without a gap."""
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._queue
+
     def add(self, samples: Samples) -> None:
         self._queue.append(samples)
 

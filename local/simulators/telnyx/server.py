@@ -22,7 +22,7 @@ have a fixed behaviour. The default person answers all others:
 import asyncio
 import base64
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -55,6 +55,10 @@ class _Server(uvicorn.Server):
         yield  # the program that runs the simulator handles signals
 
 
+async def never_wait() -> bool:
+    return False
+
+
 class TelnyxSimulator:
     def __init__(
         self,
@@ -70,6 +74,7 @@ class TelnyxSimulator:
         latency_ms: int = 0,
         webhook_delay_ms: int = 0,
         account: Account | None = None,
+        wait_for_agent: Callable[[], Awaitable[bool]] = never_wait,
         on_event: Callable[[CarrierSimulatorEvent], None] = lambda event: None,
     ) -> None:
         self.calls: list[SimulatedCall] = []
@@ -77,6 +82,8 @@ class TelnyxSimulator:
         self.closing = asyncio.Event()
         self.latency_ms = latency_ms
         self.account = account or Account()
+        self.wait_for_agent = wait_for_agent
+        """Holds up the time of everybody who hears the agent; tells whether it did."""
         self.sender: WebhookSender
         self._person = person
         self._people = people or {}

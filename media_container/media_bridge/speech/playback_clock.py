@@ -62,6 +62,8 @@ class PlaybackClock:
     _round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ROUND_TRIPS))
     _round_trip: float | None = None
     """The usual one."""
+    mark_timeout: float = 0.0
+    """How long after its time a mark may come."""
 
     def is_empty(self, now: float) -> bool:
         """The carrier has nothing to play: what is sent last has a mark, and none is pending."""
@@ -71,11 +73,6 @@ class PlaybackClock:
     def wants_mark(self) -> bool:
         unmarked = self.sent - self._marked
         return unmarked >= MARK_MS * self.bytes_per_ms or self._marked <= self._run
-
-    @property
-    def mark_timeout(self) -> float:
-        """How long after its time a mark may come."""
-        return 0.0 if self._round_trip is None else self._round_trip + MARK_TIMEOUT_SECONDS
 
     def send(self, size: int, now: float) -> None:
         if now >= self.time_at(self.sent):
@@ -111,6 +108,7 @@ class PlaybackClock:
         if mark.alone:
             self._round_trips.append(now - mark.sent_at)
             self._round_trip = median_low(self._round_trips)
+            self.mark_timeout = self._round_trip + MARK_TIMEOUT_SECONDS
         elif self._round_trip is not None and mark.position > self._run:
             expected = self.time_at(mark.position) + self._round_trip
             self._correct(now - expected - FRAME_SECONDS / 2)
@@ -129,7 +127,23 @@ class PlaybackClock:
 
     def confirmed_position(self, now: float) -> int:
         """What the carrier confirmed, or would have in time."""
-        return max(self.confirmed, self.position(now - self.mark_timeout))
+        if now >= self.confirmed_at:
+            return self.sent
+        # To whole bytes it may round up, but not to the last one before its time has come.
+        would_have = min(self.position(now - self.mark_timeout), self.sent - 1)
+        return max(self.confirmed, would_have)
+
+    @property
+    def confirmed_at(self) -> float:
+        """When all that was sent counts as played, confirmed or not."""
+        run_seconds = (self.sent - self._run) / self.bytes_per_ms / 1000
+        return self._run_at + run_seconds + self.mark_timeout
+
+    def sendable_at(self, lead: int) -> float:
+        """When the sound that is sent next is less than `lead` bytes ahead of playback. What begins
+        a run is so at once."""
+        ahead = self.sent - lead - self._run
+        return self._run_at + ahead / self.bytes_per_ms / 1000 if ahead > 0 else LONG_AGO
 
     def time_at(self, position: int) -> float:
         """When playback comes, or came, to that place of the present run."""

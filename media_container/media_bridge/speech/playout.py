@@ -100,8 +100,9 @@ class Playout:
     _waiting: deque[_Piece] = field(default_factory=deque)
     _audio: bytearray = field(default_factory=bytearray)
     _clock: PlaybackClock = field(init=False)
-    _lead: int = field(init=False)
     _chunk: int = field(init=False)
+    _max_ahead: int = field(init=False)
+    """What may be left to play when the next chunk leaves."""
     _min_chunk: int = field(init=False)
     chunks_sent: int = 0
     _played: int = 0
@@ -110,8 +111,8 @@ class Playout:
 
     def __post_init__(self) -> None:
         self._clock = PlaybackClock(self.codec.bytes_per_ms)
-        self._lead = LEAD_MS * self.codec.bytes_per_ms
         self._chunk = CHUNK_MS * self.codec.bytes_per_ms
+        self._max_ahead = LEAD_MS * self.codec.bytes_per_ms - self._chunk
         self._min_chunk = MIN_CHUNK_MS * self.codec.bytes_per_ms
 
     @property
@@ -152,9 +153,7 @@ class Playout:
         """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        # What leaves now changes nothing of what was played by now.
-        latest = self._clock.position(now) + self._lead - self._chunk
-        while self._clock.sent <= latest and (chunk := self._next_chunk()):
+        while now >= self._clock.sendable_at(self._max_ahead) and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._clock.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))
@@ -169,10 +168,10 @@ class Playout:
     def next_deadline(self) -> float | None:
         """When the next chunk has to leave, or what was sent last will have been heard."""
         if self._sendable():
-            return self._clock.time_at(self._clock.sent - self._lead + self._chunk)
+            return self._clock.sendable_at(self._max_ahead)
         if self._played >= self._clock.sent:
             return None
-        return self._clock.time_at(self._clock.sent) + self._clock.mark_timeout
+        return self._clock.confirmed_at
 
     def advance(self, now: float) -> list[ItemPlayed]:
         """Move playback on to `now`; the items that were thereby heard to their end."""

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from aws import gateway
 from aws.gateway import MAX_BODY_BYTES, create_app
 from aws.template import TEMPLATE
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = TEMPLATE.parent
 RECORDED = {
@@ -343,7 +344,7 @@ async def test_schedules_tick_although_a_handler_fails(
 
     async with app.router.lifespan_context(app):
         for _ in range(2):
-            assert await asyncio.to_thread(probe.ticked.acquire, timeout=10)
+            assert await asyncio.to_thread(probe.ticked.acquire, timeout=TIMEOUT_SECONDS)
 
 
 def _lasting(event: dict[str, Any]) -> dict[str, Any]:

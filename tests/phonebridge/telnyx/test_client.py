@@ -29,7 +29,6 @@ from phonebridge.telnyx.client import (
     LAST_ATTEMPT_SECONDS,
     MAX_PAUSE_SECONDS,
     PAUSES_SECONDS,
-    TIMEOUT,
     TelnyxClient,
 )
 from tests.support.waiting import TIMEOUT_SECONDS
@@ -51,6 +50,8 @@ TRANSFERRING = replace(
     transfer=TransferAttempt(number=1, to="+15550142", summary="A caller.", target="v3:target"),
 )
 SHORT = urllib3.Timeout(connect=1, read=0.05)
+PATIENT = urllib3.Timeout(TIMEOUT_SECONDS)
+"""For servers that answer, however slow the machine is."""
 
 NO_HEADERS: Mapping[str, str] = {}
 OK = json.dumps({"data": {"result": "ok"}}).encode()
@@ -121,7 +122,7 @@ class Telnyx:
     def api_base(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}/v2"
 
-    def client(self, timeout: urllib3.Timeout = TIMEOUT) -> TelnyxClient:
+    def client(self, timeout: urllib3.Timeout = PATIENT) -> TelnyxClient:
         return client(self.api_base, self.pauses.append, timeout)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -154,7 +155,7 @@ class Telnyx:
 
 
 def client(
-    api_base: str, sleep: Callable[[float], None], timeout: urllib3.Timeout = TIMEOUT
+    api_base: str, sleep: Callable[[float], None], timeout: urllib3.Timeout = PATIENT
 ) -> TelnyxClient:
     return TelnyxClient(
         api_base,
@@ -512,7 +513,12 @@ def test_a_client_keeps_as_many_connections_as_it_was_given(
         together = threading.Barrier(threads)
         telnyx.before_answer = together.wait
         shared = TelnyxClient(
-            telnyx.api_base, "KEY-test", LINE, now_ms=lambda: 0, max_connections=threads
+            telnyx.api_base,
+            "KEY-test",
+            LINE,
+            now_ms=lambda: 0,
+            timeout=PATIENT,
+            max_connections=threads,
         )
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda _: shared.execute(HangUp(), CALL, CallConfig()), range(threads)))
@@ -541,7 +547,9 @@ def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(5) as threads:
         threads.submit(server.serve_forever, 0.01)
         base = f"http://127.0.0.1:{server.server_port}/v2"
-        media = TelnyxClient(base, "KEY-test", LINE, now_ms=lambda: 0, max_connections=4)
+        media = TelnyxClient(
+            base, "KEY-test", LINE, now_ms=lambda: 0, timeout=PATIENT, max_connections=4
+        )
         for _ in range(3):
             list(threads.map(lambda _: media.execute(HangUp(), CALL, CallConfig()), range(4)))
         server.shutdown()

@@ -115,7 +115,7 @@ async def test_the_program_says_where_it_is_and_ends_on_a_signal() -> None:
     assert program.stdout is not None
     async with asyncio.timeout(TIMEOUT_SECONDS):
         first, second = [(await program.stdout.readline()).decode().strip() for _ in range(2)]
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
             answer = await http.get(f"{first.rpartition(' ')[2]}/calls/v3:unknown")
         program.send_signal(signal.SIGTERM)
         _, errors = await program.communicate()
