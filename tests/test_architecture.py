@@ -93,6 +93,7 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/conversation/retry_budget.py": (
         "tests/media_bridge/conversation/test_pending_reply.py"
     ),
+    "media_container/media_bridge/deadline.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/events.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/openai/updates.py": (
         "tests/media_bridge/openai/test_protocol.py"

@@ -32,6 +32,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "switchboard",
     ),
     "media_bridge": (
+        "deadline",
         "audio",
         "commands",
         "events",

@@ -45,11 +45,10 @@ from media_bridge.conversation.clip_player import (
     SLOW_REPLY_SECONDS,
     ClipPlayer,
 )
-from media_bridge.conversation.deadline import earliest
 from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
 from media_bridge.conversation.retry_budget import FATAL_CODES, Failure, FaultReason, RetryBudget
+from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
-from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.usage import Usage
 
 SERVER_START_TIMEOUT = 5.0
@@ -70,18 +69,18 @@ _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
 class PendingReply:
     """`FailCall` is always the last command of an answer."""
 
-    def __init__(self, speech: AgentAudio, clips: SpeechClips) -> None:
+    def __init__(self, speech: AgentAudio, clips: ClipPlayer) -> None:
         self.queue = ResponseQueue()
         self.last_sign = 0.0
         """When the active response last showed that the model is alive."""
         self._stall_timeout = STALL_TIMEOUT
-        self.deadline: float | None = None
+        self.deadline = NEVER
         """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
         finds out when the next one is."""
         self.nobody_listens = False
         """Only ordered words are worth another attempt."""
         self._speech = speech
-        self._clips = ClipPlayer(speech, clips)
+        self._clips = clips
         self._known: set[str] = set()
         self._has_spoken = False
         """Whether the active response brought sound; `_has_called`, a tool call."""
@@ -91,7 +90,7 @@ class PendingReply:
         self._silent_response: str | None = None
         self._retrying: Request | None = None
         self._budget = RetryBudget()
-        self._ask_at: float | None = None
+        self._ask_at = NEVER
 
     @property
     def is_over(self) -> bool:
@@ -99,8 +98,8 @@ class PendingReply:
         return self._clips.end is not None
 
     def _set_deadline(self) -> None:
-        filler_at, end_at = self._clips.filler_at, self._clips.end_at
-        self.deadline = earliest(self._stalled_at, self._ask_at, filler_at, end_at)
+        clips = self._clips
+        self.deadline = min(self._stalled_at, self._ask_at, clips.filler_at, clips.end_at)
 
     def begin(self, now: float) -> None:
         """The media stream started: only from now on somebody listens."""
@@ -127,7 +126,8 @@ class PendingReply:
     def on_caller_speech(self) -> None:
         """The caller has the floor, and the server will answer them first."""
         self.queue.hold()
-        self._ask_at = self._clips.filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = NEVER
+        self._retrying = None
         self._budget.start_window()
 
     def on_caller_stopped(self, now: float, server_answers: bool) -> list[BridgeCommand]:
@@ -138,7 +138,7 @@ class PendingReply:
             self.queue.expect_answer()
             return self._record_sent(self.queue.release(), now)
         self.queue.expect_answer()
-        self._ask_at = None if self.queue.is_generating else now + SERVER_START_TIMEOUT
+        self._ask_at = NEVER if self.queue.is_generating else now + SERVER_START_TIMEOUT
         self._set_deadline()
         return []
 
@@ -151,7 +151,7 @@ class PendingReply:
 
     def drop_requests(self, why: str) -> list[BridgeCommand]:
         """Forget everything that waits."""
-        self._ask_at = self._clips.filler_at = None
+        self._ask_at = self._clips.filler_at = NEVER
         dropped = self.queue.clear()
         return [note for request in dropped for note in _not_spoken(request, why)]
 
@@ -174,7 +174,7 @@ class PendingReply:
         self.queue.on_started(response_id)
         self._has_spoken = self._has_called = False
         self._mcp_calls.clear()
-        self._ask_at = None
+        self._ask_at = NEVER
         self.last_sign = now
         self._stall_timeout = STALL_TIMEOUT
         self._set_deadline()
@@ -197,7 +197,7 @@ class PendingReply:
     def on_speech(self, response_id: str) -> None:
         if response_id == self.queue.active:
             self._has_spoken = True
-            self._clips.filler_at = None
+            self._clips.filler_at = NEVER
 
     def on_tool_call(self, call: events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
@@ -265,7 +265,7 @@ class PendingReply:
         elif self.queue.is_requested:
             if is_ours or is_limit:
                 return self._fail(failure, self.queue.finish(), now)
-        elif is_limit and self._ask_at is not None:
+        elif is_limit and self._ask_at < NEVER:
             # The server wanted to answer the caller by itself.
             self.queue.drop(ANSWER)
             return self._fail(failure, ANSWER, now)
@@ -274,7 +274,7 @@ class PendingReply:
     def stalled_response(self, now: float) -> events.ResponseEnded | None:
         """The end of a response that the server does not tell; it shows no sign of life."""
         active, stalled_at = self.queue.active, self._stalled_at
-        if active is None or stalled_at is None or now < stalled_at:
+        if active is None or now < stalled_at:
             return None
         seconds = round(self._stall_timeout)
         return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
@@ -299,24 +299,23 @@ class PendingReply:
 
     def _due(self, now: float, caller_is_speaking: bool) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []
-        stalled_at = self._stalled_at
-        if self.queue.is_requested and stalled_at is not None and stalled_at <= now:
+        if self.queue.is_requested and self._stalled_at <= now:
             why = f"no response began within {round(STALL_TIMEOUT)} s"
             failure = Failure(FaultReason.STALLED, why)
             commands += self._fail(failure, self.queue.finish(), now)
-        if self._ask_at is not None and self._ask_at <= now:
-            self._ask_at = self._retrying = None
+        if self._ask_at <= now:
+            self._ask_at, self._retrying = NEVER, None
             if not caller_is_speaking:
                 commands += self._record_sent(self.queue.release(), now)
-        if self._clips.filler_at is not None and self._clips.filler_at <= now:
-            self._clips.filler_at = None
+        if self._clips.filler_at <= now:
+            self._clips.filler_at = NEVER
             if not (self.queue.is_idle or self.queue.muted):
                 self._clips.play_filler(now, caller_is_speaking)
         return commands
 
     @property
-    def _stalled_at(self) -> float | None:
-        return self.last_sign + self._stall_timeout if self.queue.is_generating else None
+    def _stalled_at(self) -> float:
+        return self.last_sign + self._stall_timeout if self.queue.is_generating else NEVER
 
     # What follows.
 
@@ -336,14 +335,15 @@ class PendingReply:
     def _go_on(self, now: float) -> list[BridgeCommand]:
         """The slot is free. If another response is to come first, give it a moment."""
         commands = self._record_sent(self.queue.proceed(), now)
-        if not commands and self._ask_at is None and not self.queue.is_idle:
+        if not commands and self._ask_at == NEVER and not self.queue.is_idle:
             self._ask_at = now + SERVER_NEXT_START_TIMEOUT
         self._set_deadline()
         return commands
 
     def _succeed(self) -> None:
         self._budget.reset()
-        self._ask_at = self._clips.filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = NEVER
+        self._retrying = None
 
     def _fail(self, failure: Failure, request: Request | None, now: float) -> list[BridgeCommand]:
         request = request or ANSWER

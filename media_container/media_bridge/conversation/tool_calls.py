@@ -35,9 +35,9 @@ from media_bridge.conversation.builtin_tools import (
     TransferArguments,
 )
 from media_bridge.conversation.conversation import Conversation
-from media_bridge.conversation.deadline import earliest
 from media_bridge.conversation.mcp import McpServers
 from media_bridge.conversation.response_queue import Purpose
+from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Message, Tools
 from phonebridge.errors import ModelError
@@ -73,7 +73,7 @@ class _OpenCall:
     name: str
     since: float
     filler: str | None = None
-    given_up: float | None = None
+    given_up: float = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class _ToolBatch:
     final_action: _FinalAction | None = None
     has_failed: bool = False
     wants_words: bool = False
-    filler_due: float | None = None
+    filler_due: float = NEVER
 
     @property
     def filler(self) -> str | None:
@@ -122,18 +122,18 @@ class ToolCalls:
         self._tools = tools
         self._functions = {function.name: function for function in tools.functions}
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         if not self._rounds:
-            return None
+            return NEVER
         times = [round_.filler_due for round_ in self._rounds]
         times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
-        return earliest(*times)
+        return min(times)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """A sentence for a caller who has waited long; not while anybody speaks."""
         commands = self._give_up(now) if self._rounds else []
         for round_ in self._rounds:
-            if round_.filler_due is None or now < round_.filler_due:
+            if now < round_.filler_due:
                 continue
             if (
                 self._conversation.caller_is_speaking
@@ -142,7 +142,7 @@ class ToolCalls:
             ):
                 round_.filler_due = now + FILLER_SECONDS
                 continue
-            round_.filler_due = None
+            round_.filler_due = NEVER
             commands += self._conversation.request_response(
                 CreateResponse(exact_text=round_.filler), Purpose.FILLER, now
             )
@@ -150,7 +150,7 @@ class ToolCalls:
 
     def _give_up(self, now: float) -> list[BridgeCommand]:
         calls = [call for round_ in self._rounds for call in round_.open.items()]
-        late = [each for each, call in calls if call.given_up is not None and call.given_up <= now]
+        late = [each for each, call in calls if call.given_up <= now]
         return [command for each in late for command in self._complete(each, False, now)]
 
     def handle(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:

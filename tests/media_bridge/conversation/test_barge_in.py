@@ -12,6 +12,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation.barge_in import BargeIn
+from media_bridge.deadline import NEVER
 from media_bridge.events import (
     BridgeEvent,
     CallerSpeechStarted,
@@ -200,7 +201,7 @@ def test_the_first_second_is_judged_by_both_clocks(
     assert barge_in.speech_started(began_ms, now) is at_once
     assert barge_in.counts(now + 0.99) is False
     assert barge_in.counts(now + 1.0) is not at_once
-    assert barge_in.counts_at is None
+    assert barge_in.counts_at == NEVER
     assert barge_in.was_interruption
 
 

@@ -636,9 +636,7 @@ def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
     conversation.handle(done(), 0.2)
     now = 0.2
     while EndCall(EndedBy.API) not in conversation.due(now):
-        deadline = conversation.next_deadline()
-        assert deadline is not None
-        now = max(now, deadline)
+        now = max(now, conversation.next_deadline())
     assert now == pytest.approx(0.7 + LAST_WORDS_SECONDS)
 
 
