@@ -39,9 +39,17 @@ from media_bridge.conversation.voicemail import Voicemail
 from media_bridge.deadline import NEVER
 from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
-from phonebridge.call.call import Activity, Call
+from phonebridge.call.call import Activity, Call, EndedBy
 from phonebridge.call.config import CallConfig, StreamSetup
-from phonebridge.call.steering import Side
+from phonebridge.call.steering import (
+    Answered,
+    MachineAnswered,
+    Mute,
+    Say,
+    SayGoodbye,
+    Side,
+    TransferFinished,
+)
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
 
@@ -226,17 +234,11 @@ class Bridge:
             return self._on_conversation(event, now)
         if isinstance(event, events.ToolEvent):
             return [*self._conversation.on_tool_event(event, now), *self._tools.handle(event, now)]
-        if isinstance(event, events.SteeringEvent):
-            return self._on_steering(event, now)
         if isinstance(event, events.SessionEvent):
             return self._on_session(event, now)
-        if isinstance(event, events.MachineDetected):
-            return self._on_machine(event.greeting_over, now)
-        if isinstance(event, events.LeaveRequested):
-            return [LeaveStream(was_lost=False)]
-        if isinstance(event, events.AnswerReported):
-            return self._on_answer(now)
-        return self._on_stream(event, now)
+        if isinstance(event, events.StreamEvent):
+            return self._on_stream(event, now)
+        return self._on_outside(event, now)
 
     def _until_call_ends(
         self, commands: Iterable[BridgeCommand], now: float
@@ -261,7 +263,7 @@ class Bridge:
     def _never_said(self) -> list[BridgeCommand]:
         """What was to be said by a model that never became ready."""
         early = () if self._model.is_ready else self._held_events
-        says = [each for each in early if isinstance(each, events.SayRequested)]
+        says = [each for each in early if isinstance(each, Say)]
         return [
             AddTimelineEntry("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says
         ]
@@ -413,15 +415,28 @@ class Bridge:
 
     # What it is told from outside.
 
+    def _on_outside(self, event: events.OutsideEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case MachineAnswered(greeting_over):
+                return self._on_machine(greeting_over, now)
+            case Answered():
+                return self._on_answer(now)
+            case events.LeaveRequested() | TransferFinished(failure=None):
+                return [LeaveStream(was_lost=False)]
+            case events.HangUpRequested(by) if self._model.is_ringing:
+                return [EndCall(by)]
+            case SayGoodbye() if self._model.is_ringing:
+                return [EndCall(EndedBy.API)]
+            case _:
+                return self._on_steering(event, now)
+
     def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
-        if self._model.is_ringing and isinstance(event, events.HangUpRequested):
-            return [EndCall(event.by)]
         if needs_model(event) and not self._model.is_ready:
             self._held_events.append(event)
             return []
-        if isinstance(event, events.MuteRequested) and event.side is Side.CALLER:
+        if isinstance(event, Mute) and event.side is Side.CALLER:
             self._caller_audio.mute(event.muted)
-            self._conversation.caller_is_muted = event.muted
+            self._conversation.mute_caller(event.muted)
             return []
         if isinstance(event, events.SettingsUpdated):
             self._config = event.config
@@ -472,6 +487,8 @@ class Bridge:
         """We hung up: the stream has to end, and the caller's last words may still come."""
         match event:
             case events.StreamStopped() | events.StreamLost() | events.LeaveRequested():
+                return [LeaveStream(was_lost=False)]
+            case TransferFinished(failure=None):
                 return [LeaveStream(was_lost=False)]
             case events.DeadlinePassed() if leave_at <= now:
                 return [LeaveStream(was_lost=False)]

@@ -4,10 +4,19 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from media_bridge.commands import CreateResponse, TransferCall
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Side, Update
+from phonebridge.call.steering import (
+    Answered,
+    Interrupt,
+    MachineAnswered,
+    Mute,
+    Say,
+    SayGoodbye,
+    StartTransfer,
+    TransferFinished,
+    Update,
+)
 from phonebridge.call.usage import Usage
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
@@ -296,18 +305,6 @@ class FunctionReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class InterruptRequested:
-    """Somebody told the API to stop the model's speech."""
-
-
-@dataclass(frozen=True, slots=True)
-class MachineDetected:
-    """No human hears us; a message may be left, at the latest when `greeting_over` is told."""
-
-    greeting_over: bool
-
-
-@dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The call has to end: at once, or when the caller has heard a last sentence."""
 
@@ -315,25 +312,6 @@ class HangUpRequested:
     exact_text: str | None = None
     instructions: str | None = None
     """For a sentence of the model's own, in the caller's language."""
-
-
-@dataclass(frozen=True, slots=True)
-class SayRequested:
-    """The agent is to say something, with or without finishing what it says now."""
-
-    request: CreateResponse
-    interrupt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MuteRequested:
-    side: Side
-    muted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateRequested:
-    update: Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,21 +330,6 @@ class SettingsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class CallTransferRequested:
-    """The caller is to be handed over, after a last sentence."""
-
-    transfer: TransferCall
-    exact_text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    """The target was not reached, or the carrier refused: the caller is still ours."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class DigitsFailed:
     """The carrier did not press the keys."""
 
@@ -382,13 +345,7 @@ class MessageLost:
 
 @dataclass(frozen=True, slots=True)
 class LeaveRequested:
-    """Our part of the call is over, whatever it still waits for: the caller was connected with
-    somebody else, or the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerReported:
-    """Somebody picked up, as a webhook said: the carrier's `start` is due."""
+    """The process ends, so our part of the call is over, whatever it still waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,17 +394,13 @@ ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
-OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed | MessageLost
+OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
-    InterruptRequested
-    | SayRequested
-    | MuteRequested
-    | UpdateRequested
-    | CallTransferRequested
-    | HangUpRequested
-    | OutcomeEvent
+    Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineDetected | LeaveRequested | AnswerReported
+OutsideEvent = SteeringEvent | MachineAnswered | Answered | LeaveRequested
+"""The API, the carrier's webhooks and the process itself; the mailbox brings the types of
+`phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
 """All but the frames."""
 BridgeEvent = CallerAudio | ControlEvent

@@ -319,6 +319,24 @@ class Conversation:
         self._response_queue.muted = True
         return self.interrupt(now)
 
+    def unmute(self, now: float) -> list[BridgeCommand]:
+        return self.reply.unmute(now)
+
+    def mute_caller(self, muted: bool) -> None:
+        """The caller is not idle while the model cannot hear them."""
+        self.caller_is_muted = muted
+
+    def configure(self, config: CallConfig) -> None:
+        """The model goes on with these settings."""
+        self.config = config
+
+    def run_tools(self, is_running: bool) -> None:
+        """The caller waits for something that the agent looks up, or does not wait any more."""
+        self.is_running_tools = is_running
+
+    def on_transfer_failed(self) -> None:
+        self.is_transferring = False
+
     def silence(self, now: float) -> list[BridgeCommand]:
         """Nobody is there to talk with: hear nothing, and let nothing more be said."""
         self.ignores_caller = self.reply.nobody_listens = True
@@ -433,6 +451,11 @@ class Conversation:
             self.agent_audio.stop_response(event.response_id)
             commands.append(CancelResponse(event.response_id))
         return commands + self.reply.on_response_ended(event, is_wanted, is_broken_off, now)
+
+    def on_late_end(self, event: events.ResponseEnded) -> list[BridgeCommand]:
+        """A response ended after the call: only its words and its price matter."""
+        self.usage += event.usage
+        return self.agent_audio.read_last(event)
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
         """The model cancels by itself where its own detector heard the caller."""

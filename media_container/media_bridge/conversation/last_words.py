@@ -53,6 +53,5 @@ class LastWords:
             case events.ResponseStarted(response_id):
                 return [CancelResponse(response_id)]
             case events.ResponseEnded():
-                self._conversation.usage += event.usage
-                return self._conversation.agent_audio.read_last(event)
+                return self._conversation.on_late_end(event)
         return []

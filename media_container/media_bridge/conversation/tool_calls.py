@@ -226,7 +226,7 @@ class ToolCalls:
         round_ = _ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
         self._rounds.append(round_)
         self._in_a_row += 1
-        self._conversation.is_running_tools = True
+        self._conversation.run_tools(True)
         commands = [command for call in calls for command in self._begin(call, round_, now)]
         if round_.filler:
             round_.filler_due = now + FILLER_SECONDS
@@ -342,7 +342,7 @@ class ToolCalls:
         if round_.open:
             return []
         self._rounds.remove(round_)
-        self._conversation.is_running_tools = bool(self._rounds)
+        self._conversation.run_tools(bool(self._rounds))
         if round_.final_action:
             return self._finish(round_.final_action, round_, now)
         return self._speak(now) if round_.wants_words else []

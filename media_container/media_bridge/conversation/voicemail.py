@@ -55,4 +55,4 @@ class Voicemail:
         message = conversation.request_response(
             CreateResponse(exact_text=self._message), Purpose.VOICEMAIL, now
         )
-        return [*conversation.reply.unmute(now), *message]
+        return [*conversation.unmute(now), *message]

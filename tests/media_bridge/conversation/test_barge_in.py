@@ -17,10 +17,10 @@ from media_bridge.events import (
     BridgeEvent,
     CallerSpeechStarted,
     CallerSpeechStopped,
-    InterruptRequested,
     ResponseStarted,
 )
 from phonebridge.call.config import CallConfig, TurnDetection
+from phonebridge.call.steering import Interrupt
 from tests.support.bridges import agent_turn, done, play, ready_call, said, words
 from tests.support.playbook import At, Playbook, pass_time
 
@@ -171,7 +171,7 @@ def test_a_short_answer_to_an_agent_who_has_finished_is_an_answer() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(10.0)

@@ -20,13 +20,13 @@ from media_bridge.conversation.dtmf import MAX_ENTRY_LENGTH, PAUSE_SECONDS, Dtmf
 from media_bridge.deadline import NEVER
 from media_bridge.events import (
     DigitPressed,
-    InterruptRequested,
     ModelConnected,
     ModelReady,
     ResponseStarted,
     StreamStopped,
 )
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Interrupt
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -51,7 +51,7 @@ def listening_call(config: CallConfig | None = None) -> Playbook:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(1.0)
