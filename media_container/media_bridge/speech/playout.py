@@ -184,7 +184,7 @@ class Playout:
 
     def advance(self, now: float) -> list[ItemPlayed]:
         """Move playback on to `now`; the items that were thereby heard to their end."""
-        if self._played >= self._clock.sent and not self._items:
+        if not self._items and self._played == self._clock.confirmed == self._clock.sent:
             return []
         self._played = self._clock.confirmed_position(now)
         return self._take_played(self._played, now)
