@@ -35,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "deadline",
         "audio",
         "commands",
+        "tool_events",
         "events",
         "speech",
         "conversation",

@@ -10,7 +10,7 @@ the stream was opened with the dial, the session is made ready while the phone r
 
 from collections.abc import Iterable
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
     AddTimelineEntry,
@@ -232,7 +232,7 @@ class Bridge:
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
-        if isinstance(event, events.ToolEvent):
+        if isinstance(event, tool_events.ToolEvent):
             return [*self._conversation.on_tool_event(event, now), *self._tools.handle(event, now)]
         if isinstance(event, events.SessionEvent):
             return self._on_session(event, now)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from media_bridge.tool_events import ToolCall, ToolEvent
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
@@ -187,65 +188,6 @@ class ResponseProgressed:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionCalled:
-    """Perhaps told more than once; `arguments` is whatever the model wrote."""
-
-    response_id: str
-    call_id: str
-    name: str
-    arguments: str
-    is_whole: bool = True
-    """False if the response ended before the model had written all arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class McpCalled:
-    """The model's own servers carry this out. `ok` is None while it is under way."""
-
-    response_id: str
-    item_id: str
-    name: str
-    ok: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class McpReturned:
-    item_id: str
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalRequested:
-    """A call of an MCP server that is not carried out before somebody has approved it."""
-
-    response_id: str
-    item_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpListing:
-    """The model's own servers ask an MCP server what it can do."""
-
-    item_id: str
-    server: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpUnavailable:
-    """That came to nothing: the model has none of its tools."""
-
-    item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputAdded:
-    """The model has what came of a call: responses that start from now on see it."""
-
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseEnded:
     """Generation is over, not playback. `detail` says why, where the status is not `completed`."""
 
@@ -253,7 +195,7 @@ class ResponseEnded:
     status: str
     detail: str
     usage: Usage
-    calls: tuple[FunctionCalled | McpCalled | ApprovalRequested, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     transcripts: tuple[TranscriptFinished, ...] = ()
     retry_after: float | None = None
     """Seconds after which the server wants to be asked again, if it said so."""
@@ -290,18 +232,6 @@ class MalformedEventReceived:
 class ModelClosed:
     code: int
     reason: str
-
-
-# From elsewhere.
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionReturned:
-    """A function was carried out, or why not, in words for the model."""
-
-    call_id: str
-    output: str
-    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,9 +318,6 @@ ConversationEvent = (
     | ResponseEnded
     | TranscriptEvent
 )
-ToolCall = FunctionCalled | McpCalled | ApprovalRequested
-McpEvent = McpReturned | McpListing | McpUnavailable
-ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent

@@ -7,7 +7,7 @@ off the playout, and what the model believes it said is put right by truncation.
 
 from statistics import median
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.commands import (
     AddMessage,
@@ -166,13 +166,17 @@ class Conversation:
             return None
         return events.ResponseEnded(active, "cancelled", error.code, Usage())
 
-    def on_tool_event(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+    def on_tool_event(self, event: tool_events.ToolEvent, now: float) -> list[BridgeCommand]:
         """What a tool event tells about the response that it belongs to."""
         match event:
-            case events.FunctionCalled() | events.McpCalled() | events.ApprovalRequested():
+            case (
+                tool_events.FunctionCalled()
+                | tool_events.McpCalled()
+                | tool_events.ApprovalRequested()
+            ):
                 commands = self._on_sign_of(event.response_id, now)
                 return commands + self.reply.on_tool_call(event, now)
-            case events.McpReturned(item_id):
+            case tool_events.McpReturned(item_id):
                 self.reply.on_mcp_returned(item_id, now)
         return []
 

@@ -31,7 +31,7 @@ they were not spoken.
 Times are seconds of the bridge's clock.
 """
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
@@ -199,10 +199,10 @@ class PendingReply:
             self._has_spoken = True
             self._clips.filler_at = NEVER
 
-    def on_tool_call(self, call: events.ToolCall, now: float) -> list[BridgeCommand]:
+    def on_tool_call(self, call: tool_events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
             self._has_called = True
-            if isinstance(call, events.McpCalled):
+            if isinstance(call, tool_events.McpCalled):
                 self._mcp_calls.setdefault(call.item_id, True)
                 self._set_mcp_timeout()
         elif call.response_id == self._silent_response and self._retrying:

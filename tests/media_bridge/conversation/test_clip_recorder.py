@@ -38,7 +38,6 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
-    FunctionCalled,
     ModelConnected,
     ModelErrorReceived,
     ModelReady,
@@ -47,6 +46,7 @@ from media_bridge.events import (
 from media_bridge.runtime.speech_cache import FoundClips, SpeechCache
 from media_bridge.speech.clip_words import instructions_of
 from media_bridge.speech.clips import SpeechClips
+from media_bridge.tool_events import FunctionCalled
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.turn import Speaker

@@ -14,13 +14,15 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.mcp import TIMEOUT_SECONDS
 from media_bridge.events import (
-    ApprovalRequested,
     CallerSpeechStarted,
+    ResponseStarted,
+)
+from media_bridge.tool_events import (
+    ApprovalRequested,
     McpCalled,
     McpListing,
     McpReturned,
     McpUnavailable,
-    ResponseStarted,
 )
 from phonebridge.call.steering import Interrupt
 from tests.support.bridges import done, ready_call

@@ -41,21 +41,23 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
     HangUpRequested,
-    McpCalled,
-    McpReturned,
     ModelClosed,
     ModelConnected,
     ModelErrorReceived,
     ModelReady,
-    OutputAdded,
     ResponseProgressed,
     ResponseStarted,
     StreamStopped,
 )
 from media_bridge.speech.clips import SpeechClip, SpeechClips
+from media_bridge.tool_events import (
+    FunctionCalled,
+    FunctionReturned,
+    McpCalled,
+    McpReturned,
+    OutputAdded,
+)
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Interrupt, Mute, Side

@@ -24,6 +24,7 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.idle import PROMPT
 from media_bridge.conversation.pending_reply import ALREADY_RESPONDING
+from media_bridge.conversation.tool_batch import error_output
 from media_bridge.conversation.tool_calls import (
     CALLER_CAME_FIRST,
     CUT_OFF,
@@ -32,7 +33,6 @@ from media_bridge.conversation.tool_calls import (
     HANG_UP_CANCELLED,
     MAX_CONSECUTIVE_TOOL_RESPONSES,
     MAX_OPEN_CALLS,
-    error_output,
 )
 from media_bridge.events import (
     AudioFinished,
@@ -40,14 +40,12 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
     ModelErrorReceived,
-    OutputAdded,
     ResponseEnded,
     ResponseStarted,
     StreamStopped,
 )
+from media_bridge.tool_events import FunctionCalled, FunctionReturned, OutputAdded
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Interrupt

@@ -21,12 +21,11 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
     ModelConnected,
     ModelReady,
     ResponseStarted,
 )
+from media_bridge.tool_events import FunctionCalled, FunctionReturned
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.machine_detection import AnsweredBy, Detection, MachineDetection, OnMachine
