@@ -398,7 +398,7 @@ def test_a_caller_who_speaks_between_two_attempts_is_answered_by_the_server() ->
 
 
 def test_a_caller_whom_the_server_does_not_answer_is_answered_by_request() -> None:
-    assert asking() >> At(14.9) >> At(15.0) << CreateResponse()
+    assert asking() >> At(12.9) >> At(13.0) << CreateResponse()
 
 
 def test_short_speech_while_the_agent_talks_is_answered_when_the_server_does_not() -> None:

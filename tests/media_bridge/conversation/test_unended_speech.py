@@ -98,7 +98,7 @@ def test_an_end_that_is_told_after_all_is_an_end_like_any_other() -> None:
     for event in (ResponseStarted("resp-2"), Interrupt(), done("resp-2", "cancelled")):
         story.bridge.handle(event, story.now)
     story.bridge.handle(CallerSpeechStopped("user-1"), story.now)
-    assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 5.1)]
+    assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 3.1)]
 
 
 def test_who_stops_and_speaks_again_is_measured_anew() -> None:
