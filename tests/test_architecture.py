@@ -88,7 +88,13 @@ TESTED_ELSEWHERE = {
         "tests/media_bridge/speech/test_word_alignment.py"
     ),
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
+    "media_container/media_bridge/conversation/call_end.py": (
+        "tests/media_bridge/conversation/test_last_words.py"
+    ),
     "media_container/media_bridge/conversation/clip_player.py": (
+        "tests/media_bridge/conversation/test_pending_reply.py"
+    ),
+    "media_container/media_bridge/conversation/active_response.py": (
         "tests/media_bridge/conversation/test_pending_reply.py"
     ),
     "media_container/media_bridge/conversation/retry_budget.py": (

@@ -24,6 +24,7 @@ from media_bridge.commands import (
     RecordStart,
 )
 from media_bridge.conversation import stream_start
+from media_bridge.conversation.call_end import CallEnd
 from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import NO_CLIPS, Conversation
 from media_bridge.conversation.frame_watch import FrameWatch
@@ -101,10 +102,7 @@ class Bridge:
         self._greeted = False
         self._spent = Usage()
         self._held_events: list[events.SteeringEvent] = []
-        self._leave_at: float | None = None
-        self._last_words: LastWords | None = None
-        self.is_over = False
-        """Nothing more is to be done for this call."""
+        self._end: CallEnd | None = None
         self._deadline = self._compute_deadline()
 
     @property
@@ -125,6 +123,11 @@ class Bridge:
         return self._spent + self._conversation.usage
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be done for this call."""
+        return self._end is not None and self._end.is_over
+
+    @property
     def has_started(self) -> bool:
         """Whether the media stream ever began."""
         return self._line is not None
@@ -141,10 +144,8 @@ class Bridge:
         return self._deadline
 
     def _compute_deadline(self) -> float | None:
-        if self.is_over:
-            return None
-        if self._last_words is not None:
-            return self._last_words.due_at if self._leave_at is None else self._leave_at
+        if self._end is not None:
+            return self._end.next_deadline()
         times = [
             self._start_due_at,
             self._ready_due_at,
@@ -177,7 +178,7 @@ class Bridge:
     def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
         """The model is far ahead of the caller: what it sends waits behind what waits already. Or
         it is merely at work."""
-        if self._last_words is not None:
+        if self._end is not None:
             return False
         if isinstance(event, events.ResponseProgressed):
             return self._conversation.reply.on_progress(event.response_id, now)
@@ -188,10 +189,8 @@ class Bridge:
         return True
 
     def _respond(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
-        if self.is_over:
-            return []
-        if self._last_words is not None:
-            return self._on_ending(event, now, self._last_words)
+        if self._end is not None:
+            return self._until_call_ends(self._end.handle(event, now), now)
         commands = self._answer_about_clip(event, now) if self._clip_recorder else None
         return self._until_call_ends(
             self._on_event(event, now) if commands is None else commands, now
@@ -199,11 +198,11 @@ class Bridge:
 
     def _due(self, now: float) -> list[BridgeCommand]:
         """What time alone brings, as long as nothing ends the call."""
-        if self._last_words is not None or not self._speaks:
+        if self._end is not None or not self._speaks:
             return []
         commands = self._until_call_ends(self._conversation.due(now), now)
         for monitor in self._monitors:
-            if self._last_words is None and (found := monitor.check(self._conversation, now)):
+            if self._end is None and (found := monitor.check(self._conversation, now)):
                 commands += self._until_call_ends(found, now)
         return commands
 
@@ -251,14 +250,17 @@ class Bridge:
             if isinstance(command, FailCall | LeaveStream):
                 closed = self._conversation.close(now) if self.has_started else []
                 closed = [*closed, *self._never_said(), *self._tools.close()]
-                return [*taken, *closed, command, *self._leave(now)]
+                end = self._end = self._end or self._call_end(now)
+                return [*taken, *closed, command, *end.leave(now)]
             if isinstance(command, EndCall):
-                self._leave_at = now + GOODBYE_TIMEOUT_SECONDS
-                self._last_words = LastWords(self._conversation, self._caller_audio, now)
-                ready = self._model.is_ready
-                return [*taken, command, *(self._last_words.commit_speech(now) if ready else ())]
+                self._end = self._call_end(now)
+                return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
             taken.append(command)
         return taken
+
+    def _call_end(self, now: float) -> CallEnd:
+        words = LastWords(self._conversation, self._caller_audio, now)
+        return CallEnd(words, self._model, self.has_started)
 
     def _never_said(self) -> list[BridgeCommand]:
         """What was to be said by a model that never became ready."""
@@ -323,7 +325,7 @@ class Bridge:
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
         """Fifty times a second: unless the frame is the first, or waits for others, it moves no
         deadline."""
-        if self._line is None or self._last_words is not None:
+        if self._line is None or self._end is not None:
             return []
         self._frame_watch.last_frame_at = now
         commands = self._caller_audio.push(event.chunk, event.payload, now)
@@ -471,50 +473,3 @@ class Bridge:
             return [FailCall("no_media_start", "the media socket sent no start")]
         # Another stream takes its place as soon as somebody has answered.
         return [Log("warning", "no start on the early stream"), LeaveStream(was_lost=False)]
-
-    def _on_ending(
-        self, event: events.BridgeEvent, now: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        if self._leave_at is None:
-            return self._hear_last_words(event, now, last_words)
-        return self._until_call_ends(
-            self._wait_for_stream_end(event, now, self._leave_at, last_words), now
-        )
-
-    def _wait_for_stream_end(
-        self, event: events.BridgeEvent, now: float, leave_at: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        """We hung up: the stream has to end, and the caller's last words may still come."""
-        match event:
-            case events.StreamStopped() | events.StreamLost() | events.LeaveRequested():
-                return [LeaveStream(was_lost=False)]
-            case TransferFinished(failure=None):
-                return [LeaveStream(was_lost=False)]
-            case events.DeadlinePassed() if leave_at <= now:
-                return [LeaveStream(was_lost=False)]
-            case events.ModelClosed():
-                self._model.is_ready = False
-                return []
-            case _:
-                return last_words.on_event(event, now) if self._model.is_ready else []
-
-    def _leave(self, now: float) -> list[BridgeCommand]:
-        """The leg ends at once; the model is left when it owes no more words."""
-        self._leave_at = None
-        last_words = self._last_words or LastWords(self._conversation, self._caller_audio, now)
-        self._last_words = last_words
-        if not (self.has_started and self._model.is_ready and last_words.are_awaited(now)):
-            return self._give_up_words(now)
-        return [*last_words.commit_speech(now), *last_words.cancel_unheard()]
-
-    def _hear_last_words(
-        self, event: events.BridgeEvent, now: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        commands = last_words.on_event(event, now)
-        if isinstance(event, events.ModelClosed) or not last_words.are_awaited(now):
-            commands += self._give_up_words(now)
-        return commands
-
-    def _give_up_words(self, now: float) -> list[BridgeCommand]:
-        self.is_over = True
-        return [*self._conversation.turns.give_up(now)] if self.has_started else []

@@ -245,7 +245,7 @@ class Conversation:
         """Take more sound of what is being said, unless something else is due because of it."""
         if event.response_id in self.agent_audio.cancelled or not self.agent_audio.append(event):
             return False
-        self.reply.last_sign = now
+        self.reply.on_more_audio(now)
         return True
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:

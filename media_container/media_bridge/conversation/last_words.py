@@ -38,6 +38,10 @@ class LastWords:
         unheard = active and not self._conversation.turns.has_turn_of(active)
         return [CancelResponse(active)] if active and unheard else []
 
+    def give_up(self, now: float) -> list[BridgeCommand]:
+        """No more words will come."""
+        return [*self._conversation.turns.give_up(now)]
+
     def on_event(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         """Only words matter now, and what they cost."""
         if isinstance(event, events.TranscriptEvent):

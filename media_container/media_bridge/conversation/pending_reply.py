@@ -40,13 +40,21 @@ from media_bridge.commands import (
     FailCall,
     Log,
 )
+from media_bridge.conversation.active_response import STALL_TIMEOUT, ActiveResponse
 from media_bridge.conversation.clip_player import (
     RETRY_FILLER_SECONDS,
     SLOW_REPLY_SECONDS,
     ClipPlayer,
 )
 from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
-from media_bridge.conversation.retry_budget import FATAL_CODES, Failure, FaultReason, RetryBudget
+from media_bridge.conversation.retry_budget import (
+    FATAL_CODES,
+    Failure,
+    FaultReason,
+    RetryBudget,
+    cut_short,
+    failure_of,
+)
 from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
 from phonebridge.call.usage import Usage
@@ -57,9 +65,6 @@ SERVER_START_TIMEOUT = 3.0
 A server begins within about 0.3 s, the network included. Asking too early is safe, because the
 server refuses a second response while one is active. Asking too late is silence for the caller."""
 SERVER_NEXT_START_TIMEOUT = 1.0
-STALL_TIMEOUT = 15.0
-MCP_STALL_TIMEOUT = 45.0
-CANCEL_TIMEOUT = 5.0
 
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
@@ -75,9 +80,7 @@ class PendingReply:
 
     def __init__(self, speech: AgentAudio, clips: ClipPlayer) -> None:
         self.queue = ResponseQueue()
-        self.last_sign = 0.0
-        """When the active response last showed that the model is alive."""
-        self._stall_timeout = STALL_TIMEOUT
+        self._active = ActiveResponse()
         self.deadline = NEVER
         """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
         finds out when the next one is."""
@@ -86,11 +89,6 @@ class PendingReply:
         self._speech = speech
         self._clips = clips
         self._known: set[str] = set()
-        self._has_spoken = False
-        """Whether the active response brought sound; `_has_called`, a tool call."""
-        self._has_called = False
-        self._mcp_calls: dict[str, bool] = {}
-        """Of the active response; true while it is under way."""
         self._silent_response: str | None = None
         self._retrying: Request | None = None
         self._budget = RetryBudget()
@@ -108,7 +106,7 @@ class PendingReply:
     def begin(self, now: float) -> None:
         """The media stream started: only from now on somebody listens."""
         self._clips.begin()
-        self.last_sign = now
+        self._active.last_sign_at = now
         if self.queue.current:
             self._expect(self.queue.current.purpose, now)
         self._set_deadline()
@@ -161,7 +159,7 @@ class PendingReply:
 
     def close(self) -> list[BridgeCommand]:
         """The call is over."""
-        current = None if self._has_spoken else self.queue.current
+        current = None if self._active.has_spoken else self.queue.current
         return [
             *_not_spoken(current, "the call ended first"),
             *self.drop_requests("the call ended first"),
@@ -176,17 +174,13 @@ class PendingReply:
     def on_response_started(self, response_id: str, now: float) -> None:
         self._known.add(response_id)
         self.queue.on_started(response_id)
-        self._has_spoken = self._has_called = False
-        self._mcp_calls.clear()
+        self._active.begin(now)
         self._ask_at = NEVER
-        self.last_sign = now
-        self._stall_timeout = STALL_TIMEOUT
         self._set_deadline()
 
     def on_cancelled(self, now: float) -> None:
-        """The active response was cancelled; it has little time to end."""
-        self.last_sign = now
-        self._stall_timeout = CANCEL_TIMEOUT
+        """The active response was cancelled."""
+        self._active.on_cancelled(now)
         self._set_deadline()
 
     def on_progress(self, response_id: str | None, now: float) -> bool:
@@ -195,20 +189,24 @@ class PendingReply:
         if active is None or (response_id is not None and response_id != active):
             return False
         if active not in self._speech.cancelled:
-            self.last_sign = now
+            self._active.last_sign_at = now
         return True
+
+    def on_more_audio(self, now: float) -> None:
+        """The active response has spoken before, and speaks on."""
+        self._active.last_sign_at = now
 
     def on_speech(self, response_id: str) -> None:
         if response_id == self.queue.active:
-            self._has_spoken = True
+            self._active.has_spoken = True
             self._clips.filler_at = NEVER
 
     def on_tool_call(self, call: tool_events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
-            self._has_called = True
+            self._active.has_called = True
             if isinstance(call, tool_events.McpCalled):
-                self._mcp_calls.setdefault(call.item_id, True)
-                self._set_mcp_timeout()
+                self._active.on_mcp_called(call.item_id)
+                self._set_deadline()
         elif call.response_id == self._silent_response and self._retrying:
             # The call was told after the end of its response, which therefore was no failure.
             self.queue.drop(self._retrying)
@@ -217,16 +215,9 @@ class PendingReply:
         return []
 
     def on_mcp_returned(self, item_id: str, now: float) -> None:
-        if item_id in self._mcp_calls:
-            self._mcp_calls[item_id] = False
-            self._set_mcp_timeout()
+        self._active.on_mcp_returned(item_id)
+        self._set_deadline()
         self.on_progress(None, now)
-
-    def _set_mcp_timeout(self) -> None:
-        if self._stall_timeout != CANCEL_TIMEOUT:
-            is_under_way = any(self._mcp_calls.values())
-            self._stall_timeout = MCP_STALL_TIMEOUT if is_under_way else STALL_TIMEOUT
-            self._set_deadline()
 
     def on_response_ended(
         self, event: events.ResponseEnded, is_wanted: bool, is_broken_off: bool, now: float
@@ -236,19 +227,19 @@ class PendingReply:
         if event.response_id != self.queue.active:
             return []
         request = self.queue.finish()
-        has_called = self._has_called or bool(event.calls)
+        has_called = self._active.has_called or bool(event.calls)
         runs_calls = has_called and event.status == "completed"
         if not is_wanted:
-            got_nothing = not (self._has_spoken or runs_calls)
+            got_nothing = not (self._active.has_spoken or runs_calls)
             notes = _not_spoken(request, "it was interrupted") if got_nothing else []
             return [*notes, *self._go_on(now)]
-        if runs_calls or (self._has_spoken and not has_called and not is_broken_off):
+        if runs_calls or (self._active.has_spoken and not has_called and not is_broken_off):
             self._succeed()
-            return [*_cut_short(event), *self._go_on(now)]
+            return [*cut_short(event), *self._go_on(now)]
         self._silent_response = event.response_id
         if has_called:
             request = Request(ANSWER.command, Purpose.TOOL_OUTPUT)
-        return self._fail(_failure(event), request, now)
+        return self._fail(failure_of(event), request, now)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
         """Find the request that the error is about. An error about nothing of ours changes
@@ -280,7 +271,7 @@ class PendingReply:
         active, stalled_at = self.queue.active, self._stalled_at
         if active is None or now < stalled_at:
             return None
-        seconds = round(self._stall_timeout)
+        seconds = round(self._active.stall_timeout)
         return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
 
     def replaced_by(self, event: events.ResponseStarted) -> events.ResponseEnded | None:
@@ -319,7 +310,7 @@ class PendingReply:
 
     @property
     def _stalled_at(self) -> float:
-        return self.last_sign + self._stall_timeout if self.queue.is_generating else NEVER
+        return self._active.stalls_at if self.queue.is_generating else NEVER
 
     # What follows.
 
@@ -329,10 +320,7 @@ class PendingReply:
 
     def _record_sent(self, commands: list[CreateResponse], now: float) -> list[BridgeCommand]:
         if commands:
-            self._mcp_calls.clear()
-            self._has_spoken = False
-            self.last_sign = now
-            self._stall_timeout = STALL_TIMEOUT
+            self._active.begin(now)
         self._set_deadline()
         return [*commands]
 
@@ -388,7 +376,7 @@ class PendingReply:
             self._speech.stop_response(active)
             commands.append(CancelResponse(active))
         current = self.queue.finish()
-        if not self._has_spoken:
+        if not self._active.has_spoken:
             commands += _not_spoken(current, end.detail)
         self.queue.muted = True
         commands += self._clips.apologize(end, now)
@@ -400,23 +388,3 @@ def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:
     if request is None or request.purpose not in _ORDERED:
         return []
     return [AddTimelineEntry("not spoken", f"{request.purpose}: {why}")]
-
-
-def _cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
-    """The caller got something, but perhaps not all of it."""
-    if event.status == "completed":
-        return []
-    why = _describe(event)
-    return [Log("warning", "model reply cut short", why), AddTimelineEntry("reply cut short", why)]
-
-
-def _failure(event: events.ResponseEnded) -> Failure:
-    reasons = {"failed": FaultReason.FAILED, "stalled": FaultReason.STALLED}
-    reason = reasons.get(event.status, FaultReason.SILENT)
-    return Failure(reason, _describe(event), event.retry_after)
-
-
-def _describe(event: events.ResponseEnded) -> str:
-    if event.status == "completed":
-        return "completed without speech"
-    return f"{event.status}: {event.detail}" if event.detail else event.status

@@ -29,10 +29,9 @@ from media_bridge.commands import (
     SendToolOutput,
     TruncateItem,
 )
+from media_bridge.conversation.active_response import MCP_STALL_TIMEOUT, STALL_TIMEOUT
 from media_bridge.conversation.pending_reply import (
     ALREADY_RESPONDING,
-    MCP_STALL_TIMEOUT,
-    STALL_TIMEOUT,
 )
 from media_bridge.conversation.retry_budget import FATAL_CODES, MAX_ATTEMPTS
 from media_bridge.events import (
