@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, MODEL_RATE_HZ, Codec
 from media_bridge.commands import AppendAudio, BridgeCommand, PlayAudio
+from media_bridge.deadline import NEVER
 from media_bridge.events import AudioReceived, CallerAudio
 from media_bridge.speech.agent_audio import AgentAudio
 from media_bridge.speech.caller_audio import CallerAudioPath
@@ -115,24 +116,23 @@ def model_to_caller(mode: Mode, said: bytes) -> bytes:
     """Run the path to the caller and return audio in the line's codec. The model sends everything
     at once, and playout paces it."""
     line = TelnyxStream(mode.codec, ByteOrder.LITTLE)
-    speech = AgentAudio(
-        Playout(mode.codec, MODEL_BYTES_PER_MS[mode.model_audio]), mode.model_audio, Transcript()
-    )
+    playout = Playout(mode.codec, MODEL_BYTES_PER_MS[mode.model_audio])
+    speech = AgentAudio(playout, mode.model_audio, Transcript())
     for at in range(0, len(said), DELTA_BYTES):
         speech.receive_audio(AudioReceived("response", "item", 0, said[at : at + DELTA_BYTES]), 0.0)
-    speech.finish("item")
+    playout.finish("item")
     played, now = b"", 0.0
-    while speech.is_audible:
-        for command in speech.due(now):
+    while playout.is_speaking:
+        for command in playout.due(now):
             if isinstance(command, PlayAudio):
                 played += base64.b64decode(json.loads(line.encode(command))["media"]["payload"])
-        speech.advance(now)
-        now = speech.next_deadline() or now
+        playout.advance(now)
+        now = playout.next_deadline() if playout.is_speaking else now
     return played
 
 
 def _overdue(caller_audio: CallerAudioPath, until: float) -> Iterator[BridgeCommand]:
-    while (deadline := caller_audio.next_deadline()) is not None and deadline <= until:
+    while (deadline := caller_audio.next_deadline()) < NEVER and deadline <= until:
         yield from caller_audio.due(deadline)
 
 

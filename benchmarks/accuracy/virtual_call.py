@@ -20,6 +20,7 @@ from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from phonebridge.call.call import Call, Direction
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Interrupt
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
 from simulators.telnyx.playout import PlayoutQueue
@@ -311,7 +312,7 @@ class VirtualCall:
 
     def _interrupt(self, response: str, by_api: bool) -> None:
         if by_api:
-            self.tell(events.InterruptRequested())
+            self.tell(Interrupt())
         # The model sends a few more deltas before it stops.
         self.at(self.now + LATE_DELTAS_SECONDS, lambda: self._cancel(response))
         self._caller_speaks()

@@ -32,8 +32,10 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "switchboard",
     ),
     "media_bridge": (
+        "deadline",
         "audio",
         "commands",
+        "tool_events",
         "events",
         "speech",
         "conversation",

@@ -4,10 +4,20 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from media_bridge.commands import CreateResponse, TransferCall
+from media_bridge.tool_events import ToolCall, ToolEvent
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Side, Update
+from phonebridge.call.steering import (
+    Answered,
+    Interrupt,
+    MachineAnswered,
+    Mute,
+    Say,
+    SayGoodbye,
+    StartTransfer,
+    TransferFinished,
+    Update,
+)
 from phonebridge.call.usage import Usage
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
@@ -178,65 +188,6 @@ class ResponseProgressed:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionCalled:
-    """Perhaps told more than once; `arguments` is whatever the model wrote."""
-
-    response_id: str
-    call_id: str
-    name: str
-    arguments: str
-    is_whole: bool = True
-    """False if the response ended before the model had written all arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class McpCalled:
-    """The model's own servers carry this out. `ok` is None while it is under way."""
-
-    response_id: str
-    item_id: str
-    name: str
-    ok: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class McpReturned:
-    item_id: str
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalRequested:
-    """A call of an MCP server that is not carried out before somebody has approved it."""
-
-    response_id: str
-    item_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpListing:
-    """The model's own servers ask an MCP server what it can do."""
-
-    item_id: str
-    server: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpUnavailable:
-    """That came to nothing: the model has none of its tools."""
-
-    item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputAdded:
-    """The model has what came of a call: responses that start from now on see it."""
-
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseEnded:
     """Generation is over, not playback. `detail` says why, where the status is not `completed`."""
 
@@ -244,7 +195,7 @@ class ResponseEnded:
     status: str
     detail: str
     usage: Usage
-    calls: tuple[FunctionCalled | McpCalled | ApprovalRequested, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     transcripts: tuple[TranscriptFinished, ...] = ()
     retry_after: float | None = None
     """Seconds after which the server wants to be asked again, if it said so."""
@@ -283,30 +234,6 @@ class ModelClosed:
     reason: str
 
 
-# From elsewhere.
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionReturned:
-    """A function was carried out, or why not, in words for the model."""
-
-    call_id: str
-    output: str
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptRequested:
-    """Somebody told the API to stop the model's speech."""
-
-
-@dataclass(frozen=True, slots=True)
-class MachineDetected:
-    """No human hears us; a message may be left, at the latest when `greeting_over` is told."""
-
-    greeting_over: bool
-
-
 @dataclass(frozen=True, slots=True)
 class HangUpRequested:
     """The call has to end: at once, or when the caller has heard a last sentence."""
@@ -315,25 +242,6 @@ class HangUpRequested:
     exact_text: str | None = None
     instructions: str | None = None
     """For a sentence of the model's own, in the caller's language."""
-
-
-@dataclass(frozen=True, slots=True)
-class SayRequested:
-    """The agent is to say something, with or without finishing what it says now."""
-
-    request: CreateResponse
-    interrupt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MuteRequested:
-    side: Side
-    muted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateRequested:
-    update: Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,21 +260,6 @@ class SettingsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class CallTransferRequested:
-    """The caller is to be handed over, after a last sentence."""
-
-    transfer: TransferCall
-    exact_text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    """The target was not reached, or the carrier refused: the caller is still ours."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class DigitsFailed:
     """The carrier did not press the keys."""
 
@@ -382,13 +275,7 @@ class MessageLost:
 
 @dataclass(frozen=True, slots=True)
 class LeaveRequested:
-    """Our part of the call is over, whatever it still waits for: the caller was connected with
-    somebody else, or the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerReported:
-    """Somebody picked up, as a webhook said: the carrier's `start` is due."""
+    """The process ends, so our part of the call is over, whatever it still waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,23 +318,16 @@ ConversationEvent = (
     | ResponseEnded
     | TranscriptEvent
 )
-ToolCall = FunctionCalled | McpCalled | ApprovalRequested
-McpEvent = McpReturned | McpListing | McpUnavailable
-ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
-OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed | MessageLost
+OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
-    InterruptRequested
-    | SayRequested
-    | MuteRequested
-    | UpdateRequested
-    | CallTransferRequested
-    | HangUpRequested
-    | OutcomeEvent
+    Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineDetected | LeaveRequested | AnswerReported
+OutsideEvent = SteeringEvent | MachineAnswered | Answered | LeaveRequested
+"""The API, the carrier's webhooks and the process itself; the mailbox brings the types of
+`phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
 """All but the frames."""
 BridgeEvent = CallerAudio | ControlEvent

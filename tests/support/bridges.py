@@ -17,6 +17,7 @@ from media_bridge.events import (
 )
 from phonebridge.call.call import EarlyStream
 from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.steering import Say
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
@@ -43,6 +44,12 @@ def ringing_bridge(
     kept: CachedGreeting | None = None,
 ) -> Bridge:
     return Bridge(RINGING, config, model_audio, 0.0, kept)
+
+
+def say_of(request: CreateResponse, interrupt: bool = False) -> Say:
+    """The command of the API that asks for this response."""
+    words, instruction = request.exact_text, request.instructions
+    return Say(words=words, instruction=instruction, interrupt=interrupt)
 
 
 def ready_call(

@@ -8,6 +8,8 @@ words misheard so than with silence.
 
 from dataclasses import dataclass, field
 
+from media_bridge.deadline import NEVER
+
 REORDER_WINDOW_SECONDS = 0.06
 """How long a gap may wait for its frame: three frames of 20 ms."""
 MAX_GAP_FRAMES = 50
@@ -91,9 +93,9 @@ class JitterBuffer:
         self._concealed += size
         return self.silence * size
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         if not self._early:
-            return None
+            return NEVER
         return min(frame.waits_until for frame in self._early.values())
 
     def due(self, now: float) -> bytes:

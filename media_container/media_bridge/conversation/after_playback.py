@@ -4,7 +4,7 @@ the words that announce it."""
 from dataclasses import dataclass, field
 
 from media_bridge.commands import BridgeCommand, EndCall
-from media_bridge.conversation.deadline import earliest
+from media_bridge.deadline import NEVER
 
 TIMEOUT_SECONDS = 20.0
 """Seconds that it waits for that at most."""
@@ -18,7 +18,7 @@ class AfterPlayback:
     """Times are seconds of the bridge's clock."""
 
     _planned: list[BridgeCommand] = field(default_factory=list)
-    _latest: float | None = None
+    _latest: float = NEVER
     _quiet_since: float | None = None
 
     def __bool__(self) -> bool:
@@ -34,14 +34,13 @@ class AfterPlayback:
             return False
         self._planned = [each for each in self._planned if each != command]
         if not self._planned:
-            self._latest = self._quiet_since = None
+            self._latest, self._quiet_since = NEVER, None
         return True
 
-    def due_at(self) -> float | None:
-        if not self._planned:
-            return None
-        settled = None if self._quiet_since is None else self._quiet_since + self._pause
-        return earliest(settled, self._latest)
+    def due_at(self) -> float:
+        if self._quiet_since is None:
+            return self._latest
+        return min(self._quiet_since + self._pause, self._latest)
 
     def take(self, is_quiet: bool, now: float) -> list[BridgeCommand]:
         """What is to be done now. To be called whenever something has happened."""
@@ -51,11 +50,10 @@ class AfterPlayback:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
-        due_at = self.due_at()
-        if due_at is None or now < due_at:
+        if now < self.due_at():
             return []
         taken, self._planned = self._planned, []
-        self._latest = self._quiet_since = None
+        self._latest, self._quiet_since = NEVER, None
         return taken
 
     @property

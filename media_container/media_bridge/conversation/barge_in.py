@@ -3,6 +3,8 @@ is wished, what is as short as an echo or a cough."""
 
 from dataclasses import dataclass
 
+from media_bridge.deadline import NEVER
+
 LINE_SETTLES_SECONDS = 1.0
 """Clicks of a line that was just connected, and a short hello, which the greeting answers."""
 DETECTION_SECONDS = 0.2
@@ -15,7 +17,7 @@ class BargeIn:
     where it tells them: sound may come later than it was spoken, and faster."""
 
     min_seconds: float = 0.0
-    counts_at: float | None = None
+    counts_at: float = NEVER
     """From when on the speech that is going on will be an interruption."""
     was_interruption: bool = True
     """The last speech, as far as is known."""
@@ -31,22 +33,22 @@ class BargeIn:
         in_first_second = started_ms is not None and started_ms < LINE_SETTLES_SECONDS * 1000
         early = LINE_SETTLES_SECONDS if in_first_second and now < self._settled_at else 0.0
         wait = max(self.min_seconds, early) if guards else 0.0
-        self.counts_at = now + wait if wait else None
+        self.counts_at = now + wait if wait else NEVER
         self._enough_ms = (started_ms or 0.0) + wait * 1000
         self.was_interruption = not wait
         return not wait
 
     def counts(self, now: float) -> bool:
         """Whether the speech that is going on has just become one."""
-        return self.counts_at is not None and now >= self.counts_at and self._count()
+        return now >= self.counts_at and self._count()
 
     def speech_stopped(self, ended_ms: float | None) -> bool:
         """Whether it turns out to have been one."""
-        is_open, self.counts_at = self.counts_at is not None, None
+        is_open, self.counts_at = self.counts_at < NEVER, NEVER
         lasted = ended_ms is not None and ended_ms >= self._enough_ms
         return is_open and lasted and self._count()
 
     def _count(self) -> bool:
-        self.counts_at = None
+        self.counts_at = NEVER
         self.was_interruption = True
         return True

@@ -21,6 +21,7 @@ from media_bridge.commands import (
     RecordClip,
 )
 from media_bridge.conversation.conversation import Conversation
+from media_bridge.deadline import NEVER
 from media_bridge.speech.clip_words import instructions_of
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import ModelAudio
@@ -50,7 +51,7 @@ class ClipRecorder:
     def __init__(
         self, missing: tuple[ClipKind, ...], config: CallConfig, model_audio: ModelAudio
     ) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         # With an idle timeout the server speaks up at any time, and its responses have no metadata.
         self._missing = deque(() if config.turn_detection.idle_timeout_ms else missing)
         self._language = config.language
@@ -64,14 +65,14 @@ class ClipRecorder:
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
         """Ask for the next clip in a pause: the agent has spoken, and it is the caller's turn."""
         if self._recording:
-            return self._time_out(now) if self.due_at is not None and self.due_at <= now else []
+            return self._time_out(now) if self.due_at <= now else []
         is_pause = (
             conversation.has_spoken and conversation.waits_for_caller and not self._is_answer_due
         )
         if not (self._missing and is_pause):
-            self.due_at = None
+            self.due_at = NEVER
             return []
-        if self.due_at is None:
+        if self.due_at == NEVER:
             self.due_at = now + PAUSE_SECONDS
         return self._ask(now) if self.due_at <= now else []
 
@@ -163,7 +164,7 @@ class ClipRecorder:
         cancel = [CancelResponse(known)] if known else []
         self._missing.clear()
         commands = [*cancel, *self._end("it took too long", now)]
-        self.due_at = None
+        self.due_at = NEVER
         return commands
 
     def _disable(self, event: events.ResponseStarted, how: str, now: float) -> list[BridgeCommand]:

@@ -6,6 +6,8 @@ only the socket's word counts here.
 
 from dataclasses import dataclass
 
+from media_bridge.deadline import NEVER
+
 PAUSE_SECONDS = 1.5
 """So long after its last key an entry is complete; `#` completes it at once."""
 END = "#"
@@ -17,7 +19,7 @@ class DtmfCollector:
     """Times are seconds of the bridge's clock."""
 
     entered: str = ""
-    complete_at: float | None = None
+    complete_at: float = NEVER
 
     def press(self, digit: str, now: float) -> None:
         self.entered += digit
@@ -26,12 +28,12 @@ class DtmfCollector:
 
     def take(self, now: float) -> str | None:
         """The entry, once it is complete."""
-        if self.complete_at is None or now < self.complete_at:
+        if now < self.complete_at:
             return None
         return self.take_unfinished()
 
     def take_unfinished(self) -> str | None:
-        entry, self.entered, self.complete_at = self.entered, "", None
+        entry, self.entered, self.complete_at = self.entered, "", NEVER
         return entry or None
 
 

@@ -8,6 +8,7 @@ from media_bridge.commands import BridgeCommand, CreateResponse, EndCall
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
 from media_bridge.conversation.steering import apply_event
+from media_bridge.deadline import NEVER
 from media_bridge.events import HangUpRequested
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
@@ -27,7 +28,7 @@ class IdleCaller:
     """Times are seconds of the bridge's clock."""
 
     def __init__(self, config: CallConfig) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         self._timeout = config.idle_timeout_seconds
         self._prompts = config.idle_prompts
         self._prompted = 0
@@ -42,11 +43,11 @@ class IdleCaller:
             self._prompted = 0
             conversation.withdraw(END)
         if not conversation.waits_for_caller:
-            self.due_at = None
-        elif self.due_at is None:
+            self.due_at = NEVER
+        elif self.due_at == NEVER:
             self.due_at = now + self._timeout
         elif self.due_at <= now:
-            self.due_at = None
+            self.due_at = NEVER
             return self._prompt(conversation, now)
         return []
 

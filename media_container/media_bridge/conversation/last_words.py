@@ -38,6 +38,10 @@ class LastWords:
         unheard = active and not self._conversation.turns.has_turn_of(active)
         return [CancelResponse(active)] if active and unheard else []
 
+    def give_up(self, now: float) -> list[BridgeCommand]:
+        """No more words will come."""
+        return [*self._conversation.turns.give_up(now)]
+
     def on_event(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         """Only words matter now, and what they cost."""
         if isinstance(event, events.TranscriptEvent):
@@ -53,6 +57,5 @@ class LastWords:
             case events.ResponseStarted(response_id):
                 return [CancelResponse(response_id)]
             case events.ResponseEnded():
-                self._conversation.usage += event.usage
-                return self._conversation.agent_audio.read_last(event)
+                return self._conversation.on_late_end(event)
         return []

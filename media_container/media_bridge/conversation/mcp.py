@@ -1,6 +1,6 @@
 """Servers of the Model Context Protocol: the model's own servers call them, and we hear of it."""
 
-from media_bridge import events
+from media_bridge import tool_events
 from media_bridge.commands import AddMessage, AddTimelineEntry, BridgeCommand, Role
 
 TIMEOUT_SECONDS = 45.0
@@ -13,13 +13,13 @@ class McpServers:
         """By the items in which they are asked what they can do."""
         self._returned: dict[str, bool] = {}
 
-    def on_event(self, event: events.McpEvent) -> list[BridgeCommand]:
+    def on_event(self, event: tool_events.McpEvent) -> list[BridgeCommand]:
         match event:
-            case events.McpListing(item_id, label):
+            case tool_events.McpListing(item_id, label):
                 self._labels[item_id] = label
-            case events.McpReturned(item_id, ok):
+            case tool_events.McpReturned(item_id, ok):
                 self._returned[item_id] = ok
-            case events.McpUnavailable(item_id):
+            case tool_events.McpUnavailable(item_id):
                 label = self._labels.get(item_id, "an MCP server")
                 notice = f"The tools of {label} are not available in this call."
                 return [
@@ -28,7 +28,7 @@ class McpServers:
                 ]
         return []
 
-    def outcome(self, call: events.McpCalled) -> str | None:
+    def outcome(self, call: tool_events.McpCalled) -> str | None:
         """None while it is under way. It may be over before the response that made it."""
         if call.item_id not in self._returned:
             return None

@@ -7,6 +7,9 @@ because a model that is broken stays broken; the time between the attempts start
 from dataclasses import dataclass
 from enum import StrEnum
 
+from media_bridge import events
+from media_bridge.commands import AddTimelineEntry, BridgeCommand, Log
+
 FIRST_RETRY_SECONDS = 0.5
 """Doubled with every failure."""
 MAX_ATTEMPTS = 4
@@ -68,3 +71,23 @@ class RetryBudget:
         """A reply came."""
         self._failures = self._stalls = 0
         self._first_failure_at = None
+
+
+def cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
+    """The caller got something, but perhaps not all of it."""
+    if event.status == "completed":
+        return []
+    why = _describe(event)
+    return [Log("warning", "model reply cut short", why), AddTimelineEntry("reply cut short", why)]
+
+
+def failure_of(event: events.ResponseEnded) -> Failure:
+    reasons = {"failed": FaultReason.FAILED, "stalled": FaultReason.STALLED}
+    reason = reasons.get(event.status, FaultReason.SILENT)
+    return Failure(reason, _describe(event), event.retry_after)
+
+
+def _describe(event: events.ResponseEnded) -> str:
+    if event.status == "completed":
+        return "completed without speech"
+    return f"{event.status}: {event.detail}" if event.detail else event.status

@@ -4,6 +4,7 @@ from media_bridge.commands import BridgeCommand, CreateResponse
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
 from media_bridge.conversation.steering import apply_event
+from media_bridge.deadline import NEVER
 from media_bridge.events import HangUpRequested
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
@@ -24,7 +25,7 @@ class TimeLimit:
     """Times are seconds of the bridge's clock."""
 
     def __init__(self, config: CallConfig) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         self._duration = config.max_duration_seconds
         self._ends_at = 0.0
 
@@ -35,10 +36,10 @@ class TimeLimit:
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
         """To be called whenever something has happened, and when `due_at` has come."""
-        if self.due_at is None or now < self.due_at:
+        if now < self.due_at:
             return []
         if self.due_at < self._ends_at:
             self.due_at = self._ends_at
             return conversation.request_response(WARNING, Purpose.NOTICE, now)
-        self.due_at = None
+        self.due_at = NEVER
         return apply_event(GOODBYE, conversation, now)

@@ -9,12 +9,9 @@ Every function call gets exactly one output, because the model waits for it othe
 is not carried out is answered with the reason.
 """
 
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 import msgspec
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.commands import (
     AddMessage,
     AddTimelineEntry,
@@ -35,12 +32,19 @@ from media_bridge.conversation.builtin_tools import (
     TransferArguments,
 )
 from media_bridge.conversation.conversation import Conversation
-from media_bridge.conversation.deadline import earliest
 from media_bridge.conversation.mcp import McpServers
 from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.tool_batch import (
+    FinalAction,
+    OpenCall,
+    ToolBatch,
+    ToolRefused,
+    error_output,
+    read_arguments,
+)
+from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Message, Tools
-from phonebridge.errors import ModelError
 
 FILLER_SECONDS = 1.5
 """So long the caller waits in silence before a filler."""
@@ -61,45 +65,6 @@ CALLER_CAME_FIRST = "Not done: the caller spoke, or the agent was interrupted."
 CUT_OFF = "Not done: the call was cut off before its arguments were complete."
 HANG_UP_CANCELLED = "The caller spoke before you hung up, so the call goes on."
 
-_Arguments = TypeVar("_Arguments")
-
-
-class _ToolRefused(ModelError):
-    """A call that cannot be carried out; the model is told why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenCall:
-    name: str
-    since: float
-    filler: str | None = None
-    given_up: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _FinalAction:
-    """A call that ends the agent's part, once the rest of its round is done."""
-
-    call: events.FunctionCalled
-    command: EndCall | TransferCall
-
-
-@dataclass(slots=True)
-class _ToolBatch:
-    """The calls of one response; one response answers them."""
-
-    has_spoken: bool
-    """Whether that response said something besides."""
-    open: dict[str, _OpenCall] = field(default_factory=dict)
-    final_action: _FinalAction | None = None
-    has_failed: bool = False
-    wants_words: bool = False
-    filler_due: float | None = None
-
-    @property
-    def filler(self) -> str | None:
-        return next((call.filler for call in self.open.values() if call.filler), None)
-
 
 class ToolCalls:
     """Times are seconds of the bridge's clock."""
@@ -107,13 +72,13 @@ class ToolCalls:
     def __init__(self, tools: Tools, conversation: Conversation) -> None:
         self._conversation = conversation
         self.offer(tools)
-        self._announced: dict[str, list[events.ToolCall]] = {}
+        self._announced: dict[str, list[tool_events.ToolCall]] = {}
         self._known: set[str] = set()
         self._unanswered: set[str] = set()
         """Function calls that the model has no output for."""
         self._mcp = McpServers()
         self._ended: str | None = None
-        self._rounds: list[_ToolBatch] = []
+        self._rounds: list[ToolBatch] = []
         self._messages = 0
         self._in_a_row = 0
 
@@ -122,18 +87,18 @@ class ToolCalls:
         self._tools = tools
         self._functions = {function.name: function for function in tools.functions}
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         if not self._rounds:
-            return None
+            return NEVER
         times = [round_.filler_due for round_ in self._rounds]
         times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
-        return earliest(*times)
+        return min(times)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """A sentence for a caller who has waited long; not while anybody speaks."""
         commands = self._give_up(now) if self._rounds else []
         for round_ in self._rounds:
-            if round_.filler_due is None or now < round_.filler_due:
+            if now < round_.filler_due:
                 continue
             if (
                 self._conversation.caller_is_speaking
@@ -142,7 +107,7 @@ class ToolCalls:
             ):
                 round_.filler_due = now + FILLER_SECONDS
                 continue
-            round_.filler_due = None
+            round_.filler_due = NEVER
             commands += self._conversation.request_response(
                 CreateResponse(exact_text=round_.filler), Purpose.FILLER, now
             )
@@ -150,26 +115,30 @@ class ToolCalls:
 
     def _give_up(self, now: float) -> list[BridgeCommand]:
         calls = [call for round_ in self._rounds for call in round_.open.items()]
-        late = [each for each, call in calls if call.given_up is not None and call.given_up <= now]
+        late = [each for each, call in calls if call.given_up <= now]
         return [command for each in late for command in self._complete(each, False, now)]
 
-    def handle(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+    def handle(self, event: tool_events.ToolEvent, now: float) -> list[BridgeCommand]:
         match event:
-            case events.FunctionCalled() | events.McpCalled() | events.ApprovalRequested():
+            case (
+                tool_events.FunctionCalled()
+                | tool_events.McpCalled()
+                | tool_events.ApprovalRequested()
+            ):
                 self._announce(event)
                 late = event.response_id == self._ended
                 commands = self._run_batch(event.response_id, now) if late else []
-                if isinstance(event, events.McpCalled) and event.ok is not None:
+                if isinstance(event, tool_events.McpCalled) and event.ok is not None:
                     commands += self._complete(event.item_id, event.ok, now)
                 return commands
-            case events.OutputAdded(call_id):
+            case tool_events.OutputAdded(call_id):
                 self._conversation.on_tool_output_added(call_id)
                 return []
-            case events.McpReturned(item_id, ok):
+            case tool_events.McpReturned(item_id, ok):
                 return [*self._mcp.on_event(event), *self._complete(item_id, ok, now)]
-            case events.McpListing() | events.McpUnavailable():
+            case tool_events.McpListing() | tool_events.McpUnavailable():
                 return self._mcp.on_event(event)
-            case events.FunctionReturned(call_id, output, ok):
+            case tool_events.FunctionReturned(call_id, output, ok):
                 return [*self._answer(call_id, output), *self._complete(call_id, ok, now)]
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
@@ -209,13 +178,13 @@ class ToolCalls:
         self._rounds.clear()
         return [_note(call.name, "the call ended first") for call in calls]
 
-    def _announce(self, call: events.ToolCall) -> None:
-        if isinstance(call, events.McpCalled) and call.ok is not None:
-            self._mcp.on_event(events.McpReturned(call.item_id, call.ok))
-        known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
+    def _announce(self, call: tool_events.ToolCall) -> None:
+        if isinstance(call, tool_events.McpCalled) and call.ok is not None:
+            self._mcp.on_event(tool_events.McpReturned(call.item_id, call.ok))
+        known_as = call.call_id if isinstance(call, tool_events.FunctionCalled) else call.item_id
         if known_as not in self._known:
             self._known.add(known_as)
-            if isinstance(call, events.FunctionCalled):
+            if isinstance(call, tool_events.FunctionCalled):
                 self._unanswered.add(known_as)
             self._announced.setdefault(call.response_id, []).append(call)
 
@@ -223,23 +192,23 @@ class ToolCalls:
         calls = self._announced.pop(response_id, [])
         if not calls:
             return []
-        round_ = _ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
+        round_ = ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
         self._rounds.append(round_)
         self._in_a_row += 1
-        self._conversation.is_running_tools = True
+        self._conversation.run_tools(True)
         commands = [command for call in calls for command in self._begin(call, round_, now)]
         if round_.filler:
             round_.filler_due = now + FILLER_SECONDS
         return commands + self._conclude(round_, now)
 
-    def _drop(self, call: events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
+    def _drop(self, call: tool_events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
         """Of a response that was cut; an MCP server may have done it by then."""
         match call:
-            case events.McpCalled():
+            case tool_events.McpCalled():
                 return [_note(call.name, self._mcp.outcome(call) or UNDER_WAY)]
-            case events.ApprovalRequested():
+            case tool_events.ApprovalRequested():
                 return [DenyApproval(call.item_id), _note(call.name, DROPPED)]
-            case events.FunctionCalled():
+            case tool_events.FunctionCalled():
                 is_cut = ended.status == "cancelled"
                 early = f"Not done: the response ended early ({ended.status}: {ended.detail})."
                 answer = self._answer(
@@ -251,70 +220,78 @@ class ToolCalls:
 
     # What is called.
 
-    def _begin(self, call: events.ToolCall, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
-        if isinstance(call, events.McpCalled):
+    def _begin(
+        self, call: tool_events.ToolCall, round_: ToolBatch, now: float
+    ) -> list[BridgeCommand]:
+        if isinstance(call, tool_events.McpCalled):
             return self._await(call, round_, now)
-        if isinstance(call, events.ApprovalRequested):
+        if isinstance(call, tool_events.ApprovalRequested):
             round_.has_failed = round_.wants_words = True
             refused = _note(call.name, "refused, it wanted an approval")
             return [DenyApproval(call.item_id), refused]
         try:
             if not call.is_whole:
-                raise _ToolRefused(CUT_OFF)
+                raise ToolRefused(CUT_OFF)
             if function := self._functions.get(call.name):
                 return self._run(function, call, round_, now)
             if call.name not in self._tools.built_in:
-                raise _ToolRefused(f"There is no tool {call.name[:MAX_NAME_LENGTH]}.")
+                raise ToolRefused(f"There is no tool {call.name[:MAX_NAME_LENGTH]}.")
             return self._do(BuiltIn(call.name), call, round_, now)
-        except _ToolRefused as refused:
+        except ToolRefused as refused:
             round_.has_failed = round_.wants_words = True
             return self._refuse(call, str(refused))
 
-    def _await(self, call: events.McpCalled, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
+    def _await(
+        self, call: tool_events.McpCalled, round_: ToolBatch, now: float
+    ) -> list[BridgeCommand]:
         round_.wants_words = True
         if outcome := self._mcp.outcome(call):
             return [_note(call.name, outcome)]
-        round_.open[call.item_id] = _OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
+        round_.open[call.item_id] = OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
         return []
 
     def _run(
-        self, function: HttpsFunction, call: events.FunctionCalled, round_: _ToolBatch, now: float
+        self,
+        function: HttpsFunction,
+        call: tool_events.FunctionCalled,
+        round_: ToolBatch,
+        now: float,
     ) -> list[BridgeCommand]:
         arguments = call.arguments.strip() or "{}"
-        _read(arguments, dict[str, msgspec.Raw])
+        read_arguments(arguments, dict[str, msgspec.Raw])
         if sum(len(each.open) for each in self._rounds) >= MAX_OPEN_CALLS:
-            raise _ToolRefused("Too many calls are under way; wait for them.")
+            raise ToolRefused("Too many calls are under way; wait for them.")
         round_.wants_words = True
-        round_.open[call.call_id] = _OpenCall(call.name, now, function.filler)
+        round_.open[call.call_id] = OpenCall(call.name, now, function.filler)
         return [RunFunction(call.call_id, function, arguments)]
 
     def _do(
-        self, tool: BuiltIn, call: events.FunctionCalled, round_: _ToolBatch, now: float
+        self, tool: BuiltIn, call: tool_events.FunctionCalled, round_: ToolBatch, now: float
     ) -> list[BridgeCommand]:
         match tool:
             case BuiltIn.END_CALL:
                 if self._conversation.caller_is_speaking:
-                    raise _ToolRefused("The caller is speaking: hear them out.")
-                return _final_action(HANG_UP, call, round_)
+                    raise ToolRefused("The caller is speaking: hear them out.")
+                return round_.finish_with(HANG_UP, call)
             case BuiltIn.TRANSFER_CALL:
-                return _final_action(self._transfer(call), call, round_)
+                return round_.finish_with(self._transfer(call), call)
             case BuiltIn.SEND_DTMF:
                 # No words follow: the menu would not hear the model, nor the model the menu.
-                digits = _read(call.arguments, DigitsArguments).digits
+                digits = read_arguments(call.arguments, DigitsArguments).digits
                 return [SendDtmf(digits), *self._confirm(call, "pressed")]
             case BuiltIn.TAKE_MESSAGE:
                 round_.wants_words = True
-                message = self._message(_read(call.arguments, MessageArguments), now)
+                message = self._message(read_arguments(call.arguments, MessageArguments), now)
                 return [RecordMessage(message), *self._confirm(call, "stored")]
 
-    def _transfer(self, call: events.FunctionCalled) -> TransferCall:
-        wanted = _read(call.arguments, TransferArguments)
+    def _transfer(self, call: tool_events.FunctionCalled) -> TransferCall:
+        wanted = read_arguments(call.arguments, TransferArguments)
         found = self._tools.destination(wanted.destination)
         if found is None:
             names = ", ".join(each.name for each in self._tools.destinations)
-            raise _ToolRefused(f"The destinations are: {names}.")
+            raise ToolRefused(f"The destinations are: {names}.")
         if found.warm and not wanted.summary.strip():
-            raise _ToolRefused(f"{found.name} must be told a summary of the call.")
+            raise ToolRefused(f"{found.name} must be told a summary of the call.")
         return TransferCall(found.to, wanted.summary.strip() if found.warm else "")
 
     def _message(self, given: MessageArguments, now: float) -> Message:
@@ -338,16 +315,16 @@ class ToolCalls:
                 return [note, *self._conclude(round_, now)]
         return []
 
-    def _conclude(self, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
+    def _conclude(self, round_: ToolBatch, now: float) -> list[BridgeCommand]:
         if round_.open:
             return []
         self._rounds.remove(round_)
-        self._conversation.is_running_tools = bool(self._rounds)
+        self._conversation.run_tools(bool(self._rounds))
         if round_.final_action:
             return self._finish(round_.final_action, round_, now)
         return self._speak(now) if round_.wants_words else []
 
-    def _finish(self, parting: _FinalAction, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
+    def _finish(self, parting: FinalAction, round_: ToolBatch, now: float) -> list[BridgeCommand]:
         if round_.has_failed:
             why = "Not done: something else went wrong, or the caller spoke. Go on."
             return [*self._refuse(parting.call, why), *self._speak(now)]
@@ -368,33 +345,12 @@ class ToolCalls:
         self._unanswered.discard(call_id)
         return [self._conversation.send_tool_output(call_id, output)]
 
-    def _confirm(self, call: events.FunctionCalled, status: str) -> list[BridgeCommand]:
+    def _confirm(self, call: tool_events.FunctionCalled, status: str) -> list[BridgeCommand]:
         output = msgspec.json.encode({"status": status}).decode()
         return [*self._answer(call.call_id, output), _note(call.name, "ok")]
 
-    def _refuse(self, call: events.FunctionCalled, why: str) -> list[BridgeCommand]:
+    def _refuse(self, call: tool_events.FunctionCalled, why: str) -> list[BridgeCommand]:
         return [*self._answer(call.call_id, error_output(why)), _note(call.name, "refused")]
-
-
-def error_output(message: str) -> str:
-    """What tells the model that its call failed, so that it can speak about it."""
-    return msgspec.json.encode({"error": message}).decode()
-
-
-def _final_action(
-    command: EndCall | TransferCall, call: events.FunctionCalled, round_: _ToolBatch
-) -> list[BridgeCommand]:
-    if round_.final_action:
-        raise _ToolRefused(f"{round_.final_action.call.name} was called before it.")
-    round_.final_action = _FinalAction(call, command)
-    return []
-
-
-def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
-    try:
-        return msgspec.json.decode(arguments, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise _ToolRefused(f"The arguments are not as declared: {error}.") from error
 
 
 def _note(name: str, outcome: str) -> AddTimelineEntry:

@@ -7,6 +7,7 @@ message short.
 from media_bridge.commands import BridgeCommand, CreateResponse, EndCall
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
+from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 
@@ -20,7 +21,7 @@ class Voicemail:
     """Times are seconds of the bridge's clock."""
 
     def __init__(self, config: CallConfig) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         detection = config.machine_detection
         self._message = detection.message if detection else None
         self._reached = False
@@ -38,14 +39,14 @@ class Voicemail:
             self._reached = True
             self.due_at = now + GREETING_TIMEOUT_SECONDS
             commands = conversation.silence(now)
-        if greeting_over and self.due_at is not None:
+        if greeting_over and self.due_at < NEVER:
             self.due_at = now
         return commands
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
         """To be called whenever something has happened, and when `due_at` has come."""
-        if self.due_at is not None and self.due_at <= now:
-            self.due_at = None
+        if self.due_at <= now:
+            self.due_at = NEVER
             self._waits_for_silence = True
         if not (self._waits_for_silence and conversation.is_silent):
             return []
@@ -54,4 +55,4 @@ class Voicemail:
         message = conversation.request_response(
             CreateResponse(exact_text=self._message), Purpose.VOICEMAIL, now
         )
-        return [*conversation.reply.unmute(now), *message]
+        return [*conversation.unmute(now), *message]

@@ -40,6 +40,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
 )
+from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.turn import Turn
 from phonebridge.call.usage import ModelUsage
@@ -316,7 +317,7 @@ class CallSession:
                 )
             case commands.TransferCall(to, summary, from_):
                 transfer = partial(self._apply, TransferRequested(to, from_, summary))
-                self._writes.add(lambda: self._run_carrier_command(transfer, events.TransferFailed))
+                self._writes.add(lambda: self._run_carrier_command(transfer, TransferFinished))
             case commands.SendDtmf(digits, duration_ms):
                 press = partial(self._apply, DigitsRequested(digits, duration_ms))
                 self._writes.add(lambda: self._run_carrier_command(press, events.DigitsFailed))

@@ -11,7 +11,6 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
-from media_bridge.conversation.steering import to_event
 from media_bridge.runtime.call_session import CallSession, Services
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.threads import Threads
@@ -244,7 +243,7 @@ class MediaWorker:
         if await self._from_store(self._mail, acknowledge, False):
             with call_on_every_line(self.services.log, posted.call_id):
                 self.services.log.info("command received", command=type(posted.command).__name__)
-            session.dispatch(to_event(posted.command))
+            session.dispatch(posted.command)
 
     async def _from_store(self, threads: Threads, job: Callable[[], T], otherwise: T) -> T:
         """A store that fails for a while must not end the calls."""

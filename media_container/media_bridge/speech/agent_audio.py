@@ -10,8 +10,6 @@ from media_bridge.commands import (
     AddMessage,
     BridgeCommand,
     ClearPlayback,
-    MarkPlayback,
-    PlayAudio,
     RecordTurn,
     Role,
     TruncateItem,
@@ -32,17 +30,6 @@ class AgentAudio:
         self.cancelled = CancelledResponses()
         self.interruptions = 0
         self._recited: set[str] = set()
-
-    @property
-    def is_audible(self) -> bool:
-        return self._playout.is_speaking
-
-    @property
-    def chunks_sent(self) -> int:
-        return self._playout.chunks_sent
-
-    def next_deadline(self) -> float | None:
-        return self._playout.next_deadline()
 
     def play_recorded(self, item_id: str, words: str, sound: bytes, now: float) -> None:
         """Play what is at hand already, in the line's codec. The model learns of it as text, when
@@ -103,9 +90,6 @@ class AgentAudio:
             if item.response_id == response_id:
                 self.cancelled.mark_truncated(response_id, item.item_id)
 
-    def finish(self, item_id: str) -> None:
-        self._playout.finish(item_id)
-
     def finish_response(self, response_id: str) -> None:
         for item in self._playout.items:
             if item.response_id == response_id:
@@ -118,19 +102,12 @@ class AgentAudio:
             return []
         return [TruncateItem(event.item_id, event.content_index, 0)]
 
-    def has_started(self, item_id: str) -> bool:
-        item = self._playout.item(item_id)
-        return item is not None and item.has_started
-
-    def mark_returned(self, name: str, now: float) -> None:
-        self._playout.mark_returned(name, now)
-
-    def advance(self, now: float) -> list[BridgeCommand]:
-        """The turns that were thereby heard to their end."""
-        return self._on_played(self._playout.advance(now))
-
-    def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        return self._playout.due(now)
+    def on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
+        """Record the turns that the caller has heard to their end."""
+        commands: list[BridgeCommand] = []
+        for each in played:
+            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
+        return commands
 
     def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
         """Barge-in, in this order: stop the pacer, clear, cancel, truncate; afterwards drop what
@@ -145,13 +122,13 @@ class AgentAudio:
             if item.item_id not in self._recited:
                 self.cancelled.mark_truncated(item.response_id, item.item_id)
                 commands.append(TruncateItem(item.item_id, item.content_index, cut.played_ms))
-        return [*commands, *self._on_played(played), *self._truncate(cuts, now)]
+        return [*commands, *self.on_played(played), *self._truncate(cuts, now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
         """The call is over: what was said ends with what was heard of it so far."""
         self._recited.clear()
         played, cuts = self._playout.clear(now)
-        return [*self._on_played(played), *self._truncate(cuts, now)]
+        return [*self.on_played(played), *self._truncate(cuts, now)]
 
     def _begin(self, event: events.AudioReceived, now: float) -> Item:
         codec, pcm = self._playout.codec, self._model_audio is ModelAudio.PCM24K
@@ -161,12 +138,6 @@ class AgentAudio:
         self._playout.add(item)
         self._transcript.agent_started(item.item_id, now, item.response_id)
         return item
-
-    def _on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
-        commands: list[BridgeCommand] = []
-        for each in played:
-            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
-        return commands
 
     def _truncate(self, cuts: Iterable[ItemTruncated], now: float) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []

@@ -93,7 +93,7 @@ class CallerAudioPath:
     def due(self, now: float) -> list[BridgeCommand]:
         return self._convert(self._jitter_buffer.due(now))
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         return self._jitter_buffer.next_deadline()
 
     def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:

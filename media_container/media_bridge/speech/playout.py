@@ -13,6 +13,7 @@ from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import Converter
 from media_bridge.audio.loudness import Loudness
 from media_bridge.commands import MarkPlayback, PlayAudio
+from media_bridge.deadline import NEVER
 from media_bridge.speech.playback_clock import PlaybackClock
 
 LEAD_MS = 200
@@ -144,6 +145,11 @@ class Playout:
         item.loudness.feed(audio)
         self._queue(item, item.converter.feed(audio))
 
+    def has_started(self, item_id: str) -> bool:
+        """Some of the item was sent, and the caller may still have something of it to hear."""
+        item = self._items.get(item_id)
+        return item is not None and item.has_started
+
     def finish(self, item_id: str) -> None:
         if item := self._items.get(item_id):
             self._flush(item)
@@ -153,6 +159,8 @@ class Playout:
         """What has to leave now: chunks, some with a mark behind them. A mark before the first
         tells the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
+        if not self._audio:
+            return sending
         while now >= self._clock.sendable_at(self._max_ahead) and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._clock.is_empty(now) else ()
             self._place(len(chunk), now)
@@ -165,16 +173,18 @@ class Playout:
     def mark_returned(self, name: str, now: float) -> None:
         self._clock.mark_returned(name, now)
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         """When the next chunk has to leave, or what was sent last will have been heard."""
         if self._sendable():
             return self._clock.sendable_at(self._max_ahead)
         if self._played >= self._clock.sent:
-            return None
+            return NEVER
         return self._clock.confirmed_at
 
     def advance(self, now: float) -> list[ItemPlayed]:
         """Move playback on to `now`; the items that were thereby heard to their end."""
+        if not self._items and self._played == self._clock.confirmed == self._clock.sent:
+            return []
         self._played = self._clock.confirmed_position(now)
         return self._take_played(self._played, now)
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from media_bridge.commands import RunFunction
-from media_bridge.events import FunctionReturned
 from media_bridge.runtime.tool_runner import MAX_RESPONSE_BYTES, ToolRunner
+from media_bridge.tool_events import FunctionReturned
 from phonebridge.call.tools import HttpsFunction
 from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.http.signature import sign
