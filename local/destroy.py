@@ -3,26 +3,24 @@
 
 import argparse
 import sys
-from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from deployment import answers as remembered
+from deployment.leftovers import empty_bucket, shorten_drain, wait_until_deleted
 from deployment.stack import DeployedStack, StackMissing, require
 
 
 def destroy(stack: DeployedStack, *, delete_table: bool) -> None:
     if sources := stack.outputs.get("ImageSourceBucketName"):
-        _empty(sources, stack.region)  # otherwise CloudFormation would not delete it
+        empty_bucket(sources, stack.region)  # or CloudFormation would not delete it
     client = boto3.client("cloudformation", region_name=stack.region)
     if "MediaLoadBalancerName" in stack.outputs:
-        _shorten_drain(client, stack)
+        shorten_drain(client, stack.name, stack.region)
     client.delete_stack(StackName=stack.name)
-    print(f"deleting {stack.name}; this takes some minutes and ends all calls")
-    # Longer than an hour, because tasks that a deployment has just replaced keep their calls.
-    waiter = client.get_waiter("stack_delete_complete")
-    waiter.wait(StackName=stack.name, WaiterConfig={"Delay": 30, "MaxAttempts": 180})
+    print(f"deleting {stack.name}; this takes some minutes, and calls that still run are cut off")
+    wait_until_deleted(client, stack.name)
     table = stack.outputs.get("CallsTableName")
     if table is None:
         return  # the creation of the stack was rolled back
@@ -35,25 +33,6 @@ def destroy(stack: DeployedStack, *, delete_table: bool) -> None:
     dynamodb.get_waiter("table_exists").wait(TableName=table)
     dynamodb.delete_table(TableName=table)
     print(f"deleted: table {table}")
-
-
-def _shorten_drain(cloudformation: Any, stack: DeployedStack) -> None:
-    """Set the deregistration delay to zero. ECS waits for it even if a task has no calls, and the
-    template sets it to an hour (Amazon ECS, "Load balancer connection draining")."""
-    group = cloudformation.describe_stack_resource(
-        StackName=stack.name, LogicalResourceId="MediaTargetGroup"
-    )["StackResourceDetail"]["PhysicalResourceId"]
-    boto3.client("elbv2", region_name=stack.region).modify_target_group_attributes(
-        TargetGroupArn=group,
-        Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "0"}],
-    )
-
-
-def _empty(bucket: str, region: str) -> None:
-    client = boto3.client("s3", region_name=region)
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for each in page.get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=each["Key"])
 
 
 def _confirm(stack: DeployedStack, delete_table: bool) -> bool:

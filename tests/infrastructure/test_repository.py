@@ -29,7 +29,8 @@ def names_in_readme() -> set[str]:
 def test_the_example_has_every_setting_that_a_person_gives() -> None:
     read = {field.name.upper() for of in (ControlSettings, MediaSettings) for field in fields(of)}
     telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}
-    assert set(dotenv_values(EXAMPLE)) == (read - SET_BY_THE_STACK) | telemetry
+    deployment = {"DNS_OVER_HTTPS_URL"}
+    assert set(dotenv_values(EXAMPLE)) == (read - SET_BY_THE_STACK) | telemetry | deployment
 
 
 def test_the_example_has_every_name_of_the_readme() -> None:

@@ -36,7 +36,9 @@ class House:
     media: tuple[int, bytes] = (401, error("refused"))
     certificate: str | None = None
     is_silent: bool = False
-    """Whether it accepts every request and never answers."""
+    """It takes every request and answers none."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set by the first request."""
 
 
 @contextmanager
@@ -52,6 +54,7 @@ def opened(house: House) -> Iterator[None]:
             self._answer(*house.media)
 
         def _answer(self, status: int, body: bytes) -> None:
+            house.asked.set()
             if house.is_silent:
                 self.rfile.read()  # until the client gives up and closes
                 return

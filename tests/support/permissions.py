@@ -104,6 +104,9 @@ class Caller:
                 return _arn(self.physical[name])
             case {"TableName": name} | {"SecretId": name} | {"Bucket": name} | {"QueueUrl": name}:
                 return _arn(self.physical[name])
+            case {"cluster": _, "tasks": _}:
+                own = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/"
+                return f"{own}{_arn('MediaCluster')}/1"
         raise AssertionError(f"a call of a kind that no permission is known for: {params.keys()}")
 
 
@@ -131,6 +134,7 @@ def _done_by_lambda(role: str) -> Iterator[tuple[str, str]]:
 
 
 _KINDS = {
+    "AWS::ECS::Cluster": "ecs:" + ACCOUNT + ":cluster/",
     "AWS::DynamoDB::Table": "dynamodb:" + ACCOUNT + ":table/",
     "AWS::S3::Bucket": "s3:::",
     "AWS::SecretsManager::Secret": "secretsmanager:" + ACCOUNT + ":secret:",
