@@ -37,10 +37,11 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def records(system: System) -> Records:
     records: Records = {}
-    # The first calls make the greeting that is kept for the others.
+    # Few at a time: all of them speak in this process, and a gap would end a sentence.
     for numbers in (
-        (WITH_DIAL, MADE, A_LAW, BUSY, NO_ANSWER, NEVER_STREAMS),
-        (KEPT, STREAM_FAILS, STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED, NO_START),
+        (WITH_DIAL, MADE, BUSY, NO_ANSWER),
+        (A_LAW, KEPT, STREAM_FAILS, NEVER_STREAMS),
+        (STREAM_CLOSES, WEBHOOKS_TWICE_AND_SWAPPED, NO_START),
     ):
         called = await asyncio.gather(*(call(system, to, SETUPS[to]) for to in numbers))
         records |= dict(zip(numbers, called, strict=True))
