@@ -56,9 +56,9 @@ from phonebridge.settings import ModelAudio
 
 READY_TIMEOUT_SECONDS = 12.0
 MEDIA_TIMEOUT_SECONDS = 60.0
-"""The carrier sends frames all the time; a line on hold may pause."""
+"""A line on hold may pause for some time without sending frames."""
 GOODBYE_TIMEOUT_SECONDS = 5.0
-"""From our hanging up until the carrier closes the stream."""
+"""The carrier closes the stream within this time after we hang up."""
 
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
@@ -115,7 +115,7 @@ class Bridge:
 
     @property
     def stream_started(self) -> float:
-        """Turns count from here."""
+        """Turns are timed from here."""
         return self._conversation.stream_started
 
     @property
@@ -124,12 +124,12 @@ class Bridge:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be done for this call."""
+        """Nothing more is to be done for this call."""
         return self._end is not None and self._end.is_over
 
     @property
     def has_started(self) -> bool:
-        """Whether the media stream ever began."""
+        """The media stream has begun."""
         return self._line is not None
 
     @property
@@ -176,8 +176,8 @@ class Bridge:
         return commands
 
     def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
-        """The model is far ahead of the caller: what it sends waits behind what waits already. Or
-        it is merely at work."""
+        """Take sound that waits behind other sound, and events that show only that the model is at
+        work."""
         if self._end is not None:
             return False
         if isinstance(event, events.ResponseProgressed):
@@ -197,7 +197,7 @@ class Bridge:
         )
 
     def _due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings, as long as nothing ends the call."""
+        """Do what has become due, as long as nothing ends the call."""
         if self._end is not None or not self._speaks:
             return []
         commands = self._until_call_ends(self._conversation.due(now), now)
@@ -207,8 +207,7 @@ class Bridge:
         return commands
 
     def _on_silence(self, now: float) -> list[BridgeCommand]:
-        """The model has sent nothing for long. While the phone rings there is a model, and nobody
-        who listens."""
+        """End a response that has stalled, and do what the pending reply plans next."""
         if not (self._speaks or self._model.is_ready):
             return []
         ended = self._conversation.reply.stalled_response(now)
@@ -219,7 +218,7 @@ class Bridge:
     def _answer_about_clip(
         self, event: events.ControlEvent, now: float
     ) -> list[BridgeCommand] | None:
-        """None for events that are not about a clip being recorded."""
+        """Let the clip recorder answer events of a clip. It returns None for all others."""
         assert self._clip_recorder
         answer = self._clip_recorder.handle(event, self._conversation, now)
         if answer is not None and isinstance(event, events.ResponseEnded):
@@ -242,7 +241,8 @@ class Bridge:
     def _until_call_ends(
         self, commands: Iterable[BridgeCommand], now: float
     ) -> list[BridgeCommand]:
-        """The commands up to the first that ends the bridge's part, the turns recorded before."""
+        """Return the commands up to the first one that ends the bridge's part. The open turns are
+        recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
             if not self._model.is_ready and self._model.hold(command):
@@ -263,7 +263,7 @@ class Bridge:
         return CallEnd(words, self._model, self.has_started)
 
     def _never_said(self) -> list[BridgeCommand]:
-        """What was to be said by a model that never became ready."""
+        """Note which words were not spoken because the model never became ready."""
         early = () if self._model.is_ready else self._held_events
         says = [each for each in early if isinstance(each, Say)]
         return [
@@ -323,8 +323,8 @@ class Bridge:
         return []
 
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
-        """Fifty times a second: unless the frame is the first, or waits for others, it moves no
-        deadline."""
+        """A frame moves a deadline only if it is the first one, or if it waits for earlier
+        frames."""
         if self._line is None or self._end is not None:
             return []
         self._frame_watch.last_frame_at = now
@@ -359,7 +359,7 @@ class Bridge:
         return self._unless_it_rings(self._conversation.on_error(error, now))
 
     def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
-        """A call that fails because of the model ends with the apology, if there is one."""
+        """Play the apology, if there is one, before a call fails because of the model."""
         if not (self.has_started and self._clips.apology):
             return commands
         taken: list[BridgeCommand] = []
@@ -371,7 +371,8 @@ class Bridge:
         return taken
 
     def _unless_it_rings(self, commands: list[BridgeCommand]) -> list[BridgeCommand]:
-        """Nobody has answered yet: the next session is opened when somebody does."""
+        """Drop a failed session without failing the call while the phone rings. The next session is
+        opened when somebody answers."""
         failed = next((each for each in commands if isinstance(each, FailCall)), None)
         if failed is None or not self._model.is_ringing:
             return commands
@@ -379,7 +380,7 @@ class Bridge:
         return self._model.lose(failed.detail)
 
     def _greet(self, now: float) -> list[BridgeCommand]:
-        """Once, as soon as somebody listens, or before that to have it at hand then."""
+        """Request the greeting once: when somebody listens, or earlier if it is to be prepared."""
         prepares = self._config.stream_setup is StreamSetup.PREPARED
         greeted = self._cached_greeting or self._greeted or self._conversation.ignores_caller
         if greeted or not self._model.is_ready or not (self.has_started or prepares):
@@ -407,7 +408,7 @@ class Bridge:
         return commands
 
     def _start_over(self) -> None:
-        """The session is of no use any more, and nobody has answered yet."""
+        """Discard everything that belongs to a session that was lost before anybody answered."""
         self._spent = self.usage
         self._conversation = Conversation(self._config, self._model_audio, self._clips)
         self._tools = ToolCalls(self._config.tools, self._conversation)

@@ -14,10 +14,10 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 
 CACHED_ITEM_ID = "kept-greeting"
-"""Stands where what the model says has its item's id."""
+"""It stands where the model's own speech has an item id."""
 MAX_CACHED_MS = 30_000
 MAX_CACHED_BYTES = 384_000
-"""Of the line's codec: 12 s of L16. An item of DynamoDB may be 400 KB."""
+"""A greeting of 12 s in L16 has this size. An item of DynamoDB has at most 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class GreetingRecorder:
 
     wanted: str
     bytes_per_ms: int
-    """Of the model's format."""
+    """It belongs to the model's format."""
     max_ms: int = MAX_CACHED_MS
     _response_id: str | None = None
     _items: set[str] = field(default_factory=set)
@@ -44,7 +44,7 @@ class GreetingRecorder:
 
     @classmethod
     def of(cls, config: CallConfig, model_audio: ModelAudio) -> "GreetingRecorder | None":
-        """Only words that are told beforehand are worth keeping."""
+        """Return None for calls whose greeting is not known beforehand."""
         if config.stream_setup is not StreamSetup.PREPARED or not config.greeting:
             return None
         fits_ms = MAX_CACHED_BYTES // Codec[config.codec].bytes_per_ms
@@ -88,5 +88,5 @@ class GreetingRecorder:
 
 
 def _spoken_words(text: str) -> list[str]:
-    """What of a text is heard."""
+    """List the words of a text that a listener hears."""
     return re.findall(r"\w+", text.casefold())
