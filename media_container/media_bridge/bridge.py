@@ -16,7 +16,6 @@ from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
     ClipKind,
-    CreateResponse,
     EndCall,
     FailCall,
     LeaveStream,
@@ -28,7 +27,7 @@ from media_bridge.conversation.call_end import CallEnd
 from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import NO_CLIPS, Conversation
 from media_bridge.conversation.frame_watch import FrameWatch
-from media_bridge.conversation.greeting import CACHED_ITEM_ID, CachedGreeting, GreetingRecorder
+from media_bridge.conversation.greeting import CachedGreeting, Greeting
 from media_bridge.conversation.idle import IdleCaller
 from media_bridge.conversation.last_words import LastWords
 from media_bridge.conversation.model_session import ModelSession
@@ -41,7 +40,7 @@ from media_bridge.deadline import NEVER
 from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Activity, Call, EndedBy
-from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
     MachineAnswered,
@@ -81,9 +80,8 @@ class Bridge:
         self._call = call
         self._config = config
         self._model_audio = model_audio
-        self._cached_greeting = cached_greeting
         self._clips = clips
-        self._greeting_recorder = GreetingRecorder.of(config, model_audio)
+        self._greeting = Greeting(config, model_audio, cached_greeting)
         self._conversation = Conversation(config, model_audio, clips)
         self._tools = ToolCalls(config.tools, self._conversation)
         self._voicemail = Voicemail(config)
@@ -99,7 +97,6 @@ class Bridge:
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
         self._ready_due_at = NEVER if self._model.is_ringing else now + READY_TIMEOUT_SECONDS
-        self._greeted = False
         self._spent = Usage()
         self._held_events: list[events.SteeringEvent] = []
         self._end: CallEnd | None = None
@@ -135,9 +132,7 @@ class Bridge:
     @property
     def _speaks(self) -> bool:
         return self._line is not None and (
-            self._model.is_ready
-            or self._cached_greeting is not None
-            or self._conversation.reply.is_over
+            self._model.is_ready or self._greeting.is_cached or self._conversation.reply.is_over
         )
 
     def next_deadline(self) -> float | None:
@@ -184,8 +179,7 @@ class Bridge:
             return self._conversation.reply.on_progress(event.response_id, now)
         if not self._conversation.append_audio(event, now):
             return False
-        if self._greeting_recorder:
-            self._greeting_recorder.record(event)
+        self._greeting.record(event)
         return True
 
     def _respond(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
@@ -307,10 +301,7 @@ class Bridge:
         known = self._call.detection
         machine = known if known and known.takes_message else None
         commands = self._on_machine(machine.greeting_over, now) if machine else []
-        if self._cached_greeting and not self._conversation.ignores_caller:
-            self._conversation.agent_audio.play_recorded(
-                CACHED_ITEM_ID, self._cached_greeting.words, self._cached_greeting.sound, now
-            )
+        self._greeting.play_cached(self._conversation, now)
         self._start_due_at = NEVER
         self._frame_watch.begin(now)
         if not self._model.is_ready and self._ready_due_at == NEVER:
@@ -380,15 +371,9 @@ class Bridge:
         return self._model.lose(failed.detail)
 
     def _greet(self, now: float) -> list[BridgeCommand]:
-        """Request the greeting once: when somebody listens, or earlier if it is to be prepared."""
-        prepares = self._config.stream_setup is StreamSetup.PREPARED
-        greeted = self._cached_greeting or self._greeted or self._conversation.ignores_caller
-        if greeted or not self._model.is_ready or not (self.has_started or prepares):
+        if not self._model.is_ready:
             return []
-        self._greeted = True
-        # Before anybody has answered nothing is to be done: perhaps nobody will.
-        request = CreateResponse(self._config.greeting, allow_tools=self.has_started)
-        return self._conversation.request_response(request, Purpose.GREETING, now)
+        return self._greeting.request(self._conversation, self.has_started, now)
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)
@@ -403,9 +388,7 @@ class Bridge:
         commands += [*self._conversation.handle(event, now), *self._tools.on_event(event, now)]
         if self._model.is_ringing and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands)
-        if self._greeting_recorder and (recording := self._greeting_recorder.record(event)):
-            commands.append(recording)
-        return commands
+        return commands + self._greeting.record(event)
 
     def _start_over(self) -> None:
         """Discard everything that belongs to a session that was lost before anybody answered."""
@@ -413,8 +396,7 @@ class Bridge:
         self._conversation = Conversation(self._config, self._model_audio, self._clips)
         self._tools = ToolCalls(self._config.tools, self._conversation)
         self._caller_audio = CallerAudioPath(self._model_audio)
-        self._greeting_recorder = GreetingRecorder.of(self._config, self._model_audio)
-        self._greeted = False
+        self._greeting.start_over()
 
     # What it is told from outside.
 

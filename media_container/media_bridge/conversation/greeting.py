@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 from media_bridge import events
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
-from media_bridge.commands import CacheGreeting
+from media_bridge.commands import BridgeCommand, CacheGreeting, CreateResponse
+from media_bridge.conversation.conversation import Conversation
+from media_bridge.conversation.response_queue import Purpose
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 
@@ -85,6 +87,51 @@ class GreetingRecorder:
         ):
             return None
         return CacheGreeting(words, bytes(self._sound))
+
+
+class Greeting:
+    """Lets the agent speak first: from the cache, or by the model, whose words it records."""
+
+    def __init__(
+        self, config: CallConfig, model_audio: ModelAudio, cached: CachedGreeting | None
+    ) -> None:
+        self._config = config
+        self._model_audio = model_audio
+        self._cached = cached
+        self.start_over()
+
+    def start_over(self) -> None:
+        """The model's session was lost before anybody answered, so nobody was greeted."""
+        self._is_requested = False
+        self._recorder = GreetingRecorder.of(self._config, self._model_audio)
+
+    @property
+    def is_cached(self) -> bool:
+        return self._cached is not None
+
+    def play_cached(self, conversation: Conversation, now: float) -> None:
+        if self._cached and not conversation.ignores_caller:
+            words, sound = self._cached.words, self._cached.sound
+            conversation.agent_audio.play_recorded(CACHED_ITEM_ID, words, sound, now)
+
+    def request(
+        self, conversation: Conversation, has_listener: bool, now: float
+    ) -> list[BridgeCommand]:
+        """Let the model greet once: when somebody listens, or earlier to prepare the greeting."""
+        prepares = self._config.stream_setup is StreamSetup.PREPARED
+        if self.is_cached or self._is_requested or conversation.ignores_caller:
+            return []
+        if not (has_listener or prepares):
+            return []
+        self._is_requested = True
+        # A prepared greeting calls no tools, because perhaps nobody will answer.
+        request = CreateResponse(self._config.greeting, allow_tools=has_listener)
+        return conversation.request_response(request, Purpose.GREETING, now)
+
+    def record(self, event: events.ConversationEvent) -> list[BridgeCommand]:
+        """Record the model's greeting. At its end, ask for it to be cached."""
+        recording = self._recorder.record(event) if self._recorder else None
+        return [recording] if recording else []
 
 
 def _spoken_words(text: str) -> list[str]:
