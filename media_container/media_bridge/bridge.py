@@ -16,7 +16,6 @@ from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
     ClipKind,
-    CreateResponse,
     EndCall,
     FailCall,
     LeaveStream,
@@ -28,7 +27,7 @@ from media_bridge.conversation.call_end import CallEnd
 from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import NO_CLIPS, Conversation
 from media_bridge.conversation.frame_watch import FrameWatch
-from media_bridge.conversation.greeting import CACHED_ITEM_ID, CachedGreeting, GreetingRecorder
+from media_bridge.conversation.greeting import CachedGreeting, Greeting
 from media_bridge.conversation.idle import IdleCaller
 from media_bridge.conversation.last_words import LastWords
 from media_bridge.conversation.model_session import ModelSession
@@ -41,7 +40,7 @@ from media_bridge.deadline import NEVER
 from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Activity, Call, EndedBy
-from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
     MachineAnswered,
@@ -56,9 +55,9 @@ from phonebridge.settings import ModelAudio
 
 READY_TIMEOUT_SECONDS = 12.0
 MEDIA_TIMEOUT_SECONDS = 60.0
-"""The carrier sends frames all the time; a line on hold may pause."""
+"""A line on hold may pause for some time without sending frames."""
 GOODBYE_TIMEOUT_SECONDS = 5.0
-"""From our hanging up until the carrier closes the stream."""
+"""The carrier closes the stream within this time after we hang up."""
 
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
@@ -81,9 +80,8 @@ class Bridge:
         self._call = call
         self._config = config
         self._model_audio = model_audio
-        self._cached_greeting = cached_greeting
         self._clips = clips
-        self._greeting_recorder = GreetingRecorder.of(config, model_audio)
+        self._greeting = Greeting(config, model_audio, cached_greeting)
         self._conversation = Conversation(config, model_audio, clips)
         self._tools = ToolCalls(config.tools, self._conversation)
         self._voicemail = Voicemail(config)
@@ -99,7 +97,6 @@ class Bridge:
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
         self._ready_due_at = NEVER if self._model.is_ringing else now + READY_TIMEOUT_SECONDS
-        self._greeted = False
         self._spent = Usage()
         self._held_events: list[events.SteeringEvent] = []
         self._end: CallEnd | None = None
@@ -115,7 +112,7 @@ class Bridge:
 
     @property
     def stream_started(self) -> float:
-        """Turns count from here."""
+        """Turns are timed from here."""
         return self._conversation.stream_started
 
     @property
@@ -124,20 +121,18 @@ class Bridge:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be done for this call."""
+        """Nothing more is to be done for this call."""
         return self._end is not None and self._end.is_over
 
     @property
     def has_started(self) -> bool:
-        """Whether the media stream ever began."""
+        """The media stream has begun."""
         return self._line is not None
 
     @property
     def _speaks(self) -> bool:
         return self._line is not None and (
-            self._model.is_ready
-            or self._cached_greeting is not None
-            or self._conversation.reply.is_over
+            self._model.is_ready or self._greeting.is_cached or self._conversation.reply.is_over
         )
 
     def next_deadline(self) -> float | None:
@@ -176,16 +171,15 @@ class Bridge:
         return commands
 
     def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
-        """The model is far ahead of the caller: what it sends waits behind what waits already. Or
-        it is merely at work."""
+        """Take sound that waits behind other sound, and events that show only that the model is at
+        work."""
         if self._end is not None:
             return False
         if isinstance(event, events.ResponseProgressed):
             return self._conversation.reply.on_progress(event.response_id, now)
         if not self._conversation.append_audio(event, now):
             return False
-        if self._greeting_recorder:
-            self._greeting_recorder.record(event)
+        self._greeting.record(event)
         return True
 
     def _respond(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
@@ -197,7 +191,7 @@ class Bridge:
         )
 
     def _due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings, as long as nothing ends the call."""
+        """Do what has become due, as long as nothing ends the call."""
         if self._end is not None or not self._speaks:
             return []
         commands = self._until_call_ends(self._conversation.due(now), now)
@@ -207,8 +201,7 @@ class Bridge:
         return commands
 
     def _on_silence(self, now: float) -> list[BridgeCommand]:
-        """The model has sent nothing for long. While the phone rings there is a model, and nobody
-        who listens."""
+        """End a response that has stalled, and do what the pending reply plans next."""
         if not (self._speaks or self._model.is_ready):
             return []
         ended = self._conversation.reply.stalled_response(now)
@@ -219,7 +212,7 @@ class Bridge:
     def _answer_about_clip(
         self, event: events.ControlEvent, now: float
     ) -> list[BridgeCommand] | None:
-        """None for events that are not about a clip being recorded."""
+        """Let the clip recorder answer events of a clip. It returns None for all others."""
         assert self._clip_recorder
         answer = self._clip_recorder.handle(event, self._conversation, now)
         if answer is not None and isinstance(event, events.ResponseEnded):
@@ -242,7 +235,8 @@ class Bridge:
     def _until_call_ends(
         self, commands: Iterable[BridgeCommand], now: float
     ) -> list[BridgeCommand]:
-        """The commands up to the first that ends the bridge's part, the turns recorded before."""
+        """Return the commands up to the first one that ends the bridge's part. The open turns are
+        recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
             if not self._model.is_ready and self._model.hold(command):
@@ -263,7 +257,7 @@ class Bridge:
         return CallEnd(words, self._model, self.has_started)
 
     def _never_said(self) -> list[BridgeCommand]:
-        """What was to be said by a model that never became ready."""
+        """Note which words were not spoken because the model never became ready."""
         early = () if self._model.is_ready else self._held_events
         says = [each for each in early if isinstance(each, Say)]
         return [
@@ -307,10 +301,7 @@ class Bridge:
         known = self._call.detection
         machine = known if known and known.takes_message else None
         commands = self._on_machine(machine.greeting_over, now) if machine else []
-        if self._cached_greeting and not self._conversation.ignores_caller:
-            self._conversation.agent_audio.play_recorded(
-                CACHED_ITEM_ID, self._cached_greeting.words, self._cached_greeting.sound, now
-            )
+        self._greeting.play_cached(self._conversation, now)
         self._start_due_at = NEVER
         self._frame_watch.begin(now)
         if not self._model.is_ready and self._ready_due_at == NEVER:
@@ -323,8 +314,8 @@ class Bridge:
         return []
 
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
-        """Fifty times a second: unless the frame is the first, or waits for others, it moves no
-        deadline."""
+        """A frame moves a deadline only if it is the first one, or if it waits for earlier
+        frames."""
         if self._line is None or self._end is not None:
             return []
         self._frame_watch.last_frame_at = now
@@ -359,7 +350,7 @@ class Bridge:
         return self._unless_it_rings(self._conversation.on_error(error, now))
 
     def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
-        """A call that fails because of the model ends with the apology, if there is one."""
+        """Play the apology, if there is one, before a call fails because of the model."""
         if not (self.has_started and self._clips.apology):
             return commands
         taken: list[BridgeCommand] = []
@@ -371,7 +362,8 @@ class Bridge:
         return taken
 
     def _unless_it_rings(self, commands: list[BridgeCommand]) -> list[BridgeCommand]:
-        """Nobody has answered yet: the next session is opened when somebody does."""
+        """Drop a failed session without failing the call while the phone rings. The next session is
+        opened when somebody answers."""
         failed = next((each for each in commands if isinstance(each, FailCall)), None)
         if failed is None or not self._model.is_ringing:
             return commands
@@ -379,15 +371,9 @@ class Bridge:
         return self._model.lose(failed.detail)
 
     def _greet(self, now: float) -> list[BridgeCommand]:
-        """Once, as soon as somebody listens, or before that to have it at hand then."""
-        prepares = self._config.stream_setup is StreamSetup.PREPARED
-        greeted = self._cached_greeting or self._greeted or self._conversation.ignores_caller
-        if greeted or not self._model.is_ready or not (self.has_started or prepares):
+        if not self._model.is_ready:
             return []
-        self._greeted = True
-        # Before anybody has answered nothing is to be done: perhaps nobody will.
-        request = CreateResponse(self._config.greeting, allow_tools=self.has_started)
-        return self._conversation.request_response(request, Purpose.GREETING, now)
+        return self._greeting.request(self._conversation, self.has_started, now)
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)
@@ -402,18 +388,15 @@ class Bridge:
         commands += [*self._conversation.handle(event, now), *self._tools.on_event(event, now)]
         if self._model.is_ringing and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands)
-        if self._greeting_recorder and (recording := self._greeting_recorder.record(event)):
-            commands.append(recording)
-        return commands
+        return commands + self._greeting.record(event)
 
     def _start_over(self) -> None:
-        """The session is of no use any more, and nobody has answered yet."""
+        """Discard everything that belongs to a session that was lost before anybody answered."""
         self._spent = self.usage
         self._conversation = Conversation(self._config, self._model_audio, self._clips)
         self._tools = ToolCalls(self._config.tools, self._conversation)
         self._caller_audio = CallerAudioPath(self._model_audio)
-        self._greeting_recorder = GreetingRecorder.of(self._config, self._model_audio)
-        self._greeted = False
+        self._greeting.start_over()
 
     # What it is told from outside.
 

@@ -1,4 +1,4 @@
-"""What the response that runs, or was requested, has brought so far, and whether it is alive."""
+"""The state of the response that runs or was requested: what it has brought, and when it stalls."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ class ActiveResponse:
     has_spoken: bool = False
     has_called: bool = False
     last_sign_at: float = 0.0
-    """When an event last showed that the model is alive."""
+    """An event showed at that time that the model is alive."""
     stall_timeout: float = STALL_TIMEOUT
     _mcp_calls: dict[str, bool] = field(default_factory=dict)
     """The values are true for calls that are under way."""

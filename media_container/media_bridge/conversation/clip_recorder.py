@@ -31,7 +31,7 @@ PAUSE_SECONDS = 1.0
 UNLABELLED_SECONDS = 3.0
 """A response without metadata is taken for the clip if it starts so soon after the request."""
 TIMEOUT_SECONDS = 15.0
-"""From the request until the clip is complete."""
+"""A clip has to be complete so soon after its request."""
 MAX_CLIP_MS = 10_000
 
 
@@ -58,7 +58,7 @@ class ClipRecorder:
         self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
         self._recording: _Recording | None = None
         self._is_answer_due = False
-        """The caller has spoken, and the server answers that by itself, without metadata."""
+        """The caller has spoken, so the server starts a response without metadata."""
         self._responses: set[str] = set()
         self._items: set[str] = set()
 
@@ -86,7 +86,7 @@ class ClipRecorder:
     def handle(
         self, event: events.BridgeEvent, conversation: Conversation, now: float
     ) -> list[BridgeCommand] | None:
-        """What to do about an event of a clip. None for events that are not about clips."""
+        """Answer an event of a clip. Return None for events that are not about clips."""
         recording = self._recording
         match event:
             case events.ResponseStarted():
@@ -121,7 +121,7 @@ class ClipRecorder:
         return []
 
     def _is_awaited(self, now: float) -> bool:
-        """Whether a clip may start now."""
+        """Return whether a clip may start now."""
         recording = self._recording
         if recording is None or recording.response_id is not None:
             return False

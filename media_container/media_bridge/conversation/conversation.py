@@ -1,8 +1,9 @@
-"""Two people talking: who speaks, who is interrupted, what each of them said.
+"""The conversation of the caller and the agent: who speaks, who is interrupted, and what each of
+them said.
 
-The model's side of a bridge once its session is ready. Generation and playback are two things: a
-response may be complete long before the caller has heard it, so whether the agent speaks is read
-off the playout, and what the model believes it said is put right by truncation.
+Generation and playback are different things, because a response may be complete long before the
+caller has heard it. So the playout tells whether the agent speaks, and truncation tells the model
+what the caller did not hear.
 """
 
 from statistics import median
@@ -50,8 +51,7 @@ _ResponseEvent = (
 
 
 class Conversation:
-    """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
-    Times are seconds of the bridge's clock."""
+    """`FailCall` is always the last command of an answer."""
 
     def __init__(
         self, config: CallConfig, model_audio: ModelAudio, clips: SpeechClips = NO_CLIPS
@@ -71,7 +71,7 @@ class Conversation:
         self._started = 0.0
         self._first_audio_ms: int | None = None
         self.speech_began_at: float | None = None
-        """Of the speech of the caller that goes on."""
+        """The speech of the caller that goes on began at that time."""
         self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
@@ -108,12 +108,12 @@ class Conversation:
 
     @property
     def is_quiet(self) -> bool:
-        """The agent has said, and the caller heard, all that there was to say."""
+        """The caller has heard everything that was requested."""
         return self._response_queue.is_idle and not self._playout.is_speaking
 
     @property
     def is_silent(self) -> bool:
-        """The agent says nothing now, whatever it may have to say later."""
+        """The agent says nothing now, but may have something to say later."""
         return not (self._response_queue.is_generating or self._playout.is_speaking)
 
     @property
@@ -132,8 +132,8 @@ class Conversation:
     def request_response(
         self, request: CreateResponse, purpose: Purpose, now: float
     ) -> list[BridgeCommand]:
-        """Let the model speak, as soon as it may. To nobody it answers nothing; it says no more
-        than it is told to."""
+        """Let the model speak as soon as it may. If nobody listens, it says only what has words of
+        its own."""
         if self.ignores_caller and not request.has_words:
             return []
         return self.reply.request(Request(request, purpose), now)
@@ -141,15 +141,15 @@ class Conversation:
     def after_playback(
         self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        """Do this when the caller has heard everything that was asked for until now."""
+        """Do this when the caller has heard everything that was requested until now."""
         self._after_playback.plan(command, now + timeout_seconds)
 
     def withdraw(self, command: BridgeCommand) -> bool:
-        """It does not have to be done any more (`after_playback`); whether it had to."""
+        """Forget a command of `after_playback`. The result is whether it was planned."""
         return self._after_playback.withdraw(command)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
-        """The model refused something."""
+        """Find out what the model refused."""
         for call_id in self._response_queue.pending_tool_outputs:
             if error.event_id == output_event_id(call_id):
                 self.on_tool_output_added(call_id)
@@ -167,7 +167,7 @@ class Conversation:
         return events.ResponseEnded(active, "cancelled", error.code, Usage())
 
     def on_tool_event(self, event: tool_events.ToolEvent, now: float) -> list[BridgeCommand]:
-        """What a tool event tells about the response that it belongs to."""
+        """Take note of the response that a tool event belongs to."""
         match event:
             case (
                 tool_events.FunctionCalled()
@@ -214,7 +214,8 @@ class Conversation:
         )
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings: audio to send, turns heard to their end."""
+        """Send audio, record turns that were heard to their end, and do what else has become
+        due."""
         played = self._playout.advance(now)
         commands = self.agent_audio.on_played(played) if played else []
         if self._barge_in.counts(now):
@@ -242,7 +243,8 @@ class Conversation:
             self._wait = None
 
     def append_audio(self, event: events.AudioReceived, now: float) -> bool:
-        """Take more sound of what is being said, unless something else is due because of it."""
+        """Take more sound of an item that is being said. Return False if the sound needs
+        `handle`."""
         if event.response_id in self.agent_audio.cancelled or not self.agent_audio.append(event):
             return False
         self.reply.on_more_audio(now)
@@ -309,7 +311,7 @@ class Conversation:
         return self.interrupt(now)
 
     def interrupt(self, now: float) -> list[BridgeCommand]:
-        """Stop the agent on somebody's word; the model does not know of it by itself."""
+        """Stop the agent by order, which the model does not know of by itself."""
         return self._stop_speaking(now, cancel=True)
 
     def interrupt_with(
@@ -335,26 +337,27 @@ class Conversation:
         self.config = config
 
     def run_tools(self, is_running: bool) -> None:
-        """The caller waits for something that the agent looks up, or does not wait any more."""
+        """Note whether the caller waits for something that the agent looks up."""
         self.is_running_tools = is_running
 
     def on_transfer_failed(self) -> None:
         self.is_transferring = False
 
     def silence(self, now: float) -> list[BridgeCommand]:
-        """Nobody is there to talk with: hear nothing, and let nothing more be said."""
+        """Ignore the caller and say nothing more, because a machine answered."""
         self.ignores_caller = self.reply.nobody_listens = True
         self.speech_began_at = None
         return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
     def cut_off_speech(self) -> bool:
-        """The call is over; whether the caller was in the middle of a turn."""
+        """End the caller's turn, because the call is over. The result is whether they were
+        speaking."""
         was_speaking = self.caller_is_speaking
         self.speech_began_at = None
         return was_speaking
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """The call is over: whatever is open ends with what was heard of it so far."""
+        """End whatever is open with what was heard of it so far, because the call is over."""
         self._transcript.is_closing = True
         commands = [*self.reply.close(), *self.agent_audio.close(now)]
         if entry := self._dtmf.take_unfinished():

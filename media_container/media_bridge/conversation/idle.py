@@ -1,7 +1,7 @@
-"""A caller who says nothing: asked whether somebody is there, and at last said goodbye to.
+"""Prompts a silent caller, then ends the call.
 
-By our own clock, from the moment at which the caller has heard everything, so it is the same with
-every server and every detector; OpenAI's `idle_timeout_ms` goes with `server_vad` alone.
+The time counts by our own clock, from the moment at which the caller has heard everything. So it is
+the same with every server and detector. OpenAI's `idle_timeout_ms` works with `server_vad` only.
 """
 
 from media_bridge.commands import BridgeCommand, CreateResponse, EndCall
@@ -25,8 +25,6 @@ END = EndCall(EndedBy.IDLE)
 
 
 class IdleCaller:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, config: CallConfig) -> None:
         self.due_at = NEVER
         self._timeout = config.idle_timeout_seconds
@@ -35,7 +33,6 @@ class IdleCaller:
         self._last_sign_at: float | None = None
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """To be called whenever something has happened, and when `due_at` has come."""
         if self._timeout is None:
             return []
         if conversation.last_sign_of_caller_at != self._last_sign_at:

@@ -70,9 +70,9 @@ ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 
 _WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
-"""Only here a caller wonders about silence."""
+"""The caller waits for these, and wonders about silence."""
 _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
-"""Somebody wants these words to be spoken, and is told if they were not."""
+"""Somebody ordered these words, so the timeline tells if they were not spoken."""
 
 
 class PendingReply:
@@ -82,10 +82,10 @@ class PendingReply:
         self.queue = ResponseQueue()
         self._active = ActiveResponse()
         self.deadline = NEVER
-        """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
-        finds out when the next one is."""
+        """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
+        next one."""
         self.nobody_listens = False
-        """Only ordered words are worth another attempt."""
+        """Nobody listens, so only ordered words are worth another attempt."""
         self._speech = speech
         self._clips = clips
         self._known: set[str] = set()
@@ -168,7 +168,8 @@ class PendingReply:
     # What the model does.
 
     def is_new(self, response_id: str) -> bool:
-        """Whether its start was not announced. Some servers leave `response.created` out."""
+        """Return whether the response started without being announced. Some servers omit
+        `response.created`."""
         return response_id not in self._known and self.queue.active is None
 
     def on_response_started(self, response_id: str, now: float) -> None:
@@ -249,6 +250,11 @@ class PendingReply:
         )
         if error.code in FATAL_CODES:
             return self._give_up(failure, self.queue.finish() or ANSWER, now)
+        return self._on_refusal(error, failure, now)
+
+    def _on_refusal(
+        self, error: events.ModelErrorReceived, failure: Failure, now: float
+    ) -> list[BridgeCommand]:
         is_anonymous = error.event_id is None
         is_limit = is_anonymous and error.code in RATE_LIMITED
         is_ours = self.queue.names_request(error.event_id) or (
@@ -267,7 +273,7 @@ class PendingReply:
         return []
 
     def stalled_response(self, now: float) -> events.ResponseEnded | None:
-        """The end of a response that the server does not tell; it shows no sign of life."""
+        """Make up the end of a response that shows no sign of life."""
         active, stalled_at = self.queue.active, self._stalled_at
         if active is None or now < stalled_at:
             return None
@@ -275,7 +281,7 @@ class PendingReply:
         return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
 
     def replaced_by(self, event: events.ResponseStarted) -> events.ResponseEnded | None:
-        """The end of a response that the server did not tell before it started another."""
+        """Make up the end of a response that the server did not end before it started another."""
         active = self.queue.active
         if active is None or active == event.response_id:
             return None
@@ -284,7 +290,7 @@ class PendingReply:
     # What time brings.
 
     def due(self, now: float, caller_is_speaking: bool = False) -> list[BridgeCommand]:
-        """To be called when `deadline` has come; it may turn out that nothing is due."""
+        """Do what is due. Call it when `deadline` has come, even if nothing turns out to be due."""
         if self._clips.end:
             commands = self._clips.due_end(self._clips.end, now)
         else:
@@ -325,7 +331,8 @@ class PendingReply:
         return [*commands]
 
     def _go_on(self, now: float) -> list[BridgeCommand]:
-        """The slot is free. If another response is to come first, give it a moment."""
+        """Send the next request, because the slot is free. If another response is to come first,
+        wait a moment for it."""
         commands = self._record_sent(self.queue.proceed(), now)
         if not commands and self._ask_at == NEVER and not self.queue.is_idle:
             self._ask_at = now + SERVER_NEXT_START_TIMEOUT

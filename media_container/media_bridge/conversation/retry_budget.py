@@ -1,7 +1,7 @@
-"""How often the model is asked again when an attempt brings the caller nothing.
+"""Decides how often the model is asked again when an attempt brings the caller nothing.
 
-The failures are counted until a reply comes. A caller who speaks again does not reset the count,
-because a model that is broken stays broken; the time between the attempts starts anew.
+Failures count until a reply comes. A caller who speaks again does not reset the count, because a
+broken model stays broken. It only restarts the time between the attempts.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from media_bridge import events
 from media_bridge.commands import AddTimelineEntry, BridgeCommand, Log
 
 FIRST_RETRY_SECONDS = 0.5
-"""Doubled with every failure."""
+"""The delay doubles with every failure."""
 MAX_ATTEMPTS = 4
 MAX_STALLS = 2
 MAX_RETRY_SECONDS = 30.0
-"""After the first failure no attempt begins later than this."""
+"""No attempt begins later than this after the first failure."""
 
 # Another attempt does not help against these (OpenAI, "Error codes").
 FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
@@ -36,7 +36,7 @@ class Failure:
     reason: FaultReason
     why: str
     retry_after: float | None = None
-    """Seconds that the server wants us to wait."""
+    """The server wants us to wait for so many seconds."""
 
     @property
     def is_fatal(self) -> bool:
@@ -45,14 +45,13 @@ class Failure:
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Times are seconds of the bridge's clock."""
-
     _failures: int = 0
     _stalls: int = 0
     _first_failure_at: float | None = None
 
     def delay_after(self, failure: Failure, now: float) -> float | None:
-        """Count a failure. Seconds until the next attempt, or None if there is none."""
+        """Count a failure. The result is the seconds until the next attempt, or None if there is
+        none."""
         self._failures += 1
         self._stalls += failure.reason is FaultReason.STALLED
         if self._first_failure_at is None:

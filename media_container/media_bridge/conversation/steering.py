@@ -1,4 +1,4 @@
-"""What a call does when it is told something from outside: by the API, or by the carrier."""
+"""Carries out what the API orders, and what the carrier reports about a call."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from phonebridge.call.steering import Update
 
 
 def needs_model(event: events.SteeringEvent) -> bool:
-    """Whether the event has to wait until the model is ready."""
+    """Return whether the event has to wait until the model is ready."""
     match event:
         case events.HangUpRequested(_, exact_text, instructions):
             return bool(exact_text or instructions)
@@ -49,18 +49,26 @@ def apply_event(
         case steering.StartTransfer():
             transfer = TransferCall(event.to, event.summary, event.from_)
             return _finish(transfer, CreateResponse(exact_text=event.words), conversation, now)
+        case steering.SayGoodbye() | events.HangUpRequested():
+            return _end_call(event, conversation, now)
+        case _:
+            return _on_outcome(event, conversation, now)
+
+
+def _end_call(
+    event: steering.SayGoodbye | events.HangUpRequested, conversation: Conversation, now: float
+) -> list[BridgeCommand]:
+    match event:
         case steering.SayGoodbye(words):
             return _end(EndCall(EndedBy.API), CreateResponse(exact_text=words), conversation, now)
         case events.HangUpRequested(by, exact_text, instructions):
             return _end(EndCall(by), CreateResponse(exact_text, instructions), conversation, now)
-        case _:
-            return _on_outcome(event, conversation, now)
 
 
 def _on_outcome(
     event: events.OutcomeEvent, conversation: Conversation, now: float
 ) -> list[BridgeCommand]:
-    """What became of something that was asked for."""
+    """Take note of the outcome of something that was requested."""
     match event:
         case events.SettingsUpdated(config, changed):
             conversation.configure(config)
@@ -97,7 +105,7 @@ def _rejection(detail: str) -> list[BridgeCommand]:
 def _end(
     end: EndCall, words: CreateResponse, conversation: Conversation, now: float
 ) -> list[BridgeCommand]:
-    """Last words are heard of a muted agent too."""
+    """Let a muted agent speak its last words."""
     if not words.has_words:
         return [end]
     return [*conversation.unmute(now), *_finish(end, words, conversation, now)]
@@ -106,13 +114,13 @@ def _end(
 def _finish(
     command: BridgeCommand, words: CreateResponse, conversation: Conversation, now: float
 ) -> list[BridgeCommand]:
-    """When all has been said, last words included."""
+    """Execute the command when everything has been said, including the last words."""
     conversation.after_playback(command, now)
     return conversation.request_response(words, Purpose.GOODBYE, now) if words.has_words else []
 
 
 def _inform_model(what: str, conversation: Conversation, now: float) -> list[BridgeCommand]:
-    """So that it can speak about it."""
+    """Tell the model what happened, so that it can speak about it."""
     return [
         AddMessage(Role.SYSTEM, what),
         *conversation.request_response(CreateResponse(), Purpose.NOTICE, now),

@@ -1,4 +1,4 @@
-"""The longest duration of a call: the caller is warned, and said goodbye to."""
+"""Limits the duration of a call. The caller is warned, and hears a goodbye."""
 
 from media_bridge.commands import BridgeCommand, CreateResponse
 from media_bridge.conversation.conversation import Conversation
@@ -10,7 +10,7 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 
 WARNING_SECONDS = 30
-"""Before the end, of a call that may last at least twice as long."""
+"""The warning comes so long before the end, unless the call may last less than twice as long."""
 WARNING = CreateResponse(
     instructions="This call must end in half a minute. Tell the caller so, in one short sentence."
 )
@@ -22,8 +22,6 @@ GOODBYE = HangUpRequested(
 
 
 class TimeLimit:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, config: CallConfig) -> None:
         self.due_at = NEVER
         self._duration = config.max_duration_seconds
@@ -35,7 +33,6 @@ class TimeLimit:
         self.due_at = self._ends_at if is_short else self._ends_at - WARNING_SECONDS
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """To be called whenever something has happened, and when `due_at` has come."""
         if now < self.due_at:
             return []
         if self.due_at < self._ends_at:

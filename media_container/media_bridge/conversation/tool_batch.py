@@ -35,10 +35,10 @@ class FinalAction:
 
 @dataclass(slots=True)
 class ToolBatch:
-    """The calls of one response; one response answers them."""
+    """One response answers all calls of a response."""
 
     has_spoken: bool
-    """Whether that response said something besides."""
+    """The response has spoken as well."""
     open: dict[str, OpenCall] = field(default_factory=dict)
     final_action: FinalAction | None = None
     has_failed: bool = False
@@ -67,5 +67,5 @@ def read_arguments(arguments: str, kind: type[_Arguments]) -> _Arguments:
 
 
 def error_output(message: str) -> str:
-    """What tells the model that its call failed, so that it can speak about it."""
+    """Tell the model that its call failed, so that it can speak about it."""
     return msgspec.json.encode({"error": message}).decode()

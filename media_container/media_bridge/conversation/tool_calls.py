@@ -47,12 +47,12 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Message, Tools
 
 FILLER_SECONDS = 1.5
-"""So long the caller waits in silence before a filler."""
+"""The filler is said when the caller has waited in silence for so long."""
 MAX_OPEN_CALLS = 8
-"""Functions that are carried out at one time."""
+"""So many functions may run at the same time."""
 MAX_CONSECUTIVE_TOOL_RESPONSES = 16
-"""Responses that call something, without a word of the caller's; the next one has to do without. A
-model that goes round in circles would do so at its price until the call's time is up."""
+"""So many responses in succession may call tools while the caller says nothing. Without a limit, a
+model in a loop would go on until the call's time limit."""
 MAX_NAME_LENGTH = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
@@ -67,8 +67,6 @@ HANG_UP_CANCELLED = "The caller spoke before you hung up, so the call goes on."
 
 
 class ToolCalls:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, tools: Tools, conversation: Conversation) -> None:
         self._conversation = conversation
         self.offer(tools)
@@ -83,7 +81,7 @@ class ToolCalls:
         self._in_a_row = 0
 
     def offer(self, tools: Tools) -> None:
-        """What the model may call from now on."""
+        """Let the model call these tools from now on."""
         self._tools = tools
         self._functions = {function.name: function for function in tools.functions}
 
@@ -95,7 +93,7 @@ class ToolCalls:
         return min(times)
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """A sentence for a caller who has waited long; not while anybody speaks."""
+        """Say a filler to a caller who has waited long, unless somebody speaks."""
         commands = self._give_up(now) if self._rounds else []
         for round_ in self._rounds:
             if now < round_.filler_due:
@@ -151,7 +149,7 @@ class ToolCalls:
         return [command for call in dropped for command in self._drop(call, event)]
 
     def on_event(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
-        """What of the conversation matters here."""
+        """Handle the caller's speech and the ends of responses."""
         match event:
             case events.CallerSpeechStarted():
                 self._in_a_row = 0
@@ -162,18 +160,18 @@ class ToolCalls:
                 return []
 
     def on_caller_speech(self) -> list[BridgeCommand]:
-        """Nobody is hung up on who still has something to say."""
+        """Cancel a planned hangup, because the caller has something to say."""
         return [AddMessage(Role.SYSTEM, HANG_UP_CANCELLED)] if self.cancel_hangup() else []
 
     def cancel_hangup(self) -> bool:
-        """The model is not to hang up; whether it was about to."""
+        """Cancel a planned hangup. The result is whether there was one."""
         for round_ in self._rounds:
             if round_.final_action and round_.final_action.command == HANG_UP:
                 round_.has_failed = True
         return self._conversation.withdraw(HANG_UP)
 
     def close(self) -> list[BridgeCommand]:
-        """The call is over, whatever is still open."""
+        """Note which calls were open when the phone call ended."""
         calls = [call for round_ in self._rounds for call in round_.open.values()]
         self._rounds.clear()
         return [_note(call.name, "the call ended first") for call in calls]
@@ -202,7 +200,8 @@ class ToolCalls:
         return commands + self._conclude(round_, now)
 
     def _drop(self, call: tool_events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
-        """Of a response that was cut; an MCP server may have done it by then."""
+        """Answer a call of a response that was cut. An MCP server may have carried it out by
+        then."""
         match call:
             case tool_events.McpCalled():
                 return [_note(call.name, self._mcp.outcome(call) or UNDER_WAY)]
@@ -339,7 +338,7 @@ class ToolCalls:
         return self._conversation.request_response(request, Purpose.TOOL_OUTPUT, now)
 
     def _answer(self, call_id: str, output: str) -> list[BridgeCommand]:
-        """Once for each call."""
+        """Send one output for each call."""
         if call_id not in self._unanswered:
             return []
         self._unanswered.discard(call_id)

@@ -1,5 +1,5 @@
-"""Between the bridge and the Realtime wire: commands become client events, server events become
-what happened. Pure; the socket is the client's (`client.py`)."""
+"""Translates between the bridge and the Realtime API: commands to client events, and server events
+to the bridge's events. It does no I/O; `client.py` has the socket."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,8 @@ _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
 
 class RealtimeProtocol:
-    """One session's translator; it remembers what it asked for, to judge what it got."""
+    """One session. It remembers the requested settings, to compare them with what the server
+    confirms."""
 
     def __init__(self, config: CallConfig, settings: MediaSettings, model: str) -> None:
         self._config = config
@@ -88,7 +89,8 @@ class RealtimeProtocol:
         return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
 
     def _out_of_band(self, request: commands.RecordClip) -> realtime.ResponseCreate:
-        """Without the conversation as input: it would be paid for, and could change the words."""
+        """The conversation is no input of a clip: it would cost tokens, and could change the
+        words."""
         settings = realtime.ResponseSettings(
             request.instructions,
             tool_choice=None if self._config.tools == Tools() else "none",
@@ -99,7 +101,7 @@ class RealtimeProtocol:
         return realtime.ResponseCreate(settings, request.event_id)
 
     def decode(self, text: Text) -> events.ModelEvent | None:
-        """None for what a phone bridge need not know."""
+        """Return None for events that the bridge does not need."""
         try:
             event = realtime.decode(text)
         except realtime.MalformedEvent:
@@ -261,7 +263,7 @@ def _to_error_event(error: realtime.ErrorDetail) -> events.ModelEvent:
 def _to_progress_event(
     event: realtime.ServerEvent | realtime.UnknownEvent,
 ) -> events.ModelEvent | None:
-    """What says no more than that the model is at work on a response."""
+    """Translate an event that says only that the model is at work on a response."""
     match event:
         case realtime.UnknownEvent(response_id=response_id):
             return events.ResponseProgressed(response_id if isinstance(response_id, str) else None)

@@ -63,7 +63,7 @@ def _delay(details: "_StatusDetails | str | None") -> float | None:
 
 
 def read_raw(raw: msgspec.Raw, kind: Any) -> Any:
-    """None for null, and for what is of another kind."""
+    """Return None for null, and for what is of another type."""
     try:
         return msgspec.json.decode(raw, type=kind | None)
     except (ValueError, RecursionError):
@@ -79,12 +79,16 @@ def _usage_of(response: realtime.Response) -> Usage:
     cached = inputs.cached_tokens_details or realtime.TextTokens()
     spoken = usage.output_token_details or realtime.TextTokens()
     return Usage(
-        input_text=inputs.text_tokens or 0,
-        input_audio=inputs.audio_tokens or 0,
-        cached_text=cached.text_tokens or 0,
-        cached_audio=cached.audio_tokens or 0,
-        output_text=spoken.text_tokens or 0,
-        output_audio=spoken.audio_tokens or 0,
+        input_text=_count(inputs.text_tokens),
+        input_audio=_count(inputs.audio_tokens),
+        cached_text=_count(cached.text_tokens),
+        cached_audio=_count(cached.audio_tokens),
+        output_text=_count(spoken.text_tokens),
+        output_audio=_count(spoken.audio_tokens),
         responses=1,
         cache_unknown=int(inputs.cached_tokens_details is None and inputs.cached_tokens != 0),
     )
+
+
+def _count(tokens: int | None) -> int:
+    return tokens or 0

@@ -132,6 +132,14 @@ def to_event(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
             return _done(items.read(raw))
         case ItemAdded(raw) | ItemCreated(raw):
             return _to_item_event(items.read(raw))
+        case _:
+            return _to_mcp_event(event)
+
+
+def _to_mcp_event(
+    event: McpCallCompleted | McpCallFailed | McpListToolsFailed,
+) -> tool_events.McpEvent:
+    match event:
         case McpCallCompleted(item_id):
             return tool_events.McpReturned(item_id, ok=True)
         case McpCallFailed(item_id):
@@ -147,14 +155,14 @@ def refusal(request_id: str) -> ApprovalItem:
 
 
 def calls_in(output: list[ConversationItem], response_id: str) -> tuple[tool_events.ToolCall, ...]:
-    """What a response calls, by its own account: some servers tell it here alone."""
+    """List the calls of a response. Some servers report them only in `response.done`."""
     return tuple(call for item in output if (call := _to_tool_call(item, response_id)))
 
 
 def _to_tool_call(
     item: ConversationItem | None, response_id: str, is_done: bool = False
 ) -> tool_events.ToolCall | None:
-    """What an item calls, if it does and was written to its end."""
+    """Return the call of an item, if it is one."""
     match item:
         case ConversationItem(type="function_call", name=str(name), call_id=str(call_id)):
             whole = item.status in (None, "completed")
@@ -183,7 +191,8 @@ def _done(
 
 
 def _outcome(item: ConversationItem, is_done: bool) -> bool | None:
-    """Whether an MCP server's call succeeded; None if the item does not tell that it is over."""
+    """Return whether an MCP server's call succeeded, or None if the item does not say that it is
+    over."""
     if not items.is_null(item.error) or item.status in ("failed", "incomplete"):
         return False
     is_over = not items.is_null(item.output) or (is_done and item.status == "completed")

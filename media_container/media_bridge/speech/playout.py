@@ -1,9 +1,8 @@
-"""What was sent to the caller, what was heard of it, and what to clear and truncate.
+"""Paces the agent's audio, and knows what the caller has heard of each item.
 
-The model bursts: a long answer may arrive in the first fraction of its length. Telnyx would queue
-all of it, and then nobody knows what the caller has heard. So audio waits here and leaves with a
-bounded lead over its playback: what Telnyx has not played yet is never more than `LEAD_MS`, and
-the place up to which the caller has listened is known (`playback_clock.py`).
+The model sends faster than real time. Telnyx would queue a long answer whole, and nobody would know
+what the caller has heard. So audio waits here and leaves with a bounded lead: Telnyx never has more
+than `LEAD_MS` that it has not played. `playback_clock.py` tells how far the caller has listened.
 """
 
 from collections import deque
@@ -43,11 +42,11 @@ class Item:
     waiting: int = 0
     finished: bool = False
     _sent: list[_Span] = field(default_factory=list)
-    """Where in all that was sent this item stands."""
+    """The positions of the item in all that was sent."""
 
     @property
     def ends(self) -> int | None:
-        """The place where it ends, once all of it was sent."""
+        """The position at which it ends, once all of it was sent."""
         if not self.finished or self.waiting:
             return None
         return self._sent[-1].end if self._sent else 0
@@ -78,7 +77,7 @@ class ItemPlayed:
 
 @dataclass(frozen=True, slots=True)
 class ItemTruncated:
-    """Where playback of an item was stopped: what the caller heard, of what the model said."""
+    """Playback of an item was stopped: the caller heard `played_ms` of `received_ms`."""
 
     item: Item
     played_ms: int
@@ -93,8 +92,8 @@ class _Piece:
 
 @dataclass(slots=True)
 class Playout:
-    """`codec` is the one we speak on the line; `model_bytes_per_ms` belongs to the model's format.
-    Times are seconds of the bridge's clock."""
+    """`codec` is the one that we speak on the line. `model_bytes_per_ms` belongs to the model's
+    format."""
 
     codec: Codec
     model_bytes_per_ms: int
@@ -107,7 +106,7 @@ class Playout:
     _min_chunk: int = field(init=False)
     chunks_sent: int = 0
     _played: int = 0
-    """For sure, as of the last `advance`."""
+    """The confirmed position, as of the last `advance`."""
     _items: dict[str, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,12 +117,12 @@ class Playout:
 
     @property
     def is_speaking(self) -> bool:
-        """Whether the caller still has something to hear; judged as of the last `advance`."""
+        """The caller still has something to hear, as of the last `advance`."""
         return bool(self._waiting) or self._played < self._clock.sent
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a whole chunk waits for its time: more sound behind it changes no deadline."""
+        """A whole chunk waits for its time, so more sound behind it changes no deadline."""
         return len(self._audio) >= self._chunk
 
     @property
@@ -156,8 +155,8 @@ class Playout:
             item.finished = True
 
     def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        """What has to leave now: chunks, some with a mark behind them. A mark before the first
-        tells the round trip."""
+        """Return the chunks that have to leave now, with marks among them. A mark before the first
+        chunk measures the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
         if not self._audio:
             return sending
@@ -174,7 +173,7 @@ class Playout:
         self._clock.mark_returned(name, now)
 
     def next_deadline(self) -> float:
-        """When the next chunk has to leave, or what was sent last will have been heard."""
+        """Return when the next chunk has to leave, or when the last one will have been heard."""
         if self._sendable():
             return self._clock.sendable_at(self._max_ahead)
         if self._played >= self._clock.sent:
@@ -182,15 +181,16 @@ class Playout:
         return self._clock.confirmed_at
 
     def advance(self, now: float) -> list[ItemPlayed]:
-        """Move playback on to `now`; the items that were thereby heard to their end."""
+        """Move playback on to `now`. The result is the items that were thereby heard to their
+        end."""
         if not self._items and self._played == self._clock.confirmed == self._clock.sent:
             return []
         self._played = self._clock.confirmed_position(now)
         return self._take_played(self._played, now)
 
     def clear(self, now: float) -> tuple[list[ItemPlayed], list[ItemTruncated]]:
-        """Stop: forget everything, and tell which items had been heard to their end and where each
-        of the others was cut."""
+        """Stop playback and forget everything. The result is the items that were heard to their
+        end, and where each of the others was cut."""
         played = self._clock.position(now)
         whole = self._take_played(played, now)
         cuts = [self._cut(item, played) for item in self._items.values()]
@@ -246,7 +246,7 @@ class Playout:
         return chunk + self.codec.silence * (self._min_chunk - len(chunk))
 
     def _place(self, size: int, now: float) -> None:
-        """Note which items the next `size` bytes belong to; padding belongs to none."""
+        """Note which items the next `size` bytes belong to. Padding belongs to none."""
         begin = self._clock.sent
         self._clock.send(size, now)
         while self._waiting and size:
