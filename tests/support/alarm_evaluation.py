@@ -34,7 +34,7 @@ def rings(alarm: Mapping[str, Any], samples: Samples, parameters: Mapping[str, s
         threshold = float(parameters[threshold["Ref"]])
     breaks = COMPARISONS[alarm["ComparisonOperator"]]
     is_missing_bad = alarm["TreatMissingData"] == "breaching"
-    breaching = [is_missing_bad if v is None else breaks(v, threshold) for v in values]
+    breaching: list[bool] = [is_missing_bad if v is None else breaks(v, threshold) for v in values]
     needed: int = alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])
     return sum(breaching) >= needed
 
