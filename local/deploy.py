@@ -125,7 +125,7 @@ class Deployment:
         stack = self._stack()
         for name, target in plan.names_to_point(self.answers, stack).items():
             print(f"DNS: {name} must be a CNAME of {target}")
-        if not doctor.report(self._subject()):
+        if not doctor.report(self._subject(), stack):
             raise StepFailed(
                 "deployed, but not all is well: see above. "
                 f'`make doctor ARGS="--stack {stack.name}"` asks again'

@@ -159,6 +159,26 @@ class Problem(Enum):
         "renew it; ACM renews its own while the validation record exists",
     )
 
+    ALARMS_UNHEARD = (
+        "alarms",
+        "nobody gets them",
+        "make deploy ARGS='--set AlarmEmail=you@example.com', or subscribe to the topic yourself",
+    )
+    ALARMS_UNCONFIRMED = (
+        "alarms",
+        "{} has not confirmed the subscription",
+        "open the message from AWS Notifications and confirm it",
+    )
+    ALARMS_UNKNOWN = (
+        "alarms",
+        "who gets them cannot be read: {}",
+        "allow sns:ListSubscriptionsByTopic",
+    )
+
+
+NOTES = {Problem.ALARMS_UNHEARD, Problem.ALARMS_UNCONFIRMED, Problem.ALARMS_UNKNOWN}
+"""What keeps no call from working."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -168,11 +188,16 @@ class Finding:
     problem: Problem | None = None
     found: str = ""
 
+    @property
+    def is_fatal(self) -> bool:
+        return self.problem is not None and self.problem not in NOTES
+
     def __str__(self) -> str:
         if self.problem is None:
             return f"ok    {self.what}"
         what, problem, remedy = (part.format(self.found) for part in self.problem.value)
-        return f"FAIL  {what}: {problem}. To do: {remedy}."
+        level = "FAIL" if self.is_fatal else "note"
+        return f"{level}  {what}: {problem}. To do: {remedy}."
 
 
 def healthy(what: str) -> Finding:

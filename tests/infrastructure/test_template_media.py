@@ -130,7 +130,9 @@ def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
     assert deployment["Alarms"]["Rollback"]
     for name in (alarm["Ref"] for alarm in deployment["Alarms"]["AlarmNames"]):
         alarm = properties(name)
-        assert alarm["Period"] * alarm["DatapointsToAlarm"] <= bake_seconds, name
+        stats = [query["MetricStat"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+        [period] = {stat["Period"] for stat in stats} or {alarm["Period"]}
+        assert period * alarm["DatapointsToAlarm"] <= bake_seconds, name
 
 
 def test_calls_do_not_wait_for_their_logs() -> None:
