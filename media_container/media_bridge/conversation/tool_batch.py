@@ -46,6 +46,10 @@ class ToolBatch:
     filler_due: float = NEVER
 
     @property
+    def due_at(self) -> float:
+        return min(self.filler_due, *(call.given_up for call in self.open.values()), NEVER)
+
+    @property
     def filler(self) -> str | None:
         return next((call.filler for call in self.open.values() if call.filler), None)
 

@@ -76,7 +76,7 @@ class ToolCalls:
         """Function calls that the model has no output for."""
         self._mcp = McpServers()
         self._ended: str | None = None
-        self._rounds: list[ToolBatch] = []
+        self._batches: list[ToolBatch] = []
         self._messages = 0
         self._in_a_row = 0
 
@@ -86,33 +86,31 @@ class ToolCalls:
         self._functions = {function.name: function for function in tools.functions}
 
     def next_deadline(self) -> float:
-        if not self._rounds:
+        if not self._batches:
             return NEVER
-        times = [round_.filler_due for round_ in self._rounds]
-        times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
-        return min(times)
+        return min(batch.due_at for batch in self._batches)
 
     def due(self, now: float) -> list[BridgeCommand]:
         """Say a filler to a caller who has waited long, unless somebody speaks."""
-        commands = self._give_up(now) if self._rounds else []
-        for round_ in self._rounds:
-            if now < round_.filler_due:
+        commands = self._give_up(now) if self._batches else []
+        for batch in self._batches:
+            if now < batch.filler_due:
                 continue
-            if (
-                self._conversation.caller_is_speaking
-                or self._conversation.ignores_caller
-                or not self._conversation.is_quiet
-            ):
-                round_.filler_due = now + FILLER_SECONDS
+            if not self._may_say_filler():
+                batch.filler_due = now + FILLER_SECONDS
                 continue
-            round_.filler_due = NEVER
+            batch.filler_due = NEVER
             commands += self._conversation.request_response(
-                CreateResponse(exact_text=round_.filler), Purpose.FILLER, now
+                CreateResponse(exact_text=batch.filler), Purpose.FILLER, now
             )
         return commands
 
+    def _may_say_filler(self) -> bool:
+        caller_is_busy = self._conversation.caller_is_speaking or self._conversation.ignores_caller
+        return self._conversation.is_quiet and not caller_is_busy
+
     def _give_up(self, now: float) -> list[BridgeCommand]:
-        calls = [call for round_ in self._rounds for call in round_.open.items()]
+        calls = [call for batch in self._batches for call in batch.open.items()]
         late = [each for each, call in calls if call.given_up <= now]
         return [command for each in late for command in self._complete(each, False, now)]
 
@@ -165,15 +163,15 @@ class ToolCalls:
 
     def cancel_hangup(self) -> bool:
         """Cancel a planned hangup. The result is whether there was one."""
-        for round_ in self._rounds:
-            if round_.final_action and round_.final_action.command == HANG_UP:
-                round_.has_failed = True
+        for batch in self._batches:
+            if batch.final_action and batch.final_action.command == HANG_UP:
+                batch.has_failed = True
         return self._conversation.withdraw(HANG_UP)
 
     def close(self) -> list[BridgeCommand]:
         """Note which calls were open when the phone call ended."""
-        calls = [call for round_ in self._rounds for call in round_.open.values()]
-        self._rounds.clear()
+        calls = [call for batch in self._batches for call in batch.open.values()]
+        self._batches.clear()
         return [_note(call.name, "the call ended first") for call in calls]
 
     def _announce(self, call: tool_events.ToolCall) -> None:
@@ -190,14 +188,14 @@ class ToolCalls:
         calls = self._announced.pop(response_id, [])
         if not calls:
             return []
-        round_ = ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
-        self._rounds.append(round_)
+        batch = ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
+        self._batches.append(batch)
         self._in_a_row += 1
         self._conversation.run_tools(True)
-        commands = [command for call in calls for command in self._begin(call, round_, now)]
-        if round_.filler:
-            round_.filler_due = now + FILLER_SECONDS
-        return commands + self._conclude(round_, now)
+        commands = [command for call in calls for command in self._begin(call, batch, now)]
+        if batch.filler:
+            batch.filler_due = now + FILLER_SECONDS
+        return commands + self._conclude(batch, now)
 
     def _drop(self, call: tool_events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
         """Answer a call of a response that was cut. An MCP server may have carried it out by
@@ -217,69 +215,67 @@ class ToolCalls:
                 self._conversation.on_tool_output_added(call.call_id)
                 return [*answer, _note(call.name, DROPPED)]
 
-    # What is called.
-
     def _begin(
-        self, call: tool_events.ToolCall, round_: ToolBatch, now: float
+        self, call: tool_events.ToolCall, batch: ToolBatch, now: float
     ) -> list[BridgeCommand]:
         if isinstance(call, tool_events.McpCalled):
-            return self._await(call, round_, now)
+            return self._await(call, batch, now)
         if isinstance(call, tool_events.ApprovalRequested):
-            round_.has_failed = round_.wants_words = True
+            batch.has_failed = batch.wants_words = True
             refused = _note(call.name, "refused, it wanted an approval")
             return [DenyApproval(call.item_id), refused]
         try:
             if not call.is_whole:
                 raise ToolRefused(CUT_OFF)
             if function := self._functions.get(call.name):
-                return self._run(function, call, round_, now)
+                return self._run(function, call, batch, now)
             if call.name not in self._tools.built_in:
                 raise ToolRefused(f"There is no tool {call.name[:MAX_NAME_LENGTH]}.")
-            return self._do(BuiltIn(call.name), call, round_, now)
+            return self._do(BuiltIn(call.name), call, batch, now)
         except ToolRefused as refused:
-            round_.has_failed = round_.wants_words = True
+            batch.has_failed = batch.wants_words = True
             return self._refuse(call, str(refused))
 
     def _await(
-        self, call: tool_events.McpCalled, round_: ToolBatch, now: float
+        self, call: tool_events.McpCalled, batch: ToolBatch, now: float
     ) -> list[BridgeCommand]:
-        round_.wants_words = True
+        batch.wants_words = True
         if outcome := self._mcp.outcome(call):
             return [_note(call.name, outcome)]
-        round_.open[call.item_id] = OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
+        batch.open[call.item_id] = OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
         return []
 
     def _run(
         self,
         function: HttpsFunction,
         call: tool_events.FunctionCalled,
-        round_: ToolBatch,
+        batch: ToolBatch,
         now: float,
     ) -> list[BridgeCommand]:
         arguments = call.arguments.strip() or "{}"
         read_arguments(arguments, dict[str, msgspec.Raw])
-        if sum(len(each.open) for each in self._rounds) >= MAX_OPEN_CALLS:
+        if sum(len(each.open) for each in self._batches) >= MAX_OPEN_CALLS:
             raise ToolRefused("Too many calls are under way; wait for them.")
-        round_.wants_words = True
-        round_.open[call.call_id] = OpenCall(call.name, now, function.filler)
+        batch.wants_words = True
+        batch.open[call.call_id] = OpenCall(call.name, now, function.filler)
         return [RunFunction(call.call_id, function, arguments)]
 
     def _do(
-        self, tool: BuiltIn, call: tool_events.FunctionCalled, round_: ToolBatch, now: float
+        self, tool: BuiltIn, call: tool_events.FunctionCalled, batch: ToolBatch, now: float
     ) -> list[BridgeCommand]:
         match tool:
             case BuiltIn.END_CALL:
                 if self._conversation.caller_is_speaking:
                     raise ToolRefused("The caller is speaking: hear them out.")
-                return round_.finish_with(HANG_UP, call)
+                return batch.finish_with(HANG_UP, call)
             case BuiltIn.TRANSFER_CALL:
-                return round_.finish_with(self._transfer(call), call)
+                return batch.finish_with(self._transfer(call), call)
             case BuiltIn.SEND_DTMF:
                 # No words follow: the menu would not hear the model, nor the model the menu.
                 digits = read_arguments(call.arguments, DigitsArguments).digits
                 return [SendDtmf(digits), *self._confirm(call, "pressed")]
             case BuiltIn.TAKE_MESSAGE:
-                round_.wants_words = True
+                batch.wants_words = True
                 message = self._message(read_arguments(call.arguments, MessageArguments), now)
                 return [RecordMessage(message), *self._confirm(call, "stored")]
 
@@ -303,32 +299,30 @@ class ToolCalls:
             taken_ms=self._conversation.elapsed_ms(now),
         )
 
-    # What comes of it.
-
     def _complete(self, call_id: str, ok: bool, now: float) -> list[BridgeCommand]:
-        for round_ in self._rounds:
-            if call := round_.open.pop(call_id, None):
-                round_.has_failed |= not ok
+        for batch in self._batches:
+            if call := batch.open.pop(call_id, None):
+                batch.has_failed |= not ok
                 took_ms = round((now - call.since) * 1000)
                 note = _note(call.name, f"{'ok' if ok else 'failed'} after {took_ms} ms")
-                return [note, *self._conclude(round_, now)]
+                return [note, *self._conclude(batch, now)]
         return []
 
-    def _conclude(self, round_: ToolBatch, now: float) -> list[BridgeCommand]:
-        if round_.open:
+    def _conclude(self, batch: ToolBatch, now: float) -> list[BridgeCommand]:
+        if batch.open:
             return []
-        self._rounds.remove(round_)
-        self._conversation.run_tools(bool(self._rounds))
-        if round_.final_action:
-            return self._finish(round_.final_action, round_, now)
-        return self._speak(now) if round_.wants_words else []
+        self._batches.remove(batch)
+        self._conversation.run_tools(bool(self._batches))
+        if batch.final_action:
+            return self._finish(batch.final_action, batch, now)
+        return self._speak(now) if batch.wants_words else []
 
-    def _finish(self, parting: FinalAction, round_: ToolBatch, now: float) -> list[BridgeCommand]:
-        if round_.has_failed:
+    def _finish(self, parting: FinalAction, batch: ToolBatch, now: float) -> list[BridgeCommand]:
+        if batch.has_failed:
             why = "Not done: something else went wrong, or the caller spoke. Go on."
             return [*self._refuse(parting.call, why), *self._speak(now)]
         commands = self._confirm(parting.call, "done as soon as the caller has heard you")
-        if parting.command == HANG_UP and not round_.has_spoken:
+        if parting.command == HANG_UP and not batch.has_spoken:
             commands += self._conversation.request_response(GOODBYE, Purpose.GOODBYE, now)
         self._conversation.after_playback(parting.command, now)
         return commands
