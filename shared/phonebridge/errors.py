@@ -3,7 +3,7 @@
 * PhonebridgeError
     * RequestRefused: the user of the HTTP API asked for what cannot be
         * MalformedRequest, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
-        * WrongState, AgentInUse, IdempotencyKeyReused
+        * WrongState, AgentInUse, IdempotencyKeyReused, DestinationNotAllowed
     * NotConfigured: the operator left a setting out or gave a bad one
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
@@ -78,6 +78,16 @@ class WrongState(RequestRefused):
 
 class IdempotencyKeyReused(RequestRefused):
     """An Idempotency-Key came again with another body, or while its first request still runs."""
+
+
+class DestinationNotAllowed(RequestRefused):
+    """A number that this deployment does not call."""
+
+    def __init__(self, number: str, reason: str) -> None:
+        super().__init__(
+            f"{number} may not be called: {reason}. The operator can allow it with "
+            "ALLOWED_DESTINATIONS (AllowedDestinations of the stack)."
+        )
 
 
 class NotConfigured(PhonebridgeError):
