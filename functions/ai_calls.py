@@ -30,9 +30,10 @@ from control_plane.api.responses import calls
 from control_plane.api.responses.calls import CallList, CallWithWarnings
 from control_plane.api.responses.record import CallDetails
 from control_plane.call_record import call_details_of
+from control_plane.destinations import check_destinations, is_simulated, numbers_of
 from control_plane.services import ControlPlane, control_plane, log
 from phonebridge.call.call import Call, Direction
-from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent
+from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_store import Claim, encode_config
 
 __all__ = ["app", "handler"]
@@ -135,6 +136,8 @@ def _place(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) 
     config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)
     caller = wanted.caller(plane.settings.telnyx_from_number)
+    check_destinations(numbers_of(config, wanted.to), plane.settings)
+    _check_caller(plane, caller)
     encode_config(config)  # for a request that is refused leaves its key free
     call_id = str(uuid.uuid4())
     if key:
@@ -153,6 +156,18 @@ def _place(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) 
         placed = plane.switchboard.place(call, config)
         _reserve(plane, placed)
     return placed
+
+
+def _check_caller(plane: ControlPlane, number: str) -> None:
+    """A stolen key shows no number of others. A simulated carrier shows it to nobody."""
+    settings = plane.settings
+    if number == settings.telnyx_from_number or is_simulated(settings.telnyx_api_base):
+        return
+    try:
+        plane.directory.assignment(number)
+    except UnknownNumber as error:
+        problem = "must be TELNYX_FROM_NUMBER or a number under /api/numbers"
+        raise InvalidField("from", problem) from error
 
 
 def _reserve(plane: ControlPlane, call: Call) -> None:

@@ -3,7 +3,7 @@
 * PhonebridgeError
     * RequestRefused: the request to the HTTP API
         * MalformedRequest, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
-        * WrongState, AgentInUse, IdempotencyKeyReused
+        * WrongState, AgentInUse, IdempotencyKeyReused, DestinationNotAllowed
     * NotConfigured: a setting that is missing or invalid
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
@@ -78,6 +78,16 @@ class WrongState(RequestRefused):
 
 class IdempotencyKeyReused(RequestRefused):
     """The Idempotency-Key was used with another body, or its first request is still running."""
+
+
+class DestinationNotAllowed(RequestRefused):
+    """A number that this deployment does not call."""
+
+    def __init__(self, number: str, reason: str) -> None:
+        super().__init__(
+            f"{number} may not be called: {reason}. The operator can allow it with "
+            "ALLOWED_DESTINATIONS (AllowedDestinations of the stack)."
+        )
 
 
 class NotConfigured(PhonebridgeError):

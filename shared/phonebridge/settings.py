@@ -4,6 +4,7 @@ everything that is missing or invalid.
 A field has the name of its environment variable in lower case. Its annotation says how it is read.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -142,6 +143,17 @@ def _hosts() -> _Setting:
     return _Setting(parse, _must_be(wanted), lambda _: frozenset())
 
 
+def _destinations() -> _Setting:
+    def parse(text: str) -> frozenset[str]:
+        entries = frozenset(entry.strip() for entry in text.split(","))
+        if not all(re.fullmatch(r"[A-Z]{2}|\+[0-9]{1,15}", entry) for entry in entries):
+            raise ValueError
+        return entries
+
+    wanted = "regions and beginnings of numbers, such as US,CA,+4490"
+    return _Setting(parse, _must_be(wanted), lambda _: frozenset())
+
+
 def _websocket_of_base(environ: Mapping[str, str]) -> str:
     base = environ.get("BASE_PUBLIC_URL", "").strip().rstrip("/")
     return "ws" + base.removeprefix("http") if base.startswith("http") else base
@@ -201,6 +213,8 @@ class ControlSettings(CommonSettings):
     telnyx_public_key: Annotated[str, _text("")]
     """The account's raw Ed25519 public key in base64."""
     telnyx_from_number: Annotated[str, _text("")]
+    allowed_destinations: Annotated[frozenset[str], _destinations()]
+    """Regions, and beginnings of numbers, that may be called. Empty: the region of our number."""
     recordings_bucket: Annotated[str, _text("")]
     recordings_queue_url: Annotated[str, _text("")]
     """The queue of recordings to copy. Empty means that recordings stay with the carrier."""

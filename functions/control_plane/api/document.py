@@ -27,10 +27,11 @@ _KEY_MISSING = "The request bears no key. Answered by API Gateway."
 _KEY_UNKNOWN = (
     "The key is not valid. Answered by API Gateway, and by a local stack to other machines."
 )
+_FORBIDDEN = f"{_KEY_UNKNOWN} Or (`destination_not_allowed`) the number may not be called."
 _ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
     HTTPStatus.BAD_REQUEST: ("The body is not a JSON object.", ErrorResponse),
     HTTPStatus.UNAUTHORIZED: (_KEY_MISSING, GatewayError),
-    HTTPStatus.FORBIDDEN: (_KEY_UNKNOWN, GatewayError),
+    HTTPStatus.FORBIDDEN: (_FORBIDDEN, ErrorResponse | GatewayError),
     HTTPStatus.NOT_FOUND: ("There is none of that name or id.", ErrorResponse),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         "The path is another route's, with other methods.",
