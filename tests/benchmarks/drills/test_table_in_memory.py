@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from benchmarks.drills.table_in_memory import TableInMemory, Units, busiest
 from phonebridge.call.call import Hangup
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import CallAnswered, CallHungUp, CallRequested, DialAccepted
@@ -17,7 +18,6 @@ from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support.calls import LEG, after, outbound_call
 from tests.support.clock import Clock
-from tests.support.table_in_memory import TableInMemory, Units, busiest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
