@@ -9,7 +9,7 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams reference lock
+.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -89,6 +89,9 @@ bench-instructions: .venv/.stamp ## count the instructions of each frame with va
 
 bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
 	$(BIN)/python -m benchmarks.media.check
+
+drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)
 
 diagrams: .venv/.stamp          ## docs/lifecycle.md and docs/design.md, drawn from the code
 	PYTHONPATH=docs $(BIN)/python docs/diagrams/lifecycle.py

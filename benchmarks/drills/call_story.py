@@ -20,10 +20,10 @@ RETRY_SECONDS = 5.0
 """A client that got no answer, or a 5xx, asks again."""
 REQUESTS_END_SECONDS = 60.0
 """After the return of the table no client asks any more."""
-CLOSING_SECONDS = 120.0
+CLOSING_SECONDS = 100.0
 """After the return of the table everybody who still talks hangs up."""
-OVER_SECONDS = 250.0
-"""After the return of the table the drill is judged: four sweeps have passed."""
+OVER_SECONDS = 200.0
+"""After the return of the table the drill is judged: three sweeps have passed."""
 DURATION_TOLERANCE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
 TARGET = "+15550190"

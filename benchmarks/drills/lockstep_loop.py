@@ -52,8 +52,6 @@ class LockstepLoop(VirtualLoop):
         self._gave_way = threading.Semaphore(0)
         self._pools: dict[object, _Pool] = {}
         self._servers: dict[int, Callable[[], Any]] = {}
-        self._running = 0
-        self._all_done: deque[asyncio.Future[None]] = deque()
 
     def sleep(self, seconds: float) -> None:
         """Of a job: let virtual time pass."""
@@ -88,17 +86,9 @@ class LockstepLoop(VirtualLoop):
         """In a thread of nobody's pool, as an AWS Lambda does."""
         return self.run_in_executor(None, job)
 
-    async def settle(self) -> None:
-        """Wait until no job is under way."""
-        while self._running:
-            done: asyncio.Future[None] = self.create_future()
-            self._all_done.append(done)
-            await done
-
     def _start_next(self, pool: _Pool) -> None:
         if pool.free and pool.waiting:
             pool.free -= 1
-            self._running += 1
             threading.Thread(target=pool.waiting.popleft(), daemon=True).start()
             self._wait_for_job()
 
@@ -122,11 +112,7 @@ class LockstepLoop(VirtualLoop):
 
     def _on_end(self, pool: _Pool) -> None:
         pool.free += 1
-        self._running -= 1
         self._start_next(pool)
-        if not self._running:
-            while self._all_done:
-                self._all_done.popleft().set_result(None)
 
 
 def _set_result(future: asyncio.Future[T], result: T) -> None:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
-
 from benchmarks.drills.call_story import CallStory, Stage
+from benchmarks.drills.drill import DrillResult, KindResult
 from benchmarks.drills.drill_model import DrillModel, loop_with
+from benchmarks.drills.mechanism import Mechanism
 from benchmarks.drills.store_fault import Outage, StoreFault
 from benchmarks.drills.stories import STORIES
 from benchmarks.drills.virtual_system import SWEEP_SECONDS, virtual_system
@@ -20,36 +20,35 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StoreDrill:
-    fault: StoreFault
+    kind: StoreFault
     seconds: float
     sweep_phase: float
     """When a sweep begins, in seconds after the table is back; all others begin whole minutes
     before and after."""
+    without: Mechanism = Mechanism.NONE
+    """What is disabled, to show that the drill then finds losses."""
 
     @property
     def name(self) -> str:
-        return f"store {self.fault} {self.seconds:g} s, sweep at {self.sweep_phase:g} s"
+        return f"{self.fault}, sweep at {self.sweep_phase:g} s"
 
+    @property
+    def fault(self) -> str:
+        if self.kind is StoreFault.NONE:
+            return "no fault"
+        return f"table {self.kind} for {self.seconds:g} s"
 
-class KindResult(msgspec.Struct, frozen=True):
-    """What became of the calls of one kind."""
+    def run(self) -> DrillResult:
+        model = DrillModel()
+        loop = loop_with(model)
+        outage = Outage(self.kind, FAULT_BEGINS, FAULT_BEGINS + self.seconds)
 
-    kind: str
-    calls: int
-    lost: int
-    wrong: int
-    commands_lost: int
-    commands_repeated: int
-    legs_open_late: int
-    silences: tuple[float, ...]
-    clean_seconds: tuple[float, ...]
-    """For each call whose record is right in the end: after the return of the table."""
+        async def play() -> DrillResult:
+            async with virtual_system(loop, model, outage) as system:
+                return await _play(self, Stage(system, outage))
 
-
-class DrillResult(msgspec.Struct, frozen=True):
-    kinds: tuple[KindResult, ...]
-    notes: tuple[str, ...]
-    """What was lost, wrong or repeated, in words."""
+        with self.without.disabled(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.run(play())
 
 
 class _Watch:
@@ -76,19 +75,6 @@ class _Watch:
         for story in self._stories:
             if story.wants_end and story.leg and story.leg.is_up:
                 self.open_late.add(story)
-
-
-def run_store_drill(drill: StoreDrill) -> DrillResult:
-    model = DrillModel()
-    loop = loop_with(model)
-    outage = Outage(drill.fault, FAULT_BEGINS, FAULT_BEGINS + drill.seconds)
-
-    async def run() -> DrillResult:
-        async with virtual_system(loop, model, outage) as system:
-            return await _play(drill, Stage(system, outage))
-
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(run())
 
 
 async def _play(drill: StoreDrill, stage: Stage) -> DrillResult:

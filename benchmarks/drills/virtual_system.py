@@ -24,6 +24,7 @@ import telnyx_webhook
 from benchmarks.drills.carrier import DrillCarrier
 from benchmarks.drills.drill_model import DrillModel
 from benchmarks.drills.lockstep_loop import LockstepLoop
+from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.store_fault import CALLS, HEARTBEATS, FaultyClient, Outage, Patience
 from benchmarks.drills.table_in_memory import TableInMemory
 from control_plane import services
@@ -178,16 +179,6 @@ def _replaced_parts(
         services.control_plane.cache_clear()
         stack.callback(services.control_plane.cache_clear)
         yield
-
-
-@contextmanager
-def replaced(owner: Any, name: str, part: Any) -> Iterator[None]:
-    before = getattr(owner, name)
-    setattr(owner, name, part)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 @contextmanager
