@@ -10,20 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.drills.carrier import Callee
-from benchmarks.drills.phone_leg import LegState, PhoneLeg
 from benchmarks.drills.store_fault import Outage
-from benchmarks.drills.virtual_system import VirtualSystem
+from benchmarks.drills.system import Leg, LegState, System
 from phonebridge.call.call import Call, CallStatus, Outcome
 
 RETRY_SECONDS = 5.0
 """A client that got no answer, or a 5xx, asks again."""
 REQUESTS_END_SECONDS = 60.0
 """After the return of the table no client asks any more."""
-CLOSING_SECONDS = 100.0
-"""After the return of the table everybody who still talks hangs up."""
-OVER_SECONDS = 200.0
-"""After the return of the table the drill is judged: three sweeps have passed."""
 DURATION_TOLERANCE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
 TARGET = "+15550190"
@@ -37,23 +31,19 @@ UNKNOWN: End = Outcome.COMPLETED, "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    system: VirtualSystem
+    system: System
     outage: Outage
-
-    @property
-    def closes(self) -> float:
-        return self.outage.ends + CLOSING_SECONDS
-
-    @property
-    def over(self) -> float:
-        return self.outage.ends + OVER_SECONDS
+    closes: float
+    """When everybody who still talks hangs up."""
+    over: float
+    """When the drill is judged."""
 
     def within(self, share: float) -> float:
         """A moment in the outage."""
         return self.outage.begins + share * (self.outage.ends - self.outage.begins)
 
     async def until(self, moment: float) -> None:
-        await asyncio.sleep(max(0.0, moment - self.system.loop.time()))
+        await asyncio.sleep(max(0.0, moment - self.system.time()))
 
 
 class CallStory(ABC):
@@ -70,11 +60,11 @@ class CallStory(ABC):
         self.call_id: str | None = None
         self.asked_at: float | None = None
         """When somebody asked for what this story is about."""
-        self.callee = self.system.carrier.callees[self.to] = Callee(answers_after_seconds=1.0)
+        self.system.expect(self.to, answers_after_seconds=1.0)
 
     @property
-    def leg(self) -> PhoneLeg | None:
-        legs = self.system.carrier.legs_to(self.to)
+    def leg(self) -> Leg | None:
+        legs = self.system.legs_to(self.to)
         return legs[0] if legs else None
 
     @abstractmethod
@@ -115,7 +105,7 @@ class CallStory(ABC):
         await self._ask_until_done(f"/api/ai-calls/{self.call_id}/hangup", None)
 
     async def _ask_until_done(self, path: str, body: object) -> dict[str, str]:
-        while self.system.loop.time() < self.stage.outage.ends + REQUESTS_END_SECONDS:
+        while self.system.time() < self.stage.outage.ends + REQUESTS_END_SECONDS:
             status, answer = await self.system.ask("POST", path, body, idempotency_key=self.to)
             if status < 429:
                 return answer
@@ -125,12 +115,12 @@ class CallStory(ABC):
     async def hang_up_at_the_end(self) -> None:
         await self.stage.until(self.stage.closes + self.share)
         if self.leg:
-            self.system.carrier.hang_up(self.leg)
+            self.system.hang_up(self.leg)
 
     # Judgement.
 
     def record(self) -> Call | None:
-        return self.system.records.load(self.call_id) if self.call_id else None
+        return self.system.record(self.call_id) if self.call_id else None
 
     def is_right(self) -> bool:
         """Whether the record says what is true now."""
@@ -139,17 +129,16 @@ class CallStory(ABC):
             return call is None
         if call is None:
             return False
-        if leg.is_up:
+        if leg.state is not LegState.ENDED:
             return not self.wants_end and self.is_right_while_up(leg, call)
         return self.is_right_after_end(leg, call)
 
-    def is_right_while_up(self, leg: PhoneLeg, call: Call) -> bool:
+    def is_right_while_up(self, leg: Leg, call: Call) -> bool:
         if leg.state is LegState.RINGING:
             return call.status is CallStatus.DIALING
-        has_line = leg.line is not None and leg.line.was_open and not leg.line.is_over
-        return call.status is CallStatus.STREAMING and has_line
+        return call.status is CallStatus.STREAMING and leg.has_stream
 
-    def is_right_after_end(self, leg: PhoneLeg, call: Call) -> bool:
+    def is_right_after_end(self, leg: Leg, call: Call) -> bool:
         if call.status is not CallStatus.ENDED or call.outcome is None or call.talk_ms is None:
             return False
         if leg.answered_at is None or leg.ended_at is None:
@@ -171,7 +160,7 @@ class CallStory(ABC):
 
     def commands_repeated(self) -> list[str]:
         """Commands that had an effect twice. A stream has a number in its command's id."""
-        legs = self.system.carrier.legs_to(self.to)
+        legs = self.system.legs_to(self.to)
         names = Counter(
             each.command_id if each.name == "streaming_start" else each.name
             for leg in legs

@@ -20,7 +20,8 @@ import msgspec
 
 from benchmarks.drills.lockstep_loop import LockstepLoop
 from benchmarks.drills.media_line import MediaLine, StreamRequest
-from benchmarks.drills.phone_leg import Executed, LegState, PhoneLeg
+from benchmarks.drills.phone_leg import PhoneLeg
+from benchmarks.drills.system import Executed, LegState
 from benchmarks.drills.webhook_post import Handler, WebhookPost
 from simulators.telnyx import events
 from simulators.telnyx.webhooks import Event
@@ -99,7 +100,7 @@ class DrillCarrier:
             return self._data(next(leg for leg in self.legs if leg.control_id.encode() == known[1]))
         linked = self._find(command["link_to"]) if "link_to" in command else None
         leg = self._new_leg(command, linked.session_id if linked else None)
-        leg.executed.append(Executed("dial", command_id, self._loop.time()))
+        leg.executed.append(Executed("dial", command_id))
         self._known["dial", command_id] = self._loop.time(), leg.control_id.encode()
         return self._data(leg)
 
@@ -139,8 +140,7 @@ class DrillCarrier:
         except Refused as refusal:
             leg.refused.append(f"{action} {refusal.code}")
             raise
-        url = command.get("stream_url", "")
-        leg.executed.append(Executed(action, command_id, self._loop.time(), url))
+        leg.executed.append(Executed(action, command_id))
         self._known[leg.control_id, command_id] = self._loop.time(), b""
         leg.client_state = command.get("client_state", leg.client_state)
         return {"result": "ok"}

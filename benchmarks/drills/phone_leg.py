@@ -1,25 +1,10 @@
 """One leg at the carrier of the drills, and what happened to it."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from benchmarks.drills.media_line import Heard, MediaLine, StreamRequest
-
-
-class LegState(StrEnum):
-    RINGING = "ringing"
-    ANSWERED = "answered"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """A command that had an effect."""
-
-    name: str
-    command_id: str
-    at: float
-    stream_url: str = ""
+from benchmarks.drills.silence import longest_silence
+from benchmarks.drills.system import Executed, LegState
 
 
 @dataclass(slots=True, eq=False)
@@ -58,15 +43,16 @@ class PhoneLeg:
     def is_up(self) -> bool:
         return self.state is not LegState.ENDED
 
+    @property
+    def has_stream(self) -> bool:
+        return self.line is not None and self.line.was_open and not self.line.is_over
+
+    @property
+    def has_heard(self) -> bool:
+        return bool(self.heard.times)
+
     def longest_silence(self, since: float, until: float) -> float:
-        """The longest time without a sound from us while the leg was answered."""
         if self.answered_at is None:
             return 0.0
-        begin = max(since, self.answered_at)
-        end = min(until, self.ended_at if self.ended_at is not None else until)
-        longest = 0.0
-        for began, ended in self.heard.times:
-            if ended > begin:
-                longest = max(longest, min(began, end) - begin)
-                begin = max(begin, ended)
-        return max(longest, end - begin)
+        end = until if self.ended_at is None else min(until, self.ended_at)
+        return longest_silence(self.heard.times, max(since, self.answered_at), end)

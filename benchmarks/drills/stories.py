@@ -1,14 +1,16 @@
 """What the callers of a drill do while the table is away."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from benchmarks.drills.call_story import PATIENCE_SECONDS, TARGET, CallStory, End, Stage
-from benchmarks.drills.carrier import Callee
-from benchmarks.drills.phone_leg import LegState, PhoneLeg
+from benchmarks.drills.system import Leg, LegState
 from phonebridge.call.call import Call, CallStatus, EndedBy, Outcome
 
 RING_SECONDS = 2.0
+MAX_RING_SECONDS = 27.0
+"""A phone rings for 30 s by default (Telnyx, "Dial")."""
 
 
 class Talking(CallStory):
@@ -32,9 +34,8 @@ class EndedByAgent(CallStory):
     async def play(self) -> None:
         await self.create(self.stage.outage.begins - self.created_before_seconds)
         await self.stage.until(self.stage.within(self.share))
-        self.asked_at = self.system.loop.time()
-        for session in self.system.model.sessions_of(self.to):
-            session.call_tool("end_call", {})
+        self.asked_at = self.system.time()
+        self.system.let_agent(self.to, "end_call", {})
 
     @property
     def wants_end(self) -> bool:
@@ -58,7 +59,7 @@ class EndedByCaller(CallStory):
         await self.create(self.stage.outage.begins - self.created_before_seconds)
         await self.stage.until(self.stage.within(self.share))
         if self.leg:
-            self.system.carrier.hang_up(self.leg)
+            self.system.hang_up(self.leg)
 
     def ends(self) -> set[End]:
         return self._hung_up_ends()
@@ -72,7 +73,7 @@ class EndedByApi(EndedByAgent):
     async def play(self) -> None:
         await self.create(self.stage.outage.begins - self.created_before_seconds)
         await self.stage.until(self.stage.within(self.share))
-        self.asked_at = self.system.loop.time()
+        self.asked_at = self.system.time()
         await self.ask_hangup()
 
     def ends(self) -> set[End]:
@@ -86,11 +87,12 @@ class Answered(CallStory):
     created_before_seconds = RING_SECONDS
 
     async def play(self) -> None:
-        self.callee.answers_after_seconds = None
-        await self.create(self.stage.outage.begins - self.created_before_seconds)
-        await self.stage.until(self.stage.within(self.share))
+        self.system.expect(self.to, answers_after_seconds=None)
+        created = self.stage.outage.begins - self.created_before_seconds
+        await self.create(created)
+        await self.stage.until(min(self.stage.within(self.share), created + MAX_RING_SECONDS))
         if self.leg:
-            self.system.carrier.pick_up(self.leg)
+            self.system.pick_up(self.leg)
         await self.hang_up_at_the_end()
 
     def ends(self) -> set[End]:
@@ -103,12 +105,10 @@ class AnsweredInVain(Answered):
     kind = "answered, then given up"
 
     async def hang_up_at_the_end(self) -> None:
-        self.system.loop.call_later(PATIENCE_SECONDS, self._give_up)
+        await asyncio.sleep(PATIENCE_SECONDS)
+        if self.leg and not self.leg.has_heard:
+            self.system.hang_up(self.leg)
         await super().hang_up_at_the_end()
-
-    def _give_up(self) -> None:
-        if self.leg and not self.leg.heard.times:
-            self.system.carrier.hang_up(self.leg)
 
     def wanted_commands(self) -> Iterable[str]:
         yield "dial"
@@ -119,7 +119,7 @@ class AnsweredInVain(Answered):
         unheard: set[End] = {(Outcome.FAILED, "unknown")} if was_lost else set()
         return self._hung_up_ends() | unheard
 
-    def is_right_after_end(self, leg: PhoneLeg, call: Call) -> bool:
+    def is_right_after_end(self, leg: Leg, call: Call) -> bool:
         if (call.outcome, call.reason) == (Outcome.FAILED, "unknown"):
             return (Outcome.FAILED, "unknown") in self.ends()
         return super().is_right_after_end(leg, call)
@@ -147,28 +147,23 @@ class Transferred(CallStory):
     kind = "transferred"
 
     async def play(self) -> None:
-        self.system.carrier.callees[TARGET] = Callee(RING_SECONDS)
+        self.system.expect(TARGET, RING_SECONDS)
         await self.create(self.stage.outage.begins - self.created_before_seconds)
         await self.stage.until(self.stage.within(self.share))
-        for session in self.system.model.sessions_of(self.to):
-            session.call_tool("transfer_call", {"destination": "reception"})
-        self.asked_at = self.system.loop.time()
+        self.system.let_agent(self.to, "transfer_call", {"destination": "reception"})
+        self.asked_at = self.system.time()
         await self.hang_up_at_the_end()
 
     def was_refused(self) -> bool:
         """Whether the model was told that it did not work, so that it could tell the caller."""
-        return any(
-            "could not be transferred" in str(event)
-            for session in self.system.model.sessions_of(self.to)
-            for event in session.received
-        )
+        return self.system.model_was_told(self.to, "could not be transferred")
 
     def wanted_commands(self) -> Iterable[str]:
         yield from super().wanted_commands()
         if not self.was_refused():
             yield "transfer"
 
-    def is_right_while_up(self, leg: PhoneLeg, call: Call) -> bool:
+    def is_right_while_up(self, leg: Leg, call: Call) -> bool:
         if leg.partner and leg.partner.state is LegState.ANSWERED:
             return call.status is CallStatus.TRANSFERRED
         return super().is_right_while_up(leg, call)

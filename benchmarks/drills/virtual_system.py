@@ -8,7 +8,7 @@ clocks, and picows' own sockets.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,11 +21,13 @@ from picows import ws_connect, ws_create_server
 import ai_calls
 import sweep_calls
 import telnyx_webhook
-from benchmarks.drills.carrier import DrillCarrier
+from benchmarks.drills.carrier import Callee, DrillCarrier
 from benchmarks.drills.drill_model import DrillModel
 from benchmarks.drills.lockstep_loop import LockstepLoop
 from benchmarks.drills.mechanism import replaced
+from benchmarks.drills.phone_leg import PhoneLeg
 from benchmarks.drills.store_fault import CALLS, HEARTBEATS, FaultyClient, Outage, Patience
+from benchmarks.drills.system import Leg
 from benchmarks.drills.table_in_memory import TableInMemory
 from control_plane import services
 from media_bridge import __main__ as container
@@ -34,6 +36,7 @@ from media_bridge.runtime import server
 from media_bridge.runtime.server import run_server
 from media_bridge.runtime.websocket import WebSocket
 from media_bridge.runtime.worker import MediaWorker
+from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
@@ -90,8 +93,33 @@ class VirtualSystem:
     """The table as it is, whatever its clients are told."""
     _api: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def now_ms(self) -> int:
-        return BEGINNING_MS + round(self.loop.time() * 1000)
+    def time(self) -> float:
+        return self.loop.time()
+
+    def expect(self, number: str, answers_after_seconds: float | None) -> None:
+        self.carrier.callees[number] = Callee(answers_after_seconds)
+
+    def legs_to(self, number: str) -> Sequence[PhoneLeg]:
+        return self.carrier.legs_to(number)
+
+    def pick_up(self, leg: Leg) -> None:
+        assert isinstance(leg, PhoneLeg), "a leg of this system"
+        self.carrier.pick_up(leg)
+
+    def hang_up(self, leg: Leg) -> None:
+        assert isinstance(leg, PhoneLeg), "a leg of this system"
+        self.carrier.hang_up(leg)
+
+    def let_agent(self, number: str, tool: str, arguments: dict[str, str]) -> None:
+        for session in self.model.sessions_of(number):
+            session.call_tool(tool, arguments)
+
+    def model_was_told(self, number: str, text: str) -> bool:
+        sessions = self.model.sessions_of(number)
+        return any(text in str(event) for session in sessions for event in session.received)
+
+    def record(self, call_id: str) -> Call | None:
+        return self.records.load(call_id)
 
     async def ask(
         self, method: str, path: str, body: object = None, **headers: str
