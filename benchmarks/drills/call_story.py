@@ -37,6 +37,8 @@ class Stage:
     """When everybody who still talks hangs up."""
     over: float
     """When the drill is judged."""
+    agent_seconds: float = 0.0
+    """How long it takes until the agent does what a story wants of it."""
 
     def within(self, share: float) -> float:
         """A moment in the outage."""
@@ -44,6 +46,10 @@ class Stage:
 
     async def until(self, moment: float) -> None:
         await asyncio.sleep(max(0.0, moment - self.system.time()))
+
+
+def number_of(story: int) -> str:
+    return f"+15550{200 + story}"
 
 
 class CallStory(ABC):
@@ -56,7 +62,7 @@ class CallStory(ABC):
         self.stage = stage
         self.system = stage.system
         self.share = share
-        self.to = f"+15550{200 + number}"
+        self.to = number_of(number)
         self.call_id: str | None = None
         self.asked_at: float | None = None
         """When somebody asked for what this story is about."""

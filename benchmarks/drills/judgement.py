@@ -41,8 +41,10 @@ class _Watch:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def count_open_legs(self) -> None:
-        await self._stage.until(self._stage.outage.ends + LEGS_MUST_END_SECONDS)
         for story in self._stories:
+            asked_at = story.asked_at or 0.0
+            done = max(self._stage.outage.ends, asked_at + self._stage.agent_seconds)
+            await self._stage.until(done + LEGS_MUST_END_SECONDS)
             if story.wants_end and story.leg and story.leg.state is not LegState.ENDED:
                 self.open_late.add(story)
 

@@ -12,7 +12,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -53,6 +53,8 @@ class Plan:
     log: Path | None = None
     integration_seconds: float = INTEGRATION_SECONDS
     """How long the gateway waits for a handler."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """Who is behind a number; behind all others is the default person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
         async with (
             _openai(plan, given, show) as openai,
             _telnyx(plan, given, show, url) as telnyx,
-            _database() as database,
+            table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
@@ -143,6 +145,7 @@ async def _telnyx(
         person=Person(
             plan.scenario, hangs_up=plan.hangs_up, silence_timeout_ms=plan.silence_timeout_ms
         ),
+        people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
         on_event=lambda event: show("phone", event.name, event.detail),
     )
@@ -177,8 +180,8 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
-async def _database() -> AsyncIterator[str]:
-    """Its address."""
+async def table_process() -> AsyncIterator[str]:
+    """A DynamoDB in a process of its own; yields its address."""
     async with _process("dynamodb.py", "--table", TABLE) as process:
         assert process.stdout is not None
         address = (await process.stdout.readline()).decode().strip()

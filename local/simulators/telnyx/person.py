@@ -111,6 +111,10 @@ class PersonConversation:
         self._decide()
         return self._speak()
 
+    def change_lines(self, *lines: CallerLine) -> None:
+        """Say these from now on, and nothing else of the scenario."""
+        self._lines = deque(lines)
+
     def take_key(self) -> str:
         """The key that goes down in this frame, if one does."""
         if self._keys and len(self._saying) < len(self._keys) * KEY_SAMPLES:
