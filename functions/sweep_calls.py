@@ -1,6 +1,6 @@
-"""Every minute: ends calls that nobody hears any more, and hangs up legs that outlived theirs.
+"""Every minute: settles calls of which nothing is heard any more, and sends again what is owed.
 
-It sees every call, so it counts them too: a call that is up now costs a minute."""
+The sweep sees every call, so it counts them too: a call that is up now costs a minute."""
 
 from collections import Counter
 from functools import cache
@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from control_plane.services import ControlPlane, control_plane, log
 from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.overdue import overdue
+from phonebridge.call.owed import owed
 from phonebridge.observability.log import call_on_every_line
 
 MINUTE_MS = 60_000
@@ -46,14 +47,20 @@ def _publish(namespace: str, found: Counter[str]) -> None:
 
 
 def _sweep(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
+    now_ms = plane.now_ms()
     event = overdue(
         call,
         is_task_lost=is_task_lost,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
-        now_ms=plane.now_ms(),
+        now_ms=now_ms,
     )
-    if event is None:
+    if event:
+        log.warning("call overdue", status=call.status, event=type(event).__name__)
+        plane.switchboard.settle(call, event)
+    elif commands := owed(call, now_ms):
+        names = [type(command).__name__ for command in commands]
+        log.warning("commands not confirmed", status=call.status, commands=names)
+        plane.switchboard.pursue(call.call_id)
+    else:
         return False
-    log.warning("call overdue", status=call.status, event=type(event).__name__)
-    plane.switchboard.apply(call.call_id, event)
     return True

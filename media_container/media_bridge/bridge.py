@@ -41,10 +41,10 @@ from media_bridge.conversation.unended_speech import UnendedSpeech
 from media_bridge.conversation.voicemail import Voicemail
 from media_bridge.speech.caller_audio import GAP_TIMEOUT_SECONDS, CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
-from phonebridge.call.call import Activity, Call
+from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.steering import Side
-from phonebridge.call.usage import Usage
+from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 READY_TIMEOUT_SECONDS = 12.0

@@ -197,7 +197,7 @@ class TestPlacingACall:
         created = create(TO | {"stream_setup": setup})
         [(path, dial)] = telnyx.commands
         assert path == "/v2/calls"
-        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}")
+        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}/1")
         assert dial["stream_auth_token"]
         record = request("GET", f"/api/ai-calls/{created.json['call_id']}")
         assert record.json["config"]["stream_setup"] == setup
@@ -809,12 +809,14 @@ class TestWatching:
         assert cost["carrier"] == 0.0025
         assert len(cost["notes"]) == 1
 
-    def test_the_timeline_tells_what_was_done(self) -> None:
+    def test_the_timeline_tells_what_failed(self, telnyx: RecordedTelnyx) -> None:
         call_id = create(TO).json["call_id"]
+        telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "No"}]})]
+        request("POST", f"/api/ai-calls/{call_id}/hangup")
 
         [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
 
-        assert entry == {"at": "2026-11-18T11:06:40Z", "what": "dial", "detail": ""}
+        assert (entry["at"], entry["what"]) == ("2026-11-18T11:06:40Z", "hangup FAILED")
 
     def test_requests_at_the_same_time_get_their_own_answers(self, store: DynamoCallStore) -> None:
         calls = [stored(store, outbound_call(f"call-{n}")).call_id for n in range(16)]

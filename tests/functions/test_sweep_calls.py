@@ -1,14 +1,17 @@
 """Calls that nobody hears any more."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 import sweep_calls
-from phonebridge.call.call import Activity, Call, CallStatus, EndedBy, Fault, Outcome
+from phonebridge.call.call import Call, CallStatus, EndedBy, Fault, Outcome
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallAnswered,
+    CallArrived,
+    CallEvent,
     CallFailed,
     CallRequested,
     DialAccepted,
@@ -17,17 +20,19 @@ from phonebridge.call.events import (
     MediaReported,
 )
 from phonebridge.call.overdue import (
-    DIAL_TIMEOUT_MS,
+    HANGUP_TIMEOUT_MS,
     HEARTBEAT_TIMEOUT_MS,
-    LEG_TIMEOUT_MS,
+    MEDIA_TIMEOUT_MS,
+    RING_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
 )
+from phonebridge.call.owed import REPEAT_AFTER_MS
 from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
-from tests.support.calls import LEG, after, outbound_call
+from tests.support.calls import LEG, after, inbound_call, outbound_call
 from tests.support.clock import Clock
 from tests.support.published_metrics import published_in
 from tests.support.recorded_telnyx import RecordedTelnyx
@@ -66,17 +71,110 @@ def test_young_calls_are_left_alone(telnyx: RecordedTelnyx) -> None:
 
 
 @pytest.mark.usefixtures("dialing")
-def test_a_call_that_rings_for_ever_is_ended_and_hung_up(
+def test_a_call_whose_answer_was_never_heard_of_is_streamed_once_the_carrier_says_it_is_up(
     store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
-    clock.pass_seconds(DIAL_TIMEOUT_MS / 1000 + 1)
+    clock.pass_seconds(RING_TIMEOUT_MS / 1000 + 1)
+    telnyx.legs = {"is_alive": True, "start_time": iso(clock.now_ms - 50_000)}
 
     assert sweep()["swept"] == 1
 
     call = store.load("dialing")
     assert call
-    assert (call.status, call.reason) == (CallStatus.ENDED, "never_answered")
-    assert telnyx.names == ["hangup"]
+    assert (call.status, call.answered_at_ms) == (CallStatus.ANSWERED, clock.now_ms - 50_000)
+    assert telnyx.names == ["streaming_start"]
+
+
+@pytest.mark.usefixtures("dialing")
+def test_a_call_that_nobody_answered_during_an_outage_ends_when_the_carrier_says(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    clock.pass_seconds(RING_TIMEOUT_MS / 1000 + 1)
+    telnyx.legs = {"is_alive": False, "end_time": iso(clock.now_ms - 20_000)}
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("dialing")
+    assert call
+    assert (call.status, call.outcome, call.reason) == (
+        CallStatus.ENDED,
+        Outcome.FAILED,
+        "unknown",
+    )
+    assert call.ended_at_ms == clock.now_ms - 20_000
+    assert telnyx.names == [], "nothing is left to hang up"
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_caller_who_hung_up_during_an_outage_ends_the_call_when_the_carrier_says(
+    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    began_ms = clock.now_ms
+    clock.pass_seconds(1)
+    store.save(saved_after(store, clock, "streaming", MediaReported(1)))
+    clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
+    beat(fleet, clock)
+    telnyx.legs = {"is_alive": False, "end_time": iso(began_ms + 500)}
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("streaming")
+    assert call
+    assert (call.outcome, call.reason) == (Outcome.COMPLETED, "unknown")
+    assert call.talk_ms == 500
+
+
+def iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+
+
+def saved_after(store: DynamoCallStore, clock: Clock, call_id: str, event: CallEvent) -> Call:
+    call = store.load(call_id)
+    assert call
+    return replace(after(call, event), changed_at_ms=clock.now_ms)
+
+
+@pytest.mark.usefixtures("streaming")
+def test_nothing_is_final_while_the_carrier_does_not_answer(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    clock.pass_seconds(3_600)
+    telnyx.legs = {"record_type": "call"}
+
+    assert sweep() == {"seen": 1, "up": 1, "swept": 0, "failed": 1}
+
+    call = store.load("streaming")
+    assert call
+    assert call.status is CallStatus.STREAMING
+
+
+def test_a_call_that_no_container_takes_fails_and_is_hung_up(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    told = (CallRequested(), DialAccepted(LEG), CallAnswered(LEG, clock.now_ms))
+    store_now(store, clock, after(outbound_call(), *told))
+    clock.pass_seconds(MEDIA_TIMEOUT_MS / 1000 + 1)
+
+    assert sweep()["swept"] == 1
+
+    call = store.load("call-1")
+    assert call
+    assert (call.status, call.reason) == (CallStatus.ENDED, "no_media")
+    assert (telnyx.questions, telnyx.names) == (1, ["hangup"])
+
+
+def test_what_was_saved_but_not_sent_is_sent(
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    """The handler died in between, and nobody delivered the webhook again."""
+    call = after(inbound_call(), CallArrived(LEG))
+    asked_at = replace(call.asked_at, leg_ms=clock.now_ms)
+    store_now(store, clock, replace(call, asked_at=asked_at))
+    clock.pass_seconds(1)
+    assert sweep()["swept"] == 0, "somebody may be at work"
+    clock.pass_seconds(REPEAT_AFTER_MS / 1000)
+    assert sweep()["swept"] == 1
+    assert telnyx.names == ["answer"]
 
 
 @pytest.mark.usefixtures("streaming")
@@ -138,7 +236,7 @@ def test_a_leg_that_outlived_its_call_is_hung_up(
 ) -> None:
     fault = CallFailed(Fault("model_failed", "", clock.now_ms))
     store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
-    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
+    clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
 
     assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
     assert telnyx.names == ["hangup"]
@@ -152,10 +250,10 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
         DialAccepted(LEG),
         CallAnswered(LEG, clock.now_ms),
         MediaAttached(1, "task-1", clock.now_ms),
-        EndRequested(EndedBy.AGENT),
+        EndRequested(EndedBy.AGENT, clock.now_ms),
     )
     store_now(store, clock, after(outbound_call(), *told))
-    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
+    clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
     fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
 
@@ -183,10 +281,10 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
         DialAccepted(LEG),
         CallAnswered(LEG, clock.now_ms),
         MediaAttached(1, "task-1", clock.now_ms),
-        MediaReported(Activity(turns=4, frames_in=4_250)),
+        MediaReported(1),
     )
     store_now(store, clock, after(outbound_call(), *told))
-    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
+    clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
     fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
 
@@ -207,7 +305,7 @@ def test_a_leg_that_telnyx_has_forgotten_is_hung_up_no_more(
 ) -> None:
     fault = CallFailed(Fault("model_failed", "", clock.now_ms))
     store_now(store, clock, after(outbound_call(), CallRequested(), DialAccepted(LEG), fault))
-    clock.pass_seconds(LEG_TIMEOUT_MS / 1000 + 1)
+    clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
     telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
 
     assert sweep() == {"seen": 1, "up": 0, "swept": 1, "failed": 0}
@@ -220,7 +318,7 @@ def test_one_bad_call_does_not_keep_the_others_alive(
     store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
     clock.pass_seconds(3600)
-    telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "Bad request"}]})]
+    telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "Bad request"}]})] * 2
 
     assert sweep() == {"seen": 2, "up": 1, "swept": 1, "failed": 1}
 
@@ -228,7 +326,7 @@ def test_one_bad_call_does_not_keep_the_others_alive(
         call = store.load(call_id)
         assert call
         assert call.status is CallStatus.ENDED
-    assert telnyx.names == ["hangup", "hangup"]
+    assert sorted(telnyx.names) == ["hangup", "hangup", "streaming_start"]
 
 
 @pytest.mark.usefixtures("dialing", "streaming")

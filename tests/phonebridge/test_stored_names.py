@@ -16,14 +16,14 @@ from control_plane.agent_directory import Agent, Assignment
 from control_plane.outcome_webhook import SendOutcome
 from control_plane.recordings import CopyRecording
 from phonebridge.call.call import (
-    Activity,
+    AskedAt,
     Call,
     CallStatus,
     Direction,
-    EarlyStream,
     EndedBy,
     Fault,
     Hangup,
+    Keys,
     Leg,
     Outcome,
 )
@@ -52,7 +52,7 @@ from phonebridge.call.steering import (
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Message, Tools
 from phonebridge.call.transfer import TransferAttempt
 from phonebridge.call.turn import Latency, Speaker, Turn
-from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
@@ -107,22 +107,24 @@ STORED: dict[type, dict[str, Any]] = {
         "fault": None,
         "hangup": None,
         "end_requested_by": None,
+        "end_requested_at_ms": None,
+        "has_early_stream": False,
         "stream_number": 0,
         "attached_stream": 0,
-        "early_stream": None,
-        "stream_fault": None,
+        "lost_stream": 0,
+        "left_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,
         "detection": None,
+        "keys": None,
         "owner_task": None,
-        "activity": {
-            "turns": 0,
-            "interruptions": 0,
-            "frames_in": 0,
-            "frames_out": 0,
-            "frames_lost": 0,
-            "first_audio_ms": None,
-            "turn_latency_ms": None,
+        "asked_at": {
+            "leg_ms": 0,
+            "stream_ms": 0,
+            "target_ms": 0,
+            "keys_ms": 0,
+            "transfer_report_ms": 0,
+            "machine_report_ms": 0,
         },
     },
     _StoredConfig: {"json": REQUIRED},
@@ -144,6 +146,15 @@ STORED: dict[type, dict[str, Any]] = {
         "model": REQUIRED,
         "transcription_model": REQUIRED,
         "usage": REQUIRED,
+        "activity": {
+            "turns": 0,
+            "interruptions": 0,
+            "frames_in": 0,
+            "frames_out": 0,
+            "frames_lost": 0,
+            "first_audio_ms": None,
+            "turn_latency_ms": None,
+        },
     },
     Charge: {"leg_id": REQUIRED, "micros": REQUIRED, "currency": REQUIRED},
     Recording: {
@@ -262,7 +273,15 @@ STORED: dict[type, dict[str, Any]] = {
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},
-    EarlyStream: {"left": False},
+    Keys: {"number": REQUIRED, "digits": REQUIRED, "duration_ms": REQUIRED, "settled": False},
+    AskedAt: {
+        "leg_ms": 0,
+        "stream_ms": 0,
+        "target_ms": 0,
+        "keys_ms": 0,
+        "transfer_report_ms": 0,
+        "machine_report_ms": 0,
+    },
     TransferAttempt: {
         "number": REQUIRED,
         "to": REQUIRED,
@@ -270,7 +289,9 @@ STORED: dict[type, dict[str, Any]] = {
         "summary": "",
         "target": "",
         "answered": False,
+        "speaking": False,
         "briefed": False,
+        "target_ended": False,
         "end": "",
     },
     Detection: {"on_machine": "continue", "answered_by": None, "greeting_over": False},
@@ -330,6 +351,7 @@ VALUES: dict[type[StrEnum], set[str]] = {
         "message_left",
         "unknown_number",
         "shutdown",
+        "unknown",
     },
     StreamSetup: {"on_answer", "with_dial", "prepared"},
     OnMachine: {"hang_up", "leave_message", "continue"},

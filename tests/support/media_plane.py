@@ -219,7 +219,7 @@ class Outside:
     async def dial_in(self, call: Call, token: str | None) -> Phone:
         """Raises `InvalidStatus` when the upgrade is refused."""
         socket = await connect(
-            f"ws://{self.address}/media-bridge/{call.call_id}",
+            f"ws://{self.address}/media-bridge/{call.call_id}/{call.stream_number or 1}",
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,

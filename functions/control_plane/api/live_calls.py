@@ -57,7 +57,7 @@ def hang_up(
     if wanted and wanted.say and _has_container(before):
         return _send(before, SayGoodbye(wanted.say))
     with call_context(call_id):
-        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
+        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API, plane.now_ms()))
     if before.status is CallStatus.ENDED:
         return respond(HTTPStatus.OK, call_details_of(plane, call_id))
     return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))

@@ -172,9 +172,10 @@ class CallSession:
             self._services.model.name(self._config),
             self._config.transcription.model,
             self._bridge.usage,
+            self._activity,
         )
         self._writes.add(lambda: store.add_usage(self._call.call_id, usage))
-        report = MediaReported(self._activity, self._bridge.has_started)
+        report = MediaReported(self._call.attached_stream, self._bridge.has_started)
         self._writes.add(lambda: self._apply(report))
 
     # The sockets.
@@ -327,7 +328,8 @@ class CallSession:
                 self._cache_speech(command)
             case commands.EndCall(by):
                 self._log.write("info", "ending call", by=by)
-                self._writes.add(lambda: self._apply(EndRequested(by)))
+                ended = EndRequested(by, self._services.now_ms())
+                self._writes.add(lambda: self._apply(ended))
 
     def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
         cache = self._services.speech_cache
@@ -387,7 +389,8 @@ class CallSession:
         self._services.metrics.call_went_on(before, self._activity)
 
     def _apply(self, event: CallEvent) -> None:
-        self._services.switchboard.apply(self._call.call_id, event)
+        stream_number = self._call.attached_stream
+        self._services.switchboard.apply(self._call.call_id, event, stream_number)
 
     def _run_carrier_command(
         self, job: Callable[[], object], failed: Callable[[str], events.SteeringEvent]

@@ -1,4 +1,5 @@
-"""The container's two doors: `/media-bridge/{call_id}` for Telnyx, `/healthz` for the balancer.
+"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx, `/healthz` for the
+balancer.
 
 Nothing is spent on a socket before its token is checked and its call is claimed.
 """
@@ -25,7 +26,7 @@ from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import Buffer, WebSocket
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
-from phonebridge.call.call import Call
+from phonebridge.call.call import MAX_STREAMS, Call
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import MediaAttached
 from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
@@ -33,6 +34,7 @@ from phonebridge.observability.log import call_on_every_line
 from phonebridge.telnyx import media
 
 MEDIA_PATH = "/media-bridge/"
+STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
 TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 TOKEN_TIMEOUT_SECONDS = 5.0
 """How long a socket without the header may take to send the token in its first frame."""
@@ -122,28 +124,31 @@ class _UpgradeHandler:
             # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
             return _with_response(WSUpgradeResponse.create_ok_response(b'{"status":"ok"}', _JSON))
         _name_upgrade_alone(request)
-        call_id = path.removeprefix(MEDIA_PATH)
-        if call_id == path or not call_id or "/" in call_id:
+        call_id, _, number = path.removeprefix(MEDIA_PATH).partition("/")
+        if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
-            return self._open_media(call_id, request.headers.get(TOKEN_HEADER))
+            return self._open_media(call_id, int(number), request.headers.get(TOKEN_HEADER))
 
     def _open_media(
-        self, call_id: str, token: str | None
+        self, call_id: str, number: int, token: str | None
     ) -> WSUpgradeResponseWithListener | WebSocket:
         if not self._worker.has_room:
             return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         try:
-            number = None if token is None else self._verify(token, call_id)
+            if token is not None:
+                self._verify(token, call_id, number)
         except InvalidToken as error:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
         if self._worker.carries(call_id):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
-        return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
+        return _PhoneSocket(lambda phone: self._start_call(call_id, number, token, phone))
 
-    def _start_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+    def _start_call(
+        self, call_id: str, number: int, token: str | None, phone: _PhoneSocket
+    ) -> None:
         self._worker.take_slot()
-        carried = self._calls.create_task(self._run_call(call_id, number, phone))
+        carried = self._calls.create_task(self._run_call(call_id, number, token, phone))
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
 
@@ -156,14 +161,17 @@ class _UpgradeHandler:
         body = msgspec.json.encode({"error": {"code": "refused", "message": reason}})
         return _with_response(WSUpgradeResponse.create_error_response(status, body, _JSON))
 
-    def _verify(self, token: str, call_id: str) -> int:
+    def _verify(self, token: str, call_id: str, number: int) -> None:
         secret = self._services.settings.stream_token_secret
-        return stream_token.verify(secret, token, call_id, self._services.now_ms())
+        if stream_token.verify(secret, token, call_id, self._services.now_ms()) != number:
+            raise InvalidToken("The stream token was issued for another stream of this call.")
 
-    async def _run_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+    async def _run_call(
+        self, call_id: str, number: int, token: str | None, phone: _PhoneSocket
+    ) -> None:
         with call_on_every_line(self._log, call_id):
             try:
-                await self._admit(call_id, number, phone)
+                await self._admit(call_id, number, token, phone)
             except (InvalidToken, UnknownCall, InvalidTransition) as error:
                 self._log.warning("media socket refused", reason=str(error))
                 phone.close(POLICY_VIOLATION)
@@ -173,9 +181,11 @@ class _UpgradeHandler:
             finally:
                 self._worker.free_slot()
 
-    async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
-        if number is None:
-            number = self._verify(await _token_of_first_frame(phone), call_id)
+    async def _admit(
+        self, call_id: str, number: int, token: str | None, phone: _PhoneSocket
+    ) -> None:
+        if token is None:
+            self._verify(await _token_of_first_frame(phone), call_id, number)
         call, config, greeting, clips = await self._services.threads.run(
             partial(self._claim, call_id, number)
         )

@@ -100,8 +100,8 @@ def request(
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case StopStreaming():
             return _action("streaming_stop", call, _command(call, "stop-streaming"))
-        case SendDigits(digits, duration_ms):
-            return _action("send_dtmf", call, _send_dtmf(call, digits, duration_ms, now_ms))
+        case SendDigits():
+            return _action("send_dtmf", call, _send_dtmf(call, command))
         case HangUp():
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
@@ -281,7 +281,7 @@ def _stream(
     call: Call, number: int, config: CallConfig, control: CallControlConfig, now_ms: int
 ) -> _Stream:
     return _Stream(
-        stream_url=f"{control.media_url}/media-bridge/{call.call_id}",
+        stream_url=f"{control.media_url}/media-bridge/{call.call_id}/{number}",
         stream_auth_token=stream_token.issue(
             control.stream_token_secret, call.call_id, number, now_ms
         ),
@@ -303,12 +303,12 @@ def _command(call: Call, intent: str, transfer: int | None = None) -> _Command:
     )
 
 
-def _send_dtmf(call: Call, digits: str, duration_ms: int, now_ms: int) -> _SendDtmf:
+def _send_dtmf(call: Call, command: SendDigits) -> _SendDtmf:
     return _SendDtmf(
         client_state=_client_state(call),
-        command_id=f"{call.call_id}-dtmf-{now_ms}",
-        digits=digits,
-        duration_millis=duration_ms,
+        command_id=f"{call.call_id}-dtmf-{command.number}",
+        digits=command.digits,
+        duration_millis=command.duration_ms,
     )
 
 

@@ -177,7 +177,19 @@ async def test_a_draining_container_sends_calls_to_another(start_plane: StartsPl
         assert (await healthz(plane)).json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "/media-bridge/", "/media-bridge/a/b", "/elsewhere"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/media-bridge/",
+        "/media-bridge/a",
+        "/media-bridge/a/b",
+        "/media-bridge/a/0",
+        "/media-bridge/a/6",
+        "/media-bridge/a/1/2",
+        "/elsewhere",
+    ],
+)
 async def test_there_is_nothing_else(start_plane: StartsPlane, path: str) -> None:
     async with start_plane() as plane:
         with pytest.raises(InvalidStatus) as refusal:
@@ -192,7 +204,7 @@ async def test_a_request_that_is_no_upgrade_takes_no_place_and_no_token(
         call = plane.answered()
         headers = {server.TOKEN_HEADER: plane.token(call)}
         async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
-            answer = await http.get(f"http://{plane.address}/media-bridge/{call.call_id}")
+            answer = await http.get(f"http://{plane.address}/media-bridge/{call.call_id}/1")
         assert answer.status_code == 400
         phone = await plane.dial_in(call, plane.token(call))
         await phone.start()
@@ -209,7 +221,7 @@ async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPl
     }
     async with start_plane() as plane:
         call = plane.answered()
-        url = f"http://{plane.address}/media-bridge/{call.call_id}"
+        url = f"http://{plane.address}/media-bridge/{call.call_id}/1"
         headers[server.TOKEN_HEADER] = plane.token(call)
         async with (
             httpx.AsyncClient(trust_env=False, headers=headers) as http,

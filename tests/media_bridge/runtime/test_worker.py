@@ -125,7 +125,7 @@ async def test_a_command_reaches_its_call_once_and_no_other(start_plane: StartsP
         await phone.hear("clear")
         assert not plane.mailbox.collect(plane.task.task_id)
         await other.hear()
-    interruptions = [plane.record(each.call).call.activity.interruptions for each in (phone, other)]
+    interruptions = [plane.record(each.call).activity.interruptions for each in (phone, other)]
     assert interruptions == [1, 0]
 
 
@@ -169,7 +169,7 @@ async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> N
         await phone.stop()
         await draining
     assert plane.record(phone.call).call.end_requested_by is None
-    assert plane.record(phone.call).call.activity.frames_in
+    assert plane.record(phone.call).activity.frames_in
 
 
 BRIEF = replace(SHORT, greeting="agent_fallback")
@@ -203,8 +203,8 @@ async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
         assert await phone.closed() == 1000
         record = plane.record(phone.call)
         assert record.call.end_requested_by is EndedBy.SHUTDOWN
-        assert record.call.activity.frames_out
-        assert len(record.turns) == record.call.activity.turns
+        assert record.activity.frames_out
+        assert len(record.turns) == record.activity.turns
 
 
 async def test_a_second_sigint_skips_the_drain_and_the_goodbye(

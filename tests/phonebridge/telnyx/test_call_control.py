@@ -87,7 +87,7 @@ def test_dial_with_a_stream() -> None:
     assert stream_token.verify("secret", token, "call-1", NOW_MS) == 1
     assert path == "/calls"
     assert body == plain | {
-        "stream_url": "wss://media.phonebridge.example/media-bridge/call-1",
+        "stream_url": "wss://media.phonebridge.example/media-bridge/call-1/1",
         "stream_track": "inbound_track",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",
@@ -112,7 +112,7 @@ def test_streaming_start_carries_a_token_for_this_stream_alone() -> None:
     assert stream_token.verify("secret", token, "call-1", NOW_MS) == 2
     assert path == "/calls/v3:leg/actions/streaming_start"
     assert body == {
-        "stream_url": "wss://media.phonebridge.example/media-bridge/call-1",
+        "stream_url": "wss://media.phonebridge.example/media-bridge/call-1/2",
         "stream_track": "inbound_track",
         "stream_bidirectional_mode": "rtp",
         "stream_bidirectional_codec": "PCMU",
@@ -239,8 +239,10 @@ def test_keys_are_pressed_once_each_time_they_are_asked_for() -> None:
     path, body = asked(SendDigits("1w2#", 250))
     assert path == "/calls/v3:leg/actions/send_dtmf"
     assert (body["digits"], body["duration_millis"]) == ("1w2#", 250)
-    later = request(SendDigits("1w2#", 250), CALL, CallConfig(), LINE, NOW_MS + 1)
-    assert json.loads(later.body)["command_id"] != body["command_id"]
+    repeated = request(SendDigits("1w2#", 250), CALL, CallConfig(), LINE, NOW_MS + 1)
+    assert json.loads(repeated.body)["command_id"] == body["command_id"]
+    _, later = asked(SendDigits("1w2#", 250, number=2))
+    assert later["command_id"] != body["command_id"]
 
 
 def test_an_id_cannot_reach_another_path() -> None:
