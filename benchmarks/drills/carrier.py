@@ -106,7 +106,6 @@ class DrillCarrier:
 
     def _new_leg(self, command: dict[str, Any], session_id: str | None) -> PhoneLeg:
         number = next(self._numbers)
-        policies = command.get("webhook_retries_policies") or {}
         leg = PhoneLeg(
             number,
             command["to"],
@@ -115,7 +114,7 @@ class DrillCarrier:
             self._loop.time(),
             command.get("client_state", ""),
             stream=_stream_request(command),
-            retries_ms={name: policy["retries_ms"] for name, policy in policies.items()},
+            retries_ms=_retries_of(command),
         )
         self.legs.append(leg)
         self._loop.call_soon(self._ring, leg)
@@ -151,6 +150,7 @@ class DrillCarrier:
                 leg.ended_by_us = True
                 self._loop.call_soon(self.end, leg, "normal_clearing", _our_side(leg))
             case "answer":
+                leg.retries_ms = _retries_of(command)
                 self._loop.call_soon(self.pick_up, leg)
             case "reject":
                 leg.ended_by_us = True
@@ -303,6 +303,11 @@ def _stream_request(command: dict[str, Any]) -> StreamRequest | None:
     if not command.get("stream_url"):
         return None
     return StreamRequest(command["stream_url"], command.get("stream_auth_token", ""))
+
+
+def _retries_of(command: dict[str, Any]) -> dict[str, list[int]]:
+    policies = command.get("webhook_retries_policies") or {}
+    return {name: policy["retries_ms"] for name, policy in policies.items()}
 
 
 def _our_side(leg: PhoneLeg) -> str:

@@ -73,15 +73,16 @@ class RealLeg:
         return LegState(self.call.state)
 
     @property
+    def began_at(self) -> float:
+        return _monotonic(self.call.start_time)
+
+    @property
     def answered_at(self) -> float | None:
         return self.call.answered_s
 
     @property
     def ended_at(self) -> float | None:
-        if self.call.end_time is None:
-            return None
-        ended = datetime.fromisoformat(self.call.end_time)
-        return time.monotonic() - (datetime.now(UTC) - ended).total_seconds()
+        return None if self.call.end_time is None else _monotonic(self.call.end_time)
 
     @property
     def ended_by_us(self) -> bool:
@@ -126,6 +127,11 @@ class RealLeg:
             if command.status == 200 and is_new:
                 last[key] = command.at_s
                 yield command
+
+
+def _monotonic(timestamp: str) -> float:
+    ago = datetime.now(UTC) - datetime.fromisoformat(timestamp)
+    return time.monotonic() - ago.total_seconds()
 
 
 @dataclass(slots=True)

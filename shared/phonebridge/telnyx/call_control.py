@@ -49,6 +49,19 @@ TIME_LIMIT_GRACE_SECONDS = 60
 
 HD_RATE_HZ = 16_000
 """Of L16, at no other rate to us ("Media Streaming")."""
+WEBHOOK_RETRIES_MS = (1_000, 3_000, 8_000, 18_000, 30_000)
+"""Pauses between the deliveries of one webhook: as many and as long as Telnyx allows ("Dial",
+`webhook_retries_policies`). So a webhook outlives an outage of a minute."""
+RETRIED_WEBHOOKS = (
+    "call.initiated",
+    "call.answered",
+    "call.bridged",
+    "call.hangup",
+    "call.speak.ended",
+    "streaming.failed",
+    "streaming.stopped",
+)
+"""Events without which a call would stay as it is until the sweep."""
 RING_SECONDS = 30
 """How long a transfer's target may take to answer: Telnyx's default for a dial."""
 SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
@@ -142,9 +155,20 @@ class _Command(msgspec.Struct, kw_only=True):
     command_id: str
 
 
+class _RetryPolicy(msgspec.Struct):
+    retries_ms: tuple[int, ...] = WEBHOOK_RETRIES_MS
+
+
+def _retry_policies() -> dict[str, _RetryPolicy]:
+    return {event_type: _RetryPolicy() for event_type in RETRIED_WEBHOOKS}
+
+
 class _NewLeg(_Command, kw_only=True):
     webhook_url: str
     webhook_url_method: str = "POST"
+    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
+        default_factory=_retry_policies
+    )
     record: str | UnsetType = UNSET
 
 
@@ -194,6 +218,9 @@ class _Transfer(_Command, kw_only=True, rename={"from_": "from"}):
     target_leg_client_state: str
     webhook_url: str
     webhook_url_method: str = "POST"
+    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
+        default_factory=_retry_policies
+    )
 
 
 class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
