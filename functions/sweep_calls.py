@@ -3,7 +3,6 @@
 The sweep sees every call, so it counts them too: a call that is up now costs a minute."""
 
 from collections import Counter
-from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
@@ -19,15 +18,17 @@ MINUTE_MS = 60_000
 def handler(event: object, context: object) -> dict[str, int]:
     """How many calls were seen, were up, ended by the sweep, and could not be ended."""
     plane = control_plane()
-    is_lost = cache(plane.fleet.is_lost)
+    calls = list(plane.store.possibly_live())
+    orphans = plane.task_sweep.find(calls)
     found = Counter(seen=0, up=0, swept=0, failed=0)
-    for call in plane.store.possibly_live():
+    for call in calls:
         found["seen"] += 1
         found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
         with call_on_every_line(log, call.call_id):
             try:
-                task_id = call.owner_task if call.status is CallStatus.STREAMING else None
-                found["swept"] += _sweep(plane, call, task_id is not None and is_lost(task_id))
+                # To look at the tasks takes some seconds, in which the call may have gone on.
+                current = plane.call(call.call_id) if orphans.has(call) else call
+                found["swept"] += _sweep(plane, current, orphans.has(current))
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")

@@ -32,6 +32,7 @@ CATCH_EVERYTHING = {
     "local/aws/gateway.py",
     "local/aws/queues.py",
     "media_container/media_bridge/runtime/write_queue.py",
+    "media_container/media_bridge/runtime/heartbeat.py",
     "media_container/media_bridge/runtime/server.py",
     "media_container/media_bridge/runtime/call_session.py",
     "media_container/media_bridge/runtime/tool_runner.py",
@@ -63,6 +64,7 @@ TESTED_ELSEWHERE = {
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
     ),
     "functions/control_plane/services.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/task_sweep.py": "tests/functions/test_sweep_calls.py",
     "local/aws/payload.py": "tests/local/aws/test_gateway.py",
     "local/aws/stack.py": "tests/end_to_end/test_calls.py",
     "local/aws/state.py": "tests/end_to_end/test_record.py",
@@ -97,7 +99,16 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/openai/updates.py": (
         "tests/media_bridge/openai/test_protocol.py"
     ),
+    "media_container/media_bridge/runtime/call_records.py": (
+        "tests/media_bridge/runtime/test_call_session.py"
+    ),
     "media_container/media_bridge/runtime/model_port.py": (
+        "tests/media_bridge/runtime/test_call_session.py"
+    ),
+    "media_container/media_bridge/runtime/retries.py": (
+        "tests/media_bridge/runtime/test_write_queue.py"
+    ),
+    "media_container/media_bridge/runtime/services.py": (
         "tests/media_bridge/runtime/test_call_session.py"
     ),
     "media_container/media_bridge/speech/agent_audio.py": (

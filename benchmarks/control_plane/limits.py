@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from benchmarks.control_plane.dynamodb_units import READ_UNIT_BYTES
-from media_bridge.runtime.worker import BEAT_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAILBOX_SECONDS
+from media_bridge.runtime.mailbox_reader import READ_SECONDS as MAILBOX_SECONDS
+from phonebridge.liveness import HEARTBEAT_SECONDS
 from phonebridge.storage.call_store import SHARDS
 
 CALL_MINUTES = 3.0
@@ -151,17 +152,17 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
 
 
 def _fleet_writes(rate: float, tasks: int) -> float:
-    """A reservation comes and goes with each call; a task beats when its calls change, and else
-    now and then."""
-    changes = 2 * rate / tasks + 1 / HEARTBEAT_SECONDS
-    return 2 * rate + tasks * min(changes, 1 / BEAT_PAUSE_SECONDS)
+    """A reservation comes and goes with each call; a task beats all the time."""
+    return 2 * rate + tasks / HEARTBEAT_SECONDS
 
 
 def _fleet_reads(rate: float, tasks: int) -> float:
-    """A Lambda that creates calls looks at the whole fleet, at most once a second."""
+    """A Lambda that creates calls looks at the whole fleet, at most once a second. Each task reads
+    all tasks, as often as it beats."""
     looks = max(min(rate, 1.0), rate * CREATE_SECONDS)
     fleet_bytes = tasks * TASK_BYTES + rate * RING_SECONDS * RESERVATION_BYTES
-    return looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) / 2
+    watches = tasks / HEARTBEAT_SECONDS * math.ceil(tasks * TASK_BYTES / READ_UNIT_BYTES)
+    return (looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) + watches) / 2
 
 
 def nearest(found: list[Limit]) -> list[Limit]:

@@ -24,6 +24,7 @@ class ConditionFailed(Exception):
 
 _CONDITIONS: Mapping[str, Callable[[Item | None, int], bool]] = {
     "attribute_exists(pk)": lambda found, _: found is not None,
+    "attribute_not_exists(is_over)": lambda found, _: "is_over" not in (found or {}),
     "attribute_not_exists(pk) OR expires_at <= :given": lambda found, given: (
         found is None or int(found["expires_at"]["N"]) <= given
     ),

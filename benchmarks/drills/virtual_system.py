@@ -8,7 +8,8 @@ clocks, and picows' own sockets.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +33,9 @@ from benchmarks.drills.table_in_memory import TableInMemory
 from control_plane import services
 from media_bridge import __main__ as container
 from media_bridge.openai.client import OpenAIRealtime
-from media_bridge.runtime import server
+from media_bridge.runtime import server, worker
+from media_bridge.runtime.fleet_watch import FleetWatch
+from media_bridge.runtime.heartbeat import Heartbeat
 from media_bridge.runtime.server import run_server
 from media_bridge.runtime.websocket import WebSocket
 from media_bridge.runtime.worker import MediaWorker
@@ -46,6 +49,7 @@ BEGINNING_MS = 1_795_000_000_000
 MEDIA_PORT = 8080
 SWEEP_SECONDS = 60.0
 TABLE = "calls"
+LOOK_SECONDS = 0.1
 
 ENVIRONMENT = {
     "CALLS_TABLE": TABLE,
@@ -80,6 +84,42 @@ class DirectPoll:
 
     def close(self) -> None:
         pass
+
+    def renew(self) -> None:
+        """The query tells whose mailbox it is."""
+
+
+class LockstepHeartbeat(Heartbeat):
+    """Its thread is a job of the loop."""
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, LockstepLoop), "drills run on this loop alone"
+        self._is_ending = _LockstepEvent(loop)
+        self._thread = _LockstepThread(loop, self._run)
+
+
+class _LockstepEvent(threading.Event):
+    def __init__(self, loop: LockstepLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._loop.sleep(timeout or 0.0)
+        return self.is_set()
+
+
+class _LockstepThread(threading.Thread):
+    """It runs as a job at once, and is never started as a thread."""
+
+    def __init__(self, loop: LockstepLoop, target: Callable[[], None]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._job = loop.run_job(target)
+
+    def join(self, timeout: float | None = None) -> None:
+        while not self._job.done():
+            self._loop.sleep(LOOK_SECONDS)
 
 
 @dataclass(slots=True)
@@ -155,12 +195,12 @@ async def virtual_system(
             table = TableInMemory(loop.time, lambda: None)
             stack.enter_context(_replaced_parts(loop, table, outage, carrier))
             model.serve(tasks)
-            worker = container.media_worker(MediaSettings.from_env(os.environ), None)
-            await stack.enter_async_context(worker.running())
-            await stack.enter_async_context(run_server(worker, "0.0.0.0", MEDIA_PORT))
+            task = container.media_worker(MediaSettings.from_env(os.environ), None)
+            await stack.enter_async_context(task.running())
+            await stack.enter_async_context(run_server(task, "0.0.0.0", MEDIA_PORT))
             raw: Any = table
             records = DynamoCallStore(TABLE, raw, lambda: _now_ms(loop))
-            yield VirtualSystem(loop, carrier, model, table, worker, records)
+            yield VirtualSystem(loop, carrier, model, table, task, records)
             raise _Over
     except* _Over:
         pass
@@ -188,6 +228,9 @@ def _replaced_parts(
         (services, "dynamodb_client"): client(CALLS),
         (services, "TelnyxClient"): telnyx,
         (services, "now_ms"): now_ms,
+        (services, "sleep"): loop.sleep,
+        (worker, "Heartbeat"): LockstepHeartbeat,
+        (worker, "FleetWatch"): partial(FleetWatch, now=loop.time),
         (container, "dynamodb_client"): client(CALLS),
         (container, "heartbeat_client"): client(HEARTBEATS),
         (container, "dynamodb_access"): lambda client: client,

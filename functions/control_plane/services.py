@@ -12,6 +12,7 @@ from control_plane.agent_directory import DynamoDirectory
 from control_plane.jobs import JobQueue
 from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
+from control_plane.task_sweep import TaskSweep
 from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call
 from phonebridge.errors import UnknownCall
 from phonebridge.observability.log import logger
@@ -29,6 +30,7 @@ from phonebridge.telnyx.client import TelnyxClient
 Found = TypeVar("Found")
 
 log = logger("control-plane")
+sleep = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class ControlPlane:
     mailbox: DynamoMailbox
     fleet: DynamoFleet
     admission: Admission
+    task_sweep: TaskSweep
     directory: DynamoDirectory
     recordings: RecordingArchive
     outcome_webhooks: OutcomeWebhooks
@@ -97,6 +100,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         mailbox=mailbox,
         fleet=fleet,
         admission=Admission(fleet, now_ms),
+        task_sweep=TaskSweep(fleet, now_ms, log, sleep),
         directory=DynamoDirectory(
             settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
         ),

@@ -76,6 +76,7 @@ def environment(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(services, "now_ms", clock)
+    monkeypatch.setattr(services, "sleep", clock.pass_seconds)
     services.control_plane.cache_clear()
     yield
     services.control_plane.cache_clear()

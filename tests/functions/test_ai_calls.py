@@ -126,7 +126,7 @@ class TestPlacingACall:
     def test_where_there_is_no_room_nobodys_phone_rings(
         self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
     ) -> None:
-        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 1, 1, 0, draining=False))
         first = create(TO, headers=KEY)
         assert first.status == 201
         assert fleet.look().reserved == 1
@@ -139,13 +139,13 @@ class TestPlacingACall:
         assert telnyx.names == ["calls"]
         assert create(TO, headers=KEY).json["call_id"] == first.json["call_id"], "no second call"
         clock.pass_seconds(61)
-        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 1, 1, 0, draining=False))
         assert create(TO).status == 201
 
     def test_a_refused_dial_takes_no_room(
         self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
     ) -> None:
-        fleet.beat(TaskState("task-1", 2, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 2, 2, 0, draining=False))
         telnyx.refusals = [REFUSAL]
         assert create(TO).status == 502
         assert fleet.look().reserved == 0

@@ -1,11 +1,15 @@
 """Calls that nobody hears any more."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
+from typing import NoReturn
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import sweep_calls
+from control_plane import services
 from phonebridge.call.call import Call, CallStatus, EndedBy, Fault, Outcome
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
@@ -51,13 +55,17 @@ def dialing(store: DynamoCallStore, clock: Clock) -> None:
 
 @pytest.fixture
 def streaming(store: DynamoCallStore, clock: Clock) -> None:
+    store_now(store, clock, streaming_call("streaming", clock))
+
+
+def streaming_call(call_id: str, clock: Clock) -> Call:
     events = (
         CallRequested(),
         DialAccepted(LEG),
         CallAnswered(LEG, clock.now_ms),
         MediaAttached(1, "task-1", clock.now_ms),
     )
-    store_now(store, clock, after(outbound_call("streaming"), *events))
+    return after(outbound_call(call_id), *events)
 
 
 def sweep() -> dict[str, int]:
@@ -107,13 +115,12 @@ def test_a_call_that_nobody_answered_during_an_outage_ends_when_the_carrier_says
 
 @pytest.mark.usefixtures("streaming")
 def test_a_caller_who_hung_up_during_an_outage_ends_the_call_when_the_carrier_says(
-    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, telnyx: RecordedTelnyx
+    store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
     began_ms = clock.now_ms
     clock.pass_seconds(1)
     store.save(saved_after(store, clock, "streaming", MediaReported(1)))
     clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
-    beat(fleet, clock)
     telnyx.legs = {"is_alive": False, "end_time": iso(began_ms + 500)}
 
     assert sweep()["swept"] == 1
@@ -177,58 +184,188 @@ def test_what_was_saved_but_not_sent_is_sent(
     assert telnyx.names == ["answer"]
 
 
-@pytest.mark.usefixtures("streaming")
-def test_a_call_lives_as_long_as_its_container_is_heard_of(
-    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock
-) -> None:
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000)
-    beat(fleet, clock)
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000)
-    assert sweep()["swept"] == 0
+@dataclass
+class Task:
+    """A container whose heartbeats reach the table, or do not."""
 
-    clock.pass_seconds(60)
+    fleet: DynamoFleet
+    count: int = 0
+    lives: bool = True
+    lists: tuple[str, ...] = ("streaming",)
+
+    def beat(self) -> None:
+        self.count += 1
+        self.fleet.list_calls("task-1", self.count, self.lists)
+        self.fleet.beat(
+            TaskState("task-1", self.count, 40, 1, draining=False, list_version=self.count)
+        )
+
+
+@pytest.fixture
+def task(fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """It beats while the sweep looks at it closely."""
+    task = Task(fleet)
+    task.beat()
+
+    def sleep(seconds: float) -> None:
+        clock.pass_seconds(seconds)
+        if task.lives:
+            task.beat()
+
+    monkeypatch.setattr(services, "sleep", sleep)
+    return task
+
+
+def status_of(store: DynamoCallStore, call_id: str = "streaming") -> tuple[CallStatus, str | None]:
+    call = store.load(call_id)
+    assert call
+    return call.status, call.reason
+
+
+LOST = (CallStatus.ENDED, "container_lost")
+LIVES = (CallStatus.STREAMING, None)
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_lives_as_long_as_its_container_beats(
+    store: DynamoCallStore, task: Task, clock: Clock
+) -> None:
+    for _ in range(5):
+        assert sweep()["swept"] == 0
+        clock.pass_seconds(60)
+        task.beat()
+
+    task.lives = False
     assert sweep()["swept"] == 0
     clock.pass_seconds(60)
     assert sweep()["swept"] == 1
-
-    call = store.load("streaming")
-    assert call
-    assert (call.status, call.reason) == (CallStatus.ENDED, "container_lost")
+    assert status_of(store) == LOST
 
 
 @pytest.mark.usefixtures("streaming")
-def test_no_call_ends_because_the_table_was_away(
-    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, telnyx: RecordedTelnyx
+def test_a_task_that_never_beat_is_lost_at_the_second_run(
+    store: DynamoCallStore, clock: Clock
 ) -> None:
-    """Each time the sweep reads before the task has beaten again."""
-    for _ in range(3):
-        beat(fleet, clock)
-        clock.pass_seconds(52)
-        assert sweep()["swept"] == 0
-        clock.pass_seconds(2)
-        beat(fleet, clock)
-        clock.pass_seconds(6)
-        assert sweep()["swept"] == 0
+    assert sweep()["swept"] == 0
+    clock.pass_seconds(60)
+    assert sweep()["swept"] == 1
+    assert status_of(store) == LOST
 
-    call = store.load("streaming")
-    assert call
-    assert call.status is CallStatus.STREAMING
+
+@pytest.mark.usefixtures("streaming")
+def test_two_runs_less_than_45_seconds_apart_are_one_observation(
+    store: DynamoCallStore, task: Task, clock: Clock
+) -> None:
+    task.lives = False
+    assert sweep()["swept"] == 0
+    clock.pass_seconds(44)
+    assert [sweep()["swept"] for _ in range(3)] == [0, 0, 0]
+    assert status_of(store) == LIVES
+
+
+@pytest.mark.parametrize("outage_seconds", [52, 59, 119])
+def test_no_call_ends_because_the_table_was_away(
+    store: DynamoCallStore,
+    task: Task,
+    clock: Clock,
+    telnyx: RecordedTelnyx,
+    outage_seconds: int,
+) -> None:
+    """The first run comes right before the outage. The second one hangs in it, and reads in the
+    moment in which the table is back."""
+    calls = [f"call-{number}" for number in range(12)]
+    task.lists = tuple(calls)
+    for call_id in calls:
+        store_now(store, clock, streaming_call(call_id, clock))
+    for _ in range(3):
+        task.beat()
+        assert sweep()["swept"] == 0
+        clock.pass_seconds(outage_seconds)
+        assert sweep()["swept"] == 0
+        clock.pass_seconds(60)
+    assert [status_of(store, call_id) for call_id in calls] == [LIVES] * 12
     assert telnyx.commands == []
 
 
-def beat(fleet: DynamoFleet, clock: Clock) -> None:
-    fleet.beat(TaskState("task-1", 40, 1, draining=False, at_ms=clock.now_ms))
+@pytest.mark.usefixtures("streaming")
+def test_no_call_ends_because_the_table_fails_while_a_task_is_looked_at(
+    store: DynamoCallStore, task: Task, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep()
+    clock.pass_seconds(60)
+
+    def fail(seconds: float) -> NoReturn:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    monkeypatch.setattr(services, "sleep", fail)
+    services.control_plane.cache_clear()
+    assert sweep() == {"seen": 1, "up": 1, "swept": 0, "failed": 0}
+    assert status_of(store) == LIVES
 
 
 @pytest.mark.usefixtures("streaming")
-def test_sweeps_that_run_at_the_same_time_are_one_observation(
-    store: DynamoCallStore, clock: Clock
+def test_a_run_after_a_long_gap_is_the_first_one_again(
+    store: DynamoCallStore, task: Task, clock: Clock
+) -> None:
+    task.lives = False
+    sweep()
+    clock.pass_seconds(200)
+    assert sweep()["swept"] == 0
+    assert status_of(store) == LIVES
+
+
+@pytest.mark.usefixtures("streaming")
+def test_calls_of_a_task_that_another_one_has_marked_end_at_once(
+    store: DynamoCallStore, fleet: DynamoFleet, task: Task, clock: Clock
 ) -> None:
     clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
-    assert [sweep()["swept"] for _ in range(3)] == [0, 0, 0]
-    call = store.load("streaming")
-    assert call
-    assert call.status is CallStatus.STREAMING
+    task.beat()
+    state = fleet.heartbeat("task-1")
+    assert state
+    fleet.mark_over(state)
+    assert sweep()["swept"] == 1
+    assert status_of(store) == LOST
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_that_its_living_task_does_not_list_ends(
+    store: DynamoCallStore, task: Task, clock: Clock
+) -> None:
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
+    task.lists = ("another",)
+    task.beat()
+    assert sweep()["swept"] == 1
+    assert status_of(store) == LOST
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_that_comes_into_the_list_meanwhile_lives(
+    store: DynamoCallStore, task: Task, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
+    task.lists = ()
+    task.beat()
+    task.lists = ("streaming",)
+    assert sweep()["swept"] == 0
+    assert status_of(store) == LIVES
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_list_that_is_not_the_announced_one_proves_nothing(
+    store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
+    counts = count(1)
+
+    def sleep(seconds: float) -> None:
+        clock.pass_seconds(seconds)
+        fleet.beat(TaskState("task-1", next(counts), 40, 1, draining=False, list_version=2))
+
+    monkeypatch.setattr(services, "sleep", sleep)
+    fleet.list_calls("task-1", 1, [])
+    sleep(0)
+    assert sweep()["swept"] == 0
+    assert status_of(store) == LIVES
 
 
 def test_a_leg_that_outlived_its_call_is_hung_up(
@@ -254,7 +391,6 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
     )
     store_now(store, clock, after(outbound_call(), *told))
     clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
-    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
 
     assert sweep()["swept"] == 1
@@ -285,7 +421,6 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
     )
     store_now(store, clock, after(outbound_call(), *told))
     clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
-    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
     telnyx.refusals = [(status, {"errors": [{"code": code, "title": "Gone"}]})]
 
     assert sweep()["swept"] == 1
@@ -368,7 +503,6 @@ def test_the_container_hears_that_a_transfer_was_given_up(
     )
     store_now(store, clock, after(outbound_call("transferring"), *told))
     clock.pass_seconds(TRANSFER_TIMEOUT_MS / 1000 + 1)
-    fleet.beat(TaskState("task-1", 10, 1, draining=False, at_ms=clock.now_ms))
 
     assert sweep()["swept"] == 1
 

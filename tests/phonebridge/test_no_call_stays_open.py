@@ -100,6 +100,7 @@ def plane(
     monkeypatch.setattr(services, "dynamodb_client", lambda: client)
     monkeypatch.setattr(services, "TelnyxClient", lambda *_, **__: carrier)
     monkeypatch.setattr(services, "now_ms", clock)
+    monkeypatch.setattr(services, "sleep", clock.pass_seconds)
     plane = services.control_plane.__wrapped__()
     for handler in (telnyx_webhook, sweep_calls):
         monkeypatch.setattr(handler, "control_plane", lambda: plane)

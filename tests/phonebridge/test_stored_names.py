@@ -57,7 +57,7 @@ from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliverySt
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
 from phonebridge.storage.call_store import _StoredClaim, _StoredConfig, _StoredLink, _TransferClaim
-from phonebridge.storage.fleet import TaskState, _Reservation, _StaleHeartbeat
+from phonebridge.storage.fleet import TaskState, _Reservation, _SweepWatch, _TaskCalls
 from phonebridge.storage.mailbox import _StoredCommand
 
 REQUIRED = "<required>"
@@ -186,12 +186,15 @@ STORED: dict[type, dict[str, Any]] = {
     _StoredCommand: {"call_id": REQUIRED, "command": REQUIRED, "arguments": REQUIRED},
     TaskState: {
         "task_id": REQUIRED,
+        "version": REQUIRED,
         "slots": REQUIRED,
         "active_calls": REQUIRED,
         "draining": REQUIRED,
-        "at_ms": REQUIRED,
+        "list_version": 0,
+        "is_over": False,
     },
-    _StaleHeartbeat: {"seen_at_ms": REQUIRED},
+    _TaskCalls: {"version": REQUIRED, "call_keys": REQUIRED},
+    _SweepWatch: {"json": REQUIRED},
     _Reservation: {},
     _StoredLink: {"call_id": REQUIRED},
     _StoredClaim: {"call_id": REQUIRED, "fingerprint": REQUIRED},

@@ -61,7 +61,7 @@ def life_of_a_call(store: DynamoCallStore) -> list[object]:
 
 
 def room_in_a_fleet(fleet: DynamoFleet) -> list[object]:
-    fleet.beat(TaskState("task-1", 40, 3, draining=False, at_ms=1_000))
+    fleet.beat(TaskState("task-1", 1, 40, 3, draining=False))
     fleet.reserve(outbound_call("call-1", created_at_ms=1_795_000_000_000))
     fleet.reserve(outbound_call("call-2", created_at_ms=1_790_000_000_000))  # over long ago
     told: list[object] = [fleet.look()]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from media_bridge import bridge
 from media_bridge.bridge import Bridge
@@ -337,17 +337,42 @@ async def test_a_record_that_cannot_be_written_ends_no_call(
 async def test_a_message_that_cannot_be_stored_is_not_taken_for_stored(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumble(call_id: str, message: Message) -> None:
-        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+    def refuse(call_id: str, message: Message) -> None:
+        error = {"Code": "ValidationException", "Message": "too large"}
+        raise ClientError({"Error": error}, "PutItem")  # type: ignore[typeddict-item]
 
     tools = Tools(built_in=(BuiltIn.TAKE_MESSAGE,))
     async with start_plane() as plane:
-        monkeypatch.setattr(plane.store, "add_message", stumble)
+        monkeypatch.setattr(plane.store, "add_message", refuse)
         phone = await plane.streaming(CallConfig(tools=tools))
         await phone.hear()
         await phone.say(HEARTFELT)
         model = await plane.session(phone.call)
         await until(lambda: "could not be stored after all" in str(model.received))
+
+
+async def test_a_message_is_stored_once_the_table_is_back(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    tools = Tools(built_in=(BuiltIn.TAKE_MESSAGE,))
+    async with start_plane() as plane:
+        add_message = plane.store.add_message
+
+        def stumble(call_id: str, message: Message) -> None:
+            attempts.append(call_id)
+            if len(attempts) < 4:
+                raise EndpointConnectionError(endpoint_url="https://dynamodb")
+            add_message(call_id, message)
+
+        monkeypatch.setattr(plane.store, "add_message", stumble)
+        phone = await plane.streaming(CallConfig(tools=tools))
+        await phone.hear()
+        await phone.say(HEARTFELT)
+        await until(lambda: plane.record(phone.call).messages)
+        model = await plane.session(phone.call)
+        assert "could not be stored after all" not in str(model.received)
 
 
 async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(

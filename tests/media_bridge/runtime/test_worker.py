@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn
 
@@ -9,9 +11,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge
-from media_bridge.runtime import worker
+from media_bridge.runtime import heartbeat, worker
 from phonebridge.call.call import EndedBy
-from phonebridge.call.steering import Interrupt
+from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
 from phonebridge.storage.fleet import TaskState
 from simulators.scenario import SHORT
@@ -24,18 +26,24 @@ from tests.support.waiting import TIMEOUT_SECONDS, until
 async def test_it_tells_of_itself(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
 
-    def beat() -> TaskState | None:
-        return plane.fleet.heartbeat(plane.task.task_id)
+    def tells(active_calls: int, *, draining: bool) -> bool:
+        state = plane.fleet.heartbeat(plane.task.task_id)
+        expected = (7, active_calls, draining, False)
+        return state is not None and expected == (
+            state.slots,
+            state.active_calls,
+            state.draining,
+            state.is_over,
+        )
 
     async with start_plane(max_calls_per_task=7) as plane:
-        now_ms = plane.now_ms()
-        assert await until(beat) == TaskState(plane.task.task_id, 7, 0, False, now_ms)
+        await until(lambda: tells(0, draining=False))
         await plane.greeted()
-        await until(lambda: beat() == TaskState(plane.task.task_id, 7, 1, False, now_ms))
+        await until(lambda: tells(1, draining=False))
         await plane.idle()
-        await until(lambda: beat() == TaskState(plane.task.task_id, 7, 0, True, now_ms))
+        await until(lambda: tells(0, draining=True))
 
 
 async def test_the_last_heartbeat_says_that_it_takes_no_more_calls(
@@ -47,12 +55,13 @@ async def test_the_last_heartbeat_says_that_it_takes_no_more_calls(
     last = plane.fleet.heartbeat(plane.task.task_id)
     assert last is not None
     assert last.draining
+    assert last.is_over
 
 
 async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     async with start_plane() as plane:
         call = plane.answered()
         plane.fleet.reserve(call)
@@ -66,8 +75,7 @@ async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
 async def test_it_gives_it_back_although_a_heartbeat_failed(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     failed = threading.Event()
 
     def fail(_: TaskState) -> NoReturn:
@@ -89,7 +97,7 @@ async def test_it_gives_it_back_although_a_heartbeat_failed(
 async def test_an_unresponsive_carrier_delays_no_heartbeat_and_no_other_call(
     start_plane: StartsPlane, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     blocked = 24
 
     def active_calls() -> int:
@@ -99,18 +107,29 @@ async def test_an_unresponsive_carrier_delays_no_heartbeat_and_no_other_call(
 
     async with start_plane(max_calls_per_task=blocked + 2) as plane:
         phone = await plane.greeted()
-        telnyx.is_answering.clear()
-        for _ in range(blocked):
-            failing = await plane.connected(plane.answered())
-            await failing.start("a codec of its own")
-        await until(lambda: len({path for path, _ in telnyx.commands}) == blocked)
+        with unresponsive(telnyx):
+            for _ in range(blocked):
+                failing = await plane.connected(plane.answered())
+                await failing.start("a codec of its own")
+            await until(lambda: len({path for path, _ in telnyx.commands}) == blocked)
 
-        await plane.greeted()
-        await until(lambda: active_calls() == blocked + 2)
-        post(plane, phone.call.call_id)
-        await phone.hear("clear")
-        await until(lambda: plane.record(phone.call).turns)
-        assert telnyx.answered == 0
+            await plane.greeted()
+            await until(lambda: active_calls() == blocked + 2)
+            # An interruption would have no effect if its call's greeting is over by now.
+            plane.mailbox.post(plane.task.task_id, phone.call.call_id, Say(words="Are you there?"))
+            model = await plane.session(phone.call)
+            await until(lambda: "Are you there?" in str(model.received))
+            await until(lambda: plane.record(phone.call).turns)
+            assert telnyx.answered == 0
+
+
+@contextmanager
+def unresponsive(telnyx: RecordedTelnyx) -> Iterator[None]:
+    """It answers again, whatever happens: the container waits for it when it drains."""
+    telnyx.is_answering.clear()
+    try:
+        yield
+    finally:
         telnyx.is_answering.set()
 
 
