@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from control_plane.services import ControlPlane, control_plane, log
 from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.overdue import overdue
-from phonebridge.call.owed import owed
+from phonebridge.call.owed import owed_commands
 from phonebridge.observability.log import call_on_every_line
 
 MINUTE_MS = 60_000
@@ -58,7 +58,7 @@ def _sweep(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
     if event:
         log.warning("call overdue", status=call.status, event=type(event).__name__)
         plane.switchboard.settle(call, event)
-    elif commands := owed(call, now_ms):
+    elif commands := owed_commands(call, now_ms):
         names = [type(command).__name__ for command in commands]
         log.warning("commands not confirmed", status=call.status, commands=names)
         plane.switchboard.pursue(call.call_id)

@@ -123,10 +123,12 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/call/facts.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/outcome.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/call/reports.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/call/steering.py": "tests/phonebridge/storage/test_mailbox.py",
     "shared/phonebridge/call/tools.py": "tests/phonebridge/storage/test_call_store.py",
     "shared/phonebridge/call/transfer.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/turn.py": "tests/media_bridge/speech/test_response_latency.py",
+    "shared/phonebridge/telnyx/command_results.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/call/webhook_delivery.py": (
         "tests/functions/control_plane/test_outcome_webhook.py"
     ),

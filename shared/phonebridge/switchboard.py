@@ -30,7 +30,7 @@ from phonebridge.call.events import (
     MediaStarted,
 )
 from phonebridge.call.overdue import event_of_leg_state, event_of_live_leg
-from phonebridge.call.owed import first_asked, owed, wanted
+from phonebridge.call.owed import new_commands, owed_commands, wanted_commands
 from phonebridge.call.reports import report_of
 from phonebridge.call.transfer import DialTarget, TransferLeg
 from phonebridge.errors import (
@@ -199,10 +199,10 @@ class Switchboard:
         repeats: bool,
         config: CallConfig | None = None,
     ) -> Call:
-        first = first_asked(before, call)
-        again = [each for each in owed(call, now_ms, repeats=repeats) if each not in first]
+        first = new_commands(before, call)
+        again = [each for each in owed_commands(call, now_ms, repeats=repeats) if each not in first]
         for command in (*first, *again):
-            if command in wanted(call):  # still, after what came of the commands before it
+            if command in wanted_commands(call):  # still, after what came of the commands before it
                 call = self._send(command, call, config, is_first=command in first)
         return call
 

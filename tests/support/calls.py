@@ -6,7 +6,7 @@ from phonebridge.call.call import AskedAt, Call, Direction, Leg
 from phonebridge.call.commands import CallCommand
 from phonebridge.call.events import CallEvent
 from phonebridge.call.lifecycle import advance
-from phonebridge.call.owed import first_asked, owed
+from phonebridge.call.owed import new_commands, owed_commands
 
 NOW_MS = 1_000_000
 LEG = Leg("v3:leg-1", "leg-1", "session-1")
@@ -46,7 +46,9 @@ def sent(call: Call, *events: CallEvent) -> list[CallCommand]:
     for now_ms, event in enumerate(events, NOW_MS + 1):
         before, call = call, advance(call, event, now_ms)
         commands += (
-            owed(call, now_ms, repeats=True) if call == before else first_asked(before, call)
+            owed_commands(call, now_ms, repeats=True)
+            if call == before
+            else new_commands(before, call)
         )
     return commands
 

@@ -116,7 +116,7 @@ class StreamingFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamLost:
+class StreamingLost:
     """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` tells the
     two apart."""
 
@@ -132,7 +132,7 @@ class CallHungUp:
     hangup: Hangup
 
 
-MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamLost
+MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamingLost
 LegEvent = (
     CallRequested
     | CallArrived

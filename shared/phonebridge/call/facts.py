@@ -34,7 +34,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
     StreamingFailed,
-    StreamLost,
+    StreamingLost,
 )
 from phonebridge.call.machine_detection import Detection, DetectionEnded, GreetingEnded
 from phonebridge.call.transfer import CallTransferred, TransferEvent, TransferRequested
@@ -60,7 +60,7 @@ def _is_too_late(call: Call, event: CallEvent) -> bool:
         case EndRequested(_, at_ms):
             # An end that was asked for in time sets the reason, even if it is written later.
             return call.status is CallStatus.ENDED and not _precedes_end(call, at_ms)
-        case MediaReported() | StreamLost():
+        case MediaReported() | StreamingLost():
             return call.status is CallStatus.ENDED
         case _:
             return False
@@ -112,7 +112,7 @@ def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
             return replace(call, streaming_at_ms=_earliest_ms(call.streaming_at_ms, at_ms))
         case MediaReported():
             return _apply_report(call, event)
-        case StreamLost(_, number):
+        case StreamingLost(_, number):
             return _lose_stream(call, number)
         case StreamingFailed(fault):
             return replace(call, fault=_first_fault(call.fault, fault))

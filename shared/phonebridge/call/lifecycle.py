@@ -36,7 +36,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
     StreamingFailed,
-    StreamLost,
+    StreamingLost,
 )
 from phonebridge.call.facts import apply_event
 from phonebridge.call.machine_detection import DetectionEnded, GreetingEnded
@@ -69,7 +69,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             EndRequested: _S.DIALING,
             MediaAttached: _S.DIALING,
             MediaReported: _S.DIALING,
-            StreamLost: _S.DIALING,
+            StreamingLost: _S.DIALING,
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
             CallTransferred: _S.TRANSFERRED,
@@ -82,7 +82,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
         _S.INCOMING: {
             CallArrived: _S.INCOMING,
             EndRequested: _S.INCOMING,
-            StreamLost: _S.INCOMING,
+            StreamingLost: _S.INCOMING,
             CallAnswered: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
@@ -98,7 +98,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DigitsSettled: _S.ANSWERED,
             EndRequested: _S.ANSWERED,
             MediaReported: _S.ANSWERED,
-            StreamLost: _S.ANSWERED,
+            StreamingLost: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
@@ -119,7 +119,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             MediaReported: _S.STREAMING,
-            StreamLost: _S.STREAMING,
+            StreamingLost: _S.STREAMING,
             TransferRequested: _S.STREAMING,
             TransferRefused: _S.STREAMING,
             TargetInitiated: _S.STREAMING,
@@ -143,7 +143,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DigitsSettled: _S.TRANSFERRED,
             MediaStarted: _S.TRANSFERRED,
             MediaReported: _S.TRANSFERRED,
-            StreamLost: _S.TRANSFERRED,
+            StreamingLost: _S.TRANSFERRED,
             TransferRefused: _S.TRANSFERRED,
             TargetInitiated: _S.TRANSFERRED,
             TargetAnswered: _S.TRANSFERRED,
@@ -166,7 +166,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DigitsSettled: _S.ENDED,
             MediaStarted: _S.ENDED,
             MediaReported: _S.ENDED,
-            StreamLost: _S.ENDED,
+            StreamingLost: _S.ENDED,
             TransferRefused: _S.ENDED,
             TargetInitiated: _S.ENDED,
             TargetAnswered: _S.ENDED,
@@ -217,7 +217,7 @@ def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
     number = event.stream_number
     has_carried = number == call.attached_stream and not call.carries_early_stream
     is_fatal = has_carried or number >= MAX_STREAMS
-    return event if is_fatal else StreamLost(event.fault, number)
+    return event if is_fatal else StreamingLost(event.fault, number)
 
 
 def _stream_needed(call: Call) -> int:

@@ -25,7 +25,7 @@ from phonebridge.call.events import (
     DigitsSettled,
     EndRequested,
 )
-from phonebridge.call.owed import given_up
+from phonebridge.call.owed import commands_given_up
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -90,18 +90,18 @@ def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) ->
             return _overdue_stream(call, is_task_lost, max_call_ms, now_ms)
         case CallStatus.ANSWERED:
             late = silent_ms > MEDIA_TIMEOUT_MS
-            return _failed(call, "no_media", now_ms) if late else _settled(call, now_ms)
+            return _failure(call, "no_media", now_ms) if late else _settle_given_up(call, now_ms)
         case _:
             return _overdue_beginning(call, silent_ms, now_ms)
 
 
 def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | None:
-    if any(isinstance(command, Dial) for command in given_up(call, now_ms)):
+    if any(isinstance(command, Dial) for command in commands_given_up(call, now_ms)):
         detail = "Telnyx did not confirm the dial, which may not be repeated any more"
         return CallFailed(Fault("dial_failed", detail, now_ms))
     if call.status is CallStatus.DIALING and call.leg and silent_ms > RING_TIMEOUT_MS:
         return CallAnswered(call.leg, call.created_at_ms)
-    return _failed(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
+    return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 
 def _overdue_stream(
@@ -114,10 +114,10 @@ def _overdue_stream(
     since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)
     # A task that came back may have taken this call before its next heartbeat.
     if is_task_lost and since_ms > HEARTBEAT_TIMEOUT_MS:
-        return _failed(call, "container_lost", now_ms)
+        return _failure(call, "container_lost", now_ms)
     if since_ms > max_call_ms + MEDIA_TIMEOUT_MS:
-        return _failed(call, "max_duration_overrun", now_ms)
-    return _overdue_transfer(call, silent_ms) or _settled(call, now_ms)
+        return _failure(call, "max_duration_overrun", now_ms)
+    return _overdue_transfer(call, silent_ms) or _settle_given_up(call, now_ms)
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
@@ -128,9 +128,9 @@ def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
     return TransferRefused(known.number, NO_NEWS)
 
 
-def _settled(call: Call, now_ms: int) -> CallEvent | None:
+def _settle_given_up(call: Call, now_ms: int) -> CallEvent | None:
     """What follows for a command that may not be repeated any more."""
-    events = (_event_of_given_up(command, call) for command in given_up(call, now_ms))
+    events = (_event_of_given_up(command, call) for command in commands_given_up(call, now_ms))
     return next((event for event in events if event), None)
 
 
@@ -144,6 +144,6 @@ def _event_of_given_up(command: CallCommand, call: Call) -> CallEvent | None:
             return None
 
 
-def _failed(call: Call, reason: str, now_ms: int) -> CallFailed:
+def _failure(call: Call, reason: str, now_ms: int) -> CallFailed:
     detail = f"nothing was heard of the call while it was {call.status}"
     return CallFailed(Fault(reason, detail, now_ms))

@@ -74,7 +74,7 @@ _Need = tuple[str, CallCommand]
 """A field of `AskedAt`, and the command that is needed there."""
 
 
-def owed(call: Call, now_ms: int, *, repeats: bool = False) -> tuple[CallCommand, ...]:
+def owed_commands(call: Call, now_ms: int, *, repeats: bool = False) -> tuple[CallCommand, ...]:
     """What is to be sent now. `repeats`: a repetition of the event that created the need asks."""
     return tuple(
         command
@@ -84,12 +84,12 @@ def owed(call: Call, now_ms: int, *, repeats: bool = False) -> tuple[CallCommand
     )
 
 
-def wanted(call: Call) -> tuple[CallCommand, ...]:
+def wanted_commands(call: Call) -> tuple[CallCommand, ...]:
     """What the call needs and nothing confirms, due or not."""
     return tuple(command for _, command in _needs(call))
 
 
-def given_up(call: Call, now_ms: int) -> tuple[CallCommand, ...]:
+def commands_given_up(call: Call, now_ms: int) -> tuple[CallCommand, ...]:
     """What is wanted, not confirmed, and will not be sent again."""
     return tuple(
         command
@@ -115,7 +115,7 @@ def asked_at(before: Call, after: Call, now_ms: int) -> AskedAt:
     )
 
 
-def first_asked(before: Call, after: Call) -> tuple[CallCommand, ...]:
+def new_commands(before: Call, after: Call) -> tuple[CallCommand, ...]:
     """The commands that nobody can have sent before, because their needs arose just now."""
     new = _new_fields(before, after)
     return tuple(command for field, command in _needs(after) if field in new)

@@ -50,11 +50,11 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
     StreamingFailed,
-    StreamLost,
+    StreamingLost,
 )
 from phonebridge.call.lifecycle import TRANSITIONS, advance, is_stale
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
-from phonebridge.call.owed import first_asked
+from phonebridge.call.owed import new_commands
 from phonebridge.call.transfer import (
     BridgeLegs,
     BriefingStarted,
@@ -693,7 +693,7 @@ def after_all(call: Call, events: Sequence[CallEvent]) -> tuple[Call, list[CallC
         if late and isinstance(event, MediaAttached | MediaStarted | MediaReported):
             continue
         before, call = call, advance(call, event, NOW_MS)
-        asked += first_asked(before, call)
+        asked += new_commands(before, call)
     return call, asked
 
 
@@ -753,7 +753,7 @@ def test_no_order_opens_a_stream_twice_or_one_after_the_end(
         if call.status is not CallStatus.ENDED and not refused:
             alive.append(event)
         before, call = call, advance(call, event, NOW_MS)
-        asked += first_asked(before, call)
+        asked += new_commands(before, call)
     numbers = [each.stream_number for each in asked if isinstance(each, StartStreaming)]
     assert numbers == sorted(set(numbers))
     assert all(number <= MAX_STREAMS for number in numbers)
@@ -790,7 +790,7 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     EndRequested(EndedBy.API, 10_000),
     CONTAINER_LOST,
     STREAM_FAILED,
-    StreamLost(STREAM_FAILED.fault),
+    StreamingLost(STREAM_FAILED.fault),
     HUNG_UP,
     TRANSFER,
     TransferRefused(1, "not allowed"),

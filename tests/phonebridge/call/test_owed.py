@@ -43,10 +43,10 @@ from phonebridge.call.owed import (
     FINAL_AFTER_MS,
     GIVEN_UP,
     REPEAT_AFTER_MS,
-    first_asked,
-    given_up,
-    owed,
-    wanted,
+    commands_given_up,
+    new_commands,
+    owed_commands,
+    wanted_commands,
 )
 from phonebridge.call.transfer import (
     BridgeLegs,
@@ -146,7 +146,7 @@ def test_a_confirmed_command_is_never_owed(
 ) -> None:
     for _, call, now_ms in taken:
         for repeats in (False, True):
-            for command in owed(call, now_ms + later_ms, repeats=repeats):
+            for command in owed_commands(call, now_ms + later_ms, repeats=repeats):
                 is_confirmed = CONFIRMED.get(type(command))
                 assert is_confirmed is None or not is_confirmed(call), command
 
@@ -154,7 +154,7 @@ def test_a_confirmed_command_is_never_owed(
 @given(steps(), st.integers(0, 100_000))
 def test_what_is_owed_is_owed_once(taken: list[tuple[Call, Call, int]], later_ms: int) -> None:
     for _, call, now_ms in taken:
-        commands = owed(call, now_ms + later_ms, repeats=True)
+        commands = owed_commands(call, now_ms + later_ms, repeats=True)
         assert len(set(commands)) == len(commands)
 
 
@@ -163,15 +163,17 @@ def test_a_new_need_is_owed_at_once_and_again_later_until_confirmed_or_given_up(
     taken: list[tuple[Call, Call, int]],
 ) -> None:
     for before, call, now_ms in taken:
-        for command in first_asked(before, call):
-            assert command in owed(call, now_ms)
-            assert command not in owed(call, now_ms + REPEAT_AFTER_MS - 1), "somebody is at work"
-            assert command in owed(call, now_ms + 1, repeats=True)
-            assert command in owed(call, now_ms + REPEAT_AFTER_MS)
+        for command in new_commands(before, call):
+            assert command in owed_commands(call, now_ms)
+            assert command not in owed_commands(call, now_ms + REPEAT_AFTER_MS - 1), (
+                "somebody is at work"
+            )
+            assert command in owed_commands(call, now_ms + 1, repeats=True)
+            assert command in owed_commands(call, now_ms + REPEAT_AFTER_MS)
             is_final = isinstance(command, GIVEN_UP)
             at_last_ms = now_ms + FINAL_AFTER_MS
-            assert (command in owed(call, at_last_ms, repeats=True)) is not is_final
-            assert (command in given_up(call, at_last_ms)) is is_final
+            assert (command in owed_commands(call, at_last_ms, repeats=True)) is not is_final
+            assert (command in commands_given_up(call, at_last_ms)) is is_final
 
 
 @given(steps())
@@ -180,9 +182,11 @@ def test_a_need_stays_until_an_event_confirms_or_ends_it(
 ) -> None:
     """An event that changes nothing else may not put the repetition of a command off."""
     for before, call, now_ms in taken:
-        for command in set(wanted(before)) & set(wanted(call)) - set(first_asked(before, call)):
-            is_due = command in owed(before, now_ms)
-            assert (command in owed(call, now_ms)) is is_due
+        for command in set(wanted_commands(before)) & set(wanted_commands(call)) - set(
+            new_commands(before, call)
+        ):
+            is_due = command in owed_commands(before, now_ms)
+            assert (command in owed_commands(call, now_ms)) is is_due
 
 
 def test_a_hangup_that_came_too_early_is_owed_again() -> None:
@@ -190,16 +194,16 @@ def test_a_hangup_that_came_too_early_is_owed_again() -> None:
     call = after(outbound_call(), CallRequested(), DialAccepted(LEG))
     call = after(call, EndRequested(EndedBy.API, 2_000))
     unknown = advance(call, CallHungUp(LEG, Hangup("found_ended", "unknown", 3_000)), NOW_MS + 1)
-    assert wanted(unknown) == ()
+    assert wanted_commands(unknown) == ()
     answered = advance(unknown, CallAnswered(LEG, 4_000), NOW_MS + 2)
-    assert owed(answered, NOW_MS + 2) == (HangUp(),)
+    assert owed_commands(answered, NOW_MS + 2) == (HangUp(),)
 
 
 def test_no_dial_is_owed_to_a_call_that_is_to_end() -> None:
     """Nobody knows whether the first attempt rings: its webhook will tell."""
     call = after(outbound_call(), CallRequested(), EndRequested(EndedBy.API, 2_000))
-    assert wanted(call) == ()
-    assert wanted(after(call, CallInitiated(Leg("v3:leg-1")))) == (HangUp(),)
+    assert wanted_commands(call) == ()
+    assert wanted_commands(after(call, CallInitiated(Leg("v3:leg-1")))) == (HangUp(),)
 
 
 @pytest.mark.parametrize("is_before", [True, False])
@@ -208,4 +212,4 @@ def test_a_container_is_not_told_what_it_has_read_in_the_call(is_before: bool) -
     begun = after(outbound_call(), CallRequested(on_machine=OnMachine.LEAVE_MESSAGE), ANSWERED)
     told: list[CallEvent] = [machine, attached] if is_before else [attached, machine]
     call = after(begun, *told)
-    assert bool(owed(call, NOW_MS, repeats=True)) is not is_before
+    assert bool(owed_commands(call, NOW_MS, repeats=True)) is not is_before
