@@ -54,6 +54,8 @@ def number_of(story: int) -> str:
 
 class CallStory(ABC):
     kind: str
+    needs_table = True
+    """Whether our side can end the call only once the table is back."""
     created_before_seconds = 30.0
     """Before the outage."""
 

@@ -16,7 +16,7 @@ async def play(stories: list[CallStory], stage: Stage) -> DrillResult:
     async with asyncio.TaskGroup() as tasks:
         for story in stories:
             tasks.create_task(story.play())
-        tasks.create_task(watch.count_open_legs())
+            tasks.create_task(watch.count_open_legs(story))
         await watch.look()
     return _judge(stories, watch)
 
@@ -40,13 +40,12 @@ class _Watch:
                     self.wrong_until[story] = now + LOOK_SECONDS - ends
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def count_open_legs(self) -> None:
-        for story in self._stories:
-            asked_at = story.asked_at or 0.0
-            done = max(self._stage.outage.ends, asked_at + self._stage.agent_seconds)
-            await self._stage.until(done + LEGS_MUST_END_SECONDS)
-            if story.wants_end and story.leg and story.leg.state is not LegState.ENDED:
-                self.open_late.add(story)
+    async def count_open_legs(self, story: CallStory) -> None:
+        asked_at = self._stage.within(story.share) + self._stage.agent_seconds
+        done = max(asked_at, self._stage.outage.ends) if story.needs_table else asked_at
+        await self._stage.until(done + LEGS_MUST_END_SECONDS)
+        if story.wants_end and story.leg and story.leg.state is not LegState.ENDED:
+            self.open_late.add(story)
 
 
 def _judge(stories: list[CallStory], watch: _Watch) -> DrillResult:

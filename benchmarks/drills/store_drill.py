@@ -16,6 +16,8 @@ FAULT_BEGINS = 90.0
 """Seconds after the start: the sweep has run, and all calls of the beginning talk."""
 CLOSING_SECONDS = 100.0
 """After the return of the table everybody who still talks hangs up."""
+AGENT_SECONDS = 8.0
+"""The agent hears what the caller wants, says goodbye, and hangs up."""
 OVER_SECONDS = 200.0
 """After the return of the table the drill is judged: three sweeps have passed."""
 
@@ -54,7 +56,8 @@ class StoreDrill:
 
 
 async def _play(drill: StoreDrill, system: VirtualSystem, outage: Outage) -> DrillResult:
-    stage = Stage(system, outage, outage.ends + CLOSING_SECONDS, outage.ends + OVER_SECONDS)
+    closes, over = outage.ends + CLOSING_SECONDS, outage.ends + OVER_SECONDS
+    stage = Stage(system, outage, closes, over, AGENT_SECONDS)
     stories = [make(stage, number) for number, make in enumerate(STORIES)]
     async with asyncio.TaskGroup() as tasks:
         first_sweep = (outage.ends + drill.sweep_phase) % SWEEP_SECONDS

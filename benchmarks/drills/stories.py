@@ -30,6 +30,7 @@ class EndedByAgent(CallStory):
     """The model hangs up."""
 
     kind = "ended by the agent"
+    needs_table = False
 
     async def play(self) -> None:
         await self.create(self.stage.outage.begins - self.created_before_seconds)
@@ -69,6 +70,7 @@ class EndedByApi(EndedByAgent):
     """A client asks for the end, and asks again after an error."""
 
     kind = "ended by the API"
+    needs_table = True
 
     async def play(self) -> None:
         await self.create(self.stage.outage.begins - self.created_before_seconds)

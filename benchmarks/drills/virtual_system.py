@@ -8,11 +8,14 @@ clocks, and picows' own sockets.
 import asyncio
 import logging
 import os
+import random
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Any
 
 import msgspec
@@ -50,6 +53,7 @@ MEDIA_PORT = 8080
 SWEEP_SECONDS = 60.0
 TABLE = "calls"
 LOOK_SECONDS = 0.1
+SEED = 13
 
 ENVIRONMENT = {
     "CALLS_TABLE": TABLE,
@@ -245,6 +249,7 @@ def _replaced_parts(
     with ExitStack() as stack:
         stack.enter_context(_environment(environment))
         stack.enter_context(_quiet_logs())
+        stack.enter_context(_repeatable_chance())
         for (owner, name), part in parts.items():
             stack.enter_context(replaced(owner, name, part))
         services.control_plane.cache_clear()
@@ -261,6 +266,15 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _repeatable_chance() -> Iterator[None]:
+    """Ids and pauses are the same in each run."""
+    random.seed(SEED)
+    luck = Random(SEED)
+    with replaced(uuid, "uuid4", lambda: uuid.UUID(int=luck.getrandbits(128), version=4)):
+        yield
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallArrived,
     CallEvent,
+    CallHungUp,
     CallRequested,
     CallTurnedAway,
     DigitsSettled,
@@ -258,7 +259,7 @@ class Switchboard:
         is_first: bool,
     ) -> Call:
         if event := event_of_end(command, call, error, self._now_ms()):
-            return self._apply(call.call_id, event, call)
+            return self._apply(call.call_id, self._with_time_of_end(event, call), call)
         name = NAMES[type(command)]
         self._log.error(f"{name} FAILED", reason=str(error), repeated=not is_first)
         call = (self._on_no_effect if is_first else self._ask_carrier)(command, call, error)
@@ -269,6 +270,17 @@ class Switchboard:
             # Without its context, whose text may quote a key.
             raise error from error.__cause__
         return call
+
+    def _with_time_of_end(self, event: CallEvent, call: Call) -> CallEvent:
+        """A refusal shows that the leg is over, and the carrier's `GET` since when."""
+        if not isinstance(event, CallHungUp) or call.leg is None:
+            return event
+        try:
+            state = self._carrier.look_up(call.leg)
+        except TelnyxError as unknown:
+            self._log.error("the carrier did not say when the leg ended", reason=str(unknown))
+            return event
+        return event_of_leg_state(call, state, event.hangup.at_ms) or event
 
     def _on_no_effect(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured

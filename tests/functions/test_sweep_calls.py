@@ -392,12 +392,15 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
     store_now(store, clock, after(outbound_call(), *told))
     clock.pass_seconds(HANGUP_TIMEOUT_MS / 1000 + 1)
     telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
+    ended_ms = clock.now_ms - 8_000
+    telnyx.legs = {"is_alive": False, "end_time": iso(ended_ms)}
 
     assert sweep()["swept"] == 1
 
     call = store.load("call-1")
     assert call
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "ended_by_agent")
+    assert call.ended_at_ms == ended_ms, "the carrier knows when"
     assert telnyx.names == ["hangup"]
 
 

@@ -100,6 +100,7 @@ STORED: dict[type, dict[str, Any]] = {
         "version": 0,
         "leg": None,
         "answered_at_ms": None,
+        "is_answer_estimated": False,
         "streaming_at_ms": None,
         "ended_at_ms": None,
         "outcome": None,

@@ -24,6 +24,7 @@ from picows import (
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.pending_sockets import PendingSockets
+from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import Buffer, WebSocket
 from media_bridge.runtime.worker import MediaWorker
@@ -45,6 +46,8 @@ MAX_FRAME_BYTES = 1024 * 1024
 """The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
 MAX_BUFFERED_BYTES = 128 * 1024
 """Five seconds of frames and more, while the call is being claimed."""
+CLAIM_ATTEMPTS = 5
+"""Each takes up to 6 s while the table does not answer."""
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 
@@ -229,7 +232,7 @@ class _UpgradeHandler:
         try:
             task_id = self._worker.task_id
             claim = partial(self._claim, MediaAttached(number, task_id, self._services.now_ms()))
-            found = await self._services.threads.run(partial(claim, call_id))
+            found = await self._try_claim(partial(claim, call_id))
             if self._worker.task_id != task_id:
                 raise InvalidTransition(f"Call {call_id} was claimed for a task that is over.")
             self._log.info("media socket accepted")
@@ -240,6 +243,19 @@ class _UpgradeHandler:
             await self._worker.run_session(found.call, session)
         finally:
             self._worker.free_slot(call_id)
+
+    async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
+        """A claim whose answer got lost may have been written. Then the next attempt finds it."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._services.threads.run(claim)
+            except WRITE_FAILURES as error:
+                if attempt == CLAIM_ATTEMPTS:
+                    raise
+                self._log.warning("call not claimed yet", reason=str(error))
+                await self._services.pauses.wait(attempt)
 
     def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
         """Whoever comes second with a token fails here. The claim comes last: once a call is ours,

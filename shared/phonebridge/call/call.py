@@ -125,6 +125,7 @@ class Call:
     version: int = 0
     leg: Leg | None = None
     answered_at_ms: int | None = None
+    is_answer_estimated: bool = False
     streaming_at_ms: int | None = None
     ended_at_ms: int | None = None
     outcome: Outcome | None = None

@@ -48,6 +48,8 @@ class CallInitiated:
 class CallAnswered:
     leg: Leg
     at_ms: int
+    is_estimated: bool = False
+    """No webhook told of it: the leg is up, and was answered at this time at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,8 @@ def _apply_leg_event(call: Call, event: LegEvent) -> Call:
             # Webhooks may come before the dial's answer, and may name another id than it does:
             # theirs is the one that lives on.
             return replace(call, leg=_known_leg(leg, call.leg) if call.leg else leg)
-        case CallAnswered(leg, at_ms):
-            answered_at_ms = _earliest_ms(call.answered_at_ms, at_ms)
-            return replace(call, leg=_known_leg(call.leg, leg), answered_at_ms=answered_at_ms)
+        case CallAnswered():
+            return _answer(replace(call, leg=_known_leg(call.leg, event.leg)), event)
         case CallHungUp(leg, hangup):
             first = _first_hangup(call.hangup, hangup)
             return replace(call, leg=_known_leg(call.leg, leg), hangup=first)
@@ -118,6 +117,16 @@ def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
             return replace(call, fault=_first_fault(call.fault, fault))
 
 
+def _answer(call: Call, event: CallAnswered) -> Call:
+    """What a webhook tells counts, whatever was estimated before or after it."""
+    known_ms = call.answered_at_ms
+    if known_ms is not None and call.is_answer_estimated != event.is_estimated:
+        at_ms = known_ms if event.is_estimated else event.at_ms
+        return replace(call, answered_at_ms=at_ms, is_answer_estimated=False)
+    at_ms = event.at_ms if known_ms is None else min(known_ms, event.at_ms)
+    return replace(call, answered_at_ms=at_ms, is_answer_estimated=event.is_estimated)
+
+
 def _apply_end_request(call: Call, by: EndedBy, at_ms: int) -> Call:
     """Of two the earlier counts."""
     known_ms, known_by = call.end_requested_at_ms, call.end_requested_by
@@ -149,6 +158,9 @@ def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
 
 
 def _attach(call: Call, event: MediaAttached) -> Call:
+    is_repeated = call.attached_stream == event.stream_number and call.owner_task == event.task_id
+    if is_repeated and call.streaming_at_ms == event.at_ms:
+        return call  # the answer to the write of this very claim got lost
     if not call.attached_stream < event.stream_number <= call.stream_number:
         raise InvalidTransition(
             f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."

@@ -6,7 +6,7 @@ names (`event_of_leg_state`). What `overdue` returns counts only for a leg that 
 there is no leg to ask about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phonebridge.call.call import (
     FOUND_ENDED,
@@ -72,7 +72,7 @@ def event_of_leg_state(call: Call, state: LegState, now_ms: int) -> CallEvent | 
 def event_of_live_leg(state: LegState, event: CallEvent) -> CallEvent:
     """The carrier knows better than we do since when a leg is up."""
     if isinstance(event, CallAnswered) and state.started_at_ms is not None:
-        return CallAnswered(event.leg, state.started_at_ms)
+        return replace(event, at_ms=state.started_at_ms)
     return event
 
 
@@ -100,7 +100,7 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
         detail = "Telnyx did not confirm the dial, which may not be repeated any more"
         return CallFailed(Fault("dial_failed", detail, now_ms))
     if call.status is CallStatus.DIALING and call.leg and silent_ms > RING_TIMEOUT_MS:
-        return CallAnswered(call.leg, call.created_at_ms)
+        return CallAnswered(call.leg, call.created_at_ms, is_estimated=True)
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 

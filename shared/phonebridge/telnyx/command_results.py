@@ -106,5 +106,5 @@ def event_of_refused_repetition(
         return event
     if isinstance(command, Answer) and call.status is CallStatus.INCOMING and call.leg:
         # A leg that is up and cannot be answered was answered, by the first attempt.
-        return CallAnswered(call.leg, now_ms)
+        return CallAnswered(call.leg, now_ms, is_estimated=True)
     return None

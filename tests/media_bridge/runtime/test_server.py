@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -270,6 +270,23 @@ async def test_a_socket_that_closes_while_its_call_is_claimed_fails_the_call(
         await phone.close()
         claim.release()
         assert await plane.failed(phone.call) == "media_lost"
+
+
+async def test_a_claim_that_was_written_although_its_answer_got_lost_is_kept(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        save = plane.store.save
+        answers_lost = [1]
+
+        def save_unheard(call: Call) -> None:
+            save(call)
+            if answers_lost:
+                answers_lost.clear()
+                raise ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
+
+        monkeypatch.setattr(plane.store, "save", save_unheard)
+        await plane.converse(await plane.streaming())
 
 
 async def test_a_claim_that_fails_for_no_fault_of_the_caller_closes_the_socket(

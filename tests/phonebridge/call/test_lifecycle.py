@@ -835,3 +835,29 @@ def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
             advance(call, event, NOW_MS)
     else:
         assert after(call, event).status is target
+
+
+def test_the_webhook_of_the_answer_counts_whatever_was_estimated_before_or_after_it() -> None:
+    estimated = CallAnswered(LEG, 1_000, is_estimated=True)
+    for events in permutations((estimated, ANSWERED, CallAnswered(LEG, 6_000))):
+        call = after(dialing(), *events)
+        assert (call.answered_at_ms, call.is_answer_estimated) == (5_000, False)
+
+
+def test_the_earliest_of_several_estimates_of_the_answer_counts() -> None:
+    estimates = (CallAnswered(LEG, 2_000, True), CallAnswered(LEG, 1_000, True))
+    for events in permutations(estimates):
+        call = after(dialing(), *events)
+        assert (call.answered_at_ms, call.is_answer_estimated) == (1_000, True)
+
+
+def test_a_claim_that_is_written_twice_is_one_claim() -> None:
+    claim = MediaAttached(1, "task-1", 6_000)
+    claimed = after(dialing(), ANSWERED, claim)
+    assert after(claimed, claim) == claimed
+
+
+def test_the_same_task_cannot_use_a_token_again() -> None:
+    claimed = after(dialing(), ANSWERED, MediaAttached(1, "task-1", 6_000))
+    with pytest.raises(InvalidTransition):
+        after(claimed, MediaAttached(1, "task-1", 7_000))
