@@ -7,13 +7,10 @@ from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from control_plane.services import ControlPlane, control_plane, log
-from phonebridge.call.call import Call, CallStatus
-from phonebridge.call.overdue import overdue
-from phonebridge.call.owed import owed_commands
+from control_plane.services import control_plane, log
+from control_plane.sweeping import sweep_call
+from phonebridge.call.call import CallStatus
 from phonebridge.observability.log import call_on_every_line
-
-MINUTE_MS = 60_000
 
 
 def handler(event: object, context: object) -> dict[str, int]:
@@ -27,7 +24,7 @@ def handler(event: object, context: object) -> dict[str, int]:
         with call_on_every_line(log, call.call_id):
             try:
                 task_id = call.owner_task if call.status is CallStatus.STREAMING else None
-                found["swept"] += _sweep(plane, call, task_id is not None and is_lost(task_id))
+                found["swept"] += sweep_call(plane, call, task_id is not None and is_lost(task_id))
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")
@@ -44,23 +41,3 @@ def _publish(namespace: str, found: Counter[str]) -> None:
         metrics.add_metric("StuckCalls", "Count", found["swept"] + found["failed"])
         metrics.add_metric("CallMinutes", "Count", found["up"])
         metrics.flush_metrics()
-
-
-def _sweep(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
-    now_ms = plane.now_ms()
-    event = overdue(
-        call,
-        is_task_lost=is_task_lost,
-        max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
-        now_ms=now_ms,
-    )
-    if event:
-        log.warning("call overdue", status=call.status, event=type(event).__name__)
-        plane.switchboard.settle(call, event)
-    elif commands := owed_commands(call, now_ms):
-        names = [type(command).__name__ for command in commands]
-        log.warning("commands not confirmed", status=call.status, commands=names)
-        plane.switchboard.pursue(call.call_id)
-    else:
-        return False
-    return True
