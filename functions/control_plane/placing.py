@@ -11,7 +11,7 @@ from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import check_supported
 from control_plane.api.resolver import call_context
 from control_plane.services import ControlPlane, log
-from phonebridge.call.call import Call, Direction
+from phonebridge.call.call import Call, CallStatus, Direction
 from phonebridge.call.config import CallConfig
 from phonebridge.call.overdue import DIAL_FAILED
 from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent
@@ -95,6 +95,8 @@ def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
 
 
 def _reserve(plane: ControlPlane, call: Call) -> None:
+    if call.status is CallStatus.ENDED:
+        return
     try:
         plane.fleet.reserve(call)
     except (BotoCoreError, ClientError):
