@@ -42,6 +42,11 @@ CATCH_EVERYTHING = {
 
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
+    "functions/control_plane/api/calls.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/outcome_request.py": "tests/functions/test_send_outcome.py",
+    "functions/control_plane/placing.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/sweeping.py": "tests/functions/test_sweep_calls.py",
+    "functions/control_plane/webhooks.py": "tests/functions/test_telnyx_webhook.py",
     "functions/control_plane/api/errors.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/agent_settings.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/create_call.py": "tests/functions/test_ai_calls.py",

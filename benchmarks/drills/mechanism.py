@@ -7,8 +7,7 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
-import sweep_calls
-from control_plane import task_sweep
+from control_plane import sweeping, task_sweep
 from control_plane.task_sweep import TaskSweep
 from media_bridge.runtime import server, write_queue
 from media_bridge.runtime.hangups import Hangups
@@ -69,7 +68,7 @@ _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
     Mechanism.HANGUP_AT_ONCE: ((Hangups, "ensure", _never_hang_up),),
     Mechanism.OWED_COMMANDS: (
         (switchboard, "owed_commands", _owe_nothing),
-        (sweep_calls, "owed_commands", _owe_nothing),
+        (sweeping, "owed_commands", _owe_nothing),
     ),
     Mechanism.ASK_CARRIER: ((TelnyxClient, "look_up", _say_nothing),),
     Mechanism.SECOND_LOOK: (

@@ -57,6 +57,13 @@ class TableInMemory:
         self._pause = pause
         self._partitions: dict[str, dict[str, Item]] = defaultdict(dict)
 
+    def partitions(self) -> set[str]:
+        """The keys of the partitions in which something stands."""
+        return {pk for pk, items in self._partitions.items() if items}
+
+    def sort_keys(self, pk: str) -> list[str]:
+        return sorted(self._partitions[pk])
+
     def get_item(self, *, Key: Item, ConsistentRead: bool, **_: Any) -> dict[str, Any]:
         self._pause()
         pk, sk = _place(Key)

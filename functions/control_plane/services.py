@@ -13,7 +13,7 @@ from control_plane.jobs import JobQueue
 from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
 from control_plane.task_sweep import TaskSweep
-from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call
+from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call, Direction
 from phonebridge.errors import UnknownCall
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
@@ -71,6 +71,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _on_ended(call: Call, fleet: DynamoFleet, outcomes: OutcomeWebhooks) -> None:
+    """Called again whenever something happens to a call that has ended."""
+    if call.direction is Direction.OUTBOUND and call.leg and not call.attached_stream:
+        fleet.release(call)  # no container has taken the call, so none will release its place
+    outcomes.announce(call)
+
+
 @cache
 def control_plane() -> ControlPlane:
     """Raises `NotConfigured`, and tries again the next time."""
@@ -119,7 +126,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
             now_ms,
             log,
             tracer.record,
-            outcomes.announce,
+            lambda call: _on_ended(call, fleet, outcomes),
         ),
         tracer=tracer,
         now_ms=now_ms,

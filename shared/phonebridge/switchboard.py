@@ -4,6 +4,7 @@ import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from aws_lambda_powertools import Logger
 
@@ -53,6 +54,8 @@ from phonebridge.telnyx.command_results import (
 from phonebridge.telnyx.correlation import MatchedLeg
 from phonebridge.telnyx.leg_name import leg_name
 from phonebridge.telnyx.webhook import Webhook
+
+T = TypeVar("T")
 
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
@@ -236,19 +239,20 @@ class Switchboard:
     def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
         """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
         the carrier had refused, nor hold up what else the call needs."""
-        event = event_of_success(command, call, leg)
-        if event is None:
-            return call
+        if leg:
+            transfer = call.transfer if isinstance(command, DialTarget) else None
+            name = leg_name(call.call_id, transfer.number if transfer else None)
+            self._try(command, lambda: self._store.link_leg(leg, name))
+        if event := event_of_success(command, call, leg):
+            return self._try(command, lambda: self._apply(call.call_id, event, call)) or call
+        return call
+
+    def _try(self, command: CarrierCommand, write: Callable[[], T]) -> T | None:
         try:
-            if leg:
-                # First of all: whatever fails below, webhooks must find the call that now rings.
-                transfer = call.transfer if isinstance(command, DialTarget) else None
-                name = leg_name(call.call_id, transfer.number if transfer else None)
-                self._store.link_leg(leg, name)
-            return self._apply(call.call_id, event, call)
+            return write()
         except Exception:  # noqa: BLE001 - the border of a command: the carrier has carried it out
             self._log.exception(f"record of {NAMES[type(command)]} FAILED")
-        return call
+            return None
 
     def _on_refused(
         self,

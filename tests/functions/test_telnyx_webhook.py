@@ -21,6 +21,7 @@ from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Charge
 from phonebridge.errors import Conflict
 from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from tests.support.api_events import Answer, api_event, read_answer
@@ -160,6 +161,15 @@ class TestSigned:
         record = store.record(CALL_ID)
         assert record
         assert record.charges == (Charge(LEG.call_leg_id, 14_000, "USD"),)
+
+    def test_a_busy_number_gives_the_place_back_that_was_reserved_for_its_call(
+        self, deliver: Deliver, store: DynamoCallStore, fleet: DynamoFleet
+    ) -> None:
+        call = store.load(CALL_ID)
+        assert call
+        fleet.reserve(call)
+        deliver("call.hangup.unanswered")
+        assert fleet.look().reserved == 0
 
     def test_a_repetition_has_no_effect_of_its_own(
         self, deliver: Deliver, telnyx: RecordedTelnyx

@@ -277,7 +277,13 @@ STORED: dict[type, dict[str, Any]] = {
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},
-    Keys: {"number": REQUIRED, "digits": REQUIRED, "duration_ms": REQUIRED, "settled": False},
+    Keys: {
+        "number": REQUIRED,
+        "digits": REQUIRED,
+        "duration_ms": REQUIRED,
+        "request_id": "",
+        "settled": False,
+    },
     AskedAt: {
         "leg_ms": 0,
         "stream_ms": 0,

@@ -93,6 +93,8 @@ class Keys:
     number: int
     digits: str
     duration_ms: int
+    request_id: str = ""
+    """What the client calls its request, if it gave it a name."""
     settled: bool = False
     """Whether the carrier has pressed them, or has refused to."""
 

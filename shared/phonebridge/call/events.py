@@ -80,10 +80,11 @@ class MediaReported:
 @dataclass(frozen=True, slots=True)
 class DigitsRequested:
     """Somebody wants keys to be pressed on our side of the line. The same keys again, while nothing
-    is known of the first request, are a repetition of it."""
+    is known of the first request, are a repetition of it; so are those with the same name."""
 
     digits: str
     duration_ms: int
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,9 +143,11 @@ def _apply_keys(known: Keys | None, event: DigitsRequested | DigitsSettled) -> K
     if isinstance(event, DigitsSettled):
         is_same = known is not None and known.number == event.number
         return replace(known, settled=True) if known and is_same else known
-    wanted = Keys(known.number + 1 if known else 1, event.digits, event.duration_ms)
-    is_repeated = known is not None and replace(wanted, number=known.number) == known
-    return known if is_repeated else wanted
+    number = known.number + 1 if known else 1
+    wanted = Keys(number, event.digits, event.duration_ms, event.request_id)
+    is_same = known is not None and replace(wanted, number=known.number) == known
+    is_named = known is not None and known.request_id == event.request_id != ""
+    return known if is_same or is_named else wanted
 
 
 def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
@@ -153,6 +155,8 @@ def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
     if isinstance(event, CallTransferred):
         return replace(call, transferred_at_ms=_earliest_ms(call.transferred_at_ms, event.at_ms))
     if isinstance(event, TransferRequested) and known and not known.end:
+        if known.is_repeated_by(event):
+            return call
         raise InvalidTransition(f"A transfer of call {call.call_id} is under way already.")
     return replace(call, transfer=transfer.apply_event(known, event))
 

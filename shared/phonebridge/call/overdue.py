@@ -42,6 +42,8 @@ HEARTBEAT_TIMEOUT_MS = 45_000  # a task beats every 10 s
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
 HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
+DIAL_FAILED = "dial_failed"
+"""The fault of a call that the carrier did not dial, whether it refused or said nothing."""
 NO_NEWS = "nothing was heard of it"
 
 
@@ -98,7 +100,7 @@ def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) ->
 def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | None:
     if any(isinstance(command, Dial) for command in commands_given_up(call, now_ms)):
         detail = "Telnyx did not confirm the dial, which may not be repeated any more"
-        return CallFailed(Fault("dial_failed", detail, now_ms))
+        return CallFailed(Fault(DIAL_FAILED, detail, now_ms))
     if call.status is CallStatus.DIALING and call.leg and silent_ms > RING_TIMEOUT_MS:
         return CallAnswered(call.leg, call.created_at_ms, is_estimated=True)
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None

@@ -30,6 +30,11 @@ class TransferAttempt:
     def is_warm(self) -> bool:
         return bool(self.summary)
 
+    def is_repeated_by(self, request: "TransferRequested") -> bool:
+        """Whether the request is the one that began this attempt, of which nothing is known yet."""
+        asked = (request.to, request.from_, request.summary)
+        return not self.target and asked == (self.to, self.from_, self.summary)
+
     @property
     def target_may_be_up(self) -> bool:
         """Whether the target's leg may need a hangup. Of a blind transfer Telnyx takes care."""

@@ -462,8 +462,11 @@ def test_a_target_that_is_busy_leaves_the_caller_with_the_agent() -> None:
 
 def test_one_transfer_at_a_time() -> None:
     call = after(streaming(), TRANSFER)
+    assert sent(streaming(), TRANSFER, TRANSFER) == [TransferLeg()] * 2, "a repetition"
     with pytest.raises(InvalidTransition, match="under way"):
-        after(call, TRANSFER)
+        after(call, WARM_TRANSFER)
+    with pytest.raises(InvalidTransition, match="under way"):
+        after(call, TargetInitiated(1, "v3:target"), TRANSFER)
 
 
 def test_a_refused_transfer_leaves_the_caller_with_the_agent() -> None:
@@ -529,6 +532,11 @@ def test_keys_are_pressed_each_time_that_they_are_asked_for() -> None:
     digits = DigitsRequested("12#", 250)
     first, second = SendDigits("12#", 250, 1), SendDigits("12#", 250, 2)
     assert sent(streaming(), digits, DigitsSettled(1), digits) == [first, second]
+
+
+def test_keys_with_the_name_of_the_latest_request_are_a_repetition_of_it() -> None:
+    digits = DigitsRequested("12#", 250, "request-1")
+    assert sent(streaming(), digits, DigitsSettled(1), digits) == [SendDigits("12#", 250)]
 
 
 def test_the_same_keys_again_while_the_first_are_not_settled_are_a_repetition() -> None:
