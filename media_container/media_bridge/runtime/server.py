@@ -143,6 +143,8 @@ class _UpgradeHandler:
         if call_id == path or not call_id or "/" in call_id:
             return None
         with call_on_every_line(self._log, call_id):
+            if not self._worker.has_room:
+                return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
             if token := request.headers.get(TOKEN_HEADER):
                 return self._open_media(call_id, token)
             return self._open_pending(call_id, _last_hop(request))
@@ -152,8 +154,6 @@ class _UpgradeHandler:
             number = self._verify(token, call_id)
         except InvalidToken as error:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
-        if not self._worker.has_room:
-            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         if self._worker.carries(call_id):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
         return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
@@ -161,8 +161,6 @@ class _UpgradeHandler:
     def _open_pending(
         self, call_id: str, address: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
-        if not self._worker.has_room:
-            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         if not self._pending.has_room(address):
             return self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many sockets without a token")
         return _PhoneSocket(lambda phone: self._wait_for_token(call_id, address, phone))
