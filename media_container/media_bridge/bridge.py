@@ -294,7 +294,7 @@ class Bridge:
 
     def _begin(self, line: Codec, now: float) -> list[BridgeCommand]:
         self._line = line
-        self._caller_audio.begin(line, self._model.configured_codec or line)
+        self._caller_audio.begin(line, self._model.configured_codec or line, now)
         self._conversation.begin(now)
         self._time_limit.begin(now)
         known = self._call.detection

@@ -95,7 +95,7 @@ class CallRecords:
 
     async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
         """The last word of the container about the call. Its turns come first."""
-        await self._services.turn_writer.written(self._call.call_id)
+        await self._services.turn_writer.wait_until_written(self._call.call_id)
         used = ModelUsage(
             self._call.attached_stream,
             self._services.model.name(self._config),

@@ -15,7 +15,7 @@ from phonebridge.storage.fleet import DynamoFleet, TaskState
 HEARTBEAT_SECONDS = liveness.HEARTBEAT_SECONDS
 
 
-class Outcome(Enum):
+class BeatOutcome(Enum):
     WRITTEN = auto()
     FAILED = auto()
     MARKED = auto()
@@ -37,7 +37,7 @@ class Heartbeat:
         self,
         fleet: DynamoFleet,
         compose: Callable[[int], Beat],
-        on_beat: Callable[[Beat, Outcome], object],
+        on_beat: Callable[[Beat, BeatOutcome], object],
         log: Logger,
     ) -> None:
         """`fleet` has a client of its own, which gives up after a second and repeats nothing."""
@@ -67,12 +67,12 @@ class Heartbeat:
             is_written = self._fleet.beat(beat.state)
         except WRITE_FAILURES as error:
             self._log.error("heartbeat not written", reason=str(error))
-            self._on_beat(beat, Outcome.FAILED)
+            self._on_beat(beat, BeatOutcome.FAILED)
         except Exception:  # noqa: BLE001 - the border of a thread: without heartbeats, all calls end
             self._log.exception("heartbeat not written")
-            self._on_beat(beat, Outcome.FAILED)
+            self._on_beat(beat, BeatOutcome.FAILED)
         else:
-            self._on_beat(beat, Outcome.WRITTEN if is_written else Outcome.MARKED)
+            self._on_beat(beat, BeatOutcome.WRITTEN if is_written else BeatOutcome.MARKED)
 
     def _run(self) -> None:
         self._beat()

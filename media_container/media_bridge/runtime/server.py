@@ -148,6 +148,8 @@ class _UpgradeHandler:
         if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
+            if not self._worker.has_room:
+                return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
             if token := request.headers.get(TOKEN_HEADER):
                 return self._open_media(call_id, int(number), token)
             return self._open_pending(call_id, int(number), _last_hop(request))
@@ -159,8 +161,6 @@ class _UpgradeHandler:
             self._verify(token, call_id, number)
         except InvalidToken as error:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
-        if not self._worker.has_room:
-            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         if self._worker.carries(call_id):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
         return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
@@ -168,8 +168,6 @@ class _UpgradeHandler:
     def _open_pending(
         self, call_id: str, number: int, address: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
-        if not self._worker.has_room:
-            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         if not self._pending.has_room(address):
             return self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many sockets without a token")
         return _PhoneSocket(lambda phone: self._wait_for_token(call_id, number, address, phone))

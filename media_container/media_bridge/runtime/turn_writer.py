@@ -43,7 +43,7 @@ class TurnWriter:
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
 
-    async def written(self, call_id: str) -> None:
+    async def wait_until_written(self, call_id: str) -> None:
         """Return when no turn of the call waits any more."""
         attempt = 0
         while True:

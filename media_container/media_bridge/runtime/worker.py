@@ -12,7 +12,7 @@ from itertools import product
 from media_bridge import events
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.fleet_watch import FleetWatch
-from media_bridge.runtime.heartbeat import Beat, Heartbeat, Outcome
+from media_bridge.runtime.heartbeat import Beat, BeatOutcome, Heartbeat
 from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.threads import Threads
@@ -196,21 +196,21 @@ class MediaWorker:
         )
         return Beat(state, claimed)
 
-    def _report_beat(self, beat: Beat, outcome: Outcome) -> None:
+    def _report_beat(self, beat: Beat, outcome: BeatOutcome) -> None:
         """In the thread of the heartbeat."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._on_beat, beat, outcome)
 
-    def _on_beat(self, beat: Beat, outcome: Outcome) -> None:
+    def _on_beat(self, beat: Beat, outcome: BeatOutcome) -> None:
         """A call gives back its reservation once a written heartbeat counts it."""
         match outcome:
-            case Outcome.WRITTEN:
+            case BeatOutcome.WRITTEN:
                 for call in self._claimed[: beat.claimed]:
                     self._writes.add(Job(partial(self._fleet.release, call)))
                 del self._claimed[: beat.claimed]
-            case Outcome.FAILED:
+            case BeatOutcome.FAILED:
                 self._watch.start_over()
-            case Outcome.MARKED if beat.state.task_id == self.task_id:
+            case BeatOutcome.MARKED if beat.state.task_id == self.task_id:
                 self._begin_anew()
 
     def _begin_anew(self) -> None:

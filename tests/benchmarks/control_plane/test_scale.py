@@ -32,7 +32,7 @@ def test_the_page_tells_the_work_of_a_burst_in_cores() -> None:
 
 def test_the_page_says_what_is_passed_when_quotas_are_raised() -> None:
     page = scale.render(ONE, Results(), None)
-    assert "* 10,000 calls, quotas raised: the nearest is partition `FLEET`: writes" in page
+    assert "* 10,000 calls, quotas raised: the nearest is partition `FLEET`: reads" in page
     assert "* 100,000 calls, quotas raised: passed: partition `FLEET`: reads" in page
 
 

@@ -375,6 +375,56 @@ async def test_a_message_is_stored_once_the_table_is_back(
         assert "could not be stored after all" not in str(model.received)
 
 
+class Throttled:
+    """A table that takes no head of a call until it is told to."""
+
+    def __init__(self, plane: MediaPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_back, self.refused = threading.Event(), 0
+        self._save = plane.store.save
+        monkeypatch.setattr(plane.store, "save", self._throttle)
+
+    def _throttle(self, call: Call) -> None:
+        if self.is_back.is_set():
+            return self._save(call)
+        self.refused += 1
+        error = {"Code": "ProvisionedThroughputExceededException", "Message": ""}
+        raise ClientError({"Error": error}, "PutItem")  # type: ignore[typeddict-item]
+
+
+async def test_a_hangup_does_not_wait_for_the_table_and_is_on_record_later(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.connected(plane.answered())
+        await until(lambda: plane.task.carries(phone.call.call_id))
+        table = Throttled(plane, monkeypatch)
+        await phone.start("a codec of its own")
+        await until(lambda: plane.was_hung_up(phone.call))
+        assert plane.record(phone.call).call.status is CallStatus.STREAMING
+        table.is_back.set()
+        assert await plane.failed(phone.call) == "unsupported_codec"
+
+
+async def test_a_call_that_ends_in_an_outage_is_reported_before_the_process_ends(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        table = Throttled(plane, monkeypatch)
+        await phone.stop()
+        await until(lambda: table.refused > 1)
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(plane.task.drain(60))
+            await until(lambda: not plane.task.has_room)
+            assert not draining.done()
+            table.is_back.set()
+        record = plane.record(phone.call)
+    assert record.call.activity.frames_in > 0
+    assert record.call.activity.turns == len(record.turns)
+    assert record.usages
+
+
 async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

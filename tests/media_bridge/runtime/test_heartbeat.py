@@ -10,12 +10,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from media_bridge.runtime import heartbeat
-from media_bridge.runtime.heartbeat import Beat, Heartbeat, Outcome
+from media_bridge.runtime.heartbeat import Beat, BeatOutcome, Heartbeat
 from phonebridge.observability.log import logger
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from tests.support.waiting import TIMEOUT_SECONDS
 
-Told = Queue[tuple[Beat, Outcome]]
+Told = Queue[tuple[Beat, BeatOutcome]]
 
 
 def compose(count: int) -> Beat:
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
 
 
-def next_of(told: Told) -> tuple[int, Outcome]:
+def next_of(told: Told) -> tuple[int, BeatOutcome]:
     beat, outcome = told.get(timeout=TIMEOUT_SECONDS)
     return beat.state.version, outcome
 
@@ -45,7 +45,7 @@ def next_of(told: Told) -> tuple[int, Outcome]:
 def test_it_counts_and_says_at_last_that_the_task_is_over(fleet: DynamoFleet) -> None:
     told: Told = Queue()
     with beating(fleet, told):
-        assert [next_of(told) for _ in range(3)] == [(n, Outcome.WRITTEN) for n in (1, 2, 3)]
+        assert [next_of(told) for _ in range(3)] == [(n, BeatOutcome.WRITTEN) for n in (1, 2, 3)]
     last = fleet.heartbeat("task-1")
     assert last is not None
     assert last.is_over
@@ -66,14 +66,14 @@ def test_whatever_fails_the_next_heartbeat_comes(capsys: pytest.CaptureFixture[s
     told: Told = Queue()
     with beating(Failing(), told):
         outcomes = [next_of(told) for _ in range(3)]
-    assert outcomes == [(1, Outcome.FAILED), (2, Outcome.FAILED), (3, Outcome.WRITTEN)]
+    assert outcomes == [(1, BeatOutcome.FAILED), (2, BeatOutcome.FAILED), (3, BeatOutcome.WRITTEN)]
 
 
 def test_a_task_that_was_marked_is_told_so(fleet: DynamoFleet) -> None:
     told: Told = Queue()
     fleet.mark_absent("task-1")
     with beating(fleet, told):
-        assert next_of(told) == (1, Outcome.MARKED)
+        assert next_of(told) == (1, BeatOutcome.MARKED)
 
 
 def test_it_beats_while_every_other_thread_waits(fleet: DynamoFleet) -> None:

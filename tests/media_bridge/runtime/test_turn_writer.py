@@ -83,9 +83,9 @@ async def test_a_call_waits_until_its_own_turns_are_written(
     recorder.leaves = [[("b", turn(1))]]
     for call_id in ("a", "b"):
         turns.add(call_id, turn(1))
-    await turns.written("a")
+    await turns.wait_until_written("a")
     assert len(recorder.requests) == 6
-    await turns.written("b")
+    await turns.wait_until_written("b")
     assert recorder.requests[6] == [("b", turn(1))]
 
 
@@ -96,7 +96,7 @@ async def test_turns_that_the_table_refuses_for_good_stop_no_other(
         ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, "BatchWriteItem")
     ]
     turns.add("a", turn(1))
-    await turns.written("a")
+    await turns.wait_until_written("a")
     assert len(recorder.requests) == 1
 
 

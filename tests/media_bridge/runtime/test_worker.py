@@ -12,10 +12,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge
 from media_bridge.runtime import heartbeat, worker
-from phonebridge.call.call import EndedBy
+from phonebridge.call.call import Activity, Call, CallStatus, EndedBy
+from phonebridge.call.events import MediaAttached
 from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
-from phonebridge.storage.fleet import TaskState
+from phonebridge.storage.fleet import TaskState, call_key
 from simulators.scenario import SHORT
 from tests.support.media_plane import UNHURRIED, MediaPlane, StartsPlane
 from tests.support.published_metrics import published_in
@@ -176,6 +177,67 @@ async def test_calls_go_on_while_the_table_is_out_of_reach(
             await until(tried.is_set)
             await phone.hear()
         await phone.hear("clear")
+
+
+async def test_a_task_that_was_marked_leaves_its_calls_in_silence_and_begins_anew(
+    start_plane: StartsPlane, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen: others act on its calls by now."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        old_id = plane.task.task_id
+
+        def marked() -> bool:
+            state = plane.fleet.heartbeat(old_id)
+            return state is not None and plane.fleet.mark_over(state)
+
+        await until(marked)
+        assert await phone.closed() == 1000
+        await until(lambda: plane.task.has_room and not plane.task.carries(phone.call.call_id))
+        assert plane.task.task_id != old_id
+        left = plane.record(phone.call).call
+        assert (left.status, left.activity) == (CallStatus.STREAMING, Activity())
+        assert telnyx.commands == []
+
+        other = await plane.greeted()
+        assert plane.record(other.call).call.owner_task == plane.task.task_id
+        plane.mailbox.post(plane.task.task_id, other.call.call_id, Say(words="Are you there?"))
+        model = await plane.session(other.call)
+        await until(lambda: "Are you there?" in str(model.received))
+
+
+async def test_a_task_lists_the_calls_that_it_carries(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
+
+    def lists(*calls: Call) -> bool:
+        carried = plane.fleet.carried_calls(plane.task.task_id)
+        keys = {call_key(call.call_id) for call in calls}
+        return (
+            carried is not None
+            and carried.version == carried.expected_version
+            and carried.call_keys - {""} == keys
+        )
+
+    async with start_plane() as plane:
+        await until(lists)
+        phone, other = await plane.greeted(), await plane.greeted()
+        await until(lambda: lists(phone.call, other.call))
+        await phone.hang_up()
+        await until(lambda: lists(other.call))
+
+
+async def test_whoever_marks_a_task_ends_its_calls(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        own = await plane.greeted()
+        call = plane.answered()
+        elsewhere = MediaAttached(call.stream_number, "task-2", plane.now_ms())
+        plane.services.switchboard.apply(call.call_id, elsewhere)
+        plane.task._bury("task-2")
+        assert await plane.failed(call) == "container_lost"
+        await plane.converse(own)
 
 
 async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> None:
