@@ -420,8 +420,8 @@ async def test_a_call_that_ends_in_an_outage_is_reported_before_the_process_ends
             assert not draining.done()
             table.is_back.set()
         record = plane.record(phone.call)
-    assert record.call.activity.frames_in > 0
-    assert record.call.activity.turns == len(record.turns)
+    assert record.activity.frames_in > 0
+    assert record.activity.turns == len(record.turns)
     assert record.usages
 
 

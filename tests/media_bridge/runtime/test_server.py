@@ -292,12 +292,12 @@ async def test_a_sender_faster_than_real_time_is_heard_at_its_pace(
         passed_seconds = time.monotonic() - began
         await phone.stop()
         assert await phone.closed() == 1000
-        await until(lambda: plane.record(phone.call).call.activity.frames_in == 3000)
+        await until(lambda: plane.record(phone.call).activity.frames_in == 3000)
         session = await plane.session(phone.call)
         appended = [f["audio"] for f in session.received if f["type"] == SOUND]
         heard_seconds = sum(len(base64.b64decode(audio)) for audio in appended) / 8000
     assert 2.0 <= heard_seconds <= passed_seconds + 2.0
-    lost = plane.record(phone.call).call.activity.frames_lost
+    lost = plane.record(phone.call).activity.frames_lost
     assert lost == 3000 - round(heard_seconds / 0.02)
 
 

@@ -12,10 +12,11 @@ from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge
 from media_bridge.runtime import heartbeat, worker
-from phonebridge.call.call import Activity, Call, CallStatus, EndedBy
+from phonebridge.call.call import Call, CallStatus, EndedBy
 from phonebridge.call.events import MediaAttached
 from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
+from phonebridge.call.usage import Activity
 from phonebridge.storage.fleet import TaskState, call_key
 from simulators.scenario import SHORT
 from tests.support.media_plane import UNHURRIED, MediaPlane, StartsPlane
@@ -196,8 +197,8 @@ async def test_a_task_that_was_marked_leaves_its_calls_in_silence_and_begins_ane
         assert await phone.closed() == 1000
         await until(lambda: plane.task.has_room and not plane.task.carries(phone.call.call_id))
         assert plane.task.task_id != old_id
-        left = plane.record(phone.call).call
-        assert (left.status, left.activity) == (CallStatus.STREAMING, Activity())
+        left = plane.record(phone.call)
+        assert (left.call.status, left.activity) == (CallStatus.STREAMING, Activity())
         assert telnyx.commands == []
 
         other = await plane.greeted()
