@@ -14,7 +14,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -56,6 +56,8 @@ class Plan:
     log: Path | None = None
     integration_seconds: float = INTEGRATION_SECONDS
     """Timeout of a handler at the gateway."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """The person who answers a number. The default person answers all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
         async with (
             _openai(plan, given, show) as openai,
             _telnyx(plan, given, show, url, watch) as telnyx,
-            _database() as database,
+            table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
@@ -149,6 +151,7 @@ async def _telnyx(
         person=Person(
             plan.scenario, hangs_up=plan.hangs_up, silence_timeout_ms=plan.silence_timeout_ms
         ),
+        people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
         wait_for_agent=watch.wait,
         on_event=lambda event: show("phone", event.name, event.detail),
@@ -184,7 +187,7 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
-async def _database() -> AsyncIterator[str]:
+async def table_process() -> AsyncIterator[str]:
     """Run the local DynamoDB and yield its address."""
     async with _process("dynamodb.py", "--table", TABLE) as process:
         assert process.stdout is not None

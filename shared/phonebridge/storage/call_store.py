@@ -17,7 +17,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.recording import Recording
 from phonebridge.call.tools import Message
 from phonebridge.call.turn import Turn
-from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery
 from phonebridge.errors import Conflict, TooLarge
 from phonebridge.ports import TimelineEntry
@@ -59,6 +59,10 @@ class CallRecord:
     @property
     def usage(self) -> Usage:
         return sum((each.usage for each in self.usages), Usage())
+
+    @property
+    def activity(self) -> Activity:
+        return sum((each.activity for each in self.usages), Activity())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from media_bridge.runtime import turn_writer
+from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.turn_writer import TurnWriter
 from phonebridge.call.turn import Speaker, Turn
 from phonebridge.observability.log import logger
@@ -44,7 +45,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def turns(recorder: Recorder) -> TurnWriter:
-    return TurnWriter(recorder, logger("turn-log"))  # type: ignore[arg-type]
+    return TurnWriter(recorder, logger("turn-log"), RetryPauses(0.0, 0.0))  # type: ignore[arg-type]
 
 
 async def test_turns_of_all_calls_go_in_one_request(turns: TurnWriter, recorder: Recorder) -> None:
@@ -73,6 +74,30 @@ async def test_a_table_out_of_reach_gets_them_the_next_time(
     turns.add("a", turn(2))
     await turns.flush()
     assert recorder.requests[1] == [("a", turn(1)), ("a", turn(2))]
+
+
+async def test_a_call_waits_until_its_own_turns_are_written(
+    turns: TurnWriter, recorder: Recorder
+) -> None:
+    recorder.fails = [EndpointConnectionError(endpoint_url="http://127.0.0.1:9") for _ in range(5)]
+    recorder.leaves = [[("b", turn(1))]]
+    for call_id in ("a", "b"):
+        turns.add(call_id, turn(1))
+    await turns.wait_until_written("a")
+    assert len(recorder.requests) == 6
+    await turns.wait_until_written("b")
+    assert recorder.requests[6] == [("b", turn(1))]
+
+
+async def test_turns_that_the_table_refuses_for_good_stop_no_other(
+    turns: TurnWriter, recorder: Recorder
+) -> None:
+    recorder.fails = [
+        ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, "BatchWriteItem")
+    ]
+    turns.add("a", turn(1))
+    await turns.wait_until_written("a")
+    assert len(recorder.requests) == 1
 
 
 async def test_what_the_table_had_no_room_for_comes_again(
@@ -110,7 +135,7 @@ async def test_a_turn_that_cannot_be_stored_stops_no_other(
 async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
     store: DynamoCallStore,
 ) -> None:
-    turns = TurnWriter(store, logger("turn-log-long"))
+    turns = TurnWriter(store, logger("turn-log-long"), RetryPauses())
     endless = "\N{FACE WITH TEARS OF JOY}" * 200_000
     turns.add("a", replace(turn(1, endless), unheard=endless))
     turns.add("b", turn(1))
@@ -121,7 +146,7 @@ async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
 
 
 async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallStore) -> None:
-    turns = TurnWriter(store, logger("turn-log-store"))
+    turns = TurnWriter(store, logger("turn-log-store"), RetryPauses())
     numbers = range(1, 61)
     for number in numbers:
         turns.add("a", turn(number))
