@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aws_lambda_powertools import Logger
@@ -300,15 +300,15 @@ class CallSession:
         """What takes a while, and is done in threads."""
         match command:
             case commands.RecordTurn(turn):
-                self._services.turn_writer.add(self._call.call_id, turn)
+                self._add_turn(turn)
                 self._services.metrics.turn_ended(turn)
                 self._measure()
                 self._trace_turn(turn)
             case commands.ReviseTurn(turn):
-                self._services.turn_writer.add(self._call.call_id, turn)
+                self._add_turn(turn)
             case commands.RecordMessage(message):
-                add = self._services.store.add_message
-                store = partial(add, self._call.call_id, message)
+                numbered = replace(message, stream_number=self._call.attached_stream)
+                store = partial(self._services.store.add_message, self._call.call_id, numbered)
                 self._writes.add(lambda: self._run_carrier_command(store, events.MessageLost))
             case commands.AddTimelineEntry(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
@@ -330,6 +330,10 @@ class CallSession:
                 self._log.write("info", "ending call", by=by)
                 ended = EndRequested(by, self._services.now_ms())
                 self._writes.add(lambda: self._apply(ended))
+
+    def _add_turn(self, turn: Turn) -> None:
+        numbered = replace(turn, stream_number=self._call.attached_stream)
+        self._services.turn_writer.add(self._call.call_id, numbered)
 
     def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
         cache = self._services.speech_cache
