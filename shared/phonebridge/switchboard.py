@@ -61,6 +61,8 @@ T = TypeVar("T")
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
+NOT_NOTED = frozenset({"call.cost", "streaming.started"})
+"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
 OF_CONTAINER = (MediaStarted, MediaReported)
 """Events that come once, so a call that they leave as it is has not heard of them before."""
 
@@ -188,7 +190,8 @@ class Switchboard:
         # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        self._store.add_timeline_entry(call.call_id, _entry(webhook))
+        if webhook.event_type not in NOT_NOTED:
+            self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def _load(self, call_id: str) -> Call:
