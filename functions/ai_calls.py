@@ -153,6 +153,7 @@ def _place(plane: ControlPlane, wanted: CreateCall, key: str | None, sent: str) 
     )
     with call_context(call_id):
         plane.admission.admit()
+        plane.limits.reserve(call_id, config.max_duration_seconds)
         placed = plane.switchboard.place(call, config)
         _reserve(plane, placed)
     return placed
