@@ -54,6 +54,7 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
     )
     with call_context(call.call_id):
         plane.admission.admit()
+        plane.limits.reserve(call.call_id, config.max_duration_seconds)
         placed = plane.switchboard.place(call, config)
         _reserve(plane, placed)
     return PlacedCall(placed, is_replayed=False)
