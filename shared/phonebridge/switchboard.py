@@ -60,6 +60,8 @@ T = TypeVar("T")
 ATTEMPTS = 10
 """Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
+NOT_NOTED = frozenset({"call.cost", "streaming.started"})
+"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
 OF_CONTAINER = (MediaStarted, MediaReported)
 """Events that come once, so a call that they leave as it is has not heard of them before."""
 
@@ -185,7 +187,8 @@ class Switchboard:
         # would make the redelivery look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        self._store.add_timeline_entry(call.call_id, _entry(webhook))
+        if webhook.event_type not in NOT_NOTED:
+            self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
     def _load(self, call_id: str) -> Call:

@@ -56,9 +56,15 @@ from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
-from phonebridge.storage.call_store import _StoredClaim, _StoredConfig, _StoredLink, _TransferClaim
+from phonebridge.storage.call_store import (
+    _StoredClaim,
+    _StoredConfig,
+    _StoredLink,
+    _TransferClaim,
+)
 from phonebridge.storage.fleet import TaskState, _Reservation, _SweepWatch, _TaskCalls
 from phonebridge.storage.mailbox import _StoredCommand
+from phonebridge.storage.turn_items import StoredTurns
 
 REQUIRED = "<required>"
 
@@ -66,7 +72,7 @@ REQUIRED = "<required>"
 PARTS = {
     "META": Call,
     "CONFIG": _StoredConfig,
-    "TURN": Turn,
+    "TURNS": StoredTurns,
     "EV": TimelineEntry,
     "MESSAGE": Message,
     "USAGE": ModelUsage,
@@ -129,6 +135,7 @@ STORED: dict[type, dict[str, Any]] = {
         },
     },
     _StoredConfig: {"json": REQUIRED},
+    StoredTurns: {"json": REQUIRED},
     Turn: {
         "number": REQUIRED,
         "who": REQUIRED,
@@ -139,9 +146,17 @@ STORED: dict[type, dict[str, Any]] = {
         "unheard": "",
         "partial": False,
         "latency": None,
+        "stream_number": 1,
     },
     TimelineEntry: {"at_ms": REQUIRED, "entry_id": REQUIRED, "what": REQUIRED, "detail": ""},
-    Message: {"number": REQUIRED, "text": REQUIRED, "name": "", "phone": "", "taken_ms": 0},
+    Message: {
+        "number": REQUIRED,
+        "text": REQUIRED,
+        "name": "",
+        "phone": "",
+        "taken_ms": 0,
+        "stream_number": 1,
+    },
     ModelUsage: {
         "stream_number": REQUIRED,
         "model": REQUIRED,

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from media_bridge import commands, events
@@ -63,9 +64,11 @@ class CallRecords:
         store, call_id = self._services.store, self._call.call_id
         match command:
             case commands.RecordTurn(turn) | commands.ReviseTurn(turn):
-                self._services.turn_writer.add(call_id, turn)
+                numbered = replace(turn, stream_number=self._call.attached_stream)
+                self._services.turn_writer.add(call_id, numbered)
             case commands.RecordMessage(message):
-                add = partial(store.add_message, call_id, message)
+                numbered_message = replace(message, stream_number=self._call.attached_stream)
+                add = partial(store.add_message, call_id, numbered_message)
                 self._queue.add(Job(add, self._tell(events.MessageLost)))
             case commands.AddTimelineEntry(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)

@@ -1,6 +1,7 @@
 """The turns of all calls on their way to the table. A turn alone would cost a request of its own,
-and requests to DynamoDB were a fifth of the container's CPU: what ended within a second goes
-together. What cannot be written is tried again, as in `write_queue.py`.
+and requests to DynamoDB were a fifth of the container's CPU: what ended within a few seconds goes
+together. Turns of one call share an item, so that costs less, too. What
+cannot be written is tried again, as in `write_queue.py`.
 """
 
 import asyncio
@@ -14,12 +15,12 @@ from media_bridge.runtime.threads import Threads
 from phonebridge.call.turn import Turn
 from phonebridge.storage.call_store import DynamoCallStore
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 5.0
 MAX_QUEUED_TURNS = 5_000
 """Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
-MAX_TEXT_LENGTH = 50_000
-"""Characters, of four bytes at most: said and unheard words together fit into an item. One that is
-too large would be refused with all the turns beside it, again and again."""
+MAX_TEXT_LENGTH = 30_000
+"""Characters, of six bytes in JSON at most: said and unheard words together fit into an item. One
+that is too large would be refused with all the turns beside it, again and again."""
 
 
 class TurnWriter:

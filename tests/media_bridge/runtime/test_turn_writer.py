@@ -14,6 +14,7 @@ from media_bridge.runtime.turn_writer import TurnWriter
 from phonebridge.call.turn import Speaker, Turn
 from phonebridge.observability.log import logger
 from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.turn_items import StoredTurns, latest_turns
 
 Written = list[tuple[str, Turn]]
 
@@ -140,9 +141,9 @@ async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
     turns.add("a", replace(turn(1, endless), unheard=endless))
     turns.add("b", turn(1))
     await turns.flush()
-    (cut,) = (stored.read(Turn) for stored in store._table.partition("CALL#a"))
+    (cut,) = stored_turns(store, "a")
     assert cut.text == cut.unheard == endless[: turn_writer.MAX_TEXT_LENGTH]
-    assert [stored.read(Turn) for stored in store._table.partition("CALL#b")] == [turn(1)]
+    assert stored_turns(store, "b") == (turn(1),)
 
 
 async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallStore) -> None:
@@ -152,6 +153,10 @@ async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallSto
         turns.add("a", turn(number))
     await asyncio.gather(turns.flush(), turns.flush())
     assert store.add_turns([]) == []
-    # A call's record is its partition: only its head is missing here.
-    stored = [s.read(Turn) for s in store._table.partition("CALL#a")]
-    assert [each.number for each in stored] == list(numbers)
+    assert [each.number for each in stored_turns(store, "a")] == list(numbers)
+
+
+def stored_turns(store: DynamoCallStore, call_id: str) -> tuple[Turn, ...]:
+    """A call's record is its partition: only its head is missing here."""
+    items = store._table.partition(f"CALL#{call_id}")
+    return latest_turns([item.read(StoredTurns) for item in items])
