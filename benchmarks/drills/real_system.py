@@ -64,9 +64,15 @@ _LINES_BY_TOOL = {"end_call": END_CALL, "transfer_call": TRANSFER}
 class RealLeg:
     """A call of the simulator, as drills see it."""
 
-    def __init__(self, call: SimulatedCall, sounds: list[tuple[float, float]]) -> None:
+    def __init__(
+        self,
+        call: SimulatedCall,
+        sounds: list[tuple[float, float]],
+        others: Sequence[SimulatedCall] = (),
+    ) -> None:
         self.call = call
         self._sounds = sounds
+        self._others = others
 
     @property
     def state(self) -> LegState:
@@ -90,8 +96,10 @@ class RealLeg:
 
     @property
     def partner(self) -> "RealLeg | None":
-        partner = self.call.partner
-        return RealLeg(partner, []) if partner else None
+        """Also after both have ended."""
+        session_id = self.call.plan.call_session_id
+        same = (each for each in self._others if each.plan.call_session_id == session_id)
+        return next((RealLeg(each, []) for each in same if each is not self.call), None)
 
     @property
     def executed(self) -> Sequence[Executed]:
@@ -149,9 +157,10 @@ class RealSystem:
 
     def legs_to(self, number: str) -> Sequence[RealLeg]:
         assert self.stack.telnyx is not None, "drills use no real provider"
+        calls = self.stack.telnyx.calls
         return [
-            RealLeg(call, self.sounds.get(call.conversation, []))
-            for call in self.stack.telnyx.calls
+            RealLeg(call, self.sounds.get(call.conversation, []), calls)
+            for call in calls
             if call.to == number
         ]
 
