@@ -1,7 +1,9 @@
-"""The turns of all calls on their way to the table. A turn alone would cost a request of its own,
-and requests to DynamoDB were a fifth of the container's CPU. So turns that ended within a few
-seconds are written together. Turns of one call share an item, which costs fewer write units, too.
-What cannot be written is tried again, as in `write_queue.py`.
+"""Writes the turns of all calls to the table.
+
+Requests to DynamoDB were a fifth of the container's CPU when each turn had its own. So turns that
+end within two seconds are written together, and turns of one call share an item, which also costs
+fewer write units. What cannot be written is tried again, as in `write_queue.py`. Two seconds are
+also the longest delay of a turn in the record, and what a killed container loses.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from media_bridge.runtime.threads import Threads
 from phonebridge.call.turn import Turn
 from phonebridge.storage.call_store import DynamoCallStore
 
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 2.0
 MAX_QUEUED_TURNS = 5_000
 """Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
 MAX_TEXT_LENGTH = 30_000
