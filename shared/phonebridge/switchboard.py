@@ -246,6 +246,11 @@ class Switchboard:
             transfer = call.transfer if isinstance(command, DialTarget) else None
             name = leg_name(call.call_id, transfer.number if transfer else None)
             self._try(command, lambda: self._store.link_leg(leg, name))
+        if isinstance(
+            command, SendDigits
+        ):  # nothing else in the record shows that keys were pressed
+            pressed = self._entry(NAMES[SendDigits], "")
+            self._try(command, lambda: self._store.add_timeline_entry(call.call_id, pressed))
         if event := event_of_success(command, call, leg):
             return self._try(command, lambda: self._apply(call.call_id, event, call)) or call
         return call
