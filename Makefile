@@ -9,7 +9,11 @@ LOCKED := shared/requirements functions/requirements media_container/requirement
 ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end
 UV_VERSION := 0.13.9
 
-.PHONY: help setup demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
+# `make image`: the engine is the first one that works, and the image is for this machine.
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
+IMAGE ?= phonebridge-media:$(ARCH)
+
+.PHONY: help setup image image-check demo dev deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -34,6 +38,8 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
+# Without the bytecode of the test modules, each test process compiles all of them again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
 	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
 	$(if $(ARGS),,$(BIN)/pytest $(ALONE))
@@ -52,6 +58,16 @@ build: .venv/.stamp .venv-sam/.stamp ## build what `sam deploy` uploads, and the
 		-r media_container/requirements.txt --only-binary=:all: --implementation cp \
 		--python-version 3.13 --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64
 	$(BIN)/python -m benchmarks.media.image_size .build/packages
+
+image:                          ## build the media container's image; ENGINE=podman ARCH=arm64 BASE_IMAGE=… if needed
+	@engine="$(ENGINE)"; for each in docker podman buildah; do \
+		test -n "$$engine" || { $$each info >/dev/null 2>&1 && engine=$$each; } || true; done; \
+	test -n "$$engine" || { echo "make image: no docker, podman or buildah works here" >&2; exit 1; }; \
+	$$engine build --platform linux/$(ARCH) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		$(BUILD_ARGS) --file media_container/Dockerfile --tag $(IMAGE) .
+
+image-check: .venv/.stamp image ## run the image as ECS does, and measure it against its budgets; CHECK_ARGS="--engine podman"
+	$(BIN)/python local/image_check.py --image $(IMAGE) $(CHECK_ARGS)
 
 bench: .venv/.stamp bench-peers ## compare the media container with its peers under one load; docs/performance.md
 	$(BIN)/python -m benchmarks.media.run $(ARGS)

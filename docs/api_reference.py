@@ -35,10 +35,10 @@ code:
 | status | meaning |
 |---|---|
 | 400 | the body is not readable JSON |
-| 401, 403 | the key is missing, or wrong |
+| 401, 403 | the key is missing, or wrong; `destination_not_allowed`: a number not to be called |
 | 404 | there is no such call, agent or number |
 | 405 | the path exists, but not with this method; `Allow` lists the methods |
-| 409 | the call's state does not allow this, or the `Idempotency-Key` came with another request |
+| 409 | the call's state forbids this, or the `Idempotency-Key` was used with another request |
 | 422 | a field is invalid, missing or unknown; the message names it |
 | 429 | no container has room, or a limit was reached; `Retry-After` says when to try again |
 | 502 | Telnyx refused; `details` has its code and title |
@@ -50,7 +50,7 @@ API Gateway answers some requests itself, in its own shape `{"message": "…"}`:
 
 
 def page(document: Schema, sample: Schema) -> str:
-    """The whole page as Markdown."""
+    """Return the whole page as Markdown."""
     schemas: Mapping[str, Schema] = document["components"]["schemas"]
     parts = [INTRODUCTION, "## Routes\n", *_routes(document), "## A complete record\n"]
     parts.append(f"```json\n{json.dumps(sample, indent=2, ensure_ascii=False)}\n```\n")
@@ -135,7 +135,8 @@ def _field(name: str, schema: Schema, is_required: bool) -> str:
 
 
 def _type_name(schema: Schema) -> str:
-    """The type in a few words: `string, 1 to 64 characters`, a link to a named type, or a list."""
+    """Return the type in a few words, such as `string, 1 to 64 characters`, or a link to a named
+    type."""
     if reference := schema.get("$ref"):
         name = reference.rpartition("/")[2]
         return f"[{name}](#{name.lower()})" if _is_shown(name) else "error"
@@ -179,8 +180,8 @@ def _cell(text: object) -> str:
 
 
 def served_document() -> Schema:
-    """The OpenAPI document as `GET /api/openapi.json` answers it."""
-    # The handlers read their settings when they are imported.
+    """Return the OpenAPI document as `GET /api/openapi.json` serves it."""
+    # Imported here because the handlers read their settings at import.
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "phonebridge")
     from ai_calls import app

@@ -1,8 +1,9 @@
-"""Deploys the stack, asks what it does not know, and checks that everything answers: `make deploy`.
+"""Deploys the stack, prompts for missing settings, and checks that everything answers: `make
+deploy`.
 
-Nothing is changed before everything that is needed is there. Answers are remembered in
-.phonebridge.toml; keys go from the environment, `.env` or the keyboard into Secrets Manager, never
-into a parameter or a file.
+It changes nothing before it has checked everything. Answers are remembered in .phonebridge.toml.
+Keys go from the environment, `.env` or the keyboard into Secrets Manager, never into a parameter or
+a file.
 """
 
 import argparse
@@ -13,32 +14,62 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
 import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 import doctor
+from deployment import account, image, plan, preconditions
 from deployment import answers as remembered
-from deployment import image, plan, preconditions
 from deployment.answers import QUESTIONS, Answers
-from deployment.stack import DeployedStack, fill_secret, keys_of, look_up, require
+from deployment.leftovers import start_over
+from deployment.operation import OperationFailed, Operations
+from deployment.problems import Missing
+from deployment.public_dns import PublicDns
+from deployment.stack import (
+    DeployedStack,
+    fill_secret,
+    keys_of,
+    look_up,
+    require,
+    secret_version,
+)
+from deployment.stack_status import FirstAction, first_action, remedy
 from dev import load_settings
 from doctor_checks.carrier import TelnyxAccount
 from doctor_checks.config import WEBHOOK_PATH, DoctorConfig
 
 
+class StepFailed(Exception):
+    """A step of the deployment could not be done; the message says why."""
+
+
+FAILURES = (
+    StepFailed,
+    OperationFailed,
+    image.BuildFailed,
+    BotoCoreError,
+    ClientError,
+    httpx.HTTPError,
+)
+
+
 @dataclass(slots=True)
 class Deployment:
-    """Carries a plan out, a step after the other."""
+    """Executes the steps of a plan one after the other."""
 
     answers: Answers
     keys: Mapping[str, str]
     image: str | None = None
 
     def carry_out(self, step: plan.Step) -> None:
-        print(f"\n== {type(step).__doc__}", flush=True)
+        print(f"\n== {type(step).__doc__} (usually {step.usually})", flush=True)
         match step:
+            case plan.PrepareAccount():
+                self._prepare_account()
             case plan.BuildCode():
                 run(plan.sam_build())
             case plan.DeployStack(with_image):
@@ -52,6 +83,11 @@ class Deployment:
             case plan.Examine():
                 self._examine()
 
+    def _prepare_account(self) -> None:
+        session = boto3.Session(region_name=self.answers.region)
+        if refused := list(account.create_service_roles(session)):
+            raise StepFailed("\n".join(["the account is not ready:", *map(str, refused)]))
+
     def _stack(self) -> DeployedStack:
         return require(self.answers.stack, self.answers.region)
 
@@ -59,13 +95,24 @@ class Deployment:
         return doctor.config_of_stack(self.answers.stack, self.answers.region)
 
     def _deploy(self, image_uri: str | None) -> None:
-        deployed = look_up(self.answers.stack, self.answers.region)
-        run(plan.sam_deploy(self.answers, plan.parameters(self.answers, deployed, image_uri)))
+        name, region = self.answers.stack, self.answers.region
+        deployed = look_up(name, region)
+        version = secret_version(self._stack()) if image_uri else ""
+        operations = Operations(name, region)
+        known = operations.change_sets()
+        run(
+            plan.sam_deploy(
+                self.answers, plan.parameters(self.answers, deployed, image_uri, version)
+            )
+        )
+        for change_set in operations.change_sets() - known:
+            is_new = image_uri is not None and not (deployed and deployed.has_media_plane)
+            operations.execute(change_set, is_media_plane_new=is_new)
 
     def _image(self, in_cloud: bool) -> str:
         stack = self._stack()
         if known := image.find(stack):
-            print("the repository has it already")
+            print("the repository already has this image")
             return known
         return image.build_in_cloud(stack) if in_cloud else image.build_here(stack, run)
 
@@ -78,18 +125,22 @@ class Deployment:
         stack = self._stack()
         for name, target in plan.names_to_point(self.answers, stack).items():
             print(f"DNS: {name} must be a CNAME of {target}")
-        if not doctor.report(self._subject()):
-            sys.exit("\nDeployed, but not all is well: see above, then `make doctor`.")
+        if not doctor.report(self._subject(), stack):
+            raise StepFailed(
+                "deployed, but not all is well: see above. "
+                f'`make doctor ARGS="--stack {stack.name}"` asks again'
+            )
         print(f"\nDeployed: {stack.public_url}")
 
 
 def point_telnyx(subject: DoctorConfig) -> None:
-    """The update must name the application again (Telnyx, "Update a call control application")."""
+    """Set the webhook URL of the application. The update must repeat its name (Telnyx, "Update a
+    call control application")."""
     path = f"/call_control_applications/{subject.telnyx_connection_id}"
     with TelnyxAccount(subject) as account:
         application = account.data(path)
         if application is None:
-            sys.exit(f"deploy: Telnyx knows no application {subject.telnyx_connection_id}")
+            raise StepFailed(f"Telnyx knows no application {subject.telnyx_connection_id}")
         account.change(
             path,
             application_name=application["application_name"],
@@ -102,40 +153,48 @@ def run(command: list[str]) -> None:
     try:
         subprocess.run(command, check=True, cwd=image.ROOT)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"deploy: `{' '.join(command[:3])}` failed ({error.returncode}); see above")
+        failed = f"`{' '.join(command[:3])}` failed ({error.returncode}); see above"
+        raise StepFailed(failed) from error
 
 
 def _ask(known: Answers) -> Answers:
-    """With somebody at the keyboard, what is not known is asked."""
+    """Prompt for missing settings if there is a terminal."""
     if not sys.stdin.isatty():
         return known
     parameters = dict(known.parameters)
     for question in QUESTIONS:
-        if not parameters.get(question.parameter):
+        known_answer = parameters.get(question.parameter)
+        if known_answer is None or not (known_answer or question.is_optional):
             parameters[question.parameter] = input(f"{question.text}\n({question.help}): ").strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
         parameters["HostedZoneId"] = input(
-            "Route 53 zone of it (empty: its DNS is elsewhere): "
+            "Route 53 zone of this domain (empty if its DNS is elsewhere): "
         ).strip()
     if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
         parameters["MediaCertificateArn"] = input(
-            "ARN of its certificate (AWS Certificate Manager): "
+            "ARN of the certificate (AWS Certificate Manager): "
         ).strip()
-    return replace(known, parameters={name: held for name, held in parameters.items() if held})
+    optional = {question.parameter for question in QUESTIONS if question.is_optional}
+    kept = {name: held for name, held in parameters.items() if held or name in optional}
+    return replace(known, parameters=kept)
 
 
-def _with_api_key(known: Answers) -> Answers:
-    """The first time a key for the API is made; only its hash is kept."""
-    if known.get("ApiKeyHashes") or known.get("JwtIssuer"):
-        return known
-    key = secrets.token_hex(32)
-    print(f"The key of your API (shown once; keep it): {key}")
-    hashes = {"ApiKeyHashes": hashlib.sha256(key.encode()).hexdigest()}
-    return replace(known, parameters={**known.parameters, **hashes})
+def _new_api_key(answers: Answers) -> str | None:
+    """A key for the API if nobody could use it yet. Only its hash is kept."""
+    return (
+        None if answers.get("ApiKeyHashes") or answers.get("JwtIssuer") else secrets.token_hex(32)
+    )
+
+
+def _with_hash(answers: Answers, key: str | None) -> Answers:
+    if key is None:
+        return answers
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return replace(answers, parameters={**answers.parameters, "ApiKeyHashes": digest})
 
 
 def _keys() -> dict[str, str]:
-    """Given now; those of an earlier deployment are in its secret."""
+    """Return the keys given now. Those of an earlier deployment are in its secret."""
     given = load_settings()
     return {name: given[name] for name in preconditions.KEYS if given.get(name)}
 
@@ -149,7 +208,7 @@ def _ask_missing_keys(keys: Mapping[str, str], stored: Mapping[str, str]) -> dic
 
 
 def _prospect(answers: Answers, keys: Mapping[str, str]) -> DoctorConfig:
-    """The providers' side of the stack that is to be."""
+    """Return the providers' settings of the stack that will be deployed."""
     environ = {
         "TELNYX_API_BASE": load_settings().get("TELNYX_API_BASE", ""),
         "TELNYX_CONNECTION_ID": answers.get("TelnyxConnectionId"),
@@ -165,7 +224,11 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--region")
     parser.add_argument("--stack")
-    parser.add_argument("--build-in-cloud", action="store_true", help="no docker on this machine")
+    parser.add_argument(
+        "--build-in-cloud",
+        action="store_true",
+        help="build the image on AWS, without docker on this machine",
+    )
     parser.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE")
     return parser.parse_args()
 
@@ -183,37 +246,108 @@ def _answers_from(options: argparse.Namespace) -> Answers:
     )
 
 
-def _find_deployment(answers: Answers) -> tuple[DeployedStack | None, Mapping[str, str]]:
-    """The stack there is, and the keys it has."""
+def _find_stack(answers: Answers) -> DeployedStack | None:
     try:
-        stack = look_up(answers.stack, answers.region or "us-east-1")
-        return stack, keys_of(stack) if stack else {}
+        return look_up(answers.stack, answers.region or "us-east-1")
     except (BotoCoreError, ClientError):
-        return None, {}  # no credentials, or not enough of them: the preconditions say so
+        return None  # no credentials, or not enough of them: the preconditions say so
+
+
+def _stored_keys(stack: DeployedStack | None) -> Mapping[str, str]:
+    try:
+        return keys_of(stack) if stack else {}
+    except (BotoCoreError, ClientError):
+        return {}  # they are asked for again
+
+
+def _settle(answers: Answers) -> tuple[DeployedStack | None, list[Missing]]:
+    """The stack once no operation runs on it, and what keeps it from being deployed to."""
+    while True:
+        stack = _find_stack(answers)
+        action = first_action(stack.status) if stack else FirstAction.PROCEED
+        if stack is None or action in (FirstAction.PROCEED, FirstAction.START_OVER):
+            return stack, []
+        if action is FirstAction.STOP:
+            return stack, [Missing("stack", remedy(stack.status, stack.name, stack.region))]
+        print(
+            f"stack {stack.name} is {stack.status}: somebody changes it, or an earlier deployment "
+            "is not over. Waiting (Ctrl-C changes nothing)",
+            flush=True,
+        )
+        Operations(stack.name, stack.region).follow(datetime.now(UTC))
+
+
+def _start_over(stack: DeployedStack) -> None:
+    print(
+        f"\n== Delete stack {stack.name}, whose creation failed (usually 1 to 10 min)", flush=True
+    )
+    client = boto3.client("cloudformation", region_name=stack.region)
+    if left := start_over(client, stack.name, stack.region):
+        raise StepFailed(
+            f"stack {stack.name} could not be deleted. Still there: {', '.join(left)}. Delete "
+            "them in the console, then run `make deploy` again"
+        )
+
+
+def _find_missing(
+    answers: Answers, stack: DeployedStack | None, keys: Mapping[str, str]
+) -> list[Missing]:
+    """Asked last, and only then, are the providers: nobody is asked with half of what is needed."""
+    dns = PublicDns(load_settings().get("DNS_OVER_HTTPS_URL", ""))
+    rounds = (
+        lambda: (
+            *preconditions.of_tools(answers),
+            *preconditions.of_answers(answers, keys),
+            *preconditions.of_sign_in(answers),
+        ),
+        lambda: preconditions.of_account(answers, stack, dns),
+        lambda: (
+            *preconditions.of_providers(_prospect(answers, keys)),
+            *preconditions.of_engine(answers),
+        ),
+    )
+    return preconditions.find_missing(rounds, partial(print, flush=True))
+
+
+def _deploy(answers: Answers, stack: DeployedStack | None, keys: Mapping[str, str]) -> None:
+    is_failed = stack is not None and first_action(stack.status) is FirstAction.START_OVER
+    deployment = Deployment(answers, keys)
+    try:
+        if stack and is_failed:
+            _start_over(stack)
+            stack = None
+        for step in plan.steps(answers, stack, has_new_keys=bool(keys)):
+            deployment.carry_out(step)
+    except KeyboardInterrupt:
+        sys.exit(
+            "\ndeploy: interrupted. CloudFormation goes on by itself; run `make deploy` again to "
+            "follow it, and to do what comes after it"
+        )
+    except FAILURES as error:
+        remains = plan.describe_remains(_find_stack(answers))
+        sys.exit(f"\ndeploy: {error}\n{remains}")
 
 
 def main() -> None:
     answers = _ask(_answers_from(_options()))
-    stack, stored = _find_deployment(answers)
+    stack, blocked = _settle(answers)
+    stored = _stored_keys(stack)
     keys = _ask_missing_keys(_keys(), stored)
-    missing = [
-        *preconditions.of_tools(answers),
-        *preconditions.of_answers(answers, {**stored, **keys}),
-        *preconditions.of_account(answers),
-    ]
-    # Asked last, and only then: nobody is asked with half of what is needed.
-    missing = missing or [*preconditions.of_providers(_prospect(answers, {**stored, **keys}))]
+    missing = blocked or _find_missing(answers, stack, {**stored, **keys})
     if missing:
         problems = "\n".join(map(str, missing))
         sys.exit(f"deploy: nothing was changed, for this is missing or wrong:\n{problems}")
-    answers = _with_api_key(answers)
     remembered.save(answers, remembered.FILE)
-    deployment = Deployment(answers, keys)
+    key = _new_api_key(answers)
+    answers = _with_hash(answers, key)
     try:
-        for step in plan.steps(answers, stack, has_new_keys=bool(keys)):
-            deployment.carry_out(step)
-    except (BotoCoreError, ClientError, httpx.HTTPError, image.BuildFailed) as error:
-        sys.exit(f"deploy: {error}")
+        _deploy(answers, stack, keys)
+    finally:
+        # Printed last, or it would be lost above the output of the deployment; remembered only
+        # then, so that no key is in use that nobody has seen.
+        if key:
+            print(f"\nThe key of your API (shown once; keep it): {key}", flush=True)
+            remembered.save(answers, remembered.FILE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole system on port 3000 of this machine, until Ctrl-C: `make dev`.
+"""Runs the whole system on port 3000 of this machine until Ctrl-C: `make dev`.
 
 Each provider is a simulator until its settings are given, in the environment or in `.env`.
 """
@@ -17,13 +17,14 @@ from simulators.scenario import SCENARIOS
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 TIMEOUT_MS = 10 * 60 * 1000
-"""How long a simulated person with more to say waits for an agent that is silent, muted for one:
-time enough to try the API. With nothing more to say, they stay until somebody hangs up."""
+"""How long a simulated person who has more to say waits for a silent agent, for example a muted
+one. It is long enough to try the API. A person with nothing more to say stays until somebody hangs
+up."""
 
 
 def load_settings() -> Mapping[str, str]:
-    """The environment wins over `.env`. What `.env` leaves empty is a form not filled in; an empty
-    variable of the environment was meant."""
+    """Return the settings; the environment wins over `.env`. An empty value in `.env` counts as
+    missing, an empty variable of the environment does not."""
     from_file = {name: value for name, value in dotenv_values(ENV_FILE).items() if value}
     return from_file | dict(os.environ)
 
@@ -36,12 +37,12 @@ def _welcome(stack: LocalStack) -> str:
     telnyx = stack.environ.get("TELNYX_API_BASE", "api.telnyx.com")
     model = stack.environ.get("OPENAI_REALTIME_URL", "api.openai.com")
     lines = [
-        f"Phonebridge on {stack.url} (loopback only; Ctrl-C ends it)",
+        f"Phonebridge on {stack.url} (loopback only; stop with Ctrl-C)",
         f"  phone: {'simulated' if stack.telnyx else telnyx}",
         f"  model: {'simulated' if stack.openai else model}",
     ]
     if not (stack.telnyx and stack.openai):
-        lines.append("  whether real services would carry a call: make doctor")
+        lines.append("  make doctor checks whether the real services would carry a call")
     if not stack.environ.get("TELNYX_PUBLIC_KEY"):
         lines.append("  TELNYX_PUBLIC_KEY is not set: webhooks cannot be verified and get a 503")
     lines += [

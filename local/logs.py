@@ -1,4 +1,5 @@
-"""The logs of Lambdas and containers in one stream, of one call if asked for: `make logs`."""
+"""Prints the logs of Lambdas and containers as one stream, on request of one call only: `make
+logs`."""
 
 import argparse
 import json
@@ -32,7 +33,7 @@ class LogLine:
 
 
 def lines(client: Any, stack: str, since_ms: int, call: str) -> list[LogLine]:
-    """Of both planes since then, in order; of one call only, if one is named."""
+    """Return the log lines of both planes in order, of one call only if `call` is given."""
     pattern = {"filterPattern": f'"{call}"'} if call else {}
     found = []
     for plane in PLANES:
@@ -41,11 +42,12 @@ def lines(client: Any, stack: str, since_ms: int, call: str) -> list[LogLine]:
         )
         for event in (event for page in pages for event in page["events"]):
             found.append(LogLine(event["timestamp"], event["eventId"], plane, event["message"]))
-    return sorted(line for line in found if '"_aws"' not in line.text)  # metrics are no messages
+    return sorted(line for line in found if '"_aws"' not in line.text)  # metrics are not messages
 
 
 def follow(client: Any, stack: str, since_ms: int, call: str) -> Iterator[LogLine]:
-    """What comes, as it comes: a line may turn up late, so each look goes back a little."""
+    """Yield new lines as they arrive. Lines can arrive late, so each request starts a little
+    earlier."""
     seen: set[str] = set()
     while True:
         for line in lines(client, stack, since_ms, call):
@@ -61,7 +63,7 @@ def _readable(text: str) -> str:
         record: dict[str, Any] = json.loads(text)
     except ValueError:
         return text.rstrip()
-    fields = (f"{name}={held}" for name, held in record.items() if name not in SHOWN_ELSEWHERE)
+    fields = (f"{name}={value}" for name, value in record.items() if name not in SHOWN_ELSEWHERE)
     return " ".join([str(record.get("level", "")), str(record.get("message", "")), *fields])
 
 
@@ -70,9 +72,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make logs", description=__doc__)
     parser.add_argument("--stack", default=known.stack)
     parser.add_argument("--region", default=known.region or None)
-    parser.add_argument("--call", default="", help="id of a call")
+    parser.add_argument("--call", default="", help="show the lines of this call id only")
     parser.add_argument("--minutes", type=float, default=10, help="how far back to begin")
-    parser.add_argument("--once", action="store_true", help="do not wait for more")
+    parser.add_argument("--once", action="store_true", help="exit after the lines so far")
     options = parser.parse_args()
     since_ms = round((time.time() - options.minutes * 60) * 1000)
     show = lines if options.once else follow

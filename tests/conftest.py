@@ -15,6 +15,7 @@ from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support import moto_stack
 from tests.support.clock import Clock
+from tests.support.patient_loop import PatientLoop
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,6 +31,10 @@ settings.load_profile("default")
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: the tests wait for sound, sockets and processes half of their time."""
     return min(MAX_WORKERS, 2 * (os.cpu_count() or 1))
+
+
+def pytest_asyncio_loop_factories() -> dict[str, type[PatientLoop]]:
+    return {"patient": PatientLoop}
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ imports is read from its text, so an import inside a function counts too.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,10 +77,14 @@ TESTED_ELSEWHERE = {
     "local/demo.py": "tests/end_to_end/test_demo.py",
     "local/deployment/answers.py": "tests/local/test_deploy.py",
     "local/deployment/image.py": "tests/local/test_deploy.py",
+    "local/deployment/leftovers.py": "tests/local/deployment/test_operation.py",
     "local/deployment/plan.py": "tests/local/test_deploy.py",
     "local/deployment/preconditions.py": "tests/local/test_deploy.py",
+    "local/deployment/problems.py": "tests/local/test_deploy.py",
+    "local/deployment/public_dns.py": "tests/local/deployment/test_names.py",
     "local/deployment/stack.py": "tests/local/test_deploy.py",
     "local/dev.py": "tests/end_to_end/test_dev.py",
+    "local/doctor_checks/alarms.py": "tests/local/test_doctor_alarms.py",
     "local/doctor_checks/carrier.py": "tests/local/test_doctor.py",
     "local/doctor_checks/config.py": "tests/local/test_doctor.py",
     "local/doctor_checks/findings.py": "tests/local/test_doctor.py",
@@ -94,12 +99,19 @@ TESTED_ELSEWHERE = {
         "tests/media_bridge/speech/test_word_alignment.py"
     ),
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
+    "media_container/media_bridge/conversation/call_end.py": (
+        "tests/media_bridge/conversation/test_last_words.py"
+    ),
     "media_container/media_bridge/conversation/clip_player.py": (
+        "tests/media_bridge/conversation/test_pending_reply.py"
+    ),
+    "media_container/media_bridge/conversation/active_response.py": (
         "tests/media_bridge/conversation/test_pending_reply.py"
     ),
     "media_container/media_bridge/conversation/retry_budget.py": (
         "tests/media_bridge/conversation/test_pending_reply.py"
     ),
+    "media_container/media_bridge/deadline.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/events.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/openai/updates.py": (
         "tests/media_bridge/openai/test_protocol.py"
@@ -109,6 +121,15 @@ TESTED_ELSEWHERE = {
     ),
     "media_container/media_bridge/runtime/model_port.py": (
         "tests/media_bridge/runtime/test_call_session.py"
+    ),
+    "media_container/media_bridge/tool_events.py": (
+        "tests/media_bridge/conversation/test_tool_calls.py"
+    ),
+    "media_container/media_bridge/openai/responses.py": (
+        "tests/media_bridge/openai/test_protocol.py"
+    ),
+    "media_container/media_bridge/conversation/tool_batch.py": (
+        "tests/media_bridge/conversation/test_tool_calls.py"
     ),
     "media_container/media_bridge/runtime/retries.py": (
         "tests/media_bridge/runtime/test_write_queue.py"
@@ -158,6 +179,19 @@ def every_module() -> list[Path]:
 @pytest.mark.parametrize("path", pure_modules(), ids=relative)
 def test_the_core_knows_no_input_no_output_and_no_clock(path: Path) -> None:
     assert not top_level(path) & INPUT_AND_OUTPUT
+
+
+def written_attributes(tree: ast.Module) -> Iterator[str]:
+    """The targets of all assignments to attributes, such as `self._conversation.config`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", modules("media_bridge").values(), ids=relative)
+def test_nothing_outside_a_conversation_writes_its_attributes(path: Path) -> None:
+    written = written_attributes(ast.parse(path.read_text()))
+    assert [each for each in written if re.search(r"\bconversation\.|_conversation\.", each)] == []
 
 
 @pytest.mark.parametrize("path", pure_modules(), ids=relative)

@@ -1,5 +1,5 @@
-"""The container's audio path, without its sockets: from the frames of a line that loses some and
-reorders some to what the model is sent, and from what the model says to the frames of the line."""
+"""The container's audio path without its sockets, in both directions: from a line that loses and
+reorders frames to the model, and from the model to the line."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, MODEL_RATE_HZ, Codec
 from media_bridge.commands import AppendAudio, BridgeCommand, PlayAudio
+from media_bridge.deadline import NEVER
 from media_bridge.events import AudioReceived, CallerAudio
 from media_bridge.speech.agent_audio import AgentAudio
 from media_bridge.speech.caller_audio import CallerAudioPath
@@ -22,9 +23,9 @@ from phonebridge.settings import ByteOrder, ModelAudio
 
 FRAME_MS = 20
 DELTA_BYTES = 4801
-"""About 100 ms of PCM, and odd: where a model cuts its audio is nobody's promise."""
+"""About 100 ms of PCM. The number is odd because models may cut their audio anywhere."""
 OVERTAKEN_SECONDS = (0.02, 0.05)
-"""How much later than its turn a frame comes that one or two others overtake."""
+"""Delay of a late frame, in seconds: one or two younger frames arrive before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Shares of the frames."""
+    """The shares of frames that are lost and reordered."""
 
     lost: float = 0.0
     reordered: float = 0.0
@@ -54,8 +55,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class LossyLine:
-    """The same frames of a call are lost, and the same are late, in whatever codec it comes; and
-    those of a lower share are among those of a higher one."""
+    """Loses and delays frames.
+
+    The same frames of a call are lost or late whatever the codec. Frames lost at a lower share are
+    also lost at a higher one.
+    """
 
     condition: Condition
     seed: int
@@ -71,7 +75,8 @@ class LossyLine:
         return sorted(came, key=lambda arrival: arrival.at)
 
     def ideal(self, codec: Codec, sound: bytes) -> bytes:
-        """All that came, in order however late, and silence for what never came."""
+        """The sound of an ideal line: every frame that arrives in its place, however late, and
+        silence for lost frames."""
         payloads = [*_frames(codec, sound)]
         lost, _ = self._fates(len(payloads))
         return b"".join(
@@ -82,13 +87,14 @@ class LossyLine:
     def _fates(self, frames: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         luck = np.random.default_rng(self.seed)
         lost = luck.random(frames) < self.condition.lost
-        lost[0] = False  # Before the first that comes, nothing is known to be missing.
+        lost[0] = False  # No frame is known to be missing before the first has arrived.
         is_late = luck.random(frames) < self.condition.reordered
         return lost, luck.uniform(*OVERTAKEN_SECONDS, frames) * is_late
 
 
 def caller_to_model(mode: Mode, arrivals: Iterable[Arrival]) -> bytes:
-    """In the model's format; the filter's last 2 ms wait for the caller's next frame."""
+    """Run the path to the model and return audio in the model's format. The last 2 ms stay in the
+    filter until the next frame."""
     line, caller_audio = (
         TelnyxStream(mode.codec, ByteOrder.LITTLE),
         CallerAudioPath(mode.model_audio),
@@ -107,26 +113,26 @@ def caller_to_model(mode: Mode, arrivals: Iterable[Arrival]) -> bytes:
 
 
 def model_to_caller(mode: Mode, said: bytes) -> bytes:
-    """In the line's codec; a model says it all at once, and the caller hears it paced."""
+    """Run the path to the caller and return audio in the line's codec. The model sends everything
+    at once, and playout paces it."""
     line = TelnyxStream(mode.codec, ByteOrder.LITTLE)
-    speech = AgentAudio(
-        Playout(mode.codec, MODEL_BYTES_PER_MS[mode.model_audio]), mode.model_audio, Transcript()
-    )
+    playout = Playout(mode.codec, MODEL_BYTES_PER_MS[mode.model_audio])
+    speech = AgentAudio(playout, mode.model_audio, Transcript())
     for at in range(0, len(said), DELTA_BYTES):
         speech.receive_audio(AudioReceived("response", "item", 0, said[at : at + DELTA_BYTES]), 0.0)
-    speech.finish("item")
+    playout.finish("item")
     played, now = b"", 0.0
-    while speech.is_audible:
-        for command in speech.due(now):
+    while playout.is_speaking:
+        for command in playout.due(now):
             if isinstance(command, PlayAudio):
                 played += base64.b64decode(json.loads(line.encode(command))["media"]["payload"])
-        speech.advance(now)
-        now = speech.next_deadline() or now
+        playout.advance(now)
+        now = playout.next_deadline() if playout.is_speaking else now
     return played
 
 
 def _overdue(caller_audio: CallerAudioPath, until: float) -> Iterator[BridgeCommand]:
-    while (deadline := caller_audio.next_deadline()) is not None and deadline <= until:
+    while (deadline := caller_audio.next_deadline()) < NEVER and deadline <= until:
         yield from caller_audio.due(deadline)
 
 

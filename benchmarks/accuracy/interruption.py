@@ -1,6 +1,6 @@
-"""How exact interruptions are: what the model was told of each item that the caller did not hear to
-its end, against what the carrier really played of it, over thousands of conversations in virtual
-time. Prints a table; docs/interruption.md repeats it.
+"""Measures how exact interruptions are: what the model was told that the caller heard of each item,
+compared with what the carrier really played. It runs thousands of conversations in virtual time and
+prints the table of docs/interruption.md.
 
 make bench-interruption ARGS="--conversations 300"
 """
@@ -50,7 +50,7 @@ def errors_ms(line: Line, conversations: int) -> Iterator[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--conversations", type=int, default=300, help="on each line")
+    parser.add_argument("--conversations", type=int, default=300, help="conversations per line")
     conversations = parser.parse_args().conversations
     print("| line | items cut | mean | p50 | p99 | max | within 60 ms |")
     print("|---|---|---|---|---|---|---|")

@@ -1,8 +1,9 @@
-"""What the bridge costs in quality: recorded speech through its audio path against the same speech
-through ideal G.711 alone, in MOS (PESQ, ITU-T P.862) and in words that a recogniser hears wrong, on
-a clean line and on lines that lose and reorder frames. Fails above 0.05 MOS.
+"""Measures the speech quality that the bridge costs. Recorded speech goes through the bridge's
+audio path and, for comparison, through ideal G.711 alone. Both are judged in MOS (PESQ, ITU-T
+P.862) and in words that a recogniser gets wrong, on clean and on lossy lines.
 
-Runs in an environment of its own (quality.requirements.in), for PESQ is built from C.
+It fails above 0.05 MOS. It runs in a separate environment (quality.requirements.in), because PESQ
+is built from C.
 """
 
 import itertools
@@ -68,7 +69,8 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Ideal:
-    """A line and nothing else, and the PESQ of its band: P.862.1 to 3.4 kHz, P.862.2 to 7 kHz."""
+    """A line without a bridge, and the PESQ of its band: P.862.1 up to 3.4 kHz, P.862.2 up to 7
+    kHz."""
 
     name: str
     codec: Codec
@@ -99,7 +101,8 @@ def clean() -> Iterator[Comparison]:
 
 
 def lossy() -> Iterator[Comparison]:
-    """Only the caller's way: what we send has no number, and its losses are beyond us."""
+    """Compare both on lossy lines, from the caller to the model only. Frames to the caller have no
+    sequence number, so their losses cannot be repaired."""
     roads = [(Mode(Codec.PCMU, audio), g711(Codec.PCMU)) for audio in ModelAudio]
     for condition, (mode, ideal) in itertools.product(CONDITIONS, roads + HD_ROADS):
         yield compare("caller to model", mode, ideal, condition, SEEDS)
@@ -125,28 +128,28 @@ def compare(
         ideal.name,
         condition.lost,
         condition.reordered,
-        judged([(s, over(ideal.codec, s, line)) for s in said for line in lines], ideal),
-        judged([(s, road(mode, s, line)) for s in said for line in lines], ideal),
+        judge([(s, over(ideal.codec, s, line)) for s in said for line in lines], ideal),
+        judge([(s, road(mode, s, line)) for s in said for line in lines], ideal),
     )
 
 
 def over(codec: Codec, said: Sound, line: LossyLine) -> Sound:
-    return decoded(codec, line.ideal(codec, encoded(codec, said)))
+    return decode(codec, line.ideal(codec, encode(codec, said)))
 
 
 def to_model(mode: Mode, said: Sound, line: LossyLine) -> Sound:
-    heard = caller_to_model(mode, line.arrivals(mode.codec, encoded(mode.codec, said)))
+    heard = caller_to_model(mode, line.arrivals(mode.codec, encode(mode.codec, said)))
     if mode.model_audio is ModelAudio.G711:
-        return decoded(mode.codec, heard)
+        return decode(mode.codec, heard)
     return Sound(heard, mode.model_rate_hz)
 
 
 def to_caller(mode: Mode, said: Sound, _line: LossyLine) -> Sound:
     if mode.model_audio is ModelAudio.G711:
-        spoken = encoded(mode.codec, said)
+        spoken = encode(mode.codec, said)
     else:
         spoken = said.at(mode.model_rate_hz).astype(PCM16).tobytes()
-    return decoded(mode.codec, model_to_caller(mode, spoken))
+    return decode(mode.codec, model_to_caller(mode, spoken))
 
 
 DIRECTIONS: dict[str, Callable[[Mode, Sound, LossyLine], Sound]] = {
@@ -155,19 +158,21 @@ DIRECTIONS: dict[str, Callable[[Mode, Sound, LossyLine], Sound]] = {
 }
 
 
-def encoded(codec: Codec, said: Sound) -> bytes:
+def encode(codec: Codec, said: Sound) -> bytes:
     samples = said.at(codec.rate_hz)
     return samples.astype(PCM16).tobytes() if codec is Codec.L16 else LAWS[codec].encode(samples)
 
 
-def decoded(codec: Codec, sound: bytes) -> Sound:
-    """By codecs written apart from the bridge's: a mistake there must not cancel out here."""
+def decode(codec: Codec, sound: bytes) -> Sound:
+    """Decode with codecs that were written separately from the bridge's, so that a mistake there
+    does not cancel out."""
     pcm = sound if codec is Codec.L16 else LAWS[codec].decode(sound).astype(PCM16).tobytes()
     return Sound(pcm, codec.rate_hz)
 
 
-def judged(pairs: list[tuple[Sound, Sound]], ideal: Ideal) -> Heard:
-    """The words said are those that the recogniser finds in the recording itself."""
+def judge(pairs: list[tuple[Sound, Sound]], ideal: Ideal) -> Heard:
+    """Judge a set of recordings. The words of the recording itself are those that the recogniser
+    finds in it."""
     said = [words(transcript(said)) for said, _ in pairs]
     wrong = sum(
         word_errors(there, words(transcript(heard)))
@@ -198,7 +203,7 @@ def recogniser() -> Transcriber:
 
 @cache
 def recording(name: str) -> Sound:
-    """The filters and the last frame need some silence behind it."""
+    """Load a recording, followed by the silence that the filters and the last frame need."""
     with wave.open(str(Path(get_assets_path()) / name)) as wav:
         rate_hz = wav.getframerate()
         samples = np.frombuffer(wav.readframes(RECORDINGS[name] * rate_hz), PCM16)

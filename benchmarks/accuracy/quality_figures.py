@@ -1,5 +1,5 @@
-"""benchmarks/results/quality.json: what `make bench-quality` measured, how far it may be off,
-and what the page says of it."""
+"""The results of `make bench-quality`: how they are stored in benchmarks/results/quality.json, the
+limit for the loss of quality, and their section of docs/performance.md."""
 
 import re
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ MAX_LOSS_MOS = 0.05
 
 
 class Heard(Struct, frozen=True):
-    """Of the same speech at the far end of one road."""
+    """The quality of the speech that arrives at the far end."""
 
     mos: float
     words_wrong: float
-    """Of a hundred."""
+    """Percent of the words that the recogniser gets wrong."""
 
 
 class Comparison(Struct, frozen=True):
     direction: str
     mode: str
     against: str
-    """What is ideal, and by which PESQ both are judged."""
+    """The ideal that the bridge is compared with, and the kind of PESQ that judges both."""
     lost: float
     reordered: float
     ideal: Heard
@@ -51,21 +51,26 @@ def save(comparisons: list[Comparison]) -> None:
 
 
 METHOD = f"""\
-Made by `make bench-quality`, which fails where the bridge costs more than {MAX_LOSS_MOS} MOS.
-Two recorded voices go through the container's code, from the line's frames to what the model is
-sent and from the model's deltas to the frames of the line; and through G.711 alone, by a codec
-written apart from the container's. MOS is PESQ against the recording: P.862.1 for the telephone's
-band, P.862.2 for that of L16, where what is ideal is the line itself. Words are the percentage that
-a small recogniser (moonshine-voice, tiny) hears otherwise than in the recording; there are so few
-that one or two more say nothing. A cell is ideal / bridge.
+`make bench-quality` measures how much the bridge changes speech. It fails if the bridge costs more
+than {MAX_LOSS_MOS} MOS.
+
+Two recorded voices go through the container's code in both directions. For comparison, they go
+through G.711 alone, with a codec that was written separately from the container's. MOS is PESQ
+against the recording: P.862.1 for the telephone band, P.862.2 for the band of L16. For L16, the
+line itself is the ideal.
+
+*Words wrong* is the percentage of words that a small recogniser (moonshine-voice, tiny) gets wrong.
+The texts are short, so a difference of one or two words says nothing. Cells are ideal / bridge.
 """
 
 LOSSY_METHOD = """\
-From the caller to the model, on lines that lose frames of 20 ms, deliver some 20 to 50 ms late (so
-that one or two others overtake them), or both; the mean of three seeds. The ideal line loses the
-same frames, plays silence for them, and waits for a late one however long: where the bridge is
-better, that is the frame before a lost one, which it repeats. What we send has no number by which
-its losses could be told; they are not measured.
+The next table is about lossy lines, from the caller to the model. The lines lose frames of 20 ms,
+deliver some of them 20 to 50 ms late, or both. A late frame arrives after one or two younger ones.
+The figures are the mean of three seeds.
+
+The ideal line loses the same frames, plays silence for them, and waits for late frames without
+limit. The bridge can be better than that, because it repeats the frame before a lost one. Losses on
+the way to the caller are not measured: these frames have no sequence number.
 """
 
 
@@ -81,7 +86,7 @@ def section(comparisons: Sequence[Comparison]) -> str:
 
 
 def _lossy(comparisons: Sequence[Comparison]) -> str:
-    """A row for each condition, a column for each mode and what it is held against."""
+    """Make a table with a row per condition and a column per mode and ideal."""
     columns = dict.fromkeys(f"{each.mode} ({each.against})" for each in comparisons)
     table = f"| lost | reordered | {' | '.join(columns)} |\n|--:|--:|{'--:|' * len(columns)}\n"
     for (lost, reordered), row in groupby(comparisons, lambda each: (each.lost, each.reordered)):
@@ -103,7 +108,7 @@ def words(text: str) -> list[str]:
 
 
 def word_errors(said: list[str], heard: list[str]) -> int:
-    """Words put in, left out or taken for others (Levenshtein's distance)."""
+    """The number of words inserted, left out or replaced (Levenshtein distance)."""
     distances: list[int] = [*range(len(heard) + 1)]
     for row, word in enumerate(said, 1):
         diagonal, distances[0] = distances[0], row

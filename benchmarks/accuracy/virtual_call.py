@@ -1,8 +1,8 @@
-"""Whole conversations in virtual time: a bridge, a model that bursts, and a carrier that plays what
-it is sent frame by frame, with a network of delays between each of them.
+"""Whole conversations in virtual time: a bridge, a model that sends faster than real time, and a
+carrier that plays frame by frame, with network delays between them.
 
-What the caller really heard of each item is counted at the carrier's loudspeaker, so it can be held
-against what the model was told.
+What the caller really heard of each item is counted at the carrier's loudspeaker. It can then be
+compared with what the model was told.
 """
 
 import heapq
@@ -20,6 +20,7 @@ from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
 from phonebridge.call.call import Call, Direction
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Interrupt
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
 from simulators.telnyx.playout import PlayoutQueue
@@ -41,7 +42,7 @@ SECONDS_BETWEEN_STALLS = 5.0
 THINKING_SECONDS = 0.3
 CALLER_SPEAKS_SECONDS = 0.5
 LATE_DELTAS_SECONDS = 0.01
-"""From the caller's first word until the model stops sending."""
+"""Seconds from the caller's first word until the model stops sending."""
 MAX_DELTA_MS = 400
 BYTES_PER_MS = 8
 SILENCE = 0xFF
@@ -49,26 +50,27 @@ SILENCE = 0xFF
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One direction. What is sent stays in its order, as TCP keeps it."""
+    """One direction of a network. Messages arrive in the order in which they were sent, as with
+    TCP."""
 
     delay_ms: float = 40.0
     jitter_ms: float = 0.0
     stall_ms: float = 0.0
-    """How long it now and then passes nothing on."""
+    """Length of the occasional stalls in which nothing arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response of the model, and what becomes of it."""
+    """One response of the model, and when the caller interrupts it."""
 
     items_ms: tuple[int, ...]
     burst: float = 8.0
-    """How much faster than real time it is generated."""
+    """Speed of generation, relative to real time."""
     interrupted_after_ms: int | None = None
-    """Counted from its first sound at the bridge."""
+    """Time of the interruption, counted from the first audio at the bridge."""
     by_api: bool = False
     ends_late: bool = False
-    """Items end, for the model, only when the next one has begun."""
+    """True if the model reports the end of an item only after the next one has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +78,23 @@ class Line:
     to_carrier: Network = Network()
     from_carrier: Network = Network()
     starts_late_ms: float = 0.0
-    """How long the carrier waits before it plays what comes after a silence."""
+    """How long the carrier waits before it plays the first audio after a silence."""
     gives_marks_back: bool = True
     stalls_loop_ms: float = 0.0
-    """How long our own process now and then does nothing."""
+    """Length of the occasional stalls of our own process."""
 
 
 @dataclass(slots=True)
 class ItemHistory:
     sent_ms: float = 0.0
-    """By the model."""
+    """Audio that the model has sent."""
     told_ms: int | None = None
-    """The truncation."""
+    """The length to which the bridge truncated the item."""
     heard_ms: float = 0.0
 
 
 class Pipe:
-    """Carries things one way, each after its delay and never before the one ahead of it."""
+    """Delivers messages in order, each after a delay."""
 
     def __init__(self, world: "VirtualCall", network: Network) -> None:
         self._world = world
@@ -171,15 +173,16 @@ class Carrier:
 
 
 class VirtualCall:
-    """`run` plays the answers one after the other; then `histories` tells of every item."""
+    """Plays conversations. `run` plays one response after the other, and `histories` then describes
+    every item."""
 
     def __init__(self, line: Line, answers: tuple[Answer, ...], seed: int) -> None:
         self.luck = Random(seed)
         self.now = 0.0
         self.histories: dict[str, ItemHistory] = {}
         self.errors_ms: list[float] = []
-        """Of every item that was not heard whole, what the model believes was heard of it less what
-        was."""
+        """For every item that was not heard completely: what the model believes was heard, minus
+        what was."""
         self._line = line
         self._bridge = Bridge(CALL, CallConfig(), ModelAudio.G711, now=0.0)
         self._carrier = Carrier(self, line)
@@ -211,7 +214,7 @@ class VirtualCall:
         heapq.heappush(self._agenda, (time, next(self._order), happen))
 
     def tell(self, event: events.BridgeEvent) -> None:
-        """Something happens to the bridge, as soon as its process is not busy."""
+        """Pass an event to the bridge as soon as its process is not busy."""
         if self._line.stalls_loop_ms and self.now >= self._next_stall:
             self._busy_until = self.now + self._line.stalls_loop_ms / 1000
             self._next_stall = self._busy_until + self.pause()
@@ -247,7 +250,7 @@ class VirtualCall:
                 pass
 
     def cleared(self, heard: Counter[int]) -> None:
-        """What was sent until now will not be heard any further: the books can be closed."""
+        """Compare all items sent so far: after a clear, the caller hears no more of them."""
         for item_id, history in list(self._unsettled.items()):
             history.heard_ms = heard[self._code_of[item_id]] / BYTES_PER_MS
             believed = history.sent_ms if history.told_ms is None else history.told_ms
@@ -264,7 +267,7 @@ class VirtualCall:
             return
         response = f"resp-{number}"
         self.tell(events.ResponseStarted(response))
-        for time, event in self._generated(response, answer):
+        for time, event in self._generate(response, answer):
             self.at(time, partial(self._send, response, event))
         whole_ms = sum(answer.items_ms)
         if answer.interrupted_after_ms is None:
@@ -275,9 +278,7 @@ class VirtualCall:
                 lambda: self._interrupt(response, answer.by_api),
             )
 
-    def _generated(
-        self, response: str, answer: Answer
-    ) -> Iterator[tuple[float, events.ModelEvent]]:
+    def _generate(self, response: str, answer: Answer) -> Iterator[tuple[float, events.ModelEvent]]:
         time = self.now
         unfinished: list[str] = []
         for ms in answer.items_ms:
@@ -311,8 +312,8 @@ class VirtualCall:
 
     def _interrupt(self, response: str, by_api: bool) -> None:
         if by_api:
-            self.tell(events.InterruptRequested())
-        # A few more deltas are on their way before the model has stopped.
+            self.tell(Interrupt())
+        # The model sends a few more deltas before it stops.
         self.at(self.now + LATE_DELTAS_SECONDS, lambda: self._cancel(response))
         self._caller_speaks()
 

@@ -1,7 +1,7 @@
-"""The control plane: what a Lambda costs before its first request, and what a request costs.
+"""Measures the Lambdas: the time until the first request, and the cost of a request.
 
-Cold: import and init in a bare process, median of seven. Warm: the handlers in this process on a
-local DynamoDB in another, so that their own CPU is what this thread used.
+Cold start is import and init in a bare process, the median of seven. Warm requests run the handlers
+in this process, with a local DynamoDB in another one. So the CPU time of this thread is their own.
 """
 
 import base64
@@ -32,7 +32,7 @@ ROUNDS = 7
 REQUESTS = 100
 HEAVIEST = 4
 
-# What a Lambda does before its first event: import its module, then build its clients.
+# What a Lambda does before its first event: it imports its module and then builds its clients.
 _COLD = """
 import sys, time
 started = time.perf_counter()
@@ -91,7 +91,8 @@ def _heaviest(module: str, environ: Mapping[str, str]) -> list[Heavy]:
 
 
 def heaviest(importtime: str) -> list[Heavy]:
-    """Own time by top-level package, from the lines `import time: own | cumulative | name`."""
+    """Add up own import times by top-level package, from lines `import time: own | cumulative |
+    name`."""
     own_us: dict[str, int] = {}
     for line in importtime.splitlines():
         own, _, name = (field.strip() for field in line.removeprefix("import time:").split("|"))
@@ -115,7 +116,7 @@ def _python(environ: Mapping[str, str], *arguments: str) -> "subprocess.Complete
 
 
 class _Telnyx(BaseHTTPRequestHandler):
-    """Takes every command."""
+    """A carrier that accepts every command."""
 
     protocol_version = "HTTP/1.1"
 
@@ -141,7 +142,7 @@ def _telnyx() -> Iterator[str]:
 
 def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
     sys.path.insert(0, str(FUNCTIONS))
-    import ai_calls  # found only now, and it reads its settings from this process's environment
+    import ai_calls  # imported here because it reads its settings from this process's environment
     import telnyx_webhook
 
     calls = [ticket.call_id for ticket in store.admit(REQUESTS)]
@@ -152,10 +153,12 @@ def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
     )
     del create["headers"]["idempotency-key"]
     return [
-        _timed("create a call", ai_calls.handler, lambda _: create),
-        _timed("read a call", ai_calls.handler, lambda number: _reading(read, calls[number])),
-        _timed("list live calls", ai_calls.handler, lambda _: listed),
-        _timed(
+        _time_request("create a call", ai_calls.handler, lambda _: create),
+        _time_request(
+            "read a call", ai_calls.handler, lambda number: _reading(read, calls[number])
+        ),
+        _time_request("list live calls", ai_calls.handler, lambda _: listed),
+        _time_request(
             "webhook call.hangup",
             telnyx_webhook.handler,
             lambda number: _hung_up(hangup, calls[number], key),
@@ -163,7 +166,7 @@ def warm(store: Database, key: Ed25519PrivateKey) -> list[Warm]:
     ]
 
 
-def _timed(
+def _time_request(
     request: str,
     handler: Callable[[dict[str, Any], Any], dict[str, Any]],
     event: Callable[[int], dict[str, Any]],
@@ -197,7 +200,8 @@ def signed(
     key: Ed25519PrivateKey,
     at: float,
 ) -> dict[str, Any]:
-    """The sample with other values, as API Gateway passes it on."""
+    """Replace values of the sample event and sign it, in the shape in which API Gateway passes it
+    on."""
     payload = sample["data"]["payload"] | payload
     body = json.dumps({**sample, "data": sample["data"] | data | {"payload": payload}})
     timestamp = str(int(at))

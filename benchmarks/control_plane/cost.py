@@ -1,7 +1,8 @@
-"""What a minute of a call costs, and what carries it: the tables of docs/cost.md.
+"""Writes the tables of docs/cost.md: what a minute of a call costs at AWS, and how many tasks carry
+it.
 
-Prices are published ones, and the bytes follow from the formats; what a call takes of a core is
-the benchmark's own figure (results.json). Nothing here was read off a bill.
+Prices are published list prices. Bytes follow from the audio formats, and the CPU time of a call
+comes from results.json. Nothing was taken from a bill.
 
 python benchmarks/control_plane/cost.py        writes the tables
 """
@@ -18,23 +19,24 @@ from phonebridge.settings import ModelAudio
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cost.md"
 BEGIN, END = "<!-- cost: begin -->\n", "<!-- cost: end -->\n"
 
-# us-east-1, dollars, list prices read in September 2026 (ECS, ELB and VPC pages); HTTP API, egress
-# and CloudWatch from memory of their pages: check them before you rely on a cent.
+# US dollars in us-east-1: list prices of September 2026 (ECS, ELB and VPC pages). Those of the HTTP
+# API, egress and CloudWatch were not looked up: check them before you rely on a cent.
 VCPU_HOUR, GB_HOUR = 0.03238, 0.00356  # Fargate, arm64
 ALB_HOUR, LCU_HOUR = 0.0225, 0.008
 IPV4_HOUR = 0.005
 EGRESS_GB = 0.09
 NAT_HOUR, NAT_GB = 0.045, 0.045
 CALL = 0.00006
-"""A create and ten webhooks, the write units of docs/scale.md, their logs."""
+"""Dollars per call for a create, ten webhooks, the write units of docs/scale.md, and their logs."""
 MONTH = 5.0
-"""Secret, alarms, metrics, dashboard."""
+"""Dollars per month for the secret, alarms, metrics and the dashboard."""
 HOURS_PER_MONTH = 730
 
-# Telnyx's price list of voice-api, 27 August 2026: a call is under Call Control, with one stream.
+# Telnyx's price list of voice-api, 27 August 2026: a call uses Call Control and one media stream.
 TELNYX_MINUTE = {"Call Control": 0.002, "media streaming": 0.0035}
 CARRIER_MINUTE = 0.0032
-"""Inbound to a local number in the US (telnyx.com/pricing/elastic-sip, 30 September 2026)."""
+"""An inbound call to a local number in the US (telnyx.com/pricing/elastic-sip, 30 September
+2026)."""
 
 # Dollars for a minute of the caller's and of the agent's audio: 600 and 1,200 tokens (OpenAI,
 # "Managing costs" and the models' pages, November 2026).
@@ -44,27 +46,27 @@ MODEL_MINUTE = {"gpt-realtime-2.1-mini": (0.006, 0.024), "gpt-realtime-2.1": (0.
 CALLS_PER_TASK = 40
 TASK_VCPU, TASK_GB = 1, 2
 FILL = 0.55
-"""The share of its slots at which the service is kept."""
+"""The share of slots in use that the scaling policy aims for."""
 ZONES = 2
 
 CALL_MINUTES = 3
 SPEECH = 0.5
 """The share of a call in which the agent speaks."""
 
-FRAMES = 50  # a second
-PHONE_BYTES = 8000 * 4 / 3  # a second of G.711 in base64
-PHONE_ENVELOPE = 190  # JSON of one media frame from Telnyx
-MODEL_ENVELOPE = 80  # JSON, WebSocket and TLS of one append
+FRAMES = 50  # per second
+PHONE_BYTES = 8000 * 4 / 3  # per second, G.711 in base64
+PHONE_ENVELOPE = 190  # bytes of JSON around one media frame from Telnyx
+MODEL_ENVELOPE = 80  # bytes of JSON, WebSocket and TLS around one append
 MODEL_BYTES = {ModelAudio.PCM24K: 48_000 * 4 / 3, ModelAudio.G711: 8_000 * 4 / 3}
 
 SIZES = (10, 100, 1_000, 10_000)
 TYPICAL = 1_000
-"""Calls at a time, where one figure stands for all."""
+"""Concurrent calls in the tables that show one size only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """Dollars, for so many calls all at the same time."""
+    """Dollars per hour for a number of concurrent calls."""
 
     calls: int
     tasks: int
@@ -100,7 +102,7 @@ def hour(calls: int, audio: ModelAudio) -> Hour:
 
 
 def nat_per_call_minute(calls: int, audio: ModelAudio) -> float:
-    """What VpcMode=private adds; what the model says comes through the gateway too."""
+    """Dollars that VpcMode=private adds. The model's audio passes the NAT gateway too."""
     from_model = SPEECH * MODEL_BYTES[audio]
     gb = calls * _gb_per_hour(_to_model(audio) + from_model)
     saved = IPV4_HOUR * (hour(calls, audio).tasks - ZONES)
@@ -108,12 +110,12 @@ def nat_per_call_minute(calls: int, audio: ModelAudio) -> float:
 
 
 def _from_phone() -> float:
-    """Bytes a second."""
+    """Bytes per second."""
     return PHONE_BYTES + FRAMES * PHONE_ENVELOPE
 
 
 def _to_phone() -> float:
-    return SPEECH * PHONE_BYTES * 1.25  # the JSON of a chunk is a quarter of the shortest
+    return SPEECH * PHONE_BYTES * 1.25  # JSON adds a quarter to the shortest chunk
 
 
 def _to_model(audio: ModelAudio) -> float:
@@ -139,32 +141,32 @@ def tables(known: Results) -> str:
 
 def _thousand(known: Results) -> str:
     cpu = [_cpu(known, audio) for audio in ModelAudio]
-    carried = [_carried(known, audio) for audio in ModelAudio]
+    carried = [_calls_per_core(known, audio) for audio in ModelAudio]
     hours = [hour(TYPICAL, audio) for audio in ModelAudio]
     fargate = [_fargate(known, audio) for audio in ModelAudio]
     rest = [_thousandth(each.total - each.fargate) for each in hours]
-    head = f"Among {TYPICAL:,} calls at a time; dollars where nothing else is said.\n\n"
+    head = f"With {TYPICAL:,} concurrent calls. Figures without a unit are dollars.\n\n"
     head += f"| | {' | '.join(ModelAudio)} |\n|---|{'--:|' * len(ModelAudio)}\n"
     rows = [
         _cells(f"CPU s per call-minute, {CALLS_PER_TASK} calls on one core, measured", cpu, ".3f"),
-        _cells("calls per vCPU, 60 s over that", [each and 60 / each for each in cpu], ".0f"),
-        _cells("calls that one core carried in time, measured", carried, ".0f"),
-        _cells("Fargate with the fewer of these as a task's slots", fargate, ".3f"),
+        _cells("calls per vCPU: 60 s divided by that", [each and 60 / each for each in cpu], ".0f"),
+        _cells("calls that one core carried, measured", carried, ".0f"),
+        _cells("Fargate, with the smaller of these as slots of a task", fargate, ".3f"),
         _cells("Fargate as deployed", [_thousandth(each.fargate) for each in hours], ".3f"),
-        _cells("balancer", [_thousandth(each.balancer) for each in hours], ".3f"),
-        _cells("addresses", [_thousandth(each.addresses) for each in hours], ".3f"),
-        _cells("egress", [_thousandth(each.egress) for each in hours], ".3f"),
+        _cells("load balancer", [_thousandth(each.balancer) for each in hours], ".3f"),
+        _cells("IPv4 addresses", [_thousandth(each.addresses) for each in hours], ".3f"),
+        _cells("outgoing traffic", [_thousandth(each.egress) for each in hours], ".3f"),
         _cells(
             "API, Lambda, table, logs", [_thousandth(each.control_plane) for each in hours], ".3f"
         ),
-        _cells("**AWS, with as many slots as were measured**", map(_sum, fargate, rest), ".3f"),
+        _cells("**AWS, with as many slots as measured**", map(_sum, fargate, rest), ".3f"),
         _cells("**AWS, as deployed**", [_thousandth(each.total) for each in hours], ".3f"),
     ]
     return head + "".join(rows) + DEPLOYED
 
 
 def _thousandth(dollars_per_hour: float) -> float:
-    """Of an hour's dollars, what a thousand of its call-minutes cost."""
+    """Convert dollars per hour to dollars per 1,000 call-minutes."""
     return dollars_per_hour / (TYPICAL * 60) * 1000
 
 
@@ -173,8 +175,8 @@ def _sum(fargate: float | None, rest: float) -> float | None:
 
 
 def _cells(name: str, values: Iterable[float | None], form: str) -> str:
-    told = ("not measured" if value is None else f"{value:{form}}" for value in values)
-    return f"| {name} | {' | '.join(told)} |\n"
+    cells = ("not measured" if value is None else f"{value:{form}}" for value in values)
+    return f"| {name} | {' | '.join(cells)} |\n"
 
 
 def _cpu(known: Results, audio: ModelAudio) -> float | None:
@@ -182,7 +184,7 @@ def _cpu(known: Results, audio: ModelAudio) -> float | None:
     return figures.cpu_per_call_minute if figures else None
 
 
-def _carried(known: Results, audio: ModelAudio) -> float | None:
+def _calls_per_core(known: Results, audio: ModelAudio) -> float | None:
     return next(
         (
             each.calls
@@ -194,12 +196,12 @@ def _carried(known: Results, audio: ModelAudio) -> float | None:
 
 
 def _fargate(known: Results, audio: ModelAudio) -> float | None:
-    """Dollars for a thousand call-minutes, in tasks with as many slots as a vCPU was seen to carry,
-    kept at the same share of them."""
+    """Dollars per 1,000 call-minutes if a task has as many slots as a vCPU carried in the
+    benchmark. The share of slots in use is the same."""
     cpu = _cpu(known, audio)
     if cpu is None:
         return None
-    slots = min(60 / cpu, _carried(known, audio) or math.inf)
+    slots = min(60 / cpu, _calls_per_core(known, audio) or math.inf)
     return _task_hour() / TASK_VCPU / (slots * FILL * 60) * 1000
 
 
@@ -212,22 +214,23 @@ def _beside_aws() -> str:
         name: (1 - SPEECH) * caller + SPEECH * agent
         for name, (caller, agent) in MODEL_MINUTE.items()
     }
-    told = " or ".join(f"{1000 * price:.0f} ({name})" for name, price in prices.items())
+    models = " or ".join(f"{1000 * price:.0f} ({name})" for name, price in prices.items())
     telnyx = " and ".join(f"{1000 * price:.2f} for {name}" for name, price in TELNYX_MINUTE.items())
     return (
-        "Dollars per 1,000 minutes, on top of what AWS costs:\n\n"
-        f"* Telnyx: {telnyx};\n"
-        f"* the model's audio, half of it the caller's:\n  {told} at list prices.\n"
-        "  What it remembers is billed again with every answer, so that real calls cost more;\n"
-        f"* the carrier: {1000 * CARRIER_MINUTE:.2f} inbound to a local number in the US (Telnyx);"
-        " outbound by destination.\n"
+        "Dollars per 1,000 minutes, in addition to AWS:\n\n"
+        f"* Telnyx: {telnyx}.\n"
+        f"* The model's audio at list prices: {models}, if the\n  agent speaks half of the time."
+        " Real calls cost more, because every response bills the conversation\n  so far again.\n"
+        f"* The carrier: {1000 * CARRIER_MINUTE:.2f} for inbound calls to a local number in the US"
+        " (Telnyx). Outbound prices depend on\n  the destination.\n"
     )
 
 
 def _by_size() -> str:
     head = (
-        "| calls at once | tasks | vCPU, twice that in a deployment | calls placed per second |"
-        " $ per hour | $ per call-minute, pcm24k | g711 | private subnets add |\n"
+        "| concurrent calls | tasks | vCPU (twice as many during a deployment) | calls placed per"
+        " second | $ per hour, pcm24k | $ per call-minute, pcm24k | $ per call-minute, g711 |"
+        " $ added by private subnets |\n"
         f"|{'--:|' * 8}\n"
     )
     return head + "".join(_size(calls) for calls in SIZES)
@@ -243,7 +246,7 @@ def _size(calls: int) -> str:
 
 
 def waiting_month(vcpu: float, gb: float) -> float:
-    """A stack with one task, and nobody calls."""
+    """Dollars per month for a stack with one task and no calls."""
     addresses = IPV4_HOUR * (1 + ZONES)
     task = vcpu * VCPU_HOUR + gb * GB_HOUR
     return MONTH + HOURS_PER_MONTH * (task + ALB_HOUR + addresses)
@@ -252,15 +255,15 @@ def waiting_month(vcpu: float, gb: float) -> float:
 def _waiting() -> str:
     whole, half = waiting_month(TASK_VCPU, TASK_GB), waiting_month(TASK_VCPU / 2, TASK_GB / 2)
     return (
-        f"A stack that waits for calls costs {whole:.0f} dollars a month with one task of 1 vCPU,\n"
-        f"{half:.0f} with one of half a vCPU (`MediaTaskCpu=512`, `MaxCallsPerTask=20`).\n"
+        f"A stack without calls costs {whole:.0f} dollars a month with one task of 1 vCPU. With"
+        f" half a vCPU\n(`MediaTaskCpu=512`, `MaxCallsPerTask=20`), it costs {half:.0f}.\n"
     )
 
 
 DEPLOYED = f"""
 As deployed, a task of {TASK_VCPU} vCPU and {TASK_GB} GB has {CALLS_PER_TASK} slots. In both cases,
-{FILL:.0%} of the slots are kept in use. {CALLS_PER_TASK} is far below what a core of the
-benchmark's machine carries: room for TLS, and for slower cores (Fargate's were not measured).
+{FILL:.0%} of the slots are in use. {CALLS_PER_TASK} is far below what a core of the benchmark's
+machine carries. This leaves room for TLS and for slower cores: those of Fargate were not measured.
 """
 
 

@@ -1,6 +1,5 @@
-"""Counts what one whole call on the local stack asks of DynamoDB, and stores it in requests.json.
-docs/scale.md multiplies it (`make bench-scale`).
-"""
+"""Counts the DynamoDB requests of one whole call on the local stack and stores them in
+requests.json. docs/scale.md multiplies them (`make bench-scale`)."""
 
 import asyncio
 import importlib
@@ -30,7 +29,7 @@ LAST_WRITES_SECONDS = 5.0
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The same request, so many times."""
+    """A number of identical requests."""
 
     asked: Asked
     times: int
@@ -56,34 +55,34 @@ def save(one: OneCall, path: Path = COUNTED) -> None:
 @contextmanager
 def listening() -> Iterator[list[Asked]]:
     """Collect every request that the DynamoDB of this process receives."""
-    heard: list[Asked] = []
+    requests: list[Asked] = []
     answer = DynamoHandler.call_action
 
     def call_action(handler: DynamoHandler) -> Any:
         operation = handler.headers["X-Amz-Target"].partition(".")[2]
         answered = answer(handler)  # which also parses the body
-        heard.extend(_billed(operation, handler.body))
+        requests.extend(_requests_of(operation, handler.body))
         return answered
 
     DynamoHandler.call_action = call_action  # type: ignore[method-assign]
     try:
-        yield heard
+        yield requests
     finally:
         DynamoHandler.call_action = answer  # type: ignore[method-assign]
 
 
-def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
+def _requests_of(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
     match operation:
         case "PutItem":
-            yield _written(operation, body["Item"])
+            yield _write_of(operation, body["Item"])
         case "BatchWriteItem":
             for requests in body["RequestItems"].values():
                 for request in requests:
-                    yield _written(operation, request["PutRequest"]["Item"])
+                    yield _write_of(operation, request["PutRequest"]["Item"])
         case "DeleteItem":
             yield Asked(operation, _kind(body["Key"]["pk"]["S"]), write_units=1)
         case "GetItem":
-            # A head or a configuration; strongly consistent.
+            # The head or the configuration of a call, read strongly consistent.
             yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=1)
         case "Query":
             value = next(iter(body["ExpressionAttributeValues"].values()))["S"]
@@ -91,7 +90,7 @@ def _billed(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
             yield Asked(operation, _kind(value), read_units=1 if consistent else 0.5)
 
 
-def _written(operation: str, item: dict[str, Any]) -> Asked:
+def _write_of(operation: str, item: dict[str, Any]) -> Asked:
     indexed = tuple(index for index in ("live", "ended") if index in item)
     kind = _kind(item["pk"]["S"])
     return Asked(operation, kind, write_units=write_units(item), indexed=indexed)
@@ -104,13 +103,13 @@ def _kind(partition: str) -> str:
 async def count_one_call() -> OneCall:
     """Make the demo's call and collect its requests."""
     LOG.parent.mkdir(exist_ok=True)
-    with dynamodb() as address, listening() as heard:
+    with dynamodb() as address, listening() as requests:
         create_table(local_client(address), TABLE, load_template())
         plan = Plan(free_port(), APPOINTMENT, hangs_up=True, silence_timeout_ms=15_000, log=LOG)
         given = {"AWS_ENDPOINT_URL_DYNAMODB": address}
         async with running(plan, given, lambda *_: None) as stack:
             _handlers_log_to(LOG)
-            heard.clear()
+            requests.clear()
             began = time.monotonic()
             async with httpx.AsyncClient(base_url=stack.url, trust_env=False) as api:
                 body = {"to": CALLEE, "instructions": "Be brief."}
@@ -119,7 +118,7 @@ async def count_one_call() -> OneCall:
             await stack.telnyx.calls[0].ended.wait()
             seconds = time.monotonic() - began
             await asyncio.sleep(LAST_WRITES_SECONDS)
-            return OneCall(heard, seconds)
+            return OneCall(requests, seconds)
 
 
 def _handlers_log_to(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""How soon after the answer a caller hears the first word, for each `stream_setup`:
-`make bench-first-words`. Prints the table and puts it into docs/first-words.md.
+"""Measures for each `stream_setup` how soon after the answer the caller hears the first word: `make
+bench-first-words`. It prints the table and writes it into docs/first-words.md.
 
-Everything runs on this machine, so the delays of the real world are put in: what Telnyx's API and
-webhooks take, what connecting to the model takes, and the model's first sound.
+Everything runs on this machine. Delays of real services are simulated: Telnyx's API and webhooks,
+the connection to the model, and the model's first audio.
 """
 
 import argparse
@@ -32,10 +32,11 @@ BEGIN, END = "<!-- first words: begin -->\n", "<!-- first words: end -->\n"
 TELNYX_API_MS, WEBHOOK_MS, MODEL_CONNECT_MS, FIRST_AUDIO_MS = 80, 60, 350, 450
 RINGS_MS = 2_000
 MAX_AFTER_START_MS = 60
-"""What a prepared greeting may take."""
+"""Limit of `after_start` for a prepared greeting."""
 CALLS = 5
 LISTENS_SECONDS = RINGS_MS / 1000 + 3.0
-"""From the dial; long enough for the slowest greeting, and for one to be kept."""
+"""Seconds from the dial to the hangup: long enough for the slowest greeting, and for caching
+one."""
 CALLEE, CALLER, OUR_NUMBER = "+15550123", "+15550142", "+15550100"
 GREETING = CLIPS["agent_greeting"].text
 LISTENER = Scenario("listener", "agent_greeting", caller=(), replies={}, fallback="agent_fallback")
@@ -43,8 +44,11 @@ LISTENER = Scenario("listener", "agent_greeting", caller=(), replies={}, fallbac
 
 @dataclass(frozen=True, slots=True)
 class FirstWords:
-    """Of one call, in ms: from the answer to `start` on the media socket, from there to the first
-    media message, and from the answer to the first sound on the caller's own clock."""
+    """Times of one call in milliseconds.
+
+    `start` runs from the answer to `start` on the media socket, and `after_start` from there to the
+    first media message. `heard` runs from the answer to the first sound on the caller's own clock.
+    """
 
     start: float
     after_start: float
@@ -99,7 +103,8 @@ async def with_dial(bench: Bench, number: int) -> SimulatedCall:
 
 
 async def prepared(bench: Bench, number: int) -> SimulatedCall:
-    # No two alike, and the simulated model leaves the number out: so none is ever kept.
+    # Every greeting is different, and the simulated model does not speak the number. So no greeting
+    # is ever cached.
     greeting = f"{GREETING} {number}"
     return await bench.dial(greeting=greeting, stream_setup="prepared")
 
@@ -121,10 +126,10 @@ async def inbound_kept(bench: Bench, number: int) -> SimulatedCall:
 CASES: dict[str, Case] = {
     "`on_answer`": on_answer,
     "`with_dial`": with_dial,
-    "`prepared`, made while the phone rings": prepared,
-    "`prepared`, kept from an earlier call": kept,
+    "`prepared`, generated while the phone rings": prepared,
+    "`prepared`, cached by an earlier call": kept,
     "inbound, `on_answer`": inbound,
-    "inbound, `prepared`, kept": inbound_kept,
+    "inbound, `prepared`, cached": inbound_kept,
 }
 
 
@@ -167,7 +172,7 @@ async def measure(calls: int) -> dict[str, list[FirstWords]]:
     found: dict[str, list[FirstWords]] = {}
     async with prepared_bench() as bench:
         for name, case in CASES.items():
-            # The first call of a kind warms up, and leaves behind the greeting that is kept.
+            # The first call of each case warms up and fills the greeting cache.
             measured = [await first_words(await case(bench, number)) for number in range(calls + 1)]
             found[name] = measured[1:]
             print(_row(name, found[name]), flush=True)
@@ -175,7 +180,7 @@ async def measure(calls: int) -> dict[str, list[FirstWords]]:
 
 
 HEAD = """\
-| setting | answer → `start` | `start` → first media, median | most | answer → first sound |
+| setting | answer → `start` | `start` → first media, median | maximum | answer → first sound |
 |---|--:|--:|--:|--:|
 """
 
@@ -200,7 +205,7 @@ def rewritten(page: str, found: dict[str, list[FirstWords]]) -> str:
 
 
 def too_slow(found: dict[str, list[FirstWords]]) -> list[str]:
-    """The prepared greetings that took longer than they may."""
+    """The cases with prepared greetings that exceed the limit."""
     return [
         name
         for name, measured in found.items()
@@ -210,7 +215,7 @@ def too_slow(found: dict[str, list[FirstWords]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each kind")
+    parser.add_argument("--calls", type=int, default=CALLS, help="calls per case")
     options = parser.parse_args()
     print(HEAD, end="")
     found = asyncio.run(measure(options.calls))

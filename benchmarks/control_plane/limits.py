@@ -1,4 +1,4 @@
-"""What calls by the thousand ask of each thing they share, from what one was seen to ask for."""
+"""Computes the load of many calls on every shared resource from the requests of one call."""
 
 import math
 from dataclasses import dataclass
@@ -11,33 +11,34 @@ from phonebridge.liveness import HEARTBEAT_SECONDS
 from phonebridge.storage.call_store import SHARDS
 
 CALL_MINUTES = 3.0
-"""Of the calls on paper."""
+"""Assumed length of a call."""
 SLOTS = 40
-"""Calls of one task: the default of MAX_CALLS_PER_TASK."""
+"""Calls per task: the default of MAX_CALLS_PER_TASK."""
 RING_SECONDS = 15.0
 WEBHOOKS = 10
-"""Of a call: five at least (initiated, answered, streaming started and stopped, hung up); what it
-costs, recordings and answering machines make more."""
+"""Webhooks per call. A call has at least five: initiated, answered, streaming started and stopped,
+hung up. Charges, recordings and answering machines add more."""
 CREATES, WEBHOOK_REQUESTS = 5, 1000
-"""A second: what template.yaml lets through by default."""
+"""Requests per second that template.yaml allows by default."""
 LAMBDA_RUNS = 1000
-"""At a time, by the quota of an account."""
+"""Concurrent executions: the default quota of an account."""
 CREATE_SECONDS, WEBHOOK_SECONDS = 0.5, 0.1
-"""How long a Lambda is busy, Telnyx's own answer included."""
+"""How long a Lambda runs, including the wait for Telnyx's response."""
 TASK_BYTES, RESERVATION_BYTES = 150, 90
-"""Of the fleet's rows."""
+"""Sizes of the two kinds of items in the partition `FLEET`."""
 
-# DynamoDB, "Partitions": units a second.
+# Units per second (DynamoDB, "Partitions").
 PARTITION_WRITES, PARTITION_READS = 1000, 3000
 TABLE_WRITES = 40_000
-"""By the quota of an account."""
+"""Write units per second: the default quota of an account."""
 NEW_TABLE_WRITES = 4_000
-"""On demand, before it has grown with its load ("Initial throughput and scaling properties")."""
+"""Write units per second of a new on-demand table (DynamoDB, "Initial throughput and scaling
+properties")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Calls at a time, and how many are placed a second."""
+    """A number of concurrent calls, and the rate per second at which calls are placed."""
 
     calls: int
     rate: float
@@ -45,30 +46,30 @@ class Load:
 
 
 def steady(calls: int) -> Load:
-    """As many begin as end."""
+    """A load in which as many calls begin as end."""
     return Load(calls, calls / (CALL_MINUTES * 60), f"{calls:,} calls")
 
 
 BURST = Load(1_000, 50, "1,000 calls, 50 placed a second")
-"""A campaign's first twenty seconds."""
+"""The first twenty seconds of a campaign."""
 LOADS = (steady(100), steady(1_000), BURST, steady(10_000), steady(100_000))
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """One request of DynamoDB, as it is billed."""
+    """A request to DynamoDB with the units that it is billed."""
 
     operation: str
     partition: str
-    """The kind of its partition: `CALL`, `FLEET` …"""
+    """The prefix of its partition key: `CALL`, `FLEET` …"""
     write_units: float = 0
     read_units: float = 0
     indexed: tuple[str, ...] = ()
-    """Indexes that a write goes on to."""
+    """Indexes to which DynamoDB copies the write."""
 
 
 @dataclass(frozen=True, slots=True)
 class OneCall:
-    """What was asked between the request for a call and its last write."""
+    """The requests from the creation of a call to its last write."""
 
     asked: list[Asked]
     seconds: float
@@ -87,14 +88,14 @@ class OneCall:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A shared thing: how much of it is asked for a second, and how much there is."""
+    """A shared resource with its load and its capacity, in the same unit."""
 
     name: str
     load: float
     most: float
     remedy: str
     is_quota: bool = True
-    """Raised by a request or a setting; all else is how this system is built."""
+    """True if a request or a setting raises the limit. False if the design sets it."""
 
     @property
     def share(self) -> float:
@@ -152,13 +153,14 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
 
 
 def _fleet_writes(rate: float, tasks: int) -> float:
-    """A reservation comes and goes with each call; a task beats all the time."""
+    """Write units per second. Each call adds and deletes a reservation. Each task sends a heartbeat
+    at fixed intervals."""
     return 2 * rate + tasks / HEARTBEAT_SECONDS
 
 
 def _fleet_reads(rate: float, tasks: int) -> float:
-    """A Lambda that creates calls looks at the whole fleet, at most once a second. Each task reads
-    all tasks, as often as it beats."""
+    """Read units per second. A Lambda that creates calls reads the fleet at most once a second.
+    Each task reads all tasks as often as it sends a heartbeat."""
     looks = max(min(rate, 1.0), rate * CREATE_SECONDS)
     fleet_bytes = tasks * TASK_BYTES + rate * RING_SECONDS * RESERVATION_BYTES
     watches = tasks / HEARTBEAT_SECONDS * math.ceil(tasks * TASK_BYTES / READ_UNIT_BYTES)
@@ -166,6 +168,6 @@ def _fleet_reads(rate: float, tasks: int) -> float:
 
 
 def nearest(found: list[Limit]) -> list[Limit]:
-    """Of those that no request raises, the one that is used up first at the head."""
+    """Return the limits that no request raises, the first to be reached first."""
     own = (each for each in found if not each.is_quota)
     return sorted(own, key=lambda each: each.share, reverse=True)

@@ -1,5 +1,5 @@
-"""Where the next limit lies: docs/scale.md, from what one call asks of DynamoDB (requests.json) and
-from the results of the other benchmarks.
+"""Writes docs/scale.md: which limit is reached first. It uses the DynamoDB requests of one call
+(requests.json) and the results of the other benchmarks.
 """
 
 from collections import Counter
@@ -45,9 +45,9 @@ def _call(one: OneCall) -> str:
             f"## One call of {one.seconds:.0f} s\n",
             "| partition | operation | requests |\n|---|---|--:|",
             *rows,
-            f"\n{one.all_writes:.0f} write units in all, copies for the indexes included. `TASK` is"
-            f" the mailbox: each task polls its own {1 / MAILBOX_SECONDS:.0f} times a second while"
-            " it carries calls, however many they are.\n",
+            f"\nThese are {one.all_writes:.0f} write units, including the copies for the indexes."
+            " `TASK` is the mailbox of a task.\nA task that carries calls polls it"
+            f" {1 / MAILBOX_SECONDS:.0f} times a second, independent of the number of calls.\n",
         )
     )
 
@@ -63,9 +63,9 @@ def _limits(one: OneCall) -> str:
     return "\n".join(
         (
             f"## Many calls of {CALL_MINUTES:.0f} minutes\n",
-            f"In tasks of {SLOTS} calls. Above 1 a limit is passed; limits are the defaults of a"
-            " new account, where more can be asked for.\n",
-            f"| what is shared | {columns} | remedy |\n|---|{'--:|' * len(LOADS)}---|",
+            "A figure is the share of a limit that is used. Above 1, the limit is exceeded. The"
+            f" limits are those of\na new account, and a task carries {SLOTS} calls.\n",
+            f"| limit | {columns} | remedy |\n|---|{'--:|' * len(LOADS)}---|",
             *rows,
             "",
             *(_next(one, calls) for calls in GROWING),
@@ -75,22 +75,23 @@ def _limits(one: OneCall) -> str:
 
 
 def _next(one: OneCall, calls: int) -> str:
-    """Whatever can be raised being raised."""
+    """Name the limits that remain after every quota was raised."""
     own = nearest(limits(one, steady(calls)))
     passed = [each for each in own if each.share > 1]
-    told = ", ".join(f"{each.name} ({each.share:.2f})" for each in passed or own[:1])
-    return f"* {calls:,} calls, quotas raised: {'passed:' if passed else 'the nearest is'} {told}."
+    listed = ", ".join(f"{each.name} ({each.share:.2f})" for each in passed or own[:1])
+    verdict = "exceeded are" if passed else "the nearest limit is"
+    return f"* {calls:,} calls with all quotas raised: {verdict} {listed}."
 
 
 def _control_plane(starts: cold_start.ColdStarts) -> str:
-    """The CPU time of the Lambdas, from what one request took on the benchmark's machine."""
+    """Estimate the CPU time of the Lambdas from single requests on the benchmark's machine."""
     ms = {each.request: each.cpu_ms for each in starts.requests}
     create, webhook = ms["create a call"], ms["webhook call.hangup"]
     busy = BURST.rate * (create + WEBHOOKS * webhook) / 1000
     return (
         f"At {BURST.rate:.0f} creates a second the Lambdas need the CPU time of {busy:.1f} cores:"
         f" {create:.1f} ms for a create\nand {webhook:.1f} ms for each of {WEBHOOKS} webhooks"
-        " ([performance](performance.md)). The rest of their time they wait.\n"
+        " ([performance](performance.md)). The rest of the time, they wait.\n"
     )
 
 
@@ -101,8 +102,13 @@ def _growth(known: results.Results) -> str:
 INTRODUCTION = """\
 # Scale
 
+Which limit stops you first when you make more calls, and what to do about it. In a new account, the
+first limits are quotas that you can have raised. After that, the partition `FLEET` of the table is
+the first limit.
+
 `make bench-scale` makes one whole call on the local stack, counts its requests to DynamoDB, and
-multiplies them. Nothing on this page was measured on AWS.
+multiplies them. Nothing on this page was measured on AWS. For prices see [cost](cost.md), for the
+figures of one container [performance](performance.md).
 """
 ALL_AT_ONCE = f"""\
 ## Many calls in the same second
@@ -117,9 +123,10 @@ that needs
 * `FLEET` is the hottest key, because each call writes and deletes its reservation there.
 """
 GROWTH = """\
-## Growth
+## CPU of one container
 
-The CPU time of a container, from the same results as [performance](performance.md).
+The CPU time of a container grows about linearly with its calls. The figures come from the same run
+of `make bench` as [performance](performance.md).
 """
 MORE_THAN_ONE_CORE = """\
 ## More than one core
@@ -139,6 +146,10 @@ one task for each process:
   the better.
 
 A load balancer has 1,000 targets in a group. Above that, several processes in a task would help.
+
+---
+
+Next: [cost](cost.md), [performance](performance.md), [operations](operations.md).
 """
 
 

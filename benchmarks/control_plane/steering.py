@@ -1,8 +1,8 @@
-"""How soon after a request a live call does what it was told: `make bench-steering`. Prints the
-table and puts it into docs/steering.md.
+"""Measures how soon after a request a live call obeys it: `make bench-steering`. It prints the
+table and writes it into docs/steering.md.
 
 Everything runs on this machine, as in `make dev`: gateway, handlers, table, container and both
-simulators. The effect is taken at the other side: at the carrier, or at the model's socket.
+simulators. The effect is observed on the other side, at the carrier or at the model's socket.
 """
 
 import argparse
@@ -31,11 +31,12 @@ LOG = Path(__file__).resolve().parents[2] / ".build" / "steering.log"
 BEGIN, END = "<!-- steering: begin -->\n", "<!-- steering: end -->\n"
 ROUNDS = 40
 MAX_MS = 200
-"""What half of the requests may take."""
+"""Limit for the median of each action."""
 LOOK_SECONDS = 0.001
 TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.25
-"""Of the mailbox: requests must not fall into step with it."""
+"""Requests are spread over this interval, so that they do not fall into step with the mailbox
+poll."""
 SILENT = "+15550121"
 LONG = {"text": CLIPS["agent_free_times"].text}
 
@@ -60,10 +61,10 @@ class Bench:
         answer = await self.api.post(f"/api/ai-calls/{self.call_id}/{action}", json=body)
         assert answer.status_code == 202, answer.text
 
-    async def took_ms(
+    async def effect_ms(
         self, action: str, body: Mapping[str, object], seen: Callable[[], int]
     ) -> float:
-        """From the request to its effect, which may come before the answer."""
+        """Milliseconds from the request to its effect. The effect may come before the response."""
         await asyncio.sleep(self.chance.uniform(0, POLL_SECONDS))
         before, began = seen(), time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
@@ -81,12 +82,12 @@ class Bench:
         return sum(command.name == "send_dtmf" for command in self.phone.commands)
 
     def responses(self) -> int:
-        return self._sent("response.create")
+        return self._count_sent("response.create")
 
     def updates(self) -> int:
-        return self._sent("session.update")
+        return self._count_sent("session.update")
 
-    def _sent(self, kind: str) -> int:
+    def _count_sent(self, kind: str) -> int:
         return sum(frame["type"] == kind for frame in self.session.received)
 
 
@@ -98,7 +99,7 @@ async def until(look: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def prepared_bench() -> AsyncIterator[Bench]:
-    """A call on which nobody speaks."""
+    """Start the stack and a call on which nobody speaks."""
     LOG.parent.mkdir(exist_ok=True)
     plan = Plan(free_port(), SHORT, hangs_up=False, silence_timeout_ms=600_000, log=LOG)
     async with (
@@ -136,40 +137,40 @@ async def measure(rounds: int) -> dict[str, list[float]]:
 async def _once(bench: Bench, action: str, number: int) -> float:
     match action:
         case "say":
-            took_ms = await bench.took_ms("say", LONG, bench.responses)
-            heard = bench.frames()
-            await until(lambda: bench.frames() > heard)
-            return took_ms
+            effect_ms = await bench.effect_ms("say", LONG, bench.responses)
+            frames_before = bench.frames()
+            await until(lambda: bench.frames() > frames_before)
+            return effect_ms
         case "interrupt":
-            return await bench.took_ms("interrupt", {}, bench.clears)
+            return await bench.effect_ms("interrupt", {}, bench.clears)
         case "mute":
             await _once(bench, "say", number)
-            took_ms = await bench.took_ms("mute", {}, bench.clears)
+            effect_ms = await bench.effect_ms("mute", {}, bench.clears)
             await bench.post("unmute", {})
-            return took_ms
+            return effect_ms
         case "update":
-            return await bench.took_ms(
+            return await bench.effect_ms(
                 "update", {"instructions": f"Be brief: {number}."}, bench.updates
             )
         case _:
-            return await bench.took_ms("dtmf", {"digits": "1"}, bench.digits)
+            return await bench.effect_ms("dtmf", {"digits": "1"}, bench.digits)
 
 
 HEAD = """\
-| request | until | p50 | p95 | most |
+| request | effect | p50 | p95 | maximum |
 |---|---|--:|--:|--:|
 """
 
 
-def _row(action: str, took_ms: list[float]) -> str:
-    ordered = sorted(took_ms)
+def _row(action: str, effect_ms: list[float]) -> str:
+    ordered = sorted(effect_ms)
     p95 = ordered[int(0.95 * (len(ordered) - 1))]
     figures = " | ".join(f"{each:.0f} ms" for each in (median(ordered), p95, ordered[-1]))
     return f"| `{action}` | {EFFECTS[action]} | {figures} |"
 
 
 def table(found: Mapping[str, list[float]]) -> str:
-    return HEAD + "".join(f"{_row(action, took)}\n" for action, took in found.items())
+    return HEAD + "".join(f"{_row(action, effect_ms)}\n" for action, effect_ms in found.items())
 
 
 def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
@@ -179,7 +180,7 @@ def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
 
 
 def too_slow(found: Mapping[str, list[float]]) -> list[str]:
-    return [action for action, took_ms in found.items() if median(took_ms) > MAX_MS]
+    return [action for action, effect_ms in found.items() if median(effect_ms) > MAX_MS]
 
 
 def main() -> None:
@@ -190,7 +191,7 @@ def main() -> None:
     print(table(found), end="")
     PAGE.write_text(rewritten(PAGE.read_text(), found))
     if slow := too_slow(found):
-        sys.exit(f"half of the requests took more than {MAX_MS} ms: {', '.join(slow)}")
+        sys.exit(f"more than half of the requests took longer than {MAX_MS} ms: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
-"""A DynamoDB in this process, as far as `phonebridge.storage.table` asks for it, that knows what
-each request costs which partition. It is much faster than the embedded one.
-"""
+"""An in-memory DynamoDB with the operations that `phonebridge.storage.table` uses. It counts the
+units of each request per partition, and is much faster than the embedded one."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 from benchmarks.control_plane.dynamodb_units import Item, item_bytes, read_units, write_units
 
 Units = dict[str, dict[int, float]]
-"""By partition and second."""
+"""Units by partition and second."""
 
 INDEXES = ("live", "ended")
 
@@ -42,8 +41,11 @@ _RANGES: Mapping[str, Callable[..., bool]] = {
 
 
 class TableInMemory:
-    """As boto3's client. Units are kept by partition and second, those of an index under
-    `<index>#<partition>`; those of all items under `items`, with their copies under `table`."""
+    """Replaces boto3's client.
+
+    Units are kept by partition and second, those of an index under `<index>#<partition>`. Those of
+    all items are under `items`, and together with their copies under `table`.
+    """
 
     exceptions = SimpleNamespace(ConditionalCheckFailedException=ConditionFailed)
 
@@ -52,7 +54,7 @@ class TableInMemory:
         self.written: Units = defaultdict(lambda: defaultdict(float))
         self.read: Units = defaultdict(lambda: defaultdict(float))
         self.refused: Counter[str] = Counter()
-        """Conditions that did not hold."""
+        """Number of conditions that did not hold."""
         self._now = now
         self._pause = pause
         self._partitions: dict[str, dict[str, Item]] = defaultdict(dict)
@@ -99,7 +101,7 @@ class TableInMemory:
         IndexName: str | None = None,
         **_: Any,
     ) -> dict[str, Any]:
-        """All that matches is one page."""
+        """Return everything that matches as one page."""
         self._pause()
         wanted = KeyConditionExpression.partition(" AND ")[2]
         partition, *bounds = (value["S"] for value in ExpressionAttributeValues.values())
@@ -132,7 +134,7 @@ class TableInMemory:
         given = condition.get("ExpressionAttributeValues", {}).get(":given", {"N": "0"})
         if expression and not _CONDITIONS[expression](found, int(given["N"])):
             self.refused[expression] += 1
-            self._writes(pk, _write_units(found, found))  # billed all the same
+            self._writes(pk, _write_units(found, found))  # billed although the condition failed
             raise ConditionFailed(found)
         if item is None:
             self._partitions[pk].pop(sk, None)
@@ -140,7 +142,7 @@ class TableInMemory:
             self._partitions[pk][sk] = item
         self._writes(pk, _write_units(found, item))
         for index in INDEXES:
-            # A copy that changes its place in the index is deleted there and written anew here.
+            # A copy that moves within the index is deleted in one place and written in another.
             for partition, _ in {*_places_in(index, found), *_places_in(index, item)}:
                 self._writes(f"{index}#{partition}", _write_units(found, item), "table")
 
@@ -153,18 +155,18 @@ class TableInMemory:
 
 
 def busiest(units: Units, name: str) -> float:
-    """The units of the busiest second of one thing, or of the fullest of its shards."""
+    """Return the units of the busiest second, for one partition or its busiest shard."""
     found = (max(of.values()) for key, of in units.items() if key.partition("#")[0] == name)
     return max(found, default=0)
 
 
 def _write_units(before: Item | None, after: Item | None) -> int:
-    """DynamoDB bills the larger of the two."""
+    """Return the units of a write. DynamoDB bills the larger of the two sizes."""
     return max(write_units(before or {}), write_units(after or {}))
 
 
 def _places_in(index: str, item: Item | None) -> Iterator[tuple[str, str]]:
-    """Partition and sort key of the item's copy, if it has one."""
+    """Yield partition and sort key of the item's copy in the index, if it has one."""
     if item and index in item:
         yield item[index]["S"], item[f"{index}_at"]["S"]
 

@@ -1,4 +1,4 @@
-"""A certificate for a simulated server, made for one run."""
+"""Makes a certificate for a simulated server, for one run."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(folder: Path, host: str, days: int = 1) -> str:
-    """A PEM file with the key and its certificate."""
+    """Write a PEM file with the key and its certificate, and return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

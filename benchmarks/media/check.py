@@ -1,6 +1,8 @@
-"""`make bench-check`: a guard against regressions that knows no absolute time. The container may
-execute at most 2 % more instructions for a frame than the base (instructions_base.json), and take
-so many times the CPU of the plain relay, both measured in the same minutes on the same core.
+"""`make bench-check`: a guard against regressions that does not depend on absolute times.
+
+The container may execute at most 2 % more instructions per frame than the base
+(instructions_base.json). Its CPU time is limited relative to the plain relay, measured in the same
+minutes on the same core.
 """
 
 import sys
@@ -12,25 +14,26 @@ from phonebridge.settings import ModelAudio
 
 CALLS, SECONDS, ROUNDS = 20, 8.0, 3
 MAX = {ModelAudio.G711: 1.0, ModelAudio.PCM24K: 1.0}
-"""Times the relay's CPU."""
+"""Limits of the CPU time, relative to the relay."""
 TOLERANCE = 1.15
-"""Between two runs on the same machine."""
+"""Variation between two runs on the same machine."""
 
 
 def ratio(results: Results, audio: ModelAudio) -> float:
-    """Of the cheapest rounds: what else runs on the machine can only add."""
+    """Compare the cheapest rounds, because other load on the machine can only add time."""
     ours, relay = (
         results.best(Case(target, audio, False, CALLS)) for target in ("phonebridge", "relay")
     )
     if ours is None or relay is None:
-        raise SystemExit("a run brought no figures: see its line above")
+        raise SystemExit("a run has no figures; its line above says why")
     return ours.cpu_per_call_minute / relay.cpu_per_call_minute
 
 
 def instructions_grew(base: instructions.Counts, here: Mapping[str, str]) -> bool:
-    """False also where nothing can be compared, which is printed."""
+    """Compare the instructions with the base. If they are not comparable, print why and return
+    False."""
     if why := instructions.incomparable(base, here):
-        print(f"instructions: NOT CHECKED, {why}")
+        print(f"instructions not checked: {why}")
         return False
     comparisons = [
         each
@@ -54,7 +57,7 @@ def cpu_grew() -> bool:
     for audio, limit in MAX.items():
         found = ratio(results, audio)
         failed |= found > limit * TOLERANCE
-        print(f"{audio}: {found:.2f} times the relay's CPU; at most {limit * TOLERANCE:.2f}")
+        print(f"{audio}: {found:.2f} times the CPU of the relay (limit: {limit * TOLERANCE:.2f})")
     return failed
 
 

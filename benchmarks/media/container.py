@@ -1,6 +1,5 @@
-"""What is put under load: a program that takes Telnyx's media sockets on one port and talks to the
-model at OPENAI_REALTIME_URL. Ours is the real media container, writing to DynamoDB.
-"""
+"""The programs under load. Each accepts Telnyx's media sockets on one port and talks to the model
+at OPENAI_REALTIME_URL. Ours is the real media container, which writes to DynamoDB."""
 
 import secrets
 import subprocess
@@ -28,14 +27,14 @@ TARGET_CORE, GENERATOR_CORE = 0, 1
 STOP_SECONDS = 10.0
 EVERY_AUDIO = tuple(ModelAudio)
 MAX_CALLS = 1000
-"""The container refuses a higher MAX_CALLS_PER_TASK."""
+"""The largest MAX_CALLS_PER_TASK that the container accepts."""
 ADMISSION_SECONDS = 600
-"""Until the last call has its media, at most."""
+"""Longest time until the last call has its media."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`argv` follows its interpreter and takes `--port` at its end."""
+    """A program under load. `argv` follows its interpreter, and `--port` is appended."""
 
     name: str
     python: str
@@ -65,7 +64,7 @@ TARGETS = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """DynamoDB on the generator's core, for as long as `database` is open."""
+    """A local DynamoDB on the generator's core, for as long as `database` is open."""
 
     address: str
     store: DynamoCallStore
@@ -85,7 +84,7 @@ class Database:
         }
 
     def admit(self, calls: int) -> list[Ticket]:
-        """Calls that were answered and now wait for their media."""
+        """Create calls that are answered and wait for their media."""
         return [self._answered_call() for _ in range(calls)]
 
     def _answered_call(self) -> Ticket:
@@ -103,7 +102,7 @@ class Database:
             stream_number=1,
         )
         self.store.create(call, CallConfig())
-        # Hundreds of calls are let in one after the other: the last token has to live as long.
+        # Hundreds of calls start one after the other, so the last token must live that long.
         begins_at_ms = now_ms + ADMISSION_SECONDS * 1000
         return Ticket(call_id, stream_token.issue(self.secret, call_id, 1, begins_at_ms))
 
@@ -112,9 +111,9 @@ class Database:
 def database() -> Iterator[Database]:
     program = str(ROOT / "local" / "aws" / "dynamodb.py")
     command = (sys.executable, program, "--table", TABLE)
-    # Its writes must not hold up the frames of the generator, which shares its core: a task of
-    # SCHED_IDLE gives way at once, where a nice one may end its slice (man 7 sched).
-    with _started(
+    # The database shares a core with the generator and must not delay its frames. A task of
+    # SCHED_IDLE yields at once, while a nice one may finish its slice (man 7 sched).
+    with _process(
         ("chrt", "--idle", "0", *command), GENERATOR_CORE, None, subprocess.PIPE
     ) as process:
         assert process.stdout is not None
@@ -132,18 +131,18 @@ def database() -> Iterator[Database]:
 
 @contextmanager
 def running(target: Target, port: int, environ: Mapping[str, str]) -> Iterator[int]:
-    """Yield the process id; the output goes to .build/bench-NAME.log."""
+    """Run a target and yield its process id. Its output goes to .build/bench-NAME.log."""
     LOGS.mkdir(exist_ok=True)
     command = (target.python, *target.argv, "--port", str(port))
     given = {**environ, **target.environ}
     with (
         (LOGS / f"bench-{target.name}.log").open("wb") as log,
-        _started(command, TARGET_CORE, given, log.fileno()) as process,
+        _process(command, TARGET_CORE, given, log.fileno()) as process,
     ):
         yield process.pid
 
 
-def _started(
+def _process(
     command: tuple[str, ...], core: int, environ: Mapping[str, str] | None, output: int
 ) -> AbstractContextManager["subprocess.Popen[bytes]"]:
     return _ending(

@@ -1,6 +1,7 @@
-"""One call in virtual time, of which instructions.py counts the instructions. The caller alone is
-heard, then both converse: at the beginning of each of these windows the process forks, and the copy
-ends there. So the copy's count is what had been executed until then.
+"""One call in virtual time, whose instructions instructions.py counts.
+
+First only the caller speaks, then both converse. At the beginning of each window the process forks
+and the copy exits, so the copy's count is everything executed until then.
 """
 
 import argparse
@@ -21,14 +22,15 @@ from phonebridge.settings import ModelAudio
 
 
 def frames(first: int, turns: int) -> int:
-    """Of the caller during these turns."""
+    """The number of the caller's frames in these turns."""
     return round(sum(map(lasts_ms, range(first, first + turns))) / FRAME_MS)
 
 
 SETTLING_TURNS = 4
-"""Python's code adapts to what it runs (PEP 659); and the last of these is heard to its end."""
+"""Turns before counting begins. Python's code adapts to what it runs (PEP 659), and the last of
+these turns must play to its end."""
 TURNS = 6
-"""The conversation that is counted."""
+"""Turns of the conversation that is counted."""
 QUIET_FRAMES = 500
 CALLER_FRAMES = frames(SETTLING_TURNS, TURNS)
 SPOKEN_FRAMES = round(TURNS * SPEECH_MS / FRAME_MS)
@@ -36,7 +38,7 @@ INTERRUPTIONS = sum(map(is_interrupted, range(SETTLING_TURNS + TURNS)))
 
 
 class Heard(Struct, frozen=True):
-    """What shows that the call was one, from its first turn to its last."""
+    """Evidence that the call ran from its first turn to its last."""
 
     frames_to_model: int
     played_ms: float
@@ -44,18 +46,20 @@ class Heard(Struct, frozen=True):
 
 
 Target = Callable[[asyncio.TaskGroup, Caller, Model], Awaitable[None]]
-"""Each imports what it needs: what others import would lie in the way of its garbage collector."""
+"""Each target imports what it needs. Imports of the others would affect its garbage collector."""
 
 
 async def nobody(_: asyncio.TaskGroup, caller: Caller, model: Model) -> None:
-    """Takes everything and answers nothing: there remains what the far ends execute."""
+    """Accept everything and answer nothing. What remains are the instructions of the far ends."""
     caller.line = Connection(asyncio.Protocol(), caller.hear)
     model.line = Connection(asyncio.Protocol(), model.hear)
 
 
 async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:
-    """The container's call, from picows inwards. It has no table: a call writes only when it
-    begins and ends, and what would be written meanwhile fails."""
+    """Run the container's call, from picows inwards.
+
+    There is no table. A call writes only at its beginning and its end, and writes in between fail.
+    """
     from picows import ws_connect, ws_create_server
 
     from media_bridge.openai.client import OpenAIRealtime
@@ -77,7 +81,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
 
     class OnThisLoop(OpenAIRealtime):
         async def connect(self, config: CallConfig, socket: WebSocket) -> None:
-            # aiofastnet would ask the operating system, where picows alone asks the loop.
+            # aiofastnet would ask the operating system. picows alone asks the loop.
             await ws_connect(lambda: socket, self.url(config), use_aiofastnet=False)
 
     def now_ms() -> int:
@@ -119,7 +123,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
 
 
 async def relay(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:
-    """The program of benchmarks/peers as it is."""
+    """Run the relay of benchmarks/peers unchanged."""
     import relay as program
 
     sys.argv = ["relay.py", "--port", "0"]
@@ -145,20 +149,20 @@ async def call(target: Target, caller: Caller, model: Model) -> None:
         await caller.speak(QUIET_FRAMES)
         _mark()
         await converse(caller, model, SETTLING_TURNS, TURNS)
-        # Here the last count ends: what follows is no part of the call.
+        # The last count ends here: what follows is not part of the call.
         _end(Heard(model.heard, caller.played_ms, caller.clears))
 
 
 def _mark() -> None:
-    """A copy of this process ends here."""
+    """Fork, and end the copy here."""
     copy = os.fork()
     if not copy:
         os._exit(0)
     os.waitpid(copy, 0)
 
 
-def _end(heard: Heard) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(heard))
+def _end(evidence: Heard) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(evidence))
     sys.stdout.flush()
     os._exit(0)
 

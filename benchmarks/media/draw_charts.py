@@ -1,5 +1,7 @@
-"""Draws the charts of docs/performance.md as SVG, on white so that they are readable on dark pages.
-It runs in an environment of its own, which has matplotlib (`make bench-pages`).
+"""Draws the charts of docs/performance.md as SVG files, on white so that they are readable on dark
+pages.
+
+`make bench-pages` runs it in a separate environment that has matplotlib.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,12 +31,12 @@ COLOURS = {
     "pipecat": "#7b4b94",
 }
 PADDING, STEPS = 2.0, 40
-"""Pixels around a label; points by which a line is followed between two measurements."""
+"""Pixels kept free around a label, and points checked along a line between two measurements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a label can stand: beside the first or the last point of its line."""
+    """A possible position of a label, beside the first or the last point of its line."""
 
     of: int
     offset: tuple[float, float]
@@ -56,7 +58,7 @@ STYLE = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",
-    "svg.hashsalt": "phonebridge",  # the same data gives the same file
+    "svg.hashsalt": "phonebridge",  # so that the same data gives the same file
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
@@ -78,7 +80,7 @@ def draw(chart: Chart) -> Figure:
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y", color="#e5e7eb")
-    figure.draw_without_rendering()  # places the axes, which the labels are measured in
+    figure.draw_without_rendering()  # fixes the axes, in whose pixels labels are measured
     lines = {target: list(_along(axes, points)) for target, points in chart.series.items()}
     names: list[Bbox] = []
     for target, points in chart.series.items():
@@ -87,7 +89,7 @@ def draw(chart: Chart) -> Figure:
 
 
 def _along(axes: Axes, points: Sequence[Point]) -> Iterator[Point]:
-    """Pixels of the line, close to each other."""
+    """Yield closely spaced pixels along the line."""
     pixels = axes.transData.transform(points)
     yield tuple(pixels[0])
     for start, end in pairwise(pixels):
@@ -102,7 +104,7 @@ def _name(
     lines: Mapping[str, Sequence[Point]],
     names: Sequence[Bbox],
 ) -> Bbox:
-    """Write the name of a line where it covers nothing, and nothing lies between the two."""
+    """Label a line where the text covers nothing and nothing lies between text and line."""
     others = [point for other, line in lines.items() if other != target for point in line]
     for place in PLACES:
         text = axes.annotate(
@@ -126,7 +128,7 @@ def _name(
         ):
             return box
         text.remove()
-    raise ValueError(f"{target} cannot be named without covering something")
+    raise ValueError(f"no position for the label of {target} is free")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a run measures, as it is stored in results.json."""
+"""The figures of a run, as they are stored in results.json."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from phonebridge.settings import ModelAudio
 
 
 class Delays(Struct, frozen=True):
-    """Milliseconds; None without a sample."""
+    """Percentiles of delays in milliseconds. They are None without a sample."""
 
     count: int
     p50: float | None
@@ -19,29 +19,30 @@ class Delays(Struct, frozen=True):
 
 
 class Ticket(Struct, frozen=True):
-    """What opens the media socket of one call."""
+    """The credentials for the media socket of one call."""
 
     call_id: str
     token: str
 
 
 class Job(Struct, frozen=True):
-    """What the load generator is to do, from run.py."""
+    """What the load generator must do, as run.py passes it."""
 
     pid: int
-    """The target's process, whose CPU and memory are measured."""
+    """The process of the target, whose CPU and memory are measured."""
     media_url: str
-    """ws://host:port/path, to which a call's id is added."""
+    """The address ws://host:port/path, to which the id of a call is appended."""
     model_port: int
     audio: ModelAudio
     seconds: float
     tickets: list[Ticket]
     certificate: str | None = None
-    """PEM file with key and certificate of the simulated model; None: no TLS."""
+    """PEM file with the key and certificate of the simulated model. None means no TLS."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """One run: what the generator saw over the steady window, and what the target used."""
+    """The figures of one run: what the generator measured in the steady window, and what the target
+    used."""
 
     calls: int
     seconds: float
@@ -50,25 +51,25 @@ class Figures(Struct, frozen=True, kw_only=True):
     mb_idle: float
     to_model: Delays
     filter_ms: float | None
-    """Part of `to_model` that stands in the audio itself, not in its arrival."""
+    """The part of `to_model` that comes from filters, not from late arrival."""
     to_phone: Delays
     barge_in: Delays
     lost_ms_per_minute: float
-    """Of the callers' audio."""
+    """Caller audio that did not reach the model."""
     unheard_probes: int
     missing_ms: float
-    """Of answers that nobody interrupted."""
+    """Agent audio that did not reach the caller, without interrupted answers."""
     late_chunks: int
-    """Audio to the caller that came after what was there had played out."""
+    """Chunks that reached the caller after the previous audio had played out."""
     calls_lost: int
     generator_cpu: float
-    """Share of its core."""
+    """The generator's share of its core."""
     generator_late: Delays
     """How late frames left the generator."""
 
     @property
     def is_valid(self) -> bool:
-        """False if the generator, not the target, may have made the figures."""
+        """Whether the generator was fast enough. If not, it may have influenced the figures."""
         return (self.generator_late.p99 or 0) <= GENERATOR_LATE_MS
 
 
@@ -84,5 +85,5 @@ def delays(samples: Sequence[float]) -> Delays:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest sample that at least this share of all does not exceed (nearest rank)."""
+    """The smallest sample that is not below this share of all samples (nearest rank)."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

@@ -1,7 +1,9 @@
-"""`make bench-instructions`: how many instructions a target executes for each frame of a call, as
-valgrind counts them; figures go to benchmarks/results/instructions.json. The same code on the same
-data executes the same instructions whatever else the machine does: what grew, grew. `make
-bench-check` compares with instructions_base.json, which a recount does not change.
+"""`make bench-instructions`: counts the instructions that a target executes per frame of a call,
+with valgrind. It writes benchmarks/results/instructions.json.
+
+The same code with the same data executes the same instructions, whatever else the machine does. So
+an increase is real. `make bench-check` compares with instructions_base.json, which a new count does
+not change.
 """
 
 import os
@@ -33,27 +35,28 @@ BASE = Path(__file__).resolve().parent.parent / "results" / "instructions_base.j
 PROGRAM = ("-m", "benchmarks.media.counted_call")
 OURS, RELAY, FAR_ENDS = "phonebridge", "relay", "nobody"
 TOLERANCE = 1.02
-"""What all changes together may cost, relative to the base."""
+"""Growth that all changes together may cause, relative to the base."""
 RECOUNT = "count the commit that last changed instructions_base.json with what is here"
 TIMEOUT_SECONDS = 300.0
 LIBRARIES = ("msgspec", "numpy", "picows", "websockets")
 
 
 class Count(Struct, frozen=True):
-    """Instructions of one target, without those of the far ends."""
+    """Instructions per frame of one target, without those of the far ends."""
 
     target: str
     audio: ModelAudio
     caller_frame: int
-    """While nobody answers."""
+    """Instructions per caller frame while nobody answers."""
     agent_frame: int
-    """20 ms of what the model says, with all that its turns bring and the caller is not charged
-    with: events, words, marks, interruptions."""
+    """Instructions per 20 ms of agent speech, beyond those of the caller's frames. They include
+    events, words, marks and interruptions of the turns."""
 
 
 class Counts(Struct, frozen=True):
     counted_with: dict[str, str] = {}
-    """Another build of Python executes others."""
+    """Versions of everything that influences the count. Another build of Python executes other
+    instructions."""
     counts: tuple[Count, ...] = ()
 
     def of(self, target: str, audio: ModelAudio) -> Count | None:
@@ -62,35 +65,36 @@ class Counts(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Of one process, far ends included."""
+    """Instructions of one process in each window, including the far ends."""
 
     quiet: int
     conversation: int
 
 
 def executed(report: str) -> int:
-    """The sum at the end of cachegrind's file."""
+    """Read the total from the end of a cachegrind file."""
     for line in reversed(report.splitlines()):
         if line.startswith("summary:"):
             return int(line.removeprefix("summary:"))
-    raise ValueError("valgrind told no sum")
+    raise ValueError("the cachegrind file has no summary line")
 
 
 def windows(sums: Iterable[int]) -> Windows:
-    """Of the copies that ended at the beginning of each window, and of the process itself."""
+    """Compute both windows from three totals: of the two copies that exited at the beginning of a
+    window, and of the process itself."""
     quiet_began, conversation_began, ended = sorted(sums)
     return Windows(conversation_began - quiet_began, ended - conversation_began)
 
 
-def per_frame(target: str, audio: ModelAudio, took: Windows, far_ends: Windows) -> Count:
-    caller_frame = (took.quiet - far_ends.quiet) / QUIET_FRAMES
-    conversation = took.conversation - far_ends.conversation
+def per_frame(target: str, audio: ModelAudio, whole: Windows, far_ends: Windows) -> Count:
+    caller_frame = (whole.quiet - far_ends.quiet) / QUIET_FRAMES
+    conversation = whole.conversation - far_ends.conversation
     agent_frame = (conversation - caller_frame * CALLER_FRAMES) / SPOKEN_FRAMES
     return Count(target, audio, round(caller_frame), round(agent_frame))
 
 
 def incomparable(base: Counts, here: Mapping[str, str]) -> str | None:
-    """Why what is counted here cannot be compared with the base; None if it can."""
+    """Say why counts made here cannot be compared with the base. None means that they can."""
     if "valgrind" not in here:
         return "valgrind is not installed"
     other = [
@@ -114,7 +118,7 @@ class Comparison:
     def __str__(self) -> str:
         change = self.counted / self.base - 1
         text = f"{self.what}: {self.counted:,} instructions, base {self.base:,} ({change:+.1%})"
-        return f"{text}: GREW by more than {TOLERANCE - 1:.0%}" if self.has_grown else text
+        return f"{text}: increased by more than {TOLERANCE - 1:.0%}" if self.has_grown else text
 
 
 def compare(counted: Count, base: Counts) -> Iterator[Comparison]:
@@ -130,8 +134,10 @@ def counted_with() -> dict[str, str]:
     here |= {"python": sys.version, "libc": " ".join(platform.libc_ver())}
     here["machine"] = platform.machine()
     if valgrind := shutil.which("valgrind"):
-        told = subprocess.run((valgrind, "--version"), capture_output=True, text=True, check=True)
-        here["valgrind"] = told.stdout.strip().removeprefix("valgrind-")
+        version = subprocess.run(
+            (valgrind, "--version"), capture_output=True, text=True, check=True
+        )
+        here["valgrind"] = version.stdout.strip().removeprefix("valgrind-")
     return here
 
 
@@ -144,15 +150,15 @@ def count(targets: Sequence[str]) -> Iterator[Count]:
 
 def _windows(target: str, audio: ModelAudio) -> Windows:
     with tempfile.TemporaryDirectory() as folder:
-        # A copy of the process has a file of its own: %p is its number.
+        # %p is the process number: each copy of the process writes a file of its own.
         tool = ("--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={folder}/%p")
-        heard = _played(("valgrind", "--quiet", *tool), target, audio)
-        if target != FAR_ENDS and heard.clears < INTERRUPTIONS:
-            raise SystemExit(f"{target} {audio}: the call broke off, {heard}")
+        evidence = _play(("valgrind", "--quiet", *tool), target, audio)
+        if target != FAR_ENDS and evidence.clears < INTERRUPTIONS:
+            raise SystemExit(f"{target} {audio}: the call ended too early, {evidence}")
         return windows(executed(path.read_text()) for path in Path(folder).iterdir())
 
 
-def _played(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:
+def _play(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:
     done = subprocess.run(
         (*counter, sys.executable, *PROGRAM, target),
         cwd=ROOT,
@@ -166,13 +172,14 @@ def _played(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:
 
 
 def environ(audio: ModelAudio) -> dict[str, str]:
-    """Nothing of the shell's: where things lie in memory is a matter of its size."""
+    """The environment of a counted process. It inherits nothing, because its size shifts addresses
+    in memory."""
     return {
         "PATH": os.defpath,
         "PYTHONPATH": str(PEERS),
         "PYTHONHASHSEED": "0",
         "OPENBLAS_NUM_THREADS": "1",
-        "OPENBLAS_CORETYPE": "Haswell",  # not the one that suits this machine best
+        "OPENBLAS_CORETYPE": "Haswell",  # not the variant that suits this machine best
         "MODEL_AUDIO": audio.value,
         "OPENAI_API_KEY": "sk-local",
         "OPENAI_REALTIME_URL": "ws://localhost:1/v1/realtime",

@@ -1,7 +1,8 @@
-"""The load generator: callers at Telnyx and the model they talk to, both ends of every call in one
-process, so that one clock times them. A `Job` comes in on stdin, `Figures` go out on stdout.
+"""The load generator. It plays the caller and the model of every call in one process, so that one
+clock times both ends.
 
-One thread, one poll, one heap of what is due; counterpart: a target of run.py on another core.
+It reads a `Job` from stdin and writes `Figures` to stdout. It is one thread with one poll and one
+heap of deadlines. The target of run.py runs on another core.
 """
 
 import gc
@@ -27,9 +28,9 @@ from benchmarks.media.process import Usage, usage
 from benchmarks.media.rfc6455 import WebSocket
 
 SETUP_SECONDS = 15.0
-"""For one call, from its socket to its model session."""
+"""Longest time from the media socket of a call to its model session."""
 SETTLE_SECONDS = TURN_MS / 1000
-"""Until every call is in conversation."""
+"""Time until every call is in conversation."""
 GOODBYE_SECONDS = 1.5
 
 
@@ -71,7 +72,7 @@ class Load:
         return figures
 
     def _set_up(self, number: int, ticket: Ticket) -> None:
-        """One call after the other, so that whose model session it is needs no telling."""
+        """Set up one call at a time, so that the next model session belongs to it."""
         url = urlsplit(self._job.media_url)
         connection = socket.create_connection((url.hostname, url.port))
         end = WebSocket(connection, self._poll, is_client=True)
@@ -86,7 +87,7 @@ class Load:
             sys.exit(f"call {number + 1} of {len(self._job.tickets)} reached no model session")
 
     def _admit(self) -> None:
-        """A model session for the last caller."""
+        """Accept the model session of the last caller."""
         connection, _ = self._door.accept()
         if self._tls:
             connection = self._tls.wrap_socket(
@@ -118,7 +119,8 @@ class Load:
         while time.perf_counter() < end and not enough():
             self._do_what_is_due()
             wait = min(self._due[0][0] if self._due else end, end) - time.perf_counter()
-            # epoll counts its timeout in whole milliseconds, rounded up; select in microseconds.
+            # epoll counts its timeout in whole milliseconds, rounded up; select counts in
+            # microseconds.
             select.select([self._poll], [], [], max(0.0, wait))
             for fd, event in self._poll.poll(0):
                 self._on_event(fd, event)
@@ -182,8 +184,11 @@ def _server_context(certificate: str) -> ssl.SSLContext:
 
 
 def _take_precedence() -> None:
-    """Before the database, which shares this core: a task of SCHED_RR runs as soon as a frame is
-    due (man 7 sched). Where that is not permitted, frames may leave 2 ms late (p99)."""
+    """Take precedence over the database, which shares this core.
+
+    A task of SCHED_RR runs as soon as a frame is due (man 7 sched). Without the permission, frames
+    may leave 2 ms late (p99).
+    """
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 

@@ -1,4 +1,4 @@
-"""The two far ends of one call: a caller at Telnyx and a session of the model."""
+"""The two far ends of one call: a caller at Telnyx, and a session of the model."""
 
 import base64
 import time
@@ -19,18 +19,18 @@ from simulators.openai.settings import DEFAULTS, SessionSettings, merge
 
 FRAME_MS = 20
 PROBE_FRAMES = 23
-"""A caller sends a sound this often: 460 ms, more than any peer holds back."""
+"""The caller sends a probe every 460 ms, which is longer than any peer buffers."""
 PROBE_STEP_SAMPLES, PROBE_LAST_SAMPLE = 37, 160
 GOLDEN = 0.618_034
-"""Multiples of it, modulo 1, spread evenly however many there are."""
+"""Multiples of the golden ratio, modulo 1, are evenly spread for any number of calls."""
 
 After = Callable[[float, Callable[[], None]], None]
-"""Do something at a time of `time.perf_counter`."""
+"""Schedules a callback at a time of `time.perf_counter`."""
 
 
 @dataclass(slots=True)
 class Measured:
-    """Of all calls; `recording` says whether the steady window is open."""
+    """Measurements of all calls. `recording` is True in the steady window."""
 
     recording: bool = False
     to_model_ms: list[float] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Measured:
 
 
 class Caller:
-    """Sends a frame every 20 ms and listens to what comes back."""
+    """Sends a frame every 20 ms and receives the agent's audio."""
 
     def __init__(
         self, number: int, ticket: Ticket, socket: WebSocket, measured: Measured, at: After
@@ -90,7 +90,7 @@ class Caller:
         self._measured.on_probe(self.hears.sent(now, 0.0, 0.0))
 
     def answer_ends(self, now: float, interrupted: bool) -> None:
-        """The caller speaks again: before the answer has played out, or after."""
+        """Let the caller speak again, before or after the answer has played out."""
         if interrupted:
             self._interrupted_at = now
         elif self._measured.recording and self._answer_ms:
@@ -111,7 +111,7 @@ class Caller:
                 self._measured.barge_in_ms.append((now - self._interrupted_at) * 1000)
             self._interrupted_at = None
         elif b'"mark"' in text:
-            # Telnyx returns a mark when the audio before it has played, or was cleared.
+            # Telnyx returns a mark when the audio before it has played or was cleared.
             self._at(self._plays_until, lambda: self.socket.send(frame(text, True)))
 
     def _on_audio(self, encoded: bytes, now: float) -> None:
@@ -174,7 +174,7 @@ class _Request(msgspec.Struct):
 
 
 class ModelSession:
-    """Follows the script whatever it hears."""
+    """Follows the script, whatever it receives."""
 
     def __init__(
         self,
@@ -246,7 +246,7 @@ class ModelSession:
         self._on_ready()
 
     def _go_on(self) -> None:
-        """One event at a time: between them frames of other calls leave in time."""
+        """Send one event at a time, so that frames of other calls leave in time between them."""
         if self.socket.is_over:
             return
         event = self._script[self._next]
@@ -276,6 +276,6 @@ class ModelSession:
 
 
 def _string_after(text: bytes, place: int) -> bytes:
-    """The JSON string that follows, of base64: nothing in it is escaped."""
+    """Return the JSON string that follows. It is base64, so nothing in it is escaped."""
     begin = text.index(b'"', place) + 1
     return text[begin : text.index(b'"', begin)]

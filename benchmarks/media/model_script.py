@@ -1,5 +1,7 @@
-"""What the simulated model says, prepared as events: a turn from the caller's first word to
-`response.done`. Call and turn stand in the ids as a character that base64 does not contain.
+"""The turns of the simulated model, prepared as events: from the caller's first word to
+`response.done`.
+
+A character that base64 does not contain marks the place of the call and the turn in ids.
 """
 
 import base64
@@ -19,13 +21,13 @@ from simulators.openai.settings import Pcm, Pcmu
 TURN_MS = 8_000
 SPEECH_MS = 4_000
 BURST = 10
-"""Times faster than it is spoken, as the real model generates."""
+"""Speed of generation relative to real time, as with the real model."""
 SPEECH_STOPPED_MS = 700
 TRANSCRIBED_MS = 720
 RESPONSE_MS = 750
 FIRST_DELTA_MS = 800
 INTERRUPTED_EVERY = 3
-"""Turns."""
+"""Every turn with this number is interrupted."""
 INTERRUPTED_AT_MS = FIRST_DELTA_MS + 1_500
 
 PLACEHOLDER = "~"
@@ -60,7 +62,8 @@ class Scripted:
 
 
 def lasts_ms(turn: int) -> int:
-    """Until the next turn begins; the caller does not wait for the end of every answer."""
+    """Milliseconds until the next turn begins. The caller does not wait for the end of every
+    answer."""
     return INTERRUPTED_AT_MS if is_interrupted(turn) else TURN_MS
 
 
@@ -77,12 +80,12 @@ def _caller_speaks() -> Iterator[Scripted]:
     content = [wire.Content("input_audio", transcript=None)]
     item = wire.ConversationMessage(id=USER, status="completed", role="user", content=content)
     started = wire.SpeechStartedEvent(audio_start_ms=0, item_id=USER)
-    yield _scripted(0, started, Kind.SPEECH_STARTED)
-    yield _scripted(SPEECH_STOPPED_MS, wire.SpeechStoppedEvent(audio_end_ms=0, item_id=USER))
-    yield _scripted(SPEECH_STOPPED_MS, wire.CommittedEvent(previous_item_id=None, item_id=USER))
-    yield _scripted(SPEECH_STOPPED_MS, wire.ItemAddedEvent(previous_item_id=None, item=item))
-    yield _scripted(SPEECH_STOPPED_MS, wire.ItemDoneEvent(previous_item_id=None, item=item))
-    yield _scripted(
+    yield _script_event(0, started, Kind.SPEECH_STARTED)
+    yield _script_event(SPEECH_STOPPED_MS, wire.SpeechStoppedEvent(audio_end_ms=0, item_id=USER))
+    yield _script_event(SPEECH_STOPPED_MS, wire.CommittedEvent(previous_item_id=None, item_id=USER))
+    yield _script_event(SPEECH_STOPPED_MS, wire.ItemAddedEvent(previous_item_id=None, item=item))
+    yield _script_event(SPEECH_STOPPED_MS, wire.ItemDoneEvent(previous_item_id=None, item=item))
+    yield _script_event(
         TRANSCRIBED_MS,
         wire.TranscriptionCompletedEvent(
             item_id=USER, content_index=0, transcript="When are you open?", usage=usage
@@ -93,12 +96,12 @@ def _caller_speaks() -> Iterator[Scripted]:
 def _answer_begins(audio: ModelAudio) -> Iterator[Scripted]:
     item = wire.ConversationMessage(id=AGENT, status="in_progress", role="assistant", content=[])
     part = wire.ResponseContentPart("audio", transcript="")
-    yield _scripted(RESPONSE_MS, wire.ResponseCreatedEvent(response=_response(audio)))
-    yield _scripted(
+    yield _script_event(RESPONSE_MS, wire.ResponseCreatedEvent(response=_response(audio)))
+    yield _script_event(
         RESPONSE_MS, wire.OutputItemAddedEvent(response_id=RESPONSE, output_index=0, item=item)
     )
-    yield _scripted(RESPONSE_MS, wire.ItemAddedEvent(previous_item_id=USER, item=item))
-    yield _scripted(RESPONSE_MS, wire.ContentPartAdded(**_PLACE, part=part))
+    yield _script_event(RESPONSE_MS, wire.ItemAddedEvent(previous_item_id=USER, item=item))
+    yield _script_event(RESPONSE_MS, wire.ContentPartAdded(**_PLACE, part=part))
 
 
 def _answer(audio: ModelAudio) -> Iterator[Scripted]:
@@ -107,14 +110,14 @@ def _answer(audio: ModelAudio) -> Iterator[Scripted]:
     for number, piece in enumerate(_pieces(audio)):
         at_ms = FIRST_DELTA_MS + spoken_ms / BURST
         delta = base64.b64encode(piece).decode()
-        yield _scripted(at_ms, wire.AudioDelta(**_PLACE, delta=delta), kind)
+        yield _script_event(at_ms, wire.AudioDelta(**_PLACE, delta=delta), kind)
         kind = Kind.PLAIN
         spoken_ms += len(piece) / FORMATS[audio].bytes_per_ms
         if number < len(_WORDS):
             words = wire.AudioTranscriptDelta(
                 **_PLACE, delta=_WORDS[number], obfuscation=wire.padding()
             )
-            yield _scripted(at_ms, words)
+            yield _script_event(at_ms, words)
     yield from _answer_ends(audio, FIRST_DELTA_MS + SPEECH_MS / BURST)
 
 
@@ -133,14 +136,14 @@ def _answer_ends(audio: ModelAudio, at_ms: float) -> Iterator[Scripted]:
         wire.OutputTokenDetails(10, 40),
     )
     part = wire.ResponseContentPart("audio", transcript=said)
-    yield _scripted(at_ms, wire.AudioDone(**_PLACE))
-    yield _scripted(at_ms, wire.AudioTranscriptDone(**_PLACE, transcript=said))
-    yield _scripted(at_ms, wire.ContentPartDone(**_PLACE, part=part))
-    yield _scripted(at_ms, wire.ItemDoneEvent(previous_item_id=USER, item=item))
-    yield _scripted(
+    yield _script_event(at_ms, wire.AudioDone(**_PLACE))
+    yield _script_event(at_ms, wire.AudioTranscriptDone(**_PLACE, transcript=said))
+    yield _script_event(at_ms, wire.ContentPartDone(**_PLACE, part=part))
+    yield _script_event(at_ms, wire.ItemDoneEvent(previous_item_id=USER, item=item))
+    yield _script_event(
         at_ms, wire.OutputItemDoneEvent(response_id=RESPONSE, output_index=0, item=item)
     )
-    yield _scripted(at_ms, wire.ResponseDoneEvent(response=response))
+    yield _script_event(at_ms, wire.ResponseDoneEvent(response=response))
 
 
 def _pieces(audio: ModelAudio) -> Iterator[bytes]:
@@ -166,5 +169,5 @@ def _response(audio: ModelAudio) -> wire.RealtimeResponse:
     )
 
 
-def _scripted(at_ms: float, event: wire.ServerEvent, kind: Kind = Kind.PLAIN) -> Scripted:
+def _script_event(at_ms: float, event: wire.ServerEvent, kind: Kind = Kind.PLAIN) -> Scripted:
     return Scripted(at_ms, msgspec.json.encode(event), kind)

@@ -1,4 +1,4 @@
-"""What a process and its children use, read from Linux's /proc (man 5 proc)."""
+"""Resource usage of a process and its children, from Linux's /proc (man 5 proc)."""
 
 import os
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _UTIME, _STIME = 11, 12
-"""In /proc/pid/stat, counted after the command's closing bracket."""
+"""Fields of /proc/pid/stat, counted after the closing bracket of the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     cpu_seconds: float
     pss_mb: float
-    """Memory, shared pages divided among those who share them."""
+    """Proportional set size: shared pages are divided among the processes that share them."""
 
 
 def usage(pid: int) -> Usage:

@@ -1,5 +1,5 @@
-"""docs/performance.md, from results.json, instructions.json, quality.json and cold_start.json. Its
-charts are drawn by draw_charts.py."""
+"""Writes docs/performance.md from the stored results: results.json, instructions.json, quality.json
+and cold_start.json. `draw_charts.py` draws its charts."""
 
 import ast
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from statistics import linear_regression
 from benchmarks.accuracy import quality_figures
 from benchmarks.control_plane import cold_start
 from benchmarks.media import instructions, results
-from benchmarks.media.charts import charts
+from benchmarks.media.charts import COMPARED_CALLS, charts
 from benchmarks.media.container import PEERS, TARGETS
 from benchmarks.media.figures import Delays, Figures
 from benchmarks.media.results import OURS, Case, Results
@@ -18,60 +18,83 @@ from phonebridge.settings import ModelAudio
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 CHARTS = "performance"
 NOT_IN_TABLES = {10, 20, 100, 200}
-"""Numbers of calls that the charts show."""
+"""Numbers of calls that only the charts show."""
 MIN_POINTS = 3
-"""Any two points lie on a line."""
+"""A line through two points says nothing about linearity."""
+
+INTRODUCTION = """\
+# Performance
+
+How much CPU and memory the media container needs, how much delay it adds, and how many calls one
+core carries. `make bench` measures it on one machine, beside other ways to build the same bridge.
+"""
 
 COMMANDS = """\
-Made by `make bench` on one machine; the command, the load and every figure are in `benchmarks/`.
-`make bench-pages` writes this page again. The tables leave out the rows of 10, 20, 100 and 200
-calls: the charts show them, and `benchmarks/results/results.json` has every figure.
+`make bench` measures everything again, and `make bench-pages` writes this page from the stored
+results. The tables leave out the rows of 10, 20, 100 and 200 calls. The charts show them, and
+`benchmarks/results/results.json` has every figure. [Cost](cost.md) and [scale](scale.md) are
+computed from the same results.
 """
 
 METHOD = """\
-The media container runs as its own process on one core and writes to a local DynamoDB. On another
-core the load generator plays both far ends of every call: a caller who sends a 20 ms frame fifty
-times a second, and a model that answers every 8 s with 4 s of speech, ten times faster than it is
-spoken; every third answer is interrupted. One process plays both ends, so one clock times them.
+The media container runs as its own process on one core and writes to a local DynamoDB. A load
+generator on another core plays the caller and the model of every call. The caller sends a frame of
+20 ms fifty times a second. The model answers every 8 s with 4 s of speech, ten times faster than
+real time. Every third answer is interrupted. One process plays both ends, so one clock times them.
 
-Delays run from sound to sound: from a step in a caller's frame to the same step in what the model
-receives, each taken to play from the moment it passed its socket. What is gathered before it is
-sent on, and what a filter holds back, is in them. To the caller they run from the model's first
-delta to the first chunk. CPU is user and system time of the target and its children: the cheapest
-round and the median one, and times ours in the same case. Memory is the proportional share above
-the idle process. Delays are those of the median round. A run in which the generator itself sent
-frames more than 2 ms late (p99) is marked.
+* **CPU** is user and system time of the target and its children. The table shows the cheapest round
+  and the median round, and the ratio to Phonebridge in the same case.
+* **Memory** is the proportional set size (PSS) above the idle process.
+* **Delay to the model** runs from a step in the caller's audio to the same step in what the model
+  receives. It includes buffering and the delay of filters.
+* **Delay to the caller** runs from the model's first delta to the first chunk.
+* **Clear** is the delay from `speech_started` to `clear`.
+
+Delays are those of the median round. A run is marked if the generator itself sent frames more than
+2 ms late (p99).
 """
 
 INSTRUCTIONS = """\
-Made by `make bench-instructions`. One call is played in virtual time, in one process, under
-valgrind's counter; what is counted begins at the WebSocket library and ends where it hands bytes
-on. The operating system and TLS are not in it, nor are start-up, the far ends, and what the
-container does for all its calls together; timers and tasks are those of asyncio's own loop. Counts
-differ by less than 1 % whatever else the machine does: `make bench-check` fails if the container's
-are more than 2 % above the base, `benchmarks/results/instructions_base.json`.
+`make bench-instructions` counts the instructions of one call under valgrind, in virtual time and in
+one process. Counting begins at the WebSocket library and ends where it hands bytes on. It leaves
+out the operating system, TLS, start-up, the far ends, and work that is shared by all calls. Timers
+and tasks are those of asyncio's own loop.
 
-A caller's frame is 20 ms of a caller to whom nobody answers. An agent's is 20 ms of what the model
-says in the load's conversation, with all that its turns bring: words, events, for the container
-pacing, marks, truncations and records. The relay paces nothing.
+Counts differ by less than 1 % whatever else the machine does. `make bench-check` fails if the
+container's are more than 2 % above `benchmarks/results/instructions_base.json`.
+
+A caller's frame is 20 ms of a caller whom nobody answers. An agent's frame is 20 ms of the model's
+speech in the same conversation as under load. It includes the words and events of the turns, and in
+the container also pacing, marks, truncations and records. The relay paces nothing.
+"""
+
+NEIGHBOURS = """\
+---
+
+Next: [cost](cost.md), [scale](scale.md), [first words](first-words.md), [design](design.md).
 """
 
 CAPACITY = """\
-The most that were carried with a p99 below 20 ms beyond the filter's delay, and what then failed.
-At 320 calls the generator takes three quarters of its core, on which the store runs too: beyond
-that, what fails may be theirs.
+The largest number of calls with a p99 below 20 ms beyond the filter's delay, and what failed with
+more calls. At 320 calls the generator uses three quarters of its core, on which the store runs too.
+Beyond that, they may be what fails.
+"""
+
+CONTROL_PLANE = """\
+The Lambda functions on the same machine: the time until the handler is ready, and the CPU time of
+single requests.
 """
 
 COLUMNS = (
     "target",
     "calls",
     "CPU s per call-minute: least / median",
-    "times ours",
+    "× phonebridge",
     "MB per call",
     "to model ms: p50 / p99 / p99.9",
     "to caller ms: p50 / p99 / p99.9",
     "clear p99 ms",
-    "lost ms per minute",
+    "audio lost, ms per minute",
     "late chunks",
 )
 HEAD = f"| {' | '.join(COLUMNS)} |\n|---|{'--:|' * (len(COLUMNS) - 1)}\n"
@@ -84,8 +107,9 @@ def render(
     counted: instructions.Counts | None = None,
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in known.versions.items())
-    parts = ["# Performance\n", COMMANDS, f"{known.machine}; {versions}.\n", "## How\n", METHOD]
-    parts += ["## Beside whom\n", *_peers()]
+    parts = [INTRODUCTION, *_summary(known), COMMANDS, "## Method\n", METHOD]
+    parts += [f"Machine and versions: {known.machine}; {versions}.\n"]
+    parts += ["## What it is compared with\n", *_peers()]
     for tls in (False, True):
         for audio in ModelAudio:
             parts += _section(known, audio, tls)
@@ -96,20 +120,34 @@ def render(
     if quality:
         parts += ["## Speech\n", quality_figures.section(quality)]
     if starts:
-        parts += ["## Control plane\n", _cold_starts(starts)]
-    return "\n".join(parts)
+        parts += ["## Control plane\n", CONTROL_PLANE, _cold_starts(starts)]
+    return "\n".join((*parts, NEIGHBOURS))
+
+
+def _summary(known: Results) -> Iterator[str]:
+    """The first figures of the page, without those that were not measured."""
+    for audio in ModelAudio:
+        ours = known.best(Case(OURS, audio, tls=False, calls=COMPARED_CALLS))
+        relay = known.best(Case("relay", audio, tls=False, calls=COMPARED_CALLS))
+        if ours and relay:
+            ratio = ours.cpu_per_call_minute / relay.cpu_per_call_minute
+            yield (
+                f"* `{audio}`: with {COMPARED_CALLS} calls on one core, a call-minute takes"
+                f" {ours.cpu_per_call_minute:.3f} s of CPU,\n"
+                f"  {ratio:.2f} times as much as in a minimal relay.\n"
+            )
 
 
 def _peers() -> Iterator[str]:
-    """Each in the words of its own program: how it is used, and what it lacks."""
+    """Describe each peer with the docstring of its program."""
     for program in sorted(PEERS.glob("*.py")):
         name = program.stem.removesuffix("_bot")
         if name in TARGETS:
-            told = ast.get_docstring(ast.parse(program.read_text()))
-            yield f"**{name}**{_pinned(name)}: {told}\n"
+            description = ast.get_docstring(ast.parse(program.read_text()))
+            yield f"**{name}**{_pins_of(name)}: {description}\n"
 
 
-def _pinned(name: str) -> str:
+def _pins_of(name: str) -> str:
     requirements = PEERS / f"{name}.requirements.in"
     if not requirements.exists():
         return ""
@@ -126,25 +164,25 @@ def _section(known: Results, audio: ModelAudio, tls: bool) -> Iterator[str]:
     ]
     if not cases:
         return
-    yield f"## {audio}, {'TLS to the model' if tls else 'no TLS'}\n"
+    yield f"## Results: {audio}, {'TLS to the model' if tls else 'no TLS'}\n"
     yield HEAD + "".join(_row(known, case) for case in sorted(cases, key=_order))
     if not tls:
-        yield f"{OURS}: {growth_of(known, audio)}\n"
+        yield f"CPU of {OURS}: {growth_of(known, audio)}\n"
         for chart in charts(known):
             if chart.name.endswith(audio):
                 yield f"![{chart.alt_text}]({CHARTS}/{chart.file_name})\n"
 
 
 def growth_of(known: Results, audio: ModelAudio) -> str:
-    """Whether the CPU time of a container grows with its calls in a straight line."""
+    """Fit a line to the CPU time of a container by its number of calls."""
     points = known.core_shares(OURS, audio)
     if len(points) < MIN_POINTS:
-        return f"measured with {len(points)} numbers of calls, which are too few for a line."
+        return f"measured with only {len(points)} numbers of calls, too few to fit a line."
     slope, intercept = linear_regression(*zip(*points, strict=True))
     distance, calls = max((abs(y - (intercept + slope * x)), x) for x, y in points)
     return (
-        f"{intercept:z.2f} % of a core and {slope:.3f} % for each call, by least squares;"
-        f" off that line by at most {distance:.2f} % of a core (at {calls:g} calls)."
+        f"{intercept:z.2f} % of a core plus {slope:.3f} % per call (least squares)."
+        f" The largest deviation is {distance:.2f} % of a core, at {calls:g} calls."
     )
 
 
@@ -174,7 +212,7 @@ def _row(known: Results, case: Case) -> str:
 
 
 def _ratio(known: Results, case: Case, figures: Figures) -> str:
-    """Against ours under the same load."""
+    """The CPU time relative to Phonebridge under the same load."""
     ours = known.best(Case(OURS, case.audio, case.tls, case.calls))
     if ours is None:
         return "–"

@@ -1,4 +1,5 @@
-"""benchmarks/results/results.json: every run, on which machine, with which versions."""
+"""The stored results (benchmarks/results/results.json): every run, with its machine and
+versions."""
 
 import os
 import platform
@@ -19,7 +20,7 @@ LIBRARIES = ("msgspec", "numpy", "picows", "starlette", "uvloop", "uvicorn", "we
 
 
 class Case(Struct, frozen=True):
-    """What is compared: the same case of two targets had the same load."""
+    """A case of the comparison. Two targets in the same case had the same load."""
 
     target: str
     audio: ModelAudio
@@ -32,11 +33,11 @@ class Run(Struct, frozen=True):
     date: str
     figures: Figures | None
     failure: str | None = None
-    """Why there are no figures."""
+    """The reason why there are no figures."""
 
 
 class Capacity(Struct, frozen=True):
-    """The most calls that one core carried, and what the next step up failed in."""
+    """The largest number of calls that one core carried, and what failed with more."""
 
     target: str
     audio: ModelAudio
@@ -55,7 +56,8 @@ class Results(Struct):
     capacities: list[Capacity] = []
 
     def replace_runs(self, runs: list[Run]) -> None:
-        """Figures of a case come from one measurement: its earlier rounds go."""
+        """Replace all runs of the measured cases. The figures of a case come from one
+        measurement."""
         measured = {run.case for run in runs}
         self.runs = [run for run in self.runs if run.case not in measured] + runs
         self._note_machine()
@@ -74,18 +76,18 @@ class Results(Struct):
         return list(dict.fromkeys(run.case for run in self.runs))
 
     def targets(self) -> list[str]:
-        """Ours first; the order does not depend on what was measured when."""
+        """All targets, ours first. The order does not depend on the order of measurement."""
         return sorted({case.target for case in self.cases()}, key=lambda name: (name != OURS, name))
 
     def core_shares(self, target: str, audio: ModelAudio) -> list[Point]:
-        """Percent of one core by the number of calls, without TLS."""
+        """Percent of one core by number of calls, without TLS."""
         best = ((calls, self.best(Case(target, audio, False, calls))) for calls in self._sizes())
         return [
             (calls, 100 * calls * each.cpu_per_call_minute / 60) for calls, each in best if each
         ]
 
     def delays_to_model(self, target: str, audio: ModelAudio) -> list[Point]:
-        """p99 in milliseconds by the number of calls, without TLS."""
+        """p99 in milliseconds by number of calls, without TLS."""
         typical = (
             (calls, self.typical(Case(target, audio, False, calls))) for calls in self._sizes()
         )
@@ -95,12 +97,13 @@ class Results(Struct):
         return sorted({case.calls for case in self.cases()})
 
     def best(self, case: Case) -> Figures | None:
-        """The round that took the least CPU: what else runs on the machine can only add."""
+        """The round with the least CPU time, because other load on the machine can only add
+        time."""
         rounds = self._rounds(case)
         return min(rounds, key=lambda each: each.cpu_per_call_minute) if rounds else None
 
     def typical(self, case: Case) -> Figures | None:
-        """The round in the middle by its delay to the model."""
+        """The round with the median delay to the model."""
         rounds = sorted(self._rounds(case), key=lambda each: each.to_model.p99 or 0.0)
         return rounds[(len(rounds) - 1) // 2] if rounds else None
 
@@ -112,7 +115,7 @@ class Results(Struct):
         return next((run.failure for run in self.runs if run.case == case and run.failure), None)
 
     def _rounds(self, case: Case) -> list[Figures]:
-        """The valid ones, if any is: a late generator tells nothing of the target."""
+        """The valid rounds if there are any. A late generator says nothing about the target."""
         rounds = [run.figures for run in self.runs if run.case == case and run.figures]
         return [each for each in rounds if each.is_valid] or rounds
 

@@ -1,6 +1,6 @@
-"""A WebSocket end as cheap as a load generator needs it: RFC 6455 over a socket that never blocks.
+"""A WebSocket end that is cheap enough for a load generator: RFC 6455 over a non-blocking socket.
 
-For loopback and known peers only: whole text messages, no extensions, no fragments.
+It is for loopback and known peers only: whole text messages, no extensions, no fragments.
 """
 
 import base64
@@ -17,13 +17,13 @@ READ_BYTES = 65_536
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 NO_MASK = bytes(4)
-"""A client must mask (RFC 6455, 5.3); zeros are a mask that costs this side nothing."""
+"""A client must mask (RFC 6455, 5.3). A mask of zeros costs this side nothing."""
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class UnexpectedFrame(Exception):
-    """The peer sent what this end does not speak."""
+    """The peer sent a frame that this end does not support."""
 
 
 def frame(payload: bytes, masked: bool, opcode: int = TEXT) -> bytes:
@@ -38,7 +38,7 @@ def frame(payload: bytes, masked: bool, opcode: int = TEXT) -> bytes:
 
 
 def unmasked(data: bytes) -> bytes:
-    """What is in a client's frame; `data` is one frame and all of it."""
+    """Unmask the payload of one complete client frame."""
     located = _locate(data, 0)
     assert located is not None, "a piece of a frame"
     body, end = located
@@ -68,7 +68,7 @@ def acceptance(request: bytes) -> bytes:
 
 
 class WebSocket:
-    """One end of one connection, registered for reading with `poll`."""
+    """One end of a connection, registered for reading with `poll`."""
 
     def __init__(self, sock: socket.socket, poll: select.epoll, is_client: bool) -> None:
         sock.setblocking(False)
@@ -90,7 +90,7 @@ class WebSocket:
         self.send(upgrade_request(path, headers))
 
     def send(self, data: bytes) -> None:
-        """`data` is framed already; what the peer does not take at once follows later."""
+        """Send a complete frame. What the peer does not take at once is sent later."""
         if self._unsent:
             self._unsent += data
             return
@@ -105,11 +105,11 @@ class WebSocket:
             self._poll.modify(self._socket, select.EPOLLIN)
 
     def receive(self) -> Iterator[bytes]:
-        """The text messages that have come in whole."""
+        """Yield the complete text messages that have arrived."""
         data = self._unread + self._read()
         start = 0
         if not self.is_open:
-            start = self._upgraded(data)
+            start = self._finish_handshake(data)
         while self.is_open:
             located = _locate(data, start)
             if located is None:
@@ -146,7 +146,7 @@ class WebSocket:
     def _read(self) -> bytes:
         parts = []
         try:
-            # A TLS socket gives one record at a time, and epoll does not see those it holds.
+            # A TLS socket returns one record at a time, and epoll does not see buffered records.
             while data := self._socket.recv(READ_BYTES):
                 parts.append(data)
                 if len(data) < READ_BYTES and not isinstance(self._socket, ssl.SSLSocket):
@@ -158,8 +158,8 @@ class WebSocket:
             self.is_over = True
         return b"".join(parts)
 
-    def _upgraded(self, data: bytes) -> int:
-        """Where frames begin; 0 as long as the handshake is not complete."""
+    def _finish_handshake(self, data: bytes) -> int:
+        """Return the offset of the first frame, or 0 while the handshake is incomplete."""
         end = data.find(b"\r\n\r\n") + 4
         if end < 4:
             return 0
@@ -185,7 +185,7 @@ class WebSocket:
 
 
 def _locate(data: bytes, start: int) -> tuple[int, int] | None:
-    """Where the payload of the frame at `start` begins and ends; None if it is not all there."""
+    """Return start and end of the payload of the frame at `start`, or None if it is incomplete."""
     if len(data) < start + 2:
         return None
     size, body = data[start + 1] & 0x7F, start + 2

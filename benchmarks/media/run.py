@@ -1,4 +1,4 @@
-"""The benchmark: targets side by side under the same load; figures go to
+"""Runs the benchmark: all targets side by side under the same load. Figures go to
 benchmarks/results/results.json.
 
 make bench ARGS="--calls 1,10,40 --audio g711 --targets phonebridge,relay --rounds 3"
@@ -38,17 +38,18 @@ START_SECONDS = 60.0
 SETUP_SECONDS_PER_CALL = 2.0
 OVERHEAD_SECONDS = 60.0
 MAX_DELAY_MS = 20.0
-"""p99, beyond what the filter takes: one frame."""
+"""Limit of the p99 beyond the filter's delay: one frame."""
 MIN_CALLS = 320
-"""Where the search for the capacity begins."""
+"""The search for the capacity begins here."""
 STEP = 1.25
-"""Each call takes its time to set up, so that what is far too many would take very long to fail."""
+"""Growth of the number of calls per step. Setting up calls takes time, so a step far beyond the
+limit would fail very late."""
 CLOSE_ENOUGH = 1.1
-"""Ratio of the fewest calls that failed to the most that did not."""
+"""The search ends when the fewest calls that failed and the most that did not are this close."""
 
 
 class Bench:
-    """A store for the calls and, with TLS, a certificate for the model."""
+    """The database for the calls and, with TLS, a certificate for the model."""
 
     def __init__(self, store: Database, certificate: str | None, seconds: float) -> None:
         self._store = store
@@ -88,7 +89,7 @@ class Bench:
 
 
 def measure(bench: Bench, cases: Iterable[Case], rounds: int) -> list[Run]:
-    """Rounds outside, cases inside: what disturbs the machine for a while disturbs all."""
+    """Run all cases once per round. A temporary disturbance then affects all cases alike."""
     planned = [case for _ in range(rounds) for case in cases]
     runs = []
     for case in planned:
@@ -100,13 +101,13 @@ def measure(bench: Bench, cases: Iterable[Case], rounds: int) -> list[Run]:
 def find_capacity(
     run: Callable[[Case], Run], target: str, audio: ModelAudio, tls: bool
 ) -> Capacity:
-    """More calls by a step until a run fails, then halve the interval."""
+    """Increase the number of calls until a run fails, then bisect the interval."""
     carried, failed, limit = 0, None, ""
     calls = MIN_CALLS
     while failed is None or failed > carried * CLOSE_ENOUGH + 1:
-        tried = run(Case(target, audio, tls, calls))
-        print(line(tried), flush=True)
-        if shortcoming := _shortcoming(tried):
+        result = run(Case(target, audio, tls, calls))
+        print(line(result), flush=True)
+        if shortcoming := _shortcoming(result):
             failed, limit = calls, shortcoming
         else:
             carried = calls
@@ -215,7 +216,8 @@ def prepared(seconds: float, tls: bool) -> Iterator[Bench]:
 
 
 def _in_fresh_store(seconds: float) -> Callable[[Case], Run]:
-    """The local store grows slow with what hundreds of calls leave in it."""
+    """Use a new local database, because the old one becomes slow with the items of hundreds of
+    calls."""
 
     def run(case: Case) -> Run:
         with prepared(seconds, case.tls) as bench:
@@ -229,10 +231,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--calls", default="1,10,40,100,200")
     parser.add_argument("--audio", default="g711,pcm24k")
     parser.add_argument("--targets", default="phonebridge,relay,floor")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the steady window")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the steady window")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--tls", action="store_true", help="to the model")
-    parser.add_argument("--capacity", action="store_true", help="how many calls one core carries")
+    parser.add_argument("--tls", action="store_true", help="use TLS to the model")
+    parser.add_argument(
+        "--capacity", action="store_true", help="find out how many calls one core carries"
+    )
     return parser.parse_args()
 
 

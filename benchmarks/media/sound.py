@@ -1,7 +1,7 @@
 """The sounds of the load, and how to find where one begins.
 
-A probe is a step from silence to a constant level. A linear-phase filter smears the step evenly to
-both sides, so the place where half the level is crossed is the place where the step was.
+A probe is a step from silence to a constant level. A linear-phase filter spreads the step evenly to
+both sides. So the step is where the signal crosses half of the level.
 """
 
 import re
@@ -33,7 +33,7 @@ def onset_in_g711(audio: bytes) -> float | None:
 
 
 def onset_in_pcm24k(audio: bytes) -> float | None:
-    """The same for PCM16 at 24 kHz."""
+    """Milliseconds from the beginning to the first loud sample of PCM16 at 24 kHz."""
     loud = np.abs(np.frombuffer(audio, "<i2").astype(np.int32)) > THRESHOLD
     first = int(loud.argmax())
     return first * 2 / PCM24K_BYTES_PER_MS if loud[first] else None
@@ -41,7 +41,7 @@ def onset_in_pcm24k(audio: bytes) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How the model hears and speaks."""
+    """The audio format of the model, and how to read and write it."""
 
     bytes_per_ms: int
     onset: Callable[[bytes], float | None]
@@ -54,13 +54,14 @@ FORMATS = {
 
 
 def caller_frame(onset_ms: float | None) -> bytes:
-    """20 ms of the line: silence, from `onset_ms` on the level of a probe."""
+    """Return 20 ms of the line: silence, and from `onset_ms` on the level of a probe."""
     quiet = 160 if onset_ms is None else round(onset_ms * LINE_BYTES_PER_MS)
     return SILENCE_CODE * quiet + LOUD_CODE * (160 - quiet)
 
 
 def agent_speech(audio: ModelAudio, duration_ms: int) -> bytes:
-    """Begins with a step; 50 Hz and loud to its end, so that any piece of it counts as an onset."""
+    """Return speech that begins with a step. It is 50 Hz and loud to its end, so any piece of it
+    counts as an onset."""
     period = np.repeat(np.array((LEVEL, -LEVEL), np.int16), 80)
     if audio is ModelAudio.G711:
         return MU_LAW.encode(np.tile(period, duration_ms // 20))
@@ -71,9 +72,9 @@ def agent_speech(audio: ModelAudio, duration_ms: int) -> bytes:
 class Found:
     delay_ms: float
     shift_ms: float
-    """How much later in its chunk the sound stands: a filter's delay, modulo the chunk."""
+    """How much later in its chunk the sound is: a filter's delay, modulo the chunk."""
     slip_ms: float
-    """The stream received against the stream sent, as of this sound; what is lost lowers it."""
+    """Position in the received stream minus position in the sent stream. Lost audio lowers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +85,14 @@ class _Probe:
 
 
 class Onsets:
-    """One direction of one call: the last probe sent against the audio that arrives.
+    """Compares the last probe that was sent in one direction of a call with the audio that arrives.
 
-    The delay runs from the sound in the frame sent to the same sound in the chunk received, each
-    taken to play from the moment it passed its socket: so what is gathered before it is sent on
-    counts in full, as does what a filter holds back.
+    The delay runs from the sound in the frame sent to the same sound in the chunk received. Each
+    plays from the moment it passed its socket. So buffering and the delay of filters count in full.
     """
 
     DEAF_MS = 60
-    """After an onset: the rest of the same probe."""
+    """Time after an onset during which the rest of the same probe is ignored."""
 
     def __init__(self, audio: Format) -> None:
         self._format = audio
@@ -101,12 +101,12 @@ class Onsets:
         self.received_ms = 0.0
 
     def sent(self, at: float, onset_ms: float, frame_starts_ms: float) -> bool:
-        """False if the probe before this one was never heard."""
+        """Remember a new probe. Return False if the previous one never arrived."""
         before, self._probe = self._probe, _Probe(at, onset_ms, frame_starts_ms)
         return before is None
 
     def received(self, encoded: bytes, at: float) -> Found | None:
-        """`encoded` is base64."""
+        """Look for the probe in `encoded`, which is base64."""
         chunk_starts_ms = self.received_ms
         self.received_ms += decoded_size(encoded) / self._format.bytes_per_ms
         if self._probe is None or chunk_starts_ms < self._deaf_until_ms:

@@ -1,5 +1,6 @@
-"""The far ends of one call in virtual time: the caller at Telnyx and a session of the model. What
-they do themselves is little: it is in the count that instructions.py makes, and taken off it.
+"""The far ends of one call in virtual time: the caller at Telnyx, and a session of the model.
+
+They do little themselves. It is part of the count of instructions.py, which subtracts it.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ _PING, _TEXT = 0x80 | PING, 0x80 | TEXT
 
 
 class Caller:
-    """Telnyx and the person behind it. Marks come back when what stands before them was played."""
+    """Telnyx and the caller behind it. A mark returns when the audio before it was played."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -84,7 +85,7 @@ class Caller:
 
 
 class Model:
-    """Says the script of the load generator's model."""
+    """Plays the script of the load generator's model."""
 
     def __init__(self, audio: ModelAudio) -> None:
         self._script = script(audio)
@@ -117,8 +118,8 @@ class Model:
             self._configure(unmasked(data))
 
     def _configure(self, update: bytes) -> None:
-        asked = msgspec.json.decode(update, type=_SessionUpdate).session
-        self._settings = merge(self._settings, asked, DEFAULTS)
+        update_settings = msgspec.json.decode(update, type=_SessionUpdate).session
+        self._settings = merge(self._settings, update_settings, DEFAULTS)
         self._tell(_event(wire.SessionUpdatedEvent(session=self._state())))
         self._ready = True
 

@@ -1,6 +1,5 @@
-"""An event loop in virtual time, whose connections are in memory: what runs on it does so at once,
-in one thread, and every time in the same order. No operating system takes part.
-"""
+"""An event loop in virtual time with connections in memory. Everything happens at once, in one
+thread, and in the same order every time. No operating system takes part."""
 
 import asyncio
 import selectors
@@ -9,14 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 Hears = Callable[["Connection", bytes], None]
-"""What the far end of a connection does with what it is sent, in the pieces in which it is."""
+"""Called at the far end of a connection with every piece of data that it is sent."""
 
 
 class Connection(asyncio.Transport):
-    """The end of the program under test; `deliver` is what the far end sends."""
+    """The end of the program under test. `deliver` passes on what the far end sends."""
 
     def __init__(self, protocol: Any, hears: Hears) -> None:
-        self._socket = socket.socket()  # to set options on; it is never connected
+        self._socket = socket.socket()  # needed for setting options; it is never connected
         super().__init__({"socket": self._socket})
         self._protocol = protocol
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
@@ -39,7 +38,7 @@ class Connection(asyncio.Transport):
         self._hears(self, bytes(data))
 
     def get_write_buffer_size(self) -> int:
-        return 1  # picows would write to the socket itself if nothing waited here
+        return 1  # otherwise picows would write to the socket itself
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -58,19 +57,19 @@ class Connection(asyncio.Transport):
 
 
 class _Time(selectors.DefaultSelector):
-    """Where a loop would wait, time passes."""
+    """Passes time where a real loop would wait."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise RuntimeError("nothing will ever happen any more")
+            raise RuntimeError("the loop waits, but nothing is scheduled")
         self.now += max(0.0, timeout)
         return []
 
 
 class _Server:
-    """What is asked of an `asyncio.Server`."""
+    """The part of `asyncio.Server` that the programs use."""
 
     sockets = ()
 
@@ -88,8 +87,8 @@ class _Server:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A program that listens is reached by `dial`; whomever it connects to, `answers` does. What it
-    would do in threads it does itself."""
+    """The loop. `dial` connects to a program that listens, and `answers` receives the connections
+    that a program makes. Work for threads runs at once."""
 
     def __init__(self, answers: Hears) -> None:
         self._passing = _Time()

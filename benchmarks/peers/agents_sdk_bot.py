@@ -1,12 +1,13 @@
-"""The OpenAI Agents SDK's realtime session, the way of its own Twilio example, on Telnyx's frames.
+"""The realtime session of the OpenAI Agents SDK, used as in the SDK's Twilio example, with Telnyx's
+frames.
 
-As there: 50 ms gathered before each append, every delta forwarded whole, a mark after each for the
-playback tracker. Left out in its favour: tracing, prints, and the example's start buffer and idle
-flush, which a line that never pauses does not need.
+As in the example, it gathers 50 ms before each append and forwards every delta as one message. A
+mark for the playback tracker follows each of them. Left out in its favour: tracing, prints, and the
+start buffer and idle flush of the example. A line without pauses does not need the last two.
 
-Lacks: PCM at 24 kHz on a phone line (it neither resamples nor knows G.711), PCMA (its session is
-open before Telnyx names the codec), pacing, order of frames, and chunks of at least the 20 ms
-that Telnyx asks for.
+Lacks: PCM at 24 kHz on a phone line, because it neither resamples nor knows G.711. It has no PCMA,
+because its session is open before Telnyx names the codec. It also lacks pacing, reordering of
+frames, and chunks of at least the 20 ms that Telnyx requires.
 """
 
 import asyncio

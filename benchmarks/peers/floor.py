@@ -1,7 +1,8 @@
-"""The floor: a bare copy loop on picows under uvloop. It parses nothing: the base64 is cut out of
-one message and put into the other. For PCM at 24 kHz the bridge's own resamplers stand between.
+"""A bare copy loop on picows under uvloop, as the lower bound. It parses nothing: it cuts the
+base64 out of one message and puts it into the other. For PCM at 24 kHz it uses the resamplers of
+the bridge.
 
-Lacks everything else; below this no bridge in Python will get without leaving Python.
+Lacks everything else. No bridge in Python can be cheaper without leaving Python.
 """
 
 import argparse

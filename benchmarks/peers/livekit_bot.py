@@ -1,12 +1,12 @@
-"""LiveKit Agents' OpenAI plugin behind a small Telnyx shim of ours: no LiveKit server, no room.
+"""The OpenAI plugin of LiveKit Agents behind a small Telnyx shim, without a LiveKit server or room.
 
-Its RealtimeModel and RealtimeSession do all the model's side; the shim does G.711, the way back to
-8 kHz with LiveKit's own resampler, and on a barge-in what its AgentSession does: interrupt, clear,
-truncate. In its favour: all calls in one process, where its workers take one for each.
+Its RealtimeModel and RealtimeSession handle the model's side. The shim converts G.711 and resamples
+to 8 kHz with LiveKit's own resampler. On a barge-in it does what AgentSession does: interrupt,
+clear, truncate. In its favour, all calls share one process. LiveKit's workers use one per call.
 
-Lacks: G.711 at the model (its formats are fixed to PCM at 24 kHz), appends shorter than 100 ms,
-deltas that end in half a sample (dropped with an error), any Telnyx transport (its own road is
-SIP), and with the shim PCMA, pacing, order of frames, and chunks of at least Telnyx's 20 ms.
+Lacks: G.711 at the model (its formats are fixed to PCM at 24 kHz) and appends shorter than 100 ms.
+It drops deltas that end in half a sample, with an error. It has no Telnyx transport, because
+LiveKit uses SIP. The shim lacks PCMA, pacing, reordering of frames, and chunks of at least 20 ms.
 """
 
 import asyncio

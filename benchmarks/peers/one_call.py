@@ -1,4 +1,5 @@
-"""One whole call through one peer, between the phone's and the model's simulator: does it work?
+"""Makes one whole call through one peer, between the simulators of phone and model, to see whether
+it works.
 
 `.venv/bin/python benchmarks/peers/one_call.py pipecat|agents_sdk|livekit`
 """
@@ -64,7 +65,7 @@ async def main(name: str) -> None:
 
 
 async def converse(stream: MediaStream, conversation: PersonConversation) -> None:
-    """Until the person hangs up; one frame each way in every 20 ms."""
+    """Exchange a frame in each direction every 20 ms until the person hangs up."""
     clock = asyncio.get_running_loop().time
     due = clock()
     while conversation.goodbye is None:
@@ -76,7 +77,7 @@ async def converse(stream: MediaStream, conversation: PersonConversation) -> Non
 
 @contextlib.asynccontextmanager
 async def running(name: str, model_url: str) -> AsyncIterator[int]:
-    """The peer as its own process, in its own environment, listening on the port given."""
+    """Run the peer as its own process in its own environment, and yield its port."""
     port = free_port()
     peer = await asyncio.create_subprocess_exec(
         ROOT / f".venv-peers/{name}/bin/python",

@@ -1,6 +1,7 @@
-"""What the peers share: the command line, the model's settings, the address of the media socket.
+"""What the peers share: the command line, the model's settings, and the address of the media
+socket.
 
-Counterparts: a Telnyx media stream, and the Realtime server that OPENAI_REALTIME_URL names.
+Their counterparts are a Telnyx media stream and the Realtime server of OPENAI_REALTIME_URL.
 """
 
 import argparse
@@ -25,19 +26,19 @@ Audio = Literal["g711", "pcm24k"]
 @dataclass(frozen=True, slots=True)
 class Model:
     url: str
-    """Without the query, which names the model: each peer adds its own."""
+    """Address without the query, which names the model: each peer adds its own."""
     api_key: str
     name: str
 
 
 def serve(answer: Callable[[WebSocket, Model], Awaitable[None]], audio: Audio) -> None:
-    """Answers calls until SIGTERM; `audio` is the only one the peer speaks to a model."""
+    """Answer calls until SIGTERM. `audio` is the only format in which the peer talks to a model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
     asked = os.environ.get("MODEL_AUDIO", audio)
     if asked != audio:
-        sys.exit(f"refused: {parser.prog} speaks {audio} to the model, not {asked}")
+        sys.exit(f"refused: {parser.prog} supports only {audio} audio to the model, not {asked}")
     model = Model(
         url=os.environ["OPENAI_REALTIME_URL"],
         api_key=os.environ["OPENAI_API_KEY"],

@@ -1,10 +1,11 @@
-"""Pipecat's way: its FastAPI socket, its Telnyx serializer, its OpenAI Realtime service.
+"""Pipecat with its FastAPI socket, its Telnyx serializer and its OpenAI Realtime service.
 
-As in its Telnyx and Realtime examples: an 8 kHz pipeline, a context for each call, turns found by
-the model. Left out in its favour: debug log, metrics, and RTVI, which no phone understands.
+As in Pipecat's Telnyx and Realtime examples, it uses an 8 kHz pipeline and a context for each call,
+and the model detects the turns. Left out in its favour: debug log, metrics, and RTVI, which phones
+do not use.
 
-Lacks: G.711 at the model (the service appends PCM at 24 kHz whatever format the session names),
-order of frames, and deltas that end in half a sample (an error each, and nothing is heard).
+Lacks: G.711 at the model, because the service appends PCM at 24 kHz whatever format the session
+names. It does not reorder frames. A delta that ends in half a sample is an error and is not played.
 """
 
 import sys
@@ -69,7 +70,7 @@ async def _transport(phone: WebSocket) -> FastAPIWebsocketTransport:
         stream_id=call.stream_id,
         outbound_encoding=call.outbound_encoding,
         inbound_encoding="PCMU",
-        # Else it needs Telnyx's REST address, which cannot be set, to hang up.
+        # To hang up, it would need the address of Telnyx's REST API, which cannot be set.
         params=TelnyxFrameSerializer.InputParams(auto_hang_up=False),
     )
     params = FastAPIWebsocketParams(

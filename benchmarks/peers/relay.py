@@ -1,7 +1,7 @@
-"""The plain relay that one writes in an afternoon: asyncio, websockets, json, no state.
+"""A minimal relay, as one writes it in an afternoon: asyncio, websockets, json, and no state.
 
-G.711 goes through as it is; for PCM at 24 kHz numpy filters each frame. Lacks: tokens, records,
-limits, pacing, truncation, order of frames, PCMA, any look at `session.updated`.
+G.711 passes through unchanged. For PCM at 24 kHz, numpy filters each frame. Lacks: tokens, records,
+limits, pacing, truncation, reordering of frames, PCMA, and a check of `session.updated`.
 """
 
 import argparse

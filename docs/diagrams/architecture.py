@@ -1,6 +1,6 @@
-"""The rules of the packages: their order, which are pure, and what each plane may import.
+"""The rules of the packages: their order, which modules are pure, and what each plane may import.
 
-`packages.py` draws them into docs/design.md; tests/test_architecture.py holds the code to them.
+`packages.py` draws them into docs/design.md. tests/test_architecture.py enforces them.
 """
 
 import ast
@@ -15,7 +15,7 @@ PACKAGES: Mapping[str, str] = {
     "media_bridge": "media_container",
     "simulators": "local",
 }
-"""Each package and the folder it is imported from."""
+"""The folder of each package."""
 
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "phonebridge": (
@@ -33,8 +33,10 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "switchboard",
     ),
     "media_bridge": (
+        "deadline",
         "audio",
         "commands",
+        "tool_events",
         "events",
         "speech",
         "conversation",
@@ -45,7 +47,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "__main__",
     ),
 }
-"""A module imports from its own layer and from those before it, never from a later one."""
+"""A module imports from its own layer and from earlier ones, never from a later one."""
 
 PURE = (
     "functions/control_plane/pricing.py",
@@ -64,7 +66,7 @@ PURE = (
     "shared/phonebridge/telnyx/media.py",
     "shared/phonebridge/telnyx/webhook*.py",
 )
-"""Values in, values out: no I/O and no clock."""
+"""Modules that map values to values, without I/O and without a clock."""
 
 NOT_PURE = (
     "media_container/media_bridge/__main__.py",
@@ -103,7 +105,7 @@ FORBIDDEN: Mapping[str, frozenset[str]] = {
     "phonebridge": frozenset({"control_plane", "media_bridge", "simulators"}),
     "media_bridge": frozenset({"control_plane", "simulators"}),
     "control_plane": frozenset({"media_bridge", "simulators"}),
-    # A fault of the product must not cancel out with the same fault of its counterpart.
+    # A simulator must not share code with the product, or a fault in both would cancel out.
     "simulators": frozenset({"control_plane", "media_bridge", "phonebridge"}),
 }
 """Packages that a package does not import."""
@@ -114,7 +116,7 @@ def folder(package: str) -> Path:
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Every module of a package by its full name, `__init__` modules included."""
+    """Return every module of a package by its full name, including `__init__` modules."""
     base = ROOT / PACKAGES[package]
     return {_name(path.relative_to(base)): path for path in sorted(folder(package).rglob("*.py"))}
 
@@ -124,7 +126,8 @@ def _name(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Full names of what a module imports, anywhere in it: of `from x import y` both x and x.y."""
+    """Yield the full names of everything that a module imports. For `from x import y`, these are x
+    and x.y."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Import(names=names):
@@ -135,17 +138,18 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def top_level(path: Path) -> set[str]:
-    """Top-level names of what a module imports."""
+    """Return the top-level names of what a module imports."""
     return {name.split(".")[0] for name in imports(path)}
 
 
 def layer(module: str) -> str:
-    """`audio` of `media_bridge.audio.codecs`; empty for the package itself."""
+    """Return the layer of a module: `audio` for `media_bridge.audio.codecs`, empty for the package
+    itself."""
     return module.split(".")[1] if "." in module else ""
 
 
 def arrows(package: str) -> dict[str, set[str]]:
-    """The layers of a package, each with the layers that its modules import."""
+    """Return the layers of a package, each with the layers that its modules import."""
     found: dict[str, set[str]] = {}
     for name, path in modules(package).items():
         if mine := layer(name):

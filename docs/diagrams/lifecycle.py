@@ -1,4 +1,4 @@
-"""Draws docs/lifecycle.md from the table that the code runs on.
+"""Draws docs/lifecycle.md from the transition table of the code.
 
 python docs/diagrams/lifecycle.py
 """
@@ -14,19 +14,26 @@ PAGE = Path(__file__).resolve().parent.parent / "lifecycle.md"
 def page() -> str:
     return f"""# The life of a call
 
-Made from `TRANSITIONS` in `shared/phonebridge/call/lifecycle.py` by `docs/diagrams/lifecycle.py`.
+Every call has one status, and only these events change it. The [record](record.md) shows the status
+and the events, and [design](design.md) explains where the code applies them.
 
 ```mermaid
 stateDiagram-v2
 {_lines("    ", [f"[*] --> {CallStatus.CREATED}", *_moves(), f"{CallStatus.ENDED} --> [*]"])}
 ```
 
-Webhooks come late, twice and in any order. These add their fact to the record, or none, and leave
-the status as it is; every other event is refused.
+Webhooks can come late, twice and in any order. Therefore each status accepts further events without
+changing. Such an event adds its facts to the record, or nothing. Every other event is refused.
 
-| status | stays as it is on |
+| status | events that do not change it |
 |---|---|
 {_lines("", _rests())}
+
+`make diagrams` generates this page from `TRANSITIONS` in `shared/phonebridge/call/lifecycle.py`.
+
+---
+
+Next: [design](design.md), [the call record](record.md), [steering](steering.md).
 """
 
 

@@ -30,7 +30,7 @@ that follow from others are left out.
 
 
 def rewritten(page: str) -> str:
-    """The page with a new section between its markers."""
+    """Return the page with a new section between its markers."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{section()}\n{END}{after}"
@@ -68,14 +68,14 @@ def _graph(package: str) -> str:
 
 
 def _nearest(source: str, direct: dict[str, set[str]]) -> set[str]:
-    """What a layer imports, without what one of those imports in turn."""
+    """Return what a layer imports, without what one of these imports in turn."""
     targets = direct.get(source, set())
     indirect = {far for near in targets for far in _below(near, direct)}
     return targets - indirect
 
 
 def _below(layer: str, direct: dict[str, set[str]]) -> set[str]:
-    """Everything that a layer imports, directly or by way of others."""
+    """Return everything that a layer imports, directly or indirectly."""
     found: set[str] = set()
     waiting = [layer]
     while waiting:

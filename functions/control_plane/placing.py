@@ -10,11 +10,12 @@ from control_plane.api.requests.create_call import CreateCall
 from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import check_supported
 from control_plane.api.resolver import call_context
+from control_plane.destinations import check_destinations, is_simulated, numbers_of
 from control_plane.services import ControlPlane, log
 from phonebridge.call.call import Call, CallStatus, Direction
 from phonebridge.call.config import CallConfig
 from phonebridge.call.overdue import DIAL_FAILED
-from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent
+from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_store import Claim, encode_config
 
 
@@ -41,6 +42,8 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
     plane.settings.require_dialing()
     config = _config(plane, request.wanted)
     caller = request.wanted.caller(plane.settings.telnyx_from_number)
+    check_destinations(numbers_of(config, request.wanted.to), plane.settings)
+    _check_caller(plane, caller)
     encode_config(config)  # for a request that is refused leaves its key free
     call = Call(
         call_id=_claim_call_id(plane, request),
@@ -51,6 +54,7 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
     )
     with call_context(call.call_id):
         plane.admission.admit()
+        plane.limits.reserve(call.call_id, config.max_duration_seconds)
         placed = plane.switchboard.place(call, config)
         _reserve(plane, placed)
     return PlacedCall(placed, is_replayed=False)
@@ -83,6 +87,18 @@ def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
     config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)
     return config
+
+
+def _check_caller(plane: ControlPlane, number: str) -> None:
+    """Refuse to show a number that is not the operator's. A simulated carrier shows none."""
+    settings = plane.settings
+    if number == settings.telnyx_from_number or is_simulated(settings.telnyx_api_base):
+        return
+    try:
+        plane.directory.assignment(number)
+    except UnknownNumber as error:
+        problem = "must be TELNYX_FROM_NUMBER or a number under /api/numbers"
+        raise InvalidField("from", problem) from error
 
 
 def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from control_plane.admission import Admission
 from control_plane.agent_directory import DynamoDirectory
+from control_plane.call_limits import CallLimits
 from control_plane.jobs import JobQueue
+from control_plane.limits import Limits
 from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
 from control_plane.task_sweep import TaskSweep
@@ -41,6 +43,7 @@ class ControlPlane:
     fleet: DynamoFleet
     admission: Admission
     task_sweep: TaskSweep
+    limits: CallLimits
     directory: DynamoDirectory
     recordings: RecordingArchive
     outcome_webhooks: OutcomeWebhooks
@@ -108,6 +111,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         fleet=fleet,
         admission=Admission(fleet, now_ms),
         task_sweep=TaskSweep(fleet, now_ms, log, sleep),
+        limits=CallLimits(_limits(settings), store, settings.calls_table, dynamodb, now_ms),
         directory=DynamoDirectory(
             settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
         ),
@@ -130,4 +134,12 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         ),
         tracer=tracer,
         now_ms=now_ms,
+    )
+
+
+def _limits(settings: ControlSettings) -> Limits:
+    return Limits(
+        concurrent_calls=settings.max_concurrent_calls or None,
+        calls_per_day=settings.max_calls_per_day or None,
+        minutes_per_day=settings.max_minutes_per_day or None,
     )

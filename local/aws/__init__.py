@@ -1,1 +1,1 @@
-"""AWS services on this machine, as template.yaml describes them."""
+"""Local stand-ins for the AWS services that template.yaml describes."""

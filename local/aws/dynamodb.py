@@ -30,15 +30,15 @@ def _atomic_call_action(handler: DynamoHandler) -> Any:
         return _moto_call_action(handler)
 
 
-# moto checks a condition and writes in two steps, between which another thread may write.
+# moto checks a condition and writes in two steps. Another thread could write in between.
 DynamoHandler.call_action = _atomic_call_action  # type: ignore[method-assign]
 
 
 @contextmanager
 def dynamodb(port: int = 0) -> Iterator[str]:
-    """A server on the loopback interface, for as long as the context is open; its address."""
+    """Run a server on the loopback interface while the context is open, and yield its address."""
     app = DomainDispatcherApplication(create_backend_app)
-    # Not werkzeug's, which moto brings: it closes every connection.
+    # moto's own server (werkzeug) closes every connection after one response.
     server = Server(("127.0.0.1", port), app, request_queue_size=128)
     server.prepare()
     thread = threading.Thread(target=server.serve, name="dynamodb")
@@ -61,7 +61,7 @@ def local_client(address: str) -> "DynamoDBClient":
 
 
 def create_table(client: "DynamoDBClient", name: str, template: Template) -> None:
-    """The table that template.yaml calls `CallsTable`, under another name."""
+    """Create the table `CallsTable` of template.yaml under another name."""
     properties = template.properties("CallsTable")
     client.create_table(
         TableName=name,
@@ -80,7 +80,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--table", required=True)
     arguments = parser.parse_args()
-    # Blocked before the server's threads start, so that the wait below is the one to get them.
+    # The signals are blocked before the server's threads start, so that only the wait below gets
+    # them.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     with dynamodb(arguments.port) as address:
         create_table(local_client(address), arguments.table, load_template())

@@ -1,6 +1,8 @@
-"""API Gateway, EventBridge Scheduler and polled SQS queues on this machine, as template.yaml has
-them, with its handlers in this process. It knows no authorizers: serve it on the loopback
-interface only."""
+"""API Gateway, EventBridge Scheduler and polled SQS queues on this machine, as template.yaml
+defines them. The handlers run in this process.
+
+It has no authorizers, so serve it on the loopback interface only.
+"""
 
 import asyncio
 import importlib
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LambdaContext:
-    """What handlers may ask of their second argument."""
+    """The part of Lambda's context object that our handlers use."""
 
     function_name: str
     memory_limit_in_mb: int = 512
@@ -57,11 +59,11 @@ class LambdaContext:
 class LambdaFunction:
     name: str
     handler: str
-    """`module.function`, in a folder that Python looks into."""
+    """`module.function`, in a folder on Python's path."""
 
     async def invoke(self, event: dict[str, Any]) -> object:
-        """Raises whatever the handler does. A handler that is given up goes on in its thread, as
-        a Lambda does."""
+        """Run the handler. Raises whatever it raises. After a timeout it continues in its thread,
+        as a Lambda does."""
         return await run_sync(self._run, event, abandon_on_cancel=True)
 
     def _run(self, event: dict[str, Any]) -> object:
@@ -75,20 +77,21 @@ class ApiRoute:
     path: str
     function: LambdaFunction
     is_open: bool
-    """Without an authorizer on AWS either."""
+    """True if the route has no authorizer on AWS either."""
 
     @property
     def key(self) -> str:
         return f"{self.method} {self.path}"
 
     def match(self, method: str, path: str) -> Mapping[str, str] | None:
-        """The parameters in a path as it was sent; None if it is another route's."""
+        """Return the parameters of a path as it was sent, or None if the path belongs to another
+        route."""
         found = re.fullmatch(self._pattern, path) if self.method in (method, "ANY") else None
         return {name: unquote(text) for name, text in found.groupdict().items()} if found else None
 
     @property
     def is_greedy(self) -> bool:
-        """Whether its last parameter, such as `{proxy+}`, takes the whole rest of a path."""
+        """Whether the last parameter, such as `{proxy+}`, matches the whole rest of a path."""
         return self.path.endswith("+}")
 
     @property
@@ -102,8 +105,11 @@ def create_app(
     template_path: Path = TEMPLATE,
     integration_seconds: float = INTEGRATION_SECONDS,
 ) -> Starlette:
-    """`media_url` is the ws address of the media container. The handlers are those beside the
-    template, and find their settings in the environment of this process."""
+    """Build the application. `media_url` is the ws address of the media container.
+
+    The handlers are those beside the template. They read their settings from the environment of
+    this process.
+    """
     sys.path.append(str(template_path.parent / "functions"))
     template = load_template(template_path)
     scheduled = [function for function, _ in _events(template, "ScheduleV2")]
@@ -131,7 +137,7 @@ def create_app(
 
 
 class HttpApi:
-    """An ASGI application, so that every method reaches it."""
+    """An ASGI application, because a Starlette endpoint would not get every method."""
 
     def __init__(self, routes: list[ApiRoute], integration_seconds: float) -> None:
         self._routes = routes
@@ -156,8 +162,11 @@ class HttpApi:
 
 
 def _is_from_here(request: Request) -> bool:
-    """What needs a key on AWS has none on this port, and a call costs money: neither a web page of
-    elsewhere may use it, nor whoever comes through the tunnel that serves webhooks and media."""
+    """Whether a request comes from a program on this machine.
+
+    This port needs no key, and calls cost money. So neither web pages of other sites nor requests
+    through the tunnel for webhooks and media may use the API.
+    """
     elsewhere = request.headers.get("sec-fetch-site") == "cross-site"
     forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
     return request.url.hostname in LOOPBACK_NAMES and not elsewhere and not forwarded
@@ -174,7 +183,7 @@ async def _integrate(function: LambdaFunction, event: dict[str, Any], seconds: f
 
 
 async def _body(request: Request) -> bytes | None:
-    """None if it is longer than API Gateway takes."""
+    """Read the body. Return None if it is longer than API Gateway accepts."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -197,7 +206,8 @@ async def _healthz(request: Request) -> Response:
 
 
 def _routes(template: Template) -> list[ApiRoute]:
-    """Literal paths first and greedy ones last: API Gateway prefers the most specific route."""
+    """Return the routes, literal paths first and greedy ones last, because API Gateway prefers the
+    most specific route."""
     routes = [
         ApiRoute(event["Method"].upper(), event["Path"], function, _is_open(event))
         for function, event in _events(template, "HttpApi")

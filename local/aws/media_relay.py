@@ -1,5 +1,5 @@
-"""Passes the media sockets through to the media container, so that one public address serves
-webhooks and media alike. Nothing is read on the way."""
+"""Relays media sockets to the media container, so that one public address serves webhooks and
+media. It does not read the frames."""
 
 import asyncio
 import contextlib
@@ -13,8 +13,8 @@ from websockets.frames import Close, CloseCode
 TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 BAD_GATEWAY = 502
 
-# How ends without a close frame, or without a code in it, are told; neither may be sent (RFC 6455,
-# 7.4.1). Servers under uvicorn cannot tell the two apart.
+# Codes that report a close without a frame, or a frame without a code. Neither may be sent (RFC
+# 6455, 7.4.1). Servers under uvicorn cannot tell the two apart.
 _WITHOUT_CODE = (CloseCode.NO_STATUS_RCVD, CloseCode.ABNORMAL_CLOSURE)
 
 
@@ -47,16 +47,16 @@ class MediaRelay:
 
 
 async def _relay(caller: WebSocket, container: ClientConnection) -> None:
-    """Until either side closes; then the other is closed likewise."""
+    """Relay until either side closes, then close the other side in the same way."""
     async with asyncio.TaskGroup() as directions:
         outward = directions.create_task(_to_container(caller, container))
-        with contextlib.suppress(WebSocketDisconnect):  # then `_to_container` tells the container
+        with contextlib.suppress(WebSocketDisconnect):  # then `_to_container` closes the other side
             await _to_caller(container, caller)
             outward.cancel()
 
 
 async def _to_container(caller: WebSocket, container: ClientConnection) -> None:
-    with contextlib.suppress(ConnectionClosed):  # then `_to_caller` tells the caller
+    with contextlib.suppress(ConnectionClosed):  # then `_to_caller` closes the other side
         while True:
             message = await caller.receive()
             if message["type"] == "websocket.disconnect":
@@ -82,12 +82,12 @@ async def _to_caller(container: ClientConnection, caller: WebSocket) -> None:
             else:
                 await caller.send_bytes(message)
     except ConnectionClosed as closed:
-        with contextlib.suppress(RuntimeError):  # it was the caller who closed
+        with contextlib.suppress(RuntimeError):  # the caller closed first
             await _close_caller(caller, closed.rcvd)
 
 
 async def _close_caller(caller: WebSocket, end: Close | None) -> None:
-    if end is None:  # the container vanished, which ASGI cannot do
+    if end is None:  # the container vanished without a close frame, which ASGI cannot express
         await caller.close(CloseCode.INTERNAL_ERROR)
     elif end.code in _WITHOUT_CODE:
         await caller.close(CloseCode.NORMAL_CLOSURE, end.reason)

@@ -1,5 +1,7 @@
-"""Payload format 2.0: the event that API Gateway makes of a request, and the response that it makes
-of a handler's result (API Gateway, "AWS Lambda proxy integrations for HTTP APIs")."""
+"""Payload format 2.0 (API Gateway, "AWS Lambda proxy integrations for HTTP APIs").
+
+It turns requests into the events that API Gateway makes, and a handler's results into responses.
+"""
 
 import base64
 import json
@@ -41,7 +43,8 @@ def event_of(
 
 
 def response_of(result: object) -> Response:
-    """Raises a `TypeError`, `ValueError` or `AttributeError` for what cannot be one."""
+    """Build the response. Raises `TypeError`, `ValueError` or `AttributeError` for an invalid
+    result."""
     if isinstance(result, dict) and "statusCode" in result:
         return _response(result)
     return Response(json.dumps(result), media_type=JSON)
@@ -101,7 +104,7 @@ def _body(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def _is_text(content_type: str) -> bool:
-    """All else comes as base64, forms too."""
+    """Whether a body is passed on as text. All others are base64, even forms."""
     kind = content_type.split(";")[0].strip().lower()
     return kind.startswith("text/") or kind.endswith(("/json", "+json", "/xml", "+xml"))
 

@@ -1,5 +1,5 @@
-"""SQS event sources on this machine: polls the queues that template.yaml names, hands batches to
-the handlers and deletes what they have done (Lambda, "Using Lambda with Amazon SQS")."""
+"""SQS event sources on this machine. They poll the queues of template.yaml, pass batches to the
+handlers, and delete processed messages (Lambda, "Using Lambda with Amazon SQS")."""
 
 import asyncio
 import logging
@@ -26,14 +26,14 @@ class Invoked(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """`queue` is its name."""
+    """A handler and the name of its `queue`."""
 
     queue: str
     function: Invoked
     batch_size: int
 
     async def poll(self) -> None:
-        """For ever; not at all where nobody said where SQS is."""
+        """Poll forever. Return at once if no address of SQS is set."""
         if not os.environ.get("AWS_ENDPOINT_URL_SQS"):
             return
         sqs = boto3.client("sqs")
@@ -59,12 +59,12 @@ class EventSource:
     async def _hand_over(self, sqs: Any, url: str, messages: list[dict[str, Any]]) -> None:
         event = {"Records": [self._record(message) for message in messages]}
         try:
-            left = _failed_ids(await self.function.invoke(event))
+            failed = _failed_ids(await self.function.invoke(event))
         except Exception:
             log.exception("%s raised", self.function.name)
             return
         for message in messages:
-            if message["MessageId"] not in left:
+            if message["MessageId"] not in failed:
                 await run_sync(self._delete, sqs, url, message["ReceiptHandle"])
 
     def _delete(self, sqs: Any, url: str, receipt_handle: str) -> None:
@@ -85,6 +85,7 @@ class EventSource:
 
 
 def _failed_ids(result: object) -> set[str]:
-    """Of a partial batch response; any other result means that all is done."""
+    """Return the failed messages of a partial batch response. Any other result means that all
+    succeeded."""
     failures = result.get("batchItemFailures", []) if isinstance(result, dict) else []
     return {failure["itemIdentifier"] for failure in failures}

@@ -1,5 +1,7 @@
-"""The whole system on this machine: gateway and handlers in this process, DynamoDB and the media
-container each in one of their own, and a simulator for each provider that is not given.
+"""The whole system on this machine.
+
+Gateway and handlers run in this process. DynamoDB and the media container have a process each. A
+simulator replaces each provider that is not configured.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
@@ -32,8 +35,8 @@ START_SECONDS = 120.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 60
-"""Longer than clients keep an idle connection (httpx 5 s, as long as uvicorn by default): else a
-request may meet the server's goodbye."""
+"""Longer than clients keep an idle connection (httpx 5 s). With uvicorn's default of 5 s, a request
+could meet a connection that the server is closing."""
 
 _AWS_LOCAL = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -44,7 +47,7 @@ _AWS_LOCAL = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start. `log` receives the container's log; None leaves it on this terminal."""
+    """What to start. `log` is the file for the container's log; None shows it on this terminal."""
 
     port: int
     scenario: Scenario
@@ -52,14 +55,14 @@ class Plan:
     silence_timeout_ms: int
     log: Path | None = None
     integration_seconds: float = INTEGRATION_SECONDS
-    """How long the gateway waits for a handler."""
+    """Timeout of a handler at the gateway."""
     people: Mapping[str, Person] = field(default_factory=dict)
-    """Who is behind a number; behind all others is the default person."""
+    """The person who answers a number. The default person answers all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalStack:
-    """What runs. A provider that was given has no simulator."""
+    """The running system. A configured provider has no simulator."""
 
     url: str
     telnyx: TelnyxSimulator | None
@@ -68,25 +71,27 @@ class LocalStack:
 
 
 Show = Callable[[str, str, str], None]
-"""Side, event, detail."""
+"""Called with side, event and detail."""
 
 
 @asynccontextmanager
 async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIterator[LocalStack]:
-    """`given` is the environment that decides which provider is real; it wins over every
-    default."""
+    """Run the system. `given` is the environment that decides which providers are real. It
+    overrides every default."""
     url = f"http://127.0.0.1:{plan.port}"
+    media_port = free_port()
+    watch = ContainerWatch(media_port)
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
-            _telnyx(plan, given, show, url) as telnyx,
+            _telnyx(plan, given, show, url, watch) as telnyx,
             table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
-            media_port = free_port()
             async with (
                 _media_container(environ, media_port, log),
+                _watching(watch),
                 _gateway(plan, environ, listener, media_port),
             ):
                 yield LocalStack(url, telnyx, openai, environ)
@@ -99,7 +104,8 @@ def _environment(
     openai: OpenAISimulator | None,
     telnyx: TelnyxSimulator | None,
 ) -> dict[str, str]:
-    """`state` are the settings that tell where the table, the queues and the bucket are."""
+    """Build the environment of the processes. `state` has the settings for the table, the queues
+    and the bucket."""
     defaults = {
         **_AWS_LOCAL,
         **state,
@@ -110,7 +116,7 @@ def _environment(
         "TELNYX_FROM_NUMBER": "+15550100",
         "TELNYX_API_KEY": "KEY-local",
         "OPENAI_API_KEY": "sk-local",
-        "OPENBLAS_NUM_THREADS": "1",  # frames are small: a second thread only costs
+        "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
         "POWERTOOLS_SERVICE_NAME": "phonebridge",
     }
     if openai:
@@ -136,7 +142,7 @@ async def _openai(
 
 @asynccontextmanager
 async def _telnyx(
-    plan: Plan, given: Mapping[str, str], show: Show, url: str
+    plan: Plan, given: Mapping[str, str], show: Show, url: str, watch: ContainerWatch
 ) -> AsyncIterator[TelnyxSimulator | None]:
     if given.get("TELNYX_API_BASE") or given.get("TELNYX_API_KEY"):
         yield None
@@ -147,6 +153,7 @@ async def _telnyx(
         ),
         people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
+        wait_for_agent=watch.wait,
         on_event=lambda event: show("phone", event.name, event.detail),
     )
     async with simulator:
@@ -157,7 +164,7 @@ async def _telnyx(
 async def _process(
     *command: str, environ: Mapping[str, str] | None = None, output: int = asyncio.subprocess.PIPE
 ) -> AsyncIterator[Process]:
-    """A Python program of ours, ended with the context."""
+    """Run a Python program of ours until the context ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=HERE, env=environ, stdout=output, start_new_session=True
     )
@@ -181,23 +188,33 @@ async def _stop(process: Process) -> None:
 
 @asynccontextmanager
 async def table_process() -> AsyncIterator[str]:
-    """A DynamoDB in a process of its own; yields its address."""
+    """Run the local DynamoDB and yield its address."""
     async with _process("dynamodb.py", "--table", TABLE) as process:
         assert process.stdout is not None
         address = (await process.stdout.readline()).decode().strip()
         if not address:
-            raise SystemExit("the local DynamoDB ended at its start: see its message above")
+            raise SystemExit("the local DynamoDB did not start; see its message above")
         yield address
 
 
 @asynccontextmanager
 async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
-    # Without a key the API answers 503 and no call gets here; the container wants one all the same.
+    # The API answers 503 without a key, so no call gets here. The container needs one to start.
     environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
     command = ("-m", "media_bridge", "--host", "127.0.0.1", "--port", str(port))
     async with _process(*command, environ=environ, output=log) as process:
         await _answering(f"http://127.0.0.1:{port}/healthz", process)
         yield
+
+
+@asynccontextmanager
+async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
 
 @asynccontextmanager
@@ -214,7 +231,7 @@ async def _gateway(
         try:
             while not server.started:
                 if serving.done():
-                    raise SystemExit("the gateway ended at its start: see its message above")
+                    raise SystemExit("the gateway did not start; see its message above")
                 await asyncio.sleep(POLL_SECONDS)
             yield
         finally:
@@ -224,14 +241,14 @@ async def _gateway(
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # they belong to the program
+        yield  # signals are left to the program
 
 
 async def _answering(url: str, process: Process) -> None:
     async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
         while True:
             if process.returncode is not None:
-                raise SystemExit("the media container ended at its start: see its message above")
+                raise SystemExit("the media container did not start; see its message above")
             try:
                 (await client.get(url)).raise_for_status()
                 return
@@ -240,8 +257,8 @@ async def _answering(url: str, process: Process) -> None:
 
 
 def free_port() -> int:
-    """Below the ports that Linux gives to clients (from 32768 on): no other program is given this
-    port before we listen there."""
+    """Return a free port below the range that Linux gives to clients (from 32768 on). So no other
+    program gets it before we listen on it."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
@@ -251,11 +268,11 @@ def free_port() -> int:
 
 @contextmanager
 def _listening(port: int) -> Iterator[socket.socket]:
-    """Taken before anything is started: if somebody else has the port, nothing is."""
+    """Bind the port before anything starts, so that nothing starts if it is in use."""
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise SystemExit(f"port {port} of 127.0.0.1 cannot be had: is it in use?") from error
+        raise SystemExit(f"port {port} of 127.0.0.1 is not available. Is it in use?") from error
     with listener:
         yield listener
 

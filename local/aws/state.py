@@ -1,5 +1,5 @@
-"""The queues and the bucket of template.yaml on this machine's AWS (`dynamodb.py` serves those
-too), and the settings that tell the handlers of them."""
+"""Creates the queues and the bucket of template.yaml in the local AWS, which `dynamodb.py` serves.
+It returns the settings by which handlers find them."""
 
 import json
 from typing import Any
@@ -13,7 +13,8 @@ BUCKET_PREFIX = "phonebridge-local-"
 
 
 def create_state(address: str, template: Template | None = None) -> dict[str, str]:
-    """Settings, under the names that the template gives to them."""
+    """Create queues and bucket, and return their settings under the names that the template
+    uses."""
     template = template or load_template()
     physical = _queues(address, template) | _buckets(address, template)
     variables = template.globals["Function"]["Environment"]["Variables"]
@@ -33,7 +34,7 @@ def client(service: str, address: str) -> Any:
 
 
 def _queues(address: str, template: Template) -> dict[str, str]:
-    """Called as in the template; what is dead goes where the template says."""
+    """Create the queues under their names in the template, with the same dead-letter queues."""
     sqs = client("sqs", address)
     queues = template.of_type("AWS::SQS::Queue")
     urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in queues}

@@ -1,4 +1,4 @@
-"""template.yaml, read as it stands: the local stack builds from it what CloudFormation would."""
+"""Reads template.yaml. The local stack builds from it what CloudFormation would build."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Template:
         return properties
 
     def of_type(self, kind: str) -> dict[str, Mapping[str, Any]]:
-        """Properties by name."""
+        """Return the properties of all resources of a type, by resource name."""
         return {
             name: resource.get("Properties", {})
             for name, resource in self.resources.items()
@@ -35,7 +35,7 @@ def load_template(path: Path = TEMPLATE) -> Template:
 
 
 class _Loader(yaml.SafeLoader):
-    """Knows the short forms of intrinsic functions, and leaves them unresolved: `!Sub x` becomes
+    """Loads the short forms of intrinsic functions without resolving them: `!Sub x` becomes
     `{"Fn::Sub": "x"}` (CloudFormation, "Intrinsic function reference")."""
 
 

@@ -29,6 +29,8 @@ class Question:
     text: str
     help: str
     """How to get the answer."""
+    is_optional: bool = False
+    """Asked once: an empty answer is one."""
 
 
 QUESTIONS = (
@@ -46,6 +48,12 @@ QUESTIONS = (
         "TelnyxFromNumber",
         "Number that calls come from (E.164)",
         "portal.telnyx.com, My Numbers: buy one and assign it to the application",
+    ),
+    Question(
+        "AlarmEmail",
+        "E-mail address that gets the alarms",
+        "you must confirm the message that it gets; empty: nobody is told when calls fail",
+        is_optional=True,
     ),
 )
 
@@ -65,7 +73,7 @@ def load(path: Path) -> Answers:
 def save(answers: Answers, path: Path) -> None:
     # The strings of JSON are strings of TOML.
     lines = [
-        "# What `make deploy` was told. No secret is in here.",
+        "# Your answers to `make deploy`. No secret is in here.",
         f"region = {json.dumps(answers.region)}",
         f"stack = {json.dumps(answers.stack)}",
         f"build_in_cloud = {json.dumps(answers.build_in_cloud)}",

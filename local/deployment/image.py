@@ -10,6 +10,8 @@ import zipfile
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import ClientError
@@ -24,7 +26,7 @@ POLL_SECONDS = 5.0
 
 
 class BuildFailed(Exception):
-    """CodeBuild could not build the image."""
+    """The image could not be built or pushed; the message says what to do."""
 
 
 def context_files() -> list[Path]:
@@ -56,18 +58,26 @@ def find(stack: DeployedStack) -> str | None:
     return f"{repository}@{found['imageDetails'][0]['imageDigest']}"
 
 
-def build_here(stack: DeployedStack, run: Callable[[list[str]], None]) -> str:
-    repository = stack.outputs["MediaRepositoryUri"]
-    client = boto3.client("ecr", region_name=stack.region)
+def log_in(region: str) -> None:
+    """Let docker push to the registry of the account, which exists before any repository."""
+    client = boto3.client("ecr", region_name=region)
     [login] = client.get_authorization_token()["authorizationData"]
     _, _, password = b64decode(login["authorizationToken"]).decode().partition(":")
-    subprocess.run(
-        plan.docker_login(repository.partition("/")[0]),
-        input=password,
-        text=True,
-        check=True,
-        stdout=subprocess.DEVNULL,
+    registry = urlsplit(login["proxyEndpoint"]).netloc
+    done = subprocess.run(
+        plan.docker_login(registry), input=password, text=True, check=False, capture_output=True
     )
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        raise BuildFailed(
+            f"docker cannot log in to {registry}: {reason}. If this names a credential helper, "
+            "install it, or remove credsStore from ~/.docker/config.json"
+        )
+
+
+def build_here(stack: DeployedStack, run: Callable[[list[str]], None]) -> str:
+    repository = stack.outputs["MediaRepositoryUri"]
+    log_in(stack.region)
     metadata = ROOT / plan.IMAGE_METADATA
     metadata.parent.mkdir(exist_ok=True)
     run(plan.docker_build(f"{repository}:{tag()}"))
@@ -83,12 +93,7 @@ def build_in_cloud(stack: DeployedStack) -> str:
         Bucket=bucket, Key=key, Body=_zipped_context()
     )
     client = boto3.client("codebuild", region_name=stack.region)
-    build = client.start_build(
-        projectName=project,
-        sourceTypeOverride="S3",
-        sourceLocationOverride=f"{bucket}/{key}",
-        environmentVariablesOverride=[{"name": "IMAGE_TAG", "value": tag(), "type": "PLAINTEXT"}],
-    )["build"]
+    build = _start_build(client, project, f"{bucket}/{key}")
     while build["buildStatus"] == "IN_PROGRESS":
         time.sleep(POLL_SECONDS)
         [build] = client.batch_get_builds(ids=[build["id"]])["builds"]
@@ -97,6 +102,26 @@ def build_in_cloud(stack: DeployedStack) -> str:
         logs = build.get("logs", {}).get("deepLink", f"CodeBuild project {project}")
         raise BuildFailed(f"the image was not built ({build['buildStatus']}): see {logs}")
     return image
+
+
+def _start_build(client: Any, project: str, source: str) -> dict[str, Any]:
+    try:
+        build: dict[str, Any] = client.start_build(
+            projectName=project,
+            sourceTypeOverride="S3",
+            sourceLocationOverride=source,
+            environmentVariablesOverride=[
+                {"name": "IMAGE_TAG", "value": tag(), "type": "PLAINTEXT"}
+            ],
+        )["build"]
+    except client.exceptions.AccountLimitExceededException as error:
+        raise BuildFailed(
+            f"CodeBuild builds nothing in this account yet ({error}). New accounts often start "
+            "with a quota of 0: ask AWS Support to raise it, which can take days, or run "
+            "`make deploy` on a machine with docker and `build_in_cloud = false` in "
+            ".phonebridge.toml"
+        ) from error
+    return build
 
 
 def _zipped_context() -> bytes:

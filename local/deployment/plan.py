@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from deployment.answers import Answers
 from deployment.stack import DeployedStack
@@ -11,14 +12,24 @@ IMAGE_METADATA = ".build/image.json"
 
 
 @dataclass(frozen=True, slots=True)
+class PrepareAccount:
+    """Create the service-linked roles that the account lacks."""
+
+    usually: ClassVar[str] = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
 class BuildCode:
     """Package functions and layer."""
+
+    usually: ClassVar[str] = "1 to 2 min"
 
 
 @dataclass(frozen=True, slots=True)
 class DeployStack:
     """Create or change the stack; without an image there is no media plane yet."""
 
+    usually: ClassVar[str] = "3 to 5 min; the first time with an image 10 to 20 min"
     with_image: bool
 
 
@@ -26,11 +37,14 @@ class DeployStack:
 class FillSecret:
     """Put the providers' keys into Secrets Manager."""
 
+    usually: ClassVar[str] = "seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class MakeImage:
     """Build the media container and push it to the stack's repository."""
 
+    usually: ClassVar[str] = "1 to 5 min"
     in_cloud: bool
 
 
@@ -38,13 +52,17 @@ class MakeImage:
 class PointTelnyx:
     """Let the Telnyx application send its webhooks to the stack."""
 
+    usually: ClassVar[str] = "seconds"
+
 
 @dataclass(frozen=True, slots=True)
 class Examine:
     """Ask everything whether it answers."""
 
+    usually: ClassVar[str] = "seconds"
 
-Step = BuildCode | DeployStack | FillSecret | MakeImage | PointTelnyx | Examine
+
+Step = PrepareAccount | BuildCode | DeployStack | FillSecret | MakeImage | PointTelnyx | Examine
 
 
 def steps(answers: Answers, deployed: DeployedStack | None, *, has_new_keys: bool) -> list[Step]:
@@ -53,6 +71,7 @@ def steps(answers: Answers, deployed: DeployedStack | None, *, has_new_keys: boo
     is_first = deployed is None or "MediaRepositoryUri" not in deployed.outputs
     return [
         BuildCode(),
+        PrepareAccount(),
         *([DeployStack(with_image=False)] if is_first else []),
         *([FillSecret()] if has_new_keys else []),
         MakeImage(answers.build_in_cloud),
@@ -67,6 +86,8 @@ def sam_build() -> list[str]:
 
 
 def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
+    """Makes a change set. `operation.py` executes it, because sam stops waiting after an hour and
+    does not say what it waits for."""
     return [
         "sam",
         "deploy",
@@ -75,7 +96,7 @@ def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
         *("--region", answers.region),
         *("--capabilities", "CAPABILITY_IAM"),
         "--resolve-s3",
-        "--no-confirm-changeset",
+        "--no-execute-changeset",
         "--no-fail-on-empty-changeset",
         "--parameter-overrides",
         # Quoted, or sam would cut a value at its first space and refuse an empty one.
@@ -84,7 +105,10 @@ def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
 
 
 def parameters(
-    answers: Answers, deployed: DeployedStack | None, image: str | None
+    answers: Answers,
+    deployed: DeployedStack | None,
+    image: str | None,
+    secret_version: str = "",
 ) -> dict[str, str]:
     """What is left out keeps its last value, the image among it. A URL that was found at the first
     deployment gives way to a name of one's own, for the two exclude each other."""
@@ -97,7 +121,20 @@ def parameters(
         given["BuildInCloud"] = "yes"
     if image:
         given["MediaImageUri"] = image
+    if secret_version:
+        given["ProviderSecretVersion"] = secret_version
     return given
+
+
+def describe_remains(stack: DeployedStack | None) -> str:
+    """What a deployment that stopped halfway leaves, and how to go on."""
+    if stack is None or "MediaRepositoryUri" not in stack.outputs:
+        return "Nothing that costs money was created. Run `make deploy` again once this is mended."
+    plane = "both planes" if stack.has_media_plane else "the control plane, a few cents a month"
+    return (
+        f"Stack {stack.name} exists ({plane}). Once this is mended, run `make deploy` again: it "
+        "goes on from here and asks nothing twice. `make destroy` removes the stack."
+    )
 
 
 def names_to_point(answers: Answers, stack: DeployedStack) -> dict[str, str]:

@@ -1,41 +1,39 @@
-"""What a deployment cannot do without. All of it is looked at before anything is changed, and all
-that is missing is told at once."""
+"""Everything that a deployment needs, checked against the real services before the first change.
+
+The checks run in three rounds, cheap ones first. A round reports all that it finds, and the next
+one starts only if nothing is missing.
+"""
 
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 
 from aws.template import load_template
+from deployment import account, image
 from deployment.answers import FILE, QUESTIONS, Answers
+from deployment.names import check_names
+from deployment.problems import Doubt, Missing, Problem
+from deployment.public_dns import PublicDns
+from deployment.stack import DeployedStack
+from deployment.values import check_values
 from doctor_checks import carrier, model
 from doctor_checks.config import DoctorConfig
-from doctor_checks.findings import Problem
+from doctor_checks.findings import Problem as Ailment
 
 UNMENDABLE = {
-    Problem.OPENAI_KEY_REFUSED,
-    Problem.MODEL_UNAVAILABLE,
-    Problem.TELNYX_KEY_REFUSED,
-    Problem.TELNYX_UNREACHABLE,
-    Problem.APPLICATION_UNKNOWN,
+    Ailment.OPENAI_KEY_REFUSED,
+    Ailment.MODEL_UNAVAILABLE,
+    Ailment.TELNYX_KEY_REFUSED,
+    Ailment.TELNYX_UNREACHABLE,
+    Ailment.APPLICATION_UNKNOWN,
 }
 KEYS = {
     "OPENAI_API_KEY": "make one at platform.openai.com/api-keys",
     "TELNYX_API_KEY": "make one at portal.telnyx.com, API Keys",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    what: str
-    how: str
-
-    def __str__(self) -> str:
-        return f"  {self.what}: {self.how}"
 
 
 def of_tools(answers: Answers) -> Iterator[Missing]:
@@ -65,8 +63,9 @@ def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
     for unknown in sorted(answers.parameters.keys() - load_template().parameters.keys()):
         where = f"is it misspelt, or left over in {FILE}?"
         yield Missing(unknown, f"template.yaml has no such parameter: {where}")
+    yield from check_values(answers.parameters, load_template().parameters)
     for question in QUESTIONS:
-        if not answers.get(question.parameter):
+        if not (question.is_optional or answers.get(question.parameter)):
             remedy = f"{question.help}; then make deploy ARGS='--set {question.parameter}=…'"
             yield Missing(question.parameter, remedy)
     if not (answers.get("MediaCertificateArn") or answers.get("HostedZoneId")):
@@ -90,39 +89,40 @@ def of_providers(subject: DoctorConfig) -> Iterator[Missing]:
             yield Missing(finding.what, str(finding).partition(": ")[2])
 
 
-def of_account(answers: Answers) -> Iterator[Missing]:
-    session = boto3.Session(region_name=answers.region or "us-east-1")
+def of_account(
+    answers: Answers, deployed: DeployedStack | None, dns: PublicDns
+) -> Iterator[Problem]:
+    session = boto3.Session(region_name=answers.region)
+    yield from account.check_region(session)
+    yield from check_names(session, answers, deployed, dns)
+    yield from account.check_quotas(session, answers, deployed)
+    yield from account.check_service_roles(session)
+
+
+def of_sign_in(answers: Answers) -> Iterator[Missing]:
+    problem = account.check_sign_in(boto3.Session(region_name=answers.region or "us-east-1"))
+    if problem:
+        yield problem
+
+
+def of_engine(answers: Answers) -> Iterator[Missing]:
+    """A login that does not work would stop the deployment halfway."""
+    if answers.build_in_cloud:
+        return
     try:
-        session.client("sts").get_caller_identity()
-    except (BotoCoreError, ClientError) as error:
-        yield Missing(
-            "AWS credentials",
-            f"sign in (`aws configure sso`, `aws configure`) or set AWS_PROFILE ({error})",
-        )
-        return
-    if answers.region:
-        yield from _certificate(session, answers)
+        image.log_in(answers.region)
+    except image.BuildFailed as error:
+        yield Missing("docker login", str(error))
 
 
-def _certificate(session: boto3.Session, answers: Answers) -> Iterator[Missing]:
-    arn, domain = answers.get("MediaCertificateArn"), answers.get("MediaDomainName")
-    if not arn:
-        return
-    if f":{answers.region}:" not in arn:
-        yield Missing("certificate", f"{arn} is not in {answers.region}: request one there")
-        return
-    try:
-        found = session.client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
-    except (BotoCoreError, ClientError) as error:
-        yield Missing("certificate", f"{arn} cannot be read: {error}")
-        return
-    names = {found["DomainName"], *found.get("SubjectAlternativeNames", [])}
-    if found["Status"] != "ISSUED":
-        remedy = "create the validation record that AWS Certificate Manager shows, and wait for it"
-        yield Missing("certificate", f"{arn} is {found['Status']}: {remedy}")
-    elif not any(_covers(name, domain) for name in names):
-        yield Missing("certificate", f"{arn} is not for {domain}: request one that is")
-
-
-def _covers(name: str, domain: str) -> bool:
-    return name == domain or name == f"*.{domain.partition('.')[2]}"
+def find_missing(
+    rounds: Iterable[Callable[[], Iterable[Problem]]], show: Callable[[str], None]
+) -> list[Missing]:
+    """What the first round reports that finds something missing. Doubts are shown."""
+    for check in rounds:
+        found = list(check())
+        for doubt in (each for each in found if isinstance(each, Doubt)):
+            show(str(doubt))
+        if missing := [each for each in found if isinstance(each, Missing)]:
+            return missing
+    return []

@@ -18,6 +18,12 @@ class DeployedStack:
     region: str
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
+    status: str = "CREATE_COMPLETE"
+    """As CloudFormation names it."""
+
+    @property
+    def has_media_plane(self) -> bool:
+        return bool(self.parameters.get("MediaImageUri"))
 
     @property
     def public_url(self) -> str:
@@ -39,7 +45,7 @@ def look_up(name: str, region: str | None) -> DeployedStack | None:
         each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
     }
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    return DeployedStack(name, client.meta.region_name, parameters, outputs)
+    return DeployedStack(name, client.meta.region_name, parameters, outputs, found["StackStatus"])
 
 
 def require(name: str, region: str | None) -> DeployedStack:
@@ -76,7 +82,19 @@ def keys_of(stack: DeployedStack) -> Mapping[str, str]:
 
 
 def fill_secret(stack: DeployedStack, keys: Mapping[str, str]) -> None:
-    """What is not given stays as it is: STREAM_TOKEN_SECRET among it."""
+    """Keys that are not given stay as they are. Nothing is written if nothing would change: a new
+    version of the secret replaces every process that reads it."""
+    stored = keys_of(stack)
+    filled = {**stored, **keys}
+    if filled != stored:
+        client = boto3.client("secretsmanager", region_name=stack.region)
+        arn = stack.outputs["ProviderSecretArn"]
+        client.put_secret_value(SecretId=arn, SecretString=json.dumps(filled))
+
+
+def secret_version(stack: DeployedStack) -> str:
+    """The version of the secret that a process reads which starts now."""
     client = boto3.client("secretsmanager", region_name=stack.region)
-    filled = json.dumps({**keys_of(stack), **keys})
-    client.put_secret_value(SecretId=stack.outputs["ProviderSecretArn"], SecretString=filled)
+    described = client.describe_secret(SecretId=stack.outputs["ProviderSecretArn"])
+    stages = described["VersionIdsToStages"]
+    return str(next(version for version, names in stages.items() if "AWSCURRENT" in names))

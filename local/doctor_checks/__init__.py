@@ -1,1 +1,1 @@
-"""What can be wrong with a set-up before the first call, and how each of it is found."""
+"""Checks that find problems of a set-up before the first call."""

@@ -1,4 +1,5 @@
-"""Is there a phone line? Asks Telnyx for what the settings name, and changes nothing there."""
+"""Checks the phone line: asks Telnyx for everything that the settings name. It changes nothing
+there."""
 
 import hmac
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ Data = dict[str, Any]
 
 
 class TelnyxAccount:
-    """What Telnyx tells of the account that a key belongs to."""
+    """What Telnyx reports about the account of a key."""
 
     def __init__(self, config: DoctorConfig) -> None:
         self._http = httpx.Client(
@@ -37,7 +38,7 @@ class TelnyxAccount:
         return self._http.get(path, params=query)
 
     def data(self, path: str, **query: str) -> Any:
-        """`data` of the answer; None where there is no such thing."""
+        """Return `data` of the response, or None if there is no such resource."""
         answer = self.get(path, **query)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return None
@@ -82,10 +83,10 @@ def _clock(answer: httpx.Response, now: float) -> Finding:
 
 
 def _credit(balance: Data) -> Finding:
-    left = balance.get("available_credit") or "0"
-    if float(left) > 0:
+    credit = balance.get("available_credit") or "0"
+    if float(credit) > 0:
         return healthy("Telnyx credit")
-    return problem_found(Problem.NO_CREDIT, f"{left} {balance.get('currency') or ''}".strip())
+    return problem_found(Problem.NO_CREDIT, f"{credit} {balance.get('currency') or ''}".strip())
 
 
 def _application(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Finding]:
@@ -133,7 +134,7 @@ def _from_number(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Findi
     if not wanted:
         yield problem_found(Problem.FROM_NUMBER_MISSING)
         return
-    # Other characters than digits "will result in no values being returned" (Telnyx, "List phone
+    # Characters other than digits "will result in no values being returned" (Telnyx, "List phone
     # numbers").
     found = account.data("/phone_numbers", **{"filter[phone_number]": wanted.removeprefix("+")})
     number = next((each for each in found or () if each.get("phone_number") == wanted), None)

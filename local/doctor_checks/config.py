@@ -1,4 +1,4 @@
-"""Whose health is asked after: the settings of a set-up, local or deployed."""
+"""The settings to check, of a local or a deployed set-up."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ WEBHOOK_PATH = "/webhooks/telnyx"
 
 @dataclass(frozen=True, slots=True)
 class DoctorConfig:
-    """Missing settings are empty: each check says so for its own."""
+    """The settings. Missing ones are empty, and each check reports its own."""
 
     openai_api_key: str = field(repr=False)
     openai_realtime_url: str

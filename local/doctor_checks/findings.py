@@ -1,11 +1,12 @@
-"""Everything that `make doctor` can find, and what to do about each."""
+"""Everything that `make doctor` can find, and how to fix it."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Problem(Enum):
-    """What is concerned, what is wrong, what to do. `{}` is what was found."""
+    """Three texts per problem: the subject, what is wrong, and what to do. `{}` is the detail that
+    was found."""
 
     OPENAI_KEY_MISSING = (
         "OpenAI API key",
@@ -19,13 +20,13 @@ class Problem(Enum):
     )
     MODEL_UNAVAILABLE = (
         "model",
-        "no session can be opened with it: {}",
+        "the server refuses a session with it: {}",
         "set OPENAI_MODEL to a Realtime model that your OpenAI project may use",
     )
     MODEL_UNREACHABLE = (
         "OpenAI Realtime",
         "no answer: {}",
-        "check OPENAI_REALTIME_URL and that this machine may open connections to it",
+        "check OPENAI_REALTIME_URL, and that this machine can connect to it",
     )
     TELNYX_KEY_MISSING = (
         "Telnyx API key",
@@ -40,12 +41,12 @@ class Problem(Enum):
     TELNYX_UNREACHABLE = (
         "Telnyx API",
         "no answer: {}",
-        "check TELNYX_API_BASE and that this machine may open connections to it",
+        "check TELNYX_API_BASE, and that this machine can connect to it",
     )
     CLOCK_WRONG = (
         "clock",
-        "this machine's is {} seconds off Telnyx's",
-        "synchronise it: signatures of webhooks are valid for five minutes",
+        "the clock of this machine differs from Telnyx's by {} seconds",
+        "synchronise it, because signatures of webhooks are valid for five minutes",
     )
     NO_CREDIT = (
         "Telnyx credit",
@@ -59,8 +60,8 @@ class Problem(Enum):
     )
     APPLICATION_UNKNOWN = (
         "Telnyx application",
-        "{} is no Voice API application of this account",
-        "set TELNYX_CONNECTION_ID to the id of one",
+        "{} is not a Voice API application of this account",
+        "set TELNYX_CONNECTION_ID to the id of one of its applications",
     )
     APPLICATION_INACTIVE = (
         "Telnyx application",
@@ -94,17 +95,17 @@ class Problem(Enum):
     )
     FROM_NUMBER_NOT_OWNED = (
         "from number",
-        "it is neither a number of this account nor verified",
-        "set TELNYX_FROM_NUMBER to one that is, or verify it at portal.telnyx.com",
+        "the account neither owns nor verified it",
+        "set TELNYX_FROM_NUMBER to another number, or verify it at portal.telnyx.com",
     )
     FROM_NUMBER_INACTIVE = (
         "from number",
         "its status is {}",
-        "wait until Telnyx has activated it, or set another one",
+        "wait until Telnyx has activated it, or use another number",
     )
     FROM_NUMBER_ELSEWHERE = (
         "from number",
-        "who calls it does not get to this application",
+        "calls to it do not reach this application",
         "assign the number to the application at portal.telnyx.com, My Numbers",
     )
     PUBLIC_KEY_MISSING = (
@@ -129,13 +130,13 @@ class Problem(Enum):
     )
     PUBLIC_URL_ELSEWHERE = (
         "public URL",
-        "what answers there is not Phonebridge ({})",
-        "check BASE_PUBLIC_URL: it goes without a path",
+        "the server at this URL is not Phonebridge ({})",
+        "check BASE_PUBLIC_URL, which must have no path",
     )
     WEBHOOKS_NOT_CONFIGURED = (
         "webhooks",
-        "the server says: {}",
-        "set what it names where the server runs",
+        "the server answers: {}",
+        "set the named settings where the server runs",
     )
     MEDIA_UNREACHABLE = (
         "media URL",
@@ -144,34 +145,59 @@ class Problem(Enum):
     )
     MEDIA_ELSEWHERE = (
         "media URL",
-        "what answers there is no media container ({})",
+        "the server at this URL is not the media container ({})",
         "check MEDIA_PUBLIC_URL, and that the load balancer has a healthy task",
     )
     CERTIFICATE_INVALID = (
         "TLS certificate",
         "{}",
-        "Telnyx connects only to publicly trusted certificates: have one issued for that name",
+        "get a publicly trusted certificate for that name; Telnyx accepts no other",
     )
     CERTIFICATE_EXPIRES = (
         "TLS certificate",
         "{}",
-        "renew it: ACM does so by itself while its validation record exists",
+        "renew it; ACM renews its own while the validation record exists",
     )
+
+    ALARMS_UNHEARD = (
+        "alarms",
+        "nobody gets them",
+        "make deploy ARGS='--set AlarmEmail=you@example.com', or subscribe to the topic yourself",
+    )
+    ALARMS_UNCONFIRMED = (
+        "alarms",
+        "{} has not confirmed the subscription",
+        "open the message from AWS Notifications and confirm it",
+    )
+    ALARMS_UNKNOWN = (
+        "alarms",
+        "who gets them cannot be read: {}",
+        "allow sns:ListSubscriptionsByTopic",
+    )
+
+
+NOTES = {Problem.ALARMS_UNHEARD, Problem.ALARMS_UNCONFIRMED, Problem.ALARMS_UNKNOWN}
+"""What keeps no call from working."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's report; without an ailment all is well."""
+    """A line of the doctor's report. Without a problem, the check passed."""
 
     what: str
     problem: Problem | None = None
     found: str = ""
 
+    @property
+    def is_fatal(self) -> bool:
+        return self.problem is not None and self.problem not in NOTES
+
     def __str__(self) -> str:
         if self.problem is None:
             return f"ok    {self.what}"
         what, problem, remedy = (part.format(self.found) for part in self.problem.value)
-        return f"FAIL  {what}: {problem}. To do: {remedy}."
+        level = "FAIL" if self.is_fatal else "note"
+        return f"{level}  {what}: {problem}. To do: {remedy}."
 
 
 def healthy(what: str) -> Finding:

@@ -1,7 +1,8 @@
-"""Is there a model? A Realtime session is opened and closed again; nothing is generated or billed.
+"""Checks the model: opens a Realtime session and closes it again. Nothing is generated or billed.
 
-Key and model are judged after the upgrade: a refusal comes as an `error` event and a close
-(OpenAI, "Realtime API")."""
+The server checks key and model after the upgrade. A refusal is an `error` event and a close
+(OpenAI, "Realtime API").
+"""
 
 import asyncio
 import json
@@ -24,7 +25,7 @@ FAULTS = (
     InvalidURI,
     ConnectionClosed,
     httpx.InvalidURL,
-    ValueError,  # of what is no JSON
+    ValueError,  # the message is not JSON
 )
 
 

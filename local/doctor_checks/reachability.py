@@ -1,5 +1,5 @@
-"""Can Telnyx reach us? Knocks at the webhooks and at the media container as a stranger would, who
-is to be turned away."""
+"""Checks that Telnyx can reach us: sends requests without credentials to the webhooks and the media
+container, which must refuse them."""
 
 import asyncio
 import json
@@ -38,13 +38,14 @@ def _tls_address(url: str) -> tuple[str, int] | None:
         parts = urlsplit(url)
         port = parts.port or 443
     except ValueError:
-        return None  # no URL: who connects to it says so
+        return None  # not a URL: the check that connects to it reports that
     is_secure = parts.scheme in ("https", "wss") and parts.hostname
     return (str(parts.hostname), port) if is_secure else None
 
 
 def _certificate(host: str, port: int, now: float) -> Iterator[Finding]:
-    """Nothing where nobody answers: that is another check's to say."""
+    """Check the certificate. Nothing is reported if the server does not answer, because another
+    check does that."""
     context = ssl.create_default_context()
     try:
         with (
@@ -102,7 +103,7 @@ async def _open_media_socket(subject: DoctorConfig) -> None:
 
 
 def _error(body: bytes) -> dict[str, Any]:
-    """Of an answer in our one shape."""
+    """Return the error of a response in our error shape."""
     try:
         error = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):

@@ -1,1 +1,1 @@
-"""Stand-ins for the two providers: real sockets, real audio, loopback only."""
+"""Simulators of the two providers, with real sockets and real audio, on loopback only."""

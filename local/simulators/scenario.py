@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 class CallerLine:
     clip: str = ""
     interrupt_after_ms: int | None = None
-    """None: said when the agent has finished. Else so long after the agent began: a barge-in."""
+    """Milliseconds after the agent began to speak, for an interruption. None: the line follows when
+    the agent has finished."""
     digits: str = ""
-    """Pressed on the phone's keys instead of a clip that is said."""
+    """Keys that the caller presses instead of speaking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,9 @@ class ToolCall:
     name: str
     arguments: str
     preamble: str | None = None
-    """Agent clip spoken before the call, in the same response."""
+    """Agent clip that is spoken before the call, in the same response."""
     invented: bool = False
-    """Called although the session does not offer it: models do that."""
+    """True if the session does not offer the tool. Models sometimes invent one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Scenario:
     greeting: str
     caller: tuple[CallerLine, ...]
     replies: Mapping[str, str]
-    """Caller clip to agent clip."""
+    """Agent clips by caller clip."""
     fallback: str
-    """Agent clip for what was not understood."""
+    """Agent clip that answers unrecognised audio."""
     tool_calls: Mapping[str, tuple[ToolCall, ...]] = field(default_factory=dict)
-    """Caller clip to what the model calls first, in one response, if the session offers it. The
-    agent clip that stands in the output is its answer, or else the reply to the caller's clip."""
+    """Tool calls by caller clip, made in one response if the session offers the tools.
+
+    The answer is the agent clip that the output names, otherwise the reply to the caller clip.
+    """
 
 
 APPOINTMENT = Scenario(

@@ -26,6 +26,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge.openai.client import OpenAIRealtime
+from media_bridge.runtime.draining import METADATA_VARIABLE, EcsTask, wait_until_draining
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.mailbox_reader import MailboxReader
@@ -140,7 +141,13 @@ async def read_environment() -> Mapping[str, str]:
     return await asyncio.to_thread(with_secrets, os.environ, fetch_secret)
 
 
-async def serve(settings: MediaSettings, collector: Collector | None, host: str, port: int) -> None:
+async def serve(
+    settings: MediaSettings,
+    collector: Collector | None,
+    host: str,
+    port: int,
+    ecs_task: EcsTask | None = None,
+) -> None:
     task = media_worker(settings, collector)
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[float] = loop.create_future()
@@ -148,17 +155,24 @@ async def serve(settings: MediaSettings, collector: Collector | None, host: str,
     def end(timeout_seconds: float) -> None:
         if not asked.done():
             asked.set_result(timeout_seconds)
-        elif not timeout_seconds:
-            task.cut_drain_short()
+        else:
+            task.cut_drain_short(timeout_seconds)
 
-    async with task.running(), run_server(task, host, port):
+    async def watch_ecs(ecs_task: EcsTask) -> None:
+        await wait_until_draining(ecs_task, task.services.log)
+        end(settings.max_call_minutes * 60.0)
+
+    async with task.running(), run_server(task, host, port), asyncio.TaskGroup() as watches:
         loop.add_signal_handler(signal.SIGTERM, end, task.drain_times.calls_seconds)
         loop.add_signal_handler(signal.SIGINT, end, 0.0)
         # All that was imported stays. A full collection would go through it again and again, and
         # hold up every call for 60 to 90 ms each time.
         gc.collect()
         gc.freeze()
+        watching = watches.create_task(watch_ecs(ecs_task)) if ecs_task else None
         await task.drain(await asked)
+        if watching:
+            watching.cancel()
 
 
 def main() -> None:
@@ -173,7 +187,9 @@ def main() -> None:
             collector = Collector.from_env(environ)
         except (NotConfigured, BotoCoreError, ClientError) as error:
             sys.exit(f"media_bridge: {error}")
-        runner.run(serve(settings, collector, options.host, options.port))
+        metadata_url = os.environ.get(METADATA_VARIABLE)
+        ecs_task = EcsTask(metadata_url) if metadata_url else None
+        runner.run(serve(settings, collector, options.host, options.port, ecs_task))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,13 @@ the stream was opened with the dial, the session is made ready while the phone r
 """
 
 from collections.abc import Iterable
-from enum import Enum, auto
-from itertools import chain
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
     ClipKind,
-    CreateResponse,
     EndCall,
     FailCall,
     LeaveStream,
@@ -26,10 +23,11 @@ from media_bridge.commands import (
     RecordStart,
 )
 from media_bridge.conversation import stream_start
+from media_bridge.conversation.call_end import CallEnd
 from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import NO_CLIPS, Conversation
-from media_bridge.conversation.deadline import earliest
-from media_bridge.conversation.greeting import CACHED_ITEM_ID, CachedGreeting, GreetingRecorder
+from media_bridge.conversation.frame_watch import FrameWatch
+from media_bridge.conversation.greeting import CachedGreeting, Greeting
 from media_bridge.conversation.idle import IdleCaller
 from media_bridge.conversation.last_words import LastWords
 from media_bridge.conversation.model_session import ModelSession
@@ -37,31 +35,32 @@ from media_bridge.conversation.response_queue import Purpose
 from media_bridge.conversation.steering import apply_event, needs_model
 from media_bridge.conversation.time_limit import TimeLimit
 from media_bridge.conversation.tool_calls import ToolCalls
-from media_bridge.conversation.unended_speech import UnendedSpeech
 from media_bridge.conversation.voicemail import Voicemail
-from media_bridge.speech.caller_audio import GAP_TIMEOUT_SECONDS, CallerAudioPath
+from media_bridge.deadline import NEVER
+from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
-from phonebridge.call.call import Call
-from phonebridge.call.config import CallConfig, StreamSetup
-from phonebridge.call.steering import Side
+from phonebridge.call.call import Call, EndedBy
+from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import (
+    Answered,
+    MachineAnswered,
+    Mute,
+    Say,
+    SayGoodbye,
+    Side,
+    TransferFinished,
+)
 from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 READY_TIMEOUT_SECONDS = 12.0
 MEDIA_TIMEOUT_SECONDS = 60.0
-"""The carrier sends frames all the time; a line on hold may pause."""
+"""A line on hold may pause for some time without sending frames."""
 GOODBYE_TIMEOUT_SECONDS = 5.0
-"""From our hanging up until the carrier closes the stream."""
+"""The carrier closes the stream within this time after we hang up."""
 
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
-
-
-class _Awaited(Enum):
-    START = auto()
-    READY = auto()
-    FRAME = auto()
-    MEDIA = auto()
 
 
 class Bridge:
@@ -81,9 +80,8 @@ class Bridge:
         self._call = call
         self._config = config
         self._model_audio = model_audio
-        self._cached_greeting = cached_greeting
         self._clips = clips
-        self._greeting_recorder = GreetingRecorder.of(config, model_audio)
+        self._greeting = Greeting(config, model_audio, cached_greeting)
         self._conversation = Conversation(config, model_audio, clips)
         self._tools = ToolCalls(config.tools, self._conversation)
         self._voicemail = Voicemail(config)
@@ -93,21 +91,15 @@ class Bridge:
         )
         recorders = (self._clip_recorder,) if self._clip_recorder else ()
         self._monitors = (self._voicemail, self._time_limit, IdleCaller(config), *recorders)
-        self._unended_speech = UnendedSpeech()
         self._caller_audio = CallerAudioPath(model_audio)
         self._model = ModelSession(call.carries_early_stream, model_audio, Codec[config.codec])
-        self._deadlines = {_Awaited.START: now + stream_start.start_timeout(call)}
-        if not self._model.is_ringing:
-            self._deadlines[_Awaited.READY] = now + READY_TIMEOUT_SECONDS
         self._line: Codec | None = None
-        self._frame_at = now
-        self._greeted = False
+        self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
+        self._start_due_at = now + stream_start.start_timeout(call)
+        self._ready_due_at = NEVER if self._model.is_ringing else now + READY_TIMEOUT_SECONDS
         self._spent = Usage()
         self._held_events: list[events.SteeringEvent] = []
-        self._leave_at: float | None = None
-        self._last_words: LastWords | None = None
-        self.is_over = False
-        """Nothing more is to be done for this call."""
+        self._end: CallEnd | None = None
         self._deadline = self._compute_deadline()
 
     @property
@@ -120,7 +112,7 @@ class Bridge:
 
     @property
     def stream_started(self) -> float:
-        """Turns count from here."""
+        """Turns are timed from here."""
         return self._conversation.stream_started
 
     @property
@@ -128,77 +120,88 @@ class Bridge:
         return self._spent + self._conversation.usage
 
     @property
+    def is_over(self) -> bool:
+        """Nothing more is to be done for this call."""
+        return self._end is not None and self._end.is_over
+
+    @property
     def has_started(self) -> bool:
-        """Whether the media stream ever began."""
+        """The media stream has begun."""
         return self._line is not None
 
     @property
     def _speaks(self) -> bool:
         return self._line is not None and (
-            self._model.is_ready
-            or self._cached_greeting is not None
-            or self._conversation.reply.is_over
+            self._model.is_ready or self._greeting.is_cached or self._conversation.reply.is_over
         )
 
     def next_deadline(self) -> float | None:
         return self._deadline
 
     def _compute_deadline(self) -> float | None:
-        if self.is_over:
-            return None
-        if self._last_words is not None:
-            return self._last_words.due_at if self._leave_at is None else self._leave_at
-        times = [self._caller_audio.next_deadline(), self._tools.next_deadline()]
-        times += self._deadlines.values()
+        if self._end is not None:
+            return self._end.next_deadline()
+        times = [
+            self._start_due_at,
+            self._ready_due_at,
+            self._frame_watch.due_at,
+            self._caller_audio.next_deadline(),
+            self._tools.next_deadline(),
+        ]
         if self._speaks:
-            times += [
-                self._conversation.next_deadline(),
-                *[watch.due_at for watch in self._monitors],
-            ]
+            times.append(self._conversation.next_deadline())
+            times += [monitor.due_at for monitor in self._monitors]
         elif self._model.is_ready:
             times.append(self._conversation.reply.deadline)
-        return earliest(*times)
+        return min(times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
-        if self.is_over:
+        """Do what the event asks for, do what has become due, and set the next deadline.
+
+        Two kinds of events are so frequent that they end earlier, because nothing becomes due
+        through them: the caller's frames, and what a response sends ahead of its playback.
+        """
+        if isinstance(event, events.CallerAudio):
+            return self._on_caller_audio(event, now)
+        if isinstance(event, _GOING_ON) and self._goes_on(event, now):
             return []
-        if self._last_words is not None:
-            commands = self._on_ending(event, now, self._last_words)
-        elif isinstance(event, events.CallerAudio):
-            commands = self._on_caller_audio(event, now)
-            if commands:  # fifty times a second: nothing else is due, and no deadline moves
-                return commands
-        elif isinstance(event, _GOING_ON) and self._goes_on(event, now):
-            return []  # no deadline comes nearer
-        else:
-            answer = self._answer_about_clip(event, now) if self._clip_recorder else None
-            if answer is None:
-                answer = self._on_event(event, now)
-            commands = self._until_call_ends(chain(answer, self._due(now)), now)
+        commands = self._respond(event, now)
+        commands += self._due(now)
         self._deadline = self._compute_deadline()
         return commands
 
     def _goes_on(self, event: events.AudioReceived | events.ResponseProgressed, now: float) -> bool:
-        """The model is far ahead of the caller: what it sends waits behind what waits already. Or
-        it is merely at work."""
+        """Take sound that waits behind other sound, and events that show only that the model is at
+        work."""
+        if self._end is not None:
+            return False
         if isinstance(event, events.ResponseProgressed):
             return self._conversation.reply.on_progress(event.response_id, now)
         if not self._conversation.append_audio(event, now):
             return False
-        if self._greeting_recorder:
-            self._greeting_recorder.record(event)
+        self._greeting.record(event)
         return True
 
-    def _due(self, now: float) -> Iterable[BridgeCommand]:
-        """Begins when the answer to what has happened was taken, unless that was the end."""
-        if self._speaks:
-            yield from self._conversation.due(now)
-            for watch in self._monitors:
-                yield from watch.check(self._conversation, now)
+    def _respond(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
+        if self._end is not None:
+            return self._until_call_ends(self._end.handle(event, now), now)
+        commands = self._answer_about_clip(event, now) if self._clip_recorder else None
+        return self._until_call_ends(
+            self._on_event(event, now) if commands is None else commands, now
+        )
+
+    def _due(self, now: float) -> list[BridgeCommand]:
+        """Do what has become due, as long as nothing ends the call."""
+        if self._end is not None or not self._speaks:
+            return []
+        commands = self._until_call_ends(self._conversation.due(now), now)
+        for monitor in self._monitors:
+            if self._end is None and (found := monitor.check(self._conversation, now)):
+                commands += self._until_call_ends(found, now)
+        return commands
 
     def _on_silence(self, now: float) -> list[BridgeCommand]:
-        """The model has sent nothing for long. While the phone rings there is a model, and nobody
-        who listens."""
+        """End a response that has stalled, and do what the pending reply plans next."""
         if not (self._speaks or self._model.is_ready):
             return []
         ended = self._conversation.reply.stalled_response(now)
@@ -209,7 +212,7 @@ class Bridge:
     def _answer_about_clip(
         self, event: events.ControlEvent, now: float
     ) -> list[BridgeCommand] | None:
-        """None for events that are not about a clip being recorded."""
+        """Let the clip recorder answer events of a clip. It returns None for all others."""
         assert self._clip_recorder
         answer = self._clip_recorder.handle(event, self._conversation, now)
         if answer is not None and isinstance(event, events.ResponseEnded):
@@ -221,24 +224,19 @@ class Bridge:
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
-        if isinstance(event, events.ToolEvent):
+        if isinstance(event, tool_events.ToolEvent):
             return [*self._conversation.on_tool_event(event, now), *self._tools.handle(event, now)]
-        if isinstance(event, events.SteeringEvent):
-            return self._on_steering(event, now)
         if isinstance(event, events.SessionEvent):
             return self._on_session(event, now)
-        if isinstance(event, events.MachineDetected):
-            return self._on_machine(event.greeting_over, now)
-        if isinstance(event, events.LeaveRequested):
-            return [LeaveStream(was_lost=False)]
-        if isinstance(event, events.AnswerReported):
-            return self._on_answer(now)
-        return self._on_stream(event, now)
+        if isinstance(event, events.StreamEvent):
+            return self._on_stream(event, now)
+        return self._on_outside(event, now)
 
     def _until_call_ends(
         self, commands: Iterable[BridgeCommand], now: float
     ) -> list[BridgeCommand]:
-        """The commands up to the first that ends the bridge's part, the turns recorded before."""
+        """Return the commands up to the first one that ends the bridge's part. The open turns are
+        recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
             if not self._model.is_ready and self._model.hold(command):
@@ -246,19 +244,22 @@ class Bridge:
             if isinstance(command, FailCall | LeaveStream):
                 closed = self._conversation.close(now) if self.has_started else []
                 closed = [*closed, *self._never_said(), *self._tools.close()]
-                return [*taken, *closed, command, *self._leave(now)]
+                end = self._end = self._end or self._call_end(now)
+                return [*taken, *closed, command, *end.leave(now)]
             if isinstance(command, EndCall):
-                self._leave_at = now + GOODBYE_TIMEOUT_SECONDS
-                self._last_words = LastWords(self._conversation, self._caller_audio, now)
-                ready = self._model.is_ready
-                return [*taken, command, *(self._last_words.commit_speech(now) if ready else ())]
+                self._end = self._call_end(now)
+                return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
             taken.append(command)
         return taken
 
+    def _call_end(self, now: float) -> CallEnd:
+        words = LastWords(self._conversation, self._caller_audio, now)
+        return CallEnd(words, self._model, self.has_started)
+
     def _never_said(self) -> list[BridgeCommand]:
-        """What was to be said by a model that never became ready."""
+        """Note which words were not spoken because the model never became ready."""
         early = () if self._model.is_ready else self._held_events
-        says = [each for each in early if isinstance(each, events.SayRequested)]
+        says = [each for each in early if isinstance(each, Say)]
         return [
             AddTimelineEntry("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says
         ]
@@ -300,30 +301,29 @@ class Bridge:
         known = self._call.detection
         machine = known if known and known.takes_message else None
         commands = self._on_machine(machine.greeting_over, now) if machine else []
-        if self._cached_greeting and not self._conversation.ignores_caller:
-            self._conversation.agent_audio.play_recorded(
-                CACHED_ITEM_ID, self._cached_greeting.words, self._cached_greeting.sound, now
-            )
-        del self._deadlines[_Awaited.START]
-        self._frame_at = now
-        self._deadlines[_Awaited.MEDIA] = now + MEDIA_TIMEOUT_SECONDS
-        if not self._model.is_ready:
-            self._deadlines.setdefault(_Awaited.READY, now + READY_TIMEOUT_SECONDS)
+        self._greeting.play_cached(self._conversation, now)
+        self._start_due_at = NEVER
+        self._frame_watch.begin(now)
+        if not self._model.is_ready and self._ready_due_at == NEVER:
+            self._ready_due_at = now + READY_TIMEOUT_SECONDS
         return [*commands, *self._model.configure(line), *self._greet(now)]
 
     def _on_answer(self, now: float) -> list[BridgeCommand]:
         if self._model.is_ringing:
-            self._deadlines[_Awaited.START] = now + stream_start.ANSWER_TIMEOUT_SECONDS
+            self._start_due_at = now + stream_start.ANSWER_TIMEOUT_SECONDS
         return []
 
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
-        if self._line is None:
+        """A frame moves a deadline only if it is the first one, or if it waits for earlier
+        frames."""
+        if self._line is None or self._end is not None:
             return []
-        if not self._caller_audio.frames:
-            self._deadlines[_Awaited.FRAME] = now + GAP_TIMEOUT_SECONDS
+        self._frame_watch.last_frame_at = now
+        commands = self._caller_audio.push(event.chunk, event.payload, now)
+        if not commands or self._caller_audio.frames == 1:
+            self._frame_watch.expect_frames(now)
             self._deadline = self._compute_deadline()
-        self._frame_at = now  # its deadlines move on when they pass, not fifty times a second
-        return self._caller_audio.push(event.chunk, event.payload, now)
+        return commands
 
     # The model's session.
 
@@ -333,7 +333,7 @@ class Bridge:
         if self._model.is_lost and not was_lost:
             self._start_over()
         elif self._model.is_ready and not was_ready:
-            self._deadlines.pop(_Awaited.READY, None)
+            self._ready_due_at = NEVER
             commands += [*self._caller_audio.start_forwarding(), *self._greet(now)]
             for held in self._held_events:
                 commands += self._on_steering(held, now)
@@ -350,7 +350,7 @@ class Bridge:
         return self._unless_it_rings(self._conversation.on_error(error, now))
 
     def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
-        """A call that fails because of the model ends with the apology, if there is one."""
+        """Play the apology, if there is one, before a call fails because of the model."""
         if not (self.has_started and self._clips.apology):
             return commands
         taken: list[BridgeCommand] = []
@@ -362,7 +362,8 @@ class Bridge:
         return taken
 
     def _unless_it_rings(self, commands: list[BridgeCommand]) -> list[BridgeCommand]:
-        """Nobody has answered yet: the next session is opened when somebody does."""
+        """Drop a failed session without failing the call while the phone rings. The next session is
+        opened when somebody answers."""
         failed = next((each for each in commands if isinstance(each, FailCall)), None)
         if failed is None or not self._model.is_ringing:
             return commands
@@ -370,15 +371,9 @@ class Bridge:
         return self._model.lose(failed.detail)
 
     def _greet(self, now: float) -> list[BridgeCommand]:
-        """Once, as soon as somebody listens, or before that to have it at hand then."""
-        prepares = self._config.stream_setup is StreamSetup.PREPARED
-        greeted = self._cached_greeting or self._greeted or self._conversation.ignores_caller
-        if greeted or not self._model.is_ready or not (self.has_started or prepares):
+        if not self._model.is_ready:
             return []
-        self._greeted = True
-        # Before anybody has answered nothing is to be done: perhaps nobody will.
-        request = CreateResponse(self._config.greeting, allow_tools=self.has_started)
-        return self._conversation.request_response(request, Purpose.GREETING, now)
+        return self._greeting.request(self._conversation, self.has_started, now)
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)
@@ -393,30 +388,40 @@ class Bridge:
         commands += [*self._conversation.handle(event, now), *self._tools.on_event(event, now)]
         if self._model.is_ringing and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands)
-        if self._greeting_recorder and (recording := self._greeting_recorder.record(event)):
-            commands.append(recording)
-        return commands
+        return commands + self._greeting.record(event)
 
     def _start_over(self) -> None:
-        """The session is of no use any more, and nobody has answered yet."""
+        """Discard everything that belongs to a session that was lost before anybody answered."""
         self._spent = self.usage
         self._conversation = Conversation(self._config, self._model_audio, self._clips)
         self._tools = ToolCalls(self._config.tools, self._conversation)
         self._caller_audio = CallerAudioPath(self._model_audio)
-        self._greeting_recorder = GreetingRecorder.of(self._config, self._model_audio)
-        self._greeted = False
+        self._greeting.start_over()
 
     # What it is told from outside.
 
+    def _on_outside(self, event: events.OutsideEvent, now: float) -> list[BridgeCommand]:
+        match event:
+            case MachineAnswered(greeting_over):
+                return self._on_machine(greeting_over, now)
+            case Answered():
+                return self._on_answer(now)
+            case events.LeaveRequested() | TransferFinished(failure=None):
+                return [LeaveStream(was_lost=False)]
+            case events.HangUpRequested(by) if self._model.is_ringing:
+                return [EndCall(by)]
+            case SayGoodbye() if self._model.is_ringing:
+                return [EndCall(EndedBy.API)]
+            case _:
+                return self._on_steering(event, now)
+
     def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
-        if self._model.is_ringing and isinstance(event, events.HangUpRequested):
-            return [EndCall(event.by)]
         if needs_model(event) and not self._model.is_ready:
             self._held_events.append(event)
             return []
-        if isinstance(event, events.MuteRequested) and event.side is Side.CALLER:
+        if isinstance(event, Mute) and event.side is Side.CALLER:
             self._caller_audio.mute(event.muted)
-            self._conversation.caller_is_muted = event.muted
+            self._conversation.mute_caller(event.muted)
             return []
         if isinstance(event, events.SettingsUpdated):
             self._config = event.config
@@ -434,86 +439,20 @@ class Bridge:
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
         commands = [*self._caller_audio.due(now), *self._tools.due(now)]
-        waits_until = self._conversation.reply.deadline
-        if waits_until is not None and waits_until <= now:
+        if self._conversation.reply.deadline <= now:
             commands += self._on_silence(now)
-        for awaited in [who for who, time in self._deadlines.items() if time <= now]:
-            del self._deadlines[awaited]
-            commands += self._on_timeout(awaited, now)
+        if self._start_due_at <= now:
+            commands += self._on_missing_start()
+        if self._ready_due_at <= now:
+            self._ready_due_at = NEVER
+            failed = FailCall("model_timeout", "the model session did not become ready")
+            commands += self._with_apology([failed], now)
+        commands += self._frame_watch.check(self._caller_audio, self._conversation, now)
         return commands
 
-    def _on_ending(
-        self, event: events.BridgeEvent, now: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        if self._leave_at is None:
-            return self._hear_last_words(event, now, last_words)
-        return self._until_call_ends(
-            self._wait_for_stream_end(event, now, self._leave_at, last_words), now
-        )
-
-    def _wait_for_stream_end(
-        self, event: events.BridgeEvent, now: float, leave_at: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        """We hung up: the stream has to end, and the caller's last words may still come."""
-        match event:
-            case events.StreamStopped() | events.StreamLost() | events.LeaveRequested():
-                return [LeaveStream(was_lost=False)]
-            case events.DeadlinePassed() if leave_at <= now:
-                return [LeaveStream(was_lost=False)]
-            case events.ModelClosed():
-                self._model.is_ready = False
-                return []
-            case _:
-                return last_words.on_event(event, now) if self._model.is_ready else []
-
-    def _leave(self, now: float) -> list[BridgeCommand]:
-        """The leg ends at once; the model is left when it owes no more words."""
-        self._leave_at = None
-        last_words = self._last_words or LastWords(self._conversation, self._caller_audio, now)
-        self._last_words = last_words
-        if not (self.has_started and self._model.is_ready and last_words.are_awaited(now)):
-            return self._give_up_words(now)
-        return [*last_words.commit_speech(now), *last_words.cancel_unheard()]
-
-    def _hear_last_words(
-        self, event: events.BridgeEvent, now: float, last_words: LastWords
-    ) -> list[BridgeCommand]:
-        commands = last_words.on_event(event, now)
-        if isinstance(event, events.ModelClosed) or not last_words.are_awaited(now):
-            commands += self._give_up_words(now)
-        return commands
-
-    def _give_up_words(self, now: float) -> list[BridgeCommand]:
-        self.is_over = True
-        return [*self._conversation.turns.give_up(now)] if self.has_started else []
-
-    def _on_timeout(self, awaited: _Awaited, now: float) -> list[BridgeCommand]:
-        match awaited:
-            case _Awaited.START if self._model.is_ringing:
-                # Another stream takes its place as soon as somebody has answered.
-                return [Log("warning", "no start on the early stream"), LeaveStream(was_lost=False)]
-            case _Awaited.START:
-                return [FailCall("no_media_start", "the media socket sent no start")]
-            case _Awaited.READY:
-                failed = FailCall("model_timeout", "the model session did not become ready")
-                return self._with_apology([failed], now)
-            case _Awaited.FRAME:
-                return [*self._missed_frame(now), *self._watch_speech(now)]
-            case _Awaited.MEDIA if self._has_received_within(MEDIA_TIMEOUT_SECONDS, now):
-                self._deadlines[awaited] = self._frame_at + MEDIA_TIMEOUT_SECONDS
-                return []
-            case _Awaited.MEDIA:
-                return [FailCall("media_silent", "the carrier stopped sending audio")]
-
-    def _missed_frame(self, now: float) -> list[BridgeCommand]:
-        received = self._has_received_within(GAP_TIMEOUT_SECONDS, now)
-        since = self._frame_at if received else now
-        self._deadlines[_Awaited.FRAME] = since + GAP_TIMEOUT_SECONDS
-        speaks = self._conversation.caller_is_speaking
-        return self._caller_audio.look_for_gap(self._frame_at, speaks, now)
-
-    def _watch_speech(self, now: float) -> list[BridgeCommand]:
-        return self._unended_speech.check(self._conversation, self._caller_audio, now)
-
-    def _has_received_within(self, seconds: float, now: float) -> bool:
-        return self._frame_at + seconds > now
+    def _on_missing_start(self) -> list[BridgeCommand]:
+        self._start_due_at = NEVER
+        if not self._model.is_ringing:
+            return [FailCall("no_media_start", "the media socket sent no start")]
+        # Another stream takes its place as soon as somebody has answered.
+        return [Log("warning", "no start on the early stream"), LeaveStream(was_lost=False)]

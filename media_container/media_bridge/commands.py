@@ -1,5 +1,4 @@
-"""What a bridge may ask for. The shell (`runtime/call_session.py`) carries commands out in their
-order."""
+"""The commands of a bridge. The shell (`runtime/call_session.py`) executes them in their order."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,21 +22,21 @@ class ClipKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlayAudio:
-    """20 ms to 30 s of the line's codec."""
+    """`payload` is 20 ms to 30 s of sound in the codec that we speak."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MarkPlayback:
-    """Have this name given back when everything sent before it has been played."""
+    """Let the carrier return this name when it has played everything that was sent before."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClearPlayback:
-    """Drop what was sent and not played yet."""
+    """Let the carrier drop the sound that it has not played yet."""
 
 
 # Of the model. Every request has an `event_id`, which an `error` of the server may name (OpenAI,
@@ -57,21 +56,21 @@ class ConnectModel:
 
 @dataclass(frozen=True, slots=True)
 class ConfigureModel:
-    """Send the session's settings; `line` is the codec in which the caller will be heard."""
+    """Send the session's settings. `line` is the codec of the caller's audio."""
 
     line: Codec
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateSession:
-    """Change settings of a session that runs. What becomes of it comes back as an event."""
+    """Change the settings of a running session. An event reports the outcome."""
 
     update: Update
 
 
 @dataclass(frozen=True, slots=True)
 class CommitAudio:
-    """Have what the model heard since the last turn transcribed, without waiting for silence."""
+    """Let the model transcribe what it heard since the last turn, without waiting for silence."""
 
     @property
     def event_id(self) -> str:
@@ -80,20 +79,19 @@ class CommitAudio:
 
 # No dataclass, as `events.CallerAudio`.
 class AppendAudio(Struct, frozen=True, gc=False):
-    """Caller audio in the model's format."""
+    """Send the caller's audio to the model, in the model's format."""
 
     audio: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class CreateResponse:
-    """Let the model speak: these very words (`exact_text`), or as `instructions` tells it, or
-    else in answer to what it has heard so far."""
+    """Let the model say `exact_text`, follow `instructions`, or answer what it has heard so far."""
 
     exact_text: str | None = None
     instructions: str | None = None
     allow_tools: bool = True
-    """Whether it may call tools; never for very words."""
+    """The model may call tools, unless it has an `exact_text` to say."""
     event_id: str = field(default="", compare=False)
     """The response queue numbers its requests with it (`conversation/response_queue.py`)."""
 
@@ -110,7 +108,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AddMessage:
-    """Put a text into the conversation, as if it had been said; nobody speaks because of it."""
+    """Add a text to the conversation. The model does not answer it by itself."""
 
     role: Role
     text: str
@@ -122,7 +120,7 @@ class AddMessage:
 
 @dataclass(frozen=True, slots=True)
 class RecordClip:
-    """Let the model say something beside the conversation, which the caller does not hear."""
+    """Let the model say something outside of the conversation, which the caller does not hear."""
 
     kind: ClipKind
     instructions: str
@@ -134,7 +132,7 @@ class RecordClip:
 
 @dataclass(frozen=True, slots=True)
 class SendToolOutput:
-    """What came of a call of the model's; nobody speaks because of it."""
+    """Send the output of a tool call. The model does not answer it by itself."""
 
     call_id: str
     output: str
@@ -150,7 +148,7 @@ def output_event_id(call_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DenyApproval:
-    """Have a call of an MCP server not carried out."""
+    """Refuse to approve a call of an MCP server."""
 
     request_id: str
 
@@ -161,7 +159,7 @@ class DenyApproval:
 
 @dataclass(frozen=True, slots=True)
 class CancelResponse:
-    """Stop generating that response, and no other that may have begun since."""
+    """Stop generating this response, and no later one."""
 
     response_id: str
 
@@ -172,7 +170,7 @@ class CancelResponse:
 
 @dataclass(frozen=True, slots=True)
 class TruncateItem:
-    """Let the model know that the caller heard only the first `audio_end_ms` of an item."""
+    """Tell the model that the caller heard only the first `audio_end_ms` of an item."""
 
     item_id: str
     content_index: int
@@ -193,7 +191,7 @@ class RecordTurn:
 
 @dataclass(frozen=True, slots=True)
 class ReviseTurn:
-    """A turn that is on record, with better words."""
+    """Replace the words of a turn that is on record."""
 
     turn: Turn
 
@@ -205,7 +203,7 @@ class RecordMessage:
 
 @dataclass(frozen=True, slots=True)
 class AddTimelineEntry:
-    """An entry in the call's timeline; `what` is constant, what varies stands in `detail`."""
+    """Add an entry to the call's timeline. `what` is constant, and `detail` varies."""
 
     what: str
     detail: str
@@ -213,7 +211,7 @@ class AddTimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class RunFunction:
-    """Have it carried out; what comes of it is told by `FunctionReturned`."""
+    """Call the function of a user's server. `FunctionReturned` reports the output."""
 
     call_id: str
     function: HttpsFunction
@@ -223,8 +221,8 @@ class RunFunction:
 
 @dataclass(frozen=True, slots=True)
 class TransferCall:
-    """Connect the caller with `to`, who is told the summary first, if there is one. What becomes
-    of it comes back as an event."""
+    """Connect the caller with `to`, who first hears the summary, if there is one. An event reports
+    the outcome."""
 
     to: str
     summary: str = ""
@@ -233,7 +231,7 @@ class TransferCall:
 
 @dataclass(frozen=True, slots=True)
 class SendDtmf:
-    """Press keys on our side of the line: `0-9 A-D * #`, and pauses: `w` half a second, `W` one."""
+    """Send DTMF digits: `0-9 A-D * #`, and pauses of half a second (`w`) or one second (`W`)."""
 
     digits: str
     duration_ms: int = 250
@@ -241,12 +239,12 @@ class SendDtmf:
 
 @dataclass(frozen=True, slots=True)
 class RecordStart:
-    """The media began on a stream that was there while the phone rang: somebody answered."""
+    """Record that the media began on a stream that was opened while the phone rang."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheGreeting:
-    """What was said, and its sound in the model's format: calls to come may begin with it."""
+    """Store the greeting in the model's format, so that later calls can begin with it."""
 
     words: str
     sound: bytes
@@ -254,7 +252,7 @@ class CacheGreeting:
 
 @dataclass(frozen=True, slots=True)
 class KeepClip:
-    """A clip that the model said, in the model's format: calls to come may play it."""
+    """Store a clip in the model's format, so that later calls can play it."""
 
     kind: ClipKind
     words: str
@@ -263,14 +261,14 @@ class KeepClip:
 
 @dataclass(frozen=True, slots=True)
 class DisableClips:
-    """Let no call of this process record clips any more."""
+    """Stop recording clips in all calls of this process."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class FailCall:
-    """End the call; it cannot be carried any further."""
+    """End a call that has failed."""
 
     reason: str
     detail: str
@@ -278,22 +276,21 @@ class FailCall:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Hang up, all being well."""
+    """Hang up."""
 
     by: EndedBy
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveStream:
-    """The stream is over: nothing is left to do here. `was_lost` when nobody said that it would
-    end."""
+    """Close the stream, which is over. It was lost if the carrier did not announce the end."""
 
     was_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`message` is constant; what varies stands in `detail`."""
+    """Write a log entry. `message` is constant, and `detail` varies."""
 
     level: str
     message: str

@@ -1,13 +1,23 @@
-"""What can happen to a bridge. The counterpart to events are commands (`commands.py`)."""
+"""The events that a bridge handles. It answers them with commands (`commands.py`)."""
 
 from dataclasses import dataclass
 
 from msgspec import Struct
 
-from media_bridge.commands import CreateResponse, TransferCall
+from media_bridge.tool_events import ToolCall, ToolEvent
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Side, Update
+from phonebridge.call.steering import (
+    Answered,
+    Interrupt,
+    MachineAnswered,
+    Mute,
+    Say,
+    SayGoodbye,
+    StartTransfer,
+    TransferFinished,
+    Update,
+)
 from phonebridge.call.usage import Usage
 
 # On the phone's side of the bridge (Telnyx, "Media Streaming over WebSockets").
@@ -23,7 +33,7 @@ class StreamStarted:
 
 # No dataclass: a frozen one takes five times as long to make, fifty times a second and call.
 class CallerAudio(Struct, frozen=True, gc=False):
-    """One frame of the line's own codec; `chunk` counts frames, where the carrier tells it."""
+    """A frame in the line's codec. `chunk` is its number, if the carrier counts frames."""
 
     payload: bytes
     chunk: int | None
@@ -31,7 +41,7 @@ class CallerAudio(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class MarkReturned:
-    """What was sent before that mark has been played, or cleared."""
+    """The carrier has played or cleared everything that was sent before the mark."""
 
     name: str
 
@@ -43,24 +53,24 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The carrier ended the stream: the call is over or will be told so by a webhook."""
+    """The carrier ended the stream. A webhook tells why."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """The media socket closed without a word."""
+    """The media socket closed without a `stop` frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamErrorReceived:
-    """The carrier's `error` frame: it did not understand something of ours."""
+    """The carrier did not understand one of our frames."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedFrameReceived:
-    """A frame that is no media frame; the call goes on without it."""
+    """The carrier sent a frame that cannot be read. The call goes on without it."""
 
     detail: str
 
@@ -70,17 +80,17 @@ class MalformedFrameReceived:
 
 @dataclass(frozen=True, slots=True)
 class ModelConnected:
-    """The model's server is there and waits for the session's settings."""
+    """The server accepted the connection and waits for the session's settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReady:
-    """The session runs with exactly the settings that were asked for."""
+    """The session runs with exactly the settings that were requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRefused:
-    """The session does not run as asked: speaking now would be with somebody else's settings."""
+    """The session does not run with the settings that were requested."""
 
     detail: str
 
@@ -89,26 +99,26 @@ class ModelRefused:
 class CallerSpeechStarted:
     item_id: str
     started_ms: float | None = None
-    """After the first sound that the model got."""
+    """It counts from the first sound that the model received."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerSpeechStopped:
     item_id: str
     ended_ms: float | None = None
-    """By the same clock as `began_ms`."""
+    """It counts from the same moment as `started_ms`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallerAudioCommitted:
-    """What the caller said is an item now, and will be transcribed."""
+    """The server made an item of the caller's speech, and will transcribe it."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallerTranscriptReceived:
-    """A piece of the transcript of a turn, which is still being made."""
+    """The model transcribed a part of what the caller said."""
 
     item_id: str
     text: str
@@ -117,7 +127,7 @@ class CallerTranscriptReceived:
 
 @dataclass(frozen=True, slots=True)
 class CallerTranscribed:
-    """The transcript is complete. An empty `text` says that none was made."""
+    """The transcript is complete. `text` is empty if there is none."""
 
     item_id: str
     text: str
@@ -128,13 +138,14 @@ class CallerTranscribed:
 class ResponseStarted:
     response_id: str
     clip: str | None = None
-    """The kind of clip that was asked for (`RecordClip`); None for what the caller shall hear."""
+    """The response records a clip of this kind (`RecordClip`). It is None for what the caller
+    hears."""
     is_in_conversation: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class AudioReceived:
-    """A piece of an item's audio in the model's format, of any size."""
+    """The model sent some audio of an item, in the model's format."""
 
     response_id: str
     item_id: str
@@ -144,14 +155,14 @@ class AudioReceived:
 
 @dataclass(frozen=True, slots=True)
 class AudioFinished:
-    """No more audio of that item will come; much of it may still have to be played."""
+    """The model has sent all audio of an item. Much of it may still have to be played."""
 
     item_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptReceived:
-    """A piece of an item's words."""
+    """The model sent some words of an item."""
 
     response_id: str
     item_id: str
@@ -161,7 +172,7 @@ class TranscriptReceived:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFinished:
-    """All words of an item, or of that part of it."""
+    """The model sent all words of an item, or of one part of it."""
 
     response_id: str
     item_id: str
@@ -171,107 +182,49 @@ class TranscriptFinished:
 
 @dataclass(frozen=True, slots=True)
 class ResponseProgressed:
-    """Any other event of a response: the model is alive. None where the event names no response;
-    it belongs to the active one then, because there is only one."""
+    """Any other event of a response came, so the model is alive. An event without a `response_id`
+    belongs to the active response."""
 
     response_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionCalled:
-    """Perhaps told more than once; `arguments` is whatever the model wrote."""
-
-    response_id: str
-    call_id: str
-    name: str
-    arguments: str
-    is_whole: bool = True
-    """False if the response ended before the model had written all arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class McpCalled:
-    """The model's own servers carry this out. `ok` is None while it is under way."""
-
-    response_id: str
-    item_id: str
-    name: str
-    ok: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class McpReturned:
-    item_id: str
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalRequested:
-    """A call of an MCP server that is not carried out before somebody has approved it."""
-
-    response_id: str
-    item_id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpListing:
-    """The model's own servers ask an MCP server what it can do."""
-
-    item_id: str
-    server: str
-
-
-@dataclass(frozen=True, slots=True)
-class McpUnavailable:
-    """That came to nothing: the model has none of its tools."""
-
-    item_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputAdded:
-    """The model has what came of a call: responses that start from now on see it."""
-
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseEnded:
-    """Generation is over, not playback. `detail` says why, where the status is not `completed`."""
+    """The model has generated a response to its end. `detail` explains a status other than
+    `completed`."""
 
     response_id: str
     status: str
     detail: str
     usage: Usage
-    calls: tuple[FunctionCalled | McpCalled | ApprovalRequested, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     transcripts: tuple[TranscriptFinished, ...] = ()
     retry_after: float | None = None
-    """Seconds after which the server wants to be asked again, if it said so."""
+    """The server wants us to wait for so many seconds before the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelErrorReceived:
-    """The model's `error` event: data, never fatal by itself."""
+    """The model sent an `error` event. It is never fatal by itself."""
 
     code: str
     message: str
     event_id: str | None = None
-    """Names the request that is refused, if the server knows it."""
+    """It names the request that the server refused, if the server knows it."""
     retry_after: float | None = None
     """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsDiffer:
-    """The server runs a confirmed session with other settings now, and nobody asked for them."""
+    """The server has changed settings of a confirmed session without being asked."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedEventReceived:
-    """The model sent an event that is of no use; `event_type` is empty for what is no event."""
+    """The model sent an event that cannot be read. `event_type` is empty if it has no type."""
 
     event_type: str
     detail: str
@@ -283,62 +236,19 @@ class ModelClosed:
     reason: str
 
 
-# From elsewhere.
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionReturned:
-    """A function was carried out, or why not, in words for the model."""
-
-    call_id: str
-    output: str
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptRequested:
-    """Somebody told the API to stop the model's speech."""
-
-
-@dataclass(frozen=True, slots=True)
-class MachineDetected:
-    """No human hears us; a message may be left, at the latest when `greeting_over` is told."""
-
-    greeting_over: bool
-
-
 @dataclass(frozen=True, slots=True)
 class HangUpRequested:
-    """The call has to end: at once, or when the caller has heard a last sentence."""
+    """The call has to end, at once or after a last sentence."""
 
     by: EndedBy
     exact_text: str | None = None
     instructions: str | None = None
-    """For a sentence of the model's own, in the caller's language."""
-
-
-@dataclass(frozen=True, slots=True)
-class SayRequested:
-    """The agent is to say something, with or without finishing what it says now."""
-
-    request: CreateResponse
-    interrupt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MuteRequested:
-    side: Side
-    muted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateRequested:
-    update: Update
+    """The model chooses the last sentence itself, in the caller's language."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsUpdated:
-    """The model goes on with an update; `config` is all that is in force."""
+    """The model accepted an update. `config` holds all settings that are in force now."""
 
     config: CallConfig
     changed: tuple[str, ...]
@@ -346,54 +256,33 @@ class SettingsUpdated:
 
 @dataclass(frozen=True, slots=True)
 class SettingsRefused:
-    """The model would not have an update, and goes on as before."""
+    """The model refused an update, and goes on as before."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class CallTransferRequested:
-    """The caller is to be handed over, after a last sentence."""
-
-    transfer: TransferCall
-    exact_text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TransferFailed:
-    """The target was not reached, or the carrier refused: the caller is still ours."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class DigitsFailed:
-    """The carrier did not press the keys."""
+    """The carrier did not send the digits."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class MessageLost:
-    """What the caller wanted to be passed on is not on record."""
+    """A message of the caller could not be stored."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveRequested:
-    """Our part of the call is over, whatever it still waits for: the caller was connected with
-    somebody else, or the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerReported:
-    """Somebody picked up, as a webhook said: the carrier's `start` is due."""
+    """The process ends, so our part of the call is over, whatever it still waits for."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """`Bridge.next_deadline` has come."""
+    """The time that `Bridge.next_deadline` named has come."""
 
 
 StreamEvent = (
@@ -431,23 +320,16 @@ ConversationEvent = (
     | ResponseEnded
     | TranscriptEvent
 )
-ToolCall = FunctionCalled | McpCalled | ApprovalRequested
-McpEvent = McpReturned | McpListing | McpUnavailable
-ToolEvent = ToolCall | McpEvent | OutputAdded | FunctionReturned
 PhoneEvent = CallerAudio | MarkReturned | StreamEvent
 SettingsEvent = SettingsUpdated | SettingsRefused
 ModelEvent = SessionEvent | ConversationEvent | ToolEvent | SettingsEvent
-OutcomeEvent = SettingsEvent | TransferFailed | DigitsFailed | MessageLost
+OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
-    InterruptRequested
-    | SayRequested
-    | MuteRequested
-    | UpdateRequested
-    | CallTransferRequested
-    | HangUpRequested
-    | OutcomeEvent
+    Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineDetected | LeaveRequested | AnswerReported
+OutsideEvent = SteeringEvent | MachineAnswered | Answered | LeaveRequested
+"""The API, the carrier's webhooks and the process itself; the mailbox brings the types of
+`phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed
-"""All but the frames."""
+"""These are all events except the caller's frames."""
 BridgeEvent = CallerAudio | ControlEvent

@@ -1,4 +1,5 @@
-"""Between the bridge and the Telnyx media stream: frames become what happened, commands frames."""
+"""Translates between the bridge and the Telnyx media stream: frames to events, and commands to
+frames."""
 
 import base64
 
@@ -15,8 +16,8 @@ DIGITS = "0123456789ABCD*#"
 
 
 class TelnyxStream:
-    """One stream, on which we speak in the codec `spoken`. The bridge knows L16 in the byte order
-    of PCM16 only; the carrier's is a setting, for no document of Telnyx states it."""
+    """We speak in the codec `spoken`. Inside the bridge, L16 has the byte order of PCM16. The byte
+    order on the wire is a setting, because no document of Telnyx states it."""
 
     def __init__(self, spoken: Codec, l16_byte_order: ByteOrder) -> None:
         self._l16 = np.dtype(">i2" if l16_byte_order is ByteOrder.BIG else "<i2")
@@ -24,7 +25,7 @@ class TelnyxStream:
         self._receives_l16 = False
 
     def decode(self, text: media.Text) -> events.PhoneEvent | None:
-        """None for what a bridge need not know."""
+        """Return None for frames that the bridge does not need."""
         try:
             frame = media.decode(text)
         except media.MalformedFrame as error:
@@ -65,7 +66,7 @@ class TelnyxStream:
         return events.CallerAudio(payload, chunk.chunk)
 
     def _to_pcm(self, payload: bytes) -> bytes:
-        """Whole samples: half a one would put all that follow out of step."""
+        """Drop half a sample at the end. It would shift all samples that follow."""
         return (
             np.frombuffer(payload, self._l16, len(payload) // PCM16.itemsize)
             .astype(PCM16)

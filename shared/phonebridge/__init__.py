@@ -1,3 +1,3 @@
-"""Phonebridge: what the control plane and the media plane share."""
+"""Code that the control plane and the media plane share."""
 
 __version__ = "0.3.0"

@@ -1,5 +1,5 @@
-"""What the switchboard needs of the world: where calls are kept, who carries them, the way to their
-containers, and who answers."""
+"""The interfaces that the switchboard uses: the store of calls, the carrier, the mailbox of a
+container, and the directory of numbers."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +13,7 @@ from phonebridge.call.steering import Steering
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened to a call; the same `entry_id` again adds nothing."""
+    """An entry of a call's timeline. A repeated `entry_id` adds nothing."""
 
     at_ms: int
     entry_id: str
@@ -22,44 +22,45 @@ class TimelineEntry:
 
 
 class CallStore(Protocol):
-    """The records of calls. `save` raises `Conflict` when another writer was faster."""
+    """The records of calls. `save` raises `Conflict` if another writer was faster."""
 
     def create(self, call: Call, config: CallConfig) -> bool:
-        """False when the call exists already."""
+        """Store a new call. Return False if it exists already."""
 
     def load(self, call_id: str) -> Call | None: ...
     def save(self, call: Call) -> None: ...
     def config(self, call_id: str) -> CallConfig | None: ...
     def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None: ...
     def link_leg(self, leg: Leg, name: str) -> None:
-        """`name` as of `leg_name.py`."""
+        """Let `name` (as in `leg_name.py`) be found by the ids of this leg."""
 
     def find_by_leg(self, leg: Leg) -> str | None: ...
     def link_session(self, leg: Leg, name: str) -> None:
-        """Let the name stand for other legs of the same session, of which nothing is known yet."""
+        """Let `name` be found by the leg's session too. This finds legs of which only the session
+        is known."""
 
     def linked_session(self, leg: Leg) -> str | None: ...
 
 
 class Carrier(Protocol):
-    """Who carries out what a call asks for. Raises `TelnyxError`."""
+    """Carries out the commands of calls. Raises `TelnyxError`."""
 
     def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
-        """The leg, when the command dialled one."""
+        """Send a command. Return the new leg if the command dialled one."""
 
     def look_up(self, leg: Leg) -> LegState:
         """Whether the leg is alive."""
 
 
 class Mailbox(Protocol):
-    """The way to the container that carries a call."""
+    """Delivers messages to the container that carries a call."""
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
         """The same `key` again adds nothing."""
 
 
 class Directory(Protocol):
-    """Who answers inbound calls."""
+    """Maps an inbound number to the settings of the agent that answers it."""
 
     def answering(self, number: str) -> CallConfig | None:
-        """How to speak with whoever calls this number; None if nobody answers it."""
+        """Return the settings for calls to this number, or None if no agent answers it."""

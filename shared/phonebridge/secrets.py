@@ -1,4 +1,4 @@
-"""The providers' keys on AWS: one JSON secret, added to the environment of a process."""
+"""Provider keys on AWS: one JSON secret that is added to the environment of a process."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,15 +9,15 @@ from phonebridge.errors import NotConfigured
 
 
 def with_secrets(environ: Mapping[str, str], fetch: Callable[[str], str]) -> Mapping[str, str]:
-    """The environment, and what the secret at PROVIDER_SECRET_ARN adds to it. What is set on the
-    process itself wins: it is the more specific of the two."""
+    """Add the secret at PROVIDER_SECRET_ARN to the environment. A variable that is set on the
+    process wins, because it is more specific."""
     arn = environ.get("PROVIDER_SECRET_ARN")
     if not arn:
         return environ
     try:
         secrets = msgspec.json.decode(fetch(arn), type=dict[str, str])
     except msgspec.DecodeError as error:
-        # Without the decoder's words: they may quote the secret.
+        # The decoder's message may quote the secret, so it is left out.
         raise NotConfigured("PROVIDER_SECRET_ARN must hold a JSON object of strings") from error
     return secrets | {name: value for name, value in environ.items() if value}
 

@@ -1,9 +1,10 @@
-"""Settings of each process: read once from an environment that is passed in. One error names
+"""Settings of each process, read once from an environment that is passed in. One error names
 everything that is missing or invalid.
 
-A field has the name of its environment variable, in lower case. Its annotation says how it is read.
+A field has the name of its environment variable in lower case. Its annotation says how it is read.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -16,36 +17,36 @@ DEFAULT_TELNYX_API = "https://api.telnyx.com/v2"
 DEFAULT_REALTIME_URL = "wss://api.openai.com/v1/realtime"
 DEFAULT_MODEL = "gpt-realtime-2.1-mini"
 
-# The names that the message of a missing key uses.
+# The names that the error about a missing key uses.
 _DISPLAY_NAMES = {"OPENAI_API_KEY": "OpenAI API key", "TELNYX_API_KEY": "Telnyx API key"}
 
 
 class ModelAudio(StrEnum):
-    """What the model hears and speaks: PCM16 at 24 kHz, or the phone line's own G.711."""
+    """The audio format of the model session: PCM16 at 24 kHz, or the phone line's own G.711."""
 
     PCM24K = "pcm24k"
     G711 = "g711"
 
 
 class ByteOrder(StrEnum):
-    """Of a sample of L16 on the media stream."""
+    """Byte order of L16 samples on the media stream."""
 
     BIG = "big"
-    """The network's (RFC 3551 4.5.11)."""
+    """Network byte order (RFC 3551, 4.5.11)."""
     LITTLE = "little"
 
 
 class AuthHeader(StrEnum):
-    """Where the model's server looks for the key."""
+    """The HTTP header in which the model's server expects the key."""
 
     AUTHORIZATION = "authorization"
-    """With the word Bearer before it."""
+    """The key follows the word Bearer."""
     API_KEY = "api-key"
-    """As Azure OpenAI does."""
+    """The header of Azure OpenAI."""
 
 
 class SessionAck(StrEnum):
-    """Whether the model's server confirms a session's settings."""
+    """Whether the model's server confirms the settings of a session."""
 
     REQUIRED = "required"
     ASSUMED = "assumed"
@@ -56,11 +57,11 @@ class _Setting:
     """How a field is read."""
 
     parse: Callable[[str], object]
-    """Raises `ValueError`."""
+    """Parses the text of the variable. Raises `ValueError`."""
     refusal: str
-    """What the error says when `parse` raised, with `{name}` and `{text!r}`."""
+    """The error message if `parse` raised, with `{name}` and `{text!r}`."""
     default: Callable[[Mapping[str, str]], object] | None
-    """None: the setting is required."""
+    """Computes the default. None means that the setting is required."""
 
     def read(self, name: str, environ: Mapping[str, str]) -> object:
         text = environ.get(name, "").strip()
@@ -83,7 +84,7 @@ def _text(default: str | None = None) -> _Setting:
 
 
 def _key(default: str | None = None) -> _Setting:
-    """A secret that is sent in an HTTP header. The error never shows its value."""
+    """A secret that is sent in an HTTP header. Errors never show its value."""
 
     def parse(text: str) -> str:
         if not fits_header(text) or " " in text:
@@ -142,6 +143,17 @@ def _hosts() -> _Setting:
     return _Setting(parse, _must_be(wanted), lambda _: frozenset())
 
 
+def _destinations() -> _Setting:
+    def parse(text: str) -> frozenset[str]:
+        entries = frozenset(entry.strip() for entry in text.split(","))
+        if not all(re.fullmatch(r"[A-Z]{2}|\+[0-9]{1,15}", entry) for entry in entries):
+            raise ValueError
+        return entries
+
+    wanted = "regions and beginnings of numbers, such as US,CA,+4490"
+    return _Setting(parse, _must_be(wanted), lambda _: frozenset())
+
+
 def _websocket_of_base(environ: Mapping[str, str]) -> str:
     base = environ.get("BASE_PUBLIC_URL", "").strip().rstrip("/")
     return "ws" + base.removeprefix("http") if base.startswith("http") else base
@@ -149,7 +161,7 @@ def _websocket_of_base(environ: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CommonSettings:
-    """Settings that the Lambdas and the media container share."""
+    """Settings of the Lambdas and of the media container."""
 
     calls_table: Annotated[str, _text()]
     base_public_url: Annotated[str, _url("http", "https", default="")]
@@ -165,7 +177,7 @@ class CommonSettings:
     model_audio: Annotated[ModelAudio, _choice(ModelAudio.PCM24K)]
     max_call_minutes: Annotated[int, _integer(55, 1, 55)]
     tool_hosts_allowed: Annotated[frozenset[tuple[str, int]], _hosts()]
-    """Host and port of servers that may have a private address, and be reached by plain HTTP."""
+    """Host and port of servers that may have a private address, and may be called by plain HTTP."""
     metrics_namespace: Annotated[str, _text("")]
     """The CloudWatch namespace. It must differ for each stack; empty disables metrics."""
 
@@ -188,8 +200,11 @@ class CommonSettings:
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings(CommonSettings):
-    """Settings of the Lambdas. They start without the keys of the providers: what needs none still
-    works, and the `require` methods refuse the rest."""
+    """Settings of the Lambdas.
+
+    They start without the keys of the providers, because some routes need none. The `require`
+    methods refuse the others.
+    """
 
     base_public_url: Annotated[str, _url("http", "https")]
     telnyx_api_key: Annotated[str, _key("")]
@@ -198,16 +213,22 @@ class ControlSettings(CommonSettings):
     telnyx_public_key: Annotated[str, _text("")]
     """The account's raw Ed25519 public key in base64."""
     telnyx_from_number: Annotated[str, _text("")]
+    allowed_destinations: Annotated[frozenset[str], _destinations()]
+    """Regions, and beginnings of numbers, that may be called. Empty: the region of our number."""
+    max_concurrent_calls: Annotated[int, _integer(0, 0, 100_000)]
+    """Calls that may be placed at a time; 0, here and in the next two: no limit."""
+    max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
+    max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     recordings_bucket: Annotated[str, _text("")]
     recordings_queue_url: Annotated[str, _text("")]
-    """The queue of recordings to copy; empty: recordings stay with the carrier."""
+    """The queue of recordings to copy. Empty means that recordings stay with the carrier."""
     outcomes_queue_url: Annotated[str, _text("")]
     outcome_webhook_url: Annotated[str, _url("http", "https", default="")]
-    """The server that is told of the end of calls that name none themselves."""
+    """Receiver of outcome webhooks for calls that name none themselves."""
     outcome_webhook_secret: Annotated[str, _text("")]
-    """Empty: it is derived from the secret of the stream tokens."""
+    """Signs outcome webhooks. If empty, it is derived from the secret of the stream tokens."""
     telnyx_minute_price: Annotated[float | None, _price()]
-    """US dollars for a minute of a call, if the carrier reports no charge (`call.cost`)."""
+    """US dollars per minute of a call, used if the carrier reports no charge (`call.cost`)."""
 
     def require_dialing(self) -> None:
         """Raise `NotConfigured`, naming every setting without which no call can be placed."""
@@ -244,11 +265,11 @@ class MediaSettings(CommonSettings):
     """The byte order of L16 samples on the media stream."""
     max_calls_per_task: Annotated[int, _integer(40, 1, 1000)]
     tool_signing_secret: Annotated[str, _text("")]
-    """Empty: it is derived from the secret of the stream tokens."""
+    """Signs requests to tools. If empty, it is derived from the secret of the stream tokens."""
 
 
 def fits_header(value: str) -> bool:
-    """Whether an HTTP header can carry it unchanged (RFC 9110, 5.5)."""
+    """Whether an HTTP header can carry the value unchanged (RFC 9110, 5.5)."""
     return value.isascii() and value.isprintable()
 
 

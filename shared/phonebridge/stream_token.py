@@ -1,5 +1,8 @@
-"""The secret that Telnyx carries from a Lambda to the media container: HMAC over call id, stream
-number and expiry. That a token is used once is the lifecycle's part (`MediaAttached`)."""
+"""The token that Telnyx carries from a Lambda to the media container: an HMAC over call id, stream
+number and expiry.
+
+The lifecycle makes sure that a token is used only once (`MediaAttached`).
+"""
 
 import base64
 import hashlib
@@ -16,10 +19,10 @@ def issue(secret: str, call_id: str, stream_number: int, now_ms: int) -> str:
 
 
 def verify(secret: str, token: str, call_id: str, now_ms: int) -> int:
-    """The stream number that the token opens; raises `InvalidToken`."""
+    """Return the number of the stream that the token opens. Raises `InvalidToken`."""
     number, expiry, signature = (*token.split(".", 2), "", "")[:3]
     if not (_is_decimal(number) and _is_decimal(expiry)):
-        raise InvalidToken("The stream token is not one of ours.")
+        raise InvalidToken("The stream token was not issued by this installation.")
     expected = _signature(secret, call_id, int(number), int(expiry))
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise InvalidToken("The stream token was not issued for this call.")

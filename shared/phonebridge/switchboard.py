@@ -1,4 +1,5 @@
-"""Where lifecycle, store and carrier meet: load a call, advance it, save it, send what it needs."""
+"""Connects lifecycle, store and carrier: it loads a call, advances it, saves it, and carries out
+the commands."""
 
 import traceback
 import uuid
@@ -58,7 +59,7 @@ from phonebridge.telnyx.webhook import Webhook
 T = TypeVar("T")
 
 ATTEMPTS = 10
-"""Writers of one call: a few webhooks at a time, the API, its container and the sweeper."""
+"""A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
 NOT_NOTED = frozenset({"call.cost", "streaming.started"})
 """Webhooks that the timeline leaves out: charges and the media have fields of their own."""
@@ -67,7 +68,8 @@ OF_CONTAINER = (MediaStarted, MediaReported)
 
 
 class Switchboard:
-    """Every change of a call goes through here. Raises `UnknownCall` and `InvalidTransition`."""
+    """Every change of a call goes through the switchboard. Raises `UnknownCall` and
+    `InvalidTransition`."""
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class Switchboard:
         trace: Callable[[Span], object] = lambda span: None,
         ended: Callable[[Call], object] = lambda call: None,
     ) -> None:
-        """`ended` hears of every ended call, each time that something happens to it."""
+        """`ended` is called after every event of an ended call."""
         self._store = store
         self._trace = trace
         self._ended = ended
@@ -125,12 +127,13 @@ class Switchboard:
     def receive(self, webhook: Webhook, arrival: Call, directory: Directory) -> Call:
         """Answer or reject a new inbound call."""
         if known := self._store.load(arrival.call_id):
-            # A repetition: who answers was decided when the call came, and may have changed since.
+            # A repeated webhook: the directory may have changed, but the call keeps the first
+            # decision.
             return self._deliver_to(known, webhook)
         config = directory.answering(arrival.to)
         event = CallArrived(webhook.leg) if config else CallTurnedAway(webhook.leg)
         call = self._begin(arrival, config or CallConfig(), event)
-        # Its id tells the call by `call_leg_id` alone, which later webhooks may lack.
+        # Later webhooks may lack the `call_leg_id` from which the call's id is made.
         self._store.link_leg(Leg(webhook.leg.call_control_id), call.call_id)
         self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
@@ -183,8 +186,8 @@ class Switchboard:
         return self._send_owed(call, begun, now_ms, repeats=False, config=config)
 
     def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
-        # Applied first and noted after: were it the other way round, a crash between the two
-        # would make the redelivery look like a repetition, and the event would be lost.
+        # Applied first and noted afterwards. In the opposite order, a crash in between would make
+        # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
         if webhook.event_type not in NOT_NOTED:
@@ -222,7 +225,8 @@ class Switchboard:
             config = self._store.config(call.call_id)  # up to 64 KB, read where it is needed
         try:
             if isinstance(command, TransferLeg | DialTarget) and call.leg and call.transfer:
-                # Before the target's first webhook, whose `client_state` may be anybody's.
+                # Linked before the target's first webhook, whose `client_state` another program may
+                # have replaced.
                 self._store.link_session(call.leg, leg_name(call.call_id, call.transfer.number))
             leg = self._carrier.execute(command, call, config or CallConfig())
         except (TelnyxError, NotConfigured) as error:
@@ -233,7 +237,8 @@ class Switchboard:
         return self._on_done(command, call, leg)
 
     def _on_failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
-        """Only the kind of the error and its place: its text may quote a header, and so a key."""
+        """Log only the type of the error and its place. Its text may quote a header, and so a
+        key."""
         kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
         name = NAMES[type(command)]
         self._log.error(f"{name} broke off", error=kind, place=f"{place.filename}:{place.lineno}")
@@ -279,7 +284,7 @@ class Switchboard:
             call = self._apply(call.call_id, DigitsSettled(command.number), call)
         self._store.add_timeline_entry(call.call_id, self._entry(f"{name} FAILED", str(error)))
         if isinstance(command, Dial | HangUp | SendDigits):
-            # Without its context, whose text may quote a key.
+            # Without the context of the exception, whose text may quote a key.
             raise error from error.__cause__
         return call
 

@@ -4,18 +4,19 @@ from pathlib import Path
 
 from tests.support.whole_calls import System, whole_system
 
-CALLEE, OTHER, CALLER, OUR_NUMBER = "+15550123", "+15550124", "+15550142", "+15550100"
+STAYS_ON_THE_LINE, OTHER, CALLER, OUR_NUMBER = "+15550115", "+15550124", "+15550142", "+15550100"
 
 
 async def test_a_full_container_refuses_calls_to_and_from_us(tmp_path: Path) -> None:
     async with whole_system(tmp_path, {"MAX_CALLS_PER_TASK": "1"}) as system:
-        first = await system.dialled(CALLEE)
+        first = await system.dialled(STAYS_ON_THE_LINE)
         await system.streaming(first)
         refused = await system.create(OTHER)
         assert refused.status_code == 429
         assert int(refused.headers["Retry-After"]) > 0
         await caller_is_refused(system)
         assert not system.phones(OTHER)
+        await system.steer(first, "hangup")
         assert (await system.ended(first))["outcome"] == "completed"
 
 

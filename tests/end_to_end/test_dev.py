@@ -25,7 +25,7 @@ async def dev(port: int, **environ: str) -> AsyncIterator[tuple[Process, httpx.A
     url = f"http://127.0.0.1:{port}/api/ai-calls"
     async with (
         python(DEV, "--port", str(port), environ=environ) as process,
-        httpx.AsyncClient(base_url=url, trust_env=False) as api,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,
     ):
         await answering(f"{url}/status")
         yield process, api
@@ -55,7 +55,7 @@ async def test_a_port_in_use_is_told_in_a_sentence() -> None:
         async with python(DEV, "--port", str(port), environ={}) as process:
             printed = await output_of(process)
     assert process.returncode == 1
-    assert printed == f"port {port} of 127.0.0.1 cannot be had: is it in use?\n"
+    assert printed == f"port {port} of 127.0.0.1 is not available. Is it in use?\n"
 
 
 async def test_without_a_key_for_the_model_it_serves_and_refuses_calls() -> None:

@@ -37,7 +37,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def records(system: System) -> Records:
     records: Records = {}
-    # Few at a time: all of it runs on this machine, and gaps in the sound are not recognised.
+    # Few at a time: all of them speak in this process, and a gap would end a sentence.
     for numbers in (
         (WITH_DIAL, MADE, BUSY, NO_ANSWER),
         (A_LAW, KEPT, STREAM_FAILS, NEVER_STREAMS),

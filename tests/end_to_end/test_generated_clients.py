@@ -52,7 +52,9 @@ def server(
 @pytest.fixture(scope="module")
 def document(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("document") / "openapi.json"
-    path.write_text(httpx.get(f"{server.url}/api/openapi.json", trust_env=False).text)
+    path.write_text(
+        httpx.get(f"{server.url}/api/openapi.json", trust_env=False, timeout=SECONDS).text
+    )
     return path
 
 

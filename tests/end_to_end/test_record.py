@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.support.waiting import until
+from tests.support.waiting import TIMEOUT_SECONDS, until
 from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -24,7 +24,7 @@ async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None
     await until(kept)
     record = await system.record(call_id)
     [recording] = record["recordings"]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:
         copy = await client.get(recording["url"])
     assert copy.status_code == 200
     assert len(copy.content) == recording["size_bytes"] > 0

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import media_bridge.__main__ as container
 from control_plane import services
+from media_bridge.runtime.draining import EcsTask
 from media_bridge.runtime.server import run_server
 from phonebridge.call.call import Call, CallStatus, Outcome
 from phonebridge.call.overdue import ANSWER_TIMEOUT_MS
@@ -28,6 +30,7 @@ from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
 from tests.support import moto_stack
 from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.doctor_setups import House, opened
 from tests.support.media_plane import SECRET, Outside
 from tests.support.permissions import Caller, granted, role_of
 from tests.support.recorded_files import RecordedFiles, recorded_files
@@ -240,12 +243,22 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
         queue = state["OutcomesQueue"]
         left = await asyncio.to_thread(plane.work_off, "send_outcome.handler", queue, 3)
         assert left == 1
+    _ask_ecs(media)
 
     assert caller.refused == media.refused == []
     for role in (*_roles_of_functions(), MEDIA_ROLE):
         asked = (media if role == MEDIA_ROLE else caller).asked.get(role, set())
         unused = {each for each in granted(role) if not any(map(each.allows, asked))}
         assert not unused, role
+
+
+def _ask_ecs(media: Caller) -> None:
+    """moto knows no such cluster: what counts is that the question is allowed."""
+    metadata = House(media=(200, b'{"Cluster": "media", "TaskARN": "arn:aws:ecs:::task/media/1"}'))
+    with opened(metadata), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", media.session())
+        with pytest.raises(ClientError):
+            EcsTask(f"http://127.0.0.1:{metadata.port}").is_draining()
 
 
 async def _whole_call(plane: ControlPlane, outside: Outside) -> str:

@@ -9,12 +9,14 @@ import pytest
 from simulators.audio.speech import CLIPS, Clip
 from simulators.telnyx.call import SimulatedCall
 from tests.support.waiting import until
-from tests.support.whole_calls import ONE_QUESTION, System
+from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 STAYS_ON_THE_LINE, SAYS_NOTHING = "+15550115", "+15550121"
 PATIENT = "+15550131"
+LONG = CLIPS["agent_free_times"]
+"""As a greeting: so long that what a test asks for meanwhile happens before its end."""
 
 
 async def test_hangup_ends_a_call(system: System) -> None:
@@ -28,7 +30,7 @@ async def test_hangup_ends_a_call(system: System) -> None:
 
 
 async def test_interrupt_stops_the_model_in_its_sentence(system: System) -> None:
-    call_id = await system.dialled(PATIENT)
+    call_id = await system.dialled(PATIENT, greeting=LONG.text)
     await until(lambda: system.phone(PATIENT).conversation.first_audio_ms)
     assert (await system.post(call_id, "interrupt")).status_code == 202
     await until(lambda: system.phone(PATIENT).media.clears)
@@ -37,14 +39,13 @@ async def test_interrupt_stops_the_model_in_its_sentence(system: System) -> None
     [played_ms] = system.phone(PATIENT).media.cleared_after_ms
     # How near the two are, docs/interruption.md measures where nothing else is busy.
     assert played_ms > 0
-    assert 0 < truncation.audio_end_ms < CLIPS[ONE_QUESTION.greeting].duration_ms
+    assert 0 < truncation.audio_end_ms < LONG.duration_ms
     await system.post(call_id, "hangup")
     record = await system.ended(call_id)
     [turn] = record["turns"]
-    whole = CLIPS[ONE_QUESTION.greeting].text
     assert turn["interrupted"]
-    assert whole.startswith(f"{turn['text']} {turn['unheard']}".strip())
-    assert turn["text"] != whole
+    assert LONG.text.startswith(f"{turn['text']} {turn['unheard']}".strip())
+    assert turn["text"] != LONG.text
     assert record["activity"]["interruptions"] == 1
 
 
@@ -76,7 +77,7 @@ async def test_the_agent_says_what_it_is_told(system: System) -> None:
 
 
 async def test_say_with_interrupt_stops_the_current_speech(system: System) -> None:
-    call_id = await system.dialled(SAYS_NOTHING)
+    call_id = await system.dialled(SAYS_NOTHING, greeting=LONG.text)
     await until(lambda: system.phone(SAYS_NOTHING).conversation.first_audio_ms)
     phone = system.phone(SAYS_NOTHING)
     await system.steer(call_id, "say", text=ORDERED.text, interrupt=True)
@@ -123,7 +124,7 @@ async def test_a_muted_agent_says_nothing_until_it_is_unmuted(system: System) ->
 
 
 async def test_of_a_muted_caller_the_model_hears_nothing(system: System) -> None:
-    call_id = await system.dialled(STAYS_ON_THE_LINE)
+    call_id = await system.dialled(STAYS_ON_THE_LINE, greeting=LONG.text)
     await system.streaming(call_id)
     phone = system.phone(STAYS_ON_THE_LINE)
     await system.steer(call_id, "mute", side="caller")

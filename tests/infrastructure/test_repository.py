@@ -29,7 +29,8 @@ def names_in_readme() -> set[str]:
 def test_the_example_has_every_setting_that_a_person_gives() -> None:
     read = {field.name.upper() for of in (ControlSettings, MediaSettings) for field in fields(of)}
     telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}
-    assert set(dotenv_values(EXAMPLE)) == (read - SET_BY_THE_STACK) | telemetry
+    deployment = {"DNS_OVER_HTTPS_URL"}
+    assert set(dotenv_values(EXAMPLE)) == (read - SET_BY_THE_STACK) | telemetry | deployment
 
 
 def test_the_example_has_every_name_of_the_readme() -> None:
@@ -84,6 +85,15 @@ def test_actions_are_pinned_to_a_commit_with_their_version_beside_it() -> None:
     assert [
         each for each in uses if not re.fullmatch(r"\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)
     ] == []
+
+
+def test_node_is_set_up_before_the_tests_of_the_typescript_client_run() -> None:
+    _, described = workflow()
+    steps = [
+        each.get("uses", "").partition("@")[0] or each["run"]
+        for each in described["jobs"]["check"]["steps"]
+    ]
+    assert steps.index("actions/setup-node") < steps.index(".ci/run")
 
 
 def test_the_first_and_the_last_python_version_are_tested() -> None:

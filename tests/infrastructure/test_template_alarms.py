@@ -48,13 +48,14 @@ def test_whoever_listens_is_told_of_trouble_and_of_its_end() -> None:
 
 def test_silence_alarms_only_where_there_must_be_none() -> None:
     breaching = {n for n, a in alarms().items() if a["TreatMissingData"] == "breaching"}
-    assert breaching == {"StaleMetricsAlarm"}
+    assert breaching == {"StaleMetricsAlarm", "TasksBelowMinimumAlarm"}
     assert {a["TreatMissingData"] for a in alarms().values()} == {"breaching", "notBreaching"}
 
 
 def test_silence_is_no_alarm_before_there_are_tasks_that_could_break_it() -> None:
-    """A new alarm looks five minutes back, and would find five that are missing."""
-    assert resources()["StaleMetricsAlarm"]["DependsOn"] == "MediaService"
+    """A new alarm looks minutes back, and would find them missing."""
+    for name in ("StaleMetricsAlarm", "TasksBelowMinimumAlarm"):
+        assert resources()[name]["DependsOn"] == "MediaService"
 
 
 def test_our_own_metrics_are_watched_by_their_names() -> None:
@@ -73,8 +74,8 @@ def test_both_planes_write_where_alarms_and_dashboard_look() -> None:
     [container] = properties("MediaTask")["ContainerDefinitions"]
     given = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
     assert variables["METRICS_NAMESPACE"] == given["METRICS_NAMESPACE"] == NAMESPACE
-    [errors] = of_type("AWS::Logs::MetricFilter").values()
-    assert errors["MetricTransformations"][0]["MetricNamespace"] == NAMESPACE
+    for each in of_type("AWS::Logs::MetricFilter").values():
+        assert each["MetricTransformations"][0]["MetricNamespace"] == NAMESPACE
     text, _ = dashboard()
     assert set(re.findall(r'"(Phonebridge[^"]*)"', text)) == {NAMESPACE["Fn::Sub"]}
     ours = [m for alarm in alarms().values() for m in metrics(alarm) if m["Namespace"] == NAMESPACE]
@@ -92,11 +93,13 @@ def from_logs() -> set[str]:
 
 
 def test_webhook_errors_are_counted_by_what_the_access_log_says() -> None:
-    [condition] = [f["FilterPattern"] for f in of_type("AWS::Logs::MetricFilter").values()]
+    filters = of_type("AWS::Logs::MetricFilter")
+    condition = filters["WebhookErrors"]["FilterPattern"]
+    [route] = re.findall(r'"(.+?)"', condition)
+    assert re.findall(r'"(.+?)"', filters["WebhookRequests"]["FilterPattern"]) == [route]
     log_format = properties("HttpApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"]
     line = json.loads(re.sub(r"\$context\.[\w.]+", "200", log_format))
     assert set(re.findall(r"\$\.(\w+)", condition)) <= line.keys()
-    [route] = re.findall(r'"(.+?)"', condition)
     method, path = route.split(" ")
     assert method.lower() in properties("HttpApi")["Body"]["paths"][path]
 

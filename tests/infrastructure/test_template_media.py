@@ -95,6 +95,24 @@ def test_a_replaced_task_can_end_its_longest_call() -> None:
     assert sum(astuple(DRAIN_TIMES)) < container["StopTimeout"] <= FARGATE_STOP_SECONDS
 
 
+def test_late_answers_to_health_checks_stop_no_calls() -> None:
+    """ECS stops a task that its balancer calls unhealthy. The default is two late answers."""
+    group = properties("MediaTargetGroup")
+    tolerated = group["HealthCheckIntervalSeconds"] * group["UnhealthyThresholdCount"]
+    assert tolerated >= 90
+    assert group["HealthCheckTimeoutSeconds"] < group["HealthCheckIntervalSeconds"]
+    assert group["HealthyThresholdCount"] == 2, "a new task takes calls soon"
+
+
+def test_a_new_version_of_the_secret_replaces_the_processes_of_both_planes() -> None:
+    version = {"Ref": "ProviderSecretVersion"}
+    (container,) = properties("MediaTask")["ContainerDefinitions"]
+    given = {entry["Name"]: entry["Value"] for entry in container["Environment"]}
+    assert given["PROVIDER_SECRET_VERSION"] == version
+    for function in of_type("AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["PROVIDER_SECRET_VERSION"] == version
+
+
 def test_a_deployment_never_stops_tasks_that_carry_calls() -> None:
     service = properties("MediaService")
     deployment = service["DeploymentConfiguration"]
@@ -112,7 +130,9 @@ def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
     assert deployment["Alarms"]["Rollback"]
     for name in (alarm["Ref"] for alarm in deployment["Alarms"]["AlarmNames"]):
         alarm = properties(name)
-        assert alarm["Period"] * alarm["DatapointsToAlarm"] <= bake_seconds, name
+        stats = [query["MetricStat"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+        [period] = {stat["Period"] for stat in stats} or {alarm["Period"]}
+        assert period * alarm["DatapointsToAlarm"] <= bake_seconds, name
 
 
 def test_calls_do_not_wait_for_their_logs() -> None:

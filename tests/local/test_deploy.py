@@ -1,52 +1,56 @@
-"""`make deploy` from an empty account to a stack that answers, and what it says when it cannot.
+"""`make deploy` from an empty account to a working stack, and its messages when it cannot deploy.
 
-The program runs as it is; `sam` and `docker` note what they are asked, AWS is moto, the providers
-are the simulators."""
+The program is the real one. `sam` and `docker` record their commands, moto replaces AWS, and the
+simulators replace the providers.
+"""
 
 import asyncio
 import hashlib
 import io
 import json
+import math
 import re
 import tomllib
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import moto.settings
 import pytest
 
 from benchmarks.media.certificate import self_signed
 from deployment import image, plan
 from deployment.answers import QUESTIONS, Answers
 from deployment.stack import DeployedStack
-from simulators.telnyx.account import CONNECTION_ID
+from tests.support.aws_front import AwsFront, aws_front
 from tests.support.aws_programs import DIGEST
 from tests.support.deployers import Machine
-from tests.support.doctor_setups import NUMBER, House, Patient, opened, patient
+from tests.support.deployments import KEYS, deploying_machine, settings, world
+from tests.support.doctor_setups import NUMBER
 from tests.support.waiting import until
-
-KEYS = {"OPENAI_API_KEY": "sk-test-very-secret", "TELNYX_API_KEY": "KEY-test-very-secret"}
-
-
-def settings(**more: str) -> list[str]:
-    given = {
-        "TelnyxConnectionId": CONNECTION_ID,
-        "TelnyxFromNumber": NUMBER,
-        "MediaDomainName": "media.example.com",
-        "HostedZoneId": "Z0123456789ABCDEFGHIJ",
-    } | more
-    return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture
-def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
-    return Machine(tmp_path, dynamodb_address)
+def front(dynamodb_address: str) -> Iterator[AwsFront]:
+    with aws_front(dynamodb_address) as front:
+        yield front
+
+
+@pytest.fixture
+def machine(tmp_path: Path, front: AwsFront) -> Machine:
+    return deploying_machine(tmp_path, front)
+
+
+def problems(printed: str) -> list[str]:
+    """What keeps the deployment from starting."""
+    before, _, after = printed.partition("deploy: nothing was changed, for this is missing")
+    assert "==" not in before, printed
+    return after.splitlines()[1:]
 
 
 def pushed(machine: Machine) -> str:
-    """The image of this source is in the repository now; its digest."""
+    """Put the image of this source into the repository and return its digest."""
     stored = machine.client("ecr").put_image(
         repositoryName=f"{machine.stack}-media",
         imageManifest=json.dumps({"schemaVersion": 2, "layers": []}),
@@ -57,35 +61,15 @@ def pushed(machine: Machine) -> str:
     return digest
 
 
-@asynccontextmanager
-async def world(machine: Machine) -> AsyncIterator[tuple[Patient, list[str]]]:
-    """Providers, what answers for the stack, and the settings that lead there."""
-    certificate = self_signed(machine.folder, "localhost", days=90)
-    secure = House(certificate=certificate)
-    async with AsyncExitStack() as exits:
-        well = await exits.enter_async_context(patient(House()))
-        exits.enter_context(opened(secure))
-        machine.environ |= KEYS | {
-            "API_URL": well.subject.base_public_url,
-            "TELNYX_API_BASE": well.telnyx.api_base,
-            "SSL_CERT_FILE": certificate,
-        }
-        yield (
-            well,
-            settings(
-                MediaDomainName=f"localhost:{secure.port}",
-                OpenAiRealtimeUrl=well.subject.openai_realtime_url,
-            ),
-        )
-
-
 async def test_from_nothing_to_a_stack_that_answers(machine: Machine) -> None:
     async with world(machine) as (well, given):
         well.telnyx.account.webhook_event_url = "https://old.example/"
         code, printed = await machine.deploy(*given)
+        assert code == 0, printed
         assert well.telnyx.account.webhook_event_url == well.subject.webhook_url
     assert code == 0, printed
     assert machine.done() == [
+        "docker login",
         "sam build",
         "sam deploy",
         "docker login",
@@ -98,7 +82,7 @@ async def test_from_nothing_to_a_stack_that_answers(machine: Machine) -> None:
     assert second["MediaImageUri"].endswith(f"-media@{DIGEST}")
     assert second["BasePublicUrl"] == well.subject.base_public_url
     assert second["ApiKeyHashes"] == first["ApiKeyHashes"]
-    [key] = re.findall(r"keep it\): (\w{64})", printed)
+    [key] = re.findall(r"keep it\): (\w{64})$", printed.strip())
     assert hashlib.sha256(key.encode()).hexdigest() == first["ApiKeyHashes"]
     assert machine.secret() == {
         **KEYS,
@@ -116,8 +100,8 @@ async def test_the_second_time_nothing_is_asked_and_the_key_stays(machine: Machi
         code, printed = await machine.deploy()
     assert code == 0, printed
     again = [f"{n['program']} {n['arguments'][0]}" for n in machine.notes[before:]]
-    assert again == ["docker buildx", "docker info", "sam build", "docker login", "docker buildx",
-                     "sam deploy"]  # fmt: skip
+    checks = ["docker buildx", "docker info", "docker login"]
+    assert again == [*checks, "sam build", "docker login", "docker buildx", "sam deploy"]
     assert "keep it" not in printed
     assert machine.parameters(2) == machine.parameters(1)
 
@@ -146,6 +130,7 @@ async def test_at_a_terminal_what_is_not_known_is_asked(machine: Machine) -> Non
         known = dict(each.split("=", 1) for each in given if "=" in each)
         for name in KEYS:
             del machine.environ[name]
+        known["AlarmEmail"] = "you@example.com"
         typed = [known[q.parameter] for q in QUESTIONS] + [known["HostedZoneId"], *KEYS.values()]
         url = ("--set", f"OpenAiRealtimeUrl={known['OpenAiRealtimeUrl']}")
         command = ("deploy.py", "--stack", machine.stack, *url)
@@ -154,6 +139,7 @@ async def test_at_a_terminal_what_is_not_known_is_asked(machine: Machine) -> Non
     assert "very-secret" not in printed
     assert machine.secret()["OPENAI_API_KEY"] == KEYS["OPENAI_API_KEY"]
     assert machine.parameters(-1)["TelnyxFromNumber"] == NUMBER
+    assert machine.parameters(-1)["AlarmEmail"] == "you@example.com"
 
 
 async def test_an_image_that_the_repository_has_is_not_built_again(machine: Machine) -> None:
@@ -163,13 +149,13 @@ async def test_an_image_that_the_repository_has_is_not_built_again(machine: Mach
         digest = pushed(machine)
         assert (await machine.deploy())[0] == 0
     programs = [n["arguments"][0] for n in machine.notes[before:] if n["program"] == "docker"]
-    assert programs == ["buildx", "info"], "looked for, not used"
+    assert programs == ["buildx", "info", "login"], "checked, but nothing is built"
     assert machine.parameters(2)["MediaImageUri"].endswith(digest)
 
 
 @pytest.fixture
 def build_project(machine: Machine) -> str:
-    """As the stack's own: moto knows neither its resource nor what it builds."""
+    """Create a project like the stack's own. moto supports neither the resource nor its builds."""
     bucket, name = f"{machine.stack}-image-source", f"{machine.stack}-image"
     machine.client("s3").create_bucket(Bucket=bucket)
     machine.client("codebuild").create_project(
@@ -239,16 +225,16 @@ async def test_everything_that_is_missing_is_told_and_nothing_is_changed(machine
 
 async def test_a_docker_that_does_not_run_is_no_docker(machine: Machine) -> None:
     machine.environ |= KEYS | {"DOCKER_IS_DOWN": "1"}
-    code, printed = await machine.deploy(*settings())
+    code, printed = await machine.deploy(*settings(machine))
     assert code == 1
-    assert printed.splitlines()[1:] == [
+    assert problems(printed) == [
         "  docker: install docker with buildx and start it, or build in AWS: "
         "make deploy ARGS=--build-in-cloud"
     ]
 
 
 def imported(machine: Machine) -> str:
-    """A certificate for another name."""
+    """Import a certificate for another name."""
     pem = Path(self_signed(machine.folder, "localhost")).read_bytes()
     arn: str = machine.client("acm").import_certificate(Certificate=pem, PrivateKey=pem)[
         "CertificateArn"
@@ -256,7 +242,10 @@ def imported(machine: Machine) -> str:
     return arn
 
 
-async def test_a_certificate_that_does_not_fit_is_told(machine: Machine) -> None:
+async def test_a_certificate_that_does_not_fit_is_told(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", math.inf)  # else issued after 60 s
     machine.environ |= KEYS
     acm = machine.client("acm")
     other = imported(machine)
@@ -268,8 +257,10 @@ async def test_a_certificate_that_does_not_fit_is_told(machine: Machine) -> None
         (unknown, "cannot be read"),
         (unknown.replace("us-east-1", "eu-west-1"), "is not in us-east-1"),
     ):
-        code, printed = await machine.deploy(*settings(MediaCertificateArn=arn, HostedZoneId=""))
-        [line] = printed.splitlines()[1:]
+        code, printed = await machine.deploy(
+            *settings(machine, MediaCertificateArn=arn, HostedZoneId="")
+        )
+        [line] = problems(printed)
         assert (code, line.startswith(f"  certificate: {arn} {told}")) == (1, True), line
     assert not [n for n in machine.notes if n["program"] == "sam"]
 
@@ -288,7 +279,7 @@ async def test_a_key_that_is_refused_changes_nothing_either(
         machine.environ |= broken
         code, printed = await machine.deploy(*given)
     assert code == 1
-    [line] = printed.splitlines()[1:]
+    [line] = problems(printed)
     assert line.startswith(f"  {told}")
     assert not [n for n in machine.notes if n["program"] == "sam"]
 
@@ -329,7 +320,8 @@ async def test_what_sam_complains_about_ends_the_deployment(machine: Machine) ->
         (machine.folder / "bin" / "sam").write_text("#!/bin/sh\nexit 3\n")
         code, printed = await machine.deploy(*given)
     assert code == 1
-    assert printed.splitlines()[-1] == "deploy: `sam build` failed (3); see above"
+    assert "deploy: `sam build` failed (3); see above" in printed
+    assert "Nothing that costs money was created" in printed
 
 
 async def test_an_end_that_is_not_well_is_told(machine: Machine) -> None:
@@ -338,7 +330,7 @@ async def test_an_end_that_is_not_well_is_told(machine: Machine) -> None:
         code, printed = await machine.deploy(*given)
     assert code == 1
     assert "FAIL  Telnyx outbound voice profile" in printed
-    assert printed.splitlines()[-1].startswith("Deployed, but not all is well")
+    assert "deploy: deployed, but not all is well" in printed
 
 
 async def test_the_doctor_examines_a_deployed_stack(machine: Machine) -> None:
@@ -363,3 +355,97 @@ async def test_the_doctor_finds_no_keys_in_a_stack_that_never_came_about(machine
     code, printed = await machine.run("doctor.py", "--stack", machine.stack)
     assert code == 1
     assert printed.startswith("FAIL  OpenAI API key: OPENAI_API_KEY is not set")
+
+
+async def test_a_failed_creation_is_deleted_before_the_next_try(
+    machine: Machine, front: AwsFront
+) -> None:
+    async with world(machine) as (_, given):
+        create = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+        machine.client("cloudformation").create_stack(
+            StackName=machine.stack, TemplateBody=json.dumps(create)
+        )
+        front.show_stack(machine.stack, "ROLLBACK_COMPLETE")
+        code, printed = await machine.deploy(*given)
+    assert code == 0, printed
+    assert f"Delete stack {machine.stack}, whose creation failed" in printed
+    assert front.asked.index("cloudformation:DeleteStack") < front.asked.index(
+        "cloudformation:ExecuteChangeSet"
+    )
+
+
+async def test_an_operation_that_runs_is_waited_for(machine: Machine, front: AwsFront) -> None:
+    async with world(machine) as (_, given):
+        front.show_stack(machine.stack, "DELETE_IN_PROGRESS")
+        code, printed = await machine.deploy(*given)
+    assert code == 0, printed
+    assert f"stack {machine.stack} is DELETE_IN_PROGRESS: somebody changes it" in printed
+
+
+async def test_a_state_that_only_a_person_can_mend_is_explained(
+    machine: Machine, front: AwsFront
+) -> None:
+    front.show_stack(machine.stack, "UPDATE_ROLLBACK_FAILED")
+    code, printed = await machine.deploy()
+    assert code == 1
+    [line] = problems(printed)
+    assert "aws cloudformation continue-update-rollback" in line
+    assert machine.notes == []
+
+
+async def test_a_deployment_that_fails_still_shows_the_key_it_made(
+    machine: Machine, front: AwsFront
+) -> None:
+    """Last, with what is left and what to run before it; the next try uses the same key."""
+    async with world(machine) as (well, given):
+        front.refuse("ecr:DescribeImages", "ServerException", "not today")
+        code, printed = await machine.deploy(*given)
+        assert code == 1
+        assert f"Stack {machine.stack} exists (the control plane" in printed
+        assert "run `make deploy` again: it goes on from here" in printed
+        [key] = re.findall(r"keep it\): (\w{64})", printed)
+        front.forget("ecr:DescribeImages")
+        code, printed = await machine.deploy()
+        assert code == 0, printed
+    assert "keep it" not in printed
+    assert machine.parameters(-1)["ApiKeyHashes"] == hashlib.sha256(key.encode()).hexdigest()
+
+
+async def test_a_rotated_key_reaches_both_planes(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        assert (await machine.deploy(*given))[0] == 0
+        before = machine.parameters(-1)["ProviderSecretVersion"]
+        assert (await machine.deploy())[0] == 0
+        assert machine.parameters(-1)["ProviderSecretVersion"] == before, "nothing has changed"
+        machine.environ["OPENAI_API_KEY"] = "sk-test-very-secret-too"
+        code, printed = await machine.deploy()
+    assert code == 0, printed
+    assert machine.secret()["OPENAI_API_KEY"] == "sk-test-very-secret-too"
+    assert machine.parameters(-1)["ProviderSecretVersion"] != before
+
+
+async def test_a_docker_that_cannot_log_in_is_found_before_anything_changes(
+    machine: Machine,
+) -> None:
+    async with world(machine) as (_, given):
+        machine.environ["DOCKER_LOGIN_FAILS"] = "1"
+        code, printed = await machine.deploy(*given)
+    assert code == 1
+    [line] = problems(printed)
+    assert line.startswith("  docker login: docker cannot log in to 123456789012.dkr.ecr.")
+    assert "docker-credential-desktop not found" in line
+    assert "credsStore" in line
+
+
+async def test_an_account_that_may_build_nothing_is_told_so(
+    machine: Machine, front: AwsFront, build_project: str
+) -> None:
+    """Where the quota could not be read beforehand."""
+    front.set_quotas(fargate=6, vpc=10_000)
+    message = "Cannot have more than 0 builds in queue for the account"
+    front.refuse("codebuild:StartBuild", "AccountLimitExceededException", message)
+    async with world(machine) as (_, given):
+        code, printed = await machine.deploy("--build-in-cloud", *given)
+    assert code == 1
+    assert "CodeBuild builds nothing in this account yet" in printed
+    assert "ask AWS Support" in printed

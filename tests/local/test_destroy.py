@@ -1,4 +1,4 @@
-"""`make destroy`: what it asks, what it keeps."""
+"""`make destroy`: what it asks, and what it keeps."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ OUTPUTS = {"MediaLoadBalancerName": "balancer", "RecordingsBucketName": "recordi
 
 @pytest.fixture
 def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
-    """With a stack, and the table that outlives it."""
+    """A machine with a stack, and the table that outlives the stack."""
     machine = Machine(tmp_path, dynamodb_address)
     name = f"{machine.stack}-calls"
     machine.client("dynamodb").create_table(TableName=name, **TABLE)
@@ -29,7 +29,7 @@ def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
 
 
 def create_stack(machine: Machine, name: str, **outputs: str) -> None:
-    """Its target group stays, so that it can be looked at."""
+    """Create a stack. Its target group remains, so that tests can read it."""
     template = {
         "Parameters": {"OpenAiModel": {"Type": "String", "Default": "gpt-realtime"}},
         "Resources": {
@@ -107,7 +107,7 @@ async def test_nobody_waits_for_the_hour_that_calls_may_take_to_end(machine: Mac
 
 
 async def test_a_stack_that_never_came_about_is_deleted_too(machine: Machine) -> None:
-    """Its creation was rolled back: it has no outputs."""
+    """The creation was rolled back, so the stack has no outputs."""
     stack = f"{machine.stack}-failed"
     create_stack(machine, stack)
     code, printed = await machine.run("destroy.py", "--stack", stack, typed=f"{stack}\n")

@@ -1,4 +1,4 @@
-"""Every ailment that the doctor can name, provoked once; and a patient who is well."""
+"""Every problem that the doctor can find is provoked once. One set-up has no problem."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.media.certificate import self_signed
 from doctor_checks import reachability
-from doctor_checks.findings import Finding, Problem
+from doctor_checks.findings import NOTES, Finding, Problem
 from simulators.telnyx.account import CONNECTION_ID, OwnedNumber
 from tests.support.doctor_setups import NOBODY, NUMBER, House, Patient, error, patient
 from tests.support.processes import output_of, python
@@ -71,11 +71,11 @@ BY_THE_WAY = {
     A.APPLICATION_UNKNOWN: {A.FROM_NUMBER_ELSEWHERE},
     A.PUBLIC_URL_UNREACHABLE: {A.WEBHOOK_URL_WRONG},
 }
-"""What follows from an ailment."""
+"""Problems that follow from another one."""
 
 
 def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
-    assert set(PROVOKED) | OF_TLS == set(Problem)
+    assert set(PROVOKED) | OF_TLS | NOTES == set(Problem), "notes: test_doctor_alarms.py"
     for problem in Problem:
         line = str(Finding("", problem, "x"))
         assert "\n" not in line
@@ -128,7 +128,7 @@ async def test_a_full_container_is_a_container(tmp_path: Path) -> None:
 async def test_a_certificate_that_telnyx_would_not_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
 ) -> None:
-    """It is valid for a day: too short, where it is trusted at all."""
+    """The certificate is valid for a day, which is too short even where it is trusted."""
     certificate = self_signed(tmp_path, "localhost")
     if is_trusted:
         monkeypatch.setenv("SSL_CERT_FILE", certificate)
@@ -142,8 +142,8 @@ async def test_a_certificate_that_telnyx_would_not_take(
 async def test_a_server_that_never_answers_is_reported_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
 ) -> None:
-    """After a TLS 1.3 handshake it is not quite silent: it sends session tickets, which wake a
-    client that waits for the socket to become readable."""
+    """After a TLS 1.3 handshake the server sends session tickets. They wake a client that waits for
+    the socket to become readable."""
     monkeypatch.setattr(reachability, "TIMEOUT_SECONDS", 0.5)
     certificate = self_signed(tmp_path, "localhost") if is_encrypted else None
     if certificate:

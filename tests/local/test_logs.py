@@ -1,4 +1,4 @@
-"""`make logs`: two groups as one stream."""
+"""`make logs`: two log groups as one stream."""
 
 import json
 import time

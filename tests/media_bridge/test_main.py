@@ -20,7 +20,9 @@ from phonebridge.call.call import Call, EndedBy
 from phonebridge.storage.call_store import DynamoCallStore
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
+from tests.support.aws_front import aws_front
 from tests.support.bad_servers import bad_server
+from tests.support.doctor_setups import House, opened
 from tests.support.media_plane import SECRET, Outside
 from tests.support.otlp_receiver import otlp_receiver
 from tests.support.processes import answering, exit_code, output_of, python
@@ -283,3 +285,20 @@ async def test_a_second_sigint_in_a_drain_ends_at_once(
     call = record.call
     assert call.end_requested_by is EndedBy.SHUTDOWN
     assert record.activity.frames_out > 0
+
+
+async def test_a_task_that_ecs_takes_away_ends_as_soon_as_it_is_empty(
+    environ: Mapping[str, str], dynamodb_address: str
+) -> None:
+    arn = "arn:aws:ecs:us-east-1:123456789012:task/media/1"
+    metadata = House(media=(200, json.dumps({"Cluster": "media", "TaskARN": arn}).encode()))
+    with opened(metadata), aws_front(dynamodb_address) as front:
+        wanted = {"tasks": [{"taskArn": arn, "desiredStatus": "STOPPED"}]}
+        front.answer_always("ecs:DescribeTasks", json.dumps(wanted).encode())
+        given = {
+            "AWS_ENDPOINT_URL_ECS": front.address,
+            "ECS_CONTAINER_METADATA_URI_V4": f"http://127.0.0.1:{metadata.port}",
+        }
+        command = ("-m", "media_bridge", "--host", "127.0.0.1", "--port", str(free_port()))
+        async with python(*command, environ={**environ, **given}) as process:
+            assert await exit_code(process) == 0

@@ -14,7 +14,7 @@ from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
 from tests.support.media_plane import Phone, StartsPlane
 from tests.support.scripted_model import SOUND, ScriptedModel, scripted_model
-from tests.support.waiting import until
+from tests.support.waiting import TIMEOUT_SECONDS, until
 
 HEARTFELT = "caller_opening_hours"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -24,6 +24,12 @@ TRANSCRIPTION = "conversation.item.input_audio_transcription"
 async def model() -> AsyncIterator[ScriptedModel]:
     async with scripted_model() as model:
         yield model
+
+
+@pytest.fixture
+def awaits_transcripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call waits for the last transcripts for as long as they take on a busy machine."""
+    monkeypatch.setattr(last_words, "TRANSCRIPT_TIMEOUT_SECONDS", TIMEOUT_SECONDS)
 
 
 def words_of(record: CallRecord, who: Speaker) -> list[tuple[str, bool]]:
@@ -37,6 +43,7 @@ async def caller_has_spoken(model: ScriptedModel) -> None:
     await model.send("input_audio_buffer.committed", item_id="user-1", previous_item_id=None)
 
 
+@pytest.mark.usefixtures("awaits_transcripts")
 async def test_a_transcript_that_comes_after_the_caller_hung_up_is_on_record(
     start_plane: StartsPlane, model: ScriptedModel
 ) -> None:
@@ -51,6 +58,7 @@ async def test_a_transcript_that_comes_after_the_caller_hung_up_is_on_record(
     assert words_of(plane.record(phone.call), Speaker.CALLER) == [("Goodbye.", False)]
 
 
+@pytest.mark.usefixtures("awaits_transcripts")
 async def test_a_failed_call_is_hung_up_before_the_last_transcript_comes(
     start_plane: StartsPlane, model: ScriptedModel
 ) -> None:
@@ -93,6 +101,7 @@ async def test_a_transcript_that_never_comes_does_not_keep_the_call_for_long(
     assert words_of(plane.record(phone.call), Speaker.CALLER) == [("I would li", True)]
 
 
+@pytest.mark.usefixtures("awaits_transcripts")
 async def test_who_hangs_up_in_the_middle_of_a_sentence_is_understood(
     start_plane: StartsPlane,
 ) -> None:
@@ -108,6 +117,7 @@ async def test_who_hangs_up_in_the_middle_of_a_sentence_is_understood(
     assert caller == [(CLIPS[HEARTFELT].text, False)]
 
 
+@pytest.mark.usefixtures("awaits_transcripts")
 async def test_words_of_a_late_transcription_are_on_record(start_plane: StartsPlane) -> None:
     async with start_plane(ModelFaults(late_transcription=True)) as plane:
         phone = await plane.greeted()

@@ -56,12 +56,7 @@ from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
-from phonebridge.storage.call_store import (
-    _StoredClaim,
-    _StoredConfig,
-    _StoredLink,
-    _TransferClaim,
-)
+from phonebridge.storage.call_store import _StoredClaim, _StoredConfig, _StoredLink, _TransferClaim
 from phonebridge.storage.fleet import TaskState, _Reservation, _SweepWatch, _TaskCalls
 from phonebridge.storage.mailbox import _StoredCommand
 from phonebridge.storage.turn_items import StoredTurns

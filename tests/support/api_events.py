@@ -1,4 +1,4 @@
-"""Requests as API Gateway hands them to a handler (payload 2.0), and its answers."""
+"""Requests as API Gateway passes them to a handler (payload 2.0), and the handler's responses."""
 
 import json
 from base64 import b64encode

@@ -1,5 +1,5 @@
-"""The HTTP API on a port: the local gateway and the real handlers, over a table in moto and a
-Telnyx that records. No media plane: calls that stream are put into the table."""
+"""Serves the HTTP API on a port: the local gateway and the real handlers, with a table in moto and
+a recording Telnyx. There is no media plane, so tests put streaming calls into the table."""
 
 import socket
 import threading
@@ -40,7 +40,7 @@ class ApiServer:
     url: str
     store: DynamoCallStore
     routes: set[str] = field(default_factory=set)
-    """Which were asked for, such as `GET /api/agents`."""
+    """Routes that were requested, such as `GET /api/agents`."""
 
     def streaming_call(self, call_id: str) -> str:
         assert self.store.create(_streaming(call_id), CallConfig())
@@ -88,7 +88,7 @@ def _recorder(server: ApiServer, handler: Any) -> Any:
 
 @contextmanager
 def _serving(listener: socket.socket) -> Iterator[None]:
-    # Without its lifespan: the schedules and queues of the template have nothing to do here.
+    # Without lifespan, because the schedules and queues of the template are not needed here.
     config = uvicorn.Config(create_app(NO_MEDIA), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

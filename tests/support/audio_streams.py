@@ -1,4 +1,4 @@
-"""Streams of audio for tests: converters, tones and their spectrum."""
+"""Audio streams for tests: converters, tones, and the spectrum of tones."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -55,7 +55,7 @@ def tone(frequency_hz: float, rate_hz: int) -> NDArray[np.float64]:
 
 
 def spectrum_db(samples: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
-    """Amplitudes relative to the tone's, one for each multiple of BIN_HZ, edges left out."""
+    """Amplitudes relative to the tone's, one per multiple of BIN_HZ, without the edges."""
     start, size = round(SETTLING_S * rate_hz), round(WINDOW_S * rate_hz)
     amplitudes = np.abs(np.fft.rfft(samples[start : start + size])) * 2 / size
     relative: NDArray[np.float64] = 20 * np.log10(np.maximum(amplitudes, 1e-3) / AMPLITUDE)

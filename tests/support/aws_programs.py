@@ -1,12 +1,14 @@
 """`sam` and `docker` as far as a deployment meets them: they note what they are asked, and `sam
-deploy` leaves a stack in moto with the outputs that template.yaml would have.
+deploy` leaves a change set for a stack with the outputs that template.yaml would have.
 
-Run as a program, with the place of its notes in NOTES."""
+Run as a program, with the place of its notes in NOTES, and that of its change sets in CHANGE_SETS:
+the change sets of moto yield stacks without outputs."""
 
 import json
 import os
 import stat
 import sys
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ DIGEST = "sha256:" + "0f" * 32
 
 
 def installed(folder: Path, *names: str) -> Path:
-    """A folder for PATH with programs of these names."""
+    """Create a folder for PATH with programs of these names."""
     folder.mkdir()
     for name in names:
         program = folder / name
@@ -37,6 +39,8 @@ def main() -> None:
     if name == "docker" and "--metadata-file" in arguments:
         path = Path(arguments[arguments.index("--metadata-file") + 1])
         path.write_text(json.dumps({"containerimage.digest": DIGEST}))
+    if name == "docker" and arguments[0] == "login" and os.environ.get("DOCKER_LOGIN_FAILS"):
+        sys.exit("error getting credentials - err: docker-credential-desktop not found in $PATH")
     if name == "docker" and os.environ.get("DOCKER_IS_DOWN") and arguments == ["info"]:
         sys.exit(1)
 
@@ -53,15 +57,18 @@ def _deploy(arguments: list[str]) -> None:
             {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
         ],
     }
-    if _exists(client, stack):
-        # As `--no-fail-on-empty-changeset` asks.
-        with suppress(client.exceptions.ClientError):
-            client.update_stack(**given)
-        return
-    boto3.client("secretsmanager").create_secret(
-        Name=f"{stack}-keys", SecretString=json.dumps(SECRET)
-    )
-    client.create_stack(**given)
+    is_update = _exists(client, stack)
+    if not is_update:
+        secrets = boto3.client("secretsmanager")
+        with suppress(secrets.exceptions.ResourceExistsException):
+            secrets.create_secret(Name=f"{stack}-keys", SecretString=json.dumps(SECRET))
+    change = {"action": "update_stack" if is_update else "create_stack", "given": given}
+    folder = Path(os.environ["CHANGE_SETS"])
+    folder.mkdir(exist_ok=True)
+    executed = folder / "executed"
+    # As `--no-fail-on-empty-changeset` asks.
+    if not (is_update and executed.exists() and json.loads(executed.read_text()) == given):
+        (folder / f"{uuid.uuid4().hex}.json").write_text(json.dumps(change))
 
 
 def _exists(client: Any, stack: str) -> bool:

@@ -1,4 +1,4 @@
-"""Servers that disappoint a WebSocket client before it has a WebSocket."""
+"""Servers that fail a WebSocket client during the handshake."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 NO_HTTP = b"220 mail.example.com ESMTP\r\n\r\n"
 NO_ANSWER = b""
-"""The connection is closed instead."""
+"""The connection is closed without an answer."""
 
 
 @dataclass
@@ -22,7 +22,7 @@ class BadServer:
 
 @asynccontextmanager
 async def bad_server(answer: bytes | None) -> AsyncIterator[BadServer]:
-    """Gives every request the same answer; None keeps it waiting for as long as the server runs."""
+    """Give every request the same answer. None means that the server never answers."""
     answering = asyncio.Event()
     server = BadServer("")
 

@@ -1,4 +1,4 @@
-"""Runs that tests tell of."""
+"""Benchmark runs for tests."""
 
 from benchmarks.media.figures import Delays, Figures
 from benchmarks.media.results import Case, Run

@@ -1,4 +1,4 @@
-"""Bridges that tests tell stories about, and the words of those stories."""
+"""Bridges and messages for playbooks."""
 
 from dataclasses import replace
 
@@ -16,6 +16,7 @@ from media_bridge.events import (
     TranscriptReceived,
 )
 from phonebridge.call.config import CallConfig, StreamSetup
+from phonebridge.call.steering import Say
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
@@ -44,10 +45,16 @@ def ringing_bridge(
     return Bridge(RINGING, config, model_audio, 0.0, kept)
 
 
+def say_of(request: CreateResponse, interrupt: bool = False) -> Say:
+    """The command of the API that asks for this response."""
+    words, instruction = request.exact_text, request.instructions
+    return Say(words=words, instruction=instruction, interrupt=interrupt)
+
+
 def ready_call(
     model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
 ) -> Playbook:
-    """At 0 s, the model has just been asked to greet."""
+    """Return a playbook at 0 s, when the model has just been asked to greet."""
     play = Playbook(new_bridge(model_audio, config))
     assert (
         play
@@ -61,7 +68,7 @@ def ready_call(
 
 
 def sound(ms: int, code: int = 0x11) -> bytes:
-    """G.711 of one level."""
+    """Return G.711 of a constant level."""
     return bytes([code]) * (8 * ms)
 
 

@@ -1,4 +1,4 @@
-"""Calls that tests tell stories about."""
+"""Calls for tests."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def inbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
 
 
 def after(call: Call, *events: CallEvent) -> Call:
-    """What the events make of the call, whatever it needs on the way."""
+    """Apply the events to the call and ignore what it needs on the way."""
     for event in events:
         call = advance(call, event, NOW_MS)
     return call

@@ -1,4 +1,4 @@
-"""The time of a test: it stands still until it is told otherwise."""
+"""A test clock that moves only when a test advances it."""
 
 from dataclasses import dataclass
 

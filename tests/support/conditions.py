@@ -1,4 +1,4 @@
-"""CloudFormation's condition functions, as far as template.yaml uses them."""
+"""Evaluates those of CloudFormation's condition functions that template.yaml uses."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ Values = Mapping[str, str]
 
 
 def parameters(**given: object) -> Values:
-    """The defaults, and what was given instead of some."""
+    """Return the defaults, overridden by the given parameters."""
     defaults = {name: str(p.get("Default", "")) for name, p in TEMPLATE["Parameters"].items()}
     assert given.keys() <= defaults.keys()
     return defaults | {name: str(value) for name, value in given.items()}
@@ -33,7 +33,7 @@ def holds(condition: Mapping[str, Any], values: Values) -> bool:
 
 
 def resources_with(values: Values) -> Resources:
-    """Those that a stack with these parameters has."""
+    """Return the resources of a stack with these parameters."""
     return {
         name: resource
         for name, resource in resources().items()
@@ -42,7 +42,7 @@ def resources_with(values: Values) -> Resources:
 
 
 def complaints(**given: object) -> list[str]:
-    """What CloudFormation says of parameters that contradict each other."""
+    """Return CloudFormation's messages about parameters that contradict each other."""
     values = parameters(**given)
     return [
         assertion["AssertDescription"]

@@ -1,4 +1,4 @@
-"""A machine on which somebody deploys: our programs as they are, AWS behind moto."""
+"""A machine that deploys: our programs unchanged, and moto in place of AWS."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Machine:
-    """On which somebody deploys."""
+    """A machine that deploys."""
 
     folder: Path
     aws: str
@@ -62,7 +62,7 @@ class Machine:
         return process.returncode, process.stdout
 
     async def converse(self, program: str, *arguments: str, answers: list[str]) -> tuple[int, str]:
-        """At a terminal: each answer is typed when something is asked."""
+        """Run a program at a terminal, and type the next answer whenever it asks."""
         ours, theirs = pty.openpty()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -73,7 +73,7 @@ class Machine:
             stdin=theirs,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # or the password would be asked at the terminal of the tests
+            start_new_session=True,  # otherwise getpass would use the terminal of the tests
         )
         os.close(theirs)
         assert process.stdout is not None
@@ -94,9 +94,9 @@ class Machine:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def done(self) -> list[str]:
-        """What was asked of `sam` and `docker`, without looking around."""
+        """Return the commands of `sam` and `docker`, without those that only query."""
         asked = [f"{n['program']} {n['arguments'][0]}" for n in self.notes]
-        return [each for each in asked if each != "docker info"][1:]  # buildx version
+        return [each for each in asked if each != "docker info"][1:]  # docker buildx version
 
     def parameters(self, which: int) -> dict[str, str]:
         deploys = [n["arguments"] for n in self.notes if n["arguments"][0] == "deploy"]

@@ -1,4 +1,4 @@
-"""Whom the doctor sees: a set-up in which all is well, until something is changed."""
+"""Set-ups for the doctor. Everything is fine until a test changes something."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def error(code: str, message: str = "") -> bytes:
 
 @dataclass
 class House:
-    """What answers at the public URLs: status and body for each door."""
+    """The servers at the public URLs: status and body of each."""
 
     port: int = 0
     webhooks: tuple[int, bytes] = (401, error("invalid_signature"))
@@ -37,6 +37,8 @@ class House:
     certificate: str | None = None
     is_silent: bool = False
     """It takes every request and answers none."""
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set by the first request."""
 
 
 @contextmanager
@@ -52,6 +54,7 @@ def opened(house: House) -> Iterator[None]:
             self._answer(*house.media)
 
         def _answer(self, status: int, body: bytes) -> None:
+            house.asked.set()
             if house.is_silent:
                 self.rfile.read()  # until the client gives up and closes
                 return
@@ -81,7 +84,7 @@ def opened(house: House) -> Iterator[None]:
 
 @dataclass
 class Patient:
-    """All well until something is changed."""
+    """A set-up in which everything is fine until a test changes something."""
 
     subject: DoctorConfig
     telnyx: TelnyxSimulator

@@ -1,5 +1,5 @@
-"""A media container in the test's own process, and the world around it: the table, a Telnyx that
-records what it is told, a model behind a socket, and phones."""
+"""A media container in the test's own process, with the table, a recording Telnyx, a model behind a
+socket, and phones."""
 
 import asyncio
 import base64
@@ -60,7 +60,7 @@ SECRET = "stream secret"
 CONFIG = CallConfig()
 FRAME_BYTES = 160
 SILENCE = b"\xff" * 8000
-"""A second of it; the model's detector needs half a second to see that a turn is over."""
+"""One second of silence. The model's detector needs half a second to see the end of a turn."""
 
 UNHURRIED = DrainTimes(calls_seconds=600, goodbye_seconds=600, last_writes_seconds=600)
 """A drain ends when its calls have ended, however slow the machine is."""
@@ -94,14 +94,14 @@ def settings(**changes: Any) -> MediaSettings:
 
 
 class Phone:
-    """Telnyx's end of one media stream. Frames go as fast as the socket takes them."""
+    """Telnyx's end of a media stream. It sends frames as fast as the socket accepts them."""
 
     def __init__(self, socket: ClientConnection, call: Call) -> None:
         self.call = call
         self._socket = socket
         self._chunk = 0
-        self.heard_since_clear: int | None = None
-        """Frames of sound; None while nothing was cleared."""
+        self._heard_since_clear: int | None = None
+        """Frames of sound since the last clear, or None before the first."""
 
     async def send(self, frame: Frame | str | bytes) -> None:
         await self._socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
@@ -110,7 +110,8 @@ class Phone:
         await self.send({"event": "start", "start": start_of(self.call, encoding) | changes})
 
     async def say(self, clip: str) -> None:
-        """A clip, and the silence by which the model knows that it is over."""
+        """Send a clip, and the silence by which the model detects its end."""
+        self._heard_since_clear = None
         for frame in self.frames(MU_LAW.encode(CLIPS[clip].samples) + SILENCE):
             await self.send(frame)
 
@@ -125,11 +126,11 @@ class Phone:
         return {"event": "media", "media": {"chunk": str(self._chunk), "payload": encoded}}
 
     async def all_read(self) -> None:
-        """The bridge has read everything that was sent until now."""
+        """Wait until the bridge has read everything that was sent so far."""
         await (await self._socket.ping())
 
     async def hear(self, event: str = "media") -> Frame:
-        """The next frame of that kind from the bridge."""
+        """Return the next frame of that kind from the bridge."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 frame: Frame = json.loads(await self._socket.recv())
@@ -137,11 +138,16 @@ class Phone:
                 if frame["event"] == event:
                     return frame
 
+    async def hear_answer(self) -> None:
+        """What is heard next of the agent, whom the caller has interrupted."""
+        while not self._heard_since_clear:
+            await self.hear()
+
     def _count(self, event: str) -> None:
         if event == "clear":
-            self.heard_since_clear = 0
-        elif event == "media" and self.heard_since_clear is not None:
-            self.heard_since_clear += 1
+            self._heard_since_clear = 0
+        elif event == "media" and self._heard_since_clear is not None:
+            self._heard_since_clear += 1
 
     async def stop(self) -> None:
         await self.send({"event": "stop", "stop": {}})
@@ -155,16 +161,16 @@ class Phone:
         await self.close()
 
     async def break_protocol(self) -> None:
-        """No WebSocket has such a frame."""
+        """Send a frame that WebSocket does not allow."""
         self._socket.transport.write(b"\x05\x00")
 
     async def vanish(self) -> None:
-        """The connection is gone without a close frame."""
+        """Close the connection without a close frame."""
         self._socket.transport.abort()
         await self._socket.wait_closed()
 
     async def closed(self) -> int | None:
-        """The code with which the bridge closed the socket."""
+        """Return the code with which the bridge closed the socket."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
             try:
                 while True:
@@ -184,8 +190,7 @@ def start_of(call: Call, encoding: str = "PCMU", rate: int = 8000) -> Frame:
 
 @dataclass(kw_only=True)
 class Outside:
-    """What a container at `address` has around it. What it is told of calls, and what becomes of
-    them, stands in the table."""
+    """The surroundings of a container at `address`. The table holds the calls and their state."""
 
     address: str
     store: DynamoCallStore
@@ -195,24 +200,24 @@ class Outside:
     _legs: int = 0
 
     def answered(self, config: CallConfig = CONFIG) -> Call:
-        """A new call, answered: Telnyx has just been told to open its first stream."""
+        """Return a new answered call. Telnyx was just asked to open its first stream."""
         leg = self._new_leg()
-        told = (CallRequested(), DialAccepted(leg), CallAnswered(leg, self.now_ms()))
-        return self._placed(config, *told)
+        events = (CallRequested(), DialAccepted(leg), CallAnswered(leg, self.now_ms()))
+        return self._placed(config, *events)
 
     def ringing(self, config: CallConfig) -> Call:
-        """A new call that rings, and whose stream Telnyx was told to open meanwhile."""
-        told = (CallRequested(with_stream=True), DialAccepted(self._new_leg()))
-        return self._placed(config, *told)
+        """Return a new ringing call. Telnyx was asked to open its stream in the meantime."""
+        events = (CallRequested(with_stream=True), DialAccepted(self._new_leg()))
+        return self._placed(config, *events)
 
     def _new_leg(self) -> Leg:
         self._legs += 1
         return Leg(f"v3:leg-{self._legs}", f"leg-{self._legs}", "session")
 
-    def _placed(self, config: CallConfig, *told: CallEvent) -> Call:
+    def _placed(self, config: CallConfig, *events: CallEvent) -> Call:
         call_id = f"call-{self._legs}"
-        call = after(outbound_call(call_id, created_at_ms=self.now_ms()), *told)
-        # The model's session of a call is known by its instructions.
+        call = after(outbound_call(call_id, created_at_ms=self.now_ms()), *events)
+        # The model's session of a call is recognised by its instructions.
         assert self.store.create(call, replace(config, instructions=call_id))
         return call
 
@@ -220,13 +225,14 @@ class Outside:
         return stream_token.issue(SECRET, call.call_id, call.stream_number, self.now_ms())
 
     async def dial_in(self, call: Call, token: str | None) -> Phone:
-        """Raises `InvalidStatus` when the upgrade is refused."""
+        """Connect a phone. Raises `InvalidStatus` if the upgrade is refused."""
         socket = await connect(
             f"ws://{self.address}/media-bridge/{call.call_id}/{call.stream_number or 1}",
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,
-            max_queue=None,  # else nobody reads the close frame behind the frames of a long speech
+            open_timeout=TIMEOUT_SECONDS,
+            max_queue=None,  # otherwise a long speech hides the close frame
         )
         phone = Phone(socket, call)
         self._phones.push_async_callback(phone.hang_up)
@@ -238,13 +244,13 @@ class Outside:
         return phone
 
     async def streaming(self, config: CallConfig = CONFIG) -> Phone:
-        """The phone of a new call whose stream has just started."""
+        """Return the phone of a new call whose stream has just started."""
         phone = await self.connected(self.answered(config))
         await phone.start()
         return phone
 
     async def greeted(self) -> Phone:
-        """The phone of a new call on which the model has begun to speak."""
+        """Return the phone of a new call in which the model has begun to speak."""
         phone = await self.streaming()
         await phone.hear()
         return phone
@@ -255,7 +261,7 @@ class Outside:
         return record
 
     async def failed(self, call: Call) -> str:
-        """Why a call failed, once that is on record and its leg was hung up."""
+        """Return why a call failed, once the reason is stored and its leg was hung up."""
         await until(lambda: self.record(call).call.status is CallStatus.ENDED)
         await until(lambda: self.was_hung_up(call))
         fault = self.record(call).call.fault
@@ -273,7 +279,7 @@ class Outside:
 
 @dataclass(kw_only=True)
 class MediaPlane(Outside):
-    """With the container in the test's own process."""
+    """The surroundings of a container that runs in the test's own process."""
 
     task: MediaWorker
     services: Services
@@ -282,7 +288,7 @@ class MediaPlane(Outside):
     model: OpenAISimulator
 
     async def converse(self, phone: Phone) -> None:
-        """The model hears what is said into this phone, word for word, and answers."""
+        """Check that the model recognises what is said into this phone, and that it answers."""
         session = await self.session(phone.call)
         known = len(session.recognitions)
         await phone.say("caller_opening_hours")
@@ -300,7 +306,7 @@ class MediaPlane(Outside):
         return session
 
     async def idle(self) -> None:
-        """Nobody is on the line any more, and everything is written down."""
+        """Wait until no call is left and everything is stored."""
         await self.all_hang_up()
         await self.task.drain(0)
 
@@ -333,7 +339,9 @@ async def media_plane(
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
         configured = settings(**given)
-        log = logger(f"media-bridge-{id(model)}")  # loggers live on; each test reads its own
+        log = logger(
+            f"media-bridge-{id(model)}"
+        )  # loggers outlive a test, and each test reads its own
         webhook_url = "https://phonebridge.example/webhooks/telnyx"
         line = CallControlConfig("wss://media.example", SECRET, "connection-1", webhook_url)
         slots = configured.max_calls_per_task

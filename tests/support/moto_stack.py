@@ -1,4 +1,4 @@
-"""Resources of template.yaml as moto's CloudFormation makes them."""
+"""Creates resources of template.yaml with moto's CloudFormation."""
 
 import json
 import uuid
@@ -9,7 +9,8 @@ import boto3
 
 from tests.support.translated import TEMPLATE, resources
 
-# What moto makes as CloudFormation would; of the rest it forgets properties, or it knows it not.
+# Types that moto creates as CloudFormation does. Of others it ignores properties, or does not know
+# them.
 STATE = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket", "AWS::SNS::Topic")
 
 
@@ -24,7 +25,7 @@ def cloudformation(address: str) -> Any:
 
 
 def create(client: Any, names: Collection[str]) -> dict[str, str]:
-    """A stack of these resources alone; their physical ids."""
+    """Create a stack of these resources and return their physical ids."""
     stack_name = f"stack-{uuid.uuid4()}"
     body = {
         "Parameters": TEMPLATE["Parameters"],
@@ -36,7 +37,7 @@ def create(client: Any, names: Collection[str]) -> dict[str, str]:
 
 
 def names_of_state() -> list[str]:
-    """Of what is in every stack."""
+    """Return the names of the resources that every stack has."""
     return [
         name
         for name, resource in resources().items()

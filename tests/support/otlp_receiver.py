@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector on the loopback interface, which keeps what it is sent."""
+"""An OpenTelemetry collector on loopback that keeps the requests it receives."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ class ReceivedTraces:
     endpoint: str = ""
     status: int = 200
     requests: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
-    """Path, headers and body."""
+    """Path, headers and body of each request."""
 
     @property
     def spans(self) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""What the roles of template.yaml allow, and what the code asks for: each boto3 call becomes the
-IAM action and the resource that AWS would check (Service Authorization Reference)."""
+"""Compares what the roles of template.yaml allow with what the code does. Each boto3 call becomes
+the IAM action and the resource that AWS would check (Service Authorization Reference)."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,12 @@ from botocore.loaders import create_loader
 from tests.support.translated import as_list, functions, of_type, resources, statements
 
 DESCRIPTIONS = create_loader()
-"""Of AWS's services, read once for all sessions: to read them takes longer than most tests."""
+"""Descriptions of AWS's services, read once for all sessions, because reading them takes longer
+than most tests."""
 PREFIX = "arn:aws"
 ACCOUNT = "us-east-1:123456789012"
 
-# Operations that are not called as their action is.
+# Operations whose name differs from that of their action.
 ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 
 
@@ -26,11 +27,10 @@ ACTIONS = {"s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
 class Permission:
     action: str
     resource: str
-    """The name in an ARN is the resource's in the template; the pattern of a permission may end
-    in `*`."""
+    """The resource. In an ARN, its name is that of the template. A permission may end in `*`."""
     partitions: frozenset[str] = frozenset()
-    """The partition keys that are asked for, or that alone are allowed (`dynamodb:LeadingKeys`);
-    none: all of them."""
+    """The partition keys that are used, or that are allowed (`dynamodb:LeadingKeys`). Empty means
+    all."""
 
     def allows(self, asked: "Permission") -> bool:
         return (
@@ -41,8 +41,8 @@ class Permission:
 
 
 def granted(role: str) -> set[Permission]:
-    """By the template, to what our code may do with it; what AWS does with a function's role for
-    the function's sake (its logs, its queues) is not among it."""
+    """Return what the template allows our code. Permissions that AWS itself needs for a function
+    (logs, queues) are left out."""
     return {
         Permission(action, _text(resource), _leading_keys(statement))
         for name, statement in statements()
@@ -54,7 +54,7 @@ def granted(role: str) -> set[Permission]:
 
 
 def role_of(handler_module: str) -> str | None:
-    """None: it is no Lambda's."""
+    """Return the role of a handler, or None if the module is no Lambda."""
     for function in functions().values():
         if function["Handler"].split(".")[0] == handler_module:
             role: str = function["Role"]["Fn::GetAtt"][0]
@@ -64,10 +64,10 @@ def role_of(handler_module: str) -> str | None:
 
 @dataclass
 class Caller:
-    """Everything that is asked of AWS in a session, under the role that is set at the time."""
+    """Records the AWS calls of a session under the role that is set at the time."""
 
     physical: Mapping[str, str]
-    """What a physical name or ARN is called in the template."""
+    """Names in the template by physical name or ARN."""
     role: str | None = None
     asked: dict[str, set[Permission]] = field(default_factory=dict)
     refused: list[tuple[str, Permission]] = field(default_factory=list)
@@ -104,6 +104,9 @@ class Caller:
                 return _arn(self.physical[name])
             case {"TableName": name} | {"SecretId": name} | {"Bucket": name} | {"QueueUrl": name}:
                 return _arn(self.physical[name])
+            case {"cluster": _, "tasks": _}:
+                own = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/"
+                return f"{own}{_arn('MediaCluster')}/1"
         raise AssertionError(f"a call of a kind that no permission is known for: {params.keys()}")
 
 
@@ -117,12 +120,13 @@ def _leading_keys(statement: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _partitions(operation: str, params: Mapping[str, Any]) -> frozenset[str]:
-    """Told where they decide anything: what is deleted."""
+    """Return the partition keys of deletions, the only operation for which they matter."""
     return frozenset([params["Key"]["pk"]["S"]] if operation == "DeleteItem" else [])
 
 
 def _done_by_lambda(role: str) -> Iterator[tuple[str, str]]:
-    """A failed invocation is put into the queue by Lambda itself, under the function's role."""
+    """Yield the permissions that Lambda itself uses under the function's role: it puts failed
+    invocations into the queue."""
     owners = {n for n, f in functions().items() if f["Role"]["Fn::GetAtt"][0] == role}
     for config in of_type("AWS::Lambda::EventInvokeConfig").values():
         if config["FunctionName"]["Ref"] in owners:
@@ -130,6 +134,7 @@ def _done_by_lambda(role: str) -> Iterator[tuple[str, str]]:
 
 
 _KINDS = {
+    "AWS::ECS::Cluster": "ecs:" + ACCOUNT + ":cluster/",
     "AWS::DynamoDB::Table": "dynamodb:" + ACCOUNT + ":table/",
     "AWS::S3::Bucket": "s3:::",
     "AWS::SecretsManager::Secret": "secretsmanager:" + ACCOUNT + ":secret:",
@@ -142,13 +147,13 @@ def _arn(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """An ARN as the template builds it, with the names of the template."""
+    """Build an ARN as the template does, with the names of the template."""
     match value:
         case str():
             return value
         case {"Fn::GetAtt": [name, "Arn"]}:
             return _arn(name)
-        case {"Ref": name}:  # a secret's, for one, is its ARN
+        case {"Ref": name}:  # a secret, for example, is referenced by its ARN
             return _arn(name)
         case {"Fn::Sub": [text, variables]}:
             return _filled(text, {name: _text(each) for name, each in variables.items()})

@@ -1,4 +1,4 @@
-"""Stories of a bridge: what happens to it (`>>`) and what it must ask for in answer (`<<`).
+"""Playbooks of a bridge: events that happen (`>>`), and the commands that must follow (`<<`).
 
     assert (
         Playbook(bridge)
@@ -8,8 +8,8 @@
         << FailCall("model_timeout", "the model session did not become ready")
     )
 
-The answers are told in full and in their order; only log entries of level info and the marks among
-the chunks (`test_playback.py`) are left out.
+Commands are complete and in order. Only log entries of level info and the marks between chunks
+(`test_playback_clock.py`) are left out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ from media_bridge.events import BridgeEvent, DeadlinePassed
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Time passes until `seconds`, and whatever is due on the way is done at its time."""
+    """Lets time pass until `seconds`. Deadlines on the way are handled at their time."""
 
     seconds: float
 
@@ -36,25 +36,26 @@ class Scene:
 
 
 class Playbook:
-    """It is played when it is asserted; the next story goes on where the last one ended."""
+    """A story that is played when it is asserted. The next story continues where the last one
+    ended."""
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
         self.now = 0.0
-        self._told: list[Scene] = []
+        self._story: list[Scene] = []
 
     def __rshift__(self, cause: BridgeEvent | At) -> Self:
-        self._told.append(Scene(cause))
+        self._story.append(Scene(cause))
         return self
 
     def __lshift__(self, command: BridgeCommand) -> Self:
-        self._told[-1].commands.append(command)
+        self._story[-1].commands.append(command)
         return self
 
     def __bool__(self) -> bool:
-        told, self._told = self._told, []
-        played = [Scene(scene.cause, self._play(scene.cause)) for scene in told]
-        assert played == told, _side_by_side(told, played)
+        story, self._story = self._story, []
+        played = [Scene(scene.cause, self._play(scene.cause)) for scene in story]
+        assert played == story, _side_by_side(story, played)
         return True
 
     def _play(self, cause: BridgeEvent | At) -> list[BridgeCommand]:
@@ -75,7 +76,7 @@ def _is_info(command: BridgeCommand) -> bool:
 
 
 def pass_time(bridge: Bridge, now: float, until: float) -> Iterator[tuple[float, BridgeCommand]]:
-    """Keep every deadline up to `until`; a deadline that does not go away would spin forever."""
+    """Handle every deadline up to `until`. A deadline that is never cleared would loop forever."""
     while (deadline := bridge.next_deadline()) is not None and deadline <= until:
         now = max(now, deadline)
         for command in unmarked(bridge.handle(DeadlinePassed(), now)):
@@ -84,26 +85,26 @@ def pass_time(bridge: Bridge, now: float, until: float) -> Iterator[tuple[float,
         assert following is None or following > now, f"the deadline at {now} s was not met"
 
 
-def _side_by_side(told: list[Scene], played: list[Scene]) -> str:
+def _side_by_side(story: list[Scene], played: list[Scene]) -> str:
     rows = [("", "EXPECTED", "ACTUAL")]
-    for expected, actual in zip(told, played, strict=True):
-        rows.append(("", f">> {_shown(expected.cause)}", ""))
-        for want, got in zip_longest(expected.commands, actual.commands):
-            mark = "" if want == got else "!"
-            rows.append((mark, _answered(want), _answered(got)))
+    for expected, actual in zip(story, played, strict=True):
+        rows.append(("", f">> {_show(expected.cause)}", ""))
+        for wanted, got in zip_longest(expected.commands, actual.commands):
+            mark = "" if wanted == got else "!"
+            rows.append((mark, _command_line(wanted), _command_line(got)))
     width = max(len(left) for _, left, _ in rows)
     return "\n" + "\n".join(f"{mark:2}{left:{width}}  {right}" for mark, left, right in rows)
 
 
-def _answered(command: BridgeCommand | None) -> str:
-    return "" if command is None else f"   << {_shown(command)}"
+def _command_line(command: BridgeCommand | None) -> str:
+    return "" if command is None else f"   << {_show(command)}"
 
 
-def _shown(value: object) -> str:
-    """As `repr`, with audio told by its length."""
+def _show(value: object) -> str:
+    """Like `repr`, with the length of audio in place of its bytes."""
     if isinstance(value, bytes) and len(value) > 8:
         return f"<{len(value)} bytes {value[:2].hex()}..{value[-2:].hex()}>"
     if not is_dataclass(value):
         return repr(value)
-    shown = ", ".join(_shown(getattr(value, each.name)) for each in fields(value))
+    shown = ", ".join(_show(getattr(value, each.name)) for each in fields(value))
     return f"{type(value).__name__}({shown})"

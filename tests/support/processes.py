@@ -1,4 +1,4 @@
-"""Our programs as processes of their own."""
+"""Runs our programs as processes."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ _OURS = {
     for name in settings.__dataclass_fields__
 }
 _INHERITED = {name: value for name, value in os.environ.items() if name not in _OURS}
-"""Read before any test: a system that runs in this process has its settings and its table in the
-environment, and neither those nor what the developer has set must reach a program under test."""
+"""The environment before any test. A system in this process stores its settings in the environment.
+Programs under test must get neither those nor the developer's."""
 
 
 @asynccontextmanager
@@ -31,8 +31,11 @@ async def python(
     cwd: Path | None = None,
     prefix: Sequence[str] = (),
 ) -> AsyncIterator[Process]:
-    """Ends it, if the test did not: first so that it can end what it has started itself.
-    `prefix` is a program that starts ours."""
+    """Run a Python program. If the test has not ended it, it is first asked to end, so that it can
+    stop its own children.
+
+    `prefix` is a program that starts ours.
+    """
     process = await asyncio.create_subprocess_exec(
         *prefix,
         sys.executable,
@@ -59,7 +62,7 @@ async def exit_code(process: Process) -> int:
 
 
 async def output_of(process: Process) -> str:
-    """All it printed, once it has ended by itself."""
+    """Return all output after the process has ended by itself."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         printed, _ = await process.communicate()
     return printed.decode()

@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch reads them from the lines of a log ("Embedded metric format")."""
+"""Metrics as CloudWatch reads them from log lines ("Embedded metric format")."""
 
 import json
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One document."""
+    """One metric document of a log."""
 
     namespace: str
     dimensions: dict[str, str]
     units: dict[str, str]
-    """By metric."""
+    """Units by metric."""
     values: dict[str, list[float]]
 
 

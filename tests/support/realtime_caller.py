@@ -1,4 +1,4 @@
-"""A caller at the simulated model: the official SDK, with the oracle judging every frame."""
+"""A client of the simulated model: the official SDK, and a check of every frame."""
 
 import asyncio
 import base64
@@ -60,7 +60,7 @@ def hear(audio: bytes, audio_format: Frame) -> Recognition:
 
 
 class Caller:
-    """The official client, with an eye on every frame: each must satisfy the SDK's own types."""
+    """The official client. Every frame must match the SDK's own types."""
 
     def __init__(self, connection: AsyncRealtimeConnection, audio_format: Frame = PCMU) -> None:
         self.connection = connection
@@ -87,7 +87,7 @@ class Caller:
         return await self.until("session.updated")
 
     async def append(self, samples: Samples) -> None:
-        """Faster than real time: the server's detector counts samples, not seconds."""
+        """Append audio faster than real time. The server's detector counts samples, not seconds."""
         audio = encode(samples, self.audio_format)
         for begin in range(0, len(audio), 4001):
             piece = base64.b64encode(audio[begin : begin + 4001]).decode()

@@ -1,6 +1,7 @@
-"""The official SDK's types as judge of Realtime frames, in either direction.
+"""Checks Realtime frames of either direction with the types of the official SDK.
 
-The bare union accepts unknown fields; so every frame is validated strictly and without extras.
+The SDK's union accepts unknown fields, so every frame is validated strictly and without extra
+fields.
 """
 
 from typing import Annotated, Any
@@ -34,7 +35,8 @@ def check_client(frame: Frame) -> None:
 
 
 def _published(frame: Frame) -> Frame:
-    """`obfuscation` and an item's `phase` are on the wire, but not in the SDK's types."""
+    """Remove `obfuscation` and an item's `phase`, which are on the wire but not in the SDK's
+    types."""
     return {
         name: {k: v for k, v in value.items() if k != "phase"} if name == "item" else value
         for name, value in frame.items()

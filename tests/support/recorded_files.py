@@ -1,5 +1,5 @@
-"""A server of somebody else's, that has files, takes news and has troubles: where a carrier keeps
-its recordings, or a user hears of calls."""
+"""A server of a third party with files, posts and faults: a carrier's store of recordings, or a
+receiver of outcome webhooks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from threading import Thread
 @dataclass(frozen=True, slots=True)
 class Posted:
     headers: dict[str, str]
-    """By their names in lower case."""
+    """Headers by their names in lower case."""
     body: bytes
 
 
@@ -20,7 +20,7 @@ class RecordedFiles:
     base: str
     content: bytes = b"RIFF of a call"
     statuses: list[int] = field(default_factory=list)
-    """Of the next answers; then every one is 200."""
+    """Statuses of the next responses. After them, every response is 200."""
     asked: list[str] = field(default_factory=list)
     posted: list[Posted] = field(default_factory=list)
 

@@ -1,5 +1,5 @@
-"""Telnyx's Call Control API as far as a handler meets it: records what it is sent, and answers what
-a test has put down."""
+"""The part of Telnyx's Call Control API that handlers use. It records commands and sends the
+responses that a test has prepared."""
 
 import json
 import threading
@@ -17,17 +17,17 @@ class RecordedTelnyx:
     base: str = ""
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    """Answers to the next commands; once they are used up, every command succeeds."""
+    """Responses to the next commands. After them, every command succeeds."""
     legs: dict[str, Any] = field(default_factory=lambda: {"is_alive": True})
-    """What is said of a leg, whichever is asked about."""
+    """The state that is reported of every leg."""
     questions: int = 0
     is_answering: threading.Event = field(default_factory=threading.Event)
-    """Commands that arrive while this is not set wait for their answers."""
+    """While this is not set, commands wait for their responses."""
     answered: int = 0
 
     @property
     def names(self) -> list[str]:
-        """`calls` is the dial."""
+        """Return the names of the commands. `calls` is the dial."""
         return [path.rsplit("/", 1)[-1] for path, _ in self.commands]
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

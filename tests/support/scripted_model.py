@@ -1,4 +1,4 @@
-"""A Realtime server that agrees to all settings, and then sends what a test tells it to send."""
+"""A Realtime server that accepts all settings and then sends what the test wants."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ class ScriptedModel:
         await self._socket.send(json.dumps({"type": kind} | fields))
 
     async def asked(self, kind: str) -> Frame:
-        """The first request of that type."""
+        """Return the first request of that type."""
         frame = await until(lambda: next((f for f in self.received if f["type"] == kind), None))
         assert frame is not None
         return frame

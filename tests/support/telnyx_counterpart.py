@@ -1,4 +1,5 @@
-"""Who talks to a Telnyx simulator in the tests: webhook receiver, media server, official SDK."""
+"""What the tests connect to a Telnyx simulator: a webhook receiver, a media server, and the
+official SDK."""
 
 import asyncio
 import base64
@@ -56,7 +57,7 @@ class WebhookReceiver:
         return [each for each in self.deliveries if each.type == event_type][count - 1]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request to a connection."""
+        """Serve one request per connection."""
         self._open.append(writer)
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         lines = (line.split(": ", 1) for line in head.splitlines()[1:] if line)
@@ -86,7 +87,7 @@ async def webhook_receiver() -> AsyncIterator[WebhookReceiver]:
 
 @dataclass(slots=True)
 class MediaSocket:
-    """The bridge's end of one media stream."""
+    """The bridge's end of a media stream."""
 
     connection: ServerConnection
     frames: list[Any] = field(default_factory=list)
@@ -154,7 +155,7 @@ async def media_server() -> AsyncIterator[MediaServer]:
 
 
 class Exchange:
-    """A simulator and both ways to it: the SDK, and plain HTTP."""
+    """A simulator with two clients: the SDK, and plain HTTP."""
 
     def __init__(
         self, simulator: TelnyxSimulator, sdk: AsyncTelnyx, http: httpx.AsyncClient

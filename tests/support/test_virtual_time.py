@@ -1,4 +1,4 @@
-"""Blocking code that takes no time."""
+"""Blocking code takes no real time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""HTTPS servers of tools on loopback, under a name of their own and with a certificate for it."""
+"""HTTPS servers of tools on loopback, with a name and a certificate of their own."""
 
 import asyncio
 import datetime
@@ -46,7 +46,7 @@ class Connection:
         await self._writer.drain()
 
     async def gone(self) -> None:
-        """Wait for the client to go away."""
+        """Wait until the client has closed the connection."""
         await self._reader.read()
         raise ConnectionResetError
 
@@ -55,16 +55,16 @@ class Connection:
 class ToolServer:
     port: int
     server_names: list[str] = field(default_factory=list)
-    """What the clients asked for in their TLS handshake."""
+    """Names that the clients requested in their TLS handshake."""
     received: list[Received] = field(default_factory=list)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
-    """A client went away."""
+    """Set when a client has closed its connection."""
 
     def url(self, name: str = NAME, path: str = "/order?shop=7") -> str:
         return f"https://{name}:{self.port}{path}"
 
     def client(self, *names: str) -> PublicHttpsClient:
-        """One that takes this server for a host of the operator's."""
+        """Return a client that treats this server as a host that the operator allowed."""
         hosts = frozenset((name, self.port) for name in (NAME, *names))
         return PublicHttpsClient(hosts, loopback, trusting())
 
@@ -85,7 +85,7 @@ def answer(status: int, body: bytes = b"", kind: str = "application/json", **hea
 
 
 async def nothing(connection: Connection) -> None:
-    """The connection is closed without a word."""
+    """Close the connection without a response."""
 
 
 async def silence(connection: Connection) -> None:
@@ -94,7 +94,7 @@ async def silence(connection: Connection) -> None:
 
 @asynccontextmanager
 async def tool_server(*replies: Reply, tls: bool = True) -> AsyncIterator[ToolServer]:
-    """Each request gets the next reply, the last one again and again."""
+    """Run a server that sends one reply per request, and repeats the last one."""
     server = ToolServer(0)
     context = _context(server.server_names) if tls else None
 
@@ -133,7 +133,7 @@ async def _request(reader: asyncio.StreamReader) -> Received:
 
 @cache
 def _certificate() -> tuple[bytes, bytes]:
-    """Its key and itself, in PEM."""
+    """Return a certificate and its key in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.datetime.now(datetime.UTC)

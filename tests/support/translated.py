@@ -1,4 +1,4 @@
-"""template.yaml as CloudFormation gets it: through SAM's own translator."""
+"""template.yaml as CloudFormation gets it from SAM's own translator."""
 
 import copy
 import json
@@ -27,7 +27,7 @@ class _NoManagedPolicies:
 
 @cache
 def resources() -> Resources:
-    """With what `sam build` makes already uploaded."""
+    """Return the resources, as if the output of `sam build` was already uploaded."""
     source = copy.deepcopy(TEMPLATE)
     source["Globals"]["Function"]["CodeUri"] = "s3://bucket/functions"
     source["Resources"]["SharedLayer"]["Properties"]["ContentUri"] = "s3://bucket/layer"
@@ -42,7 +42,7 @@ def properties(name: str) -> Mapping[str, Any]:
 
 
 def of_type(*types: str) -> dict[str, Any]:
-    """Properties, by resource."""
+    """Return the properties of these types by resource."""
     found = {name: r["Properties"] for name, r in resources().items() if r["Type"] in types}
     assert found, types
     return found
@@ -56,7 +56,7 @@ _METHODS = {"x-amazon-apigateway-any-method": "ANY"}
 
 
 def routes() -> dict[str, list[str]]:
-    """Route key and the authorizers it asks for."""
+    """Return the authorizers of each route by its key."""
     paths = properties("HttpApi")["Body"]["paths"]
     return {
         f"{_METHODS.get(method, method.upper())} {path}": [
@@ -68,7 +68,7 @@ def routes() -> dict[str, list[str]]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Role, and each thing it may do."""
+    """Yield each statement of every role."""
     for name, role in of_type("AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -84,6 +84,6 @@ def attributes(pairs: list[dict[str, str]]) -> dict[str, str]:
 
 
 def secret_names() -> set[str]:
-    """Settings that the stack's secret holds."""
+    """Return the settings in the stack's secret."""
     generate = TEMPLATE["Resources"]["ProviderSecret"]["Properties"]["GenerateSecretString"]
     return {generate["GenerateStringKey"], *json.loads(generate["SecretStringTemplate"])}

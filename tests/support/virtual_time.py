@@ -1,6 +1,5 @@
-"""Virtual time: jobs are plain blocking code, each in a thread of its own, of which one runs at a
-time. Whoever waits gives way to what is due first, so that a run is the same again.
-"""
+"""Virtual time for blocking code. Each job has its own thread, of which one runs at a time. A job
+that waits lets the job with the earliest deadline run, so that every run has the same order."""
 
 import threading
 from collections.abc import Callable
@@ -25,14 +24,14 @@ class VirtualTime:
         self._at(self.now + after, thread.start)
 
     def sleep(self, seconds: float) -> None:
-        """Of a job."""
+        """Let a job sleep in virtual time."""
         turn = threading.Semaphore(0)
         self._at(self.now + seconds, turn.release)
         self._gave_way.release()
         turn.acquire()
 
     def run(self) -> None:
-        """Until nothing is due any more. Raises what a job raised."""
+        """Run until nothing is scheduled any more. Raises what a job raised."""
         while self._due and not self._failures:
             self.now, _, resume = heappop(self._due)
             resume()

@@ -1,12 +1,12 @@
-"""How tests wait for what others do: for as long as it takes."""
+"""Waits in tests for as long as it takes."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
-TIMEOUT_SECONDS = 120.0
-"""Nothing takes so long, even on a busy machine. It ends what hangs, and tells where."""
+TIMEOUT_SECONDS = 240.0
+"""Longer than anything takes, even on a busy machine. It ends tests that hang and shows where."""
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ async def until(look: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
 @overload
 async def until(look: Callable[[], T]) -> T: ...
 async def until(look: Callable[[], Any]) -> Any:
-    """What `look` finds, as soon as it finds anything."""
+    """Wait until `look` returns something true, and return it."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not (found := await _looked(look)):  # noqa: ASYNC110 - it happens elsewhere
             await asyncio.sleep(POLL_SECONDS)

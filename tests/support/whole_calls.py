@@ -1,4 +1,4 @@
-"""The whole system on this machine, and calls through it by its HTTP API."""
+"""The whole system on this machine, and calls through its HTTP API."""
 
 import asyncio
 import base64
@@ -39,13 +39,13 @@ CONVERSATION = [
     ("caller", CLIPS["caller_what_to_bring"].text),
     ("agent", CLIPS["agent_what_to_bring"].text),
 ]
-"""Its turns on record."""
+"""The turns of that conversation in the record."""
 TIMEOUT_MS = 12_000
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What runs, and the two logs it writes: the handlers' and the media container's."""
+    """The running system, and the logs of the handlers and of the media container."""
 
     api: httpx.AsyncClient
     telnyx: TelnyxSimulator
@@ -53,12 +53,12 @@ class System:
     logs: tuple[Path, Path]
 
     async def create(self, to: str, **wishes: Any) -> httpx.Response:
-        """A call; the model's session of it is known by its instructions."""
+        """Place a call. The model's session of it is recognised by its instructions."""
         body = {"to": to, "instructions": to} | wishes
         return await self.api.post("/api/ai-calls/create", json=body)
 
     async def dialled(self, to: str, **wishes: Any) -> str:
-        """The id of a call that rings now."""
+        """Place a call and return its id while it rings."""
         answer = await self.create(to, **wishes)
         assert answer.status_code == 201, answer.text
         call_id: str = answer.json()["call_id"]
@@ -83,7 +83,7 @@ class System:
         await until(lambda: self._is(call_id, "transferred"))
 
     async def ended(self, call_id: str) -> Record:
-        """The record of a call that has ended, at Telnyx and here, when all of it is written."""
+        """Return the record of a call when it has ended at Telnyx and here, and is complete."""
         state = base64.b64encode(call_id.encode()).decode()
         legs = [phone for phone in self.telnyx.calls if phone.client_state == state]
         for phone in legs:
@@ -98,7 +98,7 @@ class System:
         return bool((await self.record(call_id))["status"] == status)
 
     async def _is_counted(self, call_id: str) -> bool:
-        """The container writes its figures last."""
+        """Whether the container has written its figures, which it does last."""
         return bool((await self.record(call_id))["activity"]["frames_out"])
 
     def phones(self, number: str) -> list[SimulatedCall]:
@@ -112,7 +112,7 @@ class System:
         return [s for s in sessions if s.settings.settings.instructions == number][-1]
 
     def told(self, call_id: str) -> list[str]:
-        """Which commands its container has received."""
+        """Return the commands that its container has received."""
         lines = (x for x in self.log_lines() if x.get("message") == "command received")
         return [line["command"] for line in lines if line.get("call_id") == call_id]
 
@@ -152,7 +152,8 @@ async def whole_system(
 
 @contextmanager
 def _environment_restored() -> Iterator[None]:
-    """The stack gives the handlers their settings by way of this process's environment."""
+    """Restore the environment of this process, through which the stack passes settings to
+    handlers."""
     before = dict(os.environ)
     control_plane.cache_clear()
     try:

@@ -25,6 +25,7 @@ from control_plane.api.requests.supported import check_supported, warnings_of
 from control_plane.api.resolver import respond
 from control_plane.api.responses import agents
 from control_plane.api.responses.agents import AgentList, NumberList, NumberResource
+from control_plane.destinations import check_destinations, numbers_of
 from control_plane.services import control_plane, log
 from phonebridge.call.tools import Tools
 from phonebridge.errors import AgentInUse, UnknownAgent
@@ -52,7 +53,9 @@ def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
     _check_same("name", wanted.name, name)
     plane = control_plane()
     wanted = _with_secrets(wanted, plane.directory, name)
-    check_supported(wanted, wanted.config(plane.max_call_seconds), plane.settings)
+    config = wanted.config(plane.max_call_seconds)
+    check_supported(wanted, config, plane.settings)
+    check_destinations(numbers_of(config), plane.settings)
     agent = plane.directory.put_agent(name, **wanted.overrides())
     log.info("agent changed", agent=name)
     warnings = warnings_of(wanted, plane.settings)

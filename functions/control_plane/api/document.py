@@ -27,10 +27,11 @@ _KEY_MISSING = "The request bears no key. Answered by API Gateway."
 _KEY_UNKNOWN = (
     "The key is not valid. Answered by API Gateway, and by a local stack to other machines."
 )
+_FORBIDDEN = f"{_KEY_UNKNOWN} Or (`destination_not_allowed`) the number may not be called."
 _ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
     HTTPStatus.BAD_REQUEST: ("The body is not a JSON object.", ErrorResponse),
     HTTPStatus.UNAUTHORIZED: (_KEY_MISSING, GatewayError),
-    HTTPStatus.FORBIDDEN: (_KEY_UNKNOWN, GatewayError),
+    HTTPStatus.FORBIDDEN: (_FORBIDDEN, ErrorResponse | GatewayError),
     HTTPStatus.NOT_FOUND: ("There is none of that name or id.", ErrorResponse),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         "The path is another route's, with other methods.",
@@ -43,7 +44,8 @@ _ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("A field is wrong; `details` names each one.", ErrorResponse),
     HTTPStatus.TOO_MANY_REQUESTS: (
-        "Too many requests, or (`at_capacity`) no room for another call.",
+        "Too many requests, (`at_capacity`) no room for another call, or (`limit_reached`) the "
+        "operator's limit of calls or minutes.",
         ErrorResponse | GatewayError,
     ),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours.", ErrorResponse | GatewayError),
@@ -83,7 +85,8 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     },
     HTTPStatus.TOO_MANY_REQUESTS: {
         "Retry-After": {
-            "description": "Seconds until it is worth trying again, with `at_capacity`.",
+            "description": "Seconds until it is worth trying again, with `at_capacity` and "
+            "`limit_reached`.",
             "schema": {"type": "integer"},
         }
     },

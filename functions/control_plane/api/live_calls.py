@@ -24,6 +24,7 @@ from control_plane.api.responses import calls
 from control_plane.api.responses.calls import CallSummary, CallWithWarnings
 from control_plane.api.responses.record import CallDetails
 from control_plane.call_record import call_details_of
+from control_plane.destinations import check_destinations
 from control_plane.services import ControlPlane, control_plane, log
 from phonebridge.call.call import Call, CallStatus, EndedBy
 from phonebridge.call.events import DigitsRequested, EndRequested
@@ -97,7 +98,9 @@ def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]:
     command = wanted.command()
     if command.tools:
-        check_tools(wanted.settings, command.tools, control_plane().settings)
+        settings = control_plane().settings
+        check_tools(wanted.settings, command.tools, settings)
+        check_destinations([each.to for each in command.tools.destinations], settings)
     call = _streaming(call_id)
     _post(call, command)
     warnings = voice_warnings(wanted.voice)
@@ -137,6 +140,7 @@ def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallS
 )
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
+    check_destinations([command.to], control_plane().settings)
     call = _streaming(call_id)
     latest = call.transfer
     is_free = latest is None or bool(latest.end)

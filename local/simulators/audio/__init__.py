@@ -1,1 +1,1 @@
-"""Audio of the simulators, written apart from the product's."""
+"""Audio code of the simulators, written separately from the product's."""

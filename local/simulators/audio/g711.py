@@ -1,7 +1,5 @@
-"""ITU-T G.711 as the simulators know it.
-
-Written apart from the bridge's codec on purpose: a mistake there must not cancel out here.
-"""
+"""ITU-T G.711 for the simulators. It is written separately from the bridge's codec, so that a
+mistake there does not cancel out."""
 
 from dataclasses import dataclass
 
@@ -19,9 +17,9 @@ A_EVEN_BITS = 0x55
 @dataclass(frozen=True, slots=True, eq=False)
 class Law:
     decoded: Samples
-    """By code, 256 values."""
+    """Samples by code: 256 values."""
     encoded: npt.NDArray[np.uint8]
-    """By sample as unsigned 16 bit, 65,536 codes."""
+    """Codes by sample, taken as unsigned 16 bit: 65,536 values."""
 
     def decode(self, codes: bytes) -> Samples:
         return self.decoded[np.frombuffer(codes, np.uint8)]
@@ -64,7 +62,8 @@ def _a_encode(sample: Integers) -> Integers:
 
 
 def _magnitude(sample: Integers) -> Integers:
-    """Ones' complement for negatives, as in ITU-T G.191."""
+    """Return the magnitude of samples, with ones' complement for negative ones, as in ITU-T
+    G.191."""
     magnitude: Integers = np.bitwise_xor(sample, sample >> 63)
     return magnitude
 

@@ -1,7 +1,6 @@
-"""Linear 16-bit samples at 16 kHz, big-endian (RFC 3551 4.5.11), for a person who works at 8 kHz.
-
-Written apart from the bridge's resamplers on purpose: a mistake there must not cancel out here.
-"""
+"""Linear 16-bit samples at 16 kHz, big-endian (RFC 3551, 4.5.11), for a person who works at 8 kHz.
+It is written separately from the bridge's resamplers, so that a mistake there does not cancel
+out."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +11,12 @@ RATE_HZ = 16_000
 WIRE = np.dtype(">i2")
 REACH = 63
 _AT = np.arange(-REACH, REACH + 1)
-# A windowed sinc that ends at 4 kHz, half of 8: 4 ms of delay either way.
+# A windowed sinc that ends at 4 kHz, half of 8 kHz. It delays by 4 ms in each direction.
 HALF_BAND = 0.5 * np.sinc(_AT / 2) * np.kaiser(len(_AT), 6.0)
 
 
 class L16:
-    """One stream each way."""
+    """The codec of one stream in each direction."""
 
     def __init__(self) -> None:
         self._tail = np.zeros(2 * REACH)
@@ -39,8 +38,8 @@ class L16:
 
 
 def is_turned_round(payload: bytes) -> bool:
-    """Whether it is sound only with the bytes of each sample the other way round: what stands in
-    the low byte is next to noise."""
+    """Whether the bytes of each sample are swapped. The low byte is close to noise, so samples in
+    the wrong order vary more."""
     samples = np.frombuffer(payload, WIRE, len(payload) // WIRE.itemsize)
     return _roughness(samples) > 2 * _roughness(samples.byteswap())
 

@@ -27,7 +27,7 @@ PEAK_DBFS = -1.0
 def speak(name: str, text: str) -> Signal:
     voice = VOICES[name.partition("_")[0]]
     run = subprocess.run(("espeak-ng", *voice, "--stdout", text), capture_output=True, check=True)
-    # Written to a pipe, the header's length field is a placeholder: read what follows it.
+    # espeak-ng writes to a pipe, where the length field of the header is only a placeholder.
     with wave.open(io.BytesIO(run.stdout)) as wav:
         rate_hz, header_bytes = wav.getframerate(), 44
     spoken = resample(np.frombuffer(run.stdout[header_bytes:], "<i2"), rate_hz, SAMPLE_RATE_HZ)

@@ -1,7 +1,5 @@
-"""Speech as samples: the clips both simulators speak, and how a simulator hears.
-
-Nothing is scripted past the audio: a line counts as heard when its clip is found in the samples.
-"""
+"""The clips that both simulators speak, and the recognition of clips in audio. Nothing is scripted:
+a line counts as received only if its clip is found in the samples."""
 
 import math
 import wave
@@ -19,8 +17,8 @@ CLIPS_DIR = Path(__file__).parent / "clips"
 Samples = npt.NDArray[np.int16]
 Signal = npt.NDArray[np.float64]
 
-# make_clips.py speaks these with one voice per prefix. A caller's line is one breath: a pause
-# longer than the model's silence_duration_ms (200 by default) would end the turn half way.
+# make_clips.py speaks these texts with one voice per prefix. A caller's line has no long pauses. A
+# pause longer than the model's silence_duration_ms (200 by default) would end the turn.
 CLIP_TEXTS: Mapping[str, str] = {
     "agent_greeting": "Bright Smile Dental, good morning. How can I help you?",
     "agent_which_day": "Of course. Which day would suit you best?",
@@ -47,10 +45,10 @@ CLIP_TEXTS: Mapping[str, str] = {
 }
 
 UNINTELLIGIBLE = "[unintelligible]"
-# Measured: another clip reaches 0.40 at most, the two that begin with "One moment" 0.70 of each
-# other, the wrong G.711 law 0.72; 5 dB of noise leaves 0.87,
-# one packet in fifty concealed by the one before it 0.84, two codecs and two resamplers more than
-# 0.99. Packets taken out, not silenced, fall below.
+# Measured correlations: any other clip reaches at most 0.40, the two that begin with "One moment"
+# 0.70 of each other, the wrong G.711 law 0.72. 5 dB of noise leaves 0.87. Repeating the previous
+# packet for one in fifty leaves 0.84. Two codecs and two resamplers leave more than 0.99. Packets
+# that are removed instead of silenced score lower.
 RECOGNITION_THRESHOLD = 0.8
 MIN_OVERLAP_MS = 300
 SILENCE_BELOW_PEAK_DB = 40
@@ -71,7 +69,7 @@ class Clip:
 
 
 class ClipLibrary(Mapping[str, Clip]):
-    """Reads a clip when it is first asked for, so that make_clips.py can start without any."""
+    """Loads a clip when it is first used, so that make_clips.py can start without any."""
 
     def __getitem__(self, name: str) -> Clip:
         return _load(name)
@@ -102,9 +100,9 @@ class Recognition:
     correlation: float
     snr_db: float
     started_ms: float
-    """Where in the given samples the clip begins; negative when its beginning was lost."""
+    """Where the clip begins in the given samples. It is negative if the beginning was lost."""
     matched_ms: float
-    """How much of the clip was there."""
+    """How much of the clip was found."""
 
 
 NOTHING_RECOGNISED = Recognition(None, UNINTELLIGIBLE, 0.0, -MAX_SNR_DB, 0.0, 0.0)
@@ -118,7 +116,7 @@ class _Match:
 
 
 def recognise(samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> Recognition:
-    """The clip that explains most of the sound, if it resembles it where the two overlap."""
+    """Return the clip that explains most of the sound, if it is similar where the two overlap."""
     sound = resample(samples, rate_hz, SAMPLE_RATE_HZ)
     first, last = _active_range(sound)
     active = sound[first:last]
@@ -142,7 +140,7 @@ def _active_range(sound: Signal) -> tuple[int, int]:
 
 
 def _match(sound: Signal, clip: Clip) -> _Match:
-    """The lag at which the clip, with its best gain, takes most energy out of the sound."""
+    """Find the lag at which the clip, with its best gain, removes most energy from the sound."""
     shortest = MIN_OVERLAP_MS * SAMPLE_RATE_HZ // 1000
     size = 1 << (len(sound) + len(clip.samples) - 1).bit_length()
     spectrum = np.fft.rfft(sound.astype(np.float32), size)
@@ -186,29 +184,29 @@ def _judge(sound: Signal, match: _Match, trimmed: int) -> Recognition:
 
 
 def _correlation(received: Signal, said: Signal) -> float:
-    """Normalised correlation, maximised over shifts of a fraction of a sample.
+    """Return the normalised correlation, maximised over shifts by fractions of a sample.
 
-    A resampler may delay by any fraction; unaligned, that alone would cost 10 dB or more.
+    A resampler may delay by any fraction. Without alignment, that alone would cost 10 dB or more.
     """
     size = 1 << len(received).bit_length()
     spectrum = np.fft.rfft(received, size) * np.fft.rfft(said, size).conj()
     shifts = np.linspace(-0.5, 0.5, 21)
     turns = np.exp(np.outer(shifts, np.arange(len(spectrum))) * (2j * np.pi / size))
-    spectrum[[0, -1]] /= 2  # rfft keeps each other bin once for two
+    spectrum[[0, -1]] /= 2  # rfft stores every other bin only once
     inner = 2 * (turns @ spectrum).real / size
     norm = math.sqrt(float(received @ received) * float(said @ said)) or 1.0
     return min(1.0, max(0.0, float(inner.max()) / norm))
 
 
 def _snr_db(correlation: float) -> float:
-    """What a best-gain fit leaves over is the noise: rho^2 against 1 - rho^2."""
+    """Compute the signal-to-noise ratio. The best fit leaves 1 - rho^2 as noise."""
     explained = correlation**2
     ratio = (explained + 1e-12) / (1 - explained + 1e-12)
     return max(-MAX_SNR_DB, min(MAX_SNR_DB, 10 * math.log10(ratio)))
 
 
 def resample(samples: npt.NDArray[np.generic], from_hz: int, to_hz: int) -> Signal:
-    """One whole piece of sound, by cutting or padding its spectrum."""
+    """Resample one complete piece of audio by cutting or padding its spectrum."""
     sound = samples.astype(np.float64)
     if from_hz == to_hz or not len(sound):
         return sound
@@ -231,7 +229,7 @@ class SpeechEnd:
 
 
 class VoiceActivityDetector:
-    """Energy with hangover; its clock is the audio: no samples, no time.
+    """Detects speech by energy, with a hangover time. Its clock is the audio.
 
     Times follow OpenAI's server VAD: a start includes the prefix padding, a stop the silence.
     """
@@ -246,7 +244,7 @@ class VoiceActivityDetector:
         silence_duration_ms: int = 500,
     ) -> None:
         self._frame_samples = rate_hz * FRAME_MS // 1000
-        self._level_dbfs = -60 + 40 * threshold  # 0.5: -40 dBFS, 20 dB below spoken level
+        self._level_dbfs = -60 + 40 * threshold  # 0.5 is -40 dBFS, 20 dB below the level of speech
         self._prefix_padding_ms = prefix_padding_ms
         self._silence_frames = max(1, silence_duration_ms // FRAME_MS)
         self._remainder = np.zeros(0, np.int16)

@@ -45,7 +45,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9400)
     parser.add_argument("--scenario", choices=SCENARIOS, default=APPOINTMENT.name)
-    parser.add_argument("--burst", type=float, default=10.0, help="times faster than real time")
+    parser.add_argument(
+        "--burst",
+        type=float,
+        default=10.0,
+        help="how much faster than real time audio is generated",
+    )
     parser.add_argument("--think-ms", type=int, default=300)
     parser.add_argument("--connect-ms", type=int, default=0)
     parser.add_argument(

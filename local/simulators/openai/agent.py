@@ -1,4 +1,4 @@
-"""What the simulated model says: the scenario's answer to what it heard."""
+"""What the simulated model says: the scenario's reply to what it recognised."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -28,29 +28,30 @@ class SimulatedAgent:
     async def plan(
         self, turn: Entry | None, instructions: str, tool_names: set[str]
     ) -> tuple[Part, ...]:
-        """Told word for word what to say it says that, else it answers the last turn."""
+        """Plan a response. If the instructions give exact words, it says those. Otherwise it
+        answers the last turn."""
         if quoted := _clip_quoted_in(instructions):
             return (Speech(quoted),)
         if turn is None:
             return (Speech(CLIPS[self._scenario.greeting]),)
         if isinstance(turn.item, FunctionCallOutput):
-            learned = _clip_quoted_in(turn.item.output)
-            return (Speech(learned),) if learned else self._answer(self._question_before_tool)
-        asked = await _understood(turn)
-        wanted = self._scenario.tool_calls.get(asked, ())
+            quoted = _clip_quoted_in(turn.item.output)
+            return (Speech(quoted),) if quoted else self._answer(self._question_before_tool)
+        question = await _understood(turn)
+        wanted = self._scenario.tool_calls.get(question, ())
         calls = tuple(call for call in wanted if call.invented or call.name in tool_names)
         if not calls:
-            return self._answer(asked)
-        self._question_before_tool = asked
+            return self._answer(question)
+        self._question_before_tool = question
         preambles = tuple(Speech(CLIPS[call.preamble]) for call in calls if call.preamble)
         return (*preambles, *calls)
 
-    def _answer(self, asked: str) -> tuple[Part, ...]:
-        return (Speech(CLIPS[self._scenario.replies.get(asked, self._scenario.fallback)]),)
+    def _answer(self, question: str) -> tuple[Part, ...]:
+        return (Speech(CLIPS[self._scenario.replies.get(question, self._scenario.fallback)]),)
 
 
 def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:
-    """As reasoning models may speak: a preamble as an item of its own, then the answer."""
+    """Put a preamble before the response as its own item, as reasoning models may do."""
     answers = (
         replace(part, phase="final_answer") if isinstance(part, Speech) else part for part in plan
     )
@@ -58,9 +59,10 @@ def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 async def _understood(turn: Entry) -> str:
-    """The name of the caller's clip, by its sound or, for typed turns, by its words."""
+    """Return the name of the caller's clip, found in its audio or, for typed turns, by its
+    words."""
     if turn.recognition is not None:
-        # Shielded: other responses may wait for the same, whatever becomes of this one.
+        # Shielded because other responses may wait for the same recognition.
         recognition = await asyncio.shield(turn.recognition)
         return recognition.clip.name if recognition.clip else ""
     assert isinstance(turn.item, ConversationMessage)

@@ -1,4 +1,4 @@
-"""Audio as the simulated model takes and gives it: three formats, one buffer, one detector."""
+"""Audio of the simulated model: three formats, the input buffer, and turn detection."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +25,7 @@ from simulators.openai.settings import (
 
 PCM_RATE_HZ = 24000
 SAMPLE_BYTES = 2
-# The real one judges by meaning and waits at most 8, 4 or 2 s; the clips are whole sentences.
+# The real detector judges the meaning and waits at most 8, 4 or 2 s. The clips are whole sentences.
 SEMANTIC_SILENCE_MS = {"low": 1000, "medium": 700, "auto": 700, "high": 500}
 KEPT_SILENCE_MS = 2000
 
@@ -69,7 +69,7 @@ class Utterance:
 
 
 class InputAudio:
-    """The input audio buffer. Its clock is what was appended, never the wall."""
+    """The input audio buffer. Its clock is the audio that was appended, not real time."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class InputAudio:
         audio_format: AudioFormat,
         turn_detection: ServerVadSettings | SemanticVadSettings | None,
     ) -> None:
-        """A detector starts anew with its session settings; the clock goes on."""
+        """Set format and detector. The detector starts again, while the clock continues."""
         self._format, self._rate_hz = audio_format, rate_hz(audio_format)
         self._detector = _detector(self._rate_hz, turn_detection)
         self._detector_began_ms = round(self._clock_ms)

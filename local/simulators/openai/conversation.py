@@ -1,4 +1,4 @@
-"""The items of one conversation: their order, how much of each was sent, what they cost."""
+"""The items of a conversation: their order, how much audio each has sent, and their tokens."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ from simulators.openai.wire import (
     RealtimeUsage,
 )
 
-# guides/realtime-costs: caller audio 1 token per 100 ms, agent audio 1 per 50 ms.
+# One token per 100 ms of caller audio and per 50 ms of agent audio (OpenAI, "Managing costs").
 CALLER_TOKEN_MS = 100
 AGENT_TOKEN_MS = 50
 CHARACTERS_PER_TOKEN = 4
@@ -98,7 +98,7 @@ class ModelConversation:
         return next((entry for entry in reversed(self.entries) if entry.is_caller_turn), None)
 
     def add(self, entry: Entry, previous_item_id: str | None = None) -> str | None:
-        """Where not told, at the end. Returns the id of the item before it."""
+        """Insert an item, by default at the end. Return the id of the item before it."""
         if self.find(entry.item.id):
             message = f"Error adding item: an item with id '{entry.item.id}' already exists."
             raise Refusal("item_create_duplicate_item_id", message, "item.id")
@@ -130,7 +130,7 @@ class ModelConversation:
         self.entries.remove(self._get(item_id, "delete"))
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> Truncation:
-        """Cuts what the model believes was heard; the transcript goes whole."""
+        """Cut the audio to what the caller heard, and delete the whole transcript."""
         entry = self._get(item_id, "truncate")
         item = entry.item
         if (
@@ -151,7 +151,8 @@ class ModelConversation:
         return truncation
 
     def usage(self, instructions: str, before: list[Entry], output: list[Entry]) -> RealtimeUsage:
-        """Of one response: all before it is input again, what was input before is cached."""
+        """Return the usage of one response. Everything before it is input, and what was input of an
+        earlier response is cached."""
         text = text_tokens(instructions) + sum(entry.text_tokens for entry in before)
         audio = sum(entry.audio_tokens for entry in before)
         cached_text, cached_audio = (

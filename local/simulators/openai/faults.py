@@ -1,4 +1,4 @@
-"""What can go wrong with the simulated model; everything is off unless asked for."""
+"""Faults of the simulated model. All are off by default."""
 
 from dataclasses import dataclass
 
@@ -6,40 +6,42 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class ModelFaults:
     refuse_session_update: bool = False
-    """Every session.update is discarded whole: the default persona stays, without tools."""
+    """Every session.update is refused. The default persona without tools remains."""
     never_confirms: bool = False
-    """As some compatible servers: settings are taken, items truncated, and nothing said of it."""
+    """Settings and truncations take effect but are not confirmed, as with some compatible
+    servers."""
     formats_not_honoured: bool = False
-    """session.updated still says PCM at 24 kHz, and so it speaks, whatever was asked."""
+    """session.updated still says PCM at 24 kHz, and the audio has this format, whatever was
+    requested."""
     non_fatal_error: bool = False
-    """A server_error before each response, which then goes on as if nothing had been."""
+    """A server_error precedes each response, which then continues normally."""
     unknown_events: bool = False
-    """An event of a type nobody knows in each response."""
+    """Each response contains an event of an undocumented type."""
     multi_item_responses: bool = False
-    """Two audio items per response: commentary, then the answer."""
+    """Each response has two audio items: a commentary and the answer."""
     fail_responses: bool = False
-    """Every response ends as failed, with a rate limit, before any audio."""
+    """Every response fails with a rate limit before any audio."""
     silent_responses: bool = False
-    """Every response completes without any output."""
+    """Every response completes without output."""
     content_filter: bool = False
-    """Every response is cut in its middle: incomplete."""
+    """Every response ends in its middle, as incomplete."""
     ignores_metadata: bool = False
-    """As some compatible servers: what a response.create labels comes back without its label."""
+    """The metadata of response.create is not returned, as with some compatible servers."""
     ignores_out_of_band: bool = False
-    """As some compatible servers: what was asked for beside the conversation becomes part of it."""
+    """An out-of-band response becomes part of the conversation, as with some compatible servers."""
     late_transcription: bool = False
-    """A caller's transcript comes after the response to it."""
+    """The caller's transcript arrives after the response to it."""
     transcription_failed: bool = False
     stall_in_response: int | None = None
-    """In the middle of the n-th response (from 1) it falls silent; the socket stays open."""
+    """The n-th response (from 1) stops in its middle, and the socket stays open."""
     close_abruptly_in_response: int | None = None
-    """The connection is gone without a close frame: 1006."""
+    """The connection is lost without a close frame (1006)."""
     fail_internally_in_response: int | None = None
-    """Close 1011."""
+    """The server closes with 1011."""
     expire_in_response: int | None = None
-    """The session's 60 minutes are over: error, then close 1001."""
+    """The session reaches its limit of 60 minutes: an error, then a close with 1001."""
     slow_reader_ms: int = 0
-    """So long it takes for each frame before it reads the next."""
+    """Delay before each frame is read."""
 
 
 NO_FAULTS = ModelFaults()
@@ -47,7 +49,7 @@ NO_FAULTS = ModelFaults()
 
 @dataclass(frozen=True, slots=True)
 class SessionEnding:
-    """How the server leaves. Without a code the connection is just gone."""
+    """How the server ends a session. Without a code, the connection is just lost."""
 
     code: int | None
     reason: str = ""

@@ -1,4 +1,5 @@
-"""How the simulated model listens: turns found in the sound, put into words, written down."""
+"""How the simulated model listens: it finds turns in the audio, recognises them and transcribes
+them."""
 
 import asyncio
 from collections.abc import Callable
@@ -87,7 +88,8 @@ class Listener:
         self._input.clear()
 
     def expect_speech(self, agent_speaks_ms: float) -> None:
-        """After so long the idle timeout begins: it counts from the end of playback."""
+        """Start the idle timeout after the agent's audio has been played, because that is where it
+        counts from."""
         if self._idle_timeout_ms is not None:
             self._speech_due_ms = self._input.now_ms + agent_speaks_ms + self._idle_timeout_ms
 

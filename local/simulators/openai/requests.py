@@ -1,7 +1,4 @@
-"""What a client sends to the simulated model, and how the server words a refusal.
-
-Counterpart: openai_wire.py, what the server sends.
-"""
+"""Client events of the Realtime API, and the wording of refusals. wire.py has the server events."""
 
 import re
 from dataclasses import dataclass
@@ -41,7 +38,7 @@ TRANSCRIPTION_FIELDS = {
 
 @dataclass
 class Refusal(Exception):
-    """The request is answered by an error event and changes nothing."""
+    """The request changes nothing and is answered by an error event."""
 
     code: str | None
     message: str
@@ -98,7 +95,7 @@ class RequestedAudio(Settings):
 
 
 class ResponseRequest(Settings):
-    """Only for one response; what is left out is as in the session."""
+    """Settings of one response. Omitted fields are those of the session."""
 
     conversation: Literal["auto", "none"] | None = None
     instructions: str | None = None
@@ -106,7 +103,7 @@ class ResponseRequest(Settings):
     max_output_tokens: MaxOutputTokens | None = None
     metadata: Annotated[dict[str, str], Meta(max_length=16)] | None = None
     audio: RequestedAudio | None = None
-    # Read, so that they are not refused; the simulated model answers from its scenario.
+    # Accepted but not used: the simulated model answers by its scenario.
     input: list[Any] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
@@ -135,7 +132,7 @@ Request = (
     | ResponseCreateEvent
     | ResponseCancelEvent
 )
-# The list in the real server's answer to an unknown type.
+# The list that the real server gives for an unknown type.
 KNOWN_TYPES = (
     "session.update",
     "session.close",
@@ -174,7 +171,7 @@ def understand(frame: dict[str, Any]) -> Request:
 
 
 def check_update(update: SessionSettings, active: ActiveSettings, has_spoken: bool) -> None:
-    """What types cannot say about a session.update."""
+    """Check the rules of session.update that types cannot express."""
     check_modalities(update.output_modalities, "session.output_modalities")
     model = str(active.settings.model)
     if update.model and update.model != model:
@@ -189,7 +186,8 @@ def check_update(update: SessionSettings, active: ActiveSettings, has_spoken: bo
 
 
 def check_transcription(update: SessionSettings) -> None:
-    """Each model takes some of the fields only (API reference, `audio.input.transcription`)."""
+    """Check the transcription settings. Each model accepts only some fields (API reference,
+    `audio.input.transcription`)."""
     audio_input = update.audio.input if isinstance(update.audio, AudioSettings) else None
     wanted = audio_input.transcription if isinstance(audio_input, AudioInputSettings) else None
     if not isinstance(wanted, AudioTranscription):
@@ -212,10 +210,10 @@ def check_modalities(modalities: object, param: str) -> None:
 @dataclass(frozen=True, slots=True)
 class Wording:
     finding: re.Pattern[str]
-    """In msgspec's words."""
+    """Matches the wording of msgspec."""
     code: str
     message: str
-    """In the server's words."""
+    """The wording of the real server."""
 
 
 WORDINGS = tuple(

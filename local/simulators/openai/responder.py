@@ -1,4 +1,5 @@
-"""When the simulated model responds: one response at a time in the conversation, any beside it."""
+"""Decides when the simulated model responds: one response at a time in the conversation, and any
+number out of band."""
 
 import asyncio
 from collections.abc import Callable

@@ -45,7 +45,8 @@ from simulators.openai.wire import (
 )
 from simulators.scenario import ToolCall
 
-# Delta sizes are undocumented: these are odd on purpose, no multiple of 20 ms of anything.
+# Sizes of deltas are undocumented. These are odd on purpose, and no multiple of 20 ms in any
+# format.
 DELTA_8KHZ_SAMPLES = (401, 1201, 797, 613)
 ARGUMENTS_DELTA_CHARACTERS = 9
 
@@ -60,12 +61,12 @@ class Said:
 
 @dataclass(slots=True)
 class _Progress:
-    """The item being produced."""
+    """The item that is being produced."""
 
     index: int
     entry: Entry
     place: tuple[str, str, int, int]
-    """The ids and indexes that every event of its content carries."""
+    """The ids and indexes that every event of its content has."""
     clip: Clip | None = None
     words_sent: int = 0
 
@@ -141,7 +142,8 @@ class ResponseRun:
         self._emit(ResponseDoneEvent(self.wire))
 
     def _abandon_current(self) -> None:
-        """The real server may or may not send the *.done of an open part; this one does not."""
+        """Drop the current item. The real server may or may not send the *.done of an open part;
+        this one does not."""
         current = self._current
         self._end_commentary()
         self._current = None
@@ -187,7 +189,7 @@ class ResponseRun:
         if not await self._send_audio(progress, burst, half_way):
             return
         if speech.phase == "commentary":
-            # Seen on reasoning models: its *.done come after the next item's first delta.
+            # Seen with reasoning models: the *.done events come after the next item's first delta.
             self._unended = progress
         else:
             self._end_speech(progress)
@@ -209,7 +211,8 @@ class ResponseRun:
     async def _send_audio(
         self, progress: _Progress, burst: float, half_way: Callable[[], None]
     ) -> bool:
-        """Faster than real time, by the burst factor; False if the response was cut on the way."""
+        """Send audio faster than real time by the burst factor. Return False if the response was
+        cut off."""
         assert progress.clip
         audio_format = self.wire.audio.output.format
         audio = clip_audio(progress.clip.name, audio_format)
@@ -237,7 +240,7 @@ class ResponseRun:
         return limit * AGENT_TOKEN_MS if isinstance(limit, int) else float("inf")
 
     def _send_words(self, progress: _Progress, share: float) -> None:
-        """The transcript runs along: as much of the words as of the sound."""
+        """Send as large a share of the transcript as of the audio."""
         assert progress.clip
         words = progress.clip.text.split()
         for number in range(progress.words_sent, round(share * len(words))):
@@ -316,4 +319,4 @@ def _delta_ranges(size: int, audio_format: AudioFormat) -> Iterator[tuple[int, i
 
 
 def _go_on() -> None:
-    """Nothing happens half way."""
+    """Do nothing half way."""

@@ -1,7 +1,7 @@
-"""The OpenAI Realtime server, simulated: `python -m simulators.openai --port 9400`.
+"""A simulator of the OpenAI Realtime server: `python -m simulators.openai --port 9400`.
 
-A real WebSocket server that hears what it is sent and answers by a scenario. Conversational voice
-sessions only (session.type "realtime"). Counterpart: media_bridge, or any Realtime client.
+It is a real WebSocket server that recognises the audio it receives and answers by a scenario. It
+supports conversational voice sessions only (session.type "realtime").
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from simulators.scenario import APPOINTMENT, Scenario
 
 PATH = "/v1/realtime"
 PING_INTERVAL_S = 20.0
-MAX_FRAME_BYTES = 24 * 1024 * 1024  # room for the refusal of an append above 15 MiB
+MAX_FRAME_BYTES = 24 * 1024 * 1024  # larger than 15 MiB, so that such an append can be refused
 WRONG_KEY_PREFIX = "sk-wrong"
 MODELS = frozenset(
     {
@@ -81,7 +81,7 @@ class OpenAISimulator:
 
     @property
     def faults(self) -> ModelFaults:
-        """Of the sessions that are opened from now on."""
+        """Faults of the sessions that are opened from now on."""
         return self._manner.faults
 
     @faults.setter
@@ -93,11 +93,12 @@ class OpenAISimulator:
         return f"ws://{self._host}:{self._port}{PATH}"
 
     async def _take_time(self, *_: object) -> None:
-        """Of a connection: name, route, TLS."""
+        """Simulate the time that name resolution, routing and TLS take."""
         await asyncio.sleep(self._connect_ms / 1000)
 
     async def _welcome(self, socket: ServerConnection) -> None:
-        """Key and model are checked after the upgrade: never an HTTP status, always a close."""
+        """Check key and model after the upgrade. A refusal is always a close, never an HTTP
+        status."""
         assert socket.request
         headers = {name.lower(): value for name, value in socket.request.headers.raw_items()}
         query = dict(parse_qsl(urlsplit(socket.request.path).query))
@@ -145,7 +146,7 @@ class _ConnectionRefused(Exception):
 
 
 def _admit(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The model asked for."""
+    """Check the request and return the requested model."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise _ConnectionRefused(

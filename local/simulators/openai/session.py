@@ -1,7 +1,5 @@
-"""One session with the simulated model: what a client asked, heard as sound, and answered.
-
-Knows no socket: frames come in by receive() and go out through the outbox.
-"""
+"""One session of the simulated model. It knows no socket: frames come in by receive() and go out
+through the outbox."""
 
 import asyncio
 import base64
@@ -60,7 +58,7 @@ from simulators.openai.wire import (
 )
 from simulators.scenario import Scenario
 
-# Enough to judge the shape of the audio frames; all of an hour's would fill the memory.
+# Enough to check the format of audio frames. Those of a whole hour would fill the memory.
 KEPT_APPENDS = 500
 
 
@@ -77,7 +75,7 @@ class Manner:
 
     scenario: Scenario
     burst: float
-    """Audio is generated so many times faster than it plays."""
+    """How much faster than real time audio is generated."""
     think_ms: int
     faults: ModelFaults
 
@@ -295,7 +293,7 @@ class SimulatedSession:
 
 def _check_item(item: Item, conversation: ModelConversation) -> None:
     if isinstance(item, FunctionCallOutput) and not conversation.calls(item.call_id):
-        # As livekit/agents#3344 shows it.
+        # As reported in livekit/agents#3344.
         message = f"Tool call ID '{item.call_id}' not found in conversation."
         raise Refusal("invalid_tool_call_id", message)
     if not isinstance(item, ConversationMessage):

@@ -1,4 +1,4 @@
-"""A Realtime session's settings: defaults as seen on the wire, and partial updates of them.
+"""Settings of a Realtime session: defaults as seen on the wire, and partial updates.
 
 An update names only what changes. The types refuse what the real server refuses.
 """
@@ -18,7 +18,7 @@ StructT = TypeVar("StructT", bound=Struct)
 
 
 class Settings(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Fields left out stay as they are; null clears them."""
+    """A partial update. Omitted fields keep their value; null clears them."""
 
 
 class Pcm(Settings, tag_field="type", tag="audio/pcm", omit_defaults=False):
@@ -87,8 +87,8 @@ class AudioSettings(Settings):
     output: AudioOutputSettings | UnsetType = UNSET
 
 
-# A tool in Chat Completions' nesting is refused for its missing name, not for the unknown
-# "function" beside it: so here unknown fields pass.
+# The real server refuses a tool in Chat Completions' nesting because its name is missing, not
+# because of the unknown field "function". So unknown fields are accepted here.
 class FunctionTool(
     Settings, tag_field="type", tag="function", forbid_unknown_fields=False, kw_only=True
 ):
@@ -174,7 +174,7 @@ DEFAULTS = SessionSettings(
         output=AudioOutputSettings(format=Pcm(), voice="alloy", speed=1.0),
     ),
 )
-# turn_detection has a default and yet null means off.
+# turn_detection has a default, and null still turns it off.
 NULLABLE = frozenset({"turn_detection"})
 COMPLETED_BY: Mapping[type[Struct], Struct] = {
     ServerVadSettings: SERVER_VAD,
@@ -202,7 +202,7 @@ def _merge_value(old: object, new: object, default: object, name: str) -> object
 
 
 class ActiveSettings:
-    """Settings in force, every field set: what the rest of the simulator reads."""
+    """Settings in force. Every field is set, and the rest of the simulator reads these."""
 
     def __init__(self, settings: SessionSettings) -> None:
         self.settings = settings

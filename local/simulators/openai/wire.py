@@ -1,7 +1,5 @@
-"""What the simulated model sends: every server event of a voice session, and the items they carry.
-
-Field for field as in the GA Realtime API; counterpart: openai_requests.py, what the client sends.
-"""
+"""Server events of the Realtime API, and the items in them, field by field as in the GA version.
+requests.py has the client events."""
 
 import random
 import string
@@ -21,7 +19,8 @@ def new_id(prefix: str) -> str:
 
 
 def padding() -> str:
-    """`obfuscation`: seen on the wire beside each text delta, in no published type."""
+    """Return a value for `obfuscation`. It was seen on the wire in each text delta, but is in no
+    published type."""
     return "".join(random.choices(BASE62, k=random.randint(11, 14)))
 
 
@@ -142,7 +141,8 @@ class ServerEvent(Struct, tag_field="type", kw_only=True):
 
 
 def session_state(session_id: str, expires_at: int, settings: SessionSettings) -> msgspec.Raw:
-    """The session as the server reports it: the settings in force and what they cannot change."""
+    """Return the session as the server reports it: the settings in force, and fields that cannot be
+    changed."""
     state = {"object": "realtime.session", "id": session_id, "expires_at": expires_at}
     reported = structs.replace(settings, parallel_tool_calls=UNSET)  # not in the published type
     return msgspec.Raw(msgspec.json.encode(msgspec.to_builtins(reported) | state))
@@ -343,7 +343,8 @@ class ErrorEvent(ServerEvent, tag="error"):
 
 
 class UndocumentedEvent(ServerEvent, tag="response.output_mood.delta"):
-    """Of no documented type: clients must read past what a later version will send."""
+    """An event of an undocumented type. Clients must ignore it, because later versions will send
+    new types."""
 
     response_id: str
     mood: str = "cheerful"

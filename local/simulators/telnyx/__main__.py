@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=9500)
     parser.add_argument("--webhook-url", default="http://localhost:3000/webhooks/telnyx")
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
-    parser.add_argument("--latency-ms", type=int, default=0, help="of each command's answer")
+    parser.add_argument("--latency-ms", type=int, default=0, help="delay of each response")
     parser.add_argument("--webhook-delay-ms", type=int, default=0)
     parser.add_argument("--stay", action="store_true", help="the person never hangs up")
     asyncio.run(_serve(parser.parse_args()))

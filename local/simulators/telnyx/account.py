@@ -1,7 +1,8 @@
-"""The account behind the Telnyx simulator: what `GET` tells of applications, numbers and keys.
+"""The account of the Telnyx simulator: applications, numbers and keys.
 
-Shapes as in Telnyx's OpenAPI ("Call Control applications", "Phone numbers", "Balance"); the public
-key as its customers see it at GET /v2/public_key."""
+Shapes are those of Telnyx's OpenAPI ("Call Control applications", "Phone numbers", "Balance"). The
+public key has the shape that customers see at GET /v2/public_key.
+"""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ class OwnedNumber:
 
 @dataclass(slots=True)
 class Account:
-    """Change it to see what becomes of those who rely on it."""
+    """State of the account. Tests change it to simulate problems."""
 
     active: bool = True
     webhook_event_url: str = "http://localhost:3000/webhooks/telnyx"
@@ -41,7 +42,7 @@ class Account:
 
 
 class _ApplicationUpdate(msgspec.Struct):
-    """Both are required, whatever else is to change."""
+    """An update must have both fields, whatever it changes."""
 
     application_name: str
     webhook_event_url: str
@@ -131,7 +132,7 @@ class AccountApi:
         )
 
     async def _list_numbers(self, request: Request) -> Response:
-        """A filter with other characters than digits finds nothing."""
+        """List numbers. A filter with characters other than digits finds nothing."""
         await self._admit(request)
         wanted = request.query_params.get("filter[phone_number]", "")
         found = [

@@ -1,4 +1,4 @@
-"""What each Call Control command does to a call, and when it may not be given."""
+"""What each Call Control command does to a call, and when it is refused."""
 
 import uuid
 from functools import singledispatch
@@ -50,7 +50,8 @@ def _require_incoming(call: SimulatedCall) -> None:
 
 @singledispatch
 def carry_out(command: CommandBody, call: SimulatedCall) -> None:
-    """Of client_state_update nothing is left to do: client_state goes with any command."""
+    """Execute a command. client_state_update needs nothing more, because every command sets
+    client_state."""
 
 
 @carry_out.register
@@ -62,7 +63,7 @@ def _answer(command: AnswerBody, call: SimulatedCall) -> None:
     if command.record:
         call.recording_id = str(uuid.uuid4())
     if command.stream_url:
-        # Neither is a parameter of `answer`: only streaming_start (and dial, a token) takes them.
+        # `answer` has neither parameter. Only streaming_start has both, and dial has the token.
         call.start_streaming(replace_fields(command, stream_auth_token=None, custom_parameters=[]))
     call.pick_up()
 

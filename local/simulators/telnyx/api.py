@@ -1,4 +1,4 @@
-"""The REST border of the Telnyx simulator: Call Control v2 over HTTP, with its errors."""
+"""The REST API of the Telnyx simulator: Call Control v2 over HTTP, with its errors."""
 
 import asyncio
 import dataclasses
@@ -29,12 +29,12 @@ RATE_HEADERS = {
     "x-ratelimit-reset": "1",
 }
 FAILURES_BEFORE_SUCCESS = 2
-# MPEG-2 layer III frames of 24 ms, 32 kbit/s, 24 kHz, stereo, in which nothing is encoded.
+# Frames of MPEG-2 layer III (24 ms, 32 kbit/s, 24 kHz, stereo) without content.
 SILENT_MP3 = (b"\xff\xf3\x44\x00" + bytes(92)) * 42
 
 
 class Switch(Protocol):
-    """What the API needs of the simulator it speaks for."""
+    """What the API needs from the simulator."""
 
     calls: list[SimulatedCall]
     dials: list[ReceivedCommand]
@@ -102,7 +102,7 @@ class CallControlApi:
         return JSONResponse({"data": _call_data(call)})
 
     def _plan_linked(self, dial: DialBody) -> tuple[CallPlan, Person | None]:
-        """Who is called into another call's session has come to listen."""
+        """Plan a leg that joins another call's session. The person on it only listens."""
         if dial.link_to is None:
             return _plan(dial), None
         session_id = self._find(dial.link_to).plan.call_session_id
@@ -136,8 +136,10 @@ class CallControlApi:
             self._record(call, _to_received_command(name, body, error.status))
             raise
         self._record(call, _to_received_command(name, body, 200))
-        begun = call.recording_id if name in BEGINS_RECORDING else None
-        return JSONResponse({"data": {"result": "ok"} | ({"recording_id": begun} if begun else {})})
+        recording_id = call.recording_id if name in BEGINS_RECORDING else None
+        return JSONResponse(
+            {"data": {"result": "ok"} | ({"recording_id": recording_id} if recording_id else {})}
+        )
 
     def _record(self, call: SimulatedCall, command: ReceivedCommand) -> None:
         call.commands.append(command)
@@ -174,7 +176,7 @@ class CallControlApi:
 
 
 async def _recording(request: Request) -> Response:
-    """As by a link that is signed: without a key."""
+    """Serve a recording without a key, as a signed link does."""
     return Response(SILENT_MP3, media_type="audio/mpeg")
 
 
@@ -195,7 +197,7 @@ def _plan(dial: DialBody) -> CallPlan:
         client_state=dial.client_state,
         webhook_url=dial.webhook_url,
         retries_ms={name: each.retries_ms for name, each in dial.webhook_retries_policies.items()},
-        # Custom parameters belong to streaming_start alone.
+        # Only streaming_start has custom parameters.
         stream=replace(dial, custom_parameters=[]) if dial.stream_url else None,
         timeout_ms=dial.timeout_secs * 1000,
         timeout_cause="timeout" if dial.retry_on_timeout else "no_answer",
@@ -206,7 +208,7 @@ def _plan(dial: DialBody) -> CallPlan:
 
 
 def _call_data(call: SimulatedCall) -> dict[str, Any]:
-    """As in the answer to a dial, where is_alive is documented to be false."""
+    """The body of a dial's response. is_alive is documented as false there."""
     return {
         "record_type": "call",
         "call_control_id": call.call_control_id,
@@ -235,7 +237,8 @@ def _to_received_command(name: str, body: bytes, status: int) -> ReceivedCommand
 
 
 def _forbidden() -> Response:
-    """As seen in the wild: a number for a code, no title, and `data` beside `errors`."""
+    """A refusal as seen from the real API: a number as code, no title, and `data` beside
+    `errors`."""
     detail = "Dialed number is not included in whitelisted countries or is not verified D60"
     return JSONResponse(
         {

@@ -1,4 +1,4 @@
-"""How a simulated call behaves: the person, the faults, and what each number stands for."""
+"""How simulated calls behave: the person, the faults, and the numbers with a fixed behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,50 +14,53 @@ class Person:
     scenario: Scenario
     answers_after_ms: int = 300
     hangs_up: bool = True
-    """After the last line and the agent's reply to it; False: stays on the line, silent, until the
-    call is hung up."""
+    """Whether the person hangs up after the last line and the agent's reply. Otherwise they stay
+    silent until the call ends."""
     codec: Literal["PCMU", "PCMA", "L16"] = "PCMU"
-    """Of the phone leg, and so of what Telnyx streams: PCMA is usual in Europe, L16 stands for a
-    line with HD voice."""
+    """Codec of the phone leg, and so of what Telnyx streams. PCMA is usual in Europe, L16 is a line
+    with HD voice."""
     refuses: Literal["busy", "rejected", "no_answer"] | None = None
     machine: bool = False
-    """An answering machine (`machine.py`); the carrier tells, if the dial asked for it."""
+    """Whether an answering machine answers (`machine.py`). The carrier reports it if the dial asked
+    for detection."""
     silence_timeout_ms: int = 15_000
-    """How long nobody may speak before the person gives up, unless they are one who stays."""
+    """Silence of both sides after which the person hangs up, unless they are one who stays."""
 
     @property
     def listen_only(self) -> "Person":
-        """The same, without lines of their own."""
+        """Return the same person without lines."""
         return replace(self, scenario=replace(self.scenario, caller=()), hangs_up=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CarrierFaults:
-    """What goes wrong; nothing does by default."""
+    """Faults of the carrier. All are off by default."""
 
     dial: DialFault | None = None
     webhook_before_dial_answer: bool = False
     duplicate_webhooks: bool = False
     swap_webhooks: bool = False
-    """Every other webhook is delivered after the one that follows it."""
+    """Every other webhook is delivered after the next one."""
     hangup_before_answered: bool = False
     """call.answered is delivered only after call.hangup."""
     streaming_start_refused: bool = False
     streaming_fails: bool = False
-    """The command is accepted, then the socket is never opened."""
+    """The command is accepted, but the socket is never opened."""
     early_stream_fails: bool = False
-    """The stream that was asked for with the dial; one of streaming_start opens."""
+    """The stream that the dial requested fails. One of streaming_start opens."""
     early_stream_closes_after_ms: int | None = None
-    """The same stream, while the phone rings."""
+    """The stream of the dial closes this long after its start, while the phone rings."""
     no_start: bool = False
     muted: bool = False
-    """Frames flow and carry silence for ever."""
+    """All frames carry silence."""
     swap_chunks: bool = False
     lost_chunks: float = 0.0
-    """The fraction of the carrier's frames that never arrives."""
+    """The share of the carrier's frames that is lost."""
     jitter_ms: int = 0
     second_socket_after_ms: int | None = None
+    """So long after the start of the first stream."""
     close_without_stop_after_ms: int | None = None
+    """Likewise."""
 
 
 PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
@@ -91,7 +94,7 @@ FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
 
 
 def behind(number: str, person: Person, faults: CarrierFaults) -> tuple[Person, CarrierFaults]:
-    """What happens on a call to this number, given what happens on every other call."""
+    """Return person and faults for a call to this number, given those of all other calls."""
     return (
         replace(person, **PEOPLE_BY_NUMBER.get(number, {})),
         replace(faults, **FAULTS_BY_NUMBER.get(number, {})),

@@ -1,9 +1,10 @@
-"""One simulated call from ringing to hangup: who does what, and what the audio clock brings."""
+"""One simulated call from ringing to hangup, driven by the audio clock."""
 
 import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from websockets.exceptions import WebSocketException
@@ -17,7 +18,7 @@ from simulators.telnyx.person import FRAME_MS, SILENT_FRAME, FrameClock, PersonC
 from simulators.telnyx.reports import CallEnding, CallPlan, ReportedCall, Reporter
 from simulators.telnyx.webhooks import timestamp_now
 
-NO_ANSWER_AFTER_MS = 500  # of ringing: nobody wants to wait 30 s for a simulated no-answer
+NO_ANSWER_AFTER_MS = 500  # shorter than the real 30 s, so that a simulated no-answer is quick
 CALLER_RINGS_MS = 30_000
 DETECTION_TAKES_MS = 1500
 SPEAKING_MS_PER_CHARACTER = 20
@@ -30,9 +31,10 @@ TIME_LIMIT = CallEnding("time_limit", "unknown", "200")
 
 
 class Exchange(Reporter, Protocol):
-    """What a call needs of the simulator it runs in."""
+    """What a call needs from the simulator."""
 
     calls: "list[SimulatedCall]"
+    wait_for_agent: Callable[[], Awaitable[bool]]
 
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
@@ -50,13 +52,16 @@ class SimulatedCall(ReportedCall):
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
         self.spoken: list[str] = []
-        """By the carrier's own voice, to the person."""
+        """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
+        self._early_stream_settled = asyncio.Event()
+        """The stream of the dial is open, or will not be, or nobody waits for it any more."""
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
         self._stream_task: asyncio.Task[None] | None = None
+        self._is_stream_disturbed = False
         self._luck = random.Random(1)
 
     @property
@@ -67,7 +72,7 @@ class SimulatedCall(ReportedCall):
     def duration_s(self) -> int:
         return self.conversation.now_ms // 1000
 
-    # What either end does.
+    # Actions of either side.
 
     def hang_up(self, end: End = "person") -> None:
         side = self._side(end)
@@ -81,6 +86,7 @@ class SimulatedCall(ReportedCall):
             self.ending = ending
             self.end_time = timestamp_now()
             self._settled.set()
+            self._early_stream_settled.set()
             self._over.set()
 
     def pick_up(self) -> None:
@@ -105,7 +111,7 @@ class SimulatedCall(ReportedCall):
         self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
 
     async def press(self, digit: str) -> None:
-        """A key of the person's phone."""
+        """Press a key of the person's phone."""
         self.post(events.DtmfReceivedPayload, digit=digit)
         if self._stream is not None:
             await self._stream.press(digit)
@@ -120,7 +126,7 @@ class SimulatedCall(ReportedCall):
             raise ApiError(422, "90048", "Media streaming is not used for this call")
         self._tasks.create_task(self._stop_streams())
 
-    # The call's life.
+    # From ringing to hangup.
 
     async def live(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
@@ -159,6 +165,13 @@ class SimulatedCall(ReportedCall):
         elif refuses is not None:
             self.end(BUSY if refuses == "busy" else REJECTED)
         else:
+            await self._answer()
+
+    async def _answer(self) -> None:
+        """Telnyx opens the stream within milliseconds, so nobody answers before that."""
+        if self.plan.stream is not None:
+            await self._early_stream_settled.wait()
+        if self.state == "ringing":
             self.pick_up()
 
     async def _settled_within(self, limit_ms: int) -> bool:
@@ -173,12 +186,19 @@ class SimulatedCall(ReportedCall):
         now_s = asyncio.get_running_loop().time
         clock = FrameClock(now_s())
         for tick in itertools.count(1):
+            if await self._has_waited_for_agent():
+                clock = FrameClock(now_s())
             await self._exchange_frame()
             self._act_on_clock(tick * FRAME_MS)
             if self.ending is not None:
                 return
             jitter_s = self._luck.uniform(0, self.faults.jitter_ms) / 1000
             await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
+
+    async def _has_waited_for_agent(self) -> bool:
+        """Only while the agent is heard: meanwhile, what the person says may run ahead."""
+        is_heard = self._stream is not None and self._stream.is_sounding
+        return is_heard and await self.exchange.wait_for_agent()
 
     async def _exchange_frame(self) -> None:
         stream = self._stream
@@ -203,10 +223,19 @@ class SimulatedCall(ReportedCall):
         if not self._greeting_is_over and self._is_recorded_by_machine():
             self._greeting_is_over = True
             self.post_greeting_ended()
-        if self._stream is not None and now_ms == self.faults.second_socket_after_ms:
-            self._tasks.create_task(self._carry_stream(self._stream.settings))
-        if self._stream is not None and now_ms == self.faults.close_without_stop_after_ms:
-            self._tasks.create_task(self._stream.close())
+        if self._stream is not None and not self._is_stream_disturbed:
+            self._disturb_stream(self._stream)
+
+    def _disturb_stream(self, stream: MediaStream) -> None:
+        """Does once what the faults of the call ask for, so long after the stream's start."""
+        opens_after_ms = self.faults.second_socket_after_ms
+        closes_after_ms = self.faults.close_without_stop_after_ms
+        if opens_after_ms is not None and stream.carried_ms >= opens_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(self._carry_stream(stream.settings))
+        elif closes_after_ms is not None and stream.carried_ms >= closes_after_ms:
+            self._is_stream_disturbed = True
+            self._tasks.create_task(stream.close())
 
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
@@ -217,7 +246,8 @@ class SimulatedCall(ReportedCall):
             await self._open(stream)
         except (OSError, TimeoutError, WebSocketException) as error:
             self.notify("stream failed", str(error))
-            if self._stream is None:  # a second socket in vain leaves the first as it was
+            self._early_stream_settled.set()
+            if self._stream is None:  # if a second socket fails, the first continues
                 self.post_failed(stream)
             return
         self._streams.append(stream)
@@ -227,6 +257,7 @@ class SimulatedCall(ReportedCall):
         finally:
             await stream.close()
             self._streams.remove(stream)
+            self._early_stream_settled.set()
 
     async def _open(self, stream: MediaStream) -> None:
         if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
@@ -234,8 +265,10 @@ class SimulatedCall(ReportedCall):
         await stream.open()
 
     async def _answered_on(self, stream: MediaStream) -> bool:
-        """Whether the stream lives to see the answer."""
+        """Whether the stream still exists when the call is answered."""
         limit_ms = self.faults.early_stream_closes_after_ms
+        if limit_ms is None:
+            self._early_stream_settled.set()
         closed = self._tasks.create_task(stream.wait_closed())
         settled = self._tasks.create_task(self._settled.wait())
         try:
@@ -254,7 +287,7 @@ class SimulatedCall(ReportedCall):
         self._stream = stream
         self.post(events.StreamingStartedPayload, stream_url=stream.settings.stream_url)
         await stream.listen()
-        # A stream that another socket has replaced ends unannounced.
+        # A stream that another socket has replaced ends without a webhook.
         if self._stream is stream:
             self._stream = None
             self.post(events.StreamingStoppedPayload, stream_url=stream.settings.stream_url)
@@ -269,7 +302,7 @@ class SimulatedCall(ReportedCall):
         partner, self.partner = self.partner, None
         if partner is not None:
             partner.partner = None
-            # Whoever was transferred to and did not answer leaves the first leg as it was.
+            # If the target of a transfer does not answer, the first leg stays as it was.
             if self.answered:
                 partner.hang_up("agent")
 

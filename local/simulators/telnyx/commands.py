@@ -1,4 +1,4 @@
-"""What may be asked of Call Control v2, and how it says no: JSON body -> command, or ApiError."""
+"""Commands of Call Control v2 and their refusals: JSON body in, command or ApiError out."""
 
 import base64
 import binascii
@@ -67,7 +67,7 @@ class RetryPolicy(msgspec.Struct):
 
 class DialBody(StreamSettings, kw_only=True):
     connection_id: str
-    # PhoneNumber would say more, but in a union with a list its pattern crashes msgspec 0.22.
+    # PhoneNumber would be more exact, but its pattern in a union with a list crashes msgspec 0.22.
     to: str | list[str]
     from_: PhoneNumber
     from_display_name: Annotated[str, Meta(max_length=128)] | None = None
@@ -169,7 +169,7 @@ ACTIONS: Mapping[str, type[CommandBody]] = {
 }
 
 NOT_E164 = "Phone number must be in +E164 format"
-# What msgspec says of a bad field -> what Telnyx says (its "API error codes" page).
+# Messages of msgspec about a field, and Telnyx's messages for the same ("API error codes").
 REFUSALS = (
     ("missing required field", "10004", "Missing required parameter"),
     (f"matching regex {NUMBER!r}", "10016", NOT_E164),

@@ -1,7 +1,5 @@
-"""Webhook payloads of Call Control v2 as the simulator sends them.
-
-Fields are those of the documented events plus what real deliveries were seen to carry besides.
-"""
+"""Webhook payloads of Call Control v2. They have the documented fields, and those that real
+deliveries were seen to have in addition."""
 
 from typing import ClassVar
 
@@ -21,7 +19,7 @@ class LegPayload(WebhookPayload, kw_only=True):
     from_: str
     to: str
     start_time: str
-    """Of the call, even in call.answered: talk time is not to be had from it."""
+    """The start of the call, even in call.answered. So the talk time cannot be computed from it."""
     calling_party_type: str = "pstn"
 
 
@@ -37,7 +35,7 @@ class CallInitiatedPayload(LegPayload, kw_only=True):
 
 
 class CallAnsweredPayload(LegPayload, kw_only=True):
-    """Real ones lack the documented `state`."""
+    """Real payloads lack the documented `state`."""
 
     event_type: ClassVar[str] = "call.answered"
     codec: str
@@ -111,7 +109,7 @@ class StreamingFailedPayload(WebhookPayload, kw_only=True):
 
 
 class RecordingSavedPayload(WebhookPayload, kw_only=True):
-    """Carries neither `from` nor `to`."""
+    """It has neither `from` nor `to`."""
 
     event_type: ClassVar[str] = "call.recording.saved"
     recording_id: str

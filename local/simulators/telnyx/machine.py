@@ -1,4 +1,4 @@
-"""An answering machine at the other end: says its greeting whoever speaks, beeps, and records."""
+"""An answering machine. It speaks its greeting even if the agent speaks, then beeps and records."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ class Machine(PersonConversation):
 
     @property
     def message(self) -> Recognition:
-        """What was said after the beep."""
+        """What was recorded after the beep."""
         return recognise(np.concatenate(self._recorded))
 
     def hear(self, frame: Samples) -> Samples:
@@ -37,7 +37,7 @@ class Machine(PersonConversation):
         return super().hear(frame)
 
     def _decide(self) -> None:
-        """It waits for nobody, and hangs up when it records silence for long."""
+        """Decide what to do next. The machine does not wait, and hangs up after a long silence."""
         if len(self._saying) or self._ear.speaking:
             self._silent_since_ms = self.now_ms
         elif self.now_ms - self._silent_since_ms >= self._person.silence_timeout_ms:

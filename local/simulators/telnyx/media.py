@@ -1,7 +1,5 @@
-"""Media streaming from Telnyx's end: the frames, the playout clock and the socket.
-
-Its counterpart is the WebSocket server named by stream_url ("Media Streaming over WebSockets").
-"""
+"""Media streaming as Telnyx does it: frames, playout clock and socket. It connects to the WebSocket
+server that stream_url names ("Media Streaming over WebSockets")."""
 
 import asyncio
 import base64
@@ -32,7 +30,7 @@ Frame = dict[str, Any]
 
 
 class Coder(Protocol):
-    """Of one stream, to and from the 8 kHz at which the person speaks and hears."""
+    """Converts between a stream's codec and the 8 kHz of the person."""
 
     def decode(self, payload: bytes, /) -> Samples: ...
     def encode(self, samples: Samples, /) -> bytes: ...
@@ -77,7 +75,7 @@ class StreamMediaFormat(msgspec.Struct):
 
 
 class StreamLeg(msgspec.Struct, kw_only=True, rename={"from_": "from"}):
-    """Whose audio it is: the body of `start`, all but what belongs to the stream."""
+    """The leg of a stream: the body of `start`, without the fields of the stream itself."""
 
     user_id: str
     call_control_id: str
@@ -95,7 +93,7 @@ class StreamStart(StreamLeg, kw_only=True):
 
 @dataclass(slots=True)
 class MediaLog:
-    """What passed over a call's sockets, and where the other side left the contract."""
+    """What passed over a call's sockets, and where the other side broke the protocol."""
 
     frames_in: int = 0
     """Media messages from the agent's side."""
@@ -103,12 +101,12 @@ class MediaLog:
     started_s: float | None = None
     """When the last `start` was sent, by `time.monotonic`."""
     first_media_s: float | None = None
-    """When the first media message after it came."""
+    """When the first media message after `start` arrived."""
     marks: list[str] = field(default_factory=list)
-    """In the order they were given back."""
+    """Names in the order in which the marks were returned."""
     clears: int = 0
     cleared_after_ms: list[int] = field(default_factory=list)
-    """How long the sound had been heard that each clear stopped."""
+    """For each clear, how long the interrupted audio had been audible."""
     flagged: list[str] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
 
@@ -121,7 +119,8 @@ class MediaStream:
     ) -> None:
         self.stream_id = str(uuid.uuid4()).upper()
         self.settings = settings
-        # Only PCMU and PCMA are transcoded into each other; else the leg's codec is streamed.
+        # Only PCMU and PCMA are transcoded into each other. In all other cases, the leg's codec is
+        # streamed.
         transcoded = settings.stream_codec in LAWS and leg_codec in LAWS
         self._encoding = settings.stream_codec if transcoded else leg_codec
         self._ear = CODERS.get(settings.stream_bidirectional_codec, lambda: MU_LAW)()
@@ -130,14 +129,21 @@ class MediaStream:
         self._faults = faults
         self._playout = PlayoutQueue()
         self._sequence_number = 0
+        self.carried_ms = 0
+        """How much of the caller's sound it has carried."""
         self._chunks = {"inbound": 0, "outbound": 0}
         self._overtaken: Frame | None = None
         self._luck = random.Random(1)
         self._socket: ClientConnection | None = None
         self._started = False
 
+    @property
+    def is_sounding(self) -> bool:
+        """The caller hears something, or is about to."""
+        return not self._playout.is_empty
+
     async def open(self) -> None:
-        """Raises OSError, TimeoutError or WebSocketException if the other side will not have it."""
+        """Connect. Raises OSError, TimeoutError or WebSocketException if the other side refuses."""
         token = self.settings.stream_auth_token
         headers = {TOKEN_HEADER: token} if token else {}
         self._socket = await connect(
@@ -167,7 +173,7 @@ class MediaStream:
         self._log.started_s, self._log.first_media_s = time.monotonic(), None
 
     async def listen(self) -> None:
-        """Until either side closes the socket."""
+        """Receive until either side closes the socket."""
         assert self._socket is not None
         with suppress(ConnectionClosed):
             async for message in self._socket:
@@ -175,7 +181,7 @@ class MediaStream:
         self._log.close_codes.append(self._socket.close_code)
 
     async def play(self) -> Samples:
-        """What the caller hears in the next 20 ms."""
+        """Return the next 20 ms for the caller."""
         samples, passed = self._playout.play()
         await self._give_back(passed)
         if self.settings.stream_track != "inbound_track":
@@ -183,7 +189,8 @@ class MediaStream:
         return samples
 
     async def carry(self, said: Samples) -> None:
-        """Sends what the caller said in the same 20 ms."""
+        """Send what the caller said in the same 20 ms."""
+        self.carried_ms += FRAME_MS
         if self.settings.stream_track != "outbound_track":
             await self._carry("inbound", SILENT_FRAME if self._faults.muted else said)
 
@@ -193,7 +200,7 @@ class MediaStream:
         )
 
     async def stop(self, leg: StreamLeg) -> None:
-        """Says so and closes; a socket that never started just closes."""
+        """Send `stop` and close. A socket that never started is just closed."""
         if self._started:
             stop = {"user_id": leg.user_id, "call_control_id": leg.call_control_id}
             await self._send_numbered({"event": "stop", "stop": stop})
@@ -205,7 +212,7 @@ class MediaStream:
 
     async def close(self) -> None:
         if self._socket is not None:
-            # Telnyx's close frame carries no code: the other side sees 1005.
+            # Telnyx's close frame has no code, so the other side sees 1005.
             await self._socket.close(code=None)  # type: ignore[arg-type]
 
     async def _carry(self, track: str, samples: Samples) -> None:

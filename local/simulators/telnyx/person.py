@@ -1,7 +1,5 @@
-"""The person on the phone: hears what the playout clock played, and says the scenario's lines.
-
-Time is the audio: every 20 ms frame heard is answered by the 20 ms frame said meanwhile.
-"""
+"""The person on the phone, who recognises the agent and says the scenario's lines. The clock is the
+audio: for every 20 ms frame played, the person returns one of 20 ms."""
 
 from collections import deque
 from collections.abc import Callable
@@ -28,11 +26,11 @@ FRAME_SAMPLES = SAMPLE_RATE_HZ * FRAME_MS // 1000
 SILENT_FRAME: Samples = np.zeros(FRAME_SAMPLES, np.int16)
 SILENT_FRAME.setflags(write=False)
 
-# After so much silence the agent is taken to have finished; pauses inside its clips are shorter.
+# After this much silence the agent counts as finished. Pauses inside its clips are shorter.
 TURN_END_SILENCE_MS = 400
 REMEMBERED_SILENCE_FRAMES = 10
 KEY_SAMPLES = 12 * FRAME_SAMPLES
-"""From one key to the next."""
+"""Samples from one key to the next."""
 
 MAX_LAG_S = 0.1
 """Half of what the agent's side may send ahead of time."""
@@ -41,10 +39,10 @@ Goodbye = Literal["finished", "agent_silent"]
 
 
 class FrameClock:
-    """When the next frame is due: 20 ms after the one before it.
+    """Says when the next frame is due: 20 ms after the previous one.
 
-    When the machine held it up for longer than MAX_LAG_S, all later frames are due later too.
-    To catch up in a burst, the person would have to hear sound that has not arrived yet.
+    If the machine delays it by more than MAX_LAG_S, all later frames are delayed too. To catch up
+    in a burst, the person would have to receive audio that does not exist yet.
     """
 
     def __init__(self, now_s: float) -> None:
@@ -59,9 +57,9 @@ class FrameClock:
 class Interruption:
     clip: str
     agent_spoke_ms: int
-    """How long the agent had been speaking when the person cut in."""
+    """How long the agent had been speaking when the person interrupted."""
     silenced_after_ms: int
-    """How long the agent went on."""
+    """How long the agent continued to speak after that."""
 
 
 class PersonConversation:
@@ -94,7 +92,7 @@ class PersonConversation:
 
     @property
     def last_recognition(self) -> Recognition:
-        """What the agent says now, or was saying when the call ended."""
+        """What the agent is saying, or was saying when the call ended."""
         now = recognise(np.concatenate(self._sound)) if self._sound else None
         return now if now and now.clip else self.recognitions[-1]
 
@@ -116,7 +114,7 @@ class PersonConversation:
         self._lines = deque(lines)
 
     def take_key(self) -> str:
-        """The key that goes down in this frame, if one does."""
+        """Return the key that is pressed in this frame, or an empty string."""
         if self._keys and len(self._saying) < len(self._keys) * KEY_SAMPLES:
             return self._keys.popleft()
         return ""
@@ -140,7 +138,7 @@ class PersonConversation:
         if self._cut_in_ms is not None:
             self._note_interruption(self._cut_in_ms, at_ms)
             self._cut_in_ms = None
-        # What began before the person's own line is the old sentence, not the reply.
+        # Audio that began before the person's own line is the old sentence, not the reply.
         self._my_turn = self._agent_began_ms > self._line_began_ms
 
     def _note_interruption(self, cut_in_ms: int, silent_at_ms: int) -> None:
@@ -188,7 +186,7 @@ class PersonConversation:
         return clip.samples
 
     def _press(self, digits: str) -> Samples:
-        """Keys are not heard as sound: the carrier takes them out of the audio."""
+        """Press keys. They make no sound, because the carrier removes them from the audio."""
         self._keys.extend(digits)
         self._notify("pressed", digits)
         return np.zeros(len(digits) * KEY_SAMPLES, np.int16)

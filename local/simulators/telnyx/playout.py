@@ -1,4 +1,5 @@
-"""The playout clock: turns what the agent's side sent into what the caller hears, in real time."""
+"""The playout clock, which turns what the agent's side sent into what the caller hears, in real
+time."""
 
 from collections import deque
 
@@ -9,20 +10,26 @@ from simulators.telnyx.person import FRAME_MS, SILENT_FRAME
 
 
 class PlayoutQueue:
-    """What was sent to the caller and not yet heard; marks keep their place in the queue."""
+    """Audio that was sent to the caller and is not played yet. Marks keep their place in the
+    queue."""
 
     def __init__(self) -> None:
         self._queue: deque[Samples | str] = deque()
         self._sounding_marks: list[str] = []
         self._sounding = False
         self.sounded_ms = 0
-        """How long the caller has heard something without a break."""
+        """How long the caller has heard audio without a gap."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._queue
 
     def add(self, samples: Samples) -> None:
         self._queue.append(samples)
 
     def mark(self, name: str) -> list[str]:
-        """The marks to give back at once: this one, when nothing is left to play."""
+        """Add a mark. Return the marks to send back at once: this one, if nothing is left to
+        play."""
         if self._queue:
             self._queue.append(name)
         elif self._sounding:
@@ -41,7 +48,7 @@ class PlayoutQueue:
         return marks
 
     def play(self) -> tuple[Samples, list[str]]:
-        """The next frame, and the marks that the frame before it has passed."""
+        """Return the next frame, and the marks that the previous frame has passed."""
         passed, self._sounding_marks = self._sounding_marks, []
         played: list[Samples] = []
         missing = len(SILENT_FRAME)

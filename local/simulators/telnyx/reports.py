@@ -1,4 +1,4 @@
-"""What is known of a simulated call and reported of it: its plan, its record, its webhooks."""
+"""The plan, the record and the webhooks of a simulated call."""
 
 import asyncio
 import secrets
@@ -35,7 +35,7 @@ class CallEnding:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """How a call was asked for."""
+    """The parameters with which a call was requested."""
 
     direction: Literal["incoming", "outgoing"]
     to: str
@@ -63,7 +63,7 @@ class ReceivedCommand:
 
 
 class Reporter(Protocol):
-    """What a call needs to have its webhooks delivered and its events shown."""
+    """Delivers the webhooks of a call and shows its events."""
 
     sender: WebhookSender
 
@@ -110,7 +110,7 @@ class ReportedCall:
         return "answered" if self.answered else "ringing"
 
     def knows(self, command_id: str, window_s: float) -> bool:
-        """Whether a command with this id was carried out within the window."""
+        """Whether a command with this id was executed within the window."""
         since_s = time.monotonic() - window_s
         return any(
             each.command_id == command_id and each.status == 200 and each.at_s >= since_s
@@ -140,7 +140,8 @@ class ReportedCall:
             self.post(events.PremiumDetectionStartedPayload)
 
     def post_greeting_ended(self) -> None:
-        """`detect` does not listen for so long."""
+        """Report the end of a greeting. With `detect`, the carrier does not listen for that
+        long."""
         if self.plan.detection in PREMIUM_DETECTION:
             self.post(events.PremiumGreetingEndedPayload, result="beep_detected")
         elif self.plan.detection not in ("disabled", "detect"):
@@ -228,7 +229,7 @@ class ReportedCall:
                 async with asyncio.timeout(MAX_WEBHOOK_HOLD_SECONDS):
                     await webhook.overtaken.wait()
             except TimeoutError:
-                pass  # nothing followed it
+                pass  # nothing came after it
 
     def notify(self, name: str, detail: str) -> None:
         self._reporter.notify(self.call_control_id, name, detail)

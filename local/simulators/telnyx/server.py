@@ -1,12 +1,12 @@
-"""A Telnyx of one's own: Call Control, signed webhooks, media streams, the person on the phone.
+"""A simulator of Telnyx: Call Control, signed webhooks, media streams, and the person on the phone.
 
-Its counterparts are phonebridge.telnyx.client, the webhook handler and the media container.
-Anyone can provoke trouble by dialling; every other number is answered by the default person:
+It works with phonebridge.telnyx.client, the webhook handler and the media container. These numbers
+have a fixed behaviour. The default person answers all others:
 
     +15550101 busy                   +15550111 dial: 422
     +15550102 no answer              +15550112 streaming.failed
     +15550103 rejected               +15550113 media without `start`
-    +15550104 dial: 403 D60          +15550114 silence for ever
+    +15550104 dial: 403 D60          +15550114 silence only
     +15550105 an A-law leg           +15550115 stays on the line, silent, until hung up
     +15550106 streaming_start: 422   +15550116 webhooks twice and out of order
     +15550107 dial: 429              +15550117 chunks lost, late and out of order
@@ -22,7 +22,7 @@ Anyone can provoke trouble by dialling; every other number is answered by the de
 import asyncio
 import base64
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -52,7 +52,11 @@ class CarrierSimulatorEvent:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # signals belong to the program that runs the simulator
+        yield  # the program that runs the simulator handles signals
+
+
+async def never_wait() -> bool:
+    return False
 
 
 class TelnyxSimulator:
@@ -70,6 +74,7 @@ class TelnyxSimulator:
         latency_ms: int = 0,
         webhook_delay_ms: int = 0,
         account: Account | None = None,
+        wait_for_agent: Callable[[], Awaitable[bool]] = never_wait,
         on_event: Callable[[CarrierSimulatorEvent], None] = lambda event: None,
     ) -> None:
         self.calls: list[SimulatedCall] = []
@@ -77,6 +82,8 @@ class TelnyxSimulator:
         self.closing = asyncio.Event()
         self.latency_ms = latency_ms
         self.account = account or Account()
+        self.wait_for_agent = wait_for_agent
+        """Holds up the time of everybody who hears the agent; tells whether it did."""
         self.sender: WebhookSender
         self._person = person
         self._people = people or {}
@@ -135,7 +142,7 @@ class TelnyxSimulator:
         await self._stack.__aexit__(kind, error, traceback)
 
     async def ring(self, *, to: str, from_: str, person: Person | None = None) -> SimulatedCall:
-        """Somebody calls one of our numbers."""
+        """Let a person call one of our numbers."""
         return self.place(CallPlan("incoming", to, from_, CONNECTION_ID), person)
 
     def place(self, plan: CallPlan, person: Person | None = None) -> SimulatedCall:

@@ -1,7 +1,4 @@
-"""Webhook delivery as Telnyx does it: signed, concurrent, retried, never quite in order.
-
-Its counterpart is whatever serves POST /webhooks/telnyx.
-"""
+"""Webhook delivery as Telnyx does it: signed, concurrent, retried, and not always in order."""
 
 import asyncio
 import base64
@@ -17,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from simulators.telnyx.events import WebhookPayload
 
 DELIVERY_TIMEOUT_S = 2.0
-# Telnyx says "exponential backoff" and no numbers; webhook_retries_policies overrides it per call.
+# Telnyx says "exponential backoff" without numbers. webhook_retries_policies can override it per
+# call.
 RETRY_DELAYS_MS = (500, 1000, 2000)
 ATTEMPTS_AT_PRIMARY = 2
 
@@ -48,11 +46,11 @@ class Envelope(msgspec.Struct):
 class SentWebhook:
     event: Event
     statuses: list[int | None] = field(default_factory=list)
-    """Of each attempt, None where no answer came."""
+    """The status of each attempt, or None if no response came."""
     delivered: asyncio.Event = field(default_factory=asyncio.Event)
-    """The last attempt is over, well or not."""
+    """Set when the last attempt is over, successful or not."""
     overtaken: asyncio.Event = field(default_factory=asyncio.Event)
-    """A later webhook of the call has been delivered."""
+    """Set when a later webhook of the call has been delivered."""
 
     @property
     def type(self) -> str:

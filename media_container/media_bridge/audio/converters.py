@@ -8,7 +8,7 @@ from media_bridge.audio.resampler import Downsampler, Upsampler
 
 
 class TelephoneToModel:
-    """The line's codec to PCM16 at 24 kHz."""
+    """Converts the line's codec to PCM16 at 24 kHz."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -24,7 +24,7 @@ class TelephoneToModel:
 
 
 class ModelToTelephone:
-    """PCM16 at 24 kHz to the line's codec."""
+    """Converts PCM16 at 24 kHz to the line's codec."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -48,7 +48,7 @@ class PassThrough:
 
 
 class Transcoder:
-    """One law of G.711 to the other."""
+    """Converts one law of G.711 to the other."""
 
     def __init__(self, line: Codec, wanted: Codec) -> None:
         self._codes = encode(wanted, decode(line, bytes(range(256))))
@@ -68,7 +68,7 @@ class Converter(Protocol):
 
 
 class Muted:
-    """As much silence as there would be sound."""
+    """Replaces sound by as much silence."""
 
     def __init__(self, silence: bytes, inner: Converter) -> None:
         self.inner = inner

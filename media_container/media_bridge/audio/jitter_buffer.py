@@ -1,19 +1,21 @@
-"""The caller's frames in their order. Telnyx promises none ("Media Streaming over WebSockets"):
-frames carry a chunk number, may overtake each other and may be lost.
+"""Puts the caller's frames in order, and conceals lost ones.
 
-A frame that comes in its turn passes at once; only a gap waits, and not for long. What never comes
-is concealed by the frame before it, as the simplest decoders do: `make bench-quality` finds fewer
-words misheard so than with silence.
+Telnyx guarantees no order ("Media Streaming over WebSockets"): frames have a chunk number, may
+overtake each other and may be lost. A frame in its turn passes at once, and only a gap waits for a
+short time. The frame before a lost one is repeated; `make bench-quality` measures fewer misheard
+words with that than with silence.
 """
 
 from dataclasses import dataclass, field
 
+from media_bridge.deadline import NEVER
+
 REORDER_WINDOW_SECONDS = 0.06
-"""How long a gap may wait for its frame: three frames of 20 ms."""
+"""A gap waits for its frame as long as three frames last."""
 MAX_GAP_FRAMES = 50
-"""Frames; beyond a second the numbers tell of a new count, not of a loss."""
+"""A larger gap, of more than a second, is a new count and no loss."""
 CONCEALMENT_FRAMES = 2
-"""How often a frame is heard again for those lost after it: more often, it would be a buzz."""
+"""A frame is repeated so often for the frames lost after it. More repetitions would buzz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +26,18 @@ class _EarlyFrame:
 
 @dataclass(slots=True)
 class _Run:
-    """Frames whose numbers are far too small: old copies, or the first ones of a new count."""
+    """Frames with far too small numbers are old copies, or the first frames of a new count."""
 
     following: int
     expected: int
-    """What the present count expects meanwhile."""
+    """The number that the present count expects meanwhile."""
     since: float
     payloads: list[bytes]
 
 
 @dataclass(slots=True)
 class JitterBuffer:
-    """`silence` is one byte of it in the line's codec. All that was lost is filled, so that the
+    """`silence` is one byte of silence in the line's codec. Every lost frame is filled, so that the
     model's audio clock, on which turns end, keeps its pace."""
 
     silence: bytes
@@ -45,11 +47,11 @@ class JitterBuffer:
     """The frame passed on last."""
     _early: dict[int, _EarlyFrame] = field(default_factory=dict)
     _concealed: int = 0
-    """Bytes of silence that were passed on for what may yet turn out to be lost."""
+    """So many bytes of silence were passed on for frames that may turn out to be lost."""
     _behind: _Run | None = None
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
-        """What can be passed on now, this frame included or not."""
+        """Return what can be passed on now. This frame may have to wait."""
         if chunk is None:
             return payload
         if self._expected is None or chunk - self._expected > MAX_GAP_FRAMES:
@@ -87,17 +89,17 @@ class JitterBuffer:
         return held + passed
 
     def fill_silence(self, size: int) -> bytes:
-        """Silence for frames that do not come; the same is not made up for once more."""
+        """Return silence for frames that do not come. They are not concealed once more."""
         self._concealed += size
         return self.silence * size
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         if not self._early:
-            return None
+            return NEVER
         return min(frame.waits_until for frame in self._early.values())
 
     def due(self, now: float) -> bytes:
-        """What waited long enough, and what is heard for what never came."""
+        """Return the frames that have waited long enough, with the lost ones concealed."""
         if not self._early:
             return b""
         overdue = (chunk for chunk, frame in self._early.items() if frame.waits_until <= now)

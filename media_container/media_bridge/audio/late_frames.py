@@ -41,7 +41,7 @@ class LateFrames:
     def frames_lost(self) -> int:
         return self.jitter_buffer.frames_lost
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         return self.jitter_buffer.next_deadline()
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:

@@ -1,24 +1,22 @@
-"""What is done once the caller has heard everything: a hangup after the goodbye, a transfer after
-the words that announce it."""
+"""Commands that wait until the caller has heard everything: a hangup after the goodbye, a transfer
+after its announcement."""
 
 from dataclasses import dataclass, field
 
 from media_bridge.commands import BridgeCommand, EndCall
-from media_bridge.conversation.deadline import earliest
+from media_bridge.deadline import NEVER
 
 TIMEOUT_SECONDS = 20.0
-"""Seconds that it waits for that at most."""
+"""The commands are due after this time even if playback has not finished."""
 LAST_WORDS_SECONDS = 0.3
-"""What the carrier has played is still on its way to the ear, up to 400 ms on a bad line (ITU-T
-G.114); a hangup would overtake it."""
+"""Sound that the carrier has played needs up to 400 ms to the ear on a bad line (ITU-T G.114). A
+hangup would overtake it."""
 
 
 @dataclass(slots=True)
 class AfterPlayback:
-    """Times are seconds of the bridge's clock."""
-
     _planned: list[BridgeCommand] = field(default_factory=list)
-    _latest: float | None = None
+    _latest: float = NEVER
     _quiet_since: float | None = None
 
     def __bool__(self) -> bool:
@@ -29,33 +27,31 @@ class AfterPlayback:
         self._latest = latest
 
     def withdraw(self, command: BridgeCommand) -> bool:
-        """Whether it was planned."""
+        """Forget the command. The result is whether it was planned."""
         if command not in self._planned:
             return False
         self._planned = [each for each in self._planned if each != command]
         if not self._planned:
-            self._latest = self._quiet_since = None
+            self._latest, self._quiet_since = NEVER, None
         return True
 
-    def due_at(self) -> float | None:
-        if not self._planned:
-            return None
-        settled = None if self._quiet_since is None else self._quiet_since + self._pause
-        return earliest(settled, self._latest)
+    def due_at(self) -> float:
+        if self._quiet_since is None:
+            return self._latest
+        return min(self._quiet_since + self._pause, self._latest)
 
     def take(self, is_quiet: bool, now: float) -> list[BridgeCommand]:
-        """What is to be done now. To be called whenever something has happened."""
+        """Take the commands that are due now. Call it after every event."""
         if not self._planned:
             return []
         if not is_quiet:
             self._quiet_since = None
         elif self._quiet_since is None:
             self._quiet_since = now
-        due_at = self.due_at()
-        if due_at is None or now < due_at:
+        if now < self.due_at():
             return []
         taken, self._planned = self._planned, []
-        self._latest = self._quiet_since = None
+        self._latest, self._quiet_since = NEVER, None
         return taken
 
     @property

@@ -1,5 +1,5 @@
-"""The tools that Phonebridge itself carries out: how the model is told of them, and what it may
-say when it calls one."""
+"""The tools that Phonebridge carries out itself: their definitions for the model, and their
+arguments."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ class MessageArguments(Struct, frozen=True):
 
 
 def function_definitions(tools: Tools) -> tuple[HttpsFunction, ...]:
-    """As if each were a function of somebody's server; the model makes no difference."""
+    """The model sees them like the functions of a user's server."""
     return tuple(_function_definition(each, tools) for each in tools.built_in)
 
 

@@ -5,34 +5,35 @@ model learns of them as text, and the caller may interrupt them.
 """
 
 from media_bridge.commands import BridgeCommand, FailCall
+from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
 from media_bridge.speech.clips import SpeechClips
+from media_bridge.speech.playout import Playout
 
 SLOW_REPLY_SECONDS = 6.0
-"""So long a caller waits in silence for a model that is at work."""
+"""The filler is played when the caller has waited in silence for so long."""
 RETRY_FILLER_SECONDS = 2.5
-"""So long a caller waits for another attempt."""
+"""The filler is played so soon after a failed attempt."""
 NEXT_FILLER_SECONDS = 10.0
 LAST_WORDS_SECONDS = 0.3
-"""What the carrier has played is still on its way to the ear (ITU-T G.114)."""
+"""Sound that the carrier has played is still on its way to the ear (ITU-T G.114)."""
 
 FILLER_ITEM = "filler-clip"
 APOLOGY_ITEM = "apology-clip"
 
 
 class ClipPlayer:
-    """Times are seconds of the bridge's clock."""
-
-    def __init__(self, speech: AgentAudio, clips: SpeechClips) -> None:
-        self.filler_at: float | None = None
+    def __init__(self, speech: AgentAudio, playout: Playout, clips: SpeechClips) -> None:
+        self.filler_at = NEVER
         self.end: FailCall | None = None
-        """What follows the apology."""
-        self.end_at: float | None = None
+        """The command that follows the apology."""
+        self.end_at = NEVER
         self._speech = speech
+        self._playout = playout
         self._clips = clips
         self._has_begun = False
         self._is_playing = True
-        """Whether the apology was still heard at the last look."""
+        """The apology was still playing at the last check."""
         self._fillers = 0
 
     def begin(self) -> None:
@@ -40,15 +41,15 @@ class ClipPlayer:
         self._has_begun = True
 
     def expect_filler(self, at: float) -> None:
-        """Play the filler then, or earlier if that was planned."""
+        """Play the filler at that time, or earlier if that was planned."""
         if self._has_begun and self._clips.filler:
-            self.filler_at = at if self.filler_at is None else min(at, self.filler_at)
+            self.filler_at = min(at, self.filler_at)
 
     def play_filler(self, now: float, is_busy: bool) -> None:
-        """It is time for the filler; not while somebody speaks."""
+        """Play the filler, or wait while somebody speaks."""
         if self._clips.filler is None:
             return
-        if is_busy or self._speech.is_audible:
+        if is_busy or self._playout.is_speaking:
             self.filler_at = now + RETRY_FILLER_SECONDS
             return
         self._fillers += 1
@@ -58,7 +59,7 @@ class ClipPlayer:
 
     def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """End the call after the apology, or at once if there is none."""
-        self.filler_at = None
+        self.filler_at = NEVER
         clip = self._clips.apology
         if clip is None or not self._has_begun:
             return [end]
@@ -67,11 +68,11 @@ class ClipPlayer:
         return []
 
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
-        """Looks again and again until the apology was heard, or somebody interrupted it."""
-        if self.end_at is None or now < self.end_at:
+        """Return the end once the apology was heard or interrupted."""
+        if now < self.end_at:
             return []
-        if not (self._speech.is_audible or self._is_playing):
+        if not (self._playout.is_speaking or self._is_playing):
             return [end]
-        self._is_playing = self._speech.is_audible
+        self._is_playing = self._playout.is_speaking
         self.end_at = now + LAST_WORDS_SECONDS
         return []

@@ -21,6 +21,7 @@ from media_bridge.commands import (
     RecordClip,
 )
 from media_bridge.conversation.conversation import Conversation
+from media_bridge.deadline import NEVER
 from media_bridge.speech.clip_words import instructions_of
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import ModelAudio
@@ -30,7 +31,7 @@ PAUSE_SECONDS = 1.0
 UNLABELLED_SECONDS = 3.0
 """A response without metadata is taken for the clip if it starts so soon after the request."""
 TIMEOUT_SECONDS = 15.0
-"""From the request until the clip is complete."""
+"""A clip has to be complete so soon after its request."""
 MAX_CLIP_MS = 10_000
 
 
@@ -50,28 +51,28 @@ class ClipRecorder:
     def __init__(
         self, missing: tuple[ClipKind, ...], config: CallConfig, model_audio: ModelAudio
     ) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         # With an idle timeout the server speaks up at any time, and its responses have no metadata.
         self._missing = deque(() if config.turn_detection.idle_timeout_ms else missing)
         self._language = config.language
         self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
         self._recording: _Recording | None = None
         self._is_answer_due = False
-        """The caller has spoken, and the server answers that by itself, without metadata."""
+        """The caller has spoken, so the server starts a response without metadata."""
         self._responses: set[str] = set()
         self._items: set[str] = set()
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
         """Ask for the next clip in a pause: the agent has spoken, and it is the caller's turn."""
         if self._recording:
-            return self._time_out(now) if self.due_at is not None and self.due_at <= now else []
+            return self._time_out(now) if self.due_at <= now else []
         is_pause = (
             conversation.has_spoken and conversation.waits_for_caller and not self._is_answer_due
         )
         if not (self._missing and is_pause):
-            self.due_at = None
+            self.due_at = NEVER
             return []
-        if self.due_at is None:
+        if self.due_at == NEVER:
             self.due_at = now + PAUSE_SECONDS
         return self._ask(now) if self.due_at <= now else []
 
@@ -85,7 +86,7 @@ class ClipRecorder:
     def handle(
         self, event: events.BridgeEvent, conversation: Conversation, now: float
     ) -> list[BridgeCommand] | None:
-        """What to do about an event of a clip. None for events that are not about clips."""
+        """Answer an event of a clip. Return None for events that are not about clips."""
         recording = self._recording
         match event:
             case events.ResponseStarted():
@@ -120,7 +121,7 @@ class ClipRecorder:
         return []
 
     def _is_awaited(self, now: float) -> bool:
-        """Whether a clip may start now."""
+        """Return whether a clip may start now."""
         recording = self._recording
         if recording is None or recording.response_id is not None:
             return False
@@ -163,7 +164,7 @@ class ClipRecorder:
         cancel = [CancelResponse(known)] if known else []
         self._missing.clear()
         commands = [*cancel, *self._end("it took too long", now)]
-        self.due_at = None
+        self.due_at = NEVER
         return commands
 
     def _disable(self, event: events.ResponseStarted, how: str, now: float) -> list[BridgeCommand]:

@@ -1,13 +1,14 @@
-"""Two people talking: who speaks, who is interrupted, what each of them said.
+"""The conversation of the caller and the agent: who speaks, who is interrupted, and what each of
+them said.
 
-The model's side of a bridge once its session is ready. Generation and playback are two things: a
-response may be complete long before the caller has heard it, so whether the agent speaks is read
-off the playout, and what the model believes it said is put right by truncation.
+Generation and playback are different things, because a response may be complete long before the
+caller has heard it. So the playout tells whether the agent speaks, and truncation tells the model
+what the caller did not hear.
 """
 
 from statistics import median
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.commands import (
     AddMessage,
@@ -24,7 +25,7 @@ from media_bridge.commands import (
 from media_bridge.conversation import dtmf
 from media_bridge.conversation.after_playback import TIMEOUT_SECONDS, AfterPlayback
 from media_bridge.conversation.barge_in import BargeIn
-from media_bridge.conversation.deadline import earliest
+from media_bridge.conversation.clip_player import ClipPlayer
 from media_bridge.conversation.dtmf import DtmfCollector
 from media_bridge.conversation.pending_reply import PendingReply
 from media_bridge.conversation.response_queue import Purpose, Request
@@ -49,17 +50,18 @@ _ResponseEvent = (
 
 
 class Conversation:
-    """`handle`, `due` and `interrupt` answer with commands; `FailCall` is always the last one.
-    Times are seconds of the bridge's clock."""
+    """`FailCall` is always the last command of an answer."""
 
     def __init__(
         self, config: CallConfig, model_audio: ModelAudio, clips: SpeechClips = NO_CLIPS
     ) -> None:
         self.config = config
         self._transcript = Transcript()
-        playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
-        self.agent_audio = AgentAudio(playout, model_audio, self._transcript)
-        self.reply = PendingReply(self.agent_audio, clips)
+        self._playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
+        self.agent_audio = AgentAudio(self._playout, model_audio, self._transcript)
+        self.reply = PendingReply(
+            self.agent_audio, ClipPlayer(self.agent_audio, self._playout, clips)
+        )
         self._response_queue = self.reply.queue
         self._dtmf = DtmfCollector()
         self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
@@ -68,7 +70,7 @@ class Conversation:
         self._started = 0.0
         self._first_audio_ms: int | None = None
         self.speech_began_at: float | None = None
-        """Of the speech of the caller that goes on."""
+        """The speech of the caller that goes on began at that time."""
         self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
@@ -105,13 +107,13 @@ class Conversation:
 
     @property
     def is_quiet(self) -> bool:
-        """The agent has said, and the caller heard, all that there was to say."""
-        return self._response_queue.is_idle and not self.agent_audio.is_audible
+        """The caller has heard everything that was requested."""
+        return self._response_queue.is_idle and not self._playout.is_speaking
 
     @property
     def is_silent(self) -> bool:
-        """The agent says nothing now, whatever it may have to say later."""
-        return not (self._response_queue.is_generating or self.agent_audio.is_audible)
+        """The agent says nothing now, but may have something to say later."""
+        return not (self._response_queue.is_generating or self._playout.is_speaking)
 
     @property
     def waits_for_caller(self) -> bool:
@@ -129,8 +131,8 @@ class Conversation:
     def request_response(
         self, request: CreateResponse, purpose: Purpose, now: float
     ) -> list[BridgeCommand]:
-        """Let the model speak, as soon as it may. To nobody it answers nothing; it says no more
-        than it is told to."""
+        """Let the model speak as soon as it may. If nobody listens, it says only what has words of
+        its own."""
         if self.ignores_caller and not request.has_words:
             return []
         return self.reply.request(Request(request, purpose), now)
@@ -138,15 +140,15 @@ class Conversation:
     def after_playback(
         self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        """Do this when the caller has heard everything that was asked for until now."""
+        """Do this when the caller has heard everything that was requested until now."""
         self._after_playback.plan(command, now + timeout_seconds)
 
     def withdraw(self, command: BridgeCommand) -> bool:
-        """It does not have to be done any more (`after_playback`); whether it had to."""
+        """Forget a command of `after_playback`. The result is whether it was planned."""
         return self._after_playback.withdraw(command)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
-        """The model refused something."""
+        """Find out what the model refused."""
         for call_id in self._response_queue.pending_tool_outputs:
             if error.event_id == output_event_id(call_id):
                 self.on_tool_output_added(call_id)
@@ -163,13 +165,17 @@ class Conversation:
             return None
         return events.ResponseEnded(active, "cancelled", error.code, Usage())
 
-    def on_tool_event(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
-        """What a tool event tells about the response that it belongs to."""
+    def on_tool_event(self, event: tool_events.ToolEvent, now: float) -> list[BridgeCommand]:
+        """Take note of the response that a tool event belongs to."""
         match event:
-            case events.FunctionCalled() | events.McpCalled() | events.ApprovalRequested():
+            case (
+                tool_events.FunctionCalled()
+                | tool_events.McpCalled()
+                | tool_events.ApprovalRequested()
+            ):
                 commands = self._on_sign_of(event.response_id, now)
                 return commands + self.reply.on_tool_call(event, now)
-            case events.McpReturned(item_id):
+            case tool_events.McpReturned(item_id):
                 self.reply.on_mcp_returned(item_id, now)
         return []
 
@@ -191,60 +197,62 @@ class Conversation:
             turns=self._transcript.count,
             interruptions=self.agent_audio.interruptions,
             frames_in=frames_in,
-            frames_out=self.agent_audio.chunks_sent,
+            frames_out=self._playout.chunks_sent,
             frames_lost=frames_lost,
             first_audio_ms=self._first_audio_ms,
             turn_latency_ms=round(median(latencies)) if latencies else None,
         )
 
-    def next_deadline(self) -> float | None:
-        return earliest(
+    def next_deadline(self) -> float:
+        return min(
             self.reply.deadline,
             self._after_playback.due_at(),
             self._dtmf.complete_at,
             self._barge_in.counts_at,
-            self.agent_audio.next_deadline(),
+            self._playout.next_deadline(),
         )
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """What time alone brings: audio to send, turns heard to their end."""
-        commands = self.agent_audio.advance(now)
+        """Send audio, record turns that were heard to their end, and do what else has become
+        due."""
+        played = self._playout.advance(now)
+        commands = self.agent_audio.on_played(played) if played else []
         if self._barge_in.counts(now):
             commands += self._yield_floor(now)
         if entry := self._dtmf.take(now):
             commands += self._on_entry(entry, now)
-        sending = self.agent_audio.due(now)
-        if sending and self._first_audio_ms is None:
-            self._first_audio_ms = self.elapsed_ms(now)
-        if sending and self._wait and self._wait.item_id:
-            self._end_wait(self._wait, self._wait.item_id, now)
-        return [
-            *commands,
-            *sending,
-            *(self._run_after_playback(now) if self._after_playback else ()),
-        ]
+        if sending := self._playout.due(now):
+            self._on_sending(now)
+            commands += sending
+        if self._after_playback:
+            commands += self._run_after_playback(now)
+        return commands
 
     def _run_after_playback(self, now: float) -> list[BridgeCommand]:
         commands = self._after_playback.take(self.is_quiet, now)
         self.is_transferring |= any(isinstance(each, TransferCall) for each in commands)
         return commands
 
-    def _end_wait(self, wait: ResponseTimer, item_id: str, now: float) -> None:
-        if self.agent_audio.has_started(item_id):
-            self._transcript.agent_answered(item_id, wait.finish(now))
+    def _on_sending(self, now: float) -> None:
+        """Sound of the agent is on its way; perhaps the sound for which the caller waited."""
+        if self._first_audio_ms is None:
+            self._first_audio_ms = self.elapsed_ms(now)
+        if (wait := self._wait) and wait.item_id and self._playout.has_started(wait.item_id):
+            self._transcript.agent_answered(wait.item_id, wait.finish(now))
             self._wait = None
 
     def append_audio(self, event: events.AudioReceived, now: float) -> bool:
-        """Take more sound of what is being said, unless something else is due because of it."""
+        """Take more sound of an item that is being said. Return False if the sound needs
+        `handle`."""
         if event.response_id in self.agent_audio.cancelled or not self.agent_audio.append(event):
             return False
-        self.reply.last_sign = now
+        self.reply.on_more_audio(now)
         return True
 
     def handle(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         match event:
             case events.MarkReturned(name):
-                self.agent_audio.mark_returned(name, now)
+                self._playout.mark_returned(name, now)
             case events.AudioReceived():
                 return self._on_audio(event, now)
             case events.CallerSpeechStarted():
@@ -265,7 +273,7 @@ class Conversation:
             case events.ResponseStarted(response_id):
                 return self._on_response_started(response_id, now)
             case events.AudioFinished(item_id):
-                self.agent_audio.finish(item_id)
+                self._playout.finish(item_id)
                 return self._on_sign_of(None, now)
             case events.ResponseProgressed(response_id):
                 return self._on_sign_of(response_id, now)
@@ -302,7 +310,7 @@ class Conversation:
         return self.interrupt(now)
 
     def interrupt(self, now: float) -> list[BridgeCommand]:
-        """Stop the agent on somebody's word; the model does not know of it by itself."""
+        """Stop the agent by order, which the model does not know of by itself."""
         return self._stop_speaking(now, cancel=True)
 
     def interrupt_with(
@@ -316,20 +324,39 @@ class Conversation:
         self._response_queue.muted = True
         return self.interrupt(now)
 
+    def unmute(self, now: float) -> list[BridgeCommand]:
+        return self.reply.unmute(now)
+
+    def mute_caller(self, muted: bool) -> None:
+        """The caller is not idle while the model cannot hear them."""
+        self.caller_is_muted = muted
+
+    def configure(self, config: CallConfig) -> None:
+        """The model goes on with these settings."""
+        self.config = config
+
+    def run_tools(self, is_running: bool) -> None:
+        """Note whether the caller waits for something that the agent looks up."""
+        self.is_running_tools = is_running
+
+    def on_transfer_failed(self) -> None:
+        self.is_transferring = False
+
     def silence(self, now: float) -> list[BridgeCommand]:
-        """Nobody is there to talk with: hear nothing, and let nothing more be said."""
+        """Ignore the caller and say nothing more, because a machine answered."""
         self.ignores_caller = self.reply.nobody_listens = True
         self.speech_began_at = None
         return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
     def cut_off_speech(self) -> bool:
-        """The call is over; whether the caller was in the middle of a turn."""
+        """End the caller's turn, because the call is over. The result is whether they were
+        speaking."""
         was_speaking = self.caller_is_speaking
         self.speech_began_at = None
         return was_speaking
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """The call is over: whatever is open ends with what was heard of it so far."""
+        """End whatever is open with what was heard of it so far, because the call is over."""
         self._transcript.is_closing = True
         commands = [*self.reply.close(), *self.agent_audio.close(now)]
         if entry := self._dtmf.take_unfinished():
@@ -430,6 +457,11 @@ class Conversation:
             self.agent_audio.stop_response(event.response_id)
             commands.append(CancelResponse(event.response_id))
         return commands + self.reply.on_response_ended(event, is_wanted, is_broken_off, now)
+
+    def on_late_end(self, event: events.ResponseEnded) -> list[BridgeCommand]:
+        """A response ended after the call: only its words and its price matter."""
+        self.usage += event.usage
+        return self.agent_audio.read_last(event)
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
         """The model cancels by itself where its own detector heard the caller."""

@@ -6,18 +6,18 @@ only the socket's word counts here.
 
 from dataclasses import dataclass
 
+from media_bridge.deadline import NEVER
+
 PAUSE_SECONDS = 1.5
-"""So long after its last key an entry is complete; `#` completes it at once."""
+"""An entry is complete so long after its last key. `#` completes it at once."""
 END = "#"
 MAX_ENTRY_LENGTH = 32
 
 
 @dataclass(slots=True)
 class DtmfCollector:
-    """Times are seconds of the bridge's clock."""
-
     entered: str = ""
-    complete_at: float | None = None
+    complete_at: float = NEVER
 
     def press(self, digit: str, now: float) -> None:
         self.entered += digit
@@ -25,23 +25,24 @@ class DtmfCollector:
         self.complete_at = now if is_whole else now + PAUSE_SECONDS
 
     def take(self, now: float) -> str | None:
-        """The entry, once it is complete."""
-        if self.complete_at is None or now < self.complete_at:
+        """Take the entry once it is complete."""
+        if now < self.complete_at:
             return None
         return self.take_unfinished()
 
     def take_unfinished(self) -> str | None:
-        entry, self.entered, self.complete_at = self.entered, "", None
+        entry, self.entered, self.complete_at = self.entered, "", NEVER
         return entry or None
 
 
 def as_prompt(entry: str) -> str:
-    """To the model: one key at a time, or it would read 12 as twelve."""
+    """Write the keys one by one for the model, which would read 12 as twelve."""
     return f"The caller pressed {' '.join(entry)} on the keypad."
 
 
 def as_transcript(entry: str, with_digits: bool) -> str:
-    """On the record: digits may be a PIN or the number of a card."""
+    """Write an entry for the record, without digits by default: they may be a PIN or a card
+    number."""
     if with_digits:
         return f"[pressed {' '.join(entry)}]"
     return f"[pressed {len(entry)} {'key' if len(entry) == 1 else 'keys'}]"

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 
 from media_bridge import events
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
-from media_bridge.commands import CacheGreeting
+from media_bridge.commands import BridgeCommand, CacheGreeting, CreateResponse
+from media_bridge.conversation.conversation import Conversation
+from media_bridge.conversation.response_queue import Purpose
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 
 CACHED_ITEM_ID = "kept-greeting"
-"""Stands where what the model says has its item's id."""
+"""It stands where the model's own speech has an item id."""
 MAX_CACHED_MS = 30_000
 MAX_CACHED_BYTES = 384_000
-"""Of the line's codec: 12 s of L16. An item of DynamoDB may be 400 KB."""
+"""A greeting of 12 s in L16 has this size. An item of DynamoDB has at most 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class GreetingRecorder:
 
     wanted: str
     bytes_per_ms: int
-    """Of the model's format."""
+    """It belongs to the model's format."""
     max_ms: int = MAX_CACHED_MS
     _response_id: str | None = None
     _items: set[str] = field(default_factory=set)
@@ -44,7 +46,7 @@ class GreetingRecorder:
 
     @classmethod
     def of(cls, config: CallConfig, model_audio: ModelAudio) -> "GreetingRecorder | None":
-        """Only words that are told beforehand are worth keeping."""
+        """Return None for calls whose greeting is not known beforehand."""
         if config.stream_setup is not StreamSetup.PREPARED or not config.greeting:
             return None
         fits_ms = MAX_CACHED_BYTES // Codec[config.codec].bytes_per_ms
@@ -87,6 +89,51 @@ class GreetingRecorder:
         return CacheGreeting(words, bytes(self._sound))
 
 
+class Greeting:
+    """Lets the agent speak first: from the cache, or by the model, whose words it records."""
+
+    def __init__(
+        self, config: CallConfig, model_audio: ModelAudio, cached: CachedGreeting | None
+    ) -> None:
+        self._config = config
+        self._model_audio = model_audio
+        self._cached = cached
+        self.start_over()
+
+    def start_over(self) -> None:
+        """The model's session was lost before anybody answered, so nobody was greeted."""
+        self._is_requested = False
+        self._recorder = GreetingRecorder.of(self._config, self._model_audio)
+
+    @property
+    def is_cached(self) -> bool:
+        return self._cached is not None
+
+    def play_cached(self, conversation: Conversation, now: float) -> None:
+        if self._cached and not conversation.ignores_caller:
+            words, sound = self._cached.words, self._cached.sound
+            conversation.agent_audio.play_recorded(CACHED_ITEM_ID, words, sound, now)
+
+    def request(
+        self, conversation: Conversation, has_listener: bool, now: float
+    ) -> list[BridgeCommand]:
+        """Let the model greet once: when somebody listens, or earlier to prepare the greeting."""
+        prepares = self._config.stream_setup is StreamSetup.PREPARED
+        if self.is_cached or self._is_requested or conversation.ignores_caller:
+            return []
+        if not (has_listener or prepares):
+            return []
+        self._is_requested = True
+        # A prepared greeting calls no tools, because perhaps nobody will answer.
+        request = CreateResponse(self._config.greeting, allow_tools=has_listener)
+        return conversation.request_response(request, Purpose.GREETING, now)
+
+    def record(self, event: events.ConversationEvent) -> list[BridgeCommand]:
+        """Record the model's greeting. At its end, ask for it to be cached."""
+        recording = self._recorder.record(event) if self._recorder else None
+        return [recording] if recording else []
+
+
 def _spoken_words(text: str) -> list[str]:
-    """What of a text is heard."""
+    """List the words of a text that a listener hears."""
     return re.findall(r"\w+", text.casefold())

@@ -1,13 +1,14 @@
-"""A caller who says nothing: asked whether somebody is there, and at last said goodbye to.
+"""Prompts a silent caller, then ends the call.
 
-By our own clock, from the moment at which the caller has heard everything, so it is the same with
-every server and every detector; OpenAI's `idle_timeout_ms` goes with `server_vad` alone.
+The time counts by our own clock, from the moment at which the caller has heard everything. So it is
+the same with every server and detector. OpenAI's `idle_timeout_ms` works with `server_vad` only.
 """
 
 from media_bridge.commands import BridgeCommand, CreateResponse, EndCall
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
 from media_bridge.conversation.steering import apply_event
+from media_bridge.deadline import NEVER
 from media_bridge.events import HangUpRequested
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
@@ -24,17 +25,14 @@ END = EndCall(EndedBy.IDLE)
 
 
 class IdleCaller:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, config: CallConfig) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         self._timeout = config.idle_timeout_seconds
         self._prompts = config.idle_prompts
         self._prompted = 0
         self._last_sign_at: float | None = None
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """To be called whenever something has happened, and when `due_at` has come."""
         if self._timeout is None:
             return []
         if conversation.last_sign_of_caller_at != self._last_sign_at:
@@ -42,11 +40,11 @@ class IdleCaller:
             self._prompted = 0
             conversation.withdraw(END)
         if not conversation.waits_for_caller:
-            self.due_at = None
-        elif self.due_at is None:
+            self.due_at = NEVER
+        elif self.due_at == NEVER:
             self.due_at = now + self._timeout
         elif self.due_at <= now:
-            self.due_at = None
+            self.due_at = NEVER
             return self._prompt(conversation, now)
         return []
 

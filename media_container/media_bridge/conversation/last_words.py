@@ -1,7 +1,7 @@
-"""What is still awaited when a call is over: transcripts of what was said.
+"""Waits for the transcripts that are still missing when a call is over.
 
-Transcripts are made beside the conversation and come late; the caller's last one often comes after
-the caller hung up. The leg has ended by then, and only the model's session waits, for a while.
+Transcripts arrive late, and the caller's last one often arrives after they hung up. The leg has
+ended by then, so only the model's session waits.
 """
 
 from media_bridge import events
@@ -14,7 +14,7 @@ NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 
 
 class LastWords:
-    """Times are seconds of the bridge's clock; the call was over at `ended_at`."""
+    """The call was over at `ended_at`."""
 
     def __init__(
         self, conversation: Conversation, caller_audio: CallerAudioPath, ended_at: float
@@ -27,19 +27,23 @@ class LastWords:
         return now < self.due_at and self._conversation.turns.owes_words
 
     def commit_speech(self, now: float) -> list[BridgeCommand]:
-        """No more sound follows, so no detector will see the end of what the caller says."""
+        """Commit the caller's speech, because no detector will see its end without more sound."""
         if not self._conversation.cut_off_speech():
             return []
         return [*self._caller_audio.flush(now), CommitAudio()]
 
     def cancel_unheard(self) -> list[BridgeCommand]:
-        """A response of which nothing was heard, and of which nobody will hear anything."""
+        """Cancel a response of which nobody has heard or will hear anything."""
         active = self._conversation.generating
         unheard = active and not self._conversation.turns.has_turn_of(active)
         return [CancelResponse(active)] if active and unheard else []
 
+    def give_up(self, now: float) -> list[BridgeCommand]:
+        """No more words will come."""
+        return [*self._conversation.turns.give_up(now)]
+
     def on_event(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
-        """Only words matter now, and what they cost."""
+        """Take words and their cost from an event, and ignore the rest."""
         if isinstance(event, events.TranscriptEvent):
             return self._conversation.handle(event, now)
         match event:
@@ -53,6 +57,5 @@ class LastWords:
             case events.ResponseStarted(response_id):
                 return [CancelResponse(response_id)]
             case events.ResponseEnded():
-                self._conversation.usage += event.usage
-                return self._conversation.agent_audio.read_last(event)
+                return self._conversation.on_late_end(event)
         return []

@@ -1,7 +1,7 @@
-"""Where the model's session stands, from its connection to its end.
+"""The stages of the model's session, from its connection to its end.
 
-Nothing may be asked of it before it runs with our settings. While the phone rings nobody is hurt by
-its loss: the next one is opened when somebody answers.
+Nothing may be requested before the session runs with our settings. A session that is lost while the
+phone rings does no harm: the next one is opened when somebody answers.
 """
 
 from dataclasses import dataclass, field
@@ -43,9 +43,9 @@ class ModelSession:
     """Nobody has answered yet."""
     model_audio: ModelAudio
     output_codec: Codec
-    """In which we answer the caller."""
+    """The codec that we speak on the line."""
     configured_codec: Codec | None = None
-    """The codec in which it expects the caller."""
+    """The codec in which the session expects the caller's audio."""
     is_ready: bool = False
     _stage: _Stage = _Stage.AWAITED
     _held: list[BridgeCommand] = field(default_factory=list)
@@ -56,7 +56,8 @@ class ModelSession:
         return self._stage is _Stage.LOST
 
     def hold(self, command: BridgeCommand) -> bool:
-        """Whether the command has to wait until the session is ready."""
+        """Keep a command that has to wait until the session is ready. The result is whether it has
+        to."""
         too_early = not self.is_ready and isinstance(command, _NEEDS_READY_SESSION)
         if too_early:
             self._held.append(command)
@@ -84,8 +85,9 @@ class ModelSession:
                 return self._on_closed(f"the model's server closed with {code} {reason}".strip())
 
     def configure(self, line: Codec | None) -> list[BridgeCommand]:
-        """As soon as it is connected and the line is known. While the phone rings it is not: the
-        caller's sound is transcoded then, should it come in the other law."""
+        """Configure the session once it is connected and the line's codec is known. While the phone
+        rings, the codec is assumed, and the caller's sound is transcoded if it turns out to be
+        another one."""
         codec = line or (Codec.PCMU if self.is_ringing else None)
         if self._stage is not _Stage.CONNECTED or codec is None:
             return []
@@ -122,7 +124,7 @@ class ModelSession:
         return [Log("warning", "model error", detail)]
 
     def _note_once(self, what: str, detail: str, kind: str | None = None) -> list[BridgeCommand]:
-        """One entry for each kind, however often it happens."""
+        """Add one entry for each kind, however often it happens."""
         kind = f"{what}: {detail if kind is None else kind}"
         if kind in self._noted:
             return []

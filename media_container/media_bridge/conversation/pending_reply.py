@@ -7,7 +7,7 @@ silent as one that `failed`.
 
     the caller waits because ...          until ...                     and then
     ----------------------------          ---------                     --------
-    the server is to begin a response     5 s after the last word, or   we ask for it
+    the server is to begin a response     3 s after the last word, or   we ask for it
                                           1 s after another response
     a response was requested, or runs     15 s without any event of it  the attempt failed
       the same, with an MCP call          45 s without any event of it  the attempt failed
@@ -31,7 +31,7 @@ they were not spoken.
 Times are seconds of the bridge's clock.
 """
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
@@ -40,58 +40,59 @@ from media_bridge.commands import (
     FailCall,
     Log,
 )
+from media_bridge.conversation.active_response import STALL_TIMEOUT, ActiveResponse
 from media_bridge.conversation.clip_player import (
     RETRY_FILLER_SECONDS,
     SLOW_REPLY_SECONDS,
     ClipPlayer,
 )
-from media_bridge.conversation.deadline import earliest
 from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
-from media_bridge.conversation.retry_budget import FATAL_CODES, Failure, FaultReason, RetryBudget
+from media_bridge.conversation.retry_budget import (
+    FATAL_CODES,
+    Failure,
+    FaultReason,
+    RetryBudget,
+    cut_short,
+    failure_of,
+)
+from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
-from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.usage import Usage
 
-SERVER_START_TIMEOUT = 5.0
+SERVER_START_TIMEOUT = 3.0
+"""How long the server may take to begin the response that its own turn detection starts.
+
+A server begins within about 0.3 s, the network included. Asking too early is safe, because the
+server refuses a second response while one is active. Asking too late is silence for the caller."""
 SERVER_NEXT_START_TIMEOUT = 1.0
-STALL_TIMEOUT = 15.0
-MCP_STALL_TIMEOUT = 45.0
-CANCEL_TIMEOUT = 5.0
 
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 
 _WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
-"""Only here a caller wonders about silence."""
+"""The caller waits for these, and wonders about silence."""
 _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
-"""Somebody wants these words to be spoken, and is told if they were not."""
+"""Somebody ordered these words, so the timeline tells if they were not spoken."""
 
 
 class PendingReply:
     """`FailCall` is always the last command of an answer."""
 
-    def __init__(self, speech: AgentAudio, clips: SpeechClips) -> None:
+    def __init__(self, speech: AgentAudio, clips: ClipPlayer) -> None:
         self.queue = ResponseQueue()
-        self.last_sign = 0.0
-        """When the active response last showed that the model is alive."""
-        self._stall_timeout = STALL_TIMEOUT
-        self.deadline: float | None = None
-        """When `due` has to be called. A sign of life does not move it: once it has passed, `due`
-        finds out when the next one is."""
+        self._active = ActiveResponse()
+        self.deadline = NEVER
+        """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
+        next one."""
         self.nobody_listens = False
-        """Only ordered words are worth another attempt."""
+        """Nobody listens, so only ordered words are worth another attempt."""
         self._speech = speech
-        self._clips = ClipPlayer(speech, clips)
+        self._clips = clips
         self._known: set[str] = set()
-        self._has_spoken = False
-        """Whether the active response brought sound; `_has_called`, a tool call."""
-        self._has_called = False
-        self._mcp_calls: dict[str, bool] = {}
-        """Of the active response; true while it is under way."""
         self._silent_response: str | None = None
         self._retrying: Request | None = None
         self._budget = RetryBudget()
-        self._ask_at: float | None = None
+        self._ask_at = NEVER
 
     @property
     def is_over(self) -> bool:
@@ -99,13 +100,13 @@ class PendingReply:
         return self._clips.end is not None
 
     def _set_deadline(self) -> None:
-        filler_at, end_at = self._clips.filler_at, self._clips.end_at
-        self.deadline = earliest(self._stalled_at, self._ask_at, filler_at, end_at)
+        clips = self._clips
+        self.deadline = min(self._stalled_at, self._ask_at, clips.filler_at, clips.end_at)
 
     def begin(self, now: float) -> None:
         """The media stream started: only from now on somebody listens."""
         self._clips.begin()
-        self.last_sign = now
+        self._active.last_sign_at = now
         if self.queue.current:
             self._expect(self.queue.current.purpose, now)
         self._set_deadline()
@@ -127,7 +128,8 @@ class PendingReply:
     def on_caller_speech(self) -> None:
         """The caller has the floor, and the server will answer them first."""
         self.queue.hold()
-        self._ask_at = self._clips.filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = NEVER
+        self._retrying = None
         self._budget.start_window()
 
     def on_caller_stopped(self, now: float, server_answers: bool) -> list[BridgeCommand]:
@@ -138,7 +140,7 @@ class PendingReply:
             self.queue.expect_answer()
             return self._record_sent(self.queue.release(), now)
         self.queue.expect_answer()
-        self._ask_at = None if self.queue.is_generating else now + SERVER_START_TIMEOUT
+        self._ask_at = NEVER if self.queue.is_generating else now + SERVER_START_TIMEOUT
         self._set_deadline()
         return []
 
@@ -151,13 +153,13 @@ class PendingReply:
 
     def drop_requests(self, why: str) -> list[BridgeCommand]:
         """Forget everything that waits."""
-        self._ask_at = self._clips.filler_at = None
+        self._ask_at = self._clips.filler_at = NEVER
         dropped = self.queue.clear()
         return [note for request in dropped for note in _not_spoken(request, why)]
 
     def close(self) -> list[BridgeCommand]:
         """The call is over."""
-        current = None if self._has_spoken else self.queue.current
+        current = None if self._active.has_spoken else self.queue.current
         return [
             *_not_spoken(current, "the call ended first"),
             *self.drop_requests("the call ended first"),
@@ -166,23 +168,20 @@ class PendingReply:
     # What the model does.
 
     def is_new(self, response_id: str) -> bool:
-        """Whether its start was not announced. Some servers leave `response.created` out."""
+        """Return whether the response started without being announced. Some servers omit
+        `response.created`."""
         return response_id not in self._known and self.queue.active is None
 
     def on_response_started(self, response_id: str, now: float) -> None:
         self._known.add(response_id)
         self.queue.on_started(response_id)
-        self._has_spoken = self._has_called = False
-        self._mcp_calls.clear()
-        self._ask_at = None
-        self.last_sign = now
-        self._stall_timeout = STALL_TIMEOUT
+        self._active.begin(now)
+        self._ask_at = NEVER
         self._set_deadline()
 
     def on_cancelled(self, now: float) -> None:
-        """The active response was cancelled; it has little time to end."""
-        self.last_sign = now
-        self._stall_timeout = CANCEL_TIMEOUT
+        """The active response was cancelled."""
+        self._active.on_cancelled(now)
         self._set_deadline()
 
     def on_progress(self, response_id: str | None, now: float) -> bool:
@@ -191,20 +190,24 @@ class PendingReply:
         if active is None or (response_id is not None and response_id != active):
             return False
         if active not in self._speech.cancelled:
-            self.last_sign = now
+            self._active.last_sign_at = now
         return True
+
+    def on_more_audio(self, now: float) -> None:
+        """The active response has spoken before, and speaks on."""
+        self._active.last_sign_at = now
 
     def on_speech(self, response_id: str) -> None:
         if response_id == self.queue.active:
-            self._has_spoken = True
-            self._clips.filler_at = None
+            self._active.has_spoken = True
+            self._clips.filler_at = NEVER
 
-    def on_tool_call(self, call: events.ToolCall, now: float) -> list[BridgeCommand]:
+    def on_tool_call(self, call: tool_events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
-            self._has_called = True
-            if isinstance(call, events.McpCalled):
-                self._mcp_calls.setdefault(call.item_id, True)
-                self._set_mcp_timeout()
+            self._active.has_called = True
+            if isinstance(call, tool_events.McpCalled):
+                self._active.on_mcp_called(call.item_id)
+                self._set_deadline()
         elif call.response_id == self._silent_response and self._retrying:
             # The call was told after the end of its response, which therefore was no failure.
             self.queue.drop(self._retrying)
@@ -213,16 +216,9 @@ class PendingReply:
         return []
 
     def on_mcp_returned(self, item_id: str, now: float) -> None:
-        if item_id in self._mcp_calls:
-            self._mcp_calls[item_id] = False
-            self._set_mcp_timeout()
+        self._active.on_mcp_returned(item_id)
+        self._set_deadline()
         self.on_progress(None, now)
-
-    def _set_mcp_timeout(self) -> None:
-        if self._stall_timeout != CANCEL_TIMEOUT:
-            is_under_way = any(self._mcp_calls.values())
-            self._stall_timeout = MCP_STALL_TIMEOUT if is_under_way else STALL_TIMEOUT
-            self._set_deadline()
 
     def on_response_ended(
         self, event: events.ResponseEnded, is_wanted: bool, is_broken_off: bool, now: float
@@ -232,19 +228,19 @@ class PendingReply:
         if event.response_id != self.queue.active:
             return []
         request = self.queue.finish()
-        has_called = self._has_called or bool(event.calls)
+        has_called = self._active.has_called or bool(event.calls)
         runs_calls = has_called and event.status == "completed"
         if not is_wanted:
-            got_nothing = not (self._has_spoken or runs_calls)
+            got_nothing = not (self._active.has_spoken or runs_calls)
             notes = _not_spoken(request, "it was interrupted") if got_nothing else []
             return [*notes, *self._go_on(now)]
-        if runs_calls or (self._has_spoken and not has_called and not is_broken_off):
+        if runs_calls or (self._active.has_spoken and not has_called and not is_broken_off):
             self._succeed()
-            return [*_cut_short(event), *self._go_on(now)]
+            return [*cut_short(event), *self._go_on(now)]
         self._silent_response = event.response_id
         if has_called:
             request = Request(ANSWER.command, Purpose.TOOL_OUTPUT)
-        return self._fail(_failure(event), request, now)
+        return self._fail(failure_of(event), request, now)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
         """Find the request that the error is about. An error about nothing of ours changes
@@ -254,6 +250,11 @@ class PendingReply:
         )
         if error.code in FATAL_CODES:
             return self._give_up(failure, self.queue.finish() or ANSWER, now)
+        return self._on_refusal(error, failure, now)
+
+    def _on_refusal(
+        self, error: events.ModelErrorReceived, failure: Failure, now: float
+    ) -> list[BridgeCommand]:
         is_anonymous = error.event_id is None
         is_limit = is_anonymous and error.code in RATE_LIMITED
         is_ours = self.queue.names_request(error.event_id) or (
@@ -265,22 +266,22 @@ class PendingReply:
         elif self.queue.is_requested:
             if is_ours or is_limit:
                 return self._fail(failure, self.queue.finish(), now)
-        elif is_limit and self._ask_at is not None:
+        elif is_limit and self._ask_at < NEVER:
             # The server wanted to answer the caller by itself.
             self.queue.drop(ANSWER)
             return self._fail(failure, ANSWER, now)
         return []
 
     def stalled_response(self, now: float) -> events.ResponseEnded | None:
-        """The end of a response that the server does not tell; it shows no sign of life."""
+        """Make up the end of a response that shows no sign of life."""
         active, stalled_at = self.queue.active, self._stalled_at
-        if active is None or stalled_at is None or now < stalled_at:
+        if active is None or now < stalled_at:
             return None
-        seconds = round(self._stall_timeout)
+        seconds = round(self._active.stall_timeout)
         return events.ResponseEnded(active, "stalled", f"no event for {seconds} s", Usage())
 
     def replaced_by(self, event: events.ResponseStarted) -> events.ResponseEnded | None:
-        """The end of a response that the server did not tell before it started another."""
+        """Make up the end of a response that the server did not end before it started another."""
         active = self.queue.active
         if active is None or active == event.response_id:
             return None
@@ -289,7 +290,7 @@ class PendingReply:
     # What time brings.
 
     def due(self, now: float, caller_is_speaking: bool = False) -> list[BridgeCommand]:
-        """To be called when `deadline` has come; it may turn out that nothing is due."""
+        """Do what is due. Call it when `deadline` has come, even if nothing turns out to be due."""
         if self._clips.end:
             commands = self._clips.due_end(self._clips.end, now)
         else:
@@ -299,24 +300,23 @@ class PendingReply:
 
     def _due(self, now: float, caller_is_speaking: bool) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []
-        stalled_at = self._stalled_at
-        if self.queue.is_requested and stalled_at is not None and stalled_at <= now:
+        if self.queue.is_requested and self._stalled_at <= now:
             why = f"no response began within {round(STALL_TIMEOUT)} s"
             failure = Failure(FaultReason.STALLED, why)
             commands += self._fail(failure, self.queue.finish(), now)
-        if self._ask_at is not None and self._ask_at <= now:
-            self._ask_at = self._retrying = None
+        if self._ask_at <= now:
+            self._ask_at, self._retrying = NEVER, None
             if not caller_is_speaking:
                 commands += self._record_sent(self.queue.release(), now)
-        if self._clips.filler_at is not None and self._clips.filler_at <= now:
-            self._clips.filler_at = None
+        if self._clips.filler_at <= now:
+            self._clips.filler_at = NEVER
             if not (self.queue.is_idle or self.queue.muted):
                 self._clips.play_filler(now, caller_is_speaking)
         return commands
 
     @property
-    def _stalled_at(self) -> float | None:
-        return self.last_sign + self._stall_timeout if self.queue.is_generating else None
+    def _stalled_at(self) -> float:
+        return self._active.stalls_at if self.queue.is_generating else NEVER
 
     # What follows.
 
@@ -326,24 +326,23 @@ class PendingReply:
 
     def _record_sent(self, commands: list[CreateResponse], now: float) -> list[BridgeCommand]:
         if commands:
-            self._mcp_calls.clear()
-            self._has_spoken = False
-            self.last_sign = now
-            self._stall_timeout = STALL_TIMEOUT
+            self._active.begin(now)
         self._set_deadline()
         return [*commands]
 
     def _go_on(self, now: float) -> list[BridgeCommand]:
-        """The slot is free. If another response is to come first, give it a moment."""
+        """Send the next request, because the slot is free. If another response is to come first,
+        wait a moment for it."""
         commands = self._record_sent(self.queue.proceed(), now)
-        if not commands and self._ask_at is None and not self.queue.is_idle:
+        if not commands and self._ask_at == NEVER and not self.queue.is_idle:
             self._ask_at = now + SERVER_NEXT_START_TIMEOUT
         self._set_deadline()
         return commands
 
     def _succeed(self) -> None:
         self._budget.reset()
-        self._ask_at = self._clips.filler_at = self._retrying = None
+        self._ask_at = self._clips.filler_at = NEVER
+        self._retrying = None
 
     def _fail(self, failure: Failure, request: Request | None, now: float) -> list[BridgeCommand]:
         request = request or ANSWER
@@ -384,7 +383,7 @@ class PendingReply:
             self._speech.stop_response(active)
             commands.append(CancelResponse(active))
         current = self.queue.finish()
-        if not self._has_spoken:
+        if not self._active.has_spoken:
             commands += _not_spoken(current, end.detail)
         self.queue.muted = True
         commands += self._clips.apologize(end, now)
@@ -396,23 +395,3 @@ def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:
     if request is None or request.purpose not in _ORDERED:
         return []
     return [AddTimelineEntry("not spoken", f"{request.purpose}: {why}")]
-
-
-def _cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
-    """The caller got something, but perhaps not all of it."""
-    if event.status == "completed":
-        return []
-    why = _describe(event)
-    return [Log("warning", "model reply cut short", why), AddTimelineEntry("reply cut short", why)]
-
-
-def _failure(event: events.ResponseEnded) -> Failure:
-    reasons = {"failed": FaultReason.FAILED, "stalled": FaultReason.STALLED}
-    reason = reasons.get(event.status, FaultReason.SILENT)
-    return Failure(reason, _describe(event), event.retry_after)
-
-
-def _describe(event: events.ResponseEnded) -> str:
-    if event.status == "completed":
-        return "completed without speech"
-    return f"{event.status}: {event.detail}" if event.detail else event.status

@@ -34,7 +34,7 @@ from media_bridge.commands import CreateResponse
 
 
 class Purpose(StrEnum):
-    """What a response is for, in the words of the timeline."""
+    """The purpose of a response, as the timeline names it."""
 
     CALLER_TURN = "answer to the caller"
     KEYPAD = "answer to keys"
@@ -69,7 +69,7 @@ class _Requested:
 class _Running:
     response_id: str
     ours: _Requested | None
-    """None if the server started it of its own accord."""
+    """The request that it serves, or None if the server started it by itself."""
     lacks_outputs: bool
     """It started before the server had added all tool outputs."""
 
@@ -110,13 +110,13 @@ class ResponseQueue:
         return isinstance(self._slot, _Requested)
 
     def request(self, request: Request) -> list[CreateResponse]:
-        """What to send now; the request waits if its turn has not come."""
+        """Return what to send now. The request waits if its turn has not come."""
         if request.command.has_words or request not in self._waiting:
             self._waiting.append(request)
         return self.proceed()
 
     def request_next(self, request: Request) -> list[CreateResponse]:
-        """As `request`, before everything that waits."""
+        """Queue the request before everything that waits."""
         self._waiting.appendleft(request)
         return self.proceed()
 
@@ -143,14 +143,14 @@ class ResponseQueue:
         return self.proceed()
 
     def clear(self) -> list[Request]:
-        """Forget everything that waits; the requests that were never sent."""
+        """Forget everything that waits. The result is the requests that were never sent."""
         dropped = list(self._waiting)
         self._waiting.clear()
         self._is_held = False
         return dropped
 
     def drop(self, request: Request) -> None:
-        """It need not be answered any more."""
+        """Forget the request, which need not be answered any more."""
         if request in self._waiting:
             self._waiting.remove(request)
 
@@ -168,7 +168,7 @@ class ResponseQueue:
             self._waiting.remove(ANSWER)
 
     def finish(self) -> Request | None:
-        """Free the slot; the request of ours that it served."""
+        """Free the slot. The result is the request of ours that it served."""
         request = self.current
         if isinstance(self._slot, _Running) and self._slot.ours:
             # The response came after these outputs, whether the server confirmed them or not:
@@ -178,7 +178,7 @@ class ResponseQueue:
         return request
 
     def names_request(self, event_id: str | None) -> bool:
-        """Whether an error with this id is about the request that the slot serves."""
+        """Return whether an error with this id is about the request that the slot serves."""
         match self._slot:
             case _Requested() as requested:
                 return requested.event_id == event_id

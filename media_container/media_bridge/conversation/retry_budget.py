@@ -1,18 +1,21 @@
-"""How often the model is asked again when an attempt brings the caller nothing.
+"""Decides how often the model is asked again when an attempt brings the caller nothing.
 
-The failures are counted until a reply comes. A caller who speaks again does not reset the count,
-because a model that is broken stays broken; the time between the attempts starts anew.
+Failures count until a reply comes. A caller who speaks again does not reset the count, because a
+broken model stays broken. It only restarts the time between the attempts.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from media_bridge import events
+from media_bridge.commands import AddTimelineEntry, BridgeCommand, Log
+
 FIRST_RETRY_SECONDS = 0.5
-"""Doubled with every failure."""
+"""The delay doubles with every failure."""
 MAX_ATTEMPTS = 4
 MAX_STALLS = 2
 MAX_RETRY_SECONDS = 30.0
-"""After the first failure no attempt begins later than this."""
+"""No attempt begins later than this after the first failure."""
 
 # Another attempt does not help against these (OpenAI, "Error codes").
 FATAL_CODES = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated")
@@ -33,7 +36,7 @@ class Failure:
     reason: FaultReason
     why: str
     retry_after: float | None = None
-    """Seconds that the server wants us to wait."""
+    """The server wants us to wait for so many seconds."""
 
     @property
     def is_fatal(self) -> bool:
@@ -42,14 +45,13 @@ class Failure:
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Times are seconds of the bridge's clock."""
-
     _failures: int = 0
     _stalls: int = 0
     _first_failure_at: float | None = None
 
     def delay_after(self, failure: Failure, now: float) -> float | None:
-        """Count a failure. Seconds until the next attempt, or None if there is none."""
+        """Count a failure. The result is the seconds until the next attempt, or None if there is
+        none."""
         self._failures += 1
         self._stalls += failure.reason is FaultReason.STALLED
         if self._first_failure_at is None:
@@ -68,3 +70,23 @@ class RetryBudget:
         """A reply came."""
         self._failures = self._stalls = 0
         self._first_failure_at = None
+
+
+def cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
+    """The caller got something, but perhaps not all of it."""
+    if event.status == "completed":
+        return []
+    why = _describe(event)
+    return [Log("warning", "model reply cut short", why), AddTimelineEntry("reply cut short", why)]
+
+
+def failure_of(event: events.ResponseEnded) -> Failure:
+    reasons = {"failed": FaultReason.FAILED, "stalled": FaultReason.STALLED}
+    reason = reasons.get(event.status, FaultReason.SILENT)
+    return Failure(reason, _describe(event), event.retry_after)
+
+
+def _describe(event: events.ResponseEnded) -> str:
+    if event.status == "completed":
+        return "completed without speech"
+    return f"{event.status}: {event.detail}" if event.detail else event.status

@@ -1,4 +1,4 @@
-"""The carrier's `start`: how long it may take, whose stream it is, and how it sounds."""
+"""Checks of the first `start` frame: timeout, call and codec."""
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import FailCall
@@ -7,9 +7,10 @@ from phonebridge.call.call import Call
 
 START_TIMEOUT_SECONDS = 10.0
 RING_TIMEOUT_SECONDS = 120.0
-"""As long as the sweeper grants. Unanswered, the socket is closed, after 30 s by default."""
+"""The sweeper waits as long. Telnyx closes the socket of an unanswered call earlier, by default
+after 30 s."""
 ANSWER_TIMEOUT_SECONDS = 3.0
-"""From the answer on, where the stream was there while the phone rang."""
+"""A stream that was opened while the phone rang starts so soon after the answer."""
 
 
 def start_timeout(call: Call) -> float:
@@ -18,7 +19,7 @@ def start_timeout(call: Call) -> float:
 
 
 def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
-    """The caller's codec, or why the stream cannot be carried."""
+    """Return the caller's codec, or the reason why the stream cannot be carried."""
     if not _is_of(call, event):
         return FailCall("wrong_call", "the media stream belongs to another call")
     codec = Codec.__members__.get(event.encoding)

@@ -1,15 +1,16 @@
-"""The longest duration of a call: the caller is warned, and said goodbye to."""
+"""Limits the duration of a call. The caller is warned, and hears a goodbye."""
 
 from media_bridge.commands import BridgeCommand, CreateResponse
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
 from media_bridge.conversation.steering import apply_event
+from media_bridge.deadline import NEVER
 from media_bridge.events import HangUpRequested
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 
 WARNING_SECONDS = 30
-"""Before the end, of a call that may last at least twice as long."""
+"""The warning comes so long before the end, unless the call may last less than twice as long."""
 WARNING = CreateResponse(
     instructions="This call must end in half a minute. Tell the caller so, in one short sentence."
 )
@@ -21,10 +22,8 @@ GOODBYE = HangUpRequested(
 
 
 class TimeLimit:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, config: CallConfig) -> None:
-        self.due_at: float | None = None
+        self.due_at = NEVER
         self._duration = config.max_duration_seconds
         self._ends_at = 0.0
 
@@ -34,11 +33,10 @@ class TimeLimit:
         self.due_at = self._ends_at if is_short else self._ends_at - WARNING_SECONDS
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """To be called whenever something has happened, and when `due_at` has come."""
-        if self.due_at is None or now < self.due_at:
+        if now < self.due_at:
             return []
         if self.due_at < self._ends_at:
             self.due_at = self._ends_at
             return conversation.request_response(WARNING, Purpose.NOTICE, now)
-        self.due_at = None
+        self.due_at = NEVER
         return apply_event(GOODBYE, conversation, now)

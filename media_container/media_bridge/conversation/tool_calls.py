@@ -9,12 +9,9 @@ Every function call gets exactly one output, because the model waits for it othe
 is not carried out is answered with the reason.
 """
 
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 import msgspec
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.commands import (
     AddMessage,
     AddTimelineEntry,
@@ -35,20 +32,27 @@ from media_bridge.conversation.builtin_tools import (
     TransferArguments,
 )
 from media_bridge.conversation.conversation import Conversation
-from media_bridge.conversation.deadline import earliest
 from media_bridge.conversation.mcp import McpServers
 from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.tool_batch import (
+    FinalAction,
+    OpenCall,
+    ToolBatch,
+    ToolRefused,
+    error_output,
+    read_arguments,
+)
+from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Message, Tools
-from phonebridge.errors import ModelError
 
 FILLER_SECONDS = 1.5
-"""So long the caller waits in silence before a filler."""
+"""The filler is said when the caller has waited in silence for so long."""
 MAX_OPEN_CALLS = 8
-"""Functions that are carried out at one time."""
+"""So many functions may run at the same time."""
 MAX_CONSECUTIVE_TOOL_RESPONSES = 16
-"""Responses that call something, without a word of the caller's; the next one has to do without. A
-model that goes round in circles would do so at its price until the call's time is up."""
+"""So many responses in succession may call tools while the caller says nothing. Without a limit, a
+model in a loop would go on until the call's time limit."""
 MAX_NAME_LENGTH = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
@@ -61,115 +65,76 @@ CALLER_CAME_FIRST = "Not done: the caller spoke, or the agent was interrupted."
 CUT_OFF = "Not done: the call was cut off before its arguments were complete."
 HANG_UP_CANCELLED = "The caller spoke before you hung up, so the call goes on."
 
-_Arguments = TypeVar("_Arguments")
-
-
-class _ToolRefused(ModelError):
-    """A call that cannot be carried out; the model is told why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenCall:
-    name: str
-    since: float
-    filler: str | None = None
-    given_up: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _FinalAction:
-    """A call that ends the agent's part, once the rest of its round is done."""
-
-    call: events.FunctionCalled
-    command: EndCall | TransferCall
-
-
-@dataclass(slots=True)
-class _ToolBatch:
-    """The calls of one response; one response answers them."""
-
-    has_spoken: bool
-    """Whether that response said something besides."""
-    open: dict[str, _OpenCall] = field(default_factory=dict)
-    final_action: _FinalAction | None = None
-    has_failed: bool = False
-    wants_words: bool = False
-    filler_due: float | None = None
-
-    @property
-    def filler(self) -> str | None:
-        return next((call.filler for call in self.open.values() if call.filler), None)
-
 
 class ToolCalls:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, tools: Tools, conversation: Conversation) -> None:
         self._conversation = conversation
         self.offer(tools)
-        self._announced: dict[str, list[events.ToolCall]] = {}
+        self._announced: dict[str, list[tool_events.ToolCall]] = {}
         self._known: set[str] = set()
         self._unanswered: set[str] = set()
         """Function calls that the model has no output for."""
         self._mcp = McpServers()
         self._ended: str | None = None
-        self._rounds: list[_ToolBatch] = []
+        self._batches: list[ToolBatch] = []
         self._messages = 0
         self._in_a_row = 0
 
     def offer(self, tools: Tools) -> None:
-        """What the model may call from now on."""
+        """Let the model call these tools from now on."""
         self._tools = tools
         self._functions = {function.name: function for function in tools.functions}
 
-    def next_deadline(self) -> float | None:
-        if not self._rounds:
-            return None
-        times = [round_.filler_due for round_ in self._rounds]
-        times += [call.given_up for round_ in self._rounds for call in round_.open.values()]
-        return earliest(*times)
+    def next_deadline(self) -> float:
+        if not self._batches:
+            return NEVER
+        return min(batch.due_at for batch in self._batches)
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """A sentence for a caller who has waited long; not while anybody speaks."""
-        commands = self._give_up(now) if self._rounds else []
-        for round_ in self._rounds:
-            if round_.filler_due is None or now < round_.filler_due:
+        """Say a filler to a caller who has waited long, unless somebody speaks."""
+        commands = self._give_up(now) if self._batches else []
+        for batch in self._batches:
+            if now < batch.filler_due:
                 continue
-            if (
-                self._conversation.caller_is_speaking
-                or self._conversation.ignores_caller
-                or not self._conversation.is_quiet
-            ):
-                round_.filler_due = now + FILLER_SECONDS
+            if not self._may_say_filler():
+                batch.filler_due = now + FILLER_SECONDS
                 continue
-            round_.filler_due = None
+            batch.filler_due = NEVER
             commands += self._conversation.request_response(
-                CreateResponse(exact_text=round_.filler), Purpose.FILLER, now
+                CreateResponse(exact_text=batch.filler), Purpose.FILLER, now
             )
         return commands
 
+    def _may_say_filler(self) -> bool:
+        caller_is_busy = self._conversation.caller_is_speaking or self._conversation.ignores_caller
+        return self._conversation.is_quiet and not caller_is_busy
+
     def _give_up(self, now: float) -> list[BridgeCommand]:
-        calls = [call for round_ in self._rounds for call in round_.open.items()]
-        late = [each for each, call in calls if call.given_up is not None and call.given_up <= now]
+        calls = [call for batch in self._batches for call in batch.open.items()]
+        late = [each for each, call in calls if call.given_up <= now]
         return [command for each in late for command in self._complete(each, False, now)]
 
-    def handle(self, event: events.ToolEvent, now: float) -> list[BridgeCommand]:
+    def handle(self, event: tool_events.ToolEvent, now: float) -> list[BridgeCommand]:
         match event:
-            case events.FunctionCalled() | events.McpCalled() | events.ApprovalRequested():
+            case (
+                tool_events.FunctionCalled()
+                | tool_events.McpCalled()
+                | tool_events.ApprovalRequested()
+            ):
                 self._announce(event)
                 late = event.response_id == self._ended
                 commands = self._run_batch(event.response_id, now) if late else []
-                if isinstance(event, events.McpCalled) and event.ok is not None:
+                if isinstance(event, tool_events.McpCalled) and event.ok is not None:
                     commands += self._complete(event.item_id, event.ok, now)
                 return commands
-            case events.OutputAdded(call_id):
+            case tool_events.OutputAdded(call_id):
                 self._conversation.on_tool_output_added(call_id)
                 return []
-            case events.McpReturned(item_id, ok):
+            case tool_events.McpReturned(item_id, ok):
                 return [*self._mcp.on_event(event), *self._complete(item_id, ok, now)]
-            case events.McpListing() | events.McpUnavailable():
+            case tool_events.McpListing() | tool_events.McpUnavailable():
                 return self._mcp.on_event(event)
-            case events.FunctionReturned(call_id, output, ok):
+            case tool_events.FunctionReturned(call_id, output, ok):
                 return [*self._answer(call_id, output), *self._complete(call_id, ok, now)]
 
     def _on_response_ended(self, event: events.ResponseEnded, now: float) -> list[BridgeCommand]:
@@ -182,7 +147,7 @@ class ToolCalls:
         return [command for call in dropped for command in self._drop(call, event)]
 
     def on_event(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
-        """What of the conversation matters here."""
+        """Handle the caller's speech and the ends of responses."""
         match event:
             case events.CallerSpeechStarted():
                 self._in_a_row = 0
@@ -193,29 +158,29 @@ class ToolCalls:
                 return []
 
     def on_caller_speech(self) -> list[BridgeCommand]:
-        """Nobody is hung up on who still has something to say."""
+        """Cancel a planned hangup, because the caller has something to say."""
         return [AddMessage(Role.SYSTEM, HANG_UP_CANCELLED)] if self.cancel_hangup() else []
 
     def cancel_hangup(self) -> bool:
-        """The model is not to hang up; whether it was about to."""
-        for round_ in self._rounds:
-            if round_.final_action and round_.final_action.command == HANG_UP:
-                round_.has_failed = True
+        """Cancel a planned hangup. The result is whether there was one."""
+        for batch in self._batches:
+            if batch.final_action and batch.final_action.command == HANG_UP:
+                batch.has_failed = True
         return self._conversation.withdraw(HANG_UP)
 
     def close(self) -> list[BridgeCommand]:
-        """The call is over, whatever is still open."""
-        calls = [call for round_ in self._rounds for call in round_.open.values()]
-        self._rounds.clear()
+        """Note which calls were open when the phone call ended."""
+        calls = [call for batch in self._batches for call in batch.open.values()]
+        self._batches.clear()
         return [_note(call.name, "the call ended first") for call in calls]
 
-    def _announce(self, call: events.ToolCall) -> None:
-        if isinstance(call, events.McpCalled) and call.ok is not None:
-            self._mcp.on_event(events.McpReturned(call.item_id, call.ok))
-        known_as = call.call_id if isinstance(call, events.FunctionCalled) else call.item_id
+    def _announce(self, call: tool_events.ToolCall) -> None:
+        if isinstance(call, tool_events.McpCalled) and call.ok is not None:
+            self._mcp.on_event(tool_events.McpReturned(call.item_id, call.ok))
+        known_as = call.call_id if isinstance(call, tool_events.FunctionCalled) else call.item_id
         if known_as not in self._known:
             self._known.add(known_as)
-            if isinstance(call, events.FunctionCalled):
+            if isinstance(call, tool_events.FunctionCalled):
                 self._unanswered.add(known_as)
             self._announced.setdefault(call.response_id, []).append(call)
 
@@ -223,23 +188,24 @@ class ToolCalls:
         calls = self._announced.pop(response_id, [])
         if not calls:
             return []
-        round_ = _ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
-        self._rounds.append(round_)
+        batch = ToolBatch(has_spoken=self._conversation.last_spoken_response == response_id)
+        self._batches.append(batch)
         self._in_a_row += 1
-        self._conversation.is_running_tools = True
-        commands = [command for call in calls for command in self._begin(call, round_, now)]
-        if round_.filler:
-            round_.filler_due = now + FILLER_SECONDS
-        return commands + self._conclude(round_, now)
+        self._conversation.run_tools(True)
+        commands = [command for call in calls for command in self._begin(call, batch, now)]
+        if batch.filler:
+            batch.filler_due = now + FILLER_SECONDS
+        return commands + self._conclude(batch, now)
 
-    def _drop(self, call: events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
-        """Of a response that was cut; an MCP server may have done it by then."""
+    def _drop(self, call: tool_events.ToolCall, ended: events.ResponseEnded) -> list[BridgeCommand]:
+        """Answer a call of a response that was cut. An MCP server may have carried it out by
+        then."""
         match call:
-            case events.McpCalled():
+            case tool_events.McpCalled():
                 return [_note(call.name, self._mcp.outcome(call) or UNDER_WAY)]
-            case events.ApprovalRequested():
+            case tool_events.ApprovalRequested():
                 return [DenyApproval(call.item_id), _note(call.name, DROPPED)]
-            case events.FunctionCalled():
+            case tool_events.FunctionCalled():
                 is_cut = ended.status == "cancelled"
                 early = f"Not done: the response ended early ({ended.status}: {ended.detail})."
                 answer = self._answer(
@@ -249,72 +215,78 @@ class ToolCalls:
                 self._conversation.on_tool_output_added(call.call_id)
                 return [*answer, _note(call.name, DROPPED)]
 
-    # What is called.
-
-    def _begin(self, call: events.ToolCall, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
-        if isinstance(call, events.McpCalled):
-            return self._await(call, round_, now)
-        if isinstance(call, events.ApprovalRequested):
-            round_.has_failed = round_.wants_words = True
+    def _begin(
+        self, call: tool_events.ToolCall, batch: ToolBatch, now: float
+    ) -> list[BridgeCommand]:
+        if isinstance(call, tool_events.McpCalled):
+            return self._await(call, batch, now)
+        if isinstance(call, tool_events.ApprovalRequested):
+            batch.has_failed = batch.wants_words = True
             refused = _note(call.name, "refused, it wanted an approval")
             return [DenyApproval(call.item_id), refused]
         try:
             if not call.is_whole:
-                raise _ToolRefused(CUT_OFF)
+                raise ToolRefused(CUT_OFF)
             if function := self._functions.get(call.name):
-                return self._run(function, call, round_, now)
+                return self._run(function, call, batch, now)
             if call.name not in self._tools.built_in:
-                raise _ToolRefused(f"There is no tool {call.name[:MAX_NAME_LENGTH]}.")
-            return self._do(BuiltIn(call.name), call, round_, now)
-        except _ToolRefused as refused:
-            round_.has_failed = round_.wants_words = True
+                raise ToolRefused(f"There is no tool {call.name[:MAX_NAME_LENGTH]}.")
+            return self._do(BuiltIn(call.name), call, batch, now)
+        except ToolRefused as refused:
+            batch.has_failed = batch.wants_words = True
             return self._refuse(call, str(refused))
 
-    def _await(self, call: events.McpCalled, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
-        round_.wants_words = True
+    def _await(
+        self, call: tool_events.McpCalled, batch: ToolBatch, now: float
+    ) -> list[BridgeCommand]:
+        batch.wants_words = True
         if outcome := self._mcp.outcome(call):
             return [_note(call.name, outcome)]
-        round_.open[call.item_id] = _OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
+        batch.open[call.item_id] = OpenCall(call.name, now, given_up=now + mcp.TIMEOUT_SECONDS)
         return []
 
     def _run(
-        self, function: HttpsFunction, call: events.FunctionCalled, round_: _ToolBatch, now: float
+        self,
+        function: HttpsFunction,
+        call: tool_events.FunctionCalled,
+        batch: ToolBatch,
+        now: float,
     ) -> list[BridgeCommand]:
         arguments = call.arguments.strip() or "{}"
-        _read(arguments, dict[str, msgspec.Raw])
-        if sum(len(each.open) for each in self._rounds) >= MAX_OPEN_CALLS:
-            raise _ToolRefused("Too many calls are under way; wait for them.")
-        round_.wants_words = True
-        round_.open[call.call_id] = _OpenCall(call.name, now, function.filler)
+        read_arguments(arguments, dict[str, msgspec.Raw])
+        if sum(len(each.open) for each in self._batches) >= MAX_OPEN_CALLS:
+            raise ToolRefused("Too many calls are under way; wait for them.")
+        batch.wants_words = True
+        batch.open[call.call_id] = OpenCall(call.name, now, function.filler)
         return [RunFunction(call.call_id, function, arguments)]
 
     def _do(
-        self, tool: BuiltIn, call: events.FunctionCalled, round_: _ToolBatch, now: float
+        self, tool: BuiltIn, call: tool_events.FunctionCalled, batch: ToolBatch, now: float
     ) -> list[BridgeCommand]:
         match tool:
             case BuiltIn.END_CALL:
                 if self._conversation.caller_is_speaking:
-                    raise _ToolRefused("The caller is speaking: hear them out.")
-                return _final_action(HANG_UP, call, round_)
+                    raise ToolRefused("The caller is speaking: hear them out.")
+                return batch.finish_with(HANG_UP, call)
             case BuiltIn.TRANSFER_CALL:
-                return _final_action(self._transfer(call), call, round_)
+                return batch.finish_with(self._transfer(call), call)
             case BuiltIn.SEND_DTMF:
                 # No words follow: the menu would not hear the model, nor the model the menu.
-                digits = _read(call.arguments, DigitsArguments).digits
+                digits = read_arguments(call.arguments, DigitsArguments).digits
                 return [SendDtmf(digits), *self._confirm(call, "pressed")]
             case BuiltIn.TAKE_MESSAGE:
-                round_.wants_words = True
-                message = self._message(_read(call.arguments, MessageArguments), now)
+                batch.wants_words = True
+                message = self._message(read_arguments(call.arguments, MessageArguments), now)
                 return [RecordMessage(message), *self._confirm(call, "stored")]
 
-    def _transfer(self, call: events.FunctionCalled) -> TransferCall:
-        wanted = _read(call.arguments, TransferArguments)
+    def _transfer(self, call: tool_events.FunctionCalled) -> TransferCall:
+        wanted = read_arguments(call.arguments, TransferArguments)
         found = self._tools.destination(wanted.destination)
         if found is None:
             names = ", ".join(each.name for each in self._tools.destinations)
-            raise _ToolRefused(f"The destinations are: {names}.")
+            raise ToolRefused(f"The destinations are: {names}.")
         if found.warm and not wanted.summary.strip():
-            raise _ToolRefused(f"{found.name} must be told a summary of the call.")
+            raise ToolRefused(f"{found.name} must be told a summary of the call.")
         return TransferCall(found.to, wanted.summary.strip() if found.warm else "")
 
     def _message(self, given: MessageArguments, now: float) -> Message:
@@ -327,32 +299,30 @@ class ToolCalls:
             taken_ms=self._conversation.elapsed_ms(now),
         )
 
-    # What comes of it.
-
     def _complete(self, call_id: str, ok: bool, now: float) -> list[BridgeCommand]:
-        for round_ in self._rounds:
-            if call := round_.open.pop(call_id, None):
-                round_.has_failed |= not ok
+        for batch in self._batches:
+            if call := batch.open.pop(call_id, None):
+                batch.has_failed |= not ok
                 took_ms = round((now - call.since) * 1000)
                 note = _note(call.name, f"{'ok' if ok else 'failed'} after {took_ms} ms")
-                return [note, *self._conclude(round_, now)]
+                return [note, *self._conclude(batch, now)]
         return []
 
-    def _conclude(self, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
-        if round_.open:
+    def _conclude(self, batch: ToolBatch, now: float) -> list[BridgeCommand]:
+        if batch.open:
             return []
-        self._rounds.remove(round_)
-        self._conversation.is_running_tools = bool(self._rounds)
-        if round_.final_action:
-            return self._finish(round_.final_action, round_, now)
-        return self._speak(now) if round_.wants_words else []
+        self._batches.remove(batch)
+        self._conversation.run_tools(bool(self._batches))
+        if batch.final_action:
+            return self._finish(batch.final_action, batch, now)
+        return self._speak(now) if batch.wants_words else []
 
-    def _finish(self, parting: _FinalAction, round_: _ToolBatch, now: float) -> list[BridgeCommand]:
-        if round_.has_failed:
+    def _finish(self, parting: FinalAction, batch: ToolBatch, now: float) -> list[BridgeCommand]:
+        if batch.has_failed:
             why = "Not done: something else went wrong, or the caller spoke. Go on."
             return [*self._refuse(parting.call, why), *self._speak(now)]
         commands = self._confirm(parting.call, "done as soon as the caller has heard you")
-        if parting.command == HANG_UP and not round_.has_spoken:
+        if parting.command == HANG_UP and not batch.has_spoken:
             commands += self._conversation.request_response(GOODBYE, Purpose.GOODBYE, now)
         self._conversation.after_playback(parting.command, now)
         return commands
@@ -362,39 +332,18 @@ class ToolCalls:
         return self._conversation.request_response(request, Purpose.TOOL_OUTPUT, now)
 
     def _answer(self, call_id: str, output: str) -> list[BridgeCommand]:
-        """Once for each call."""
+        """Send one output for each call."""
         if call_id not in self._unanswered:
             return []
         self._unanswered.discard(call_id)
         return [self._conversation.send_tool_output(call_id, output)]
 
-    def _confirm(self, call: events.FunctionCalled, status: str) -> list[BridgeCommand]:
+    def _confirm(self, call: tool_events.FunctionCalled, status: str) -> list[BridgeCommand]:
         output = msgspec.json.encode({"status": status}).decode()
         return [*self._answer(call.call_id, output), _note(call.name, "ok")]
 
-    def _refuse(self, call: events.FunctionCalled, why: str) -> list[BridgeCommand]:
+    def _refuse(self, call: tool_events.FunctionCalled, why: str) -> list[BridgeCommand]:
         return [*self._answer(call.call_id, error_output(why)), _note(call.name, "refused")]
-
-
-def error_output(message: str) -> str:
-    """What tells the model that its call failed, so that it can speak about it."""
-    return msgspec.json.encode({"error": message}).decode()
-
-
-def _final_action(
-    command: EndCall | TransferCall, call: events.FunctionCalled, round_: _ToolBatch
-) -> list[BridgeCommand]:
-    if round_.final_action:
-        raise _ToolRefused(f"{round_.final_action.call.name} was called before it.")
-    round_.final_action = _FinalAction(call, command)
-    return []
-
-
-def _read(arguments: str, kind: type[_Arguments]) -> _Arguments:
-    try:
-        return msgspec.json.decode(arguments, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise _ToolRefused(f"The arguments are not as declared: {error}.") from error
 
 
 def _note(name: str, outcome: str) -> AddTimelineEntry:

@@ -1,7 +1,7 @@
-"""A caller who seems to speak for ever, because the server never tells that they stopped.
+"""Ends the speech of a caller when the server never reports its end.
 
-The server's detector ends a turn by itself, and until then nothing may be said over the caller. If
-it fails to do so, our own measurement of the line decides. Measuring every frame of a call would
+The server's detector normally ends a turn, and until then nothing may be said over the caller. If
+the detector fails, our own measurement of the line decides. Measuring every frame of a call would
 cost too much, so the meter runs only while somebody speaks for unusually long.
 """
 
@@ -12,17 +12,16 @@ from media_bridge.speech.caller_audio import CallerAudioPath
 MEASURE_AFTER_SECONDS = 4.0
 """Most turns are shorter."""
 MAX_SPEECH_SECONDS = 90.0
-"""On a line that is never quiet. Nobody speaks for so long without a pause."""
+"""Speech on a line that is never quiet ends after this time. Nobody speaks for so long without a
+pause."""
 LOUD_LEVEL = 300
 """Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""
 DETECTOR_MARGIN_SECONDS = 3.0
 SEMANTIC_MAX_WAIT_SECONDS = 8.0
-"""What `semantic_vad` waits at most (OpenAI, "Voice activity detection (VAD)")."""
+"""`semantic_vad` waits for at most this time (OpenAI, "Voice activity detection (VAD)")."""
 
 
 class UnendedSpeech:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self) -> None:
         self._began_at: float | None = None
         self._quiet_since = 0.0
@@ -31,7 +30,7 @@ class UnendedSpeech:
     def check(
         self, conversation: Conversation, caller_audio: CallerAudioPath, now: float
     ) -> list[BridgeCommand]:
-        """To be called about once a second."""
+        """Call it about once a second."""
         if conversation.speech_began_at != self._began_at:
             self._began_at = conversation.speech_began_at
             self._measure(caller_audio, False)
@@ -58,6 +57,6 @@ class UnendedSpeech:
 
 
 def _detector_seconds(conversation: Conversation) -> float:
-    """How long a detector that works needs to notice the end of a turn."""
+    """Return how long a working detector needs to notice the end of a turn."""
     wait = conversation.config.turn_detection.silence_seconds
     return DETECTOR_MARGIN_SECONDS + (SEMANTIC_MAX_WAIT_SECONDS if wait is None else wait)

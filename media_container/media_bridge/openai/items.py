@@ -10,11 +10,11 @@ _NULL = Raw(b"null")
 
 class _Part(Struct, frozen=True):
     transcript: str | None = None
-    """Of sound. A text has none: nobody hears it."""
+    """Only sound has a transcript."""
 
 
 class ConversationItem(Struct, frozen=True):
-    """Of any type; what it has depends on that."""
+    """An item of any type. Its fields depend on the type."""
 
     type: str
     id: str | None = None
@@ -30,13 +30,14 @@ class ConversationItem(Struct, frozen=True):
 
     @property
     def transcript(self) -> str:
-        """What is said in it, as far as it tells that."""
+        """The words that are spoken in the item, as far as they are known."""
         parts = (tolerant.read(bytes(part), _PART) for part in _elements(self.content))
         return " ".join(part.transcript for part in parts if part and part.transcript)
 
     @property
     def arguments_text(self) -> str:
-        """Of a call. A string of JSON in the reference; some servers send the object itself."""
+        """The arguments of a call. They are a string of JSON in the reference; some servers send
+        the object itself."""
         arguments = tolerant.loads(bytes(self.arguments))
         if isinstance(arguments, str):
             return readable(arguments)
@@ -48,7 +49,7 @@ _PART = msgspec.json.Decoder(_Part)
 
 
 def read(raw: Raw) -> ConversationItem | None:
-    """None for what is no item."""
+    """Return None for what is no item."""
     return tolerant.read(bytes(raw), _ITEM)
 
 
@@ -57,7 +58,7 @@ def read_all(raw: Raw) -> list[ConversationItem]:
 
 
 def readable(arguments: str) -> str:
-    """JSON that the model wrote, without halves of surrogate pairs, if it can be read so."""
+    """Repair JSON that the model wrote with halves of surrogate pairs, if that is possible."""
     try:
         msgspec.json.decode(arguments)
     except (ValueError, RecursionError):

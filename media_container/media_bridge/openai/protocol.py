@@ -1,23 +1,19 @@
-"""Between the bridge and the Realtime wire: commands become client events, server events become
-what happened. Pure; the socket is the client's (`client.py`)."""
+"""Translates between the bridge and the Realtime API: commands to client events, and server events
+to the bridge's events. It does no I/O; `client.py` has the socket."""
 
 import re
 from collections.abc import Callable
-from typing import Any
-
-import msgspec
 
 from media_bridge import commands, events
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import ModelCommand
-from media_bridge.openai import items, realtime, session, tolerant, tools, transcripts
+from media_bridge.openai import realtime, responses, session, tools, transcripts
 from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import PendingUpdates, ProposedUpdate
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Update
 from phonebridge.call.tools import Tools
-from phonebridge.call.usage import Usage
 from phonebridge.settings import MediaSettings, SessionAck
 
 _SessionEvent = (
@@ -40,7 +36,8 @@ _KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
 
 class RealtimeProtocol:
-    """One session's translator; it remembers what it asked for, to judge what it got."""
+    """One session. It remembers the requested settings, to compare them with what the server
+    confirms."""
 
     def __init__(self, config: CallConfig, settings: MediaSettings, model: str) -> None:
         self._config = config
@@ -92,7 +89,8 @@ class RealtimeProtocol:
         return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
 
     def _out_of_band(self, request: commands.RecordClip) -> realtime.ResponseCreate:
-        """Without the conversation as input: it would be paid for, and could change the words."""
+        """The conversation is no input of a clip: it would cost tokens, and could change the
+        words."""
         settings = realtime.ResponseSettings(
             request.instructions,
             tool_choice=None if self._config.tools == Tools() else "none",
@@ -103,7 +101,7 @@ class RealtimeProtocol:
         return realtime.ResponseCreate(settings, request.event_id)
 
     def decode(self, text: Text) -> events.ModelEvent | None:
-        """None for what a phone bridge need not know."""
+        """Return None for events that the bridge does not need."""
         try:
             event = realtime.decode(text)
         except realtime.MalformedEvent:
@@ -191,7 +189,7 @@ class RealtimeProtocol:
             case realtime.ResponseCreated(response):
                 return self._to_response_started(response)
             case realtime.ResponseDone(response):
-                return _to_response_ended(response, response.id or self._response_id)
+                return responses.to_response_ended(response, response.id or self._response_id)
             case realtime.ServerError(error) if self._updates.reject(error):
                 return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
             case realtime.ServerError(error):
@@ -205,9 +203,9 @@ class RealtimeProtocol:
         if CLIP.encode() not in bytes(response.metadata):
             self._response_id = response_id
             return events.ResponseStarted(response_id)
-        metadata: dict[str, str] = _read(response.metadata, dict[str, str]) or {}
+        metadata: dict[str, str] = responses.read_raw(response.metadata, dict[str, str]) or {}
         clip = metadata.get(CLIP)
-        joins = clip is None or _read(response.conversation_id, str) is not None
+        joins = clip is None or responses.read_raw(response.conversation_id, str) is not None
         if joins:
             self._response_id = response_id
         return events.ResponseStarted(response_id, clip, is_in_conversation=joins)
@@ -265,7 +263,7 @@ def _to_error_event(error: realtime.ErrorDetail) -> events.ModelEvent:
 def _to_progress_event(
     event: realtime.ServerEvent | realtime.UnknownEvent,
 ) -> events.ModelEvent | None:
-    """What says no more than that the model is at work on a response."""
+    """Translate an event that says only that the model is at work on a response."""
     match event:
         case realtime.UnknownEvent(response_id=response_id):
             return events.ResponseProgressed(response_id if isinstance(response_id, str) else None)
@@ -273,80 +271,3 @@ def _to_progress_event(
             return events.ResponseProgressed(event.response_id or None)
         case _:
             return None
-
-
-def _to_response_ended(response: realtime.Response, response_id: str) -> events.ResponseEnded:
-    output = items.read_all(response.output)
-    said = (transcripts.agent_transcript_in(item, response_id) for item in output)
-    details = tolerant.read(bytes(response.status_details), _DETAILS)
-    return events.ResponseEnded(
-        response_id=response_id,
-        status=response.status or "completed",
-        detail=_detail(details),
-        usage=_usage_of(response),
-        calls=tools.calls_in(output, response_id),
-        transcripts=tuple(filter(None, said)),
-        retry_after=_delay(details),
-    )
-
-
-class _StatusError(msgspec.Struct):
-    type: str | None = None
-    code: str | None = None
-    message: str | None = None
-    retry_after: Any = None
-    retry_after_ms: Any = None
-
-
-class _StatusDetails(msgspec.Struct):
-    reason: str | None = None
-    error: _StatusError | None = None
-
-
-_DETAILS: msgspec.json.Decoder[_StatusDetails | str | None] = msgspec.json.Decoder(
-    _StatusDetails | str | None
-)
-
-
-def _detail(details: "_StatusDetails | str | None") -> str:
-    """`status_details` is an object in the reference; some servers have sent a string or null."""
-    if isinstance(details, _StatusDetails):
-        error = details.error or _StatusError()
-        known = (details.reason, error.code or error.type, error.message)
-        return ": ".join(part for part in known if part)
-    return details or ""
-
-
-def _delay(details: "_StatusDetails | str | None") -> float | None:
-    if not isinstance(details, _StatusDetails):
-        return retry_delay(details)
-    error = details.error or _StatusError()
-    return retry_delay(error.message, error.retry_after, error.retry_after_ms)
-
-
-def _read(raw: msgspec.Raw, kind: Any) -> Any:
-    """None for null, and for what is of another kind."""
-    try:
-        return msgspec.json.decode(raw, type=kind | None)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _usage_of(response: realtime.Response) -> Usage:
-    usage: realtime.ResponseUsage | None = _read(response.usage, realtime.ResponseUsage)
-    if usage is None or usage.input_token_details is None:
-        # One that failed before it began costs nothing, and has no count.
-        return Usage(responses=1, uncounted=0 if response.status == "failed" else 1)
-    inputs = usage.input_token_details
-    cached = inputs.cached_tokens_details or realtime.TextTokens()
-    spoken = usage.output_token_details or realtime.TextTokens()
-    return Usage(
-        input_text=inputs.text_tokens or 0,
-        input_audio=inputs.audio_tokens or 0,
-        cached_text=cached.text_tokens or 0,
-        cached_audio=cached.audio_tokens or 0,
-        output_text=spoken.text_tokens or 0,
-        output_audio=spoken.audio_tokens or 0,
-        responses=1,
-        cache_unknown=int(inputs.cached_tokens_details is None and inputs.cached_tokens != 0),
-    )

@@ -147,7 +147,8 @@ class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type
 
 
 class AudioCommit(Struct, frozen=True, tag="input_audio_buffer.commit", tag_field="type"):
-    """Makes an item of what was heard since the last one. The model does not answer it."""
+    """The server makes an item of what it heard since the last one. The model does not answer
+    it."""
 
     event_id: str
 
@@ -158,7 +159,7 @@ ClientEvent = (
 
 
 def message(role: str, text: str) -> MessageItem:
-    """What the assistant says is its output, what anybody else says its input."""
+    """The assistant's texts are output, and all others are input."""
     kind = "output_text" if role == "assistant" else "input_text"
     return MessageItem(role, (ContentPart(kind, text),))
 
@@ -182,7 +183,7 @@ class ErrorDetail(Struct, frozen=True):
     message: str | None = None
     param: str | None = None
     event_id: str | None = None
-    """Of the client's event that is at fault, if that one bore an id."""
+    """The id of the client's event that is at fault, if it had one."""
     retry_after: Any = None
     retry_after_ms: Any = None
 
@@ -203,7 +204,7 @@ class ResponseUsage(Struct, frozen=True):
 
 
 class Response(Struct, frozen=True):
-    """What is raw is read for itself: a strange count must not cost the end of a response."""
+    """Raw fields are read separately, so that an odd count does not void the end of a response."""
 
     id: str = ""
     status: str | None = None
@@ -215,8 +216,8 @@ class Response(Struct, frozen=True):
 
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
-    """What an event is of no use without is required. Ids are not: there is mostly one response
-    and one caller's turn at a time (`protocol.py`)."""
+    """A field is required if the event is useless without it. Ids are not required, because there
+    is one response and one turn at a time (`protocol.py`)."""
 
 
 class SessionCreated(_ServerEvent, frozen=True, tag="session.created"):
@@ -309,8 +310,8 @@ def decode(text: Text) -> ServerEvent | UnknownEvent:
 
 
 def repair(text: Text) -> tuple[ServerEvent | UnknownEvent, list[str]]:
-    """An event without what could not be read of it, and where that was. Raises `MalformedEvent`
-    for what is no event, or for one that is of no use without that."""
+    """Read an event without its unreadable fields. The result names them. Raises `MalformedEvent`
+    for what is no event, or lacks a required field."""
     try:
         fields = tolerant.loads(text)
         unknown = msgspec.convert(fields, UnknownEvent)

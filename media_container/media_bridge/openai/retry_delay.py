@@ -16,7 +16,8 @@ _PARTS = re.compile(_PART, re.IGNORECASE)
 
 
 def retry_delay(message: str | None, seconds: Any = None, milliseconds: Any = None) -> float | None:
-    """Seconds, or None if the server names no delay. A field counts before the message."""
+    """Return the seconds, or None if the server names no delay. A field counts before the
+    message."""
     for value, unit in ((seconds, 1.0), (milliseconds, 0.001)):
         if (delay := _number(value)) is not None:
             return delay * unit

@@ -32,20 +32,20 @@ from phonebridge.call.config import CallConfig, TurnDetection, takes_reasoning
 from phonebridge.settings import ModelAudio
 
 CUSTOM_VOICE = "voice_"
-"""So the ids of custom voices begin."""
+"""The ids of custom voices begin with it."""
 _G711 = {Codec.PCMU: PCMU, Codec.PCMA: PCMA}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What a session depends on beside its call's settings."""
+    """The facts that a session depends on, besides the call's settings."""
 
     model: str
     audio: ModelAudio
     line: Codec
-    """In which the caller comes."""
+    """The codec of the caller's audio."""
     output_codec: Codec
-    """In which we answer."""
+    """The codec that we speak."""
 
 
 def session_settings(config: CallConfig, context: SessionContext) -> Session:
@@ -78,7 +78,7 @@ T = TypeVar("T", bound=Struct)
 
 
 def changes_between(before: Session, after: Session) -> Session:
-    """What of the session is other than before: the rest may be locked by now."""
+    """Return only the settings that changed, because others may be locked by now."""
     tools_gone = after.tools is UNSET and before.tools is not UNSET
     difference = _changed_fields(before, replace(after, tools=()) if tools_gone else after)
     return replace(difference, type=after.type)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 MAX_REPAIRS = 32
 _PATH = re.compile(r"`\$\.(?P<path>[^`]+)`$")
-"""Where a value is that `msgspec` could not read."""
+"""It finds the path of a value that `msgspec` could not read."""
 _ITEM = re.compile(r"\[.*")
 
 

@@ -6,7 +6,7 @@ Sources: OpenAI, "Realtime with tools"; API reference, "Realtime server events".
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from media_bridge import events
+from media_bridge import events, tool_events
 from media_bridge.conversation.builtin_tools import function_definitions
 from media_bridge.openai import items
 from media_bridge.openai.items import ConversationItem
@@ -114,7 +114,7 @@ def to_event(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
     match event:
         case FunctionCallArgumentsDone(call_id, arguments, of, name):
             # The beta's had no name; the item that is done has it.
-            called = name and events.FunctionCalled(
+            called = name and tool_events.FunctionCalled(
                 of or response_id, call_id, name, items.readable(arguments)
             )
             return called or None
@@ -127,17 +127,25 @@ def to_event(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
         case OutputItemAdded(raw, of):
             # A function's arguments are still to come; an MCP server is called with them at once.
             call = _to_tool_call(items.read(raw), of or response_id)
-            return call if isinstance(call, events.McpCalled) else None
+            return call if isinstance(call, tool_events.McpCalled) else None
         case ItemDone(raw):
             return _done(items.read(raw))
         case ItemAdded(raw) | ItemCreated(raw):
             return _to_item_event(items.read(raw))
+        case _:
+            return _to_mcp_event(event)
+
+
+def _to_mcp_event(
+    event: McpCallCompleted | McpCallFailed | McpListToolsFailed,
+) -> tool_events.McpEvent:
+    match event:
         case McpCallCompleted(item_id):
-            return events.McpReturned(item_id, ok=True)
+            return tool_events.McpReturned(item_id, ok=True)
         case McpCallFailed(item_id):
-            return events.McpReturned(item_id, ok=False)
+            return tool_events.McpReturned(item_id, ok=False)
         case McpListToolsFailed(item_id):
-            return events.McpUnavailable(item_id)
+            return tool_events.McpUnavailable(item_id)
 
 
 def refusal(request_id: str) -> ApprovalItem:
@@ -146,50 +154,59 @@ def refusal(request_id: str) -> ApprovalItem:
     return ApprovalItem(f"no-{request_id}"[:32], request_id, False, reason)
 
 
-def calls_in(output: list[ConversationItem], response_id: str) -> tuple[events.ToolCall, ...]:
-    """What a response calls, by its own account: some servers tell it here alone."""
+def calls_in(output: list[ConversationItem], response_id: str) -> tuple[tool_events.ToolCall, ...]:
+    """List the calls of a response. Some servers report them only in `response.done`."""
     return tuple(call for item in output if (call := _to_tool_call(item, response_id)))
 
 
 def _to_tool_call(
     item: ConversationItem | None, response_id: str, is_done: bool = False
-) -> events.ToolCall | None:
-    """What an item calls, if it does and was written to its end."""
+) -> tool_events.ToolCall | None:
+    """Return the call of an item, if it is one."""
     match item:
         case ConversationItem(type="function_call", name=str(name), call_id=str(call_id)):
             whole = item.status in (None, "completed")
-            return events.FunctionCalled(response_id, call_id, name, item.arguments_text, whole)
+            return tool_events.FunctionCalled(
+                response_id, call_id, name, item.arguments_text, whole
+            )
         case ConversationItem(type="mcp_call", id=str(item_id)):
-            return events.McpCalled(response_id, item_id, item.name or "", _outcome(item, is_done))
+            return tool_events.McpCalled(
+                response_id, item_id, item.name or "", _outcome(item, is_done)
+            )
         case ConversationItem(type="mcp_approval_request", id=str(item_id)):
-            return events.ApprovalRequested(response_id, item_id, item.name or "")
+            return tool_events.ApprovalRequested(response_id, item_id, item.name or "")
         case _:
             return None
 
 
-def _done(item: ConversationItem | None) -> events.McpReturned | events.CallerTranscribed | None:
+def _done(
+    item: ConversationItem | None,
+) -> tool_events.McpReturned | events.CallerTranscribed | None:
     match item:
         case ConversationItem(type="mcp_call", id=str(item_id)):
             ok = _outcome(item, is_done=True)
-            return None if ok is None else events.McpReturned(item_id, ok)
+            return None if ok is None else tool_events.McpReturned(item_id, ok)
         case _:
             return caller_transcript_in(item)
 
 
 def _outcome(item: ConversationItem, is_done: bool) -> bool | None:
-    """Whether an MCP server's call succeeded; None if the item does not tell that it is over."""
+    """Return whether an MCP server's call succeeded, or None if the item does not say that it is
+    over."""
     if not items.is_null(item.error) or item.status in ("failed", "incomplete"):
         return False
     is_over = not items.is_null(item.output) or (is_done and item.status == "completed")
     return True if is_over else None
 
 
-def _to_item_event(item: ConversationItem | None) -> events.OutputAdded | events.McpListing | None:
+def _to_item_event(
+    item: ConversationItem | None,
+) -> tool_events.OutputAdded | tool_events.McpListing | None:
     match item:
         case ConversationItem(type="mcp_list_tools", id=str(item_id), server_label=str(label)):
-            return events.McpListing(item_id, label)
+            return tool_events.McpListing(item_id, label)
         case ConversationItem(type="function_call_output", call_id=str(call_id)):
-            return events.OutputAdded(call_id)
+            return tool_events.OutputAdded(call_id)
         case _:
             return None
 

@@ -74,7 +74,7 @@ TranscriptEvent = (
 
 
 class _Usage(Struct, frozen=True):
-    """Of type `tokens` or `duration`, as the transcription model is priced."""
+    """The usage counts tokens or seconds, depending on the transcription model."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -84,6 +84,20 @@ class _Usage(Struct, frozen=True):
 def to_event(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
     """`response_id` is the response that an event belongs to if it does not tell."""
     match event:
+        case OutputAudioTranscriptDelta(delta, of, item_id, index):
+            response_id = of or response_id
+            return events.TranscriptReceived(response_id, item_id or response_id, delta, index)
+        case OutputAudioTranscriptDone(transcript, of, item_id, index):
+            response_id = of or response_id
+            return events.TranscriptFinished(response_id, item_id or response_id, transcript, index)
+        case _:
+            return _to_caller_event(event)
+
+
+def _to_caller_event(
+    event: AudioCommitted | TranscriptionDelta | TranscriptionCompleted | TranscriptionFailed,
+) -> events.ModelEvent:
+    match event:
         case AudioCommitted(item_id):
             return events.CallerAudioCommitted(item_id)
         case TranscriptionDelta(delta, item_id, index):
@@ -92,18 +106,12 @@ def to_event(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
             return events.CallerTranscribed(item_id, transcript or "", _usage_of(usage))
         case TranscriptionFailed(item_id):
             return events.CallerTranscribed(item_id, "")
-        case OutputAudioTranscriptDelta(delta, of, item_id, index):
-            response_id = of or response_id
-            return events.TranscriptReceived(response_id, item_id or response_id, delta, index)
-        case OutputAudioTranscriptDone(transcript, of, item_id, index):
-            response_id = of or response_id
-            return events.TranscriptFinished(response_id, item_id or response_id, transcript, index)
 
 
 def agent_transcript_in(
     item: ConversationItem | None, response_id: str
 ) -> events.TranscriptFinished | None:
-    """What the agent says in an item that is done."""
+    """Return what the agent says in an item that is done."""
     match item:
         case ConversationItem(type="message", id=str(item_id), transcript=text) if text:
             return events.TranscriptFinished(response_id, item_id, text)
@@ -112,7 +120,7 @@ def agent_transcript_in(
 
 
 def caller_transcript_in(item: ConversationItem | None) -> events.CallerTranscribed | None:
-    """What the caller said in an item, if that is known when the item is done: mostly it is not."""
+    """Return what the caller said in an item. It is rarely known when the item is done."""
     match item:
         case ConversationItem(type="message", role="user", id=str(item_id), transcript=text) if (
             text

@@ -13,7 +13,7 @@ class ProposedUpdate:
     event_id: str
     update: Update
     session: Session
-    """What was sent of it."""
+    """The settings that were sent."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class PendingUpdates:
         return self._open.popleft() if self._open else None
 
     def reject(self, error: ErrorDetail) -> bool:
-        """Whether the error is about one of them; a refused update is lost whole."""
+        """Drop the update that an error is about. The result is whether there was one."""
         for proposed in self._open:
             if error.event_id == proposed.event_id or _is_about_settings(error):
                 self._open.remove(proposed)
@@ -41,6 +41,7 @@ class PendingUpdates:
 
 
 def _is_about_settings(error: ErrorDetail) -> bool:
-    """Not every server tells which event of the client is at fault."""
+    """Recognize a refused update without an event id, because not every server names the client's
+    event."""
     of_session = (error.param or "").startswith("session")
     return error.event_id is None and (of_session or error.code == "cannot_update_voice")

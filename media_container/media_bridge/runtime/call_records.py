@@ -20,6 +20,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
 )
+from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Activity, ModelUsage, Usage
 from phonebridge.ports import TimelineEntry
@@ -77,7 +78,7 @@ class CallRecords:
                 self._queue.add(self._change(MediaStarted(self._services.now_ms())))
             case commands.TransferCall(to, summary, from_):
                 self._has_transferred = True
-                self._command(TransferRequested(to, from_, summary), events.TransferFailed)
+                self._command(TransferRequested(to, from_, summary), TransferFinished)
             case commands.SendDtmf(digits, duration_ms):
                 self._command(DigitsRequested(digits, duration_ms), events.DigitsFailed)
             case commands.CacheGreeting() | commands.KeepClip():

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from aws_lambda_powertools import Logger
 
-from media_bridge.conversation.steering import to_event
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.retries import WRITE_FAILURES
@@ -67,7 +66,7 @@ class MailboxReader:
         self._done[posted.command_id] = now
         with call_on_every_line(self._log, posted.call_id):
             self._log.info("command received", command=type(posted.command).__name__)
-        session.dispatch(to_event(posted.command))
+        session.dispatch(posted.command)
 
     async def _from_table(self, job: Callable[[], T], otherwise: T) -> T:
         """A table that fails for a while must not end the calls."""

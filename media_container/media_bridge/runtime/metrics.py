@@ -17,13 +17,14 @@ class WorkerMetrics:
         # Named here, because POWERTOOLS_SERVICE_NAME is the same for all services of a stack.
         self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
         self._is_on = bool(namespace)
-        self._model_connect_failures = self._dropped_frames = 0
+        self._dropped_frames = 0
 
     def model_connected(self, after_seconds: float) -> None:
         self._add_duration("ModelConnectMs", after_seconds * 1000)
+        self._add_connect(failures=0)
 
     def model_unreachable(self) -> None:
-        self._model_connect_failures += 1
+        self._add_connect(failures=1)
 
     def turn_ended(self, turn: Turn) -> None:
         if turn.latency_ms is not None:
@@ -47,13 +48,17 @@ class WorkerMetrics:
             "ActiveCalls": active_calls,
             "CallSlots": slots,
             "DroppedFrames": self._dropped_frames,
-            "ModelConnectFailures": self._model_connect_failures,
         }
-        self._dropped_frames = self._model_connect_failures = 0
+        self._dropped_frames = 0
         if self._is_on:
             for name, count in counts.items():
                 self._metrics.add_metric(name, "Count", count)
             self._metrics.flush_metrics()
+
+    def _add_connect(self, failures: int) -> None:
+        """One value per attempt, so that the average is the share of failures."""
+        if self._is_on:
+            self._metrics.add_metric("ModelConnectFailures", "Count", failures)
 
     def _add_duration(self, name: str, milliseconds: float) -> None:
         if self._is_on:

@@ -8,8 +8,8 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from media_bridge.commands import RunFunction
-from media_bridge.conversation.tool_calls import error_output
-from media_bridge.events import FunctionReturned
+from media_bridge.conversation.tool_batch import error_output
+from media_bridge.tool_events import FunctionReturned
 from phonebridge.call.tools import HttpsFunction
 from phonebridge.errors import UpstreamFailed
 from phonebridge.http.connection import HttpResponse

@@ -1,7 +1,7 @@
 """The turns of all calls on their way to the table. A turn alone would cost a request of its own,
-and requests to DynamoDB were a fifth of the container's CPU: what ended within a few seconds goes
-together. Turns of one call share an item, so that costs less, too. What
-cannot be written is tried again, as in `write_queue.py`.
+and requests to DynamoDB were a fifth of the container's CPU. So turns that ended within a few
+seconds are written together. Turns of one call share an item, which costs fewer write units, too.
+What cannot be written is tried again, as in `write_queue.py`.
 """
 
 import asyncio

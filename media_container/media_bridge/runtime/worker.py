@@ -163,10 +163,11 @@ class MediaWorker:
         if not await self._is_idle_within(self.drain_times.last_writes_seconds):
             self.services.log.error("calls left unwritten", active_calls=self._active_calls)
 
-    def cut_drain_short(self) -> None:
-        """Wait no longer for what a drain waits for now."""
+    def cut_drain_short(self, timeout_seconds: float = 0.0) -> None:
+        """Wait at most so long for what a drain waits for now."""
         if self._drain_timeout:
-            self._drain_timeout.reschedule(asyncio.get_running_loop().time())
+            end_at = asyncio.get_running_loop().time() + timeout_seconds
+            self._drain_timeout.reschedule(min(end_at, self._drain_timeout.when() or end_at))
 
     def _broadcast(self, *farewell: events.BridgeEvent) -> None:
         """To every call, those included whose session is about to begin."""

@@ -1,5 +1,5 @@
-"""What the agent says, on its way from the model to the caller: sound and words of each item, how
-much of them was heard, and where they were cut off."""
+"""The agent's speech on its way from the model to the caller: the sound and words of each item, and
+how much of them was heard."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,6 @@ from media_bridge.commands import (
     AddMessage,
     BridgeCommand,
     ClearPlayback,
-    MarkPlayback,
-    PlayAudio,
     RecordTurn,
     Role,
     TruncateItem,
@@ -23,8 +21,6 @@ from phonebridge.settings import ModelAudio
 
 
 class AgentAudio:
-    """Times are seconds of the bridge's clock."""
-
     def __init__(self, playout: Playout, model_audio: ModelAudio, transcript: Transcript) -> None:
         self._playout = playout
         self._model_audio = model_audio
@@ -33,20 +29,9 @@ class AgentAudio:
         self.interruptions = 0
         self._recited: set[str] = set()
 
-    @property
-    def is_audible(self) -> bool:
-        return self._playout.is_speaking
-
-    @property
-    def chunks_sent(self) -> int:
-        return self._playout.chunks_sent
-
-    def next_deadline(self) -> float | None:
-        return self._playout.next_deadline()
-
     def play_recorded(self, item_id: str, words: str, sound: bytes, now: float) -> None:
-        """Play what is at hand already, in the line's codec. The model learns of it as text, when
-        the caller has heard it or as much as was heard when somebody cut in."""
+        """Play a recording in the codec that we speak. The model receives as text what the caller
+        has heard of it."""
         self._recited.add(item_id)
         item = Item(item_id, 0, "", PassThrough(), Loudness(self._playout.codec))
         self._playout.add(item)
@@ -58,7 +43,7 @@ class AgentAudio:
         self._transcript.agent_transcribed(item_id, words)
 
     def receive_audio(self, event: events.AudioReceived, now: float) -> bool:
-        """Whether an item began."""
+        """Take sound of an item. The result is whether the item began with it."""
         item = self._playout.item(event.item_id)
         begins = item is None
         item = item or self._begin(event, now)
@@ -66,7 +51,8 @@ class AgentAudio:
         return begins
 
     def append(self, event: events.AudioReceived) -> bool:
-        """Take sound of an item that has begun, if enough of it waits for the line already."""
+        """Take sound of an item if so much waits already that no deadline changes. Return False
+        otherwise."""
         item = self._playout.item(event.item_id)
         if item is None or not self._playout.is_ahead:
             return False
@@ -83,28 +69,26 @@ class AgentAudio:
         return [*self._transcript.agent_transcribed(event.item_id, event.text, event.content_index)]
 
     def read_last(self, event: events.ResponseEnded) -> list[BridgeCommand]:
-        """A response tells all its words once more at its end, and then no others."""
+        """Take the words that a response repeats at its end. No others follow."""
         whole = [command for each in event.transcripts for command in self.read_whole(each)]
         return [*whole, *self._transcript.response_ended(event.response_id)]
 
     def _is_wanted(self, event: events.TranscriptReceived | events.TranscriptFinished) -> bool:
-        """Of a response that was stopped, only an item that was heard in part is on record."""
+        """Return whether the words belong on record. A stopped response has only items there that
+        were heard in part."""
         return event.response_id not in self.cancelled or self._transcript.has_begun(event.item_id)
 
     def is_within_item(self, response_id: str) -> bool:
-        """Whether more sound of an item of that response is to come."""
+        """Return whether more sound of an item of that response is to come."""
         items = self._playout.items
         return any(each.response_id == response_id and not each.finished for each in items)
 
     def stop_response(self, response_id: str) -> None:
-        """Drop what may still come of it. What has come is heard to its end."""
+        """Drop what may still come of the response. What has come is played to its end."""
         self.cancelled.add(response_id)
         for item in self._playout.items:
             if item.response_id == response_id:
                 self.cancelled.mark_truncated(response_id, item.item_id)
-
-    def finish(self, item_id: str) -> None:
-        self._playout.finish(item_id)
 
     def finish_response(self, response_id: str) -> None:
         for item in self._playout.items:
@@ -112,29 +96,22 @@ class AgentAudio:
                 self._playout.finish(item.item_id)
 
     def drop(self, event: events.AudioReceived) -> list[BridgeCommand]:
-        """Sound of a response that was stopped: of an item that begins only now, nothing is
-        heard."""
+        """Drop sound of a stopped response. The model learns that nothing was heard of an item that
+        begins only now."""
         if not self.cancelled.mark_truncated(event.response_id, event.item_id):
             return []
         return [TruncateItem(event.item_id, event.content_index, 0)]
 
-    def has_started(self, item_id: str) -> bool:
-        item = self._playout.item(item_id)
-        return item is not None and item.has_started
-
-    def mark_returned(self, name: str, now: float) -> None:
-        self._playout.mark_returned(name, now)
-
-    def advance(self, now: float) -> list[BridgeCommand]:
-        """The turns that were thereby heard to their end."""
-        return self._on_played(self._playout.advance(now))
-
-    def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        return self._playout.due(now)
+    def on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
+        """Record the turns that the caller has heard to their end."""
+        commands: list[BridgeCommand] = []
+        for each in played:
+            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
+        return commands
 
     def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
-        """Barge-in, in this order: stop the pacer, clear, cancel, truncate; afterwards drop what
-        still comes."""
+        """Stop speaking, in this order: stop the pacer, clear, cancel, truncate. Later deltas are
+        dropped."""
         if not self._playout.items:
             return [*cancelled]
         played, cuts = self._playout.clear(now)
@@ -145,13 +122,13 @@ class AgentAudio:
             if item.item_id not in self._recited:
                 self.cancelled.mark_truncated(item.response_id, item.item_id)
                 commands.append(TruncateItem(item.item_id, item.content_index, cut.played_ms))
-        return [*commands, *self._on_played(played), *self._truncate(cuts, now)]
+        return [*commands, *self.on_played(played), *self._truncate(cuts, now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """The call is over: what was said ends with what was heard of it so far."""
+        """End all items with what was heard of them so far, because the call is over."""
         self._recited.clear()
         played, cuts = self._playout.clear(now)
-        return [*self._on_played(played), *self._truncate(cuts, now)]
+        return [*self.on_played(played), *self._truncate(cuts, now)]
 
     def _begin(self, event: events.AudioReceived, now: float) -> Item:
         codec, pcm = self._playout.codec, self._model_audio is ModelAudio.PCM24K
@@ -161,12 +138,6 @@ class AgentAudio:
         self._playout.add(item)
         self._transcript.agent_started(item.item_id, now, item.response_id)
         return item
-
-    def _on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
-        commands: list[BridgeCommand] = []
-        for each in played:
-            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
-        return commands
 
     def _truncate(self, cuts: Iterable[ItemTruncated], now: float) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []

@@ -1,5 +1,5 @@
-"""The caller's sound on its way to the model: in order, in the model's format, kept until the model
-is ready."""
+"""The caller's audio on its way to the model: put in order, converted, and kept until the model is
+ready."""
 
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.audio.converters import (
@@ -18,7 +18,7 @@ from media_bridge.commands import AppendAudio, BridgeCommand
 from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
-"""How much of the caller is kept while the model is not ready."""
+"""So much of the caller's audio is kept while the model is not ready."""
 GAP_TIMEOUT_SECONDS = 0.75
 """Frames come every 20 ms, unless the line is muted, on hold or lossy, or stalls."""
 FRAME_SECONDS = 0.02
@@ -27,11 +27,11 @@ STALL_LOOKS = 2
 sends a lost segment again after about 0.2, 0.6 and 1.4 s (RFC 6298; Linux waits 0.2 s at least), so
 a gap counts as a stall until the second look."""
 PAUSE_LOOKS = 1
-"""On a line that has paused before, without sending the frames of the pause afterwards."""
+"""A line that has paused before without sending the frames later has pauses, not stalls."""
 
 
 class CallerAudioPath:
-    """Nothing is heard before `begin`, and nothing passed on before `start_forwarding`."""
+    """Call `begin` before the first frame. Nothing is passed on before `start_forwarding`."""
 
     def __init__(self, model_audio: ModelAudio) -> None:
         self.frames = 0
@@ -77,7 +77,7 @@ class CallerAudioPath:
         self._compose()
 
     def take_level(self) -> int:
-        """The loudest moment since the last call."""
+        """Return the loudest moment since the last call."""
         level = max(self._meter.steps, default=0) if self._meter else 0
         self.measure(self._meter is not None)
         return level
@@ -96,7 +96,7 @@ class CallerAudioPath:
     def due(self, now: float) -> list[BridgeCommand]:
         return self._convert(self._jitter_buffer.due(now), now)
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self) -> float:
         return self._jitter_buffer.next_deadline()
 
     def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:
@@ -123,18 +123,18 @@ class CallerAudioPath:
         self._looks = 0
 
     def flush(self, now: float) -> list[BridgeCommand]:
-        """The call is over: what waits for frames before it waits no longer."""
+        """Return the frames that still wait for earlier ones, because the call is over."""
         return self.due(now + REORDER_WINDOW_SECONDS)
 
     def start_forwarding(self) -> list[BridgeCommand]:
-        """The model is ready: what was kept for it."""
+        """Pass audio on from now on. The result is what was kept until now."""
         self._is_forwarding = True
         early = [AppendAudio(bytes(self._early))] if self._early else []
         self._early.clear()
         return [*early]
 
     def stop(self) -> None:
-        """Nobody is there to be heard any more."""
+        """Drop all audio from now on."""
         self._stopped = True
         self._early.clear()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class CancelledResponses:
     _items: dict[str, set[str]] = field(default_factory=dict)
-    """Of each response those whose end the model has been told."""
+    """The items of each response whose end the model knows."""
 
     def __contains__(self, response_id: str) -> bool:
         return response_id in self._items
@@ -16,7 +16,7 @@ class CancelledResponses:
         self._items.setdefault(response_id, set())
 
     def mark_truncated(self, response_id: str, item_id: str) -> bool:
-        """Whether the model has to be told, once, where that item ended."""
+        """Return True once for each item, when the model has to learn where it ended."""
         known = self._items.setdefault(response_id, set())
         if item_id in known:
             return False

@@ -1,4 +1,4 @@
-"""What the clips say (`clips.py`), and how the model is asked to say it."""
+"""The words of the clips (`clips.py`), and the instructions with which the model says them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -13,7 +13,7 @@ class SpeechClip:
 
 @dataclass(frozen=True, slots=True)
 class SpeechClips:
-    """What exists for a call's voice and language; None where nothing was recorded yet."""
+    """The clips of a voice and language. A clip is None until it was recorded."""
 
     filler: SpeechClip | None = None
     """Asks the caller for a moment of patience."""

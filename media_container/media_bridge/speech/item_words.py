@@ -12,7 +12,7 @@ class ItemWords:
     is_over: bool = False
     """No more words will come."""
     _pieces: dict[int, list[str]] = field(default_factory=dict)
-    """By the index of the part they belong to."""
+    """The keys are the indexes of the content parts."""
     _final: dict[int, str] = field(default_factory=dict)
     """Transcripts of whole parts."""
     _whole: str = ""

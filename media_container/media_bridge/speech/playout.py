@@ -1,9 +1,8 @@
-"""What was sent to the caller, what was heard of it, and what to clear and truncate.
+"""Paces the agent's audio, and knows what the caller has heard of each item.
 
-The model bursts: a long answer may arrive in the first fraction of its length. Telnyx would queue
-all of it, and then nobody knows what the caller has heard. So audio waits here and leaves with a
-bounded lead over its playback: what Telnyx has not played yet is never more than `LEAD_MS`, and
-the place up to which the caller has listened is known (`playback_clock.py`).
+The model sends faster than real time. Telnyx would queue a long answer whole, and nobody would know
+what the caller has heard. So audio waits here and leaves with a bounded lead: Telnyx never has more
+than `LEAD_MS` that it has not played. `playback_clock.py` tells how far the caller has listened.
 """
 
 from collections import deque
@@ -13,6 +12,7 @@ from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import Converter
 from media_bridge.audio.loudness import Loudness
 from media_bridge.commands import MarkPlayback, PlayAudio
+from media_bridge.deadline import NEVER
 from media_bridge.speech.playback_clock import PlaybackClock
 
 LEAD_MS = 200
@@ -42,11 +42,11 @@ class Item:
     waiting: int = 0
     finished: bool = False
     _sent: list[_Span] = field(default_factory=list)
-    """Where in all that was sent this item stands."""
+    """The positions of the item in all that was sent."""
 
     @property
     def ends(self) -> int | None:
-        """The place where it ends, once all of it was sent."""
+        """The position at which it ends, once all of it was sent."""
         if not self.finished or self.waiting:
             return None
         return self._sent[-1].end if self._sent else 0
@@ -77,7 +77,7 @@ class ItemPlayed:
 
 @dataclass(frozen=True, slots=True)
 class ItemTruncated:
-    """Where playback of an item was stopped: what the caller heard, of what the model said."""
+    """Playback of an item was stopped: the caller heard `played_ms` of `received_ms`."""
 
     item: Item
     played_ms: int
@@ -92,36 +92,37 @@ class _Piece:
 
 @dataclass(slots=True)
 class Playout:
-    """`codec` is the one we speak on the line; `model_bytes_per_ms` belongs to the model's format.
-    Times are seconds of the bridge's clock."""
+    """`codec` is the one that we speak on the line. `model_bytes_per_ms` belongs to the model's
+    format."""
 
     codec: Codec
     model_bytes_per_ms: int
     _waiting: deque[_Piece] = field(default_factory=deque)
     _audio: bytearray = field(default_factory=bytearray)
     _clock: PlaybackClock = field(init=False)
-    _lead: int = field(init=False)
     _chunk: int = field(init=False)
+    _max_ahead: int = field(init=False)
+    """What may be left to play when the next chunk leaves."""
     _min_chunk: int = field(init=False)
     chunks_sent: int = 0
     _played: int = 0
-    """For sure, as of the last `advance`."""
+    """The confirmed position, as of the last `advance`."""
     _items: dict[str, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._clock = PlaybackClock(self.codec.bytes_per_ms)
-        self._lead = LEAD_MS * self.codec.bytes_per_ms
         self._chunk = CHUNK_MS * self.codec.bytes_per_ms
+        self._max_ahead = LEAD_MS * self.codec.bytes_per_ms - self._chunk
         self._min_chunk = MIN_CHUNK_MS * self.codec.bytes_per_ms
 
     @property
     def is_speaking(self) -> bool:
-        """Whether the caller still has something to hear; judged as of the last `advance`."""
+        """The caller still has something to hear, as of the last `advance`."""
         return bool(self._waiting) or self._played < self._clock.sent
 
     @property
     def is_ahead(self) -> bool:
-        """Whether a whole chunk waits for its time: more sound behind it changes no deadline."""
+        """A whole chunk waits for its time, so more sound behind it changes no deadline."""
         return len(self._audio) >= self._chunk
 
     @property
@@ -143,18 +144,23 @@ class Playout:
         item.loudness.feed(audio)
         self._queue(item, item.converter.feed(audio))
 
+    def has_started(self, item_id: str) -> bool:
+        """Some of the item was sent, and the caller may still have something of it to hear."""
+        item = self._items.get(item_id)
+        return item is not None and item.has_started
+
     def finish(self, item_id: str) -> None:
         if item := self._items.get(item_id):
             self._flush(item)
             item.finished = True
 
     def due(self, now: float) -> list[PlayAudio | MarkPlayback]:
-        """What has to leave now: chunks, some with a mark behind them. A mark before the first
-        tells the round trip."""
+        """Return the chunks that have to leave now, with marks among them. A mark before the first
+        chunk measures the round trip."""
         sending: list[PlayAudio | MarkPlayback] = []
-        # What leaves now changes nothing of what was played by now.
-        latest = self._clock.position(now) + self._lead - self._chunk
-        while self._clock.sent <= latest and (chunk := self._next_chunk()):
+        if not self._audio:
+            return sending
+        while now >= self._clock.sendable_at(self._max_ahead) and (chunk := self._next_chunk()):
             sending += self._mark(now) if self._clock.is_empty(now) else ()
             self._place(len(chunk), now)
             sending.append(PlayAudio(chunk))
@@ -166,22 +172,25 @@ class Playout:
     def mark_returned(self, name: str, now: float) -> None:
         self._clock.mark_returned(name, now)
 
-    def next_deadline(self) -> float | None:
-        """When the next chunk has to leave, or what was sent last will have been heard."""
+    def next_deadline(self) -> float:
+        """Return when the next chunk has to leave, or when the last one will have been heard."""
         if self._sendable():
-            return self._clock.time_at(self._clock.sent - self._lead + self._chunk)
+            return self._clock.sendable_at(self._max_ahead)
         if self._played >= self._clock.sent:
-            return None
-        return self._clock.time_at(self._clock.sent) + self._clock.mark_timeout
+            return NEVER
+        return self._clock.confirmed_at
 
     def advance(self, now: float) -> list[ItemPlayed]:
-        """Move playback on to `now`; the items that were thereby heard to their end."""
+        """Move playback on to `now`. The result is the items that were thereby heard to their
+        end."""
+        if not self._items and self._played == self._clock.confirmed == self._clock.sent:
+            return []
         self._played = self._clock.confirmed_position(now)
         return self._take_played(self._played, now)
 
     def clear(self, now: float) -> tuple[list[ItemPlayed], list[ItemTruncated]]:
-        """Stop: forget everything, and tell which items had been heard to their end and where each
-        of the others was cut."""
+        """Stop playback and forget everything. The result is the items that were heard to their
+        end, and where each of the others was cut."""
         played = self._clock.position(now)
         whole = self._take_played(played, now)
         cuts = [self._cut(item, played) for item in self._items.values()]
@@ -237,7 +246,7 @@ class Playout:
         return chunk + self.codec.silence * (self._min_chunk - len(chunk))
 
     def _place(self, size: int, now: float) -> None:
-        """Note which items the next `size` bytes belong to; padding belongs to none."""
+        """Note which items the next `size` bytes belong to. Padding belongs to none."""
         begin = self._clock.sent
         self._clock.send(size, now)
         while self._waiting and size:

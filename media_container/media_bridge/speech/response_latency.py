@@ -13,14 +13,12 @@ from phonebridge.call.turn import Latency
 
 @dataclass(slots=True)
 class ResponseTimer:
-    """Times are seconds of the bridge's clock."""
-
     noticed: float
-    """When the detector said that the caller has finished."""
+    """The detector reported at that time that the caller has finished."""
     detector_seconds: float | None
-    """What it takes to be sure; None where it does not tell."""
+    """The detector needs so long to be sure. It is None if unknown."""
     item_id: str | None = None
-    """Whose sound ends the wait."""
+    """The item whose sound ends the wait."""
     _responded: float | None = None
     _spoke: float = 0.0
 

@@ -1,6 +1,6 @@
-"""Who said what and when: the turns of a call, recorded when they end.
+"""The turns of a call: who said what and when. A turn is recorded when it ends.
 
-Seconds of the bridge's clock come in; milliseconds since the start of the media stream go out.
+Times are seconds of the bridge's clock, and in the record milliseconds since the stream started.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from media_bridge.speech.playout import ItemPlayed, ItemTruncated
 from phonebridge.call.turn import Latency, Speaker, Turn
 
 MAX_REVISABLE = 16
-"""So many recorded turns may still get better words."""
+"""So many recorded turns may still be revised."""
 
 Record = RecordTurn | ReviseTurn
 
@@ -30,10 +30,10 @@ class _Turn:
     ended: float | None = None
     latency: Latency | None = None
     cut: ItemTruncated | None = None
-    """Where it was interrupted."""
+    """The place at which the turn was interrupted."""
     recorded: Turn | None = None
     known_text: str = ""
-    """When it was recorded."""
+    """The words that were known when it was recorded."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Transcript:
 
     @property
     def owes_words(self) -> bool:
-        """Whether the model still owes a transcript. Keys have none."""
+        """The model still owes a transcript. Keys have none."""
         known = (*self._open.values(), *self._recorded.values())
         return any(not (turn.words.is_over or turn.words.is_final) for turn in known)
 
@@ -82,7 +82,7 @@ class Transcript:
                     return
 
     def nothing_committed(self) -> None:
-        """What the caller began to say was too short for an item: no transcript will come."""
+        """Expect no transcript, because the caller's speech was too short for an item."""
         for turn in (*self._open.values(), *self._recorded.values()):
             if turn.who is Speaker.CALLER and not turn.is_stopped:
                 turn.words.is_over = True

@@ -16,7 +16,7 @@ import numpy as np
 from media_bridge.audio.loudness import LOUDNESS_STEP_MS
 
 VOICED_SHARE = 0.1
-"""Of the usual loudness of speech; what is softer is a pause."""
+"""Sound below this share of the usual loudness is a pause."""
 MIN_PAUSE_STEPS = 6
 """Steps; shorter ones are within words."""
 MISSING_PAUSE_COST = 80.0
@@ -41,7 +41,7 @@ class _Pause:
 
 
 def speaking_rate(text: str, loudness: Sequence[int]) -> float | None:
-    """How fast somebody spoke who said all of `text`."""
+    """Return how fast somebody spoke who said all of `text`."""
     weight = sum(_weight(word.group()) for word in _WORD.finditer(text))
     spoken = float(_voiced_steps(loudness).sum())
     return spoken / weight if weight and spoken else None
@@ -95,7 +95,7 @@ def _voiced_steps(loudness: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np
 
 
 def _pauses(voiced: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[_Pause]:
-    """Between the first and the last of what is spoken."""
+    """List the pauses between the first and the last spoken step."""
     spoken = np.flatnonzero(voiced)
     gaps = np.diff(spoken) - 1
     return [

@@ -1,1 +1,1 @@
-"""HTTP to servers that users name."""
+"""HTTP requests to servers that users name."""

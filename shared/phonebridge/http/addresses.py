@@ -1,9 +1,9 @@
-"""Which addresses belong to the public internet: the only ones that somebody's tool may have.
+"""Decides which addresses belong to the public internet. Requests to users' servers go only there.
 
-A container has neighbours: its own loopback, the task's credentials at 169.254.170.2, the
-instance's at 169.254.169.254 and fd00:ec2::254, databases in the VPC. The lists are IANA's, "IPv4
-Special-Purpose Address Registry" and the one for IPv6: those of `ipaddress` differ from one
-release of Python to the next.
+A container can reach addresses that no user may use: its own loopback, the task's credentials at
+169.254.170.2, the instance's at 169.254.169.254 and fd00:ec2::254, and databases in the VPC. The
+lists are IANA's, "IPv4 Special-Purpose Address Registry" and the one for IPv6. Those of `ipaddress`
+differ between Python releases.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
@@ -29,7 +29,7 @@ _SPECIAL_IPV4 = tuple(
     )
 )
 _GLOBAL_IPV6 = IPv6Network("2000::/3")
-"""Outside is what is local, and whatever wraps an IPv4 address."""
+"""Everything outside is local, or wraps an IPv4 address."""
 _SPECIAL_IPV6 = tuple(
     IPv6Network(network)
     for network in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")

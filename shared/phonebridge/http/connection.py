@@ -1,6 +1,6 @@
-"""HTTP/1.1 over a connection that is open: one request after the other, and answers within a limit.
+"""HTTP/1.1 over an open connection: one request after the other, and responses up to a limit.
 
-h11 knows the protocol and does no I/O: whom we connect to is for others to say.
+h11 implements the protocol and does no I/O. The caller chooses what to connect to.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ import h11
 from phonebridge.errors import UpstreamFailed
 
 READ_BYTES = 4096
-"""At once, between two looks at everything else that the process does."""
+"""Bytes per read. A small number, so that the event loop gets its turn in between."""
 MAX_WRAPPING_BYTES = 32_768
-"""Of an answer: its head, answers before it (1xx), what is around its chunks."""
+"""Bytes around the body of a response: its head, interim responses (1xx), and chunk headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     status: int
     headers: Mapping[str, str]
-    """By their names in lower case."""
+    """Headers by their names in lower case."""
     body: bytes
 
 
@@ -33,13 +33,17 @@ class HttpConnection:
 
     @property
     def is_closed(self) -> bool:
-        """No other request goes over it: the server closed it, will, or owes an answer."""
+        """Whether the connection cannot take another request: the server closed it, will close it,
+        or still owes a response."""
         states = {self._http.our_state, self._http.their_state}
         return states != {h11.IDLE} or self._reader.at_eof()
 
     async def request(self, request: h11.Request, body: bytes, max_bytes: int) -> HttpResponse:
-        """Raises `UpstreamFailed` for an answer that is too long, `h11.RemoteProtocolError` for one
-        that is none, `OSError`; it has no time limit of its own."""
+        """Send a request and read its response. There is no timeout here; the caller sets one.
+
+        Raises `UpstreamFailed` for a response that is too long, `h11.RemoteProtocolError` for an
+        invalid one, and `OSError`.
+        """
         for event in (request, h11.Data(data=body), h11.EndOfMessage()):
             self._writer.write(self._http.send(event) or b"")
         await self._writer.drain()
@@ -51,16 +55,16 @@ class HttpConnection:
     async def _read_response(self, max_bytes: int) -> HttpResponse:
         response: h11.Response | None = None
         received = bytearray()
-        left = max_bytes + MAX_WRAPPING_BYTES
+        bytes_left = max_bytes + MAX_WRAPPING_BYTES
         while True:
             match self._http.next_event():
                 case h11.NEED_DATA:
                     piece = await self._reader.read(READ_BYTES)
                     self._http.receive_data(piece)
-                    left -= len(piece)
-                    if left < 0:
+                    bytes_left -= len(piece)
+                    if bytes_left < 0:
                         raise _too_long(max_bytes)
-                    await asyncio.sleep(0)  # what is buffered is read without
+                    await asyncio.sleep(0)  # buffered data is parsed without a read
                 case h11.Response() as response:
                     pass
                 case h11.Data(data=data):
@@ -70,8 +74,8 @@ class HttpConnection:
                 case h11.EndOfMessage() if response:
                     return _to_response(response, bytes(received))
                 case h11.ConnectionClosed():
-                    raise h11.RemoteProtocolError("closed without an answer")
-                case _:  # 1xx
+                    raise h11.RemoteProtocolError("closed without a response")
+                case _:  # interim responses (1xx)
                     continue
 
     def close(self) -> None:
@@ -84,4 +88,4 @@ def _to_response(response: h11.Response, body: bytes) -> HttpResponse:
 
 
 def _too_long(max_bytes: int) -> UpstreamFailed:
-    return UpstreamFailed(f"The answer is longer than {max_bytes} bytes.")
+    return UpstreamFailed(f"The response is longer than {max_bytes} bytes.")

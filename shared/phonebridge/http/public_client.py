@@ -1,8 +1,9 @@
-"""POST to a server that a user named: HTTPS, public addresses, no redirect, a limit on the answer.
+"""SSRF-safe POST to a server that a user named: HTTPS, public addresses, no redirects, and a limit
+on the response.
 
-The name is resolved here, every address it has is checked, and the connection goes to one of
-those very addresses: a name that resolves otherwise a moment later gains nothing. Whoever cancels
-a request leaves no socket behind; that is why no blocking client does this.
+The name is resolved here, every address is checked, and the connection goes to one of these
+addresses. A name that resolves differently a moment later gains nothing. A cancelled request closes
+its socket, which no blocking client can do.
 """
 
 import asyncio
@@ -22,32 +23,34 @@ from phonebridge.http.connection import HttpConnection, HttpResponse
 from phonebridge.http.server_url import host_and_port
 
 CONNECT_SECONDS = 4.0
-"""To one address, before the next is tried."""
+"""Timeout of a connection to one address, before the next one is tried."""
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 _resolvers = ThreadPoolExecutor(8, "resolver")
-"""Of their own: a look-up cannot be given up, and the loop's threads have calls to write down."""
+"""Own threads for name resolution: a look-up cannot be cancelled, and the loop's threads must stay
+free for writing calls."""
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    asked = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(_resolvers, asked)
+    look_up = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, look_up)
     return [str(address[0]) for *_, address in found]
 
 
 @dataclass(frozen=True, slots=True)
 class PublicHttpsClient:
     allowed_hosts: frozenset[tuple[str, int]] = frozenset()
-    """Hosts of the operator's own choice: any address, and plain HTTP too."""
+    """Hosts that the operator allows: any address, and plain HTTP too."""
     resolve: Resolve = resolve
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, max_bytes: int
     ) -> HttpResponse:
-        """Raises `UpstreamFailed`; it has no time limit of its own."""
+        """Send a POST request. There is no timeout here; the caller sets one. Raises
+        `UpstreamFailed`."""
         parts = urlsplit(url)
         host, port = host_and_port(url)
         chosen = (host, port) in self.allowed_hosts
@@ -55,7 +58,7 @@ class PublicHttpsClient:
             raise UpstreamFailed("The URL is not https.")
         try:
             addresses = await self.resolve(host, port)
-        except (OSError, UnicodeError) as error:  # the latter for what is no host name at all
+        except (OSError, UnicodeError) as error:  # `UnicodeError` if it is no valid host name
             raise UpstreamFailed("The server has no address.", retryable=True) from error
         if not chosen and not all(map(is_public, addresses)):
             raise UpstreamFailed("The server has an address that is not public.")
@@ -66,7 +69,7 @@ class PublicHttpsClient:
             return await line.request(_request(parts, headers, body), body, max_bytes)
         except (OSError, h11.RemoteProtocolError) as error:
             raise UpstreamFailed(
-                "The server broke off its answer, or sent none.", retryable=True
+                "The server closed the connection before its response was complete.", retryable=True
             ) from error
         finally:
             writer.transport.abort()
@@ -75,7 +78,7 @@ class PublicHttpsClient:
 async def _connect(
     addresses: list[str], port: int, tls: ssl.SSLContext | None, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """To the first address that takes the connection."""
+    """Connect to the first address that accepts the connection."""
     name = host if tls else None
     for address in addresses:
         try:
@@ -83,7 +86,7 @@ async def _connect(
                 return await asyncio.open_connection(address, port, ssl=tls, server_hostname=name)
         except ssl.SSLCertVerificationError as error:
             raise UpstreamFailed("The server has no valid certificate.") from error
-        except OSError:  # a `TimeoutError` too
+        except OSError:  # includes `TimeoutError`
             continue
     raise UpstreamFailed("The server cannot be reached.", retryable=True)
 

@@ -1,4 +1,4 @@
-"""The host and port that a URL of a user's server names."""
+"""Host and port of the URL of a user's server."""
 
 from urllib.parse import urlsplit
 
@@ -6,6 +6,6 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """As in TOOL_HOSTS_ALLOWED."""
+    """Return host and port in the form of TOOL_HOSTS_ALLOWED."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]

@@ -1,5 +1,6 @@
-"""JSON logs of both planes: constant messages, values as fields, one `call_id` on every line,
-phone numbers masked; never audio, transcripts, instructions or keys."""
+"""JSON logs of both planes. Messages are constant and values are fields. Every line of a call has
+its `call_id`. Phone numbers are masked, and audio, transcripts, instructions and keys are never
+logged."""
 
 import logging
 import re
@@ -14,7 +15,7 @@ _PHONE_NUMBER = re.compile(r"\+\d{6,15}\b")
 
 
 def mask_numbers(text: str) -> str:
-    """`+15550100` becomes `+****0100`: enough to find a call, too little to call it."""
+    """Return `+****0100` for `+15550100`: enough to find a call, too little to dial it."""
     return _PHONE_NUMBER.sub(lambda match: "+****" + match.group()[-4:], text)
 
 
@@ -24,14 +25,14 @@ class _MaskingFormatter(LambdaPowertoolsFormatter):
 
 
 def logger(service: str) -> Logger:
-    # botocore tells at each cold start where it found credentials and endpoints.
+    # botocore logs at each cold start where it found credentials and endpoints.
     logging.getLogger("botocore").setLevel(logging.WARNING)
     return Logger(service=service, location=None, logger_formatter=_MaskingFormatter())
 
 
 @contextmanager
 def call_on_every_line(log: Logger, call_id: str) -> Iterator[None]:
-    """Put the call's id on every line logged inside, in this task or thread alone."""
+    """Put the call's id on every line that is logged inside, in this task or thread only."""
     log.thread_safe_append_keys(call_id=call_id)
     try:
         yield

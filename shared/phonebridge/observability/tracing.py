@@ -1,8 +1,8 @@
-"""Traces of calls by OTLP over HTTP; off unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
+"""Traces of calls by OTLP over HTTP. They are off unless OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-A call is one trace, whose id is made from the call's: Lambdas and container meet in it without
-having to tell each other. OpenTelemetry's SDK and exporter would put 14 MB into the layer, 90 ms
-into a cold start, and threads into a process that Lambda freezes; this is what a call needs.
+A call is one trace, and its id is derived from the call's id. So Lambdas and container add to the
+same trace without exchanging anything. OpenTelemetry's SDK and exporter would add 14 MB to the
+layer, 90 ms to a cold start, and threads to a process that Lambda freezes.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from phonebridge.ports import Carrier
 from phonebridge.settings import fits_header
 
 TIMEOUT = urllib3.Timeout(connect=1.0, read=1.0)
-"""A collector that is slow costs us a trace, not the answer."""
+"""A slow collector may cost a trace, but must not delay the response."""
 MAX_SPANS = 2_048
 
 Value = str | int
@@ -35,7 +35,7 @@ Value = str | int
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Something that took its time in a call; `failed` says why it came to nothing."""
+    """A timed step of a call. `failed` says why it did not succeed."""
 
     call_id: str
     name: str
@@ -48,7 +48,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Where spans go (OpenTelemetry, "OTLP Exporter Configuration")."""
+    """The address and headers of the collector (OpenTelemetry, "OTLP Exporter Configuration")."""
 
     url: str
     headers: Mapping[str, str]
@@ -73,7 +73,7 @@ class Collector:
 
 
 class Tracer:
-    """Keeps spans until they are flushed. Without a collector it keeps none."""
+    """Collects spans until they are flushed. Without a collector it drops them."""
 
     def __init__(
         self, service: str, collector: Collector | None, log: Logger, now_ms: Callable[[], int]
@@ -95,7 +95,7 @@ class Tracer:
 
     @contextmanager
     def span(self, call_id: str, name: str) -> Iterator[None]:
-        """What happens inside; with an exception it has failed."""
+        """Record the time spent inside as a span. An exception marks the span as failed."""
         started_ms = self._now_ms()
         failed: str | None = "exception"
         try:
@@ -105,7 +105,7 @@ class Tracer:
             self.record(Span(call_id, name, started_ms, self._now_ms(), failed=failed))
 
     def flush(self) -> None:
-        """Blocks. Spans that do not get through are lost."""
+        """Send all spans. This blocks. Spans that cannot be delivered are lost."""
         spans, self._spans = self._spans, []
         if not (spans and self._collector and self._pool):
             return
@@ -125,7 +125,7 @@ class Tracer:
 
 
 class TracedCarrier:
-    """A carrier each of whose commands is a span."""
+    """Wraps a carrier and records each of its commands as a span."""
 
     def __init__(self, carrier: Carrier, tracer: Tracer) -> None:
         self._carrier = carrier
@@ -140,7 +140,7 @@ class TracedCarrier:
 
 
 def trace_id(call_id: str) -> str:
-    """A UUID is one already, so that people find a call's trace by its id."""
+    """Return the call's id if it is a UUID, so that people find the trace by it. Hash other ids."""
     try:
         return uuid.UUID(call_id).hex
     except ValueError:
@@ -148,7 +148,7 @@ def trace_id(call_id: str) -> str:
 
 
 def encode_spans(service: str, spans: list[Span]) -> bytes:
-    """The JSON encoding of ExportTraceServiceRequest (OTLP, "JSON Protobuf Encoding")."""
+    """Encode an ExportTraceServiceRequest in JSON (OTLP, "JSON Protobuf Encoding")."""
     resource = {"attributes": _attributes({"service.name": service})}
     scope = {"scope": {"name": "phonebridge"}, "spans": [_encode_span(span) for span in spans]}
     return msgspec.json.encode({"resourceSpans": [{"resource": resource, "scopeSpans": [scope]}]})
@@ -162,7 +162,7 @@ def _encode_span(span: Span) -> dict[str, object]:
         ids |= {"spanId": secrets.token_hex(8), "parentSpanId": whole_call}
     return ids | {
         "name": span.name,
-        "kind": 1,  # internal
+        "kind": 1,  # SPAN_KIND_INTERNAL
         "startTimeUnixNano": str(span.started_ms * 1_000_000),
         "endTimeUnixNano": str(span.ended_ms * 1_000_000),
         "attributes": _attributes(attributes),
@@ -174,7 +174,7 @@ def _attributes(values: Mapping[str, Value]) -> list[dict[str, object]]:
     return [
         {
             "key": key,
-            "value": {"intValue": str(held)} if isinstance(held, int) else {"stringValue": held},
+            "value": {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value},
         }
-        for key, held in values.items()
+        for key, value in values.items()
     ]

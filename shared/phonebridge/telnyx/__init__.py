@@ -1,1 +1,1 @@
-"""Telnyx, as both planes speak it: webhooks, Call Control, the media stream."""
+"""The Telnyx protocols that both planes use: webhooks, Call Control, and the media stream."""

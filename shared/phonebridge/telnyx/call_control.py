@@ -1,7 +1,8 @@
-"""What a call asks for, as requests of the Telnyx Call Control API. Pure: `client.py` sends them.
+"""Turns the commands of a call into requests of the Telnyx Call Control API. Pure: `client.py`
+sends them.
 
-Every request bears a `command_id`, one per intent: Telnyx ignores a repetition within 60 s
-("Receiving webhooks for programmable voice"), which is what makes retries safe.
+Every request has a `command_id`, one per intent. Telnyx ignores a repetition within 60 s
+("Receiving webhooks for programmable voice"), so retries are safe.
 """
 
 import base64
@@ -43,12 +44,13 @@ MAX_TIME_LIMIT_SECONDS = 14_000
 """Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
 
 MAX_MACHINE_GREETING_MS = 30_000
-"""Of an answering machine; by default Telnyx stops listening after 5 s."""
+"""How long Telnyx listens to the greeting of an answering machine. By default, it stops after 5
+s."""
 TIME_LIMIT_GRACE_SECONDS = 60
-"""Telnyx's own limit is the last resort: ours comes first, and with a goodbye."""
+"""Telnyx's own limit is the last resort. Ours comes earlier, and with a goodbye."""
 
 HD_RATE_HZ = 16_000
-"""Of L16, at no other rate to us ("Media Streaming")."""
+"""Sample rate of L16. Telnyx sends it at no other rate ("Media Streaming")."""
 WEBHOOK_RETRIES_MS = (1_000, 3_000, 8_000, 18_000, 30_000)
 """Pauses between the deliveries of one webhook: as many and as long as Telnyx allows ("Dial",
 `webhook_retries_policies`). So a webhook outlives an outage of a minute."""
@@ -63,17 +65,17 @@ RETRIED_WEBHOOKS = (
 )
 """Events without which a call would stay as it is until the sweep."""
 RING_SECONDS = 30
-"""How long a transfer's target may take to answer: Telnyx's default for a dial."""
+"""How long the target of a transfer may ring. This is Telnyx's default for a dial."""
 SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
-"""Of Telnyx's speech providers; it speaks the language that the text is in."""
+"""A voice of Telnyx's speech providers that speaks the language of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallControlConfig:
-    """What Telnyx must know of our side to place, take and stream calls."""
+    """Our side of the connection, which Telnyx needs to place, accept and stream calls."""
 
     media_url: str
-    """ws or wss base of the media container, without a trailing slash."""
+    """The ws or wss base URL of the media container, without a trailing slash."""
     stream_token_secret: str = field(repr=False)
     connection_id: str
     webhook_url: str
@@ -81,7 +83,7 @@ class CallControlConfig:
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """A POST: the path below the API's base, and the JSON body."""
+    """A POST request: the path below the API's base, and the JSON body."""
 
     path: str
     body: bytes
@@ -94,7 +96,8 @@ def request(
     control: CallControlConfig | None,
     now_ms: int,
 ) -> ControlRequest:
-    """Raises `NotConfigured` for a command that needs a line where there is none."""
+    """Build the request for a command. Raises `NotConfigured` if the command needs a missing
+    setting."""
     match command:
         case Dial(stream_number):
             dial = _dial(call, config, _require_control(control))
@@ -151,7 +154,7 @@ def _step(
 
 class _Command(msgspec.Struct, kw_only=True):
     client_state: str
-    """Echoed in every later webhook: how those find their call."""
+    """Repeated in every later webhook of the leg, so that we find its call."""
     command_id: str
 
 
@@ -190,15 +193,18 @@ class _Reject(_Command, kw_only=True):
 
 
 class _Stream(msgspec.Struct, kw_only=True):
-    """Of `dial` and `streaming_start` alike (`answer` takes no token). `stream_codec` stays away
-    for G.711: its default is the codec of the leg, and Telnyx transcodes hardly anything else
-    ("Stream" page of TeXML). Asked for L16 it may come back to that without a word."""
+    """Stream settings that `dial` and `streaming_start` share. `answer` takes no token.
+
+    `stream_codec` is omitted for G.711, because its default is the codec of the leg. Telnyx
+    transcodes hardly anything else ("Stream" page of TeXML). If asked for L16, it may still use the
+    leg's codec without notice.
+    """
 
     stream_url: str
     stream_auth_token: str
     stream_track: str = "inbound_track"
     stream_bidirectional_mode: str = "rtp"
-    """Left out it means mp3 files, and the caller hears nothing."""
+    """Without it, Telnyx expects mp3 files and the caller hears nothing."""
     stream_bidirectional_codec: str
     stream_bidirectional_sampling_rate: int | UnsetType = UNSET
     stream_codec: str | UnsetType = UNSET
@@ -210,7 +216,7 @@ class _SendDtmf(_Command, kw_only=True):
 
 
 class _Transfer(_Command, kw_only=True, rename={"from_": "from"}):
-    """`client_state` stays that of the caller's leg."""
+    """A blind transfer. `client_state` stays that of the caller's leg."""
 
     to: str
     from_: str
@@ -229,7 +235,7 @@ class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
     from_: str
     timeout_secs: int
     link_to: str
-    """Puts the new leg into the session of the caller's."""
+    """Puts the new leg into the same session as the caller's leg."""
 
 
 class _Speak(_Command, kw_only=True):
@@ -259,8 +265,12 @@ def _dial(call: Call, config: CallConfig, control: CallControlConfig) -> _Dial:
 
 
 def _time_limit(config: CallConfig) -> int:
-    """It holds on after a transfer, and cannot be put off then: an agent that may transfer must not
-    cut the colleague short. As with inbound calls, our own ends alone bound its part."""
+    """Return Telnyx's time limit for an outbound leg.
+
+    The limit still applies after a transfer and cannot be extended then. An agent that may transfer
+    must not cut off the colleague. So its calls get Telnyx's maximum, and only our own timer limits
+    the agent's part.
+    """
     if BuiltIn.TRANSFER_CALL in config.tools.built_in:
         return MAX_TIME_LIMIT_SECONDS
     longest = config.max_duration_seconds + TIME_LIMIT_GRACE_SECONDS
@@ -268,8 +278,8 @@ def _time_limit(config: CallConfig) -> int:
 
 
 def _detection(wanted: MachineDetection | None) -> dict[str, Any]:
-    """`premium` tells of a beep unasked; of standard detection `greeting_end` waits for one, or
-    for a silence ("Answering Machine Detection")."""
+    """Return the fields for machine detection. `premium` reports a beep by default. With standard
+    detection, `greeting_end` waits for a beep or a silence ("Answering Machine Detection")."""
     match wanted:
         case None:
             return {}
@@ -294,7 +304,8 @@ def _answer(call: Call, config: CallConfig, control: CallControlConfig) -> _NewL
 
 
 def _reject(call: Call) -> _Reject:
-    """`NOT_FOUND` is SIP's 404: the caller hears that there is no such number."""
+    """Choose the cause of a rejection. `NOT_FOUND` is SIP's 404: the caller hears that the number
+    does not exist."""
     return _Reject(
         client_state=_client_state(call), command_id=f"{call.call_id}-reject", cause="NOT_FOUND"
     )
@@ -318,7 +329,7 @@ def _stream(
 
 
 def _hd_voice(config: CallConfig) -> dict[str, Any]:
-    """Without a rate the carrier plays L16 at 8 kHz."""
+    """Return the fields for HD voice. Without a rate, the carrier plays L16 at 8 kHz."""
     if config.codec != "L16":
         return {}
     return {"stream_codec": "L16", "stream_bidirectional_sampling_rate": HD_RATE_HZ}
@@ -381,8 +392,11 @@ def _bridge(call: Call, transfer: TransferAttempt) -> _Bridge:
 
 
 def _our_number(call: Call) -> str:
-    """Telnyx would show the target the number that the caller's leg went to: of an outbound call
-    that is the callee's own, which the account may not use."""
+    """Return the number to show to a transfer's target.
+
+    By default, Telnyx would show the number that the caller's leg went to. For an outbound call
+    that is the callee's own number, which the account may not use.
+    """
     return call.to if call.direction is Direction.INBOUND else call.from_
 
 
@@ -410,7 +424,9 @@ def _control_id(call: Call) -> str:
 
 def _require_control(control: CallControlConfig | None) -> CallControlConfig:
     if control is None:
-        raise NotConfigured("Only a process that knows its line can dial, answer and stream.")
+        raise NotConfigured(
+            "Dialling, answering and streaming need the settings of the Telnyx connection."
+        )
     return control
 
 
@@ -419,5 +435,5 @@ def _client_state(call: Call, transfer: int | None = None) -> str:
 
 
 def _record(config: CallConfig) -> str | UnsetType:
-    """Both channels as mp3 are Telnyx's defaults."""
+    """Ask for a recording if the call wants one. Telnyx's defaults are two channels and mp3."""
     return "record-from-answer" if config.record else UNSET

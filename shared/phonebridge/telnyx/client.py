@@ -1,4 +1,5 @@
-"""Carries a call's commands to the Telnyx Call Control API; `call_control.py` writes them."""
+"""Sends the commands of a call to the Telnyx Call Control API. `call_control.py` builds the
+requests."""
 
 import math
 import time
@@ -39,20 +40,20 @@ from phonebridge.telnyx.webhook_payloads import Id, unix_ms
 
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 PAUSES_SECONDS = (0.2, 0.6, 1.2)
-"""Before the second, third and fourth attempt: within the two seconds after which a leg that was
-just answered is ready, and well within the 60 s in which Telnyx ignores a `command_id` that it has
-seen."""
+"""Pauses before the second, third and fourth attempt. A leg that was just answered is ready after
+at most two seconds. All attempts are well within the 60 s in which Telnyx ignores a known
+`command_id`."""
 MAX_PAUSE_SECONDS = 3.0
-"""Told to wait longer, we give up: somebody waits for the answer."""
+"""If Telnyx asks for a longer pause, we give up, because a client waits for the response."""
 LAST_ATTEMPT_SECONDS = 6.0
-"""No attempt begins later than this after the first. With `TIMEOUT` a command takes 13 s at most,
-so the two of one webhook (a refused command, then the hangup) fit into a Lambda's 28 s."""
+"""No attempt starts later than this after the first one. With `TIMEOUT`, a command takes at most 13
+s. So two commands of one webhook (a refused command, then the hangup) fit into a Lambda's 28 s."""
 MAX_TITLE_LENGTH = 100
 MAX_ERROR_DETAIL_LENGTH = 300
 
 
 class TelnyxClient:
-    """A `ports.Carrier`. May be used by as many threads at once as it has connections."""
+    """A `ports.Carrier`. It is safe to use from as many threads as it has connections."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class TelnyxClient:
         timeout: urllib3.Timeout = TIMEOUT,
         max_connections: int = 1,
     ) -> None:
-        """`max_connections` is how many threads may send commands at the same time."""
+        """`max_connections` is the number of threads that may send commands at the same time."""
         self._api_base = api_base
         self._line = control
         self._now_ms = now_ms
@@ -79,8 +80,10 @@ class TelnyxClient:
         )
 
     def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
-        """The leg, when the command dialled one and the answer names it: the answer to a repeated
-        `command_id` may not, but webhooks will."""
+        """Send a command. Return the new leg if the command dialled one and the response names it.
+
+        The response to a repeated `command_id` may not name it, but the webhooks will.
+        """
         request = call_control.request(command, call, config, self._line, self._now_ms())
         answer = self._send(command, request)
         dialled = isinstance(command, Dial | DialTarget)
@@ -103,8 +106,8 @@ class TelnyxClient:
         return answer.data.state()
 
     def _send(self, command: CarrierCommand, request: ControlRequest) -> "_Answer | None":
-        """With up to four attempts: every request bears a `command_id`. None for a command that
-        an attempt carried out whose answer got lost."""
+        """Send with up to four attempts, which is safe because every request has a `command_id`.
+        Return None if an earlier attempt succeeded but its response was lost."""
         last_attempt_ms = self._now_ms() + LAST_ATTEMPT_SECONDS * 1000
         for attempt, pause_seconds in enumerate((*PAUSES_SECONDS, math.inf), start=1):
             try:
@@ -149,13 +152,13 @@ def _timeout_message(error: HTTPError, timeout: urllib3.Timeout) -> str:
         case NewConnectionError():
             return "takes no connection"
         case ConnectTimeoutError():
-            return f"took no connection within {timeout.connect_timeout:g} s"
+            return f"accepted no connection within {timeout.connect_timeout:g} s"
         case ReadTimeoutError():
-            return f"took the request, and sent nothing for {timeout.read_timeout:g} s"
+            return f"accepted the request, but sent nothing for {timeout.read_timeout:g} s"
         case SSLError():
             return "has no certificate that is trusted here"
         case _:
-            return "broke off the connection"
+            return "closed the connection"
 
 
 class _Leg(msgspec.Struct):
@@ -180,8 +183,8 @@ def _unix_ms(moment: datetime | None) -> int | None:
 
 
 class _Error(msgspec.Struct):
-    """Documented with a title and a code of text; a real 403 came without title and with a
-    number."""
+    """An error of the API. `code` is documented as text and `title` as required, but a real 403 had
+    a number and no title."""
 
     code: str | int | float = ""
     title: str = ""
@@ -190,11 +193,11 @@ class _Error(msgspec.Struct):
 
 class _Explanation(msgspec.Struct):
     error_code: str | int | float = ""
-    """Which rule of the account was broken, such as D60: only verified numbers."""
+    """The account rule that was broken, such as D60 (only verified numbers may be called)."""
 
 
 class _Answer(msgspec.Struct):
-    """`data` and `errors` may come together; then it is an error."""
+    """The body of a response. `data` and `errors` can come together. Then it is an error."""
 
     data: _Leg | None = None
     errors: Any = None
@@ -202,7 +205,8 @@ class _Answer(msgspec.Struct):
 
 
 def _read(body: bytes) -> _Answer | None:
-    """None for what is no answer of the API, such as a proxy's HTML."""
+    """Parse a response. Return None if it does not come from the API, for example a proxy's
+    HTML."""
     try:
         answer, _ = convert(decode(body), _Answer)
     except ValueError:
@@ -237,7 +241,8 @@ def _errors(answer: _Answer) -> list[_Error]:
 
 
 def _most_telling(errors: list[_Error]) -> _Error | None:
-    """One whose code decides something here, else one that has a code, else any."""
+    """Choose the error that decides how we react: first one with a known code, then one with any
+    code, then the first."""
     by_code = {text_of(error.code): error for error in reversed(errors)}
     for code in (*TELLING_CODES, *(text_of(error.code) for error in errors)):
         if code and code in by_code:
@@ -253,8 +258,11 @@ def _phrase(status: int) -> str:
 
 
 def _requested_pause_seconds(response: urllib3.BaseHTTPResponse) -> float:
-    """Zero leaves it to the usual pause: where nothing was asked for, for a date, and for a rate
-    window that takes long to end, since it may let a single command through before."""
+    """Return the requested pause in seconds, or zero for the usual pause.
+
+    Zero is returned if no pause was requested, if it is a date, and for a rate window that ends
+    late. Such a window may allow a single command earlier.
+    """
     if (wanted := _seconds(response.headers.get("Retry-After"))) is not None:
         return wanted
     if response.status != HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,7 +1,7 @@
-"""Which call a webhook is about, and which of its legs.
+"""Finds the call and the leg that a webhook is about.
 
-Every command of any program replaces `client_state`, so it is only a hint: Telnyx's ids of the leg
-decide. `call_control_id` may change during a call, `call_leg_id` does not, and the legs of a
+Any command of any program replaces `client_state`, so it is only a hint, and Telnyx's ids of the
+leg decide. `call_control_id` may change during a call, `call_leg_id` does not. The legs of a
 transfer share one `call_session_id`.
 """
 
@@ -16,7 +16,7 @@ from phonebridge.telnyx.webhook_payloads import inbound_call_id
 
 @dataclass(frozen=True, slots=True)
 class MatchedLeg:
-    """A call and one of its legs: its own, or the target of the transfer with this number."""
+    """A call and one of its legs: its own leg, or the target of the transfer with this number."""
 
     call: Call
     transfer: int | None = None
@@ -26,7 +26,8 @@ class MatchedLeg:
         return leg_name(self.call.call_id, self.transfer)
 
     def apply_to(self, webhook: Webhook) -> Webhook:
-        """The webhook, seen from the call."""
+        """Return the webhook as the call sees it: events of a transfer's target do not end the
+        call."""
         if self.transfer is None:
             return webhook
         is_warm = self.call.transfer is not None and self.call.transfer.is_warm
@@ -34,14 +35,14 @@ class MatchedLeg:
 
     @property
     def control_id(self) -> str:
-        """What commands call the leg; empty while that is unknown."""
+        """The `call_control_id` to use in commands for this leg. Empty while unknown."""
         if self.transfer is None:
             return self.call.leg.call_control_id if self.call.leg else ""
         return self.call.transfer.target if self.call.transfer else ""
 
 
 def find(store: CallStore, webhook: Webhook) -> MatchedLeg | None:
-    """One read where `client_state` names the call whose leg it is."""
+    """Find the call of a webhook. It costs one read if `client_state` names the right call."""
     leg = webhook.leg
     named = _load(store, webhook.client_state)
     return (
@@ -73,8 +74,8 @@ def _by_known_ids(named: MatchedLeg | None, leg: Leg) -> MatchedLeg | None:
 
 
 def _by_name(named: MatchedLeg | None, leg: Leg) -> MatchedLeg | None:
-    """A leg of which nothing is known but its name, or its session: the first news of it, or its
-    ids have changed."""
+    """Accept the leg that `client_state` names if only its name or its session is known so far.
+    Then this is its first event, or its ids have changed."""
     if named is None or named.call.leg is None:
         return named
     call, known = named.call, named.call.leg

@@ -1,7 +1,7 @@
-"""Frames of the Telnyx media stream (Telnyx, "Media streaming over WebSockets"), both ways.
+"""Frames of the Telnyx media stream in both directions (Telnyx, "Media streaming over WebSockets").
 
-Fifty frames a second and call: they are decoded straight into structs, base64 included, and are
-passed on as they are.
+A call sends fifty frames a second. Each is decoded directly into a struct, base64 included, and
+passed on without a copy into other types.
 """
 
 from binascii import b2a_base64
@@ -17,11 +17,12 @@ Text = str | bytes | memoryview
 
 
 class MalformedFrame(TelnyxError):
-    """A frame that is not JSON, or not the JSON of the protocol; the message says where."""
+    """A frame that is not JSON, or not JSON of this protocol. The message says where."""
 
 
 class _Frame(msgspec.Struct, frozen=True, gc=False, tag_field="event"):
-    """Only what is used is read: a strange value elsewhere costs no frame."""
+    """Base of all frames. Only fields that we use are declared, so a strange value elsewhere does
+    no harm."""
 
 
 class _Connection(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +30,7 @@ class _Connection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Connected(_Frame, frozen=True, gc=False, tag="connected"):
-    """The first frame; `Start` follows when the call is answered."""
+    """The first frame. `Start` follows when the call is answered."""
 
     connected: _Connection | None = None
 
@@ -39,7 +40,8 @@ class Connected(_Frame, frozen=True, gc=False, tag="connected"):
 
 
 class MediaFormat(msgspec.Struct, frozen=True, gc=False):
-    """What Telnyx sends: it follows the phone leg, whatever was asked for the other way."""
+    """The format of what Telnyx sends. It is the codec of the phone leg, whatever we send in the
+    other direction."""
 
     encoding: str
     sample_rate: int = 8000
@@ -51,7 +53,7 @@ class StreamedLeg(msgspec.Struct, frozen=True, gc=False):
     media_format: MediaFormat
     call_session_id: str | None = None
     client_state: str | None = None
-    """As it was set: base64."""
+    """`client_state` as it was set: base64."""
 
 
 class Start(_Frame, frozen=True, gc=False, tag="start"):
@@ -60,16 +62,17 @@ class Start(_Frame, frozen=True, gc=False, tag="start"):
 
 
 INBOUND = ("inbound", "inbound_track")
-"""Of tracks; the REST API says `inbound_track` where frames say `inbound`."""
+"""Names of the inbound track. The REST API says `inbound_track` where frames say `inbound`."""
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
-    """Sound of one track: the RTP payload alone, 20 ms in practice. Order is not guaranteed."""
+    """Audio of one track: the RTP payload without header, 20 ms in practice. The order of frames is
+    not guaranteed."""
 
     payload: bytes
     track: str = "inbound"
     chunk: int | None = None
-    """Counts from 1. On the wire a decimal string."""
+    """A counter that starts with 1. On the wire it is a decimal string."""
 
 
 class Media(_Frame, frozen=True, gc=False, tag="media"):
@@ -89,13 +92,13 @@ class MarkName(msgspec.Struct, frozen=True, gc=False):
 
 
 class Mark(_Frame, frozen=True, gc=False, tag="mark"):
-    """Ours, come back: played out, or cleared."""
+    """A mark that we sent has returned: the audio before it was played, or cleared."""
 
     mark: MarkName
 
 
 class Stop(_Frame, frozen=True, gc=False, tag="stop"):
-    """The stream is over; the socket closes soon, or already has."""
+    """The stream is over. The socket closes soon, or has already closed."""
 
 
 class StreamError(msgspec.Struct, frozen=True, gc=False):
@@ -105,13 +108,13 @@ class StreamError(msgspec.Struct, frozen=True, gc=False):
 
 
 class ErrorFrame(_Frame, frozen=True, gc=False, tag="error"):
-    """Telnyx did not understand a frame of ours."""
+    """Telnyx did not understand a frame that we sent."""
 
     payload: StreamError = StreamError()
 
 
 class UnknownFrame(msgspec.Struct, frozen=True, gc=False):
-    """A kind of frame that came after this was written."""
+    """A kind of frame that this code does not know."""
 
     event: str
 
@@ -123,11 +126,11 @@ _KINDS: Mapping[object, type[_KnownFrame]] = {
     kind.__struct_config__.tag: kind for kind in get_args(_KnownFrame)
 }
 _NOT_STRICT: msgspec.json.Decoder[_KnownFrame] = msgspec.json.Decoder(_KnownFrame, strict=False)
-"""Takes "4" for 4."""
+"""Also accepts "4" where an int is expected."""
 
 
 def decode(text: Text) -> Frame:
-    """Raises `MalformedFrame`."""
+    """Decode a frame of Telnyx. Raises `MalformedFrame`."""
     try:
         return _NOT_STRICT.decode(text)
     except (ValueError, RecursionError) as error:
@@ -135,21 +138,23 @@ def decode(text: Text) -> Frame:
 
 
 CLEAR = b'{"event":"clear"}'
-"""Stop playing, forget what is queued, and return all marks."""
+"""Tells Telnyx to stop playing, drop queued audio, and return all marks."""
 
 
 def encode_media(payload: bytes) -> bytes:
-    """`payload` is 20 ms to 30 s of bare codec bytes, without RTP header."""
+    """Encode audio for the caller. `payload` is 20 ms to 30 s of codec bytes without RTP header."""
     return b'{"event":"media","media":{"payload":"%b"}}' % b2a_base64(payload, newline=False)
 
 
 def encode_mark(name: str) -> bytes:
-    """`name` is plain ASCII; it comes back when the media before it has been played or cleared."""
+    """Encode a mark. `name` is plain ASCII and returns when the media before it was played or
+    cleared."""
     return b'{"event":"mark","mark":{"name":"%b"}}' % name.encode()
 
 
 def _decode_tolerantly(text: Text, refusal: Exception) -> Frame:
-    """A kind that is not known, or a frame whose optional fields or unread texts are strange."""
+    """Decode an unknown kind of frame, or a frame with unusual values in optional or unused
+    fields."""
     try:
         value = tolerant_json.decode(
             text.encode(errors="surrogatepass") if isinstance(text, str) else bytes(text)

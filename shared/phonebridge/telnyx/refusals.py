@@ -1,4 +1,5 @@
-"""What Telnyx's refusals of commands mean: which deserve another attempt, and which are no failure.
+"""Classifies Telnyx's refusals of commands: which are worth another attempt, and which are no
+failure.
 
 Sources: Telnyx, "API error codes" (codes), "API reliability and retries" (5xx), "Rate limiting"
 (429); RFC 9110 and RFC 8470 (408, 409, 425); the friction log of team-telnyx/ai's contact centre,
@@ -30,9 +31,9 @@ TELLING_CODES = (
     DUPLICATE_RESOURCE,
     BEING_PROCESSED,
 )
-"""Codes that decide something here. Of several errors in one answer the first of these counts."""
+"""Codes that change how we react. If a response has several errors, the first of these counts."""
 
-# Codes that say what is wrong with the request itself, and will say so again.
+# These codes blame the request itself, so a repetition would be refused too.
 _INVALID_REQUEST = frozenset(
     {"10001", "10002", "10003", "10004", "10016", "10017", "10025", "10026", "10032", "10033"}
 )
@@ -41,7 +42,8 @@ _CHANNEL_LIMITS = frozenset({"90041", "90042", "90043"})
 
 @dataclass(frozen=True, slots=True)
 class PassingRefusal:
-    """A row matches if all that it names does; None names nothing."""
+    """A refusal that may pass. It matches if everything that it names matches; None matches
+    anything."""
 
     statuses: range | None = None
     code: str | None = None
@@ -70,14 +72,14 @@ PASSING_REFUSALS = (
     PassingRefusal(_only(425)),
     # Too many requests (10011). The same code comes with 422 for another reason.
     PassingRefusal(_only(429)),
-    # Unexpected error (10007), service unavailable (10037), and whatever a gateway says.
+    # Unexpected error (10007), service unavailable (10037), and any error of a gateway.
     PassingRefusal(range(500, 600)),
     # "Please, wait for its operation to finish and retry later."
     PassingRefusal(code=BEING_PROCESSED),
-    # Commands that need an answered leg are sent because `call.answered` came: Telnyx's own state
-    # of the leg is not that far yet.
+    # We send commands that need an answered leg because `call.answered` came. Telnyx's own state of
+    # the leg may be behind it.
     PassingRefusal(code=NOT_ANSWERED_YET),
-    # Two legs are joined before Telnyx has built the state of the second; its code varies.
+    # Two legs are joined before Telnyx has built the state of the second. Its code varies.
     PassingRefusal(
         _only(422),
         commands=(BridgeLegs, TransferLeg),
@@ -85,7 +87,8 @@ PASSING_REFUSALS = (
     ),
 )
 
-# A repeated command is refused because its first attempt, whose answer got lost, had its effect.
+# A repeated command can be refused because its first attempt took effect and only the response was
+# lost.
 _DONE_BEFORE: tuple[tuple[type[CarrierCommand] | None, str], ...] = (
     (StartStreaming, STREAMING_IN_USE),
     (StopStreaming, STREAMING_NOT_IN_USE),
@@ -107,8 +110,11 @@ def was_done_before(command: CarrierCommand, refusal: TelnyxRefused) -> bool:
 
 
 def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
-    """Whether the refusal shows that the caller's leg is over. Telnyx forgets a leg some minutes
-    after its end; whoever hangs up a forgotten leg has what they want."""
+    """Whether the refusal shows that the caller's leg has ended.
+
+    Telnyx forgets a leg some minutes after its end. A hangup of a forgotten leg has therefore
+    succeeded.
+    """
     if not isinstance(error, TelnyxRefused):
         return False
     if isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):

@@ -1,6 +1,6 @@
-"""Reads the JSON that Telnyx sends: required fields are strict, every other one may be anything.
+"""Reads the JSON that Telnyx sends. Required fields are strict, and all others may have any value.
 
-`msgspec.json` refuses a whole message for one lone surrogate, one NaN or one odd field.
+`msgspec.json` refuses a whole message for one lone surrogate, one NaN or one unexpected field.
 """
 
 import json
@@ -13,17 +13,18 @@ import msgspec
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_INTEGER_DIGITS = 300
-"""Longer integers are read as floats: Python refuses those of more than 4,300 digits."""
+"""Longer integers are read as floats, because Python refuses those of more than 4,300 digits."""
 
-# DynamoDB stores no lone surrogates. SQS takes neither those nor U+FFFE and U+FFFF (Amazon SQS,
-# "SendMessage").
+# DynamoDB does not store lone surrogates. SQS accepts neither those nor U+FFFE and U+FFFF (Amazon
+# SQS, "SendMessage").
 _NOT_STORABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile(r"\\u[dDfF]")
 _REPLACEMENT = "\ufffd"
 
 
 def decode(body: bytes) -> object:
-    """Replace what cannot be stored by U+FFFD. Raises `ValueError` for what is no JSON."""
+    """Decode JSON and replace characters that cannot be stored by U+FFFD. Raises `ValueError` for
+    invalid JSON."""
     text = _storable(body.decode(errors="replace").lstrip("\ufeff"))
     try:
         value = _loads(text)
@@ -35,10 +36,10 @@ def decode(body: bytes) -> object:
 
 
 def convert(value: object, kind: type[S], *, strict: bool = True) -> tuple[S, tuple[str, ...]]:
-    """The struct, and the names of its optional fields that could not be read.
+    """Return the struct, and the names of its optional fields that could not be read.
 
-    Null counts as absent. Raises `msgspec.ValidationError` for a required field. Not `strict`
-    takes "4" for 4.
+    Null counts as absent. Without `strict`, "4" is accepted for 4. Raises `msgspec.ValidationError`
+    for a required field.
     """
     if not isinstance(value, Mapping):
         raise msgspec.ValidationError(f"Expected `object`, got `{type(value).__name__}`")
@@ -66,7 +67,7 @@ def _field(value: object, kind: Any, strict: bool) -> tuple[object, tuple[str, .
 
 
 def text_of(value: str | int | float) -> str:
-    """`486` for 486.0: codes come as text and as numbers."""
+    """Return `486` for 486.0. Telnyx sends codes as text and as numbers."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()

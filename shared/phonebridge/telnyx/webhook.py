@@ -1,6 +1,6 @@
-"""Telnyx webhooks: bytes to `Webhook`. Verify first (`webhook_signature.py`), then parse.
+"""Parses Telnyx webhooks into `Webhook`. Verify first (`webhook_signature.py`), then parse.
 
-Their counterpart are the commands in `call_control.py`.
+`call_control.py` builds the commands in the other direction.
 """
 
 import base64
@@ -29,7 +29,7 @@ from phonebridge.telnyx.tolerant_json import convert, decode
 from phonebridge.telnyx.webhook_payloads import PAYLOADS, Payload, unix_ms
 
 MAX_EVENT_ID_LENGTH = 128
-"""The id becomes part of a sort key, which may be 1,024 bytes long; Telnyx's are UUIDs."""
+"""The id becomes part of a sort key, which may have 1,024 bytes. Telnyx's ids are UUIDs."""
 MAX_EVENT_TYPE_LENGTH = 64
 MAX_DETAIL_LENGTH = 200
 DAY_MS = 86_400_000
@@ -37,7 +37,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What Telnyx tells about one leg."""
+    """One event of one leg."""
 
     event_id: str
     event_type: str
@@ -45,27 +45,30 @@ class Webhook:
     leg: Leg
     client_state: str | None
     event: CallEvent | None
-    """What it means to a call; None for what only the timeline wants to know."""
+    """The event for the lifecycle. None if the webhook only adds to the timeline."""
     arrival: Call | None
-    """The call to be born, when this is the first word of an inbound one."""
+    """The new call, if this is the first webhook of an inbound one."""
     detail: str
-    """One phrase for the timeline, without phone numbers."""
+    """A phrase for the timeline, without phone numbers."""
     attachment: Charge | SavedRecording | None = None
-    """What it brings to the record besides."""
+    """A charge or a recording to add to the record."""
     unreadable: tuple[str, ...] = ()
-    """Optional fields whose values could not be read; they count as absent."""
+    """Optional fields whose values could not be read. They count as absent."""
 
 
 def parse(body: bytes, now_ms: int) -> Webhook:
-    """Raises `MalformedRequest` for what is no webhook of API v2, or does not say what happened
-    to which leg. A webhook without a credible time has happened now."""
+    """Parse a webhook. A webhook without a credible time is dated now.
+
+    Raises `MalformedRequest` if the body is no webhook of API v2, or does not say what happened to
+    which leg.
+    """
     try:
         envelope, _ = convert(decode(body), _Envelope)
         data, unreadable = convert(envelope.data, _Event)
         event_type = _normalize_type(data.event_type)
         payload, unread = convert(data.payload, PAYLOADS.get(event_type, Payload))
     except ValueError as error:
-        raise MalformedRequest(f"This is no Telnyx v2 webhook: {error}") from error
+        raise MalformedRequest(f"This is not a Telnyx v2 webhook: {error}") from error
     at_ms, time_problem = _time(data.occurred_at, now_ms)
     event, arrival = payload.event(at_ms), payload.arrival(at_ms)
     _require_ids(event_type[:MAX_EVENT_TYPE_LENGTH], payload, event, arrival)
@@ -84,14 +87,14 @@ def parse(body: bytes, now_ms: int) -> Webhook:
 
 
 def about_target(webhook: Webhook, transfer: int, is_warm: bool) -> Webhook:
-    """The same as told of the leg of a transfer's target: nothing of it may end the call."""
+    """Return the webhook as an event of a transfer's target, so that it cannot end the call."""
     target = webhook.leg.call_control_id
     event: CallEvent | None = None
     match webhook.event:
         case CallInitiated():
             event = TargetInitiated(transfer, target)
         case CallAnswered(_, at_ms):
-            # Telnyx connects a blind transfer's target with the caller by itself.
+            # Telnyx itself connects the target of a blind transfer with the caller.
             event = TargetAnswered(transfer, target) if is_warm else CallTransferred(at_ms)
         case CallHungUp(_, hangup):
             event = TargetHungUp(transfer, hangup.cause)
@@ -119,7 +122,8 @@ class _Envelope(msgspec.Struct):
 def _require_ids(
     event_type: str, payload: Payload, event: CallEvent | None, arrival: Call | None
 ) -> None:
-    """A new call can be answered by its `call_control_id` alone; a known one knows that itself."""
+    """Check the ids that the event needs. A new call is answered by its `call_control_id`. A known
+    call has it stored."""
     if arrival and not payload.call_control_id:
         raise MalformedRequest(f"{event_type} does not say how to answer the call.")
     if event and not (payload.call_control_id or payload.call_leg_id):
@@ -127,12 +131,13 @@ def _require_ids(
 
 
 def _normalize_type(event_type: str) -> str:
-    """Some v2 envelopes bear the v1 spelling, `call_answered`."""
+    """Correct the v1 spelling `call_answered`, which some v2 envelopes have."""
     return event_type if "." in event_type else event_type.replace("_", ".")
 
 
 def _event_id(named: str, envelope: _Envelope) -> str:
-    """The same for every delivery of one event; `meta` alone differs between them."""
+    """Return an id that is the same for every delivery of one event. Only `meta` differs between
+    deliveries."""
     if named and len(named) <= MAX_EVENT_ID_LENGTH:
         return named
     return sha256(repr(envelope.data).encode()).hexdigest()
@@ -148,7 +153,8 @@ def _time(occurred_at: datetime | None, now_ms: int) -> tuple[int, tuple[str, ..
 
 
 def _decode_client_state(client_state: str) -> str | None:
-    """None too for a state that another application set and that is no base64 of text."""
+    """Decode `client_state`. Return None if another application set it and it is no base64 of
+    text."""
     try:
         return base64.b64decode(client_state, validate=True).decode() or None
     except ValueError:

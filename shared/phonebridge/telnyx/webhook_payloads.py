@@ -1,4 +1,4 @@
-"""What Telnyx tells in its webhooks, by the type of event, and what that means to a call."""
+"""Payloads of Telnyx webhooks by type, and the lifecycle events that they cause."""
 
 import re
 import uuid
@@ -24,7 +24,7 @@ from phonebridge.call.usage import Charge
 from phonebridge.telnyx.tolerant_json import text_of
 
 MAX_ID_LENGTH = 256
-"""Ids become keys of the table, which may be 2,048 bytes long; Telnyx's are below 100."""
+"""Ids become keys of the table, which may have 2,048 bytes. Telnyx's ids are shorter than 100."""
 MAX_WORD_LENGTH = 64
 MAX_ADDRESS_LENGTH = 255
 MAX_URL_LENGTH = 8_192
@@ -39,7 +39,7 @@ _UNSPECIFIED = "unspecified"
 
 
 class Payload(msgspec.Struct):
-    """What every payload may hold. Any field may be null, missing, or of another type."""
+    """Fields that any payload may have. Each may be null, missing, or of another type."""
 
     call_control_id: Id = ""
     call_leg_id: Id = ""
@@ -64,7 +64,7 @@ class Payload(msgspec.Struct):
 
 
 class _Initiated(Payload, rename={"from_": "from"}):
-    """Sent for outbound legs too; only `incoming` ones are new to us."""
+    """Telnyx sends it for outbound legs too. Only `incoming` legs are new to us."""
 
     direction: str = ""
     state: str = ""
@@ -73,7 +73,7 @@ class _Initiated(Payload, rename={"from_": "from"}):
 
     @property
     def is_incoming(self) -> bool:
-        """An inbound leg waits `parked`, an outbound one is `bridging`."""
+        """An inbound leg has the state `parked`, an outbound leg `bridging`."""
         return (self.direction or self.state) in ("incoming", "parked")
 
     def event(self, at_ms: int) -> CallEvent:
@@ -177,7 +177,7 @@ class _Cost(Payload):
 
 
 class _RecordingSaved(Payload):
-    """Bears neither `from` nor `to`, and may come after the hangup."""
+    """It has neither `from` nor `to`, and may come after the hangup."""
 
     recording_id: str = ""
     format: str = ""
@@ -212,7 +212,8 @@ class _DetectionEnded(_Detection):
 
 
 class _GreetingEnded(_Detection):
-    """`not_sure`: the carrier has stopped listening, the machine may still be speaking."""
+    """`not_sure` means that the carrier stopped listening while the machine may still be
+    speaking."""
 
     def event(self, at_ms: int) -> CallEvent | None:
         return None if self.result == "not_sure" else GreetingEnded()
@@ -225,7 +226,7 @@ class _RecordingFailed(Payload):
         return self.reason or _UNSPECIFIED
 
 
-# Of standard and of premium detection; what is neither a human nor a machine stays unsure.
+# Results of standard and premium detection. Everything that is neither human nor machine is unsure.
 _ANSWERED_BY: Mapping[str, AnsweredBy] = {
     "human": AnsweredBy.HUMAN,
     "human_residence": AnsweredBy.HUMAN,
@@ -253,13 +254,14 @@ PAYLOADS: Mapping[str, type[Payload]] = {
 
 
 def inbound_call_id(leg: Leg) -> str:
-    """The same id for every webhook of one inbound leg, however often and in whatever order they
+    """Return the same id for every webhook of an inbound leg, in whatever number and order they
     come."""
     return str(uuid.uuid5(_INBOUND_CALLS, leg.call_leg_id or leg.call_control_id))
 
 
 def unix_ms(moment: datetime) -> int:
-    """Telnyx writes UTC with a `Z`; a time without an offset is taken for the same."""
+    """Convert a time of Telnyx, which is UTC with a `Z`. A time without an offset is also read as
+    UTC."""
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

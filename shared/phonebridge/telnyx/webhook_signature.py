@@ -1,4 +1,4 @@
-"""Whether it was Telnyx who sent a webhook. Verify first, then parse (`webhook.py`)."""
+"""Checks that a webhook comes from Telnyx. Verify first, then parse (`webhook.py`)."""
 
 import base64
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ _PUBLIC_KEY_BYTES = 32
 
 
 def verify(public_key_base64: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> None:
-    """Raise `InvalidSignature` unless Telnyx signed this very body within the tolerance: Ed25519
-    over timestamp, `|` and raw body (Telnyx, "Webhook fundamentals")."""
+    """Raise `InvalidSignature` unless Telnyx signed this body within the tolerance. The signature
+    is Ed25519 over timestamp, `|` and raw body (Telnyx, "Webhook fundamentals")."""
     public_key = _public_key(public_key_base64)
     by_name = {name.lower(): value for name, value in headers.items()}
     signature = _header(by_name, SIGNATURE_HEADER)
@@ -56,7 +56,7 @@ def _check_age(timestamp: str, now_ms: int) -> None:
     try:
         age_ms = now_ms - int(timestamp) * 1000
     except ValueError as error:
-        raise InvalidSignature("The webhook's timestamp is no number of seconds.") from error
+        raise InvalidSignature("The webhook's timestamp is not a number of seconds.") from error
     if abs(age_ms) > TOLERANCE_SECONDS * 1000:
         raise InvalidSignature(
             f"The webhook was not signed within {TOLERANCE_SECONDS} seconds of now."

@@ -1,4 +1,4 @@
-"""Speech through the container's audio path: nothing is added, lost or put elsewhere by the way."""
+"""Speech through the container's audio path: nothing is added, lost or moved."""
 
 import numpy as np
 import pytest

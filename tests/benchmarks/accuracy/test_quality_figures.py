@@ -1,4 +1,4 @@
-"""What was measured of speech, kept, judged and told."""
+"""The figures of speech quality: how they are stored, judged and shown."""
 
 from pathlib import Path
 

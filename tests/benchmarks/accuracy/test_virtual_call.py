@@ -1,4 +1,4 @@
-"""The instrument itself: does it notice an error when there is one?"""
+"""Checks that the instrument itself detects an error when there is one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a call costs: the terms, and the tables that the documentation shows."""
+"""The cost of a call: its terms, and the tables of the page."""
 
 import pytest
 
@@ -48,7 +48,8 @@ def test_it_counts_with_the_defaults_of_the_template() -> None:
 
 def test_more_calls_per_vcpu_cost_less_in_proportion() -> None:
     dear, cheap = (row(Results(runs=[run(cpu=cpu)]), FARGATE) for cpu in (0.6, 0.3))
-    # A vCPU's 100 calls, of which 55 are there: 0.0395 dollars an hour for 3,300 call-minutes.
+    # A vCPU carries 100 calls, and 55 % of the slots are used: 0.0395 dollars an hour for 3,300
+    # call-minutes.
     assert dear == ["not measured", "0.012"]
     assert cheap == ["not measured", "0.006"]
 
@@ -57,7 +58,7 @@ def test_a_core_that_was_late_before_it_was_full_sets_the_slots() -> None:
     known = Results(runs=[run(cpu=0.3)])
     known.capacities = [Capacity("phonebridge", ModelAudio.G711, False, 50, "p99 of 22.0 ms")]
     assert row(known, FARGATE)[1] == "0.024"
-    assert row(known, "calls that one core carried in time, measured")[1] == "50"
+    assert row(known, "calls that one core carried, measured")[1] == "50"
 
 
 def test_what_was_not_measured_is_not_made_up() -> None:
@@ -67,19 +68,19 @@ def test_what_was_not_measured_is_not_made_up() -> None:
 
 def test_what_telnyx_charges_for_a_bridged_call_is_listed() -> None:
     tables = cost.tables(Results())
-    assert "* Telnyx: 2.00 for Call Control and 3.50 for media streaming;" in tables
+    assert "* Telnyx: 2.00 for Call Control and 3.50 for media streaming." in tables
 
 
-FARGATE = "Fargate with the fewer of these as a task's slots"
+FARGATE = "Fargate, with the smaller of these as slots of a task"
 
 
 def row(known: Results, name: str) -> list[str]:
-    """The cells behind the name."""
+    """Return the cells of a row."""
     found = next(line for line in cost.tables(known).splitlines() if line.startswith(f"| {name} |"))
     return found.strip("| ").split(" | ")[1:]
 
 
 def test_the_page_shows_what_the_command_writes() -> None:
-    """Otherwise run `python benchmarks/control_plane/cost.py`."""
+    """To fix it, run `python benchmarks/control_plane/cost.py`."""
     page = cost.PAGE.read_text()
     assert cost.rewritten(page, results.load()) == page

@@ -1,4 +1,4 @@
-"""What a call asks of DynamoDB, as it is billed."""
+"""DynamoDB requests of a call, as they are billed."""
 
 from pathlib import Path
 

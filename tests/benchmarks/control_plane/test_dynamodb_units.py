@@ -1,4 +1,4 @@
-"""Items and requests, as DynamoDB bills them."""
+"""Sizes and units as DynamoDB bills them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What many calls come to, from what one asks."""
+"""The load of many calls, computed from one call."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def test_a_burst_asks_more_of_the_api_than_as_many_steady_calls_and_no_more_of_f
 def test_the_api_lets_through_what_the_template_says() -> None:
     settings = TEMPLATE["Resources"]["HttpApi"]["Properties"]["RouteSettings"]
     webhooks = settings["POST /webhooks/telnyx"]
-    assert {*webhooks.values()} == {WEBHOOK_REQUESTS}  # a second, and at once
+    assert {*webhooks.values()} == {WEBHOOK_REQUESTS}  # per second, all at once
     assert TEMPLATE["Parameters"]["CreateCallsPerSecond"]["Default"] == CREATES
 
 

@@ -1,4 +1,4 @@
-"""What many calls come to: the page."""
+"""The page about many calls."""
 
 from benchmarks.control_plane import cold_start, count_requests, scale
 from benchmarks.control_plane.cold_start import ColdStarts, Warm
@@ -32,8 +32,9 @@ def test_the_page_tells_the_work_of_a_burst_in_cores() -> None:
 
 def test_the_page_says_what_is_passed_when_quotas_are_raised() -> None:
     page = scale.render(ONE, Results(), None)
-    assert "* 10,000 calls, quotas raised: the nearest is partition `FLEET`: reads" in page
-    assert "* 100,000 calls, quotas raised: passed: partition `FLEET`: reads" in page
+    raised = "calls with all quotas raised:"
+    assert f"* 10,000 {raised} the nearest limit is partition `FLEET`: writes" in page
+    assert f"* 100,000 {raised} exceeded are partition `FLEET`: reads" in page
 
 
 def test_the_committed_page_is_made_of_the_committed_results() -> None:

@@ -45,29 +45,29 @@ def as_client(table: TableInMemory) -> "DynamoDBClient":
 def life_of_a_call(store: DynamoCallStore) -> list[object]:
     turn = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=0, ended_ms=500)
     entry = TimelineEntry(5_000, "event-1", "call.answered")
-    told: list[object] = [store.create(DIALED, CallConfig()), store.create(DIALED, CallConfig())]
+    results: list[object] = [store.create(DIALED, CallConfig()), store.create(DIALED, CallConfig())]
     store.link_leg(LEG, "call-1")
     store.save(RINGING)
     with pytest.raises(Conflict):
         store.save(RINGING)
-    told.append(list(store.possibly_live()))
+    results.append(list(store.possibly_live()))
     store.save(ANSWERED)
     store.add_timeline_entry("call-1", entry)
     store.add_timeline_entry("call-1", entry)
     store.add_turns([("call-1", turn)])
     store.save(HUNG_UP)
-    told += [list(store.possibly_live()), store.load("call-1"), store.load("call-2")]
-    return [*told, store.find_by_leg(LEG), store.config("call-1"), store.record("call-1")]
+    results += [list(store.possibly_live()), store.load("call-1"), store.load("call-2")]
+    return [*results, store.find_by_leg(LEG), store.config("call-1"), store.record("call-1")]
 
 
 def room_in_a_fleet(fleet: DynamoFleet) -> list[object]:
     fleet.beat(TaskState("task-1", 1, 40, 3, draining=False))
     fleet.reserve(outbound_call("call-1", created_at_ms=1_795_000_000_000))
-    fleet.reserve(outbound_call("call-2", created_at_ms=1_790_000_000_000))  # over long ago
-    told: list[object] = [fleet.look()]
+    fleet.reserve(outbound_call("call-2", created_at_ms=1_790_000_000_000))  # ended long ago
+    results: list[object] = [fleet.look()]
     for _ in range(2):
         fleet.release(outbound_call("call-1", created_at_ms=1_795_000_000_000))
-    return [*told, fleet.look(), fleet.heartbeat("task-1"), fleet.heartbeat("task-2")]
+    return [*results, fleet.look(), fleet.heartbeat("task-1"), fleet.heartbeat("task-2")]
 
 
 def letters_in_a_mailbox(mailbox: DynamoMailbox) -> list[object]:
@@ -113,7 +113,7 @@ def test_a_move_is_written_once_in_its_partition_and_once_in_each_index(
     kept.save(ANSWERED)
     assert written(table.written) == {"CALL": 1, "live": 1, "items": 1, "table": 2}
 
-    kept.save(HUNG_UP)  # leaves one index, and comes into the other
+    kept.save(HUNG_UP)  # leaves one index and enters the other
     assert written(table.written) == {"CALL": 2, "live": 2, "ended": 1, "items": 2, "table": 5}
 
 
@@ -140,5 +140,5 @@ def test_reads_are_billed_by_four_kilobytes_and_half_where_they_may_be_late(
 
 
 def written(units: Units) -> dict[str, float]:
-    """By the kind of partition."""
+    """Return the written units by kind of partition."""
     return {kind: busiest(units, kind) for kind in {name.partition("#")[0] for name in units}}

@@ -1,4 +1,4 @@
-"""What the charts show, and what they say to somebody who does not see them."""
+"""The charts, and their alternative texts."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ def test_a_chart_has_a_line_for_each_target_ours_first() -> None:
 def test_the_text_ranks_the_targets_and_tells_where_ours_goes() -> None:
     series = {"phonebridge": [(1, 2.13), (40, 11.3)], "relay": [(40, 9.0)], "floor": [(10, 1.0)]}
     assert Chart("cpu-g711", "CPU", "% of one core", series).alt_text == (
-        "CPU; both axes logarithmic. At 40 calls, in % of one core: relay 9, phonebridge 11."
+        "CPU. Both axes are logarithmic. At 40 calls, in % of one core: relay 9, phonebridge 11."
         " phonebridge goes from 2.1 with 1 to 11 with 40 calls."
     )
 
 
 @pytest.mark.parametrize("chart", list(charts(results.load())), ids=lambda chart: chart.name)
 def test_a_committed_chart_is_drawn_from_the_committed_results(chart: Chart) -> None:
-    """Otherwise run `make bench-pages`."""
+    """To fix it, run `make bench-pages`."""
     assert chart.alt_text in (FOLDER / chart.file_name).read_text()

@@ -1,4 +1,4 @@
-"""The call of which instructions are counted, without a counter: is it one?"""
+"""The call whose instructions are counted, run without a counter, is a complete call."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def heard(target: str, audio: ModelAudio) -> Heard:
 def test_the_container_carries_the_whole_call(audio: ModelAudio) -> None:
     call = heard("phonebridge", audio)
     assert call.clears == INTERRUPTIONS
-    # Besides the frames it tells the model of its settings and of what was heard.
+    # Besides frames, the bridge sends its settings and truncations to the model.
     assert SPOKEN_FRAMES <= call.frames_to_model <= SPOKEN_FRAMES + 2 * (SETTLING_TURNS + TURNS)
     assert SAID_MS * 0.7 < call.played_ms < SAID_MS, "what was cut off did not leave"
 

@@ -1,4 +1,4 @@
-"""The size of the image: measured from what is there, and limited."""
+"""The size of the image is measured and limited."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""What is made of valgrind's counts."""
+"""What is computed from valgrind's counts."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_growth_beyond_the_tolerance_is_told_with_both_figures() -> None:
     assert grown.has_grown
     assert str(grown) == (
         "phonebridge g711, caller's frame: 61,201 instructions, base 60,000 (+2.0%):"
-        " GREW by more than 2%"
+        " increased by more than 2%"
     )
 
 
@@ -82,7 +82,8 @@ def test_within_the_tolerance_and_below_it_nothing_has_grown(counted: int, chang
 
 
 def test_the_base_of_the_budget_stays_where_it_is() -> None:
-    """A recount writes instructions.json alone: the tolerance is for all changes together."""
+    """A new count writes only instructions.json, because the tolerance is for all changes
+    together."""
     ours = [each for each in load(BASE).counts if each.target == "phonebridge"]
     assert {each.audio: (each.caller_frame, each.agent_frame) for each in ours} == {
         ModelAudio.G711: (45_652, 68_935),

@@ -1,4 +1,4 @@
-"""The turn of the simulated model, as the official SDK's types judge it."""
+"""The turns of the simulated model match the types of the official SDK."""
 
 import base64
 import json

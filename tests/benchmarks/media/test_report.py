@@ -1,4 +1,4 @@
-"""The page that readers see."""
+"""The generated performance page."""
 
 from benchmarks.accuracy.quality_figures import Comparison, Heard
 from benchmarks.control_plane.cold_start import ColdStart, ColdStarts, Heavy, Warm
@@ -59,7 +59,7 @@ def test_tables_leave_out_the_sizes_that_the_charts_show() -> None:
 
 def test_a_chart_stands_with_its_text_in_the_section_of_its_audio() -> None:
     page = render(Results(runs=[run(calls=40)]))
-    assert "![CPU by the number of calls, g711; both axes" in page
+    assert "![CPU by the number of calls, g711. Both axes" in page
     assert "(performance/delay-g711.svg)" in page
     assert "pcm24k.svg" not in page
 
@@ -67,20 +67,20 @@ def test_a_chart_stands_with_its_text_in_the_section_of_its_audio() -> None:
 def test_growth_with_the_calls_is_told_as_a_line() -> None:
     known = Results(runs=[run(calls=1), run(calls=10), run(calls=40)])
     assert growth_of(known, ModelAudio.G711).startswith(
-        "0.00 % of a core and 0.417 % for each call, by least squares;"
-        " off that line by at most 0.00 % of a core"
+        "0.00 % of a core plus 0.417 % per call (least squares)."
+        " The largest deviation is 0.00 % of a core"
     )
-    assert f"phonebridge: {growth_of(known, ModelAudio.G711)}" in render(known)
+    assert f"CPU of phonebridge: {growth_of(known, ModelAudio.G711)}" in render(known)
 
 
 def test_what_grows_faster_than_the_calls_is_told_by_its_distance_from_the_line() -> None:
     known = Results(runs=[run(cpu=calls / 100, calls=calls) for calls in (1, 10, 100)])
-    assert growth_of(known, ModelAudio.G711).endswith("of a core (at 10 calls).")
+    assert growth_of(known, ModelAudio.G711).endswith("of a core, at 10 calls.")
 
 
 def test_two_sizes_are_too_few_for_a_line() -> None:
     known = Results(runs=[run(calls=20), run(calls=40)])
-    assert "2 numbers of calls, which are too few" in growth_of(known, ModelAudio.G711)
+    assert "only 2 numbers of calls, too few" in growth_of(known, ModelAudio.G711)
 
 
 def test_speech_is_told_where_it_was_measured() -> None:

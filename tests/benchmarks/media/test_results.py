@@ -1,4 +1,4 @@
-"""What is kept of many rounds."""
+"""Which of many rounds are stored and used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The load generator's WebSocket, against itself over loopback and against a library."""
+"""The load generator's WebSocket against itself over loopback, and against a library."""
 
 import select
 import socket

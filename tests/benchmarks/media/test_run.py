@@ -1,4 +1,4 @@
-"""The search for the most calls a core carries."""
+"""The search for the largest number of calls on a core."""
 
 import pytest
 
@@ -12,7 +12,7 @@ SLOW = Delays(100, 10.0, 40.0, 60.0, 80.0)
 
 
 class Machine:
-    """Carries so many calls in time, and no more."""
+    """A machine that carries this many calls in time, and no more."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -1,4 +1,4 @@
-"""Where a sound begins, and what that tells of the road it took."""
+"""Where a sound begins, and what that says about delays and losses."""
 
 from base64 import b64encode
 

@@ -1,5 +1,5 @@
-"""The caller and the model of the counted call, held against the container's own bridge elsewhere
-(`test_counted_call.py`); here what they owe it."""
+"""The caller and the model of the counted call follow the protocols. `test_counted_call.py` runs
+them against the container's own bridge."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ MARK = b'{"event":"mark","mark":{"name":"heard-1"}}'
 
 
 class Line(asyncio.Protocol):
-    """Of the container: keeps what comes, and when."""
+    """The container's line, which records what arrives and when."""
 
     def __init__(self) -> None:
         self.came: list[tuple[float, bytes]] = []

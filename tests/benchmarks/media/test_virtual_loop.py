@@ -1,4 +1,4 @@
-"""A loop that waits for nothing real."""
+"""An event loop that never waits for real time."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ from benchmarks.media.virtual_loop import Connection, VirtualLoop
 
 
 class Echo(asyncio.Protocol):
-    """Gives back what it is sent, 5 s later."""
+    """Returns what it receives, 5 s later."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -20,8 +20,8 @@ class Echo(asyncio.Protocol):
         asyncio.get_running_loop().call_later(5, self._transport.write, data)
 
 
-class Told:
-    """A far end that keeps what it is told, and when."""
+class RecordingEnd:
+    """A far end that records what it receives, and when."""
 
     def __init__(self) -> None:
         self.pieces: list[tuple[float, bytes]] = []
@@ -37,21 +37,21 @@ def run(loop: VirtualLoop, program: Coroutine[Any, Any, None]) -> None:
 
 
 def test_who_dials_is_answered_in_virtual_time() -> None:
-    told = Told()
-    loop = VirtualLoop(told)
+    far_end = RecordingEnd()
+    loop = VirtualLoop(far_end)
 
     async def program() -> None:
         await loop.create_server(Echo, "127.0.0.1", 80)
-        loop.dial(told).deliver(b"anybody there?")
+        loop.dial(far_end).deliver(b"anybody there?")
         await asyncio.sleep(60)
 
     run(loop, program())
-    assert told.pieces == [(5.0, b"anybody there?")]
+    assert far_end.pieces == [(5.0, b"anybody there?")]
 
 
 def test_whoever_is_connected_to_answers() -> None:
-    told = Told()
-    loop = VirtualLoop(told)
+    far_end = RecordingEnd()
+    loop = VirtualLoop(far_end)
 
     async def program() -> None:
         transport, _ = await loop.create_connection(asyncio.Protocol, "model.example", 443)
@@ -59,7 +59,7 @@ def test_whoever_is_connected_to_answers() -> None:
         assert transport.is_closing()
 
     run(loop, program())
-    assert told.pieces == [(0.0, b"hello")]
+    assert far_end.pieces == [(0.0, b"hello")]
 
 
 class Small(asyncio.BufferedProtocol):
@@ -75,10 +75,10 @@ class Small(asyncio.BufferedProtocol):
 
 
 def test_what_does_not_fit_comes_in_pieces() -> None:
-    loop, small = VirtualLoop(Told()), Small()
+    loop, small = VirtualLoop(RecordingEnd()), Small()
 
     async def program() -> None:
-        line = Connection(small, Told())
+        line = Connection(small, RecordingEnd())
         line.deliver(b"0123456789")
         line.close()
 
@@ -95,7 +95,7 @@ def test_the_work_of_a_thread_is_done_at_once_and_its_fault_is_told_to_who_waits
         with pytest.raises(ZeroDivisionError):
             await asyncio.to_thread(divmod, 1, 0)
 
-    run(VirtualLoop(Told()), program())
+    run(VirtualLoop(RecordingEnd()), program())
     assert done == ["work"]
 
 
@@ -103,5 +103,5 @@ def test_a_program_that_waits_for_nothing_is_told_so() -> None:
     async def program() -> None:
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(RuntimeError, match="nothing will ever happen"):
-        run(VirtualLoop(Told()), program())
+    with pytest.raises(RuntimeError, match="nothing is scheduled"):
+        run(VirtualLoop(RecordingEnd()), program())

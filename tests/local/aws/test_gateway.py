@@ -1,4 +1,4 @@
-"""API Gateway as handlers and clients know it, on this machine."""
+"""The local API Gateway, as handlers and clients see it."""
 
 import asyncio
 import importlib
@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from aws import gateway
 from aws.gateway import MAX_BODY_BYTES, create_app
 from aws.template import TEMPLATE
+from tests.support.waiting import TIMEOUT_SECONDS
 
 ROOT = TEMPLATE.parent
 RECORDED = {
@@ -90,7 +91,7 @@ ECHOES = """
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A template and its handlers."""
+    """Create a template with its handlers."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "functions").mkdir()
     (folder / "functions" / "gateway_probe.py").write_text(HANDLERS)
@@ -107,7 +108,7 @@ def app(project: Path) -> Starlette:
 
 @pytest.fixture
 def echoing(project: Path) -> Starlette:
-    """The routes of the real template, before handlers that answer the event."""
+    """The routes of the real template, with handlers that return the event."""
     template = project / "echoing.yaml"
     template.write_text(
         re.sub(r"(?m)Handler: \S+$", "Handler: gateway_probe.echo", TEMPLATE.read_text())
@@ -117,7 +118,7 @@ def echoing(project: Path) -> Starlette:
 
 @pytest.fixture
 def open_echoing(project: Path) -> Starlette:
-    """The same, for requests that came from elsewhere, as recorded ones did."""
+    """The same for requests from other hosts, such as recorded ones."""
     template = project / "open.yaml"
     echoing = re.sub(r"(?m)Handler: \S+$", "Handler: gateway_probe.echo", TEMPLATE.read_text())
     route = "{ApiId: !Ref HttpApi, "
@@ -146,7 +147,7 @@ async def client(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
 class TestEvents:
     @pytest.mark.parametrize("name", RECORDED)
     async def test_are_those_of_api_gateway(self, name: str, open_echoing: Starlette) -> None:
-        """Modulo what differs from request to request."""
+        """Compare events, apart from what differs between any two requests."""
         expected = RECORDED[name]
         request = httpx.Request(
             expected["requestContext"]["http"]["method"],
@@ -343,7 +344,7 @@ async def test_schedules_tick_although_a_handler_fails(
 
     async with app.router.lifespan_context(app):
         for _ in range(2):
-            assert await asyncio.to_thread(probe.ticked.acquire, timeout=10)
+            assert await asyncio.to_thread(probe.ticked.acquire, timeout=TIMEOUT_SECONDS)
 
 
 def _lasting(event: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Media sockets through the gateway: what goes in comes out, and ends as it ended."""
+"""Media sockets through the gateway: frames arrive unchanged, and a close reaches the other
+side."""
 
 import asyncio
 import socket
@@ -44,7 +45,7 @@ async def gateway_to(media_url: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def relayed(conversation: Conversation, **container: Any) -> AsyncIterator[str]:
-    """The address of a gateway before a container that converses so."""
+    """Yield the address of a gateway in front of a container that behaves as given."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async with serve(conversation, "127.0.0.1", 0, **container) as server:
             port = server.sockets[0].getsockname()[1]
@@ -58,7 +59,7 @@ async def echo(caller: ServerConnection) -> None:
 
 
 async def closed(connection: ClientConnection | ServerConnection) -> tuple[int, str]:
-    """How the other side ended it."""
+    """Return how the other side closed the connection."""
     with pytest.raises(ConnectionClosed) as end:
         await connection.recv()
     return (end.value.rcvd.code, end.value.rcvd.reason) if end.value.rcvd else (1006, "")

@@ -1,4 +1,4 @@
-"""Messages on their way from a queue to a handler, on moto's SQS."""
+"""Messages from a queue to a handler, with moto's SQS."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 @dataclass
 class RecordingFunction:
-    """A handler that does as it is told, and keeps what it was given."""
+    """A handler that behaves as the test wants, and records its events."""
 
     name: str = "a function"
     answers: list[object] = field(default_factory=list)
@@ -50,7 +50,7 @@ def sqs(dynamodb_address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def queue(sqs: Any, request: pytest.FixtureRequest) -> str:
-    """Its address; what is not deleted comes again at once."""
+    """Return the address of a queue. Messages that are not deleted return at once."""
     name = request.node.name[:60].replace("[", "-").replace("]", "")
     attributes = {"VisibilityTimeout": "0"}
     url: str = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]

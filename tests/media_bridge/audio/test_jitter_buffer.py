@@ -9,6 +9,7 @@ from media_bridge.audio.jitter_buffer import (
     REORDER_WINDOW_SECONDS,
     JitterBuffer,
 )
+from media_bridge.deadline import NEVER
 
 FRAME_SECONDS = 0.02
 SILENCE = b"-"
@@ -38,7 +39,7 @@ def order_after(*chunks: int) -> JitterBuffer:
 
 def test_a_frame_in_its_turn_passes_at_once() -> None:
     order = order_after(4, 5, 6)
-    assert order.next_deadline() is None
+    assert order.next_deadline() == NEVER
 
 
 def test_a_frame_without_number_passes_as_it_comes() -> None:
@@ -52,7 +53,7 @@ def test_an_overtaken_frame_keeps_its_place() -> None:
     assert order.push(3, payload(3), 0.0) == b""
     assert order.push(4, payload(4), 0.02) == b""
     assert order.push(2, payload(2), 0.04) == spoken(2, 3, 4)
-    assert order.next_deadline() is None
+    assert order.next_deadline() == NEVER
     assert order.frames_lost == 0
 
 
@@ -63,7 +64,7 @@ def test_a_gap_is_bridged_with_the_frame_before_it_when_its_patience_ends() -> N
     assert order.due(1.0) == b""
     assert order.due(1.0 + REORDER_WINDOW_SECONDS) == spoken(1, 1, 4)
     assert order.frames_lost == 2
-    assert order.next_deadline() is None
+    assert order.next_deadline() == NEVER
     assert order.push(5, payload(5), 1.1) == payload(5)
 
 
@@ -133,7 +134,7 @@ def test_numbers_that_start_anew_are_a_new_count() -> None:
         assert order.push(number, payload(number), number * 0.02) == b""
     assert order.push(7, payload(7), 0.14) == spoken(4, 5, 6, 7)
     assert order.push(8, payload(8), 0.16) == payload(8)
-    assert order.next_deadline() is None
+    assert order.next_deadline() == NEVER
     assert order.frames_lost == 1
 
 
@@ -169,10 +170,10 @@ def jittered(draw: st.DrawFn) -> list[tuple[float, int]]:
 def heard(arrivals: list[tuple[float, int]]) -> tuple[bytes, JitterBuffer]:
     order, out = JitterBuffer(SILENCE), b""
     for now, chunk in [*arrivals, (1e6, None)]:
-        while (deadline := order.next_deadline()) is not None and deadline <= now:
+        while (deadline := order.next_deadline()) <= now:
             out += order.due(deadline)
             following = order.next_deadline()
-            assert following is None or following > deadline
+            assert following > deadline
         out += b"" if chunk is None else order.push(chunk, payload(chunk), now)
     return out, order
 
@@ -209,7 +210,7 @@ def test_nothing_is_held_for_long_and_silence_is_bounded(steps: list[tuple[float
         now += pause
         arrivals.append((now, chunk))
     out, order = heard(arrivals)
-    assert order.next_deadline() is None
+    assert order.next_deadline() == NEVER
     assert order.frames_lost <= MAX_GAP_FRAMES * len(steps)
     assert len(out) <= len(payload(0)) * (len(steps) + order.frames_lost)
 

@@ -2,6 +2,7 @@
 
 from media_bridge.commands import EndCall, TransferCall
 from media_bridge.conversation.after_playback import LAST_WORDS_SECONDS, AfterPlayback
+from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 
 END = EndCall(EndedBy.AGENT)
@@ -29,7 +30,7 @@ def test_a_hangup_lets_the_last_words_reach_the_ear() -> None:
     assert afterwards.take(is_quiet=True, now=2.0) == []
     assert afterwards.due_at() == 2.0 + LAST_WORDS_SECONDS
     assert afterwards.take(is_quiet=True, now=2.0 + LAST_WORDS_SECONDS) == [END]
-    assert afterwards.due_at() is None
+    assert afterwards.due_at() == NEVER
 
 
 def test_who_goes_on_speaking_is_not_cut_off() -> None:
@@ -55,5 +56,5 @@ def test_what_is_withdrawn_is_not_done() -> None:
     afterwards = planned(END)
     afterwards.take(is_quiet=True, now=1.0)
     assert afterwards.withdraw(END)
-    assert afterwards.due_at() is None
+    assert afterwards.due_at() == NEVER
     assert afterwards.take(is_quiet=True, now=30.0) == []

@@ -12,14 +12,15 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation.barge_in import BargeIn
+from media_bridge.deadline import NEVER
 from media_bridge.events import (
     BridgeEvent,
     CallerSpeechStarted,
     CallerSpeechStopped,
-    InterruptRequested,
     ResponseStarted,
 )
 from phonebridge.call.config import CallConfig, TurnDetection
+from phonebridge.call.steering import Interrupt
 from tests.support.bridges import agent_turn, done, play, ready_call, said, words
 from tests.support.playbook import At, Playbook, pass_time
 
@@ -170,7 +171,7 @@ def test_a_short_answer_to_an_agent_who_has_finished_is_an_answer() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(10.0)
@@ -200,7 +201,7 @@ def test_the_first_second_is_judged_by_both_clocks(
     assert barge_in.speech_started(began_ms, now) is at_once
     assert barge_in.counts(now + 0.99) is False
     assert barge_in.counts(now + 1.0) is not at_once
-    assert barge_in.counts_at is None
+    assert barge_in.counts_at == NEVER
     assert barge_in.was_interruption
 
 

@@ -38,16 +38,15 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
-    FunctionCalled,
     ModelConnected,
     ModelErrorReceived,
     ModelReady,
     ResponseStarted,
-    SayRequested,
 )
 from media_bridge.runtime.speech_cache import FoundClips, SpeechCache
 from media_bridge.speech.clip_words import instructions_of
 from media_bridge.speech.clips import SpeechClips
+from media_bridge.tool_events import FunctionCalled
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.turn import Speaker
@@ -66,6 +65,7 @@ from tests.support.bridges import (
     done,
     play,
     said,
+    say_of,
     sound,
     words,
 )
@@ -220,7 +220,7 @@ def test_neither_is_what_the_agent_was_asked_to_say() -> None:
     request = CreateResponse(exact_text="Are you there?")
     assert (
         greeted()
-        >> SayRequested(request)
+        >> say_of(request)
         << request
         >> ResponseStarted("resp-3")
         >> said(60, "item-3", "resp-3")

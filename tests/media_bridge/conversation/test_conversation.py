@@ -27,7 +27,6 @@ from media_bridge.events import (
     CallerSpeechStopped,
     CallerTranscribed,
     CallerTranscriptReceived,
-    InterruptRequested,
     ResponseEnded,
     ResponseStarted,
     StreamStopped,
@@ -37,6 +36,7 @@ from media_bridge.events import (
 from media_bridge.speech.playout import LEAD_MS
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
+from phonebridge.call.steering import Interrupt
 from phonebridge.call.turn import Latency
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
@@ -261,7 +261,7 @@ def test_each_interruption_is_its_own() -> None:
 def test_the_api_interrupts_a_model_that_does_not_know_of_it() -> None:
     assert (
         speaking(1.0)
-        >> InterruptRequested()
+        >> Interrupt()
         << ClearPlayback()
         << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 1000)
@@ -274,7 +274,7 @@ def test_a_response_that_is_complete_need_not_be_cancelled() -> None:
     assert (
         story
         >> done()
-        >> InterruptRequested()
+        >> Interrupt()
         << ClearPlayback()
         << TruncateItem("item-1", 0, 1000)
         << agent_turn(1, "one two", 0, 1000, interrupted=True, unheard="three four")
@@ -282,7 +282,7 @@ def test_a_response_that_is_complete_need_not_be_cancelled() -> None:
 
 
 def test_silence_cannot_be_interrupted() -> None:
-    assert ready_call() >> InterruptRequested()
+    assert ready_call() >> Interrupt()
 
 
 # Turns and their latency.
@@ -338,7 +338,7 @@ def test_each_part_of_the_wait_has_its_owner() -> None:
         story
         >> At(1.25)
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(1.9)
@@ -494,7 +494,7 @@ def test_of_an_interrupted_turn_late_words_tell_what_was_heard() -> None:
     story = speaking(1.0, told="")
     assert (
         story
-        >> InterruptRequested()
+        >> Interrupt()
         << ClearPlayback()
         << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 1000)
@@ -636,9 +636,7 @@ def test_what_waits_for_quiet_is_done_when_the_last_word_was_heard() -> None:
     conversation.handle(done(), 0.2)
     now = 0.2
     while EndCall(EndedBy.API) not in conversation.due(now):
-        deadline = conversation.next_deadline()
-        assert deadline is not None
-        now = max(now, deadline)
+        now = max(now, conversation.next_deadline())
     assert now == pytest.approx(0.7 + LAST_WORDS_SECONDS)
 
 
@@ -673,7 +671,7 @@ def test_where_the_model_neither_stops_nor_answers_by_itself_the_bridge_tells_it
         >> done(status="cancelled")
         << CreateResponse()
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         >> CallerSpeechStarted("user-2")

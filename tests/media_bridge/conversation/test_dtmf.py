@@ -17,15 +17,16 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation.dtmf import MAX_ENTRY_LENGTH, PAUSE_SECONDS, DtmfCollector
+from media_bridge.deadline import NEVER
 from media_bridge.events import (
     DigitPressed,
-    InterruptRequested,
     ModelConnected,
     ModelReady,
     ResponseStarted,
     StreamStopped,
 )
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Interrupt
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -50,7 +51,7 @@ def listening_call(config: CallConfig | None = None) -> Playbook:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(1.0)
@@ -179,7 +180,7 @@ def test_every_key_is_told_once_and_in_its_order(presses: list[tuple[str, float]
         now += pause
     if entry := keypad.take(now + PAUSE_SECONDS):
         entries.append(entry)
-    assert keypad.complete_at is None
+    assert keypad.complete_at == NEVER
     assert "".join(entries) == "".join(digit for digit, _ in presses)
 
 

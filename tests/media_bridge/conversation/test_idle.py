@@ -17,17 +17,13 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
-    CallTransferRequested,
     DigitPressed,
-    InterruptRequested,
-    MuteRequested,
     ResponseStarted,
     StreamStopped,
-    TransferFailed,
 )
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.call.steering import Side
+from phonebridge.call.steering import Interrupt, Mute, Side, StartTransfer, TransferFinished
 from tests.support.bridges import agent_turn, caller_turn, done, play, ready_call, said
 from tests.support.playbook import At, Playbook
 
@@ -47,7 +43,7 @@ def answered(story: Playbook, response: str) -> None:
     assert (
         story
         >> ResponseStarted(response)
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse(response)
         >> done(response, "cancelled")
     )
@@ -112,7 +108,7 @@ def test_who_speaks_is_not_idle_and_starts_anew() -> None:
         >> CallerTranscribed("user-1", "Yes")
         << caller_turn(1, "Yes", 15_000, 20_500)
         >> ResponseStarted("resp-3")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-3")
         >> done("resp-3", "cancelled")
         >> At(30.9)
@@ -144,7 +140,7 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
         >> At(12.0)
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-3")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-3")
         >> done("resp-3", "cancelled")
         >> At(21.9)
@@ -156,8 +152,10 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
 def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None:
     transfer = TransferCall("+15550101")
     story = greeted()
-    assert story >> CallTransferRequested(transfer) << transfer >> At(40.0)
-    assert story >> TransferFailed("user_busy") << AddMessage(Role.SYSTEM, BUSY) << CreateResponse()
+    assert story >> StartTransfer(to=transfer.to) << transfer >> At(40.0)
+    assert (
+        story >> TransferFinished("user_busy") << AddMessage(Role.SYSTEM, BUSY) << CreateResponse()
+    )
     answered(story, "resp-2")
     assert story >> At(49.9) >> At(50.0) << PROMPT
 
@@ -167,7 +165,7 @@ def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(59.9)
@@ -178,9 +176,9 @@ def test_the_silence_of_a_muted_agent_is_not_the_callers() -> None:
     story = greeted(prompts=1)
     assert (
         story
-        >> MuteRequested(Side.AGENT, True)
+        >> Mute(Side.AGENT, True)
         >> At(30.0)
-        >> MuteRequested(Side.AGENT, False)
+        >> Mute(Side.AGENT, False)
         >> At(39.9)
         >> At(40.0)
         << PROMPT

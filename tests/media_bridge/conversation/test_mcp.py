@@ -14,15 +14,17 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.mcp import TIMEOUT_SECONDS
 from media_bridge.events import (
-    ApprovalRequested,
     CallerSpeechStarted,
-    InterruptRequested,
+    ResponseStarted,
+)
+from media_bridge.tool_events import (
+    ApprovalRequested,
     McpCalled,
     McpListing,
     McpReturned,
     McpUnavailable,
-    ResponseStarted,
 )
+from phonebridge.call.steering import Interrupt
 from tests.support.bridges import done, ready_call
 from tests.support.playbook import At, Playbook
 
@@ -33,7 +35,7 @@ def calling() -> Playbook:
     assert (
         story
         >> ResponseStarted("greeting")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("greeting")
         >> done("greeting", "cancelled")
         >> ResponseStarted("resp-1")

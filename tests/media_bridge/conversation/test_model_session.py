@@ -23,7 +23,6 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.model_session import ModelSession
 from media_bridge.events import (
-    AnswerReported,
     AudioFinished,
     BridgeEvent,
     CallerAudio,
@@ -41,6 +40,7 @@ from media_bridge.events import (
 )
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Answered
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
@@ -242,7 +242,7 @@ def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_r
         >> said(20)
         >> done()
         >> At(20.0)
-        >> AnswerReported()
+        >> Answered()
         >> At(22.9)
         >> At(23.0)
         << NO_START
@@ -258,7 +258,7 @@ def test_the_answer_is_no_news_after_the_start() -> None:
         >> STARTED
         << RecordStart()
         << CreateResponse()
-        >> AnswerReported()
+        >> Answered()
         >> At(14.9)
     )
 

@@ -29,10 +29,9 @@ from media_bridge.commands import (
     SendToolOutput,
     TruncateItem,
 )
+from media_bridge.conversation.active_response import MCP_STALL_TIMEOUT, STALL_TIMEOUT
 from media_bridge.conversation.pending_reply import (
     ALREADY_RESPONDING,
-    MCP_STALL_TIMEOUT,
-    STALL_TIMEOUT,
 )
 from media_bridge.conversation.retry_budget import FATAL_CODES, MAX_ATTEMPTS
 from media_bridge.events import (
@@ -41,27 +40,26 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
     HangUpRequested,
-    InterruptRequested,
-    McpCalled,
-    McpReturned,
     ModelClosed,
     ModelConnected,
     ModelErrorReceived,
     ModelReady,
-    MuteRequested,
-    OutputAdded,
     ResponseProgressed,
     ResponseStarted,
-    SayRequested,
     StreamStopped,
 )
 from media_bridge.speech.clips import SpeechClip, SpeechClips
+from media_bridge.tool_events import (
+    FunctionCalled,
+    FunctionReturned,
+    McpCalled,
+    McpReturned,
+    OutputAdded,
+)
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.call.steering import Side
+from phonebridge.call.steering import Interrupt, Mute, Side
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
@@ -73,6 +71,7 @@ from tests.support.bridges import (
     play,
     ready_call,
     said,
+    say_of,
     sound,
     words,
 )
@@ -212,7 +211,7 @@ def purposes() -> list[tuple[str, Playbook, CreateResponse]]:
     ):
         tool.bridge.handle(event, tool.now)
     say = greeted()
-    say.bridge.handle(SayRequested(SAY), say.now)
+    say.bridge.handle(say_of(SAY), say.now)
     keys = greeted()
     keys.bridge.handle(DigitPressed("#"), keys.now)
     greeting = call_with(SpeechClips())
@@ -237,7 +236,7 @@ def test_whatever_the_model_was_asked_for_is_asked_for_again(
 
 def test_a_say_that_was_never_spoken_is_told() -> None:
     story = greeted()
-    story.bridge.handle(SayRequested(SAY), story.now)
+    story.bridge.handle(say_of(SAY), story.now)
     commands: list[BridgeCommand] = []
     for number in range(MAX_ATTEMPTS):
         story.bridge.handle(ResponseStarted(f"resp-{number}"), story.now)
@@ -250,14 +249,14 @@ def test_a_say_that_was_never_spoken_is_told() -> None:
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_a_say_that_the_end_of_the_call_prevented_is_told(is_sent: bool) -> None:
     story = greeted() if is_sent else asking()
-    story.bridge.handle(SayRequested(SAY), story.now)
+    story.bridge.handle(say_of(SAY), story.now)
     commands = story.bridge.handle(StreamStopped(), story.now)
     assert AddTimelineEntry("not spoken", "say: the call ended first") in commands
 
 
 def test_a_say_for_a_model_that_never_became_ready_is_told() -> None:
     story = Playbook(Bridge(CALL, CallConfig(), ModelAudio.G711, 0.0))
-    assert story >> STARTED >> SayRequested(SAY)
+    assert story >> STARTED >> say_of(SAY)
     commands = story.bridge.handle(StreamStopped(), 1.0)
     assert AddTimelineEntry("not spoken", "say: the model was not ready") in commands
 
@@ -274,7 +273,7 @@ def test_a_say_that_the_caller_prevented_is_told() -> None:
     story = greeted()
     assert (
         story
-        >> SayRequested(SAY)
+        >> say_of(SAY)
         << SAY
         >> ResponseStarted("resp-1")
         >> CallerSpeechStarted("user-1")
@@ -336,7 +335,7 @@ def test_a_muted_agent_is_not_asked_again() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> MuteRequested(Side.AGENT, True)
+        >> Mute(Side.AGENT, True)
         << CancelResponse("resp-1")
         >> done(status="cancelled")
         >> CallerSpeechStarted("user-2")
@@ -349,7 +348,7 @@ def test_a_response_that_the_api_stopped_is_not_asked_for_again() -> None:
     assert (
         asking()
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done(status="cancelled", detail="client_cancelled")
         >> At(55.0)
@@ -398,7 +397,7 @@ def test_a_caller_who_speaks_between_two_attempts_is_answered_by_the_server() ->
 
 
 def test_a_caller_whom_the_server_does_not_answer_is_answered_by_request() -> None:
-    assert asking() >> At(14.9) >> At(15.0) << CreateResponse()
+    assert asking() >> At(12.9) >> At(13.0) << CreateResponse()
 
 
 def test_short_speech_while_the_agent_talks_is_answered_when_the_server_does_not() -> None:
@@ -429,7 +428,7 @@ def test_where_we_have_to_ask_in_any_case_we_ask_at_once() -> None:
 def saying() -> Playbook:
     """The second request of the call is on its way."""
     story = greeted()
-    assert story >> SayRequested(SAY) << SAY
+    assert story >> say_of(SAY) << SAY
     return story
 
 
@@ -501,7 +500,7 @@ def test_a_cancellation_that_comes_too_late_frees_the_way() -> None:
     story = asking()
     story.bridge.handle(ResponseStarted("resp-1"), story.now)
     cancel = CancelResponse("resp-1")
-    assert story >> SayRequested(SAY, interrupt=True) << cancel
+    assert story >> say_of(SAY, interrupt=True) << cancel
     refused = ModelErrorReceived("response_cancel_not_active", "", cancel.event_id)
     assert story >> refused << Log("warning", "model error", f"{refused.code}: ") << SAY
 
@@ -509,7 +508,7 @@ def test_a_cancellation_that_comes_too_late_frees_the_way() -> None:
 def test_a_cancellation_that_nobody_confirms_is_not_waited_for_long() -> None:
     story = asking()
     story.bridge.handle(ResponseStarted("resp-1"), story.now)
-    assert story >> SayRequested(SAY, interrupt=True) << CancelResponse("resp-1") >> At(15.0) << SAY
+    assert story >> say_of(SAY, interrupt=True) << CancelResponse("resp-1") >> At(15.0) << SAY
 
 
 def test_an_output_that_the_model_refuses_is_on_the_record() -> None:
@@ -745,7 +744,7 @@ def test_the_filler_can_be_interrupted() -> None:
 
 def test_there_is_no_filler_for_what_the_caller_does_not_know_of() -> None:
     story = greeted(CLIPS)
-    story.bridge.handle(SayRequested(SAY), story.now)
+    story.bridge.handle(say_of(SAY), story.now)
     assert play(100, 0x33) not in after(story, 14.0)
 
 
@@ -783,7 +782,7 @@ def test_a_caller_who_interrupts_the_apology_ends_it_and_the_call() -> None:
 def test_nobody_asks_the_model_for_anything_during_the_apology() -> None:
     story = asking(CLIPS)
     give_up(story)
-    assert story >> SayRequested(SAY) >> MuteRequested(Side.AGENT, False)
+    assert story >> say_of(SAY) >> Mute(Side.AGENT, False)
 
 
 def test_a_session_that_is_lost_ends_the_call_after_the_apology() -> None:

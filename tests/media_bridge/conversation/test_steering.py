@@ -25,26 +25,20 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
-    CallTransferRequested,
     DigitsFailed,
     HangUpRequested,
-    InterruptRequested,
     LeaveRequested,
     MessageLost,
     ModelConnected,
     ModelReady,
-    MuteRequested,
     ResponseStarted,
-    SayRequested,
     SettingsRefused,
     SettingsUpdated,
     SteeringEvent,
-    TransferFailed,
-    UpdateRequested,
 )
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.call.steering import Side, Update
+from phonebridge.call.steering import Interrupt, Mute, Side, StartTransfer, TransferFinished, Update
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -55,6 +49,7 @@ from tests.support.bridges import (
     play,
     ready_call,
     said,
+    say_of,
     words,
 )
 from tests.support.playbook import At, Playbook
@@ -83,9 +78,9 @@ def quiet_call() -> Playbook:
 
 
 def test_exact_words_and_an_instruction() -> None:
-    assert quiet_call() >> SayRequested(WORDS) << WORDS
+    assert quiet_call() >> say_of(WORDS) << WORDS
     guidance = CreateResponse(instructions="Ask for the order's number.")
-    assert quiet_call() >> SayRequested(guidance) << guidance
+    assert quiet_call() >> say_of(guidance) << guidance
 
 
 def test_what_is_to_be_said_waits_for_what_the_agent_says_just_now() -> None:
@@ -94,7 +89,7 @@ def test_what_is_to_be_said_waits_for_what_the_agent_says_just_now() -> None:
         >> ResponseStarted("resp-1")
         >> said(100)
         << play(100)
-        >> SayRequested(WORDS)
+        >> say_of(WORDS)
         >> done()
         << WORDS
     )
@@ -107,9 +102,9 @@ def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
         >> said(200)
         << play(100)
         << play(100)
-        >> SayRequested(CreateResponse(exact_text="Later."))
+        >> say_of(CreateResponse(exact_text="Later."))
         >> At(0.1)
-        >> SayRequested(WORDS, interrupt=True)
+        >> say_of(WORDS, interrupt=True)
         << ClearPlayback()
         << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
@@ -118,7 +113,7 @@ def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
         >> done(status="cancelled")
         << WORDS
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         << AddTimelineEntry("not spoken", "say: it was interrupted")
@@ -130,10 +125,10 @@ def test_nothing_is_said_by_order_while_the_caller_speaks() -> None:
     assert (
         quiet_call()
         >> CallerSpeechStarted("caller-1")
-        >> SayRequested(WORDS, interrupt=True)
+        >> say_of(WORDS, interrupt=True)
         >> CallerSpeechStopped("caller-1")
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         << WORDS
@@ -151,7 +146,7 @@ def test_a_muted_agent_is_cut_and_stays_silent_until_it_is_unmuted() -> None:
         << play(100)
         << play(100)
         >> At(0.1)
-        >> MuteRequested(Side.AGENT, True)
+        >> Mute(Side.AGENT, True)
         << ClearPlayback()
         << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
@@ -164,19 +159,16 @@ def test_a_muted_agent_is_cut_and_stays_silent_until_it_is_unmuted() -> None:
         >> said(100, "item-2", "resp-2")
         << TruncateItem("item-2", 0, 0)
         >> done("resp-2", status="cancelled")
-        >> SayRequested(WORDS)
+        >> say_of(WORDS)
         >> At(5.0)
-        >> MuteRequested(Side.AGENT, False)
+        >> Mute(Side.AGENT, False)
         << WORDS
     )
 
 
 def test_a_last_sentence_is_heard_of_a_muted_agent_too() -> None:
     assert (
-        quiet_call()
-        >> MuteRequested(Side.AGENT, True)
-        >> FAREWELL
-        << CreateResponse(exact_text="Goodbye!")
+        quiet_call() >> Mute(Side.AGENT, True) >> FAREWELL << CreateResponse(exact_text="Goodbye!")
     )
 
 
@@ -186,11 +178,11 @@ def test_of_a_muted_caller_the_model_hears_silence() -> None:
         quiet_call()
         >> frame(1)
         << AppendAudio(frame(1).payload)
-        >> MuteRequested(Side.CALLER, True)
-        >> MuteRequested(Side.CALLER, True)
+        >> Mute(Side.CALLER, True)
+        >> Mute(Side.CALLER, True)
         >> frame(2)
         << silence
-        >> MuteRequested(Side.CALLER, False)
+        >> Mute(Side.CALLER, False)
         >> frame(3)
         << AppendAudio(frame(3).payload)
     )
@@ -203,12 +195,12 @@ def test_nobody_is_idle_on_a_call_of_which_one_side_is_muted(side: Side) -> None
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
-        >> MuteRequested(side, True)
+        >> Mute(side, True)
         >> At(40.0)
-        >> MuteRequested(side, False)
+        >> Mute(side, False)
         >> At(49.0)
         >> At(50.1)
         << PROMPT
@@ -229,11 +221,11 @@ def test_an_update_goes_to_the_model_and_what_became_of_it_onto_the_record() -> 
     config = UPDATE.apply_to(CallConfig())
     assert (
         ready_call()
-        >> UpdateRequested(UPDATE)
+        >> UPDATE
         << UpdateSession(UPDATE)
         >> SettingsUpdated(config, ("instructions", "voice", "turn_detection"))
         << AddTimelineEntry("settings updated", "instructions, voice, turn_detection")
-        >> UpdateRequested(Update(instructions=""))
+        >> Update(instructions="")
         << UpdateSession(Update(instructions=""))
         >> SettingsRefused("invalid_value: session.instructions")
         << Log("warning", "update refused", "invalid_value: session.instructions")
@@ -245,11 +237,11 @@ def test_a_voice_that_was_heard_stays_and_the_rest_of_the_update_goes_on() -> No
     locked = "voice: the agent has already spoken"
     assert (
         quiet_call()
-        >> UpdateRequested(UPDATE)
+        >> UPDATE
         << Log("warning", "update refused", locked)
         << AddTimelineEntry("update refused", locked)
         << UpdateSession(ALL_BUT_THE_VOICE)
-        >> UpdateRequested(Update(voice="cedar"))
+        >> Update(voice="cedar")
         << Log("warning", "update refused", locked)
         << AddTimelineEntry("update refused", locked)
     )
@@ -275,13 +267,13 @@ TRANSFER = TransferCall("+15550142", "A caller from Ulm.")
 
 
 def test_a_quiet_call_is_transferred_at_once() -> None:
-    assert quiet_call() >> CallTransferRequested(TRANSFER) << TRANSFER
+    assert quiet_call() >> StartTransfer(to=TRANSFER.to, summary=TRANSFER.summary) << TRANSFER
 
 
 def test_the_caller_hears_a_last_sentence_before_the_transfer() -> None:
     assert (
         quiet_call()
-        >> CallTransferRequested(TRANSFER, exact_text="One moment.")
+        >> StartTransfer(to=TRANSFER.to, summary=TRANSFER.summary, words="One moment.")
         << CreateResponse(exact_text="One moment.")
         >> ResponseStarted("resp-2")
         >> words("One moment.", "item-2", "resp-2")
@@ -353,7 +345,7 @@ def test_an_end_without_words_is_at_once(by: EndedBy) -> None:
     ("failed", "told"),
     [
         (
-            TransferFailed("user_busy"),
+            TransferFinished("user_busy"),
             "The call could not be transferred: user_busy. The caller is still with you.",
         ),
         (DigitsFailed("not answered"), "The keys could not be pressed: not answered."),
@@ -374,7 +366,7 @@ def test_what_needs_words_waits_until_the_model_is_ready() -> None:
         >> ModelReady()
         << CreateResponse()
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         << CreateResponse(exact_text="Goodbye!")
@@ -384,4 +376,4 @@ def test_what_needs_words_waits_until_the_model_is_ready() -> None:
 def test_a_transferred_call_is_left() -> None:
     story = quiet_call()
     assert story.bridge.handle(LeaveRequested(), story.now)
-    assert story >> FAREWELL >> TransferFailed("late")
+    assert story >> FAREWELL >> TransferFinished("late")

@@ -10,10 +10,10 @@ from media_bridge.commands import (
     Log,
 )
 from media_bridge.conversation.time_limit import GOODBYE, WARNING
-from media_bridge.events import InterruptRequested, MuteRequested, ResponseStarted
+from media_bridge.events import ResponseStarted
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Side
+from phonebridge.call.steering import Interrupt, Mute, Side
 from tests.support.bridges import agent_turn, done, frame, play, ready_call, said
 from tests.support.playbook import At
 
@@ -26,7 +26,7 @@ def test_the_longest_call_is_hung_up_then_left() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(29.9)
@@ -51,7 +51,7 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
     assert (
         ready_call(config=CallConfig(max_duration_seconds=60))
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(29.9)
@@ -60,7 +60,7 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         >> At(60.0)
@@ -74,7 +74,7 @@ def test_deadlines_that_come_together_leave_in_peace() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
         >> At(29.25)
@@ -102,8 +102,8 @@ def test_a_muted_agent_says_goodbye_too() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
     )
-    assert story >> MuteRequested(Side.AGENT, True) >> At(29.9) >> At(30.0) << LAST_WORDS
+    assert story >> Mute(Side.AGENT, True) >> At(29.9) >> At(30.0) << LAST_WORDS

@@ -24,6 +24,7 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.idle import PROMPT
 from media_bridge.conversation.pending_reply import ALREADY_RESPONDING
+from media_bridge.conversation.tool_batch import error_output
 from media_bridge.conversation.tool_calls import (
     CALLER_CAME_FIRST,
     CUT_OFF,
@@ -32,7 +33,6 @@ from media_bridge.conversation.tool_calls import (
     HANG_UP_CANCELLED,
     MAX_CONSECUTIVE_TOOL_RESPONSES,
     MAX_OPEN_CALLS,
-    error_output,
 )
 from media_bridge.events import (
     AudioFinished,
@@ -40,17 +40,15 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
-    InterruptRequested,
     ModelErrorReceived,
-    OutputAdded,
     ResponseEnded,
     ResponseStarted,
     StreamStopped,
 )
+from media_bridge.tool_events import FunctionCalled, FunctionReturned, OutputAdded
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
+from phonebridge.call.steering import Interrupt
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.call.usage import Usage
 from tests.support.bridges import agent_turn, done, play, ready_call, said, words
@@ -76,7 +74,7 @@ def calling(*tools: HttpsFunction | BuiltIn) -> Playbook:
     assert (
         story
         >> ResponseStarted("greeting")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("greeting")
         >> done("greeting", "cancelled")
         >> ResponseStarted("resp-1")
@@ -338,7 +336,7 @@ def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
         >> OutputAdded("call-1")
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
     )
@@ -397,7 +395,7 @@ def test_who_waits_in_silence_is_told_a_filler_once() -> None:
         >> At(FILLER_SECONDS)
         << CreateResponse(exact_text="One moment.")
         >> ResponseStarted("filler")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("filler")
         >> done("filler", "cancelled")
         >> At(3 * FILLER_SECONDS)
@@ -461,7 +459,7 @@ def test_no_filler_without_one_and_none_after_the_answer() -> None:
         << noted("slow: ok after 0 ms")
         << CreateResponse()
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         >> At(10.0)
@@ -736,7 +734,7 @@ def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> 
         << CreateResponse()
         >> OutputAdded("call-1")
         >> ResponseStarted("resp-2")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-2")
         >> done("resp-2", "cancelled")
         >> At(22.9)

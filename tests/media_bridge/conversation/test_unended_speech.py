@@ -9,15 +9,12 @@ from media_bridge.conversation.unended_speech import MAX_SPEECH_SECONDS, MEASURE
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
-    InterruptRequested,
-    MuteRequested,
     ResponseStarted,
-    SayRequested,
 )
 from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.call.steering import Side
+from phonebridge.call.steering import Interrupt, Mute, Side
 from phonebridge.settings import ModelAudio
-from tests.support.bridges import FRAME_MS, done, frame, ready_call
+from tests.support.bridges import FRAME_MS, done, frame, ready_call, say_of
 from tests.support.playbook import Playbook, pass_time
 
 LOUD, QUIET = 0x22, Codec.PCMU.silence[0]
@@ -31,10 +28,10 @@ def speaking(
 ) -> Playbook:
     """At 0 s the caller begins to speak, and something waits to be said to them."""
     story = ready_call(model_audio, config or CallConfig())
-    for event in (ResponseStarted("resp-1"), InterruptRequested(), done("resp-1", "cancelled")):
+    for event in (ResponseStarted("resp-1"), Interrupt(), done("resp-1", "cancelled")):
         story.bridge.handle(event, 0.0)
     story.bridge.handle(CallerSpeechStarted("user-1"), 0.0)
-    story.bridge.handle(SayRequested(SAY), 0.0)
+    story.bridge.handle(say_of(SAY), 0.0)
     return story
 
 
@@ -90,7 +87,7 @@ def test_a_line_that_stops_sending_is_quiet() -> None:
 def test_the_idle_rules_apply_again() -> None:
     story = speaking(CallConfig(idle_timeout_seconds=5, idle_prompts=1))
     hear(story, QUIET, SERVER_VAD_SECONDS + 2.1)
-    for event in (ResponseStarted("resp-2"), InterruptRequested(), done("resp-2", "cancelled")):
+    for event in (ResponseStarted("resp-2"), Interrupt(), done("resp-2", "cancelled")):
         story.bridge.handle(event, story.now)
     assert PROMPT in [each for _, each in hear(story, QUIET, story.now + 5.1)]
 
@@ -98,10 +95,10 @@ def test_the_idle_rules_apply_again() -> None:
 def test_an_end_that_is_told_after_all_is_an_end_like_any_other() -> None:
     story = speaking()
     hear(story, QUIET, SERVER_VAD_SECONDS + 2.1)
-    for event in (ResponseStarted("resp-2"), InterruptRequested(), done("resp-2", "cancelled")):
+    for event in (ResponseStarted("resp-2"), Interrupt(), done("resp-2", "cancelled")):
         story.bridge.handle(event, story.now)
     story.bridge.handle(CallerSpeechStopped("user-1"), story.now)
-    assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 5.1)]
+    assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 3.1)]
 
 
 def test_who_stops_and_speaks_again_is_measured_anew() -> None:
@@ -118,5 +115,5 @@ def test_who_stops_and_speaks_again_is_measured_anew() -> None:
 
 def test_a_muted_caller_is_quiet() -> None:
     story = speaking()
-    story.bridge.handle(MuteRequested(Side.CALLER, True), 0.0)
+    story.bridge.handle(Mute(Side.CALLER, True), 0.0)
     assert SAY in [each for _, each in hear(story, LOUD, SERVER_VAD_SECONDS + 2.1)]

@@ -21,18 +21,15 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     DigitPressed,
-    FunctionCalled,
-    FunctionReturned,
-    InterruptRequested,
-    MachineDetected,
     ModelConnected,
     ModelReady,
     ResponseStarted,
-    SayRequested,
 )
+from media_bridge.tool_events import FunctionCalled, FunctionReturned
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.machine_detection import AnsweredBy, Detection, MachineDetection, OnMachine
+from phonebridge.call.steering import Interrupt, MachineAnswered
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
@@ -44,6 +41,7 @@ from tests.support.bridges import (
     play,
     ready_call,
     said,
+    say_of,
     words,
 )
 from tests.support.playbook import At, Playbook
@@ -75,7 +73,7 @@ def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> No
     story = greeting_a_machine()
     assert (
         story
-        >> MachineDetected(greeting_over=False)
+        >> MachineAnswered(greeting_over=False)
         << ClearPlayback()
         << CancelResponse("resp-1")
         << TruncateItem("item-1", 0, 100)
@@ -83,9 +81,9 @@ def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> No
         >> done(status="cancelled")
         >> frame(1)
         >> At(20.0)
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         << MESSAGE
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         >> ResponseStarted("resp-2")
         >> words("Please call us back.", "item-2", "resp-2")
         >> said(200, "item-2", "resp-2")
@@ -104,7 +102,7 @@ def test_the_greeting_is_cut_and_the_message_said_after_the_machines_own() -> No
 def test_the_beep_does_not_cut_the_message_short() -> None:
     story = greeting_a_machine()
     story.bridge.handle(CallerSpeechStarted("greeting"), story.now)
-    story.bridge.handle(MachineDetected(greeting_over=True), story.now)
+    story.bridge.handle(MachineAnswered(greeting_over=True), story.now)
     assert (
         story
         >> done(status="cancelled")
@@ -120,7 +118,7 @@ def test_the_beep_does_not_cut_the_message_short() -> None:
 
 def test_what_the_model_says_to_the_greeting_of_its_own_accord_is_not_said() -> None:
     story = greeting_a_machine()
-    story.bridge.handle(MachineDetected(greeting_over=False), story.now)
+    story.bridge.handle(MachineAnswered(greeting_over=False), story.now)
     assert (
         story
         >> done(status="cancelled")
@@ -128,14 +126,14 @@ def test_what_the_model_says_to_the_greeting_of_its_own_accord_is_not_said() -> 
         << CancelResponse("resp-2")
         >> words("Hello", "item-2", "resp-2")
         >> done("resp-2", "cancelled")
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         << MESSAGE
     )
 
 
 def test_a_beep_that_never_comes_is_not_waited_for_for_ever() -> None:
     story = greeting_a_machine()
-    story.bridge.handle(MachineDetected(greeting_over=False), story.now)
+    story.bridge.handle(MachineAnswered(greeting_over=False), story.now)
     assert story >> done(status="cancelled") >> At(30.0) >> At(30.1) << MESSAGE
 
 
@@ -159,7 +157,7 @@ def test_a_machine_heard_of_before_the_model_is_ready_gets_the_message_when_it_i
         story
         >> STARTED
         >> frame(1)
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)
         >> At(2.0)
@@ -171,7 +169,7 @@ def test_a_machine_heard_of_before_the_model_is_ready_gets_the_message_when_it_i
 def test_without_a_message_the_talk_goes_on() -> None:
     assert (
         ready_call()
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         >> frame(1)
         << AppendAudio(frame(1).payload)
     )
@@ -179,7 +177,7 @@ def test_without_a_message_the_talk_goes_on() -> None:
 
 def test_a_model_that_does_not_stop_its_greeting_is_not_waited_for_long() -> None:
     story = greeting_a_machine()
-    story.bridge.handle(MachineDetected(greeting_over=True), story.now)
+    story.bridge.handle(MachineAnswered(greeting_over=True), story.now)
     assert story >> At(5.0) >> At(5.2) << MESSAGE
 
 
@@ -194,12 +192,12 @@ def test_an_answer_that_a_tool_brings_late_does_not_hold_the_message_up() -> Non
         >> FunctionCalled("resp-1", "call-1", "look_up", "{}")
         >> done()
         << RunFunction("call-1", look_up, "{}")
-        >> MachineDetected(greeting_over=False)
+        >> MachineAnswered(greeting_over=False)
         >> At(2.0)
         >> FunctionReturned("call-1", "42", ok=True)
         << SendToolOutput("call-1", "42")
         << AddTimelineEntry("tool", "look_up: ok after 2000 ms")
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         << MESSAGE
         >> ResponseStarted("resp-2")
         >> said(100, response="resp-2")
@@ -226,9 +224,9 @@ def test_an_agent_that_was_about_to_hang_up_on_a_machine_leaves_the_message_firs
         << AddTimelineEntry("tool", "end_call: ok")
         >> At(0.2)
         << agent_turn(1, "", 0, 100)
-        >> MachineDetected(greeting_over=False)
+        >> MachineAnswered(greeting_over=False)
         >> At(5.0)
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         << MESSAGE
     )
 
@@ -238,13 +236,13 @@ def test_a_key_that_a_machine_seems_to_press_is_nobodys() -> None:
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
-        >> MachineDetected(greeting_over=False)
+        >> MachineAnswered(greeting_over=False)
         >> DigitPressed("1")
         >> At(3.0)
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=True)
         << MESSAGE
     )
 
@@ -255,12 +253,12 @@ def test_what_the_agent_was_told_to_say_meanwhile_is_said_with_the_message() -> 
     assert (
         story
         >> ResponseStarted("resp-1")
-        >> InterruptRequested()
+        >> Interrupt()
         << CancelResponse("resp-1")
         >> done("resp-1", "cancelled")
-        >> MachineDetected(greeting_over=False)
-        >> SayRequested(order)
-        >> MachineDetected(greeting_over=True)
+        >> MachineAnswered(greeting_over=False)
+        >> say_of(order)
+        >> MachineAnswered(greeting_over=True)
         << order
         >> ResponseStarted("resp-2")
         >> said(100, response="resp-2")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from media_bridge import commands, events
+from media_bridge import commands, events, tool_events
 from media_bridge.audio.codecs import Codec
 from media_bridge.openai.protocol import RealtimeProtocol
 from phonebridge.call.config import CallConfig
@@ -75,10 +75,10 @@ def item(kind: str, **fields: Any) -> Frame:
 
 
 CALL = item("function_call", call_id="call_1", name="order", arguments='{"number":"17"}')
-CALLED = events.FunctionCalled("resp_1", "call_1", "order", '{"number":"17"}')
+CALLED = tool_events.FunctionCalled("resp_1", "call_1", "order", '{"number":"17"}')
 ALIVE = events.ResponseProgressed("resp_1")
 MCP_CALL = item("mcp_call", name="find", server_label="calendar", arguments="{}")
-MCP_CALLED = events.McpCalled("resp_1", "item_1", "find")
+MCP_CALLED = tool_events.McpCalled("resp_1", "item_1", "find")
 MCP_ERROR = {"type": "tool_execution_error", "message": "no such number"}
 
 
@@ -214,30 +214,38 @@ def test_very_words_leave_no_room_for_calls(
             {"response_id": "resp_1", "item": MCP_CALL | {"error": MCP_ERROR}},
             replace(MCP_CALLED, ok=False),
         ),
-        ("conversation.item.done", {"item": MCP_CALL}, events.McpReturned("item_1", True)),
+        ("conversation.item.done", {"item": MCP_CALL}, tool_events.McpReturned("item_1", True)),
         (
             "conversation.item.done",
             {"item": MCP_CALL | {"status": "incomplete"}},
-            events.McpReturned("item_1", False),
+            tool_events.McpReturned("item_1", False),
         ),
         (
             "conversation.item.done",
             {"item": MCP_CALL | {"output": None, "error": MCP_ERROR}},
-            events.McpReturned("item_1", False),
+            tool_events.McpReturned("item_1", False),
         ),
         ("conversation.item.done", {"item": MCP_CALL | {"status": "in_progress"}}, None),
         ("conversation.item.done", {"item": CALL}, None),
-        ("response.mcp_call.completed", {"item_id": "item_1"}, events.McpReturned("item_1", True)),
-        ("response.mcp_call.failed", {"item_id": "item_1"}, events.McpReturned("item_1", False)),
+        (
+            "response.mcp_call.completed",
+            {"item_id": "item_1"},
+            tool_events.McpReturned("item_1", True),
+        ),
+        (
+            "response.mcp_call.failed",
+            {"item_id": "item_1"},
+            tool_events.McpReturned("item_1", False),
+        ),
         (
             "conversation.item.added",
             {"item": item("function_call_output", call_id="call_1", output="{}")},
-            events.OutputAdded("call_1"),
+            tool_events.OutputAdded("call_1"),
         ),
         (
             "conversation.item.created",
             {"item": item("function_call_output", call_id="call_1", output="{}")},
-            events.OutputAdded("call_1"),
+            tool_events.OutputAdded("call_1"),
         ),
         ("conversation.item.added", {"item": item("message", role="user")}, None),
     ],
@@ -250,15 +258,17 @@ def test_calls_are_understood_however_they_are_told(
 
 def test_an_mcp_server_whose_tools_cannot_be_listed_is_told_by_its_label() -> None:
     listing = item("mcp_list_tools", server_label="calendar", tools=[])
-    assert happened("conversation.item.added", item=listing) == events.McpListing(
+    assert happened("conversation.item.added", item=listing) == tool_events.McpListing(
         "item_1", "calendar"
     )
-    assert happened("mcp_list_tools.failed", item_id="item_1") == events.McpUnavailable("item_1")
+    assert happened("mcp_list_tools.failed", item_id="item_1") == tool_events.McpUnavailable(
+        "item_1"
+    )
 
 
 def test_an_approval_is_asked_for_and_refused() -> None:
     asked = item("mcp_approval_request", name="pay", server_label="shop", arguments="{}")
-    event = events.ApprovalRequested("resp_1", "item_1", "pay")
+    event = tool_events.ApprovalRequested("resp_1", "item_1", "pay")
     assert happened("response.output_item.done", response_id="resp_1", item=asked) == event
     assert ended(asked).calls == (event,)
     assert sent(commands.DenyApproval("item_1")) == {

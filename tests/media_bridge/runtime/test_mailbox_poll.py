@@ -17,12 +17,18 @@ from phonebridge.call.steering import Interrupt
 from phonebridge.storage.dynamodb import DynamoAccess
 from phonebridge.storage.mailbox import COMMAND_SECONDS, DynamoMailbox
 from tests.support.clock import Clock
+from tests.support.waiting import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEYS = Credentials("local", "local")
 NOTHING = b'{"Count":0,"ScannedCount":0}'
+
+
+@pytest.fixture(autouse=True)
+def waits_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox_poll, "TIMEOUT_SECONDS", TIMEOUT_SECONDS)
 
 
 @pytest.fixture

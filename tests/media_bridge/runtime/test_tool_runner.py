@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from media_bridge.commands import RunFunction
-from media_bridge.events import FunctionReturned
 from media_bridge.runtime.tool_runner import MAX_RESPONSE_BYTES, ToolRunner
+from media_bridge.tool_events import FunctionReturned
 from phonebridge.call.tools import HttpsFunction
 from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.http.signature import sign
@@ -100,12 +100,12 @@ async def test_an_answer_is_handed_on_as_it_is(reply: Reply, output: str) -> Non
         (answer(200, b"\xff", "text/plain"), NOT_WHAT_IT_CLAIMS),
         (answer(200, kind="image/gif"), "The tool answered with image/gif, not with JSON or text."),
         (answer(200, b"x", Content_Encoding="gzip"), "The tool's answer is compressed."),
-        (answer(200, bytes(5_000_000)), "The answer is longer than 65536 bytes."),
+        (answer(200, bytes(5_000_000)), "The response is longer than 65536 bytes."),
         (answer(307, Location="https://127.0.0.1/"), "The tool answered with a redirect (307)."),
         (answer(404, b'{"a":"No order."}'), 'The tool answered with 404: {"a":"No order."}'),
         (answer(500), "The tool answered with 500"),
         (answer(400, b"x" * 5000, "text/plain"), "The tool answered with 400: " + "x" * 2000),
-        (nothing, "The server broke off its answer, or sent none."),
+        (nothing, "The server closed the connection before its response was complete."),
     ],
 )  # fmt: skip
 async def test_a_failure_is_told_in_words(reply: Reply, error: str) -> None:

@@ -289,6 +289,21 @@ async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
         assert len(record.turns) == record.activity.turns
 
 
+async def test_a_signal_shortens_the_drain_of_a_task_that_ecs_takes_away(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM comes with 95 s for the calls; it never lengthens what is left."""
+    monkeypatch.setattr(bridge, "GOODBYE_TIMEOUT_SECONDS", 0.1)
+    async with start_plane(scenario=BRIEF) as plane, asyncio.TaskGroup() as tasks:
+        phone = await plane.greeted()
+        draining = tasks.create_task(plane.task.drain(3600))
+        await until(lambda: not plane.task.has_room)
+        plane.task.cut_drain_short(0.05)
+        plane.task.cut_drain_short(3600)
+        await draining
+        assert plane.was_hung_up(phone.call)
+
+
 async def test_a_second_sigint_skips_the_drain_and_the_goodbye(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,6 @@ def test_lost_frames_are_counted_and_filled_and_so_is_a_gap() -> None:
     caller_audio.push(1, before, 0.0)
     assert caller_audio.push(3, FRAME, 0.04) == []
     due = caller_audio.next_deadline()
-    assert due is not None
     assert heard(caller_audio.due(due)) == before + FRAME
     assert (caller_audio.frames, caller_audio.frames_lost) == (2, 1)
     assert heard(caller_audio.look_for_gap(0.1, speaks=True, now=0.85)) == b""

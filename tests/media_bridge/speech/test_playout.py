@@ -11,6 +11,7 @@ from media_bridge.audio.codecs import Codec
 from media_bridge.audio.converters import Converter, ModelToTelephone, PassThrough
 from media_bridge.audio.loudness import Loudness
 from media_bridge.commands import MarkPlayback, PlayAudio
+from media_bridge.deadline import NEVER
 from media_bridge.speech.playout import (
     CHUNK_MS,
     LEAD_MS,
@@ -58,7 +59,7 @@ class Caller:
     def wait(self, seconds: float) -> None:
         """Every deadline of the playout is kept, and none may come again at once."""
         until = self.now + seconds
-        while (deadline := self.playout.next_deadline()) is not None and deadline <= until:
+        while (deadline := self.playout.next_deadline()) <= until:
             assert deadline > self.now
             self.now = deadline
             self.listen()
@@ -94,7 +95,7 @@ def test_ten_seconds_at_once_leave_in_ten_seconds() -> None:
     assert caller.received == sound(10_000)
     assert not playout.is_speaking
     assert playout.items == ()
-    assert playout.next_deadline() is None
+    assert playout.next_deadline() == NEVER
 
 
 def test_a_carrier_that_returns_marks_before_their_time_hears_no_gap() -> None:
@@ -118,7 +119,7 @@ def test_no_deadline_comes_twice_at_any_time_of_the_clock(start: float) -> None:
     playout.finish("item-1")
     caller.listen()
     caller.wait(70)
-    assert playout.next_deadline() is None
+    assert playout.next_deadline() == NEVER
 
 
 def test_a_rest_too_short_for_a_message_is_shared_with_the_one_before() -> None:
@@ -196,7 +197,7 @@ def test_a_cut_tells_what_of_each_item_was_heard() -> None:
     assert [cut.received_ms for cut in cuts] == [500, 500]
     assert not playout.is_speaking
     caller.listen()
-    assert playout.next_deadline() is None
+    assert playout.next_deadline() == NEVER
 
 
 def test_no_more_was_heard_than_was_received() -> None:
@@ -279,7 +280,7 @@ def test_whatever_the_model_sends_is_paced_whole_and_in_order(
     assert all(len(chunk) == MIN_CHUNK_MS * BYTES_PER_MS for chunk in padded)
     assert playout.items == ()
     assert not playout.is_speaking
-    assert playout.next_deadline() is None
+    assert playout.next_deadline() == NEVER
 
 
 @given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=20))

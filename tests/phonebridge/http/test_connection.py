@@ -1,4 +1,4 @@
-"""Requests over an open connection; what an answer may cost is told in test_https_client.py too."""
+"""Requests over an open connection. `test_public_client.py` also tests the limits of a response."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ LAST = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\
 
 @asynccontextmanager
 async def line(*answers: bytes) -> AsyncIterator[HttpConnection]:
-    """To a server that gives these answers and waits for another request."""
+    """Connect to a server that sends these responses and waits for another request."""
 
     served = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Spans as a collector gets them, and what happens where there is none."""
+"""Spans as a collector receives them, and what happens without a collector."""
 
 import io
 import logging

@@ -200,7 +200,7 @@ def test_whom_the_agent_transfers_to_is_not_cut_off_by_the_agents_own_limit() ->
     assert body["time_limit_secs"] == MAX_TIME_LIMIT_SECONDS
 
 
-# Transfers.
+# Transfers
 
 TARGET_STATE = base64.b64encode(b"call-1/transfer/2").decode()
 BLIND = replace(CALL, transfer=TransferAttempt(number=2, to="+15550142"))
@@ -290,9 +290,9 @@ def test_the_secret_does_not_show() -> None:
 def test_the_official_sdk_knows_every_field_and_value(
     command: CarrierCommand, params: object
 ) -> None:
-    """Fields that it does not know would be lost, values would be refused."""
+    """Fields that the SDK does not know would be ignored, and unknown values refused."""
     _, body = asked(command, WARM, CallConfig(record=True))
-    # The SDK's own names for what Python cannot name so, or names twice.
+    # Names of the SDK for fields that Python cannot name, or that it names twice.
     names = {"from": "from_"}
     if isinstance(command, BridgeLegs):
         names["call_control_id"] = "call_control_id_to_bridge_with"

@@ -1,4 +1,4 @@
-"""Ids of the leg decide which call a webhook is about; `client_state` is a hint."""
+"""Ids of the leg decide which call a webhook is about. `client_state` is only a hint."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ OTHER_LEG = Leg("v3:other", "leg-other", "session-other")
 
 @dataclass(frozen=True)
 class Story:
-    """A call with legs of its own, and what another program left as `client_state`."""
+    """A call with its own legs, and the `client_state` that another program left."""
 
     call_id: str
     state: str | None
@@ -51,29 +51,29 @@ class Story:
 
     @property
     def target(self) -> Leg:
-        """Of a transfer."""
+        """The leg of a transfer's target."""
         return Leg(f"v3:target-{self.call_id}", f"target-{self.call_id}", self.leg.call_session_id)
 
     def told(self, change: Mapping[str, str]) -> Leg:
-        """The leg as a webhook names it that leaves out ids, or has another one."""
+        """The leg as a webhook names it, with ids that are missing or different."""
         ids = {name: told.replace("SELF", self.call_id) for name, told in change.items()}
         return replace(self.leg, **ids)
 
 
 def stories(*states: str | None) -> Iterator[Story]:
-    """`SELF` stands for the id of the call itself."""
+    """Yield stories with these states. `SELF` stands for the id of the call itself."""
     for number, state in enumerate(states):
         call_id = f"call-{number}"
         yield Story(call_id, state and state.replace("SELF", call_id))
 
 
 FOREIGN = (None, "not ours", "x" * 4_000, "gone", "other", "other/transfer/1", "born")
-"""`other` is a live call, `born` one whose leg is not known yet, `gone` none at all."""
+"""`other` is a live call, `born` one whose leg is not known yet, and `gone` does not exist."""
 OURS = ("SELF", "SELF/transfer/1")
 
 
 class Carrier:
-    """Dials, and names the new leg where it is to."""
+    """Dials, and returns the leg that the test prepared."""
 
     def __init__(self) -> None:
         self.names_legs = True
@@ -101,7 +101,7 @@ class Somebody:
 
 
 class CountingStore(DynamoCallStore):
-    """Notes the reads."""
+    """Counts the reads."""
 
     reads: list[str]
 
@@ -139,7 +139,7 @@ def switchboard(
 
 @pytest.fixture
 def others(switchboard: Switchboard, store: CountingStore) -> Iterator[None]:
-    """Calls that a `client_state` may name by mistake: none of them may change."""
+    """Create calls that a `client_state` may name by mistake. None of them may change."""
     switchboard.place(outbound_call("other"), CallConfig())
     deliver(switchboard, store, answered(OTHER_LEG), "other")
     switchboard.apply("other", MediaAttached(1, "task-2", 6_000))
@@ -194,7 +194,7 @@ def status(store: CountingStore, story: Story) -> CallStatus:
     return call.status
 
 
-# The caller's own leg.
+# The caller's own leg
 
 
 @pytest.mark.usefixtures("others")
@@ -317,7 +317,7 @@ def test_a_leg_of_nobody_changes_nothing(switchboard: Switchboard, store: Counti
         assert find(store, webhook(hung_up(stranger), stranger, state)) is None
 
 
-# The target of a transfer.
+# The target of a transfer
 
 
 def transfer(switchboard: Switchboard, store: CountingStore, story: Story, summary: str) -> None:
@@ -395,7 +395,7 @@ def test_the_callers_own_leg_is_told_from_the_targets(
         assert status(store, story) is CallStatus.ENDED
 
 
-# What it costs.
+# Number of reads
 
 
 def test_a_webhook_reads_the_head_once_and_the_settings_only_where_they_are_needed(

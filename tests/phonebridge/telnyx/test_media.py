@@ -178,7 +178,7 @@ def test_no_bytes_surprise_the_decoder(noise: bytes) -> None:
         decode(noise)
     except MalformedFrame:
         return
-    assert b"event" in noise  # by chance, it is a frame
+    assert b"event" in noise  # by chance, it is a valid frame
 
 
 @given(st.binary(max_size=4000), st.integers(min_value=1, max_value=2**32))

@@ -373,11 +373,11 @@ def changed(name: str, **change: Any) -> Webhook:
     return parsed(json.dumps(told).encode())
 
 
-# Optional fields of unforeseen types.
+# Optional fields of unexpected types
 
 SAMPLE_NAMES = sorted(path.stem for path in SAMPLES.glob("*.json"))
 REQUIRED = {"data", "event_type", "payload", "call_control_id"}
-"""Nothing else is needed to know what happened to which call."""
+"""The fields that say what happened to which call."""
 
 ANYTHING = st.recursive(
     st.none()
@@ -392,7 +392,7 @@ ANYTHING = st.recursive(
 
 
 def places(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all optional fields."""
+    """Yield the paths of all optional fields."""
     if isinstance(value, dict):
         for name, inner in value.items():
             if name not in REQUIRED:
@@ -401,7 +401,7 @@ def places(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 
 
 def with_field(name: str, path: tuple[str, ...], *value: object) -> bytes:
-    """The sample with another value there, or with none."""
+    """Return the sample with another value at this path, or without one."""
     told = inner = json.loads(sample(name))
     for step in path[:-1]:
         inner = inner[step]
@@ -425,7 +425,7 @@ def kinds(webhook: Webhook) -> tuple[str, type, type]:
 
 
 CHANGES_MEANING = {"direction", "result"}
-"""Fields whose other values are other news: an unsure detection, an outbound leg."""
+"""Fields whose other values have another meaning: an unsure detection, an outbound leg."""
 
 
 @given(altered())
@@ -498,7 +498,7 @@ def test_a_charge_beyond_belief_is_only_noted(total: object) -> None:
     assert changed("call.cost", total_cost=total).attachment is None
 
 
-# What cannot be stored.
+# Text that cannot be stored
 
 
 @pytest.mark.parametrize(
@@ -534,7 +534,7 @@ def test_json_that_strict_readers_refuse_is_applied(name: str, old: bytes, new: 
     assert webhook == parsed(sample(name))
 
 
-# What is too long, or beyond belief.
+# Values that are too long or not credible
 
 
 @pytest.mark.parametrize(

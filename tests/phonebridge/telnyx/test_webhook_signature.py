@@ -69,7 +69,7 @@ def test_a_webhook_from_another_time_is_refused(age_seconds: int) -> None:
 
 @pytest.mark.parametrize("timestamp", ["soon", "1e9", "9" * 5000])
 def test_a_timestamp_must_be_a_number_of_seconds(timestamp: str) -> None:
-    with pytest.raises(InvalidSignature, match="no number of seconds"):
+    with pytest.raises(InvalidSignature, match="not a number of seconds"):
         check(signed(BODY) | {TIMESTAMP_HEADER: timestamp})
 
 

@@ -8,7 +8,7 @@ EVERY_SAMPLE = np.arange(65536).astype(np.uint16).view(np.int16)
 
 def test_every_code_comes_back() -> None:
     assert A_LAW.encode(A_LAW.decode(EVERY_CODE)) == EVERY_CODE
-    # mu-law has two zeros; the negative one, 0x7F, comes back as the positive one.
+    # mu-law has two zeros. The negative one, 0x7F, is decoded and encoded as the positive one.
     assert MU_LAW.encode(MU_LAW.decode(EVERY_CODE)) == EVERY_CODE.replace(b"\x7f", b"\xff")
 
 

@@ -41,7 +41,7 @@ def test_a_clip_survives_one_phone_call(clip: Clip) -> None:
     assert heard.snr_db > 25
     assert heard.matched_ms == pytest.approx(
         clip.duration_ms, abs=120
-    )  # a faint first sound is trimmed
+    )  # a quiet first sound is trimmed
 
 
 @every_clip
@@ -71,7 +71,7 @@ def test_noise_and_silence_are_not_speech() -> None:
 
 
 def test_no_clip_passes_for_another() -> None:
-    """Faintly mixed in, a clip is never the one that is heard."""
+    """A clip that is mixed in quietly is never the recognised one."""
     for faint, loud in permutations(CLIPS.values(), 2):
         mixture = faint.samples[:SAMPLE_RATE_HZ] // 8 + loud.samples[:SAMPLE_RATE_HZ]
         assert recognise(mixture).clip is loud, (faint.name, loud.name)
@@ -102,7 +102,8 @@ def test_level_and_a_little_noise_do_not_matter() -> None:
 
 
 def test_silenced_packets_leave_speech_but_missing_ones_do_not() -> None:
-    """A player that drops late packets shifts all that follows: that is damage, and is reported."""
+    """A player that drops late packets shifts everything after them. This counts as damage and is
+    reported."""
     frames = np.array_split(BOOK.samples, 98)
     silenced = [frame * 0 if n % 20 == 5 else frame for n, frame in enumerate(frames)]
     missing = [frame for n, frame in enumerate(frames) if n % 20 != 5]

@@ -35,7 +35,7 @@ async def test_one_response_at_a_time_but_others_beside_the_conversation() -> No
 
 
 async def out_of_band(caller: Caller) -> Any:
-    """The end of a spoken response without the conversation as its input."""
+    """Wait for the end of a spoken response without the conversation as its input."""
     request = {
         "conversation": "none",
         "input": [],
@@ -152,7 +152,7 @@ async def test_fault_non_fatal_error() -> None:
 
 
 async def test_fault_unknown_events() -> None:
-    """The one frame that no published type describes."""
+    """This is the only frame that no published type describes."""
     async with in_session(faults=ModelFaults(unknown_events=True)) as caller:
         await caller.connection.response.create()
         await caller.until("response.created")

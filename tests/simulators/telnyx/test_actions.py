@@ -1,4 +1,4 @@
-"""What each command does, seen through the official SDK and the webhooks that follow."""
+"""The effect of each command, seen through the official SDK and the webhooks that follow."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -184,8 +184,7 @@ async def test_a_leg_that_is_not_bridged_outlives_the_other() -> None:
 async def test_only_answered_legs_can_be_bridged() -> None:
     async with stage() as phone:
         _, call_id = await phone.answered()
-        await phone.dial(to="+15550102", link_to=call_id)
-        unanswered = phone.simulator.calls[-1].call_control_id
+        _, unanswered = await phone.ring()
         for other, code in ((unanswered, "90034"), ("v3:nobody", "90015")):
             with pytest.raises(telnyx.UnprocessableEntityError) as refusal:
                 await phone.actions.bridge(call_id, call_control_id_to_bridge_with=other)

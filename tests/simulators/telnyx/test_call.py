@@ -1,5 +1,6 @@
-"""The life of a call, told by its webhooks and its media socket."""
+"""The life of a call, seen through its webhooks and its media socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from simulators.audio.g711 import MU_LAW
+from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.call import SimulatedCall
@@ -18,10 +21,13 @@ from tests.support.telnyx_counterpart import (
     media_server,
     webhook_receiver,
 )
+from tests.support.waiting import until
 
 NO_FAULTS = CarrierFaults()
 PERSON = Person(SCENARIOS["short"], answers_after_ms=20)
 IMPATIENT = replace(PERSON, silence_timeout_ms=200)
+RINGING = replace(PERSON, answers_after_ms=20_000)
+"""Rings until the test lets them answer or decline."""
 
 
 class Stage:
@@ -45,11 +51,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(person: Person = PERSON, faults: CarrierFaults = NO_FAULTS) -> AsyncIterator[Stage]:
+async def stage(
+    person: Person = PERSON, faults: CarrierFaults = NO_FAULTS, **options: Any
+) -> AsyncIterator[Stage]:
     async with (
         webhook_receiver() as receiver,
         media_server() as media,
-        exchange(person, faults, webhook_url=receiver.url) as phone,
+        exchange(person, faults, webhook_url=receiver.url, **options) as phone,
     ):
         yield Stage(phone, receiver, media)
 
@@ -77,23 +85,26 @@ async def test_without_retry_a_timeout_is_a_no_answer() -> None:
 
 
 async def test_hanging_up_before_the_answer_cancels() -> None:
-    async with stage(replace(PERSON, answers_after_ms=20_000)) as call:
+    async with stage(RINGING) as call:
         dialled = await call.dial()
         await call.phone.sdk.calls.actions.hangup(dialled.call_control_id)
         assert await call.outcome() == ("originator_cancel", "caller", "487")
 
 
 async def test_a_person_may_decline_while_it_rings() -> None:
-    async with stage(replace(PERSON, answers_after_ms=20_000)) as call:
+    async with stage(RINGING) as call:
         (await call.dial()).hang_up()
         assert await call.outcome() == ("call_rejected", "callee", "603")
 
 
 async def test_a_dial_with_a_stream_is_connected_while_ringing_and_starts_on_answer() -> None:
-    async with stage(IMPATIENT) as call:
-        await call.dial_streaming(stream_auth_token="secret")
+    async with stage(RINGING) as call:
+        dialled = await call.dial_streaming(stream_auth_token="secret")
         socket = await call.media.socket()
-        await socket.wait_for("start")
+        await socket.wait_for("connected")
+        dialled.pick_up()
+        await socket.wait_for("media")
+        dialled.hang_up()
         await socket.wait_closed()
         assert await call.outcome() == ("normal_clearing", "callee", "200")
         await call.receiver.wait_for("streaming.stopped")
@@ -112,7 +123,7 @@ async def test_a_dial_with_a_stream_is_connected_while_ringing_and_starts_on_ans
 
 
 async def test_an_unanswered_dial_closes_its_socket_with_neither_start_nor_stop() -> None:
-    async with stage(replace(PERSON, answers_after_ms=20_000)) as call:
+    async with stage(RINGING) as call:
         dialled = await call.dial_streaming()
         socket = await call.media.socket()
         await socket.wait_for("connected")
@@ -121,11 +132,23 @@ async def test_an_unanswered_dial_closes_its_socket_with_neither_start_nor_stop(
     assert [frame["event"] for frame in socket.frames] == ["connected"]
 
 
-async def test_a_refused_socket_fails_the_stream_and_the_call_stays_up() -> None:
-    async with stage(IMPATIENT) as call:
-        await call.dial(stream_url="ws://127.0.0.1:9/nobody")
-        failed = (await call.receiver.wait_for("streaming.failed")).json["data"]["payload"]
+async def test_nobody_answers_before_the_stream_of_the_dial_is_open() -> None:
+    async with stage(replace(PERSON, answers_after_ms=0)) as call:
+        dialled = await call.dial_streaming("+15550132")
+        socket = await call.media.socket()
         await call.receiver.wait_for("call.answered")
+        await socket.wait_closed()
+        assert dialled.state == "answered"
+    assert [frame["event"] for frame in socket.frames] == ["connected"]
+
+
+async def test_a_refused_socket_fails_the_stream_and_the_call_stays_up() -> None:
+    async with stage(RINGING) as call:
+        dialled = await call.dial(stream_url="ws://127.0.0.1:9/nobody")
+        failed = (await call.receiver.wait_for("streaming.failed")).json["data"]["payload"]
+        dialled.pick_up()
+        await call.receiver.wait_for("call.answered")
+        dialled.hang_up()
         assert (await call.outcome())[0] == "normal_clearing"
     assert failed["failure_reason"] == "connection_failed"
     assert failed["stream_params"] == {
@@ -155,20 +178,23 @@ async def test_the_stream_of_a_dial_may_fail_where_another_opens() -> None:
 
 
 async def test_the_stream_of_a_dial_may_close_while_the_phone_rings() -> None:
-    async with stage(replace(IMPATIENT, answers_after_ms=300)) as call:
-        await call.dial_streaming("+15550132")
+    async with stage(RINGING) as call:
+        dialled = await call.dial_streaming("+15550132")
         socket = await call.media.socket()
         await socket.wait_closed()
+        dialled.pick_up()
         await call.receiver.wait_for("call.answered")
     assert [frame["event"] for frame in socket.frames] == ["connected"]
 
 
 async def test_a_stream_that_the_agent_closes_while_the_phone_rings_is_not_started() -> None:
-    async with stage(replace(IMPATIENT, answers_after_ms=300)) as call:
+    async with stage(RINGING) as call:
         dialled = await call.dial_streaming()
         socket = await call.media.socket()
         await socket.wait_for("connected")
         await socket.connection.close()
+        await until(lambda: not dialled.streaming)
+        dialled.pick_up()
         await call.receiver.wait_for("call.answered")
         await call.phone.sdk.calls.actions.start_streaming(
             dialled.call_control_id, stream_url=call.media.url
@@ -178,8 +204,10 @@ async def test_a_stream_that_the_agent_closes_while_the_phone_rings_is_not_start
 
 
 async def test_an_agent_that_says_nothing_is_hung_up_on() -> None:
-    async with stage(IMPATIENT) as call:
+    async with stage(replace(RINGING, silence_timeout_ms=400)) as call:
         dialled = await call.dial_streaming()
+        await (await call.media.socket()).wait_for("connected")
+        dialled.pick_up()
         await dialled.ended.wait()
     assert dialled.conversation.goodbye == "agent_silent"
     assert dialled.media.frames_out > 0
@@ -230,6 +258,25 @@ async def test_frames_keep_their_pace_through_jitter() -> None:
         last = await socket.wait_for("media", 20)
     assert last["media"]["chunk"] == "20"
     assert dialled.media.frames_out >= 20
+
+
+async def test_who_hears_the_agent_waits_while_the_agents_side_is_held_up() -> None:
+    held_up = [True]
+    may_go_on = asyncio.Event()
+
+    async def wait() -> bool:
+        return bool(held_up) and held_up.pop() and await may_go_on.wait()
+
+    async with stage(wait_for_agent=wait) as call:
+        dialled = await call.dial_streaming()
+        socket = await call.media.socket()
+        await socket.speak(MU_LAW.encode(CLIPS["agent_greeting"].samples))
+        await until(lambda: not held_up)
+        now_ms = dialled.conversation.now_ms
+        assert dialled.conversation.first_audio_ms is None
+        may_go_on.set()
+        await until(lambda: dialled.conversation.first_audio_ms is not None)
+    assert dialled.conversation.now_ms > now_ms
 
 
 async def test_a_machine_is_detected_when_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Every payload is read by the official SDK as the event it claims to be."""
+"""The official SDK reads every payload as the event that it claims to be."""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""A machine says its greeting whoever speaks, beeps, and records until silence bores it."""
+"""An answering machine speaks its greeting even if the agent speaks, beeps, and records until a
+long silence."""
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from simulators.telnyx.person import FRAME_MS, SILENT_FRAME
 
 
 def hear(machine: Machine, samples: Samples) -> Samples:
-    """What it says meanwhile."""
+    """Pass samples to the machine and return what it says meanwhile."""
     whole = samples[: len(samples) // len(SILENT_FRAME) * len(SILENT_FRAME)]
     return np.concatenate([machine.hear(frame) for frame in whole.reshape(-1, len(SILENT_FRAME))])
 

@@ -1,4 +1,4 @@
-"""The media socket as the bridge sees it: a bare WebSocket server listens to one stream."""
+"""The media socket as the bridge sees it: a plain WebSocket server receives one stream."""
 
 import asyncio
 import base64
@@ -42,7 +42,7 @@ class Streaming:
         self.log = log
 
     async def play(self, frames: int) -> list[int]:
-        """The loudest sample of each frame the caller hears."""
+        """Return the loudest sample of each frame that the caller hears."""
         return [int(np.abs(await self.stream.play()).max()) for _ in range(frames)]
 
 
@@ -67,7 +67,7 @@ async def streaming(
 
 
 async def agreed(socket: MediaSocket) -> None:
-    """All sent before has been dealt with: a mark on an empty queue comes straight back."""
+    """Wait until everything sent so far is processed. A mark on an empty queue returns at once."""
     await socket.send({"event": "mark", "mark": {"name": "agreed"}})
     await socket.wait_for("mark", len(socket.of("mark")) + 1)
 

@@ -48,7 +48,7 @@ def new_conversation(person: Person = PERSON) -> PersonConversation:
 
 
 class Agent:
-    """Says the reply after the person's line, and falls silent 200 ms after being cut in on."""
+    """Says the reply after the person's line, and stops 200 ms after it was interrupted."""
 
     STOPS_WITHIN_FRAMES = 10
 

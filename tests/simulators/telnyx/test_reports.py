@@ -1,4 +1,4 @@
-"""The record of a call, without a network: webhooks are noted even where nobody receives them."""
+"""The record of a call without a network. Webhooks are recorded even if nobody receives them."""
 
 import time
 from collections.abc import Coroutine

@@ -1,4 +1,4 @@
-"""A whole call through the simulator, and the simulator as a program of its own."""
+"""A whole call through the simulator, and the simulator as its own program."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ PERSON = Person(SCENARIO, answers_after_ms=20)
 
 
 class Agent:
-    """Greets, stops when spoken to, and replies: what a bridge and its model do together."""
+    """Greets, stops when interrupted, and replies, as a bridge with its model does."""
 
     def __init__(self, socket: MediaSocket, law: Law) -> None:
         self.socket = socket
@@ -115,7 +115,7 @@ async def test_the_program_says_where_it_is_and_ends_on_a_signal() -> None:
     assert program.stdout is not None
     async with asyncio.timeout(TIMEOUT_SECONDS):
         first, second = [(await program.stdout.readline()).decode().strip() for _ in range(2)]
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as http:
             answer = await http.get(f"{first.rpartition(' ')[2]}/calls/v3:unknown")
         program.send_signal(signal.SIGTERM)
         _, errors = await program.communicate()

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from telnyx import Telnyx
 
 from simulators.scenario import SCENARIOS
+from simulators.telnyx import reports
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.server import TelnyxSimulator
 from tests.support.telnyx_counterpart import Delivery, WebhookReceiver, webhook_receiver
+from tests.support.waiting import TIMEOUT_SECONDS
 
 BUSY = Person(SCENARIOS["short"], answers_after_ms=0, refuses="busy")
 NO_FAULTS = CarrierFaults()
@@ -155,7 +157,8 @@ async def test_webhooks_may_come_twice_with_one_id() -> None:
     assert len({each.json["data"]["id"] for each in receiver.deliveries}) == 2
 
 
-async def test_webhooks_may_overtake_each_other() -> None:
+async def test_webhooks_may_overtake_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MAX_WEBHOOK_HOLD_SECONDS", TIMEOUT_SECONDS)
     async with ringing(faults=CarrierFaults(swap_webhooks=True)) as (simulator, receiver):
         await dial(simulator)
         await receiver.wait_for("call.initiated")

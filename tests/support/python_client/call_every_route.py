@@ -1,9 +1,7 @@
-"""Calls every route of the API by a client that openapi-python-client generated.
+"""Calls every route of the API with a client that openapi-python-client generated.
 
-The arguments are the folder of that `phonebridge_client`, the URL of the API, and the id of a call
-that streams.
-
-Run by `tests/end_to_end/test_generated_clients.py`, in the environment of the generator.
+Arguments: the folder of that `phonebridge_client`, the URL of the API, and the id of a streaming
+call. `tests/end_to_end/test_generated_clients.py` runs it in the environment of the generator.
 """
 
 import sys
@@ -40,7 +38,7 @@ from phonebridge_client.models import (
     UpdateRequest,
 )
 
-# A status that the document does not have for a route is an error, not None.
+# A status that the document lacks for a route is an error, not None.
 client = Client(base_url=sys.argv[2], raise_on_unexpected_status=True)
 CALL, NUMBER, AGENT = sys.argv[3], "+15550100", "reception"
 
@@ -60,7 +58,7 @@ def agents_and_numbers() -> None:
     parsed(HTTPStatus.OK, put_agent.sync_detailed(AGENT, client=client, body=wanted))
     read = parsed(HTTPStatus.OK, get_agent.sync_detailed(AGENT, client=client))
     assert (read.voice, read.turn_detection.threshold) == ("cedar", 0.7)
-    # What was read is put back as it is.
+    # What was read is written back unchanged.
     again = parsed(HTTPStatus.OK, put_agent.sync_detailed(AGENT, client=client, body=read))
     assert again.tools == read.tools
     listed = parsed(HTTPStatus.OK, list_agents.sync_detailed(client=client, limit=1))

@@ -113,7 +113,7 @@ def test_errors_have_our_shape_or_the_gateways(document: dict[str, Any]) -> None
             schema = answer["content"]["application/json"]["schema"]
             expected = {
                 "401": [GATEWAY],
-                "403": [GATEWAY],
+                "403": [OURS, GATEWAY],
                 "413": [GATEWAY],
                 "429": [OURS, GATEWAY],
                 "500": [OURS, GATEWAY],

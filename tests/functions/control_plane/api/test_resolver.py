@@ -135,7 +135,7 @@ class TestAQuery:
             ("limit=many", "such as 50"),
             ("ended=yes", "true or false"),
             ("ended=true&day=0", "such as 2026-11-25"),
-            ("cursor=forged", "the page before"),
+            ("cursor=forged", "the previous page"),
         ],
     )
     def test_is_told_what_would_be_right(self, query: str, suggestion: str) -> None:

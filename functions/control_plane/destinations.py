@@ -1,0 +1,160 @@
+"""Which numbers may be dialled. Pure: a number and a rule in, an error or nothing out.
+
+A stolen key costs most where a call is dear: premium numbers pay a share to whoever owns them, and
+satellite networks charge dollars a minute. The rule counts for every number that a call may reach:
+the callee, and whoever the caller is handed over to.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import phonenumbers
+from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberDesc, PhoneNumberType
+
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import DestinationNotAllowed
+from phonebridge.settings import ControlSettings
+
+DEAR = {
+    PhoneNumberType.PREMIUM_RATE: "a premium number",
+    PhoneNumberType.SHARED_COST: "a shared-cost number",
+    PhoneNumberType.PERSONAL_NUMBER: "a personal number, which costs as much as a premium one",
+    PhoneNumberType.PAGER: "a pager",
+}
+# ITU-T E.164, "List of assigned country codes": codes of no country. 800 (freephone) costs nothing.
+DEAR_CODES = {
+    808: "a shared-cost number",
+    870: "a satellite number",
+    878: "a personal number, which costs as much as a premium one",
+    881: "a satellite number",
+    882: "a number of an international network, satellites among them",
+    883: "a number of an international network, satellites among them",
+    979: "a premium number",
+}
+_NUMBER_BY_SIP = re.compile(r"sips?:(\+?)([1-9][0-9]{6,14})@([^;?:]+).*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRule:
+    regions: frozenset[str] | None
+    """Regions by ISO 3166-1 code; None is every region."""
+    prefixes: frozenset[str]
+    """Numbers that begin like this are allowed, whatever they cost; each with its `+`."""
+
+
+def check_destination(number: str, rule: DestinationRule) -> None:
+    """Raise `DestinationNotAllowed`. A SIP address passes unless it stands for a number."""
+    number = _number_in(number)
+    if not number or any(number.startswith(each) for each in rule.prefixes):
+        return
+    parsed = _parse(number)
+    if kind := _dear_kind(parsed):
+        raise DestinationNotAllowed(number, f"it is {kind}")
+    if rule.regions is None:
+        return
+    region = _region_of(parsed)
+    if region is None:
+        raise DestinationNotAllowed(number, "no region is known to have assigned it")
+    if region not in rule.regions:
+        allowed = ", ".join(sorted(rule.regions)) or "no region"
+        raise DestinationNotAllowed(number, f"it is in {region}; allowed are {allowed}")
+
+
+def numbers_of(config: CallConfig, *others: str) -> tuple[str, ...]:
+    """Whom a call with this configuration may reach, besides `others`."""
+    return (*others, *(each.to for each in config.tools.destinations))
+
+
+def check_destinations(numbers: Iterable[str], settings: ControlSettings) -> None:
+    """By the settings of a deployment."""
+    rule = rule_of(settings)
+    for number in numbers:
+        check_destination(number, rule)
+
+
+def rule_of(settings: ControlSettings) -> DestinationRule:
+    """Without a list, the region of our own number counts. A simulated carrier reaches nobody:
+    there, only dear numbers are refused."""
+    given = settings.allowed_destinations
+    prefixes = frozenset(each for each in given if each.startswith("+"))
+    regions = given - prefixes
+    if not regions and is_simulated(settings.telnyx_api_base):
+        return DestinationRule(None, prefixes)
+    return DestinationRule(regions or _home_regions(settings.telnyx_from_number), prefixes)
+
+
+@cache
+def is_simulated(telnyx_api_base: str) -> bool:
+    """Whether the carrier runs on this machine."""
+    host = urlsplit(telnyx_api_base).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _number_in(target: str) -> str:
+    """The telephone number that is dialled, if any. The carrier's own SIP servers, and many others,
+    dial the number in front of the `@`."""
+    if target.startswith("+"):
+        return target
+    if found := _NUMBER_BY_SIP.fullmatch(target):
+        plus, digits, host = found.groups()
+        return f"+{digits}" if plus or host.lower().endswith("telnyx.com") else ""
+    return ""
+
+
+def _parse(number: str) -> PhoneNumber:
+    try:
+        return phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException as error:
+        raise DestinationNotAllowed(number, f"it is no telephone number ({error})") from error
+
+
+def _home_regions(from_number: str) -> frozenset[str]:
+    """The region of our number; those of its country code if the number itself is in none."""
+    if not from_number:
+        return frozenset()
+    try:
+        number = _parse(from_number)
+    except DestinationNotAllowed:
+        return frozenset()
+    region = _region_of(number) or phonenumbers.region_code_for_country_code(
+        number.country_code or 0
+    )
+    return frozenset({region}) if region else frozenset()
+
+
+def _dear_kind(number: PhoneNumber) -> str | None:
+    if kind := DEAR_CODES.get(number.country_code or 0):
+        return kind
+    if (of_type := phonenumbers.number_type(number)) != PhoneNumberType.UNKNOWN:
+        return DEAR.get(of_type)
+    return "a premium or shared-cost number, by how it begins" if _begins_dear(number) else None
+
+
+def _begins_dear(number: PhoneNumber) -> bool:
+    """Of a number with too few or too many digits. A carrier may dial it all the same."""
+    digits = phonenumbers.national_significant_number(number)
+    for region in phonenumbers.region_codes_for_country_code(number.country_code or 0):
+        metadata = PhoneMetadata.metadata_for_region(region, None)
+        for kind in (metadata.premium_rate, metadata.shared_cost) if metadata else ():
+            if kind and any(_could_become(digits, kind, length) for length in kind.possible_length):
+                return True
+    return False
+
+
+def _could_become(digits: str, kind: PhoneNumberDesc, length: int) -> bool:
+    """Whether a number of this kind and length begins like the digits."""
+    filled = (digits[:length].ljust(length, filler) for filler in "0123456789")
+    return any(re.fullmatch(kind.national_number_pattern or "", each) for each in filled)
+
+
+def _region_of(number: PhoneNumber) -> str | None:
+    """None for a number that no region has assigned, as far as is known."""
+    region = phonenumbers.region_code_for_number(number)
+    return str(region) if region else None
