@@ -49,7 +49,7 @@ class Stage:
 
 
 def number_of(story: int) -> str:
-    return f"+15550{200 + story}"
+    return f"+15550{140 + story}"
 
 
 class CallStory(ABC):

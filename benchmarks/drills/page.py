@@ -22,7 +22,8 @@ def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: Stea
             *markdown(by_fault),
             "\n## The same runs, by what happens on the call\n",
             *markdown(rows_by_kind(known), first="call"),
-            "\n## What the safety costs\n",
+            LIMITS,
+            "## What the safety costs\n",
             _costs(costs),
             WHAT_RUNS,
         )
@@ -63,13 +64,22 @@ HOW_TO_READ = """\
 
 DynamoDB holds the state of all calls. Here it is *unavailable* (it does not answer), *throttled*
 (it refuses each request at once) or *slow* (an answer takes 0.5 to 3.5 s, and many clients do not
-wait for it). A run has 18 calls, and repeats with another time of the sweep.
+wait for it). A run has 20 calls (7 with real processes). Runs differ in the time of the sweep.
 
 * **Lost**: our side ended a call that should have gone on.
 * **Silence**: the longest time that each caller heard nothing. In a conversation without a fault
   the caller hears nothing for 4 s while it is the caller's turn.
 * **Wrong records**: status, outcome, reason or duration is wrong 200 s after the fault.
 * **Clean-up**: how long after the fault a record was wrong.
+"""
+LIMITS = """
+## What the figures do not hide
+
+* A callee who picks up while the table is away hears nothing until it is back: no call can be set
+  up without its record. The call then goes on.
+* A call that is created while the table is slow can end with `dial_failed`. The record was written,
+  no answer of the table came in time, and after 50 s the dial must not be repeated. Nobody's phone
+  has rung. The client reads the end in the record, and may place the call again.
 """
 WHAT_RUNS = """\
 ## What a drill runs

@@ -191,4 +191,4 @@ STORIES: tuple[Callable[[Stage, int], CallStory], ...] = (
     *(partial(Created, share=share) for share in (0.1, 0.6)),
     *(partial(Transferred, share=share) for share in (0.2, 0.7)),
 )
-"""Of one run: 18 calls."""
+"""Of one run: 20 calls."""

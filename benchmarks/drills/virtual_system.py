@@ -64,6 +64,7 @@ ENVIRONMENT = {
     "TELNYX_CONNECTION_ID": "connection-1",
     "TELNYX_FROM_NUMBER": "+15550100",
     "STREAM_TOKEN_SECRET": "drill",
+    "ALLOWED_DESTINATIONS": "+1555",
     "OPENAI_API_KEY": "sk-drill",
     "OPENAI_REALTIME_URL": "ws://model.example/v1/realtime",
     "MODEL_AUDIO": "g711",

@@ -25,6 +25,7 @@ from benchmarks.control_plane.cold_start import signed
 from benchmarks.drills.table_in_memory import TableInMemory
 from control_plane import services
 from control_plane.agent_directory import ANY_NUMBER, DynamoDirectory
+from control_plane.task_sweep import Orphans, TaskSweep
 from phonebridge.call.call import Call, CallStatus, EndedBy, Leg, Outcome
 from phonebridge.call.commands import CarrierCommand, Dial
 from phonebridge.call.config import CallConfig
@@ -33,7 +34,6 @@ from phonebridge.call.overdue import LegState
 from phonebridge.call.transfer import DialTarget, TransferRequested
 from phonebridge.errors import InvalidTransition, TelnyxRefused
 from phonebridge.storage.call_store import DynamoCallStore
-from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.telnyx import call_control
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED, STREAMING_IN_USE
@@ -407,8 +407,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         monkeypatch.setattr(services, "dynamodb_client", lambda: CrashingTable(table, points))
         monkeypatch.setattr(services, "TelnyxClient", lambda *_, **__: world)
         monkeypatch.setattr(services, "now_ms", clock)
-        # The container of these stories lives; whether tasks are alive is told in other tests.
-        monkeypatch.setattr(DynamoFleet, "is_lost", lambda *_: False)
+        # The container of these stories lives. Other tests cover dead tasks.
+        monkeypatch.setattr(TaskSweep, "find", lambda *_: Orphans(frozenset(), frozenset()))
         services.control_plane.cache_clear()
         DynamoDirectory("calls", cast(Any, table), clock, 1_800).put_agent(ANY_NUMBER)
         world.play(story.start, only_sweep=only_sweep)
