@@ -13,7 +13,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from aws.stack import LocalStack, Plan, running
-from simulators.scenario import SCENARIOS
+from simulators.scenario import ECHO, SCENARIOS
 
 ENV_FILE = Path(__file__).resolve().parent.parent / ".env"
 TIMEOUT_MS = 10 * 60 * 1000
@@ -66,7 +66,7 @@ async def serve(plan: Plan) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default=ECHO.name)
     options = parser.parse_args()
     scenario = SCENARIOS[options.scenario]
     asyncio.run(serve(Plan(options.port, scenario, hangs_up=False, silence_timeout_ms=TIMEOUT_MS)))

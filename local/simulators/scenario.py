@@ -35,6 +35,8 @@ class Scenario:
     tool_calls: Mapping[str, tuple[ToolCall, ...]] = field(default_factory=dict)
     """Caller clip to what the model calls first, in one response, if the session offers it. The
     agent clip that stands in the output is its answer, or else the reply to the caller's clip."""
+    is_scripted: bool = True
+    """Whether the model follows it; otherwise it repeats what it hears (`openai/echo.py`)."""
 
 
 APPOINTMENT = Scenario(
@@ -92,6 +94,20 @@ KEYPAD = Scenario(
     fallback=SHORT.fallback,
 )
 
+ECHO = Scenario(
+    name="echo",
+    greeting="",
+    caller=(
+        CallerLine("caller_book"),
+        CallerLine("caller_thursday"),
+        CallerLine("caller_what_to_bring"),
+        CallerLine("caller_goodbye"),
+    ),
+    replies={},
+    fallback="",
+    is_scripted=False,
+)
+
 NOT_A_WORD = Scenario(
     name="not a word",
     greeting=SHORT.greeting,
@@ -101,5 +117,5 @@ NOT_A_WORD = Scenario(
 )
 
 SCENARIOS: Mapping[str, Scenario] = {
-    each.name: each for each in (APPOINTMENT, SHORT, TOOLS, KEYPAD)
+    each.name: each for each in (ECHO, APPOINTMENT, SHORT, TOOLS, KEYPAD)
 }

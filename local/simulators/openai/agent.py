@@ -1,13 +1,42 @@
-"""What the simulated model says: the scenario's answer to what it heard."""
+"""What the simulated model says: a text it is given, or the scenario's answer to what it hears."""
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 from simulators.audio.speech import CLIPS, Clip
-from simulators.openai.conversation import Entry, text_of
+from simulators.audio.voice import Voice, synthesize
+from simulators.openai.conversation import Entry, ModelConversation, text_of
+from simulators.openai.requests import ResponseRequest
+from simulators.openai.settings import ActiveSettings
 from simulators.openai.wire import ConversationMessage, FunctionCallOutput
 from simulators.scenario import Scenario, ToolCall
+
+ONE_MOMENT = "agent_one_moment"
+VARIANTS = {
+    "alloy": "f3",
+    "ash": "m3",
+    "ballad": "m1",
+    "cedar": "m2",
+    "coral": "f2",
+    "echo": "m7",
+    "marin": "f1",
+    "sage": "f4",
+    "shimmer": "f5",
+    "verse": "m4",
+}
+"""Which of espeak-ng's voices stands for which of OpenAI's."""
+DEFAULT_VARIANT = VARIANTS["alloy"]
+LANGUAGES = {"en": "en-us", "no": "nb", "zh": "cmn"}
+"""Where espeak-ng has another name than ISO 639-1."""
+# Instructions of one response that give the words: `Say exactly this now, and nothing else: Hello.`
+# Instructions of a session may contain a "Say: " of their own, so the longer form counts first.
+EXACT_TEXT = tuple(
+    re.compile(pattern, re.DOTALL)
+    for pattern in (r"\bSay [^:\n]*, and nothing else: *(.+)", r"\bSay(?: exactly)?: *(.+)")
+)
+LANGUAGE = re.compile(r'in(?:to)? the language "([A-Za-z-]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +46,60 @@ class Speech:
 
 
 Part = Speech | ToolCall
-ONE_MOMENT = "agent_one_moment"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseContext:
+    """What a response is made from."""
+
+    request: ResponseRequest
+    settings: ActiveSettings
+    conversation: ModelConversation
+    turn: Entry | None
+    """The caller's last; None if there is none, or if the response may not know it."""
+
+    @property
+    def exact_text(self) -> str | None:
+        instructions = self.request.instructions or ""
+        found = next((m for each in EXACT_TEXT if (m := each.search(instructions))), None)
+        return found[1].strip().strip('"') if found else None
+
+    @property
+    def guidance(self) -> str:
+        """What the instructions of this response say beside those of the session."""
+        session = self.settings.settings.instructions
+        return (self.request.instructions or "").removeprefix(str(session)).strip()
+
+    @property
+    def voice(self) -> Voice:
+        language = self._language
+        output = self.request.audio.output if self.request.audio else None
+        name = output.voice if output and output.voice else self.settings.voice
+        variant = VARIANTS.get(str(name), DEFAULT_VARIANT)
+        return Voice(variant, language=LANGUAGES.get(language, language))
+
+    @property
+    def _language(self) -> str:
+        if named := LANGUAGE.search(self.request.instructions or ""):
+            return named[1]
+        transcription = self.settings.input.transcription
+        return (transcription and transcription.language) or "en"
+
+
+class ResponsePlanner(Protocol):
+    async def plan(self, context: ResponseContext) -> tuple[Part, ...]: ...
 
 
 class SimulatedAgent:
+    """Follows a scenario."""
+
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._question_before_tool = ""
 
-    async def plan(
-        self, turn: Entry | None, instructions: str, tool_names: set[str]
-    ) -> tuple[Part, ...]:
-        """Told word for word what to say it says that, else it answers the last turn."""
-        if quoted := _clip_quoted_in(instructions):
+    async def plan(self, context: ResponseContext) -> tuple[Part, ...]:
+        turn = context.turn
+        if quoted := _clip_quoted_in(context.request.instructions or ""):
             return (Speech(quoted),)
         if turn is None:
             return (Speech(CLIPS[self._scenario.greeting]),)
@@ -38,7 +108,8 @@ class SimulatedAgent:
             return (Speech(learned),) if learned else self._answer(self._question_before_tool)
         asked = await _understood(turn)
         wanted = self._scenario.tool_calls.get(asked, ())
-        calls = tuple(call for call in wanted if call.invented or call.name in tool_names)
+        offered = context.settings.tool_names
+        calls = tuple(call for call in wanted if call.invented or call.name in offered)
         if not calls:
             return self._answer(asked)
         self._question_before_tool = asked
@@ -47,6 +118,20 @@ class SimulatedAgent:
 
     def _answer(self, asked: str) -> tuple[Part, ...]:
         return (Speech(CLIPS[self._scenario.replies.get(asked, self._scenario.fallback)]),)
+
+
+async def plan(agent: ResponsePlanner, context: ResponseContext) -> tuple[Part, ...]:
+    """Every agent says the words it is given; what else it says is its own affair."""
+    if text := context.exact_text:
+        return (await speak(text, context),)
+    return await agent.plan(context)
+
+
+async def speak(text: str, context: ResponseContext) -> Speech:
+    """A recorded clip if one has these words, otherwise a synthetic voice."""
+    if recorded := next((clip for clip in CLIPS.values() if clip.text == text), None):
+        return Speech(recorded)
+    return Speech(await asyncio.to_thread(synthesize, text, context.voice))
 
 
 def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:
