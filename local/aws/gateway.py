@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +101,7 @@ def create_app(
     media_url: str,
     template_path: Path = TEMPLATE,
     integration_seconds: float = INTEGRATION_SECONDS,
+    local_routes: Sequence[Route] = (),
 ) -> Starlette:
     """`media_url` is the ws address of the media container. The handlers are those beside the
     template, and find their settings in the environment of this process."""
@@ -125,6 +126,7 @@ def create_app(
         routes=[
             WebSocketRoute("/media-bridge/{path:path}", MediaRelay(media_url).pass_through),
             Route("/healthz", _healthz),
+            *local_routes,
             Route("/{path:path}", HttpApi(_routes(template), integration_seconds)),
         ],
     )
@@ -145,7 +147,7 @@ class HttpApi:
         for route in self._routes:
             parameters = route.match(request.method, request.scope["raw_path"].decode())
             if parameters is not None:
-                if not (route.is_open or _is_from_here(request)):
+                if not (route.is_open or is_from_here(request)):
                     return _message(403, "Forbidden")
                 body = await _body(request)
                 if body is None:
@@ -155,7 +157,7 @@ class HttpApi:
         return _message(404, "Not Found")
 
 
-def _is_from_here(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
     """What needs a key on AWS has none on this port, and a call costs money: neither a web page of
     elsewhere may use it, nor whoever comes through the tunnel that serves webhooks and media."""
     elsewhere = request.headers.get("sec-fetch-site") == "cross-site"

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
 
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
+MAX_CALL_MS = 4 * 60 * 60 * 1000
+"""Telnyx's own limit of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class Person:
     """An answering machine (`machine.py`); the carrier tells, if the dial asked for it."""
     silence_timeout_ms: int = 15_000
     """How long nobody may speak before the person gives up, unless they are one who stays."""
+    lingers_ms: int = 0
+    """How long both must be silent after the last reply before the person hangs up."""
+    max_call_ms: int = MAX_CALL_MS
+    """When the person hangs up at the latest, even one who stays."""
 
     @property
     def listen_only(self) -> "Person":
