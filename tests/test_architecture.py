@@ -72,7 +72,6 @@ TESTED_ELSEWHERE = {
     "local/deployment/plan.py": "tests/local/test_deploy.py",
     "local/deployment/preconditions.py": "tests/local/test_deploy.py",
     "local/deployment/stack.py": "tests/local/test_deploy.py",
-    "local/dev.py": "tests/end_to_end/test_dev.py",
     "local/doctor_checks/carrier.py": "tests/local/test_doctor.py",
     "local/doctor_checks/config.py": "tests/local/test_doctor.py",
     "local/doctor_checks/findings.py": "tests/local/test_doctor.py",
