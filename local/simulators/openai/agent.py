@@ -30,12 +30,8 @@ VARIANTS = {
 DEFAULT_VARIANT = VARIANTS["alloy"]
 LANGUAGES = {"en": "en-us", "no": "nb", "zh": "cmn"}
 """Where espeak-ng has another name than ISO 639-1."""
-# Instructions of one response that give the words: `Say exactly this now, and nothing else: Hello.`
-# Instructions of a session may contain a "Say: " of their own, so the longer form counts first.
-EXACT_TEXT = tuple(
-    re.compile(pattern, re.DOTALL)
-    for pattern in (r"\bSay [^:\n]*, and nothing else: *(.+)", r"\bSay(?: exactly)?: *(.+)")
-)
+EXACT_TEXT = re.compile(r"\bSay [^:\n]*, and nothing else: *(.+)", re.DOTALL)
+SHORT_EXACT_TEXT = re.compile(r'Say(?: exactly)?(?: this)?: *(?:"(.+)"|(.+))', re.DOTALL)
 LANGUAGE = re.compile(r'in(?:to)? the language "([A-Za-z-]+)"')
 
 
@@ -60,9 +56,11 @@ class ResponseContext:
 
     @property
     def exact_text(self) -> str | None:
-        instructions = self.request.instructions or ""
-        found = next((m for each in EXACT_TEXT if (m := each.search(instructions))), None)
-        return found[1].strip().strip('"') if found else None
+        """The words that the instructions of this response give, as in `Say: "Hello."`"""
+        if found := EXACT_TEXT.search(self.request.instructions or ""):
+            return found[1].strip()
+        found = SHORT_EXACT_TEXT.fullmatch(self.guidance)
+        return (found[1] or found[2]).strip() if found else None
 
     @property
     def guidance(self) -> str:
@@ -72,7 +70,15 @@ class ResponseContext:
 
     @property
     def voice(self) -> Voice:
-        language = self._language
+        """In the caller's language."""
+        return self._voice(self._language)
+
+    @property
+    def english_voice(self) -> Voice:
+        """For the simulator's own sentences."""
+        return self._voice("en")
+
+    def _voice(self, language: str) -> Voice:
         output = self.request.audio.output if self.request.audio else None
         name = output.voice if output and output.voice else self.settings.voice
         variant = VARIANTS.get(str(name), DEFAULT_VARIANT)
@@ -123,15 +129,15 @@ class SimulatedAgent:
 async def plan(agent: ResponsePlanner, context: ResponseContext) -> tuple[Part, ...]:
     """Every agent says the words it is given; what else it says is its own affair."""
     if text := context.exact_text:
-        return (await speak(text, context),)
+        return (await speak(text, context.voice),)
     return await agent.plan(context)
 
 
-async def speak(text: str, context: ResponseContext) -> Speech:
+async def speak(text: str, voice: Voice) -> Speech:
     """A recorded clip if one has these words, otherwise a synthetic voice."""
     if recorded := next((clip for clip in CLIPS.values() if clip.text == text), None):
         return Speech(recorded)
-    return Speech(await asyncio.to_thread(synthesize, text, context.voice))
+    return Speech(await asyncio.to_thread(synthesize, text, voice))
 
 
 def with_commentary(plan: tuple[Part, ...]) -> tuple[Part, ...]:

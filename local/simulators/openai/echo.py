@@ -10,6 +10,7 @@ import json
 import numpy as np
 
 from simulators.audio.speech import Clip, active_part, resample
+from simulators.audio.voice import Voice
 from simulators.openai.agent import Part, ResponseContext, Speech, speak
 from simulators.openai.conversation import Entry, text_of_item
 from simulators.openai.examples import example_of
@@ -34,24 +35,24 @@ ENDING_TOOLS = ("transfer_call", "end_call")
 
 class EchoAgent:
     async def plan(self, context: ResponseContext) -> tuple[Part, ...]:
-        turn = context.turn
+        turn, voice = context.turn, context.english_voice
         if context.guidance:
-            return (await speak(f"I am asked: {context.guidance}", context),)
+            return (await speak(f"I am asked: {context.guidance}", voice),)
         if turn is None:
-            return (await speak(INTRODUCTION, context),)
+            return (await speak(INTRODUCTION, voice),)
         if isinstance(turn.item, FunctionCallOutput):
-            return (await speak(_output_of(turn.item, context), context),)
-        return (await _repeat(turn, context), *_next_call(context))
+            return (await speak(_output_of(turn.item, context), voice),)
+        return (await _repeat(turn, voice), *_next_call(context))
 
 
-async def _repeat(turn: Entry, context: ResponseContext) -> Speech:
+async def _repeat(turn: Entry, voice: Voice) -> Speech:
     if turn.utterance is None or turn.recognition is None:
-        return await speak(f"I received this text: {text_of_item(turn.item)}", context)
+        return await speak(f"I received this text: {text_of_item(turn.item)}", voice)
     if not len(turn.utterance.samples):
-        return await speak(HEARD_NOTHING, context)
+        return await speak(HEARD_NOTHING, voice)
     recognition = await asyncio.shield(turn.recognition)
     words = recognition.text if recognition.clip else UNKNOWN_WORDS
-    intro = (await speak(YOU_SAID, context)).clip
+    intro = (await speak(YOU_SAID, voice)).clip
     rate_hz = turn.utterance.rate_hz
     said = active_part(turn.utterance.samples, rate_hz)[: MAX_REPEATED_SECONDS * rate_hz]
     samples = np.concatenate(

@@ -9,6 +9,7 @@ from simulators.scenario import SCENARIOS, ToolCall
 from tests.support.realtime_caller import Caller, in_session
 
 ORDER = 'Luigi\'s Pizza: what would you like? Say: margherita, or "the usual".'
+QUOTES = '"Open" means "come in"'
 EXACTLY = "You are a cook. Say: yes.\n\nSay exactly this now, and nothing else: "
 
 
@@ -24,6 +25,16 @@ async def test_the_text_it_is_given_is_spoken_word_for_word(scenario: str) -> No
     async with in_session(scenario=SCENARIOS[scenario]) as caller:
         assert await text_of_response(caller, EXACTLY + ORDER) == ORDER
         assert await text_of_response(caller, f'Say: "{ORDER}"') == ORDER
+        assert await text_of_response(caller, f"Say: {ORDER}") == ORDER
+        assert await text_of_response(caller, EXACTLY + QUOTES) == QUOTES
+
+
+async def test_words_that_the_session_quotes_are_not_said_for_a_response() -> None:
+    async with in_session(scenario=SCENARIOS["echo"]) as caller:
+        session = "At the end, say: thank you. Say: hello to children."
+        await caller.update(type="realtime", instructions=session)
+        asked = await text_of_response(caller, f"{session}\n\nAsk for the name.")
+        assert asked == "I am asked: Ask for the name."
 
 
 async def test_a_text_of_a_recorded_clip_is_said_by_the_clip() -> None:
