@@ -118,7 +118,7 @@ class CallFollower:
 
 async def follow_log(path: Path, print_line: Print) -> None:
     """What the log warns of from now on, until cancelled."""
-    with path.open() as log:
+    with path.open(errors="replace") as log:
         log.seek(0, 2)
         rest = ""
         while True:

@@ -50,6 +50,9 @@ class VoiceUnavailable(Exception):
     """The library cannot be loaded on this machine."""
 
 
+_LOADING = threading.Lock()
+
+
 class Espeak:
     """One instance of a process: the library keeps its voice in global variables."""
 
@@ -91,8 +94,13 @@ class Espeak:
         return 0
 
 
-@cache
 def load_espeak() -> Espeak:
+    with _LOADING:
+        return _load_espeak()
+
+
+@cache
+def _load_espeak() -> Espeak:
     try:
         import espeakng_loader
     except ImportError as error:

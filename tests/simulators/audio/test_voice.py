@@ -1,4 +1,5 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import espeakng_loader
@@ -38,6 +39,14 @@ def test_another_text_or_voice_in_between_changes_nothing() -> None:
     first = load_espeak().synthesize(ORDER, ALLOY)
     load_espeak().synthesize("Something else.", Voice("m3", "de"))
     assert len(load_espeak().synthesize(ORDER, ALLOY)) == pytest.approx(len(first), rel=0.02)
+
+
+def test_texts_that_are_asked_for_at_the_same_time_do_not_mix() -> None:
+    texts = [" ".join(["word"] * count) for count in (1, 20, 2, 30, 3, 40)]
+    alone = [len(load_espeak().synthesize(text, ALLOY)) for text in texts]
+    with ThreadPoolExecutor(len(texts)) as pool:
+        together = pool.map(lambda text: len(load_espeak().synthesize(text, ALLOY)), texts)
+    assert list(together) == [pytest.approx(length, rel=0.05) for length in alone]
 
 
 def test_each_voice_and_language_sounds_different() -> None:
