@@ -61,7 +61,7 @@ def _example_of_type(kind: str, schema: Schema, root: Schema, depth: int) -> Any
 
 
 def _resolve(schema: Schema, root: Schema, depth: int) -> Schema:
-    """The schema with its reference followed, and with the first of its alternatives."""
+    """The schema with its reference followed and one of its alternatives, null only if need be."""
     if depth > MAX_DEPTH:
         return {}
     merged: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def _resolve(schema: Schema, root: Schema, depth: int) -> Schema:
     merged |= {name: value for name, value in schema.items() if name != "$ref"}
     parts = [*merged.pop("allOf", ())]
     for name in ("anyOf", "oneOf"):
-        parts += [each for each in merged.pop(name, ()) if not _is_null(each)][:1]
+        parts += sorted(merged.pop(name, ()), key=_is_null)[:1]
     for part in parts:
         merged = _merge(merged, _resolve(part, root, depth + 1))
     return merged
