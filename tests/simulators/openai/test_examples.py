@@ -2,7 +2,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.openai.examples import example_of
@@ -54,7 +54,6 @@ def combine(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
     )
 
 
-@settings(deadline=None)
 @given(schema=st.recursive(PLAIN, combine, max_leaves=8))
 def test_the_example_of_a_schema_is_valid(schema: dict[str, Any]) -> None:
     jsonschema.validate(example_of(schema), schema)
