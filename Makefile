@@ -13,7 +13,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image demo dev ring deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check diagrams reference lock
+.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -69,6 +69,9 @@ image:                          ## build the media container's image; ENGINE=pod
 	$$engine build --platform linux/$(ARCH) $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 		$(BUILD_ARGS) --file media_container/Dockerfile --tag $(IMAGE) .
 
+image-check: .venv/.stamp image ## run the image as ECS does, and measure it against its budgets; CHECK_ARGS="--engine podman"
+	$(BIN)/python local/image_check.py --image $(IMAGE) $(CHECK_ARGS)
+
 bench: .venv/.stamp bench-peers ## compare the media container with its peers under one load; docs/performance.md
 	$(BIN)/python -m benchmarks.media.run $(ARGS)
 	$(BIN)/python -m benchmarks.control_plane.cold_start
@@ -105,6 +108,9 @@ bench-instructions: .venv/.stamp ## count the instructions of each frame with va
 
 bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
 	$(BIN)/python -m benchmarks.media.check
+
+drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)
 
 diagrams: .venv/.stamp          ## docs/lifecycle.md and docs/design.md, drawn from the code
 	PYTHONPATH=docs $(BIN)/python docs/diagrams/lifecycle.py

@@ -35,7 +35,7 @@ code:
 | status | meaning |
 |---|---|
 | 400 | the body is not readable JSON |
-| 401, 403 | the key is missing, or wrong |
+| 401, 403 | the key is missing, or wrong; `destination_not_allowed`: a number not to be called |
 | 404 | there is no such call, agent or number |
 | 405 | the path exists, but not with this method; `Allow` lists the methods |
 | 409 | the call's state forbids this, or the `Idempotency-Key` was used with another request |

@@ -1,32 +1,31 @@
-"""Every minute: ends calls that nobody hears any more, and hangs up legs that outlived theirs.
+"""Every minute: settles calls of which nothing is heard any more, and sends again what is owed.
 
-It sees every call, so it counts them too: a call that is up now costs a minute."""
+The sweep sees every call, so it counts them too: a call that is up now costs a minute."""
 
 from collections import Counter
-from functools import cache
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from control_plane.services import ControlPlane, control_plane, log
-from phonebridge.call.call import Call, CallStatus
-from phonebridge.call.overdue import overdue
+from control_plane.services import control_plane, log
+from control_plane.sweeping import sweep_call
+from phonebridge.call.call import CallStatus
 from phonebridge.observability.log import call_on_every_line
-
-MINUTE_MS = 60_000
 
 
 def handler(event: object, context: object) -> dict[str, int]:
     """How many calls were seen, were up, ended by the sweep, and could not be ended."""
     plane = control_plane()
-    is_lost = cache(plane.fleet.is_lost)
+    calls = list(plane.store.possibly_live())
+    orphans = plane.task_sweep.find(calls)
     found = Counter(seen=0, up=0, swept=0, failed=0)
-    for call in plane.store.possibly_live():
+    for call in calls:
         found["seen"] += 1
         found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
         with call_on_every_line(log, call.call_id):
             try:
-                task_id = call.owner_task if call.status is CallStatus.STREAMING else None
-                found["swept"] += _sweep(plane, call, task_id is not None and is_lost(task_id))
+                # To look at the tasks takes some seconds, in which the call may have gone on.
+                current = plane.call(call.call_id) if orphans.has(call) else call
+                found["swept"] += sweep_call(plane, current, orphans.has(current))
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")
@@ -43,17 +42,3 @@ def _publish(namespace: str, found: Counter[str]) -> None:
         metrics.add_metric("StuckCalls", "Count", found["swept"] + found["failed"])
         metrics.add_metric("CallMinutes", "Count", found["up"])
         metrics.flush_metrics()
-
-
-def _sweep(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
-    event = overdue(
-        call,
-        is_task_lost=is_task_lost,
-        max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
-        now_ms=plane.now_ms(),
-    )
-    if event is None:
-        return False
-    log.warning("call overdue", status=call.status, event=type(event).__name__)
-    plane.switchboard.apply(call.call_id, event)
-    return True

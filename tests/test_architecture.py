@@ -33,6 +33,7 @@ CATCH_EVERYTHING = {
     "local/aws/gateway.py",
     "local/aws/queues.py",
     "media_container/media_bridge/runtime/write_queue.py",
+    "media_container/media_bridge/runtime/heartbeat.py",
     "media_container/media_bridge/runtime/server.py",
     "media_container/media_bridge/runtime/call_session.py",
     "media_container/media_bridge/runtime/tool_runner.py",
@@ -42,6 +43,11 @@ CATCH_EVERYTHING = {
 
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
+    "functions/control_plane/api/calls.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/outcome_request.py": "tests/functions/test_send_outcome.py",
+    "functions/control_plane/placing.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/sweeping.py": "tests/functions/test_sweep_calls.py",
+    "functions/control_plane/webhooks.py": "tests/functions/test_telnyx_webhook.py",
     "functions/control_plane/api/errors.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/agent_settings.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/create_call.py": "tests/functions/test_ai_calls.py",
@@ -64,6 +70,7 @@ TESTED_ELSEWHERE = {
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
     ),
     "functions/control_plane/services.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/task_sweep.py": "tests/functions/test_sweep_calls.py",
     "local/aws/payload.py": "tests/local/aws/test_gateway.py",
     "local/aws/stack.py": "tests/end_to_end/test_calls.py",
     "local/aws/state.py": "tests/end_to_end/test_record.py",
@@ -108,6 +115,9 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/openai/updates.py": (
         "tests/media_bridge/openai/test_protocol.py"
     ),
+    "media_container/media_bridge/runtime/call_records.py": (
+        "tests/media_bridge/runtime/test_call_session.py"
+    ),
     "media_container/media_bridge/runtime/model_port.py": (
         "tests/media_bridge/runtime/test_call_session.py"
     ),
@@ -119,6 +129,12 @@ TESTED_ELSEWHERE = {
     ),
     "media_container/media_bridge/conversation/tool_batch.py": (
         "tests/media_bridge/conversation/test_tool_calls.py"
+    ),
+    "media_container/media_bridge/runtime/retries.py": (
+        "tests/media_bridge/runtime/test_write_queue.py"
+    ),
+    "media_container/media_bridge/runtime/services.py": (
+        "tests/media_bridge/runtime/test_call_session.py"
     ),
     "media_container/media_bridge/speech/agent_audio.py": (
         "tests/media_bridge/conversation/test_conversation.py"
@@ -132,10 +148,12 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/call/facts.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/outcome.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/recording.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/call/reports.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/call/steering.py": "tests/phonebridge/storage/test_mailbox.py",
     "shared/phonebridge/call/tools.py": "tests/phonebridge/storage/test_call_store.py",
     "shared/phonebridge/call/transfer.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/turn.py": "tests/media_bridge/speech/test_response_latency.py",
+    "shared/phonebridge/telnyx/command_results.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/call/webhook_delivery.py": (
         "tests/functions/control_plane/test_outcome_webhook.py"
     ),

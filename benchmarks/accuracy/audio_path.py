@@ -100,7 +100,7 @@ def caller_to_model(mode: Mode, arrivals: Iterable[Arrival]) -> bytes:
         CallerAudioPath(mode.model_audio),
     )
     line.decode(_start(mode.codec))
-    caller_audio.begin(mode.codec, mode.codec)
+    caller_audio.begin(mode.codec, mode.codec, now=0.0)
     caller_audio.start_forwarding()
     sent: list[BridgeCommand] = []
     for arrival in arrivals:

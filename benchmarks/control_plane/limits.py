@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from benchmarks.control_plane.dynamodb_units import READ_UNIT_BYTES
-from media_bridge.runtime.worker import BEAT_PAUSE_SECONDS, HEARTBEAT_SECONDS, MAILBOX_SECONDS
+from media_bridge.runtime.mailbox_reader import READ_SECONDS as MAILBOX_SECONDS
+from phonebridge.liveness import HEARTBEAT_SECONDS
 from phonebridge.storage.call_store import SHARDS
 
 CALL_MINUTES = 3.0
@@ -152,17 +153,18 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
 
 
 def _fleet_writes(rate: float, tasks: int) -> float:
-    """Write units per second. Each call adds and deletes a reservation. A task sends a heartbeat
-    when its calls change, and otherwise at fixed intervals."""
-    changes = 2 * rate / tasks + 1 / HEARTBEAT_SECONDS
-    return 2 * rate + tasks * min(changes, 1 / BEAT_PAUSE_SECONDS)
+    """Write units per second. Each call adds and deletes a reservation. Each task sends a heartbeat
+    at fixed intervals."""
+    return 2 * rate + tasks / HEARTBEAT_SECONDS
 
 
 def _fleet_reads(rate: float, tasks: int) -> float:
-    """Read units per second. A Lambda that creates calls reads the fleet at most once a second."""
+    """Read units per second. A Lambda that creates calls reads the fleet at most once a second.
+    Each task reads all tasks as often as it sends a heartbeat."""
     looks = max(min(rate, 1.0), rate * CREATE_SECONDS)
     fleet_bytes = tasks * TASK_BYTES + rate * RING_SECONDS * RESERVATION_BYTES
-    return looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) / 2
+    watches = tasks / HEARTBEAT_SECONDS * math.ceil(tasks * TASK_BYTES / READ_UNIT_BYTES)
+    return (looks * math.ceil(fleet_bytes / READ_UNIT_BYTES) + watches) / 2
 
 
 def nearest(found: list[Limit]) -> list[Limit]:

@@ -20,7 +20,7 @@ from benchmarks.control_plane.limits import (
     steady,
 )
 from benchmarks.media import report, results
-from media_bridge.runtime.worker import MAILBOX_SECONDS
+from media_bridge.runtime.mailbox_reader import READ_SECONDS as MAILBOX_SECONDS
 from phonebridge.settings import ModelAudio
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"

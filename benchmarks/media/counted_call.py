@@ -63,8 +63,11 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
     from picows import ws_connect, ws_create_server
 
     from media_bridge.openai.client import OpenAIRealtime
-    from media_bridge.runtime.call_session import CallSession, Services
+    from media_bridge.runtime.call_session import CallSession
+    from media_bridge.runtime.hangups import Hangups
     from media_bridge.runtime.metrics import WorkerMetrics
+    from media_bridge.runtime.retries import RetryPauses
+    from media_bridge.runtime.services import Services
     from media_bridge.runtime.threads import Threads
     from media_bridge.runtime.tool_runner import ToolRunner
     from media_bridge.runtime.turn_writer import TurnWriter
@@ -85,20 +88,22 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         return 0
 
     settings = MediaSettings.from_env(os.environ)
-    log, nothing = logger("counted-call"), cast(Any, None)
+    log, nothing, pauses = logger("counted-call"), cast(Any, None), RetryPauses()
     services = Services(
         settings=settings,
         store=nothing,
         switchboard=nothing,
         model=OnThisLoop(settings),
         log=log,
-        turn_writer=TurnWriter(nothing, log),
+        turn_writer=TurnWriter(nothing, log, pauses),
         now_ms=now_ms,
         tracer=Tracer("counted-call", None, log, now_ms),
         speech_cache=nothing,
         tool_runner=ToolRunner("", PublicHttpsClient(frozenset()), log, now_ms),
         metrics=WorkerMetrics(settings.metrics_namespace),
         threads=Threads("call", 1),
+        pauses=pauses,
+        hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
     )
     call = Call(
         call_id=CALL_ID,

@@ -80,7 +80,7 @@ class Load:
         self._callers.append(caller)
         self._ends[end.fd] = caller
         headers = {"x-telnyx-streaming-auth-token": ticket.token}
-        end.ask_to_upgrade(f"{url.path}/{ticket.call_id}", headers)
+        end.ask_to_upgrade(f"{url.path}/{ticket.call_id}/1", headers)
         timeout = time.perf_counter() + SETUP_SECONDS
         self._until(timeout, lambda: self._ready > number)
         if self._ready <= number:

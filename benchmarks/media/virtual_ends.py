@@ -45,7 +45,7 @@ class Caller:
 
     async def dial(self) -> None:
         self.line = self._loop.dial(self.hear)
-        self.line.deliver(upgrade_request(f"/media-bridge/{CALL_ID}", {}))
+        self.line.deliver(upgrade_request(f"/media-bridge/{CALL_ID}/1", {}))
         self._tell({"event": "connected", "version": "1.0.0"})
         leg = {
             "call_control_id": f"v3:{CALL_ID}",

@@ -39,7 +39,7 @@ async def main(name: str) -> None:
         log = MediaLog()
         stream = MediaStream(
             StreamSettings(
-                stream_url=f"ws://127.0.0.1:{port}/media-bridge/one-call",
+                stream_url=f"ws://127.0.0.1:{port}/media-bridge/one-call/1",
                 stream_bidirectional_mode="rtp",
                 stream_auth_token="any",
             ),

@@ -48,5 +48,5 @@ def serve(answer: Callable[[WebSocket, Model], Awaitable[None]], audio: Audio) -
     async def take_call(phone: WebSocket) -> None:
         await answer(phone, model)
 
-    app = Starlette(routes=[WebSocketRoute("/media-bridge/{call_id}", take_call)])
+    app = Starlette(routes=[WebSocketRoute("/media-bridge/{call_id}/{stream}", take_call)])
     uvicorn.run(app, port=port, log_level="warning")

@@ -20,6 +20,7 @@ PACKAGES: Mapping[str, str] = {
 LAYERS: Mapping[str, tuple[str, ...]] = {
     "phonebridge": (
         "errors",
+        "liveness",
         "call",
         "ports",
         "settings",
@@ -58,6 +59,7 @@ PURE = (
     "shared/phonebridge/call/*.py",
     "shared/phonebridge/http/addresses.py",
     "shared/phonebridge/http/signature.py",
+    "shared/phonebridge/liveness.py",
     "shared/phonebridge/stream_token.py",
     "shared/phonebridge/telnyx/call_control.py",
     "shared/phonebridge/telnyx/leg_name.py",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from phonebridge.errors import AtCapacity
+from phonebridge.liveness import Watch
 from phonebridge.storage.fleet import DynamoFleet, Fleet
 
 MEMORY_MS = 1_000
@@ -15,6 +16,7 @@ class Admission:
         self._now_ms = now_ms
         self._seen = Fleet((), 0)
         self._seen_at_ms: int | None = None
+        self._watch = Watch()
         self._admitted_since = 0
 
     def admit(self) -> None:
@@ -24,15 +26,19 @@ class Admission:
         goes out: its own record will say that no media came. Other processes admit calls at the
         same time, so a few too many may pass; their media sockets are refused then.
         """
-        fleet, now_ms = self._look()
+        fleet = self._look()
         if not fleet.tasks:
             return
-        if fleet.room(now_ms) <= self._admitted_since:
+        if fleet.room(self._watch.silent_tasks()) <= self._admitted_since:
             raise AtCapacity()
         self._admitted_since += 1
 
-    def _look(self) -> tuple[Fleet, int]:
+    def _look(self) -> Fleet:
         now_ms = self._now_ms()
         if self._seen_at_ms is None or now_ms - self._seen_at_ms >= MEMORY_MS:
-            self._seen, self._seen_at_ms, self._admitted_since = self._fleet.look(), now_ms, 0
-        return self._seen, now_ms
+            # A read that fails leaves an empty watch.
+            watch, self._watch = self._watch, self._watch.after_failure()
+            fleet = self._fleet.look()
+            self._watch = watch.after_read(fleet.counts, now_ms / 1000)
+            self._seen, self._seen_at_ms, self._admitted_since = fleet, now_ms, 0
+        return self._seen

@@ -9,10 +9,13 @@ from typing import TypeVar
 
 from control_plane.admission import Admission
 from control_plane.agent_directory import DynamoDirectory
+from control_plane.call_limits import CallLimits
 from control_plane.jobs import JobQueue
+from control_plane.limits import Limits
 from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
-from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call
+from control_plane.task_sweep import TaskSweep
+from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call, Direction
 from phonebridge.errors import UnknownCall
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
@@ -29,6 +32,7 @@ from phonebridge.telnyx.client import TelnyxClient
 Found = TypeVar("Found")
 
 log = logger("control-plane")
+sleep = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class ControlPlane:
     mailbox: DynamoMailbox
     fleet: DynamoFleet
     admission: Admission
+    task_sweep: TaskSweep
+    limits: CallLimits
     directory: DynamoDirectory
     recordings: RecordingArchive
     outcome_webhooks: OutcomeWebhooks
@@ -66,6 +72,13 @@ def _require(call_id: str, look_up: Callable[[str], Found | None]) -> Found:
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _on_ended(call: Call, fleet: DynamoFleet, outcomes: OutcomeWebhooks) -> None:
+    """Called again whenever something happens to a call that has ended."""
+    if call.direction is Direction.OUTBOUND and call.leg and not call.attached_stream:
+        fleet.release(call)  # no container has taken the call, so none will release its place
+    outcomes.announce(call)
 
 
 @cache
@@ -97,6 +110,8 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         mailbox=mailbox,
         fleet=fleet,
         admission=Admission(fleet, now_ms),
+        task_sweep=TaskSweep(fleet, now_ms, log, sleep),
+        limits=CallLimits(_limits(settings), store, settings.calls_table, dynamodb, now_ms),
         directory=DynamoDirectory(
             settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
         ),
@@ -115,8 +130,16 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
             now_ms,
             log,
             tracer.record,
-            outcomes.announce,
+            lambda call: _on_ended(call, fleet, outcomes),
         ),
         tracer=tracer,
         now_ms=now_ms,
+    )
+
+
+def _limits(settings: ControlSettings) -> Limits:
+    return Limits(
+        concurrent_calls=settings.max_concurrent_calls or None,
+        calls_per_day=settings.max_calls_per_day or None,
+        minutes_per_day=settings.max_minutes_per_day or None,
     )

@@ -16,7 +16,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -67,6 +67,8 @@ class Plan:
     """The folder that keeps agents, numbers and records between runs."""
     integration_seconds: float = INTEGRATION_SECONDS
     """Timeout of a handler at the gateway."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """The person who answers a number. The default person answers all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
         async with (
             _openai(plan, given, show) as openai,
             _telnyx(plan, given, show, url, watch) as telnyx,
-            _database() as database,
+            table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
@@ -165,6 +167,7 @@ async def _telnyx(
             lingers_ms=plan.lingers_ms,
             max_call_ms=plan.max_call_ms,
         ),
+        people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
         wait_for_agent=watch.wait,
         keeps_sound=plan.keeps_sound,
@@ -201,7 +204,7 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
-async def _database() -> AsyncIterator[str]:
+async def table_process() -> AsyncIterator[str]:
     """Run the local DynamoDB and yield its address."""
     async with _process("dynamodb.py", "--table", TABLE) as process:
         assert process.stdout is not None

@@ -19,7 +19,6 @@ import gc
 import logging
 import sys
 import time
-import uuid
 from collections.abc import Mapping
 
 import uvloop
@@ -27,16 +26,19 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge.openai.client import OpenAIRealtime
-from media_bridge.runtime.call_session import Services
 from media_bridge.runtime.draining import METADATA_VARIABLE, EcsTask, wait_until_draining
+from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
+from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import run_server
+from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import SpeechCache
 from media_bridge.runtime.threads import Threads
 from media_bridge.runtime.tool_runner import ToolRunner
 from media_bridge.runtime.turn_writer import TurnWriter
-from media_bridge.runtime.worker import MediaWorker
+from media_bridge.runtime.worker import MediaWorker, new_task_id
 from phonebridge.errors import NotConfigured
 from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.http.signature import derive_secret
@@ -55,8 +57,9 @@ from phonebridge.telnyx.client import TelnyxClient
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
 
-SHARED_THREADS = 2
-"""Threads of all calls together that use DynamoDB: one for turns, one for the mailbox."""
+SHARED_THREADS = 4
+"""Threads of all calls together that use DynamoDB: for turns, the mailbox, the list of the calls,
+and the calls of a task that was found dead."""
 
 
 def now_ms() -> int:
@@ -75,18 +78,20 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
         settings.telnyx_api_key,
         line,
         now_ms=now_ms,
-        max_connections=settings.max_calls_per_task,
+        max_connections=2 * settings.max_calls_per_task,
     )
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
-    turns = TurnWriter(store, log)
+    pauses = RetryPauses()
+    turns = TurnWriter(store, log, pauses)
     model = OpenAIRealtime(settings)
     speech = SpeechCache(settings, model, dynamodb, now_ms)
     toolbox = _tool_runner(settings, log)
     figures = WorkerMetrics(settings.metrics_namespace)
     threads = Threads("call", settings.max_calls_per_task)
+    hangups = Hangups(carrier, log, pauses, Threads("hangup", settings.max_calls_per_task))
     services = Services(
         settings,
         store,
@@ -100,11 +105,15 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
         toolbox,
         threads,
         figures,
+        pauses,
+        hangups,
     )
-    fleet = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
-    task_id = f"task-{uuid.uuid4()}"
-    poll = MailboxPoll(dynamodb_access(dynamodb), lambda: mailbox.count_query(task_id))
-    return MediaWorker(task_id, services, mailbox, fleet, poll)
+    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
+    heartbeats = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
+    poll = MailboxPoll(dynamodb_access(dynamodb), lambda: mailbox.count_query(worker.task_id))
+    reader = MailboxReader(mailbox, poll, log)
+    worker = MediaWorker(new_task_id(), services, reader, fleet, heartbeats)
+    return worker
 
 
 def _tool_runner(settings: MediaSettings, log: Logger) -> ToolRunner:

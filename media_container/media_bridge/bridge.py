@@ -39,7 +39,7 @@ from media_bridge.conversation.voicemail import Voicemail
 from media_bridge.deadline import NEVER
 from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
-from phonebridge.call.call import Activity, Call, EndedBy
+from phonebridge.call.call import Call, EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
@@ -50,7 +50,7 @@ from phonebridge.call.steering import (
     Side,
     TransferFinished,
 )
-from phonebridge.call.usage import Usage
+from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 READY_TIMEOUT_SECONDS = 12.0
@@ -295,7 +295,7 @@ class Bridge:
 
     def _begin(self, line: Codec, now: float) -> list[BridgeCommand]:
         self._line = line
-        self._caller_audio.begin(line, self._model.configured_codec or line)
+        self._caller_audio.begin(line, self._model.configured_codec or line, now)
         self._conversation.begin(now)
         self._time_limit.begin(now)
         known = self._call.detection

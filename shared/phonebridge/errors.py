@@ -3,7 +3,8 @@
 * PhonebridgeError
     * RequestRefused: the request to the HTTP API
         * MalformedRequest, TooLarge, InvalidCursor, UnknownCall, UnknownAgent, UnknownNumber
-        * WrongState, AgentInUse, IdempotencyKeyReused, DestinationNotAllowed
+        * WrongState, AgentInUse, IdempotencyKeyReused
+        * DestinationNotAllowed, LimitReached
     * NotConfigured: a setting that is missing or invalid
     * TelnyxError: the carrier
         * TelnyxRefused: it answered with an error
@@ -88,6 +89,16 @@ class DestinationNotAllowed(RequestRefused):
             f"{number} may not be called: {reason}. The operator can allow it with "
             "ALLOWED_DESTINATIONS (AllowedDestinations of the stack)."
         )
+
+
+class LimitReached(RequestRefused):
+    """The operator allows no more calls or minutes. Nothing was dialled."""
+
+    def __init__(self, limit: str, reset: str, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"The limit of {limit} is reached; the call was not placed. It is free again {reset}."
+        )
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotConfigured(PhonebridgeError):

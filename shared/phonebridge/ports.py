@@ -7,6 +7,7 @@ from typing import Protocol
 from phonebridge.call.call import Call, Leg
 from phonebridge.call.commands import CarrierCommand
 from phonebridge.call.config import CallConfig
+from phonebridge.call.overdue import LegState
 from phonebridge.call.steering import Steering
 
 
@@ -47,11 +48,15 @@ class Carrier(Protocol):
     def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
         """Send a command. Return the new leg if the command dialled one."""
 
+    def look_up(self, leg: Leg) -> LegState:
+        """Whether the leg is alive."""
+
 
 class Mailbox(Protocol):
     """Delivers messages to the container that carries a call."""
 
-    def post(self, task_id: str, call_id: str, command: Steering) -> None: ...
+    def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
+        """The same `key` again adds nothing."""
 
 
 class Directory(Protocol):

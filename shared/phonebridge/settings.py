@@ -215,6 +215,10 @@ class ControlSettings(CommonSettings):
     telnyx_from_number: Annotated[str, _text("")]
     allowed_destinations: Annotated[frozenset[str], _destinations()]
     """Regions, and beginnings of numbers, that may be called. Empty: the region of our number."""
+    max_concurrent_calls: Annotated[int, _integer(0, 0, 100_000)]
+    """Calls that may be placed at a time; 0, here and in the next two: no limit."""
+    max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
+    max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     recordings_bucket: Annotated[str, _text("")]
     recordings_queue_url: Annotated[str, _text("")]
     """The queue of recordings to copy. Empty means that recordings stay with the carrier."""

@@ -3,82 +3,68 @@ the commands."""
 
 import traceback
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from aws_lambda_powertools import Logger
 
 from phonebridge.call import lifecycle
-from phonebridge.call.call import FOUND_ENDED, Call, CallStatus, Fault, Hangup, Leg
+from phonebridge.call.call import Call, CallStatus, Leg
 from phonebridge.call.commands import (
     Answer,
     CallCommand,
     CarrierCommand,
     Dial,
     HangUp,
-    Reject,
     Report,
-    ReportAnswer,
-    ReportMachine,
     SendDigits,
     StartStreaming,
-    StopStreaming,
 )
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallArrived,
     CallEvent,
-    CallFailed,
     CallHungUp,
     CallRequested,
     CallTurnedAway,
-    DialAccepted,
+    DigitsSettled,
+    MediaReported,
+    MediaStarted,
 )
-from phonebridge.call.steering import Answered, MachineAnswered, Steering, TransferFinished
-from phonebridge.call.transfer import (
-    BridgeLegs,
-    DialTarget,
-    HangUpTarget,
-    ReportTransfer,
-    SpeakSummary,
-    TargetInitiated,
-    TransferLeg,
-    TransferRefused,
-)
+from phonebridge.call.overdue import event_of_leg_state, event_of_live_leg
+from phonebridge.call.owed import new_commands, owed_commands, wanted_commands
+from phonebridge.call.reports import report_of
+from phonebridge.call.transfer import DialTarget, TransferLeg
 from phonebridge.errors import (
     CommandFailed,
     Conflict,
     NotConfigured,
     TelnyxError,
-    TelnyxRefused,
     UnknownCall,
 )
 from phonebridge.observability.tracing import Span
 from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
+from phonebridge.telnyx.command_results import (
+    NAMES,
+    event_of_end,
+    event_of_failure,
+    event_of_refused_repetition,
+    event_of_success,
+)
 from phonebridge.telnyx.correlation import MatchedLeg
 from phonebridge.telnyx.leg_name import leg_name
-from phonebridge.telnyx.refusals import tells_of_end
 from phonebridge.telnyx.webhook import Webhook
+
+T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
-
-# Telnyx's names of the commands (Call Control, "Call commands").
-_NAMES: dict[type[CarrierCommand], str] = {
-    Dial: "dial",
-    Answer: "answer",
-    Reject: "reject",
-    StartStreaming: "streaming_start",
-    StopStreaming: "streaming_stop",
-    SendDigits: "send_dtmf",
-    HangUp: "hangup",
-    TransferLeg: "transfer",
-    DialTarget: "dial of transfer target",
-    SpeakSummary: "speak",
-    BridgeLegs: "bridge",
-    HangUpTarget: "hangup of transfer target",
-}
+NOT_NOTED = frozenset({"call.cost", "streaming.started"})
+"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
+OF_CONTAINER = (MediaStarted, MediaReported)
+"""Events that come once, so a call that they leave as it is has not heard of them before."""
 
 
 class Switchboard:
@@ -105,13 +91,29 @@ class Switchboard:
         self._log = log
 
     def place(self, call: Call, config: CallConfig) -> Call:
-        """Store and dial a new outbound call. A call that exists already is left unchanged.
-
-        Raises `TelnyxError` if the carrier refuses. The record then has the reason.
-        """
+        """Store and dial a new outbound call. Of one that is there already, a repetition of the
+        request sends what is still owed. Raises `TelnyxError` if the carrier refuses the dial."""
         with_stream = config.stream_setup.begins_with_dial
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
+
+    def repeat(self, call: Call) -> Call:
+        """Send again what is owed to a call, because its client repeats the request for it."""
+        return self._send_owed(call, call, self._now_ms(), repeats=True)
+
+    def pursue(self, call_id: str) -> Call:
+        """Send what is owed to a call, unless somebody else may just be doing so."""
+        call = self._load(call_id)
+        return self._send_owed(call, call, self._now_ms(), repeats=False)
+
+    def settle(self, call: Call, event: CallEvent) -> Call:
+        """Ask the carrier about a silent call. If the leg is over the call has ended, else `event`
+        is applied. Raises `TelnyxError` where the carrier says nothing: then nothing is final."""
+        if call.leg is not None:
+            state = self._carrier.look_up(call.leg)
+            ended = event_of_leg_state(call, state, self._now_ms())
+            event = ended or event_of_live_leg(state, event)
+        return self._apply(call.call_id, event, call)
 
     def deliver(self, webhook: Webhook, found: MatchedLeg) -> Call:
         """Apply a verified webhook to the call that it is about (`telnyx/correlation.py`)."""
@@ -136,27 +138,36 @@ class Switchboard:
         self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 
-    def apply(self, call_id: str, event: CallEvent) -> Call:
-        """Advance and save a call, then carry out its commands. If another writer was faster, start
-        again from the state that it left."""
-        return self._apply(call_id, event, None)
+    def apply(self, call_id: str, event: CallEvent, stream_number: int | None = None) -> Call:
+        """Advance, save, then send what the call needs. The loser of a race starts over with what
+        the winner left. A container names its stream: once another one has a later stream of the
+        call, the event changes nothing."""
+        return self._apply(call_id, event, None, stream_number)
 
-    def _apply(self, call_id: str, event: CallEvent, loaded: Call | None) -> Call:
-        """Apply an event. `loaded` saves the first attempt a read."""
+    def _apply(
+        self,
+        call_id: str,
+        event: CallEvent,
+        loaded: Call | None,
+        stream_number: int | None = None,
+    ) -> Call:
+        """`loaded` saves the first attempt a read."""
         for _ in range(ATTEMPTS):
             before = loaded or self._load(call_id)
             loaded = None
-            after, commands = lifecycle.advance(before, event)
-            # Read before saving. Once the call is saved, no retry asks for these commands again.
-            config = self._config(call_id, commands)
+            if lifecycle.is_stale(before, stream_number):
+                return before
+            now_ms = self._now_ms()
+            after = lifecycle.advance(before, event, now_ms)
             if after != before:
-                after = self._touch(after)
+                after = replace(after, changed_at_ms=now_ms)
                 try:
                     self._store.save(after)
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            after = self._execute_all(commands, after, config)
+            repeats = after == before and not isinstance(event, OF_CONTAINER)
+            after = self._send_owed(before, after, now_ms, repeats=repeats)
             if after.status is CallStatus.ENDED:
                 self._ended(after)
             return after
@@ -165,30 +176,23 @@ class Switchboard:
     def _begin(
         self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
     ) -> Call:
-        new_call, commands = lifecycle.advance(call, event)
-        new_call = self._touch(new_call)
-        if not self._store.create(new_call, config):
+        now_ms = self._now_ms()
+        begun = replace(lifecycle.advance(call, event, now_ms), changed_at_ms=now_ms)
+        if not self._store.create(begun, config):
             is_placed = isinstance(event, CallRequested)
-            return self._load(call.call_id) if is_placed else self.apply(call.call_id, event)
-        self._log_move(call, new_call, event)
-        return self._execute_all(commands, new_call, config)
+            known = self._load(call.call_id)
+            return self.repeat(known) if is_placed else self._apply(call.call_id, event, known)
+        self._log_move(call, begun, event)
+        return self._send_owed(call, begun, now_ms, repeats=False, config=config)
 
     def _deliver_to(self, call: Call, webhook: Webhook) -> Call:
         # Applied first and noted afterwards. In the opposite order, a crash in between would make
         # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        self._store.add_timeline_entry(call.call_id, _entry(webhook))
+        if webhook.event_type not in NOT_NOTED:
+            self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
-
-    def _config(self, call_id: str, commands: Iterable[CallCommand]) -> CallConfig:
-        """Load the settings only if a command needs them, because they may have 64 KB."""
-        if not any(isinstance(command, NEED_CONFIG) for command in commands):
-            return CallConfig()
-        return self._store.config(call_id) or CallConfig()
-
-    def _touch(self, call: Call) -> Call:
-        return replace(call, changed_at_ms=self._now_ms())
 
     def _load(self, call_id: str) -> Call:
         call = self._store.load(call_id)
@@ -196,100 +200,128 @@ class Switchboard:
             raise UnknownCall(call_id)
         return call
 
-    def _execute_all(self, commands: Iterable[CallCommand], call: Call, config: CallConfig) -> Call:
-        for command in commands:
-            call = self._execute(command, call, config)
+    def _send_owed(
+        self,
+        before: Call,
+        call: Call,
+        now_ms: int,
+        *,
+        repeats: bool,
+        config: CallConfig | None = None,
+    ) -> Call:
+        first = new_commands(before, call)
+        again = [each for each in owed_commands(call, now_ms, repeats=repeats) if each not in first]
+        for command in (*first, *again):
+            if command in wanted_commands(call):  # still, after what came of the commands before it
+                call = self._send(command, call, config, is_first=command in first)
         return call
 
-    def _execute(self, command: CallCommand, call: Call, config: CallConfig) -> Call:
+    def _send(
+        self, command: CallCommand, call: Call, config: CallConfig | None, *, is_first: bool
+    ) -> Call:
         if isinstance(command, Report):
             return self._report(command, call)
+        if config is None and isinstance(command, NEED_CONFIG):
+            config = self._store.config(call.call_id)  # up to 64 KB, read where it is needed
         try:
             if isinstance(command, TransferLeg | DialTarget) and call.leg and call.transfer:
                 # Linked before the target's first webhook, whose `client_state` another program may
                 # have replaced.
                 self._store.link_session(call.leg, leg_name(call.call_id, call.transfer.number))
-            leg = self._carrier.execute(command, call, config)
+            leg = self._carrier.execute(command, call, config or CallConfig())
         except (TelnyxError, NotConfigured) as error:
-            return self._on_refused(command, call, error)
+            return self._on_refused(command, call, error, is_first=is_first)
         except Exception as error:  # noqa: BLE001 - the border of a command: the record must say so
-            return self._on_refused(command, call, self._on_failed(command, call, error))
+            failure = self._on_failed(command, call, error)
+            return self._on_refused(command, call, failure, is_first=is_first)
         return self._on_done(command, call, leg)
 
     def _on_failed(self, command: CarrierCommand, call: Call, error: Exception) -> CommandFailed:
         """Log only the type of the error and its place. Its text may quote a header, and so a
         key."""
         kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
-        name = _NAMES[type(command)]
-        self._log.error(
-            f"{name} raised an exception", error=kind, place=f"{place.filename}:{place.lineno}"
-        )
+        name = NAMES[type(command)]
+        self._log.error(f"{name} broke off", error=kind, place=f"{place.filename}:{place.lineno}")
         return CommandFailed(name, call.call_id, kind)
 
     def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
-        """Store the new leg of a command that succeeded.
-
-        An error here must not look like a refusal of the carrier, and must not stop the other
-        commands of the call. Webhooks bring the missing facts.
-        """
-        name = _NAMES[type(command)]
-        done = self._entry(name, "")
-        try:
-            if leg:
-                call = self._on_dialed(leg, call, command)
-            self._store.add_timeline_entry(call.call_id, done)
-        except Exception:  # noqa: BLE001 - the border of a command: the carrier has carried it out
-            self._log.exception(f"record of {name} FAILED")
+        """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
+        the carrier had refused, nor hold up what else the call needs."""
+        if leg:
+            transfer = call.transfer if isinstance(command, DialTarget) else None
+            name = leg_name(call.call_id, transfer.number if transfer else None)
+            self._try(command, lambda: self._store.link_leg(leg, name))
+        if isinstance(
+            command, SendDigits
+        ):  # nothing else in the record shows that keys were pressed
+            pressed = self._entry(NAMES[SendDigits], "")
+            self._try(command, lambda: self._store.add_timeline_entry(call.call_id, pressed))
+        if event := event_of_success(command, call, leg):
+            return self._try(command, lambda: self._apply(call.call_id, event, call)) or call
         return call
 
-    def _on_dialed(self, leg: Leg, call: Call, command: CarrierCommand) -> Call:
-        # Linked first: whatever fails below, webhooks must find the call that now rings.
-        if isinstance(command, DialTarget) and call.transfer:
-            number = call.transfer.number
-            self._store.link_leg(leg, leg_name(call.call_id, number))
-            return self.apply(call.call_id, TargetInitiated(number, leg.call_control_id))
-        self._store.link_leg(leg, call.call_id)
-        return self.apply(call.call_id, DialAccepted(leg))
+    def _try(self, command: CarrierCommand, write: Callable[[], T]) -> T | None:
+        try:
+            return write()
+        except Exception:  # noqa: BLE001 - the border of a command: the carrier has carried it out
+            self._log.exception(f"record of {NAMES[type(command)]} FAILED")
+            return None
 
     def _on_refused(
-        self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
+        self,
+        command: CarrierCommand,
+        call: Call,
+        error: TelnyxError | NotConfigured,
+        *,
+        is_first: bool,
     ) -> Call:
-        if isinstance(error, TelnyxError) and tells_of_end(command, error):
-            hangup = Hangup(FOUND_ENDED, "unknown", self._now_ms())
-            return self.apply(call.call_id, CallHungUp(call.leg or Leg(""), hangup))
-        call = self._on_no_effect(command, call, error)
+        if event := event_of_end(command, call, error, self._now_ms()):
+            return self._apply(call.call_id, self._with_time_of_end(event, call), call)
+        name = NAMES[type(command)]
+        self._log.error(f"{name} FAILED", reason=str(error), repeated=not is_first)
+        call = (self._on_no_effect if is_first else self._ask_carrier)(command, call, error)
+        if isinstance(command, SendDigits):
+            call = self._apply(call.call_id, DigitsSettled(command.number), call)
+        self._store.add_timeline_entry(call.call_id, self._entry(f"{name} FAILED", str(error)))
         if isinstance(command, Dial | HangUp | SendDigits):
             # Without the context of the exception, whose text may quote a key.
             raise error from error.__cause__
         return call
 
+    def _with_time_of_end(self, event: CallEvent, call: Call) -> CallEvent:
+        """A refusal shows that the leg is over, and the carrier's `GET` since when."""
+        if not isinstance(event, CallHungUp) or call.leg is None:
+            return event
+        try:
+            state = self._carrier.look_up(call.leg)
+        except TelnyxError as unknown:
+            self._log.error("the carrier did not say when the leg ended", reason=str(unknown))
+            return event
+        return event_of_leg_state(call, state, event.hangup.at_ms) or event
+
     def _on_no_effect(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> Call:
-        name = _NAMES[type(command)]
-        self._log.error(f"{name} FAILED", reason=str(error))
-        if event := self._failure_event(command, call, error):
-            call = self.apply(call.call_id, event)
-        self._store.add_timeline_entry(call.call_id, self._entry(f"{name} FAILED", str(error)))
-        return call
+        event = event_of_failure(command, call, error, self._now_ms())
+        return self._apply(call.call_id, event, call) if event else call
 
-    def _failure_event(
+    def _ask_carrier(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
-    ) -> CallEvent | None:
-        """Return the event that a failed command causes."""
-        match command:
-            case Dial() | Answer() | Reject() | StartStreaming():
-                fault = Fault(f"{_NAMES[type(command)]}_failed", str(error), self._now_ms())
-                return CallFailed(fault)
-            case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() if call.transfer:
-                reason = error.title if isinstance(error, TelnyxRefused) else str(error)
-                return TransferRefused(call.transfer.number, reason)
-            case _:
-                return None
+    ) -> Call:
+        """The refusal of a repeated command tells nothing of the first attempt."""
+        if call.leg is None:
+            return call
+        try:
+            state = self._carrier.look_up(call.leg)
+        except TelnyxError as unknown:
+            self._log.error("the carrier did not say whether the leg is up", reason=str(unknown))
+            return call
+        event = event_of_refused_repetition(command, call, state, self._now_ms())
+        return self._apply(call.call_id, event, call) if event else call
 
     def _report(self, command: Report, call: Call) -> Call:
-        if call.owner_task and (report := _report_of(command, call)):
-            self._mailbox.post(call.owner_task, call.call_id, report)
+        if call.owner_task and (found := report_of(command, call)):
+            self._mailbox.post(call.owner_task, call.call_id, found.message, found.key)
         return call
 
     def _entry(self, what: str, detail: str) -> TimelineEntry:
@@ -325,17 +357,3 @@ def _entry(webhook: Webhook) -> TimelineEntry:
     return TimelineEntry(
         webhook.occurred_at_ms, webhook.event_id, webhook.event_type, webhook.detail
     )
-
-
-def _report_of(command: Report, call: Call) -> Steering | None:
-    """Return the message for the call's container."""
-    match command:
-        case ReportAnswer():
-            return Answered()
-        case ReportMachine():
-            return MachineAnswered(call.detection.greeting_over) if call.detection else None
-        case ReportTransfer() if call.transfer:
-            failed = call.transferred_at_ms is None
-            return TransferFinished(call.transfer.end if failed else None)
-        case _:
-            return None

@@ -22,7 +22,7 @@ from control_plane import services
 from media_bridge.runtime.draining import EcsTask
 from media_bridge.runtime.server import run_server
 from phonebridge.call.call import Call, CallStatus, Outcome
-from phonebridge.call.overdue import DIAL_TIMEOUT_MS
+from phonebridge.call.overdue import ANSWER_TIMEOUT_MS
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
@@ -282,7 +282,7 @@ async def _whole_call(plane: ControlPlane, outside: Outside) -> str:
     plane.request("POST", f"/api/ai-calls/{call_id}/hangup")
     plane.webhook("call.hangup", call_id, hangup_cause="normal_clearing", hangup_source="caller")
     await phone.hang_up()
-    await until(lambda: _loaded(outside, call_id).activity.frames_out > 0)
+    await until(lambda: outside.record(call).activity.frames_out > 0)
     plane.request("GET", "/api/ai-calls/status", query={"ended": "true"})
     assert plane.request("GET", f"/api/ai-calls/{call_id}").json["turns"]
     return str(call_id)
@@ -312,7 +312,7 @@ def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
     body = json.dumps({"to": "+15550123"}).encode()
     call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "now_ms", lambda: now_ms() + 2 * DIAL_TIMEOUT_MS)
+        patch.setattr(services, "now_ms", lambda: now_ms() + 2 * ANSWER_TIMEOUT_MS)
         plane.invoke("sweep_calls.handler", {})
     lost = store.load(call_id)
     assert lost

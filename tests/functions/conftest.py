@@ -26,6 +26,8 @@ def _telnyx_server() -> Iterator[RecordedTelnyx]:
 def telnyx(_telnyx_server: RecordedTelnyx) -> RecordedTelnyx:
     _telnyx_server.commands.clear()
     _telnyx_server.refusals.clear()
+    _telnyx_server.legs = {"is_alive": True}
+    _telnyx_server.questions = 0
     return _telnyx_server
 
 
@@ -74,6 +76,7 @@ def environment(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(services, "now_ms", clock)
+    monkeypatch.setattr(services, "sleep", clock.pass_seconds)
     services.control_plane.cache_clear()
     yield
     services.control_plane.cache_clear()

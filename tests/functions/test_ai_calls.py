@@ -126,7 +126,7 @@ class TestPlacingACall:
     def test_where_there_is_no_room_nobodys_phone_rings(
         self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
     ) -> None:
-        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 1, 1, 0, draining=False))
         first = create(TO, headers=KEY)
         assert first.status == 201
         assert fleet.look().reserved == 1
@@ -139,13 +139,13 @@ class TestPlacingACall:
         assert telnyx.names == ["calls"]
         assert create(TO, headers=KEY).json["call_id"] == first.json["call_id"], "no second call"
         clock.pass_seconds(61)
-        fleet.beat(TaskState("task-1", 1, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 1, 1, 0, draining=False))
         assert create(TO).status == 201
 
     def test_a_refused_dial_takes_no_room(
         self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock
     ) -> None:
-        fleet.beat(TaskState("task-1", 2, 0, draining=False, at_ms=clock.now_ms))
+        fleet.beat(TaskState("task-1", 2, 2, 0, draining=False))
         telnyx.refusals = [REFUSAL]
         assert create(TO).status == 502
         assert fleet.look().reserved == 0
@@ -197,7 +197,7 @@ class TestPlacingACall:
         created = create(TO | {"stream_setup": setup})
         [(path, dial)] = telnyx.commands
         assert path == "/v2/calls"
-        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}")
+        assert dial["stream_url"].endswith(f"/media-bridge/{created.json['call_id']}/1")
         assert dial["stream_auth_token"]
         record = request("GET", f"/api/ai-calls/{created.json['call_id']}")
         assert record.json["config"]["stream_setup"] == setup
@@ -809,12 +809,14 @@ class TestWatching:
         assert cost["carrier"] == 0.0025
         assert len(cost["notes"]) == 1
 
-    def test_the_timeline_tells_what_was_done(self) -> None:
+    def test_the_timeline_tells_what_failed(self, telnyx: RecordedTelnyx) -> None:
         call_id = create(TO).json["call_id"]
+        telnyx.refusals = [(422, {"errors": [{"code": "10015", "title": "No"}]})]
+        request("POST", f"/api/ai-calls/{call_id}/hangup")
 
         [entry] = request("GET", f"/api/ai-calls/{call_id}").json["timeline"]
 
-        assert entry == {"at": "2026-11-18T11:06:40Z", "what": "dial", "detail": ""}
+        assert (entry["at"], entry["what"]) == ("2026-11-18T11:06:40Z", "hangup FAILED")
 
     def test_requests_at_the_same_time_get_their_own_answers(self, store: DynamoCallStore) -> None:
         calls = [stored(store, outbound_call(f"call-{n}")).call_id for n in range(16)]

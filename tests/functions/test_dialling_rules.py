@@ -14,7 +14,6 @@ from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import TaskState
 from tests.support.api_events import Answer, api_event, read_answer
 from tests.support.calls import LEG, after, outbound_call
-from tests.support.clock import Clock
 from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -102,10 +101,10 @@ def test_a_live_call_is_not_handed_over_to_a_dear_number(
     assert (refused.status, refused.error["code"]) == (403, "destination_not_allowed")
 
 
-def test_only_numbers_of_ours_are_shown(reconfigure: Callable[..., None], clock: Clock) -> None:
+def test_only_numbers_of_ours_are_shown(reconfigure: Callable[..., None]) -> None:
     """The stack is full, so that nothing is dialled: 429 means that the number is accepted."""
     reconfigure(**REAL_CARRIER)
-    full = TaskState("task-1", slots=1, active_calls=1, draining=False, at_ms=clock.now_ms)
+    full = TaskState("task-1", 1, slots=1, active_calls=1, draining=False)
     services.control_plane().fleet.beat(full)
     to = "+16502530000"
     refused = create(to=to, **{"from": "+12025550199"})

@@ -21,6 +21,7 @@ from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Charge
 from phonebridge.errors import Conflict
 from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.telnyx.webhook_payloads import inbound_call_id
 from tests.support.api_events import Answer, api_event, read_answer
@@ -144,7 +145,7 @@ class TestSigned:
         assert (answer.status, answer.json) == (200, {"received": True})
         [(path, start)] = telnyx.commands
         assert path == f"/v2/calls/{LEG.call_control_id}/actions/streaming_start"
-        assert start["stream_url"] == f"wss://phonebridge.example/media-bridge/{CALL_ID}"
+        assert start["stream_url"] == f"wss://phonebridge.example/media-bridge/{CALL_ID}/1"
         call = store.load(CALL_ID)
         assert call
         assert call.status is CallStatus.ANSWERED
@@ -161,10 +162,23 @@ class TestSigned:
         assert record
         assert record.charges == (Charge(LEG.call_leg_id, 14_000, "USD"),)
 
-    def test_a_repetition_does_nothing_more(self, deliver: Deliver, telnyx: RecordedTelnyx) -> None:
+    def test_a_busy_number_gives_the_place_back_that_was_reserved_for_its_call(
+        self, deliver: Deliver, store: DynamoCallStore, fleet: DynamoFleet
+    ) -> None:
+        call = store.load(CALL_ID)
+        assert call
+        fleet.reserve(call)
+        deliver("call.hangup.unanswered")
+        assert fleet.look().reserved == 0
+
+    def test_a_repetition_has_no_effect_of_its_own(
+        self, deliver: Deliver, telnyx: RecordedTelnyx
+    ) -> None:
+        """Telnyx ignores a `command_id` that it has seen before."""
         assert [deliver("call.answered").status for _ in range(3)] == [200, 200, 200]
 
-        assert telnyx.names == ["streaming_start"]
+        assert set(telnyx.names) == {"streaming_start"}
+        assert len({body["command_id"] for _, body in telnyx.commands}) == 1
 
     def test_the_end_may_be_told_before_the_answer(
         self, deliver: Deliver, store: DynamoCallStore

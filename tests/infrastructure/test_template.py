@@ -121,14 +121,24 @@ def test_records_are_read_and_written_but_never_scanned_and_not_deleted_by_lambd
         "dynamodb:DeleteItem",
     }
     deleting = {role for role, action in allowed if action == "dynamodb:DeleteItem"}
-    # One takes commands out of its mailbox, the other forgets agents and numbers.
-    assert deleting == {"MediaTaskRole", "AiCallsFunctionRole"}
-    [only] = [
-        statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+    # The task takes commands out of its mailbox. The API forgets agents and numbers, and whoever
+    # hears of the end of a call releases its reservation.
+    assert deleting == {
+        "MediaTaskRole",
+        "AiCallsFunctionRole",
+        "TelnyxWebhookFunctionRole",
+        "SweepCallsFunctionRole",
+    }
+    only = {
+        role: statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
         for role, statement in statements()
-        if role == "AiCallsFunctionRole" and "dynamodb:DeleteItem" in as_list(statement["Action"])
-    ]
-    assert only == ["AGENTS", "NUMBERS"]
+        if role != "MediaTaskRole" and "dynamodb:DeleteItem" in as_list(statement["Action"])
+    }
+    assert only == {
+        "AiCallsFunctionRole": ["AGENTS", "NUMBERS", "FLEET"],
+        "TelnyxWebhookFunctionRole": ["FLEET"],
+        "SweepCallsFunctionRole": ["FLEET"],
+    }
 
 
 # HTTP API

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from media_bridge.audio import pace_limit
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
@@ -32,7 +33,10 @@ def start_plane(
     clock: Clock,
     client: "DynamoDBClient",
     table_name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> StartsPlane:
+    """The phones of these tests speak as fast as the sockets take it."""
+    monkeypatch.setattr(pace_limit, "BURST_SECONDS", 3600.0)
     return lambda faults=NO_FAULTS, **changes: media_plane(
         store, mailbox, fleet, telnyx, clock, client, faults, calls_table=table_name, **changes
     )

@@ -229,8 +229,9 @@ async def test_sigterm_lets_the_calls_end_and_takes_no_more(
         await phone.stop()
         assert await phone.closed() == 1000
         assert await exit_code(process) == 0
-    call = outside.record(phone.call).call
-    assert call.activity.frames_out > 0
+    record = outside.record(phone.call)
+    call = record.call
+    assert record.activity.frames_out > 0
     assert call.end_requested_by is None
 
 
@@ -245,9 +246,10 @@ async def test_sigint_ends_the_calls(
         await phone.stop()
         assert await phone.closed() == 1000
         assert await exit_code(process) == 0
-    call = outside.record(phone.call).call
+    record = outside.record(phone.call)
+    call = record.call
     assert call.end_requested_by is EndedBy.SHUTDOWN
-    assert call.activity.frames_out > 0
+    assert record.activity.frames_out > 0
 
 
 async def test_what_libraries_say_is_told_in_the_form_of_our_own_log(
@@ -279,9 +281,10 @@ async def test_a_second_sigint_in_a_drain_ends_at_once(
         process.send_signal(signal.SIGINT)
         assert await phone.closed() == 1000, "though nobody stopped the stream"
         assert await exit_code(process) == 0
-    call = outside.record(phone.call).call
+    record = outside.record(phone.call)
+    call = record.call
     assert call.end_requested_by is EndedBy.SHUTDOWN
-    assert call.activity.frames_out > 0
+    assert record.activity.frames_out > 0
 
 
 async def test_a_task_that_ecs_takes_away_ends_as_soon_as_it_is_empty(

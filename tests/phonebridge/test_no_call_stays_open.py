@@ -19,10 +19,11 @@ import sweep_calls
 import telnyx_webhook
 from benchmarks.control_plane.cold_start import EVENTS, signed
 from control_plane import services
-from phonebridge.call.call import Activity, Call, Leg, Outcome
+from phonebridge.call.call import Call, Leg, Outcome
 from phonebridge.call.commands import CarrierCommand, Dial
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import CallEvent, MediaAttached, MediaReported
+from phonebridge.call.overdue import LegState
 from phonebridge.errors import Conflict, PhonebridgeError, TelnyxRefused
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.telnyx.refusals import CALL_ALREADY_ENDED
@@ -60,6 +61,9 @@ class Carrier:
             raise TelnyxRefused(422, CALL_ALREADY_ENDED, "Call has already ended")
         return Leg(f"v3:{call.call_id}", call.call_id) if isinstance(command, Dial) else None
 
+    def look_up(self, leg: Leg) -> LegState:
+        return LegState(is_alive=leg.call_leg_id not in self.ended)
+
 
 @pytest.fixture
 def conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -96,6 +100,7 @@ def plane(
     monkeypatch.setattr(services, "dynamodb_client", lambda: client)
     monkeypatch.setattr(services, "TelnyxClient", lambda *_, **__: carrier)
     monkeypatch.setattr(services, "now_ms", clock)
+    monkeypatch.setattr(services, "sleep", clock.pass_seconds)
     plane = services.control_plane.__wrapped__()
     for handler in (telnyx_webhook, sweep_calls):
         monkeypatch.setattr(handler, "control_plane", lambda: plane)
@@ -125,7 +130,7 @@ def jobs_of(
     """Everything that is told of the calls: by Telnyx twice, by their container once."""
     events: tuple[CallEvent, ...] = (
         MediaAttached(1, "task-1", clock.now_ms),
-        MediaReported(Activity(turns=1)),
+        MediaReported(1),
     )
     for call_id, name in product(call_ids, WEBHOOKS):
         if (call_id, name) not in lost:

@@ -16,14 +16,14 @@ from control_plane.agent_directory import Agent, Assignment
 from control_plane.outcome_webhook import SendOutcome
 from control_plane.recordings import CopyRecording
 from phonebridge.call.call import (
-    Activity,
+    AskedAt,
     Call,
     CallStatus,
     Direction,
-    EarlyStream,
     EndedBy,
     Fault,
     Hangup,
+    Keys,
     Leg,
     Outcome,
 )
@@ -52,13 +52,14 @@ from phonebridge.call.steering import (
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Message, Tools
 from phonebridge.call.transfer import TransferAttempt
 from phonebridge.call.turn import Latency, Speaker, Turn
-from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
 from phonebridge.storage.call_store import _StoredClaim, _StoredConfig, _StoredLink, _TransferClaim
-from phonebridge.storage.fleet import TaskState, _Reservation, _StaleHeartbeat
+from phonebridge.storage.fleet import TaskState, _Reservation, _SweepWatch, _TaskCalls
 from phonebridge.storage.mailbox import _StoredCommand
+from phonebridge.storage.turn_items import StoredTurns
 
 REQUIRED = "<required>"
 
@@ -66,7 +67,7 @@ REQUIRED = "<required>"
 PARTS = {
     "META": Call,
     "CONFIG": _StoredConfig,
-    "TURN": Turn,
+    "TURNS": StoredTurns,
     "EV": TimelineEntry,
     "MESSAGE": Message,
     "USAGE": ModelUsage,
@@ -100,6 +101,7 @@ STORED: dict[type, dict[str, Any]] = {
         "version": 0,
         "leg": None,
         "answered_at_ms": None,
+        "is_answer_estimated": False,
         "streaming_at_ms": None,
         "ended_at_ms": None,
         "outcome": None,
@@ -107,25 +109,28 @@ STORED: dict[type, dict[str, Any]] = {
         "fault": None,
         "hangup": None,
         "end_requested_by": None,
+        "end_requested_at_ms": None,
+        "has_early_stream": False,
         "stream_number": 0,
         "attached_stream": 0,
-        "early_stream": None,
-        "stream_fault": None,
+        "lost_stream": 0,
+        "left_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,
         "detection": None,
+        "keys": None,
         "owner_task": None,
-        "activity": {
-            "turns": 0,
-            "interruptions": 0,
-            "frames_in": 0,
-            "frames_out": 0,
-            "frames_lost": 0,
-            "first_audio_ms": None,
-            "turn_latency_ms": None,
+        "asked_at": {
+            "leg_ms": 0,
+            "stream_ms": 0,
+            "target_ms": 0,
+            "keys_ms": 0,
+            "transfer_report_ms": 0,
+            "machine_report_ms": 0,
         },
     },
     _StoredConfig: {"json": REQUIRED},
+    StoredTurns: {"json": REQUIRED},
     Turn: {
         "number": REQUIRED,
         "who": REQUIRED,
@@ -136,14 +141,31 @@ STORED: dict[type, dict[str, Any]] = {
         "unheard": "",
         "partial": False,
         "latency": None,
+        "stream_number": 1,
     },
     TimelineEntry: {"at_ms": REQUIRED, "entry_id": REQUIRED, "what": REQUIRED, "detail": ""},
-    Message: {"number": REQUIRED, "text": REQUIRED, "name": "", "phone": "", "taken_ms": 0},
+    Message: {
+        "number": REQUIRED,
+        "text": REQUIRED,
+        "name": "",
+        "phone": "",
+        "taken_ms": 0,
+        "stream_number": 1,
+    },
     ModelUsage: {
         "stream_number": REQUIRED,
         "model": REQUIRED,
         "transcription_model": REQUIRED,
         "usage": REQUIRED,
+        "activity": {
+            "turns": 0,
+            "interruptions": 0,
+            "frames_in": 0,
+            "frames_out": 0,
+            "frames_lost": 0,
+            "first_audio_ms": None,
+            "turn_latency_ms": None,
+        },
     },
     Charge: {"leg_id": REQUIRED, "micros": REQUIRED, "currency": REQUIRED},
     Recording: {
@@ -175,12 +197,15 @@ STORED: dict[type, dict[str, Any]] = {
     _StoredCommand: {"call_id": REQUIRED, "command": REQUIRED, "arguments": REQUIRED},
     TaskState: {
         "task_id": REQUIRED,
+        "version": REQUIRED,
         "slots": REQUIRED,
         "active_calls": REQUIRED,
         "draining": REQUIRED,
-        "at_ms": REQUIRED,
+        "list_version": 0,
+        "is_over": False,
     },
-    _StaleHeartbeat: {"seen_at_ms": REQUIRED},
+    _TaskCalls: {"version": REQUIRED, "call_keys": REQUIRED},
+    _SweepWatch: {"json": REQUIRED},
     _Reservation: {},
     _StoredLink: {"call_id": REQUIRED},
     _StoredClaim: {"call_id": REQUIRED, "fingerprint": REQUIRED},
@@ -262,7 +287,21 @@ STORED: dict[type, dict[str, Any]] = {
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},
-    EarlyStream: {"left": False},
+    Keys: {
+        "number": REQUIRED,
+        "digits": REQUIRED,
+        "duration_ms": REQUIRED,
+        "request_id": "",
+        "settled": False,
+    },
+    AskedAt: {
+        "leg_ms": 0,
+        "stream_ms": 0,
+        "target_ms": 0,
+        "keys_ms": 0,
+        "transfer_report_ms": 0,
+        "machine_report_ms": 0,
+    },
     TransferAttempt: {
         "number": REQUIRED,
         "to": REQUIRED,
@@ -270,7 +309,9 @@ STORED: dict[type, dict[str, Any]] = {
         "summary": "",
         "target": "",
         "answered": False,
+        "speaking": False,
         "briefed": False,
+        "target_ended": False,
         "end": "",
     },
     Detection: {"on_machine": "continue", "answered_by": None, "greeting_over": False},
@@ -330,6 +371,7 @@ VALUES: dict[type[StrEnum], set[str]] = {
         "message_left",
         "unknown_number",
         "shutdown",
+        "unknown",
     },
     StreamSetup: {"on_answer", "with_dial", "prepared"},
     OnMachine: {"hang_up", "leave_message", "continue"},

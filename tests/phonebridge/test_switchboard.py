@@ -46,6 +46,7 @@ from phonebridge.call.machine_detection import (
     MachineDetection,
     OnMachine,
 )
+from phonebridge.call.overdue import LegState
 from phonebridge.call.steering import Answered, MachineAnswered, TransferFinished
 from phonebridge.call.transfer import (
     BridgeLegs,
@@ -89,8 +90,15 @@ class RecordingCarrier:
     refusals: Mapping[type[CallCommand], TelnyxError | NotConfigured] = field(default_factory=dict)
     target: Leg | None = None
     """Of a warm transfer, as the answer to its dial names it."""
+    state: LegState = LegState(is_alive=True)
+    questions: int = 0
     executed: list[CallCommand] = field(default_factory=list)
+    """Telnyx ignores a command that it has seen before."""
     configs: list[CallConfig] = field(default_factory=list)
+
+    @property
+    def effects(self) -> list[CallCommand]:
+        return list(dict.fromkeys(self.executed))
 
     def execute(self, command: CallCommand, call: Call, config: CallConfig) -> Leg | None:
         self.executed.append(command)
@@ -98,6 +106,10 @@ class RecordingCarrier:
         if refusal := self.refusals.get(type(command)):
             raise refusal
         return {Dial: LEG, DialTarget: self.target}.get(type(command))
+
+    def look_up(self, leg: Leg) -> LegState:
+        self.questions += 1
+        return self.state
 
 
 @dataclass(frozen=True)
@@ -212,7 +224,7 @@ def test_a_call_is_stored_and_dialled(
     assert carrier.executed == [Dial()]
     assert carrier.configs == [CallConfig(voice="cedar")]
     assert store.find_by_leg(LEG) == "call-1"
-    assert timeline(store) == ["dial"]
+    assert timeline(store) == [], "a success shows in what follows from it"
 
 
 def test_an_outbound_call_from_dial_to_goodbye(
@@ -227,9 +239,7 @@ def test_an_outbound_call_from_dial_to_goodbye(
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert carrier.executed == [Dial(), StartStreaming(1)]
     assert carrier.configs[-1] == CallConfig(voice="cedar")
-    assert sorted(timeline(store)) == sorted(
-        ["call.initiated", "call.answered", "call.hangup", "dial", "streaming_start"]
-    )
+    assert sorted(timeline(store)) == sorted(["call.initiated", "call.answered", "call.hangup"])
 
 
 def test_an_inbound_call_is_answered_once_however_often_it_arrives(
@@ -239,10 +249,12 @@ def test_an_inbound_call_is_answered_once_however_often_it_arrives(
         deliver(switchboard, arrival(), SOMEBODY)
     call_id = inbound_call_id(LEG)
     assert loaded(store, call_id).status is CallStatus.INCOMING
-    assert carrier.executed == [Answer()]
-    assert sorted(timeline(store, call_id)) == ["answer", "call.initiated"]
+    assert carrier.effects == [Answer()]
+    assert timeline(store, call_id) == ["call.initiated"]
     deliver(switchboard, replace(ANSWERED, client_state=None), SOMEBODY)
-    assert carrier.executed == [Answer(), StartStreaming(1)]
+    assert carrier.effects == [Answer(), StartStreaming(1)]
+    deliver(switchboard, arrival(), SOMEBODY)
+    assert carrier.executed[-1] == StartStreaming(1), "an answered call is answered no more"
 
 
 def test_an_inbound_call_takes_the_settings_of_who_answers(
@@ -260,14 +272,14 @@ def test_a_call_that_nobody_answers_is_rejected_once_and_says_why(
         deliver(switchboard, arrival(), NOBODY)
     # In the meantime the number was given to an agent: this call stays rejected.
     deliver(switchboard, arrival(), SOMEBODY)
-    assert carrier.executed == [Reject()]
+    assert carrier.effects == [Reject()]
     rejected = CallHungUp(LEG, Hangup("not_found", "callee", 6_000))
     deliver(
         switchboard, replace(webhook(rejected, "call.hangup", "hung-up"), client_state=None), NOBODY
     )
     call = loaded(store, call_id)
     assert (call.outcome, call.reason) == (Outcome.REJECTED, "unknown_number")
-    assert sorted(timeline(store, call_id)) == ["call.hangup", "call.initiated", "reject"]
+    assert sorted(timeline(store, call_id)) == ["call.hangup", "call.initiated"]
 
 
 def test_a_caller_who_gave_up_before_the_rejection_was_rejected_all_the_same(
@@ -302,7 +314,7 @@ def test_a_call_is_streamed_once_although_its_answer_is_delivered_five_times_at_
     place(switchboard)
     with ThreadPoolExecutor(5) as threads:
         list(threads.map(partial(deliver, switchboard, directory=SOMEBODY), [ANSWERED] * 5))
-    assert carrier.executed == [Dial(), StartStreaming(1)]
+    assert carrier.effects == [Dial(), StartStreaming(1)]
     assert loaded(store).stream_number == 1
     assert timeline(store).count("call.answered") == 1
 
@@ -349,7 +361,7 @@ def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
     switchboard: Switchboard, carrier: RecordingCarrier, store: DynamoCallStore
 ) -> None:
     place(switchboard)
-    asked = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    asked = switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert asked.status is CallStatus.DIALING
     assert carrier.executed == [Dial(), HangUp()]
     deliver(switchboard, HUNG_UP, SOMEBODY)
@@ -361,7 +373,7 @@ def test_a_hangup_of_a_call_that_telnyx_has_ended_already_is_the_end(
 ) -> None:
     place(switchboard)
     carrier.refusals = {HangUp: ALREADY_ENDED}
-    ended = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    ended = switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert ended == loaded(store)
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.CANCELED)
     assert not ended.may_be_up
@@ -383,14 +395,14 @@ def test_a_refused_hangup_is_told_to_whoever_asked_and_may_be_asked_for_again(
     place(switchboard)
     carrier.refusals = {HangUp: TelnyxUnreachable("no answer in 5 s")}
     with pytest.raises(TelnyxUnreachable):
-        switchboard.apply("call-1", EndRequested(EndedBy.API))
+        switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert loaded(store).may_be_up
     carrier.refusals = {}
-    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert carrier.executed == [Dial(), HangUp(), HangUp()]
 
 
-ASKED_TO_END = EndRequested(EndedBy.API)
+ASKED_TO_END = EndRequested(EndedBy.API, 4_000)
 
 
 @pytest.mark.parametrize(
@@ -418,9 +430,6 @@ def test_the_slower_of_two_writers_starts_over_with_what_the_faster_left(
     assert call == loaded(store)
     assert (call.answered_at_ms, call.end_requested_by) == (5_000, EndedBy.API)
     assert carrier.executed == [Dial(), *commands]
-    names = {Dial: "dial", HangUp: "hangup", StartStreaming: "streaming_start"}
-    noted = [names[type(command)] for command in carrier.executed]
-    assert sorted(timeline(store)) == sorted(noted), "each is noted, though of one millisecond"
 
 
 def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
@@ -464,13 +473,13 @@ def test_a_hangup_of_a_leg_that_telnyx_has_forgotten_is_the_end(
     place(switchboard)
     if is_answered:
         deliver(switchboard, ANSWERED, SOMEBODY)
-    ended = switchboard.apply("call-1", EndRequested(EndedBy.API))
+    ended = switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert ended == loaded(store)
     assert (ended.status, ended.reason) == (CallStatus.ENDED, EndedBy.API)
     assert ended.outcome is (Outcome.COMPLETED if is_answered else Outcome.CANCELED)
     assert not ended.may_be_up
     hangups = carrier.executed.count(HangUp())
-    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert carrier.executed.count(HangUp()) == hangups, "nothing is left to hang up"
 
 
@@ -480,7 +489,7 @@ def test_a_leg_that_is_answered_after_it_was_unknown_is_hung_up_again(
     """A hangup may overtake the dial at Telnyx."""
     place(switchboard)
     carrier.refusals = {HangUp: TelnyxRefused(404, "10005", "Resource not found")}
-    switchboard.apply("call-1", EndRequested(EndedBy.API))
+    switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     carrier.refusals = {}
     answered = webhook(CallAnswered(LEG, clock.now_ms + 1), "call.answered", "answered")
     deliver(switchboard, answered, SOMEBODY)
@@ -615,7 +624,7 @@ def test_what_cannot_happen_is_refused(switchboard: Switchboard, store: DynamoCa
     with pytest.raises(InvalidTransition):
         switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
     with pytest.raises(UnknownCall):
-        switchboard.apply("call-2", EndRequested(EndedBy.API))
+        switchboard.apply("call-2", EndRequested(EndedBy.API, 4_000))
     assert loaded(store) == placed
 
 
@@ -770,7 +779,7 @@ def test_a_blind_transfer_from_request_to_goodbye(
     deliver(switchboard, webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
-    assert carrier.executed[-2:] == [TransferLeg(), StopStreaming()]
+    assert carrier.effects[-2:] == [TransferLeg(), StopStreaming()]
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
     deliver(switchboard, target_hung_up(name, "normal_clearing"), NOBODY)
     assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
@@ -809,7 +818,7 @@ def test_a_warm_transfer_dials_tells_and_bridges(
     for event in (answered, answered, spoken, spoken):
         deliver(switchboard, event, NOBODY)
     steps = [DialTarget(), SpeakSummary(), BridgeLegs()]
-    assert carrier.executed[-3:] == steps
+    assert carrier.effects[-3:] == steps
     call = loaded(store)
     assert call.transfer
     assert call.transfer.target == TARGET.call_control_id

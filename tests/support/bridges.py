@@ -15,7 +15,6 @@ from media_bridge.events import (
     StreamStarted,
     TranscriptReceived,
 )
-from phonebridge.call.call import EarlyStream
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.steering import Say
 from phonebridge.call.turn import Latency, Speaker, Turn
@@ -25,7 +24,7 @@ from tests.support.calls import LEG, outbound_call
 from tests.support.playbook import Playbook
 
 CALL = replace(outbound_call("call-1"), leg=LEG)
-RINGING = replace(CALL, early_stream=EarlyStream(), stream_number=1, attached_stream=1)
+RINGING = replace(CALL, has_early_stream=True, stream_number=1, attached_stream=1)
 WITH_DIAL = CallConfig(stream_setup=StreamSetup.WITH_DIAL)
 PREPARED = CallConfig(greeting="Good morning!", stream_setup=StreamSetup.PREPARED)
 STARTED = StreamStarted(LEG.call_control_id, "call-1", "PCMU", 8000)

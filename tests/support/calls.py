@@ -1,9 +1,14 @@
 """Calls for tests."""
 
-from phonebridge.call.call import Call, Direction, Leg
+from dataclasses import replace
+
+from phonebridge.call.call import AskedAt, Call, Direction, Leg
+from phonebridge.call.commands import CallCommand
 from phonebridge.call.events import CallEvent
 from phonebridge.call.lifecycle import advance
+from phonebridge.call.owed import new_commands, owed_commands
 
+NOW_MS = 1_000_000
 LEG = Leg("v3:leg-1", "leg-1", "session-1")
 
 
@@ -28,7 +33,26 @@ def inbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
 
 
 def after(call: Call, *events: CallEvent) -> Call:
-    """Apply the events to the call and ignore the commands."""
+    """Apply the events to the call and ignore what it needs on the way."""
     for event in events:
-        call, _ = advance(call, event)
+        call = advance(call, event, NOW_MS)
     return call
+
+
+def sent(call: Call, *events: CallEvent) -> list[CallCommand]:
+    """What their handlers send, a millisecond apart: what has become necessary, and all that is
+    owed where an event is a repetition."""
+    commands: list[CallCommand] = []
+    for now_ms, event in enumerate(events, NOW_MS + 1):
+        before, call = call, advance(call, event, now_ms)
+        commands += (
+            owed_commands(call, now_ms, repeats=True)
+            if call == before
+            else new_commands(before, call)
+        )
+    return commands
+
+
+def unasked(call: Call) -> Call:
+    """When the needs of a call arose depends on the order of its events; nothing else may."""
+    return replace(call, asked_at=AskedAt())

@@ -15,10 +15,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from media_bridge.openai.client import OpenAIRealtime
-from media_bridge.runtime.call_session import Services
+from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
+from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import TOKEN_HEADER, run_server
+from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import SpeechCache
 from media_bridge.runtime.threads import Threads
 from media_bridge.runtime.tool_runner import ToolRunner
@@ -224,7 +227,7 @@ class Outside:
     async def dial_in(self, call: Call, token: str | None) -> Phone:
         """Connect a phone. Raises `InvalidStatus` if the upgrade is refused."""
         socket = await connect(
-            f"ws://{self.address}/media-bridge/{call.call_id}",
+            f"ws://{self.address}/media-bridge/{call.call_id}/{call.stream_number or 1}",
             additional_headers={TOKEN_HEADER: token} if token else {},
             compression=None,
             proxy=None,
@@ -348,10 +351,11 @@ async def media_plane(
             line,
             now_ms=clock,
             timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
-            max_connections=slots,
+            max_connections=2 * slots,
         )
         switchboard = Switchboard(store, carrier, mailbox, clock, log)
-        turns, tracer = TurnWriter(store, log), Tracer("media-bridge", None, log, clock)
+        pauses = RetryPauses(max_seconds=0.5)
+        turns, tracer = TurnWriter(store, log, pauses), Tracer("media-bridge", None, log, clock)
         speaker = OpenAIRealtime(configured)
         speech_cache = SpeechCache(configured, speaker, client, clock)
         toolbox = ToolRunner(SECRET, PublicHttpsClient(configured.tool_hosts_allowed), log, clock)
@@ -368,13 +372,16 @@ async def media_plane(
             toolbox,
             Threads("call", slots),
             WorkerMetrics(configured.metrics_namespace),
+            pauses,
+            Hangups(carrier, log, pauses, Threads("hangup", slots)),
             lost_media_grace_seconds=lost_media_grace_seconds,
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
         )
-        peek = MailboxPoll(access, lambda: mailbox.count_query("task-1"))
-        task = MediaWorker("task-1", services, mailbox, fleet, peek, drain_times)
+        peek = MailboxPoll(access, lambda: mailbox.count_query(task.task_id))
+        reader = MailboxReader(mailbox, peek, log)
+        task = MediaWorker("task-1", services, reader, fleet, fleet, drain_times)
         async with task.running(), run_server(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(

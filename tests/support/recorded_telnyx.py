@@ -18,6 +18,9 @@ class RecordedTelnyx:
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refusals: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Responses to the next commands. After them, every command succeeds."""
+    legs: dict[str, Any] = field(default_factory=lambda: {"is_alive": True})
+    """The state that is reported of every leg."""
+    questions: int = 0
     is_answering: threading.Event = field(default_factory=threading.Event)
     """While this is not set, commands wait for their responses."""
     answered: int = 0
@@ -40,6 +43,12 @@ def recorded_telnyx() -> Iterator[RecordedTelnyx]:
     telnyx.is_answering.set()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            telnyx.questions += 1
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"data": telnyx.legs}).encode())
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             status, answer = telnyx.answer(self.path, body)

@@ -44,7 +44,8 @@ _ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: ("A field is wrong; `details` names each one.", ErrorResponse),
     HTTPStatus.TOO_MANY_REQUESTS: (
-        "Too many requests, or (`at_capacity`) no room for another call.",
+        "Too many requests, (`at_capacity`) no room for another call, or (`limit_reached`) the "
+        "operator's limit of calls or minutes.",
         ErrorResponse | GatewayError,
     ),
     HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours.", ErrorResponse | GatewayError),
@@ -84,7 +85,8 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     },
     HTTPStatus.TOO_MANY_REQUESTS: {
         "Retry-After": {
-            "description": "Seconds until it is worth trying again, with `at_capacity`.",
+            "description": "Seconds until it is worth trying again, with `at_capacity` and "
+            "`limit_reached`.",
             "schema": {"type": "integer"},
         }
     },

@@ -1,13 +1,14 @@
 """/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
 one's mailbox; what Telnyx can do alone goes there at once."""
 
+from hashlib import sha256
 from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from control_plane.api.document import WITH_BODY, responses_of
-from control_plane.api.requests.create_call import CallId
+from control_plane.api.requests.create_call import CallId, IdempotencyKey
 from control_plane.api.requests.steering import (
     DtmfRequest,
     HangUpRequest,
@@ -58,7 +59,7 @@ def hang_up(
     if wanted and wanted.say and _has_container(before):
         return _send(before, SayGoodbye(wanted.say))
     with call_context(call_id):
-        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API))
+        after = plane.switchboard.apply(call_id, EndRequested(EndedBy.API, plane.now_ms()))
     if before.status is CallStatus.ENDED:
         return respond(HTTPStatus.OK, call_details_of(plane, call_id))
     return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))
@@ -163,12 +164,17 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
         HTTPStatus.BAD_GATEWAY,
     ),
 )
-def dtmf(call_id: CallId, wanted: DtmfRequest) -> Response[CallSummary]:
+def dtmf(
+    call_id: CallId, wanted: DtmfRequest, idempotency_key: IdempotencyKey = None
+) -> Response[CallSummary]:
     plane = control_plane()
     call = plane.call(call_id)
     if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
         with call_context(call_id):
-            pressed = DigitsRequested(wanted.digits, wanted.duration_ms)
+            request_id = sha256((idempotency_key or "").encode()).hexdigest()[:16]
+            pressed = DigitsRequested(
+                wanted.digits, wanted.duration_ms, request_id if idempotency_key else ""
+            )
             call = _press(plane, call_id, pressed)
     if call.status not in (CallStatus.ANSWERED, CallStatus.STREAMING):
         raise WrongState(call_id, call.status, "only an answered call has keys to press")

@@ -15,7 +15,7 @@ from control_plane.api.errors import MethodNotAllowed, UnknownRoute, refusal
 from control_plane.api.requests.create_call import read_json_object
 from control_plane.api.requests.fields import InvalidField, did_you_mean
 from control_plane.services import control_plane, log
-from phonebridge.errors import AtCapacity
+from phonebridge.errors import AtCapacity, LimitReached
 from phonebridge.observability.log import call_on_every_line
 
 JSON = "application/json"
@@ -56,7 +56,7 @@ def _headers_of(error: Exception) -> dict[str, str | list[str]]:
     match error:
         case MethodNotAllowed(allowed=allowed):
             return {"Allow": ", ".join(allowed)}
-        case AtCapacity():
+        case AtCapacity() | LimitReached():
             return {"Retry-After": str(error.retry_after_seconds)}
         case _:
             return {}

@@ -113,6 +113,7 @@ class TransferBody(CommandBody, kw_only=True):
     from_: PhoneNumber | None = None
     target_leg_client_state: str | None = None
     webhook_url: Url | None = None
+    webhook_retries_policies: dict[str, RetryPolicy] = {}
     timeout_secs: Annotated[int, Meta(ge=5, le=600)] = 30
     time_limit_secs: Annotated[int, Meta(ge=30, le=14400)] = 14400
 

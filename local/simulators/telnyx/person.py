@@ -109,6 +109,10 @@ class PersonConversation:
         self._decide()
         return self._speak()
 
+    def change_lines(self, *lines: CallerLine) -> None:
+        """Say these from now on, and nothing else of the scenario."""
+        self._lines = deque(lines)
+
     def take_key(self) -> str:
         """Return the key that is pressed in this frame, or an empty string."""
         if self._keys and len(self._saying) < len(self._keys) * KEY_SAMPLES:

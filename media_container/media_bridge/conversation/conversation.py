@@ -34,9 +34,8 @@ from media_bridge.speech.clips import SpeechClips
 from media_bridge.speech.playout import Playout
 from media_bridge.speech.response_latency import ResponseTimer
 from media_bridge.speech.transcript import Transcript
-from phonebridge.call.call import Activity
 from phonebridge.call.config import CallConfig
-from phonebridge.call.usage import Usage
+from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"

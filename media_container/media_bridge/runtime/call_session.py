@@ -2,18 +2,11 @@
 
 It reads, lets the bridge answer, and carries the commands out in their order. It decides nothing.
 Nothing on the audio's way waits: sockets call back and sending is buffered (`websocket.py`), and
-what is recorded queues elsewhere (`write_queue.py`).
+what is recorded queues elsewhere (`call_records.py`).
 """
 
 import asyncio
 import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
-from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import commands, events
 from media_bridge.audio.codecs import Codec
@@ -21,62 +14,20 @@ from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_log import CallLog, shorten
-from media_bridge.runtime.metrics import WorkerMetrics
-from media_bridge.runtime.model_port import ModelUnreachable, SpeechModel
-from media_bridge.runtime.speech_cache import FoundClips, SpeechCache
-from media_bridge.runtime.threads import Threads
-from media_bridge.runtime.tool_runner import ToolRunner
-from media_bridge.runtime.turn_writer import TurnWriter
+from media_bridge.runtime.call_records import CallRecords
+from media_bridge.runtime.model_port import ModelUnreachable
+from media_bridge.runtime.services import Services
+from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
-from media_bridge.runtime.write_queue import WriteQueue
 from media_bridge.telnyx_stream import TelnyxStream
-from phonebridge.call.call import Call, Fault
+from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
-from phonebridge.call.events import (
-    CallEvent,
-    CallFailed,
-    DigitsRequested,
-    EndRequested,
-    MediaReported,
-    MediaStarted,
-)
-from phonebridge.call.steering import TransferFinished
-from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.turn import Turn
-from phonebridge.call.usage import ModelUsage
-from phonebridge.errors import PhonebridgeError
-from phonebridge.observability.tracing import Span, Tracer
-from phonebridge.ports import TimelineEntry
-from phonebridge.settings import MediaSettings
-from phonebridge.storage.call_store import DynamoCallStore
-from phonebridge.switchboard import Switchboard
+from phonebridge.observability.tracing import Span
 
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every call of a process shares."""
-
-    settings: MediaSettings
-    store: DynamoCallStore
-    switchboard: Switchboard
-    model: SpeechModel
-    log: Logger
-    turn_writer: TurnWriter
-    now_ms: Callable[[], int]
-    tracer: Tracer
-    speech_cache: SpeechCache
-    tool_runner: ToolRunner
-    threads: Threads
-    """For what calls write and command. A call has at most one job at a time, so with a thread for
-    each slot no call waits for another."""
-    metrics: WorkerMetrics
-    lost_media_grace_seconds: float = 3.0
-    """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
-    reports it."""
 
 
 class CallSession:
@@ -101,13 +52,14 @@ class CallSession:
         )
         self._stream = TelnyxStream(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
-        self._writes = WriteQueue(services.log, services.threads)
+        self._records = CallRecords(call, config, services, self._log, self.dispatch)
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._over = asyncio.Event()
+        self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
@@ -137,7 +89,7 @@ class CallSession:
 
     async def _run_sockets(self) -> None:
         async with self._tasks as tasks:
-            tasks.create_task(self._writes.write())
+            tasks.create_task(self._records.write())
             connecting = tasks.create_task(self._open_model_sessions())
             try:
                 await self._over.wait()
@@ -145,14 +97,17 @@ class CallSession:
                 connecting.cancel()
                 self._cancel_functions()
                 self._close()
-            await self._services.turn_writer.flush()
-            self._report()
-            if self._lost_at is not None:
-                since = self._loop.time() - self._lost_at
-                grace = self._services.lost_media_grace_seconds
-                await asyncio.sleep(max(0.0, grace - since))
-                self._record_fault("media_lost", "the media socket closed")
-            self._writes.close()
+            if not self._is_abandoned:
+                await self._report()
+            self._records.close()
+
+    def abandon(self) -> None:
+        """Somebody else has this call now: say, write and command nothing more."""
+        self._log.write("error", "call abandoned")
+        self._is_abandoned = True
+        self._records.discard()
+        self.has_left = True
+        self._finish()
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -164,19 +119,14 @@ class CallSession:
         self._model.close()
         self._phone.close()
 
-    def _report(self) -> None:
-        """The last word of the container about the call."""
+    async def _report(self) -> None:
         self._measure()
-        store = self._services.store
-        usage = ModelUsage(
-            self._call.attached_stream,
-            self._services.model.name(self._config),
-            self._config.transcription.model,
-            self._bridge.usage,
-        )
-        self._writes.add(lambda: store.add_usage(self._call.call_id, usage))
-        report = MediaReported(self._activity, self._bridge.has_started)
-        self._writes.add(lambda: self._apply(report))
+        await self._records.report(self._activity, self._bridge.has_started, self._bridge.usage)
+        if self._lost_at is not None:
+            since = self._loop.time() - self._lost_at
+            grace = self._services.lost_media_grace_seconds
+            await asyncio.sleep(max(0.0, grace - since))
+            self._records.add_fault("media_lost", "the media socket closed")
 
     # The sockets.
 
@@ -280,7 +230,7 @@ class CallSession:
                 | commands.SendDtmf()
                 | commands.EndCall()
             ):
-                self._run_in_background(command)
+                self._record(command)
             case commands.FailCall() | commands.LeaveStream():
                 self._leave(command)
             case commands.DisableClips(reason):
@@ -296,54 +246,19 @@ class CallSession:
         if event := self._protocol.implied_event(command):
             self._loop.call_soon(self.dispatch, event)
 
-    def _run_in_background(self, command: commands.BackgroundCommand) -> None:
-        """What takes a while, and is done in threads."""
-        match command:
-            case commands.RecordTurn(turn):
-                self._services.turn_writer.add(self._call.call_id, turn)
-                self._services.metrics.turn_ended(turn)
-                self._measure()
-                self._trace_turn(turn)
-            case commands.ReviseTurn(turn):
-                self._services.turn_writer.add(self._call.call_id, turn)
-            case commands.RecordMessage(message):
-                add = self._services.store.add_message
-                store = partial(add, self._call.call_id, message)
-                self._writes.add(lambda: self._run_carrier_command(store, events.MessageLost))
-            case commands.AddTimelineEntry(what, detail):
-                entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
-                self._writes.add(
-                    lambda: self._services.store.add_timeline_entry(self._call.call_id, entry)
-                )
-            case commands.TransferCall(to, summary, from_):
-                transfer = partial(self._apply, TransferRequested(to, from_, summary))
-                self._writes.add(lambda: self._run_carrier_command(transfer, TransferFinished))
-            case commands.SendDtmf(digits, duration_ms):
-                press = partial(self._apply, DigitsRequested(digits, duration_ms))
-                self._writes.add(lambda: self._run_carrier_command(press, events.DigitsFailed))
-            case commands.RecordStart():
-                started = MediaStarted(self._services.now_ms())
-                self._writes.add(lambda: self._apply(started))
-            case commands.CacheGreeting() | commands.KeepClip():
-                self._cache_speech(command)
-            case commands.EndCall(by):
-                self._log.write("info", "ending call", by=by)
-                self._writes.add(lambda: self._apply(EndRequested(by)))
-
-    def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
-        cache = self._services.speech_cache
-        match command:
-            case commands.CacheGreeting(words, sound):
-                self._writes.add(partial(cache.store_greeting, self._config, words, sound))
-            case commands.KeepClip(kind, words, sound):
-                self._writes.add(partial(cache.store_clip, self._config, kind, words, sound))
-                self._log.write("info", "clip recorded", kind=kind)
+    def _record(self, command: commands.BackgroundCommand) -> None:
+        """Whatever takes a while is done in threads."""
+        if isinstance(command, commands.RecordTurn):
+            self._services.metrics.turn_ended(command.turn)
+            self._measure()
+            self._trace_turn(command.turn)
+        self._records.execute(command)
 
     def _leave(self, command: commands.FailCall | commands.LeaveStream) -> None:
         match command:
             case commands.FailCall(reason, detail):
                 self._log.write("error", "call FAILED", reason=reason, detail=shorten(detail))
-                self._record_fault(reason, shorten(detail))
+                self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
                 self._lost_at = self._loop.time() if lost else None
@@ -354,10 +269,6 @@ class CallSession:
     def _finish(self) -> None:
         self.is_over = True
         self._over.set()
-
-    def _record_fault(self, reason: str, detail: str) -> None:
-        fault = Fault(reason, detail, self._services.now_ms())
-        self._writes.add(lambda: self._apply(CallFailed(fault)))
 
     async def _run_function(self, command: commands.RunFunction) -> None:
         with self._services.tracer.span(self._call.call_id, "tool"):
@@ -386,16 +297,3 @@ class CallSession:
     def _measure(self) -> None:
         before, self._activity = self._activity, self._bridge.activity
         self._services.metrics.call_went_on(before, self._activity)
-
-    def _apply(self, event: CallEvent) -> None:
-        self._services.switchboard.apply(self._call.call_id, event)
-
-    def _run_carrier_command(
-        self, job: Callable[[], object], failed: Callable[[str], events.SteeringEvent]
-    ) -> None:
-        """In a thread. What the carrier tells later comes by webhook, and by the mailbox."""
-        try:
-            job()
-        except (PhonebridgeError, BotoCoreError, ClientError) as error:
-            self._loop.call_soon_threadsafe(self.dispatch, failed(str(error)))
-            raise

@@ -82,6 +82,10 @@ class MailboxPoll:
             return False
         return not counted.count and counted.last_key is None
 
+    def renew(self) -> None:
+        """The query asks for something else now."""
+        self._request = None
+
     def close(self) -> None:
         if self._connection:
             self._connection.close()

@@ -5,8 +5,8 @@ The service is the only dimension, because CloudWatch bills each value of a dime
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
-from phonebridge.call.call import Activity
 from phonebridge.call.turn import Turn
+from phonebridge.call.usage import Activity
 
 SERVICE = "media-bridge"
 

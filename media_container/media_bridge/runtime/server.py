@@ -1,11 +1,13 @@
-"""The container's two doors: `/media-bridge/{call_id}` for Telnyx, `/healthz` for the balancer.
+"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx, `/healthz` for the
+balancer.
 
-Nothing is spent on a socket before its token is checked and its call is claimed.
+Nothing is spent on a socket before its token is checked: until then it has none of the slots.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
@@ -21,11 +23,13 @@ from picows import (
 
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_session import CallSession
+from media_bridge.runtime.pending_sockets import PendingSockets
+from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import Buffer, WebSocket
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
-from phonebridge.call.call import Call
+from phonebridge.call.call import MAX_STREAMS, Call
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import MediaAttached
 from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
@@ -33,6 +37,7 @@ from phonebridge.observability.log import call_on_every_line
 from phonebridge.telnyx import media
 
 MEDIA_PATH = "/media-bridge/"
+STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
 TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 TOKEN_TIMEOUT_SECONDS = 5.0
 """How long a socket without the header may take to send the token in its first frame."""
@@ -41,10 +46,24 @@ MAX_FRAME_BYTES = 1024 * 1024
 """The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
 MAX_BUFFERED_BYTES = 128 * 1024
 """Five seconds of frames and more, while the call is being claimed."""
+CLAIM_ATTEMPTS = 5
+"""Each takes up to 6 s while the table does not answer."""
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
 
+TRY_AGAIN_LATER = 1013
+
 _JSON = {"Content-Type": "application/json"}
+
+Job = Callable[[], Coroutine[None, None, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _ClaimedCall:
+    call: Call
+    config: CallConfig
+    greeting: CachedGreeting | None
+    clips: FoundClips
 
 
 @asynccontextmanager
@@ -70,6 +89,8 @@ async def run_server(worker: MediaWorker, host: str, port: int) -> AsyncIterator
 
 class _PhoneSocket(WebSocket):
     """Keeps what comes before its call is claimed."""
+
+    max_message_bytes = MAX_FRAME_BYTES
 
     def __init__(self, on_open: Callable[["_PhoneSocket"], None]) -> None:
         super().__init__()
@@ -112,6 +133,7 @@ class _UpgradeHandler:
         self._log = worker.services.log
         self._calls = calls
         self._carried: set[asyncio.Task[None]] = set()
+        self._pending = PendingSockets()
 
     def on_upgrade(
         self, request: WSUpgradeRequest
@@ -122,28 +144,45 @@ class _UpgradeHandler:
             # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
             return _with_response(WSUpgradeResponse.create_ok_response(b'{"status":"ok"}', _JSON))
         _name_upgrade_alone(request)
-        call_id = path.removeprefix(MEDIA_PATH)
-        if call_id == path or not call_id or "/" in call_id:
+        call_id, _, number = path.removeprefix(MEDIA_PATH).partition("/")
+        if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
-            return self._open_media(call_id, request.headers.get(TOKEN_HEADER))
+            if not self._worker.has_room:
+                return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
+            if token := request.headers.get(TOKEN_HEADER):
+                return self._open_media(call_id, int(number), token)
+            return self._open_pending(call_id, int(number), _last_hop(request))
 
     def _open_media(
-        self, call_id: str, token: str | None
+        self, call_id: str, number: int, token: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
-        if not self._worker.has_room:
-            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         try:
-            number = None if token is None else self._verify(token, call_id)
+            self._verify(token, call_id, number)
         except InvalidToken as error:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
         if self._worker.carries(call_id):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
         return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
 
-    def _start_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
-        self._worker.take_slot()
-        carried = self._calls.create_task(self._run_call(call_id, number, phone))
+    def _open_pending(
+        self, call_id: str, number: int, address: str
+    ) -> WSUpgradeResponseWithListener | WebSocket:
+        if not self._pending.has_room(address):
+            return self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many sockets without a token")
+        return _PhoneSocket(lambda phone: self._wait_for_token(call_id, number, address, phone))
+
+    def _start_call(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
+        """The slot is taken at once: other sockets may open before the task begins."""
+        self._worker.take_slot(call_id)
+        self._run(call_id, phone, partial(self._carry, call_id, number, phone))
+
+    def _wait_for_token(self, call_id: str, number: int, address: str, phone: _PhoneSocket) -> None:
+        self._pending.add(address)
+        self._run(call_id, phone, partial(self._read_token, call_id, number, address, phone))
+
+    def _run(self, call_id: str, phone: _PhoneSocket, job: Job) -> None:
+        carried = self._calls.create_task(self._guard(call_id, phone, job))
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
 
@@ -156,42 +195,73 @@ class _UpgradeHandler:
         body = msgspec.json.encode({"error": {"code": "refused", "message": reason}})
         return _with_response(WSUpgradeResponse.create_error_response(status, body, _JSON))
 
-    def _verify(self, token: str, call_id: str) -> int:
+    def _verify(self, token: str, call_id: str, number: int) -> None:
         secret = self._services.settings.stream_token_secret
-        return stream_token.verify(secret, token, call_id, self._services.now_ms())
+        if stream_token.verify(secret, token, call_id, self._services.now_ms()) != number:
+            raise InvalidToken("The stream token was issued for another stream of this call.")
 
-    async def _run_call(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
+    async def _guard(self, call_id: str, phone: _PhoneSocket, job: Job) -> None:
         with call_on_every_line(self._log, call_id):
             try:
-                await self._admit(call_id, number, phone)
+                await job()
             except (InvalidToken, UnknownCall, InvalidTransition) as error:
                 self._log.warning("media socket refused", reason=str(error))
                 phone.close(POLICY_VIOLATION)
             except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
                 self._log.exception("media socket FAILED")
                 phone.close(INTERNAL_ERROR)
-            finally:
-                self._worker.free_slot()
 
-    async def _admit(self, call_id: str, number: int | None, phone: _PhoneSocket) -> None:
-        if number is None:
-            number = self._verify(await _token_of_first_frame(phone), call_id)
-        call, config, greeting, clips = await self._services.threads.run(
-            partial(self._claim, call_id, number)
-        )
-        self._log.info("media socket accepted")
-        session = CallSession(call, config, greeting, phone, self._services, clips)
-        phone.release()
-        await self._worker.run_session(call, session)
+    async def _read_token(
+        self, call_id: str, number: int, address: str, phone: _PhoneSocket
+    ) -> None:
+        """Until it has shown its token, a socket has no slot."""
+        try:
+            self._verify(await _token_of_first_frame(phone), call_id, number)
+        finally:
+            self._pending.remove(address)
+        if not self._worker.has_room or self._worker.carries(call_id):
+            self._log.warning("media socket refused", reason="no free slot, or carried already")
+            phone.close(TRY_AGAIN_LATER)
+            return
+        self._worker.take_slot(call_id)
+        await self._carry(call_id, number, phone)
 
-    def _claim(
-        self, call_id: str, number: int
-    ) -> tuple[Call, CallConfig, CachedGreeting | None, FoundClips]:
-        """Whoever comes second with a token fails here."""
-        attached = MediaAttached(number, self._worker.task_id, self._services.now_ms())
-        call = self._services.switchboard.apply(call_id, attached)
+    async def _carry(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
+        try:
+            task_id = self._worker.task_id
+            claim = partial(self._claim, MediaAttached(number, task_id, self._services.now_ms()))
+            found = await self._try_claim(partial(claim, call_id))
+            if self._worker.task_id != task_id:
+                raise InvalidTransition(f"Call {call_id} was claimed for a task that is over.")
+            self._log.info("media socket accepted")
+            session = CallSession(
+                found.call, found.config, found.greeting, phone, self._services, found.clips
+            )
+            phone.release()
+            await self._worker.run_session(found.call, session)
+        finally:
+            self._worker.free_slot(call_id)
+
+    async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
+        """A claim whose answer got lost may have been written. Then the next attempt finds it."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._services.threads.run(claim)
+            except WRITE_FAILURES as error:
+                if attempt == CLAIM_ATTEMPTS:
+                    raise
+                self._log.warning("call not claimed yet", reason=str(error))
+                await self._services.pauses.wait(attempt)
+
+    def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
+        """Whoever comes second with a token fails here. The claim comes last: once a call is ours,
+        nothing may fail before its session runs."""
         config = self._services.store.config(call_id) or CallConfig()
-        return call, config, *self._recorded_speech(config)
+        greeting, clips = self._recorded_speech(config)
+        call = self._services.switchboard.apply(call_id, attached)
+        return _ClaimedCall(call, config, greeting, clips)
 
     def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:
         """A call does without it: it is greeted a little later, and has no clips."""
@@ -209,6 +279,13 @@ def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
     named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
     if "upgrade" in (each.strip() for each in named):
         request.headers["Connection"] = "Upgrade"
+
+
+def _last_hop(request: WSUpgradeRequest) -> str:
+    """The address that the balancer in front of us saw: it appends it to what the client sent
+    (Application Load Balancers, "X-Forwarded-For"). Empty without a balancer."""
+    hops = ",".join(request.headers.getall("X-Forwarded-For", []))
+    return hops.rpartition(",")[2].strip()
 
 
 def _with_response(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener:

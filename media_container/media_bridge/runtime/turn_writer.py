@@ -1,6 +1,9 @@
-"""The turns of all calls on their way to the table. A turn alone would cost a request of its own,
-and requests to DynamoDB were a fifth of the container's CPU: what ended within a second goes
-together.
+"""Writes the turns of all calls to the table.
+
+Requests to DynamoDB were a fifth of the container's CPU when each turn had its own. So turns that
+end within two seconds are written together, and turns of one call share an item, which also costs
+fewer write units. What cannot be written is tried again, as in `write_queue.py`. Two seconds are
+also the longest delay of a turn in the record, and what a killed container loses.
 """
 
 import asyncio
@@ -8,24 +11,25 @@ from dataclasses import replace
 from functools import partial
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import BotoCoreError, ClientError
 
+from media_bridge.runtime.retries import WRITE_FAILURES, RetryPauses, is_passing
 from media_bridge.runtime.threads import Threads
 from phonebridge.call.turn import Turn
 from phonebridge.storage.call_store import DynamoCallStore
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 2.0
 MAX_QUEUED_TURNS = 5_000
 """Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
-MAX_TEXT_LENGTH = 50_000
-"""Characters, of four bytes at most: said and unheard words together fit into an item. One that is
-too large would be refused with all the turns beside it, again and again."""
+MAX_TEXT_LENGTH = 30_000
+"""Characters, of six bytes in JSON at most: said and unheard words together fit into an item. One
+that is too large would be refused with all the turns beside it, again and again."""
 
 
 class TurnWriter:
-    def __init__(self, store: DynamoCallStore, log: Logger) -> None:
+    def __init__(self, store: DynamoCallStore, log: Logger, pauses: RetryPauses) -> None:
         self._store = store
         self._log = log
+        self._pauses = pauses
         self._waiting: dict[tuple[str, int], Turn] = {}
         self._writing = asyncio.Lock()
         self._threads = Threads("turns", 1)
@@ -42,6 +46,16 @@ class TurnWriter:
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
 
+    async def wait_until_written(self, call_id: str) -> None:
+        """Return when no turn of the call waits any more."""
+        attempt = 0
+        while True:
+            await self.flush()
+            if all(waiting != call_id for waiting, _ in self._waiting):
+                return
+            attempt += 1
+            await self._pauses.wait(attempt)
+
     async def flush(self) -> None:
         """What was added before is written; what cannot be written waits for the next time."""
         async with self._writing:
@@ -49,12 +63,16 @@ class TurnWriter:
                 return
             taken, self._waiting = self._waiting, {}
             turns = [(call_id, turn) for (call_id, _), turn in taken.items()]
-            try:
-                left = await self._threads.run(partial(self._store.add_turns, turns))
-            except (BotoCoreError, ClientError) as error:
-                self._log.error("turns not written", reason=str(error), turns=len(turns))
-                left = turns
-            except Exception:  # noqa: BLE001 - the border of all calls' turns: one bad turn ends no call
-                self._log.exception("turns lost", turns=len(turns))
-                left = []
+            left = await self._write_batch(turns)
             self._waiting = {(call_id, turn.number): turn for call_id, turn in left} | self._waiting
+
+    async def _write_batch(self, turns: list[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
+        """Return the turns that are to be written again."""
+        try:
+            return await self._threads.run(partial(self._store.add_turns, turns))
+        except WRITE_FAILURES as error:
+            self._log.error("turns not written", reason=str(error), turns=len(turns))
+            return turns if is_passing(error) else []
+        except Exception:  # noqa: BLE001 - the border of all calls' turns: one bad turn ends no call
+            self._log.exception("turns lost", turns=len(turns))
+            return []

@@ -30,6 +30,7 @@ class WebSocket(WSListener):
     """`on_message` gets each message, valid only during the call; `on_close` the code and reason,
     once. Set both before the socket is read."""
 
+    max_message_bytes = MAX_MESSAGE_BYTES
     on_message: Callable[[Buffer], None]
     on_close: Callable[[int, str], None]
 
@@ -73,7 +74,7 @@ class WebSocket(WSListener):
 
     def _gather(self, frame: WSFrame) -> None:
         self._fragments += frame.get_payload_as_memoryview()
-        if len(self._fragments) > MAX_MESSAGE_BYTES:
+        if len(self._fragments) > self.max_message_bytes:
             self.close(WSCloseCode.MESSAGE_TOO_BIG.value)
         elif frame.fin:
             message = bytes(self._fragments)

@@ -1,33 +1,26 @@
-"""One media container among many: the calls it carries, its heartbeat, its mailbox, its drain."""
+"""One media container among many: the calls it carries, its place in the fleet, its drain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TypeVar
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from media_bridge import events
-from media_bridge.runtime.call_session import CallSession, Services
-from media_bridge.runtime.mailbox_poll import MailboxPoll
+from media_bridge.runtime.call_session import CallSession
+from media_bridge.runtime.fleet_watch import FleetWatch
+from media_bridge.runtime.heartbeat import Beat, BeatOutcome, Heartbeat
+from media_bridge.runtime.mailbox_reader import MailboxReader
+from media_bridge.runtime.services import Services
 from media_bridge.runtime.threads import Threads
-from media_bridge.runtime.write_queue import WriteQueue
-from phonebridge.call.call import Call, EndedBy
-from phonebridge.errors import PhonebridgeError
-from phonebridge.observability.log import call_on_every_line
+from media_bridge.runtime.write_queue import Job, WriteQueue
+from phonebridge.call.call import Call, CallStatus, EndedBy, Fault
+from phonebridge.call.events import CallFailed
 from phonebridge.storage.fleet import DynamoFleet, TaskState
-from phonebridge.storage.mailbox import DynamoMailbox, Posted
 
-T = TypeVar("T")
-
-HEARTBEAT_SECONDS = 10.0
-BEAT_PAUSE_SECONDS = 1.0
-"""Between two heartbeats, however much changes, and after one that failed."""
-MAILBOX_SECONDS = 0.15
-"""A poll takes half a read unit, and whoever steers a call waits for half of this on average."""
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
 TRACES_SECONDS = 2.0
@@ -50,31 +43,38 @@ class DrainTimes:
 DRAIN_TIMES = DrainTimes()
 
 
+def new_task_id() -> str:
+    """ECS may restart a container under the name of its task. Such a process is another task."""
+    return f"task-{uuid.uuid4()}"
+
+
 class MediaWorker:
     def __init__(
         self,
         task_id: str,
         services: Services,
-        mailbox: DynamoMailbox,
+        mailbox: MailboxReader,
         fleet: DynamoFleet,
-        poll: MailboxPoll,
+        heartbeats: DynamoFleet,
         drain_times: DrainTimes = DRAIN_TIMES,
     ) -> None:
+        """`heartbeats` is the fleet by a client of its own."""
         self.task_id = task_id
         self.drain_times = drain_times
         self.services = services
         self._mailbox = mailbox
         self._fleet = fleet
-        self._poll = poll
         self._slots = services.settings.max_calls_per_task
         self._sessions: dict[str, CallSession] = {}
-        self._taken = 0
+        self._taken: Counter[str] = Counter()
+        self._list_version = self._written_version = 0
         self._draining = False
         self._claimed: list[Call] = []
-        self._heartbeats = Threads("heartbeat", 1)
-        self._mail = Threads("mailbox", 1)
-        self._reservations = WriteQueue(services.log, Threads("reservations", 1))
-        self._changed = asyncio.Event()
+        self._heartbeat = Heartbeat(heartbeats, self._compose_beat, self._report_beat, services.log)
+        self._watch = FleetWatch(heartbeats, services.log, lambda: self.task_id, self._bury)
+        self._writes = WriteQueue(services.log, Threads("task", 1), services.pauses)
+        self._burials = WriteQueue(services.log, Threads("burial", 1), services.pauses)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._farewell: tuple[events.BridgeEvent, ...] = ()
         self._drain_timeout: asyncio.Timeout | None = None
         self._idle = asyncio.Event()
@@ -82,17 +82,24 @@ class MediaWorker:
 
     @property
     def has_room(self) -> bool:
-        return not self._draining and self._taken < self._slots
+        return not self._draining and self._active_calls < self._slots
 
-    def take_slot(self) -> None:
-        """One call's place, from its upgrade to its last write."""
-        self._taken += 1
+    @property
+    def _active_calls(self) -> int:
+        return self._taken.total()
+
+    def take_slot(self, call_id: str) -> None:
+        """Take one call's place, from its token to its last write. It is listed before it is
+        claimed: whoever misses a claimed call in the list is right."""
+        self._taken[call_id] += 1
         self._idle.clear()
-        self._changed.set()
+        self._update_list()
 
-    def free_slot(self) -> None:
-        self._taken -= 1
-        self._changed.set()
+    def free_slot(self, call_id: str) -> None:
+        self._taken[call_id] -= 1
+        if not self._taken[call_id]:
+            del self._taken[call_id]
+        self._update_list()
         if not self._taken:
             self._idle.set()
 
@@ -105,7 +112,6 @@ class MediaWorker:
     async def run_session(self, call: Call, session: CallSession) -> None:
         self._sessions[call.call_id] = session
         self._claimed.append(call)
-        self._changed.set()
         for event in self._farewell:
             session.dispatch(event)
         try:
@@ -116,32 +122,38 @@ class MediaWorker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Beat, read the mailbox and measure, as long as the server runs."""
+        """Beat, watch the others, read the mailbox and measure, as long as the server runs."""
+        self._loop = asyncio.get_running_loop()
         jobs = (
-            self._beat(),
-            self._reservations.write(),
-            self._poll_mailbox(),
+            self._writes.write(),
+            self._burials.write(),
+            self._watch.run(),
+            self._mailbox.run(lambda: self.task_id, lambda: self._sessions),
             self.services.turn_writer.write(),
             self._watch_loop(),
             self._publish_metrics(),
             self._export_traces(),
         )
-        async with asyncio.TaskGroup() as background:
-            tasks = [background.create_task(job) for job in jobs]
-            yield
-            self._print_metrics()
-            for task in tasks:
-                task.cancel()
-        self._poll.close()
-        await self._send_heartbeat()
+        self._update_list()
+        self._heartbeat.start()
+        try:
+            async with asyncio.TaskGroup() as background:
+                tasks = [background.create_task(job) for job in jobs]
+                yield
+                self._print_metrics()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._mailbox.close()
+            await asyncio.to_thread(self._heartbeat.end)
         await asyncio.to_thread(self.services.tracer.flush)
 
     async def drain(self, timeout_seconds: float) -> None:
         """Take no more calls and wait for the last; end those that outlast the patience, and leave
         those that outlast their goodbye, once what is known of them is written."""
         self._draining = True
-        self._changed.set()
-        self.services.log.info("draining", active_calls=self._taken)
+        self.services.log.info("draining", active_calls=self._active_calls)
+        self.services.pauses.shorten()
         if await self._is_idle_within(timeout_seconds):
             return
         self._broadcast(events.HangUpRequested(EndedBy.SHUTDOWN, instructions=GOODBYE))
@@ -149,7 +161,7 @@ class MediaWorker:
             return
         self._broadcast(events.HangUpRequested(EndedBy.SHUTDOWN), events.LeaveRequested())
         if not await self._is_idle_within(self.drain_times.last_writes_seconds):
-            self.services.log.error("calls left unwritten", active_calls=self._taken)
+            self.services.log.error("calls left unwritten", active_calls=self._active_calls)
 
     def cut_drain_short(self, timeout_seconds: float = 0.0) -> None:
         """Wait at most so long for what a drain waits for now."""
@@ -159,7 +171,7 @@ class MediaWorker:
 
     def _broadcast(self, *farewell: events.BridgeEvent) -> None:
         """To every call, those included whose session is about to begin."""
-        self.services.log.info("ending calls", active_calls=self._taken)
+        self.services.log.info("ending calls", active_calls=self._active_calls)
         self._farewell = farewell
         for session, event in product(self._sessions.values(), farewell):
             session.dispatch(event)
@@ -174,34 +186,70 @@ class MediaWorker:
             self._drain_timeout = None
         return True
 
-    async def _beat(self) -> None:
-        while True:
-            self._changed.clear()
-            if not await self._send_heartbeat():
-                self._changed.set()
-            await asyncio.sleep(BEAT_PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_SECONDS - BEAT_PAUSE_SECONDS):
-                    await self._changed.wait()
+    # The fleet.
 
-    async def _send_heartbeat(self) -> bool:
-        """False if it could not be written. Releases the reservation of each call that a written
-        heartbeat counts: a release that fails costs a place until the reservation expires."""
-        now_ms = self.services.now_ms()
-        state = TaskState(self.task_id, self._slots, self._taken, self._draining, now_ms)
-        counted = len(self._claimed)
-        if not await self._from_store(
-            self._heartbeats, partial(self._write_heartbeat, state), False
-        ):
-            return False
-        for call in self._claimed[:counted]:
-            self._reservations.add(partial(self._fleet.release, call))
-        del self._claimed[:counted]
-        return True
+    def _compose_beat(self, count: int) -> Beat:
+        """In the thread of the heartbeat."""
+        # The list is read first: what it announces is in the table's list, or on its way.
+        version, claimed = self._list_version, len(self._claimed)
+        state = TaskState(
+            self.task_id, count, self._slots, self._active_calls, self._draining, version
+        )
+        return Beat(state, claimed)
 
-    def _write_heartbeat(self, state: TaskState) -> bool:
-        self._fleet.beat(state)
-        return True
+    def _report_beat(self, beat: Beat, outcome: BeatOutcome) -> None:
+        """In the thread of the heartbeat."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._on_beat, beat, outcome)
+
+    def _on_beat(self, beat: Beat, outcome: BeatOutcome) -> None:
+        """A call gives back its reservation once a written heartbeat counts it."""
+        match outcome:
+            case BeatOutcome.WRITTEN:
+                for call in self._claimed[: beat.claimed]:
+                    self._writes.add(Job(partial(self._fleet.release, call)))
+                del self._claimed[: beat.claimed]
+            case BeatOutcome.FAILED:
+                self._watch.start_over()
+            case BeatOutcome.MARKED if beat.state.task_id == self.task_id:
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Others believe that this task is dead, and act on its calls: leave them at once."""
+        self.services.log.error("task was marked as silent", active_calls=self._active_calls)
+        for session in list(self._sessions.values()):
+            session.abandon()
+        self.task_id = new_task_id()
+        self._claimed.clear()
+        self._mailbox.renew()
+        self._update_list()
+
+    def _update_list(self) -> None:
+        self._list_version += 1
+        self._writes.add(Job(self._write_list))
+
+    def _write_list(self) -> None:
+        """In a thread. One write serves all changes before it."""
+        version = self._list_version  # before the calls: they may become more meanwhile
+        if version > self._written_version:
+            self._fleet.list_calls(self.task_id, version, list(self._taken))
+            self._written_version = version
+
+    def _bury(self, task_id: str) -> None:
+        """This task has marked another one. Its calls end here."""
+        self._burials.add(Job(partial(self._find_calls_of, task_id)))
+
+    def _find_calls_of(self, task_id: str) -> None:
+        """In a thread."""
+        assert self._loop is not None
+        for call in self.services.store.possibly_live():
+            if call.owner_task == task_id and call.status is CallStatus.STREAMING:
+                detail = "its media container has been silent for some seconds"
+                fault = CallFailed(Fault("container_lost", detail, self.services.now_ms()))
+                end = Job(partial(self.services.switchboard.apply, call.call_id, fault))
+                self._loop.call_soon_threadsafe(self._burials.add, end)
+
+    # The metrics.
 
     async def _watch_loop(self) -> None:
         """How much later than it was due does a callback come? It is late for every call alike."""
@@ -222,34 +270,4 @@ class MediaWorker:
             await asyncio.to_thread(self.services.tracer.flush)
 
     def _print_metrics(self) -> None:
-        self.services.metrics.publish(self._taken, self._slots)
-
-    async def _poll_mailbox(self) -> None:
-        while True:
-            await asyncio.sleep(MAILBOX_SECONDS)
-            if self._sessions and not await self._poll.is_empty():
-                nothing: list[Posted] = []
-                for posted in await self._from_store(self._mail, self._collect, nothing):
-                    await self._deliver(posted)
-
-    def _collect(self) -> list[Posted]:
-        return self._mailbox.collect(self.task_id)
-
-    async def _deliver(self, posted: Posted) -> None:
-        session = self._sessions.get(posted.call_id)
-        if session is None:
-            return  # over, or about to begin: the command waits for it until it expires
-        # Acknowledged first: a command is carried out once, or not at all.
-        acknowledge = partial(self._mailbox.acknowledge, self.task_id, posted)
-        if await self._from_store(self._mail, acknowledge, False):
-            with call_on_every_line(self.services.log, posted.call_id):
-                self.services.log.info("command received", command=type(posted.command).__name__)
-            session.dispatch(posted.command)
-
-    async def _from_store(self, threads: Threads, job: Callable[[], T], otherwise: T) -> T:
-        """A store that fails for a while must not end the calls."""
-        try:
-            return await threads.run(job)
-        except (PhonebridgeError, BotoCoreError, ClientError) as error:
-            self.services.log.error("store unreachable", reason=str(error))
-            return otherwise
+        self.services.metrics.publish(self._active_calls, self._slots)

@@ -13,6 +13,7 @@ from media_bridge.audio.converters import (
 from media_bridge.audio.jitter_buffer import REORDER_WINDOW_SECONDS, JitterBuffer
 from media_bridge.audio.late_frames import LateFrames
 from media_bridge.audio.loudness import Loudness
+from media_bridge.audio.pace_limit import PaceLimit
 from media_bridge.commands import AppendAudio, BridgeCommand
 from phonebridge.settings import ModelAudio
 
@@ -46,17 +47,19 @@ class CallerAudioPath:
         self._frames_at_last_look = 0
         self._early = bytearray()
         self._is_forwarding = False
+        self._limit = PaceLimit()
         self._stopped = False
 
     @property
     def frames_lost(self) -> int:
-        return self._jitter_buffer.frames_lost
+        return self._jitter_buffer.frames_lost + self._limit.drops
 
-    def begin(self, line: Codec, model_codec: Codec) -> None:
+    def begin(self, line: Codec, model_codec: Codec, now: float) -> None:
         """`model_codec` is the codec of which the model knows; a line may turn out to speak the
         other."""
         self._line = line
         self._jitter_buffer = JitterBuffer(line.silence)
+        self._limit = PaceLimit(line.rate_hz * line.bytes_per_sample, now)
         if self._model_audio is ModelAudio.PCM24K:
             self._bare = TelephoneToModel(line)
         elif line is not model_codec:
@@ -88,10 +91,10 @@ class CallerAudioPath:
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> list[BridgeCommand]:
         self.frames += 1
-        return self._convert(self._jitter_buffer.push(chunk, payload, now))
+        return self._convert(self._jitter_buffer.push(chunk, payload, now), now)
 
     def due(self, now: float) -> list[BridgeCommand]:
-        return self._convert(self._jitter_buffer.due(now))
+        return self._convert(self._jitter_buffer.due(now), now)
 
     def next_deadline(self) -> float:
         return self._jitter_buffer.next_deadline()
@@ -111,7 +114,7 @@ class CallerAudioPath:
             return self.due(now)
         if isinstance(self._jitter_buffer, JitterBuffer):
             self._jitter_buffer = LateFrames(self._jitter_buffer, self._line, last_frame_at)
-        return self._convert(self._jitter_buffer.fill(last_frame_at, now))
+        return self._convert(self._jitter_buffer.fill(last_frame_at, now), now)
 
     def _end_gap(self, received: int) -> None:
         """More frames since the last look than time since then: they were held up."""
@@ -135,7 +138,12 @@ class CallerAudioPath:
         self._stopped = True
         self._early.clear()
 
-    def _convert(self, payload: bytes) -> list[BridgeCommand]:
+    def _convert(self, payload: bytes, now: float) -> list[BridgeCommand]:
+        limit = self._limit
+        if self._is_forwarding:
+            limit.room -= len(payload)
+            if limit.room < 0 and not limit.admits(len(payload), now):
+                return []
         audio = self._converter.feed(payload) if payload else b""
         if not audio or self._stopped:
             return []

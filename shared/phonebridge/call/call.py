@@ -1,5 +1,5 @@
-"""A call: the head of its record. What can happen to it is in `events.py`, what it may ask
-for in `commands.py`; `lifecycle.advance` is the only function that moves it.
+"""A call: the head of its record. `events.py` lists what can happen to it, `commands.py` what it
+may need, and `lifecycle.advance` is the only function that moves it.
 
 Times are Unix milliseconds.
 """
@@ -11,8 +11,12 @@ from phonebridge.call.machine_detection import Detection
 from phonebridge.call.transfer import TransferAttempt
 
 FOUND_ENDED = "found_ended"
-"""Cause of a hangup that we learn only from a refused command (90018, or a leg that Telnyx does not
-know): any `call.hangup` webhook overrides it."""
+"""Cause of a hangup that no webhook reported: the carrier refused a command because the leg is
+over, or answered a question about it. Any `call.hangup` webhook overrides it."""
+MAX_STREAMS = 5
+"""How many media streams a call gets at most."""
+CLOCK_SKEW_MS = 2_000
+"""How far our clock and the carrier's may differ when their times are compared."""
 MAX_CALL_ID_LENGTH = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
 
 
@@ -51,6 +55,8 @@ class EndedBy(StrEnum):
     MESSAGE_LEFT = "message_left"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"
+    UNKNOWN = "unknown"
+    """The leg outlived its media, and nothing tells why they ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +87,34 @@ class Hangup:
 
 
 @dataclass(frozen=True, slots=True)
-class EarlyStream:
-    """The media stream that was asked for with the dial. A convenience, never the call's fault:
-    one of `streaming_start` can take its place once the call is answered."""
+class Keys:
+    """The keys that somebody wants to be pressed. A later request has a higher number."""
 
-    left: bool = False
-    """The container's part of it was over before the media began."""
+    number: int
+    digits: str
+    duration_ms: int
+    request_id: str = ""
+    """What the client calls its request, if it gave it a name."""
+    settled: bool = False
+    """Whether the carrier has pressed them, or has refused to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
-    """What the media plane counted over a call."""
+class AskedAt:
+    """When the need for a command arose. Each field is about one thing that commands are sent to,
+    and each of these things needs at most one command at a time; 0 where there was never a need."""
 
-    turns: int = 0
-    interruptions: int = 0
-    frames_in: int = 0
-    frames_out: int = 0
-    frames_lost: int = 0
-    first_audio_ms: int | None = None
-    turn_latency_ms: int | None = None
+    leg_ms: int = 0
+    stream_ms: int = 0
+    target_ms: int = 0
+    keys_ms: int = 0
+    transfer_report_ms: int = 0
+    machine_report_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """The head of a call's record: small enough that a transition costs one write unit."""
+    """The head of a call's record. It is small enough that a transition costs one write unit."""
 
     call_id: str
     direction: Direction
@@ -117,6 +127,7 @@ class Call:
     version: int = 0
     leg: Leg | None = None
     answered_at_ms: int | None = None
+    is_answer_estimated: bool = False
     streaming_at_ms: int | None = None
     ended_at_ms: int | None = None
     outcome: Outcome | None = None
@@ -124,18 +135,25 @@ class Call:
     fault: Fault | None = None
     hangup: Hangup | None = None
     end_requested_by: EndedBy | None = None
+    end_requested_at_ms: int | None = None
+    has_early_stream: bool = False
+    """Whether the dial asked for stream 1. That stream is a convenience: if it is lost before the
+    media begin, another one takes its place."""
     stream_number: int = 0
+    """The latest media stream that the call needs; each has a number, from 1 on."""
     attached_stream: int = 0
-    early_stream: EarlyStream | None = None
-    """None when the dial asked for no stream."""
-    stream_fault: Fault | None = None
-    """Why the first stream could not be opened; a second one took its place."""
+    """The latest stream that a media container has claimed."""
+    lost_stream: int = 0
+    """The latest stream that never came to be."""
+    left_stream: int = 0
+    """The latest stream whose container has reported that its part is over."""
     transfer: TransferAttempt | None = None
     transferred_at_ms: int | None = None
     detection: Detection | None = None
-    """Where the carrier was asked to find out who answers, or told so unasked."""
+    """What the carrier has found out about who answered."""
+    keys: Keys | None = None
     owner_task: str | None = None
-    activity: Activity = field(default_factory=Activity)
+    asked_at: AskedAt = field(default_factory=AskedAt)
 
     @property
     def talk_ms(self) -> int | None:
@@ -147,24 +165,38 @@ class Call:
     @property
     def carries_early_stream(self) -> bool:
         """Whether the stream that was attached last is the one that the dial asked for."""
-        return self.early_stream is not None and self.attached_stream == 1
+        return self.has_early_stream and self.attached_stream == 1
 
     @property
-    def is_over_for_us(self) -> bool:
-        """Whether only the carrier's word of its end can be missing: it has ended, or its container
-        has reported. Not so where that may have been the first of two, or where the caller may be
-        with the target of a transfer."""
-        if self.status is not CallStatus.STREAMING:
-            return self.status is CallStatus.ENDED
-        is_alone = self.stream_number == 1 and self.transfer is None
-        return is_alone and self.activity != Activity()
+    def has_lost_media(self) -> bool:
+        """Whether the container has left the call although nothing tells that its leg is over."""
+        has_left = self.left_stream == self.attached_stream == self.stream_number
+        # The caller of a transfer may be with its target.
+        return self.status is CallStatus.STREAMING and has_left and self.transfer is None
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the call is over for us, so that a leg of which we hear is to be hung up."""
+        machine = self.detection is not None and self.detection.ends_call
+        return self.status is CallStatus.ENDED or self.end_requested_by is not None or machine
 
     @property
     def may_be_up(self) -> bool:
         """Whether the carrier may still hold, and bill, a leg of this call."""
+        return self.leg_may_be_up or self.target_may_be_up
+
+    @property
+    def leg_may_be_up(self) -> bool:
         if self.status is CallStatus.ENDED:
             return self.leg is not None and (self.hangup is None or self._was_answered_later)
         return True
+
+    @property
+    def target_may_be_up(self) -> bool:
+        """Whether a transfer has left a leg of its target's with us."""
+        if self.transferred_at_ms is not None or self.transfer is None:
+            return False  # it is the caller's then, and the carrier ends both together
+        return self.transfer.target_may_be_up
 
     @property
     def _was_answered_later(self) -> bool:

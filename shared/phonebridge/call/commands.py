@@ -1,4 +1,4 @@
-"""What a call may ask of the carrier, and what its container is to be told (imperative)."""
+"""What a call may need: commands to the carrier, and reports to its container (imperative)."""
 
 from dataclasses import dataclass
 
@@ -40,6 +40,7 @@ class SendDigits:
 
     digits: str
     duration_ms: int
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)

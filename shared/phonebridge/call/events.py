@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phonebridge.call.call import Activity, EndedBy, Fault, Hangup, Leg
+from phonebridge.call.call import EndedBy, Fault, Hangup, Leg
 from phonebridge.call.machine_detection import AnsweringEvent, OnMachine
 from phonebridge.call.transfer import TransferEvent
 
@@ -48,6 +48,8 @@ class CallInitiated:
 class CallAnswered:
     leg: Leg
     at_ms: int
+    is_estimated: bool = False
+    """No webhook told of it: the leg is up, and was answered at this time at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +70,36 @@ class MediaStarted:
 
 @dataclass(frozen=True, slots=True)
 class MediaReported:
-    """The container's figures, once its part of the call is over."""
+    """The container's part in stream `stream_number` is over."""
 
-    activity: Activity
+    stream_number: int
     started: bool = True
     """Whether the media stream ever began."""
 
 
 @dataclass(frozen=True, slots=True)
 class DigitsRequested:
-    """Somebody wants keys to be pressed on our side of the line."""
+    """Somebody wants keys to be pressed on our side of the line. The same keys again, while nothing
+    is known of the first request, are a repetition of it; so are those with the same name."""
 
     digits: str
     duration_ms: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsSettled:
+    """The carrier has pressed the keys of this request, or will not."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class EndRequested:
+    """Somebody on our side wants the call to end."""
+
     by: EndedBy
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +111,31 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingFailed:
-    """`streaming.failed`: the carrier could not open, or keep, the media stream."""
+    """`streaming.failed`: the carrier could not open, or keep, this media stream, and the call
+    cannot go on with another one."""
 
     fault: Fault
+    stream_number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class FirstStreamFailed:
-    """The first `streaming.failed` of a call: a second stream takes its place. Not so when that
-    stream was attached after the answer, for then it had carried the call."""
+class StreamingLost:
+    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` tells the
+    two apart."""
 
     fault: Fault
+    stream_number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class CallHungUp:
-    """`call.hangup`, or the carrier's word that the call has already ended (90018)."""
+    """`call.hangup`, or the carrier's answer that the call is over (`FOUND_ENDED`)."""
 
     leg: Leg
     hangup: Hangup
 
 
-@dataclass(frozen=True, slots=True)
-class LegOutlivedCall:
-    """Our part of the call was over a while ago, yet nothing tells that its leg is."""
-
-
-MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | FirstStreamFailed
+MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamingLost
 LegEvent = (
     CallRequested
     | CallArrived
@@ -132,10 +144,10 @@ LegEvent = (
     | CallInitiated
     | CallAnswered
     | DigitsRequested
+    | DigitsSettled
     | EndRequested
     | CallFailed
     | CallHungUp
-    | LegOutlivedCall
     | AnsweringEvent
     | MediaEvent
 )

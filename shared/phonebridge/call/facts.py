@@ -1,10 +1,20 @@
 """What each event adds to what is known of a call. Facts only grow, and of two that contradict each
-other the earlier counts, so that every order of the same events ends in the same record."""
+other the earlier counts, so every order of the same events ends in the same record."""
 
 from dataclasses import replace
 
 from phonebridge.call import machine_detection, transfer
-from phonebridge.call.call import FOUND_ENDED, Call, CallStatus, EarlyStream, Fault, Hangup, Leg
+from phonebridge.call.call import (
+    CLOCK_SKEW_MS,
+    FOUND_ENDED,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+    Keys,
+    Leg,
+)
 from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
@@ -16,15 +26,15 @@ from phonebridge.call.events import (
     CallTurnedAway,
     DialAccepted,
     DigitsRequested,
+    DigitsSettled,
     EndRequested,
-    FirstStreamFailed,
     LegEvent,
-    LegOutlivedCall,
     MediaAttached,
     MediaEvent,
     MediaReported,
     MediaStarted,
     StreamingFailed,
+    StreamingLost,
 )
 from phonebridge.call.machine_detection import Detection, DetectionEnded, GreetingEnded
 from phonebridge.call.transfer import CallTransferred, TransferEvent, TransferRequested
@@ -44,37 +54,45 @@ def apply_event(call: Call, event: CallEvent) -> Call:
 def _is_too_late(call: Call, event: CallEvent) -> bool:
     """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
     that breaks because the caller hung up is no fault. The carrier's facts count always."""
-    match call.status:
-        case CallStatus.ENDED:
-            return isinstance(event, CallFailed | EndRequested)
-        case CallStatus.TRANSFERRED:
-            return isinstance(event, CallFailed)
+    match event:
+        case CallFailed():
+            return call.status in (CallStatus.ENDED, CallStatus.TRANSFERRED)
+        case EndRequested(_, at_ms):
+            # An end that was asked for in time sets the reason, even if it is written later.
+            return call.status is CallStatus.ENDED and not _precedes_end(call, at_ms)
+        case MediaReported() | StreamingLost():
+            return call.status is CallStatus.ENDED
         case _:
             return False
+
+
+def _precedes_end(call: Call, at_ms: int) -> bool:
+    return call.hangup is not None and at_ms <= call.hangup.at_ms + CLOCK_SKEW_MS
 
 
 def _apply_leg_event(call: Call, event: LegEvent) -> Call:
     match event:
         case CallArrived(leg) | CallTurnedAway(leg) | CallInitiated(leg):
-            return replace(call, leg=_known_leg(call.leg, leg))
+            met = replace(call, leg=_known_leg(call.leg, leg))
+            is_refused = isinstance(event, CallTurnedAway)
+            return _turned_away(met) if is_refused else met
         case DialAccepted(leg):
             # Webhooks may come before the dial's answer, and may name another id than it does:
             # theirs is the one that lives on.
             return replace(call, leg=_known_leg(leg, call.leg) if call.leg else leg)
-        case CallAnswered(leg, at_ms):
-            answered_at_ms = _earliest_ms(call.answered_at_ms, at_ms)
-            return replace(call, leg=_known_leg(call.leg, leg), answered_at_ms=answered_at_ms)
+        case CallAnswered():
+            return _answer(replace(call, leg=_known_leg(call.leg, event.leg)), event)
         case CallHungUp(leg, hangup):
             first = _first_hangup(call.hangup, hangup)
             return replace(call, leg=_known_leg(call.leg, leg), hangup=first)
         case CallFailed(fault):
             return replace(call, fault=_first_fault(call.fault, fault))
-        case EndRequested(by):
-            return replace(call, end_requested_by=call.end_requested_by or by)
+        case EndRequested(by, at_ms):
+            return _apply_end_request(call, by, at_ms)
         case DetectionEnded() | GreetingEnded():
             return replace(call, detection=machine_detection.apply_event(call.detection, event))
-        case DigitsRequested() | LegOutlivedCall():
-            return call
+        case DigitsRequested() | DigitsSettled():
+            return replace(call, keys=_apply_keys(call.keys, event))
         case _:
             return _apply_media_event(call, event)
 
@@ -82,20 +100,54 @@ def _apply_leg_event(call: Call, event: LegEvent) -> Call:
 def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
     match event:
         case CallRequested(with_stream, on_machine):
-            early = EarlyStream() if with_stream else None
             detection = Detection(on_machine) if on_machine else None
             number = int(with_stream)
-            return replace(call, early_stream=early, stream_number=number, detection=detection)
+            return replace(
+                call, has_early_stream=with_stream, stream_number=number, detection=detection
+            )
         case MediaAttached():
             return _attach(call, event)
         case MediaStarted(at_ms):
             return replace(call, streaming_at_ms=_earliest_ms(call.streaming_at_ms, at_ms))
         case MediaReported():
             return _apply_report(call, event)
+        case StreamingLost(_, number):
+            return _lose_stream(call, number)
         case StreamingFailed(fault):
-            return _apply_streaming_failure(call, fault)
-        case FirstStreamFailed(fault):
-            return replace(call, stream_fault=fault)
+            return replace(call, fault=_first_fault(call.fault, fault))
+
+
+def _answer(call: Call, event: CallAnswered) -> Call:
+    """What a webhook tells counts, whatever was estimated before or after it."""
+    known_ms = call.answered_at_ms
+    if known_ms is not None and call.is_answer_estimated != event.is_estimated:
+        at_ms = known_ms if event.is_estimated else event.at_ms
+        return replace(call, answered_at_ms=at_ms, is_answer_estimated=False)
+    at_ms = event.at_ms if known_ms is None else min(known_ms, event.at_ms)
+    return replace(call, answered_at_ms=at_ms, is_answer_estimated=event.is_estimated)
+
+
+def _apply_end_request(call: Call, by: EndedBy, at_ms: int) -> Call:
+    """Of two the earlier counts."""
+    known_ms, known_by = call.end_requested_at_ms, call.end_requested_by
+    if known_ms is not None and known_by and (known_ms, known_by) <= (at_ms, by):
+        return call
+    return replace(call, end_requested_by=by, end_requested_at_ms=at_ms)
+
+
+def _turned_away(call: Call) -> Call:
+    return _apply_end_request(call, EndedBy.UNKNOWN_NUMBER, call.created_at_ms)
+
+
+def _apply_keys(known: Keys | None, event: DigitsRequested | DigitsSettled) -> Keys | None:
+    if isinstance(event, DigitsSettled):
+        is_same = known is not None and known.number == event.number
+        return replace(known, settled=True) if known and is_same else known
+    number = known.number + 1 if known else 1
+    wanted = Keys(number, event.digits, event.duration_ms, event.request_id)
+    is_same = known is not None and replace(wanted, number=known.number) == known
+    is_named = known is not None and known.request_id == event.request_id != ""
+    return known if is_same or is_named else wanted
 
 
 def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
@@ -103,34 +155,35 @@ def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
     if isinstance(event, CallTransferred):
         return replace(call, transferred_at_ms=_earliest_ms(call.transferred_at_ms, event.at_ms))
     if isinstance(event, TransferRequested) and known and not known.end:
+        if known.is_repeated_by(event):
+            return call
         raise InvalidTransition(f"A transfer of call {call.call_id} is under way already.")
     return replace(call, transfer=transfer.apply_event(known, event))
 
 
 def _attach(call: Call, event: MediaAttached) -> Call:
+    is_repeated = call.attached_stream == event.stream_number and call.owner_task == event.task_id
+    if is_repeated and call.streaming_at_ms == event.at_ms:
+        return call  # the answer to the write of this very claim got lost
     if not call.attached_stream < event.stream_number <= call.stream_number:
         raise InvalidTransition(
             f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
         )
     attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
-    if call.early_stream and event.stream_number == 1:
+    if attached.carries_early_stream:
         return attached  # its media begin when somebody answers (`MediaStarted`)
     return replace(attached, streaming_at_ms=_earliest_ms(call.streaming_at_ms, event.at_ms))
 
 
 def _apply_report(call: Call, report: MediaReported) -> Call:
-    reported = replace(call, activity=report.activity)
-    if call.early_stream and not report.started:
-        return replace(reported, early_stream=EarlyStream(left=True))
-    return reported
+    number = report.stream_number
+    if call.has_early_stream and number == 1 and not report.started:
+        return _lose_stream(call, number)
+    return replace(call, left_stream=max(call.left_stream, number))
 
 
-def _apply_streaming_failure(call: Call, fault: Fault) -> Call:
-    """Of several failures the earliest is the first stream's, whichever is heard of first."""
-    first = call.stream_fault
-    if first:
-        first, fault = sorted((first, fault), key=_age)
-    return replace(call, stream_fault=first, fault=_first_fault(call.fault, fault))
+def _lose_stream(call: Call, number: int) -> Call:
+    return replace(call, lost_stream=max(call.lost_stream, number))
 
 
 def _known_leg(known: Leg | None, new: Leg) -> Leg | None:

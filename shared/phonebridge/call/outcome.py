@@ -1,10 +1,18 @@
-"""How a call ended, read off its facts."""
+"""How a call ended: outcome, reason and time, read off its facts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonebridge.call.call import FOUND_ENDED, Call, CallStatus, EndedBy, Outcome
+from phonebridge.call.call import (
+    CLOCK_SKEW_MS,
+    FOUND_ENDED,
+    Call,
+    CallStatus,
+    EndedBy,
+    Hangup,
+    Outcome,
+)
 
 # `hangup_cause` of a call that was never answered -> outcome. Telnyx's set is open: what is not
 # named here failed, with Telnyx's own word as the reason.
@@ -16,7 +24,6 @@ _UNANSWERED: Mapping[str, Outcome] = MappingProxyType(
         "no_answer": Outcome.NO_ANSWER,
         "originator_cancel": Outcome.CANCELED,
         "normal_clearing": Outcome.CANCELED,
-        FOUND_ENDED: Outcome.CANCELED,
     }
 )
 
@@ -40,15 +47,30 @@ def _verdict(call: Call) -> tuple[Outcome, str]:
 
 def _of_conversation(call: Call) -> tuple[Outcome, str]:
     assert call.hangup is not None, "only a fault or a hangup ends a call"
-    cause, source = call.hangup.cause, call.hangup.source
     answered = (call.answered_at_ms, call.streaming_at_ms) != (None, None)
-    if call.end_requested_by and answered:
-        return Outcome.COMPLETED, call.end_requested_by
-    if call.end_requested_by:
-        turned_away = call.end_requested_by is EndedBy.UNKNOWN_NUMBER
-        return (Outcome.REJECTED if turned_away else Outcome.CANCELED), call.end_requested_by
+    if requested_by := _end_requested_in_time(call):
+        if answered:
+            return Outcome.COMPLETED, requested_by
+        turned_away = requested_by is EndedBy.UNKNOWN_NUMBER
+        return (Outcome.REJECTED if turned_away else Outcome.CANCELED), requested_by
     if call.transferred_at_ms is not None:
         return Outcome.COMPLETED, CallStatus.TRANSFERRED
+    return _of_hangup(call.hangup, answered)
+
+
+def _end_requested_in_time(call: Call) -> EndedBy | None:
+    """Who asked for the end before the leg was hung up; later requests have ended nothing."""
+    assert call.hangup is not None, "asked only of a call that has one"
+    at_ms = call.end_requested_at_ms
+    in_time = at_ms is not None and at_ms <= call.hangup.at_ms + CLOCK_SKEW_MS
+    return call.end_requested_by if in_time else None
+
+
+def _of_hangup(hangup: Hangup, answered: bool) -> tuple[Outcome, str]:
+    if hangup.cause == FOUND_ENDED:
+        # Nothing tells who ended the call, or why.
+        return (Outcome.COMPLETED if answered else Outcome.FAILED), "unknown"
     if not answered:
-        return _UNANSWERED.get(cause, Outcome.FAILED), cause
-    return Outcome.COMPLETED, f"{source}_hung_up" if source in ("caller", "callee") else cause
+        return _UNANSWERED.get(hangup.cause, Outcome.FAILED), hangup.cause
+    named = hangup.source in ("caller", "callee")
+    return Outcome.COMPLETED, f"{hangup.source}_hung_up" if named else hangup.cause

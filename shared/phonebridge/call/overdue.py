@@ -1,57 +1,151 @@
-"""What the sweeper must tell a call of which nothing is heard any more. Pure."""
+"""What the sweep must tell a call of which nothing is heard any more. Pure.
 
-from phonebridge.call.call import Call, CallStatus, EndedBy, Fault
-from phonebridge.call.events import CallEvent, CallFailed, EndRequested, LegOutlivedCall
-from phonebridge.call.transfer import TransferRefused
+Silence proves nothing: webhooks get lost, and the table may have been away. So the sweep asks the
+carrier first (`GET /calls/{id}`). If the leg is over, the record gets the end that the carrier
+names (`event_of_leg_state`). What `overdue` returns counts only for a leg that is alive, and where
+there is no leg to ask about.
+"""
 
-DIAL_TIMEOUT_MS = 120_000  # ringing may take Telnyx's default 30 s, or more where it was asked for
+from dataclasses import dataclass, replace
+
+from phonebridge.call.call import (
+    FOUND_ENDED,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+)
+from phonebridge.call.commands import CallCommand, Dial, SendDigits
+from phonebridge.call.events import (
+    CallAnswered,
+    CallEvent,
+    CallFailed,
+    CallHungUp,
+    DigitsSettled,
+    EndRequested,
+)
+from phonebridge.call.owed import commands_given_up
+from phonebridge.call.transfer import (
+    BridgeLegs,
+    DialTarget,
+    SpeakSummary,
+    TransferLeg,
+    TransferRefused,
+)
+
+RING_TIMEOUT_MS = 60_000
+"""Telnyx lets a phone ring for 30 s. A leg that is alive after this time was answered."""
+ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 HEARTBEAT_TIMEOUT_MS = 45_000  # a task beats every 10 s
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
-LEG_TIMEOUT_MS = 60_000  # from our end of a call until the carrier's word of its own
+HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
+DIAL_FAILED = "dial_failed"
+"""The fault of a call that the carrier did not dial, whether it refused or said nothing."""
+NO_NEWS = "nothing was heard of it"
+
+
+@dataclass(frozen=True, slots=True)
+class LegState:
+    """What the carrier says of a leg. A leg that it does not know is not alive."""
+
+    is_alive: bool
+    started_at_ms: int | None = None
+    ended_at_ms: int | None = None
+
+
+def event_of_leg_state(call: Call, state: LegState, now_ms: int) -> CallEvent | None:
+    """The end of a leg that is over; None while it is alive.
+
+    The answer to a dial says "not alive" by design, so without a time of the end it counts only
+    once the call was answered, or the ring time is over.
+    """
+    if state.is_alive or call.leg is None:
+        return None
+    was_up = call.answered_at_ms is not None or now_ms > call.created_at_ms + RING_TIMEOUT_MS
+    if state.ended_at_ms is None and not was_up:
+        return None
+    ended_at_ms = now_ms if state.ended_at_ms is None else state.ended_at_ms
+    return CallHungUp(call.leg, Hangup(FOUND_ENDED, "unknown", ended_at_ms))
+
+
+def event_of_live_leg(state: LegState, event: CallEvent) -> CallEvent:
+    """The carrier knows better than we do since when a leg is up."""
+    if isinstance(event, CallAnswered) and state.started_at_ms is not None:
+        return replace(event, at_ms=state.started_at_ms)
+    return event
 
 
 def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) -> CallEvent | None:
-    """What the sweeper must tell a call that nobody hears any more; None while all is well.
+    """None while all is well. `is_task_lost` is about the task that carries the call
+    (`fleet.is_lost`)."""
+    silent_ms = now_ms - call.changed_at_ms
+    match call.status:
+        case CallStatus.ENDED:
+            return None  # what may be up is hung up until the carrier confirms it (`owed.py`)
+        case CallStatus.TRANSFERRED:
+            ended = EndRequested(EndedBy.MAX_DURATION, now_ms)
+            return ended if silent_ms > TRANSFERRED_TIMEOUT_MS else None
+        case CallStatus.STREAMING:
+            return _overdue_stream(call, is_task_lost, max_call_ms, now_ms)
+        case CallStatus.ANSWERED:
+            late = silent_ms > MEDIA_TIMEOUT_MS
+            return _failure(call, "no_media", now_ms) if late else _settle_given_up(call, now_ms)
+        case _:
+            return _overdue_beginning(call, silent_ms, now_ms)
 
-    `is_task_lost` is about the task that carries the call (`fleet.is_lost`).
-    """
-    if call.is_over_for_us:
-        late = call.may_be_up and now_ms > call.changed_at_ms + LEG_TIMEOUT_MS
-        return LegOutlivedCall() if late else None
-    if call.status is CallStatus.TRANSFERRED:
-        late = now_ms > call.changed_at_ms + TRANSFERRED_TIMEOUT_MS
-        return EndRequested(EndedBy.MAX_DURATION) if late else _unconfirmed_end(call, now_ms)
-    deadline_ms, reason = _deadline(call, is_task_lost, max_call_ms)
-    if now_ms <= deadline_ms:
-        return _unconfirmed_end(call, now_ms) or _overdue_transfer(call, now_ms)
+
+def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | None:
+    if any(isinstance(command, Dial) for command in commands_given_up(call, now_ms)):
+        detail = "Telnyx did not confirm the dial, which may not be repeated any more"
+        return CallFailed(Fault(DIAL_FAILED, detail, now_ms))
+    if call.status is CallStatus.DIALING and call.leg and silent_ms > RING_TIMEOUT_MS:
+        return CallAnswered(call.leg, call.created_at_ms, is_estimated=True)
+    return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
+
+
+def _overdue_stream(
+    call: Call, is_task_lost: bool, max_call_ms: int, now_ms: int
+) -> CallEvent | None:
+    silent_ms = now_ms - call.changed_at_ms
+    if call.has_lost_media:
+        late = silent_ms > HANGUP_TIMEOUT_MS
+        return EndRequested(EndedBy.UNKNOWN, now_ms) if late else None
+    since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)
+    # A task that came back may have taken this call before its next heartbeat.
+    if is_task_lost and since_ms > HEARTBEAT_TIMEOUT_MS:
+        return _failure(call, "container_lost", now_ms)
+    if since_ms > max_call_ms + MEDIA_TIMEOUT_MS:
+        return _failure(call, "max_duration_overrun", now_ms)
+    return _overdue_transfer(call, silent_ms) or _settle_given_up(call, now_ms)
+
+
+def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
+    """Whoever waits for it must hear something, and may try again."""
+    known = call.transfer
+    if known is None or known.end or silent_ms <= TRANSFER_TIMEOUT_MS:
+        return None
+    return TransferRefused(known.number, NO_NEWS)
+
+
+def _settle_given_up(call: Call, now_ms: int) -> CallEvent | None:
+    """What follows for a command that may not be repeated any more."""
+    events = (_event_of_given_up(command, call) for command in commands_given_up(call, now_ms))
+    return next((event for event in events if event), None)
+
+
+def _event_of_given_up(command: CallCommand, call: Call) -> CallEvent | None:
+    match command:
+        case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() if call.transfer:
+            return TransferRefused(call.transfer.number, NO_NEWS)
+        case SendDigits(number=number):
+            return DigitsSettled(number)
+        case _:
+            return None
+
+
+def _failure(call: Call, reason: str, now_ms: int) -> CallFailed:
     detail = f"nothing was heard of the call while it was {call.status}"
     return CallFailed(Fault(reason, detail, now_ms))
-
-
-def _unconfirmed_end(call: Call, now_ms: int) -> CallEvent | None:
-    """The hangup did not get through, or the carrier's word of it did not: ask again."""
-    late = now_ms > call.changed_at_ms + LEG_TIMEOUT_MS
-    return EndRequested(call.end_requested_by) if call.end_requested_by and late else None
-
-
-def _overdue_transfer(call: Call, now_ms: int) -> CallEvent | None:
-    """Whoever waits for it must hear something, and may try again."""
-    if call.status is not CallStatus.STREAMING or call.transfer is None or call.transfer.end:
-        return None
-    late = now_ms > call.changed_at_ms + TRANSFER_TIMEOUT_MS
-    return TransferRefused(call.transfer.number, "nothing was heard of it") if late else None
-
-
-def _deadline(call: Call, is_task_lost: bool, max_call_ms: int) -> tuple[int, str]:
-    """Until when a live call may stay as it is, and the fault it has after that."""
-    if call.status is CallStatus.ANSWERED:
-        return call.changed_at_ms + MEDIA_TIMEOUT_MS, "no_media"
-    if call.status is not CallStatus.STREAMING:
-        return call.changed_at_ms + DIAL_TIMEOUT_MS, "never_answered"
-    since = call.streaming_at_ms or call.changed_at_ms
-    if is_task_lost:
-        # The task may have come back, and taken this call, before its next heartbeat.
-        return since + HEARTBEAT_TIMEOUT_MS, "container_lost"
-    return since + max_call_ms + MEDIA_TIMEOUT_MS, "max_duration_overrun"

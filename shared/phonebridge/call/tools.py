@@ -79,3 +79,4 @@ class Message:
     name: str = ""
     phone: str = ""
     taken_ms: int = 0
+    stream_number: int = 1

@@ -2,7 +2,7 @@
 
 Blind: Telnyx rings the target and connects the two (`transfer`). Warm: the target is rung on a leg
 of its own (`dial`), is told a summary (`speak`), and then both legs are connected (`bridge`).
-Facts that only grow, as in `lifecycle.py`, which asks for the next step.
+An attempt is a set of facts that only grow; `next_step` derives from them what it needs.
 """
 
 from dataclasses import dataclass, replace
@@ -20,13 +20,25 @@ class TransferAttempt:
     target: str = ""
     """The `call_control_id` of the target's leg, once it is known."""
     answered: bool = False
+    speaking: bool = False
     briefed: bool = False
+    target_ended: bool = False
     end: str = ""
     """Why the target's leg ended, or never began. Until the two were connected, a failure."""
 
     @property
     def is_warm(self) -> bool:
         return bool(self.summary)
+
+    def is_repeated_by(self, request: "TransferRequested") -> bool:
+        """Whether the request is the one that began this attempt, of which nothing is known yet."""
+        asked = (request.to, request.from_, request.summary)
+        return not self.target and asked == (self.to, self.from_, self.summary)
+
+    @property
+    def target_may_be_up(self) -> bool:
+        """Whether the target's leg may need a hangup. Of a blind transfer Telnyx takes care."""
+        return self.is_warm and bool(self.target) and not self.target_ended
 
 
 # What can happen to a transfer.
@@ -64,6 +76,13 @@ class TargetAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class BriefingStarted:
+    """`call.speak.started`: the target hears the summary."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class TargetBriefed:
     """`call.speak.ended`: the target has heard the summary."""
 
@@ -88,6 +107,7 @@ AttemptEvent = (
     | TransferRefused
     | TargetInitiated
     | TargetAnswered
+    | BriefingStarted
     | TargetBriefed
     | TargetHungUp
 )
@@ -102,14 +122,23 @@ def apply_event(known: TransferAttempt | None, event: AttemptEvent) -> TransferA
     if known is None or event.number != known.number:
         return known
     match event:
-        case TransferRefused(_, reason) | TargetHungUp(_, reason):
-            return replace(known, end=min(filter(None, (known.end, reason))))
+        case TransferRefused(_, reason):
+            return replace(known, end=_first_end(known, reason))
+        case TargetHungUp(_, reason):
+            return replace(known, end=_first_end(known, reason), target_ended=True)
         case TargetInitiated(_, target):
             return replace(known, target=target or known.target)
         case TargetAnswered(_, target):
             return replace(known, target=target or known.target, answered=True)
+        case BriefingStarted():
+            return replace(known, speaking=True)
         case TargetBriefed():
             return replace(known, briefed=True)
+
+
+def _first_end(known: TransferAttempt, reason: str) -> str:
+    """The same one in whatever order two are heard of."""
+    return min(filter(None, (known.end, reason)))
 
 
 # What a transfer may ask of the carrier.
@@ -148,20 +177,14 @@ class ReportTransfer:
 TransferCommand = TransferLeg | DialTarget | SpeakSummary | BridgeLegs | HangUpTarget
 
 
-def next_step(
-    known: TransferAttempt, event: object
-) -> tuple[TransferCommand | ReportTransfer, ...]:
-    """What is to be done about news of the transfer, while the caller is still ours."""
-    match event:
-        case TransferRequested():
-            return (DialTarget(),) if known.is_warm else (TransferLeg(),)
-        case TargetAnswered() if not (known.briefed or known.end):
-            return (SpeakSummary(),)
-        case TargetBriefed() if not known.end:
-            return (BridgeLegs(),)
-        case TransferRefused() if known.is_warm and known.target:
-            return (HangUpTarget(), ReportTransfer())
-        case TransferRefused() | TargetHungUp():
-            return (ReportTransfer(),)
-        case _:
-            return ()
+def next_step(known: TransferAttempt) -> TransferCommand | None:
+    """What the attempt needs while the caller is still ours; nothing confirms it yet."""
+    if known.end:
+        return HangUpTarget() if known.target_may_be_up else None
+    if known.briefed:
+        return BridgeLegs()
+    if known.answered:
+        return None if known.speaking else SpeakSummary()
+    if known.target:
+        return None
+    return DialTarget() if known.is_warm else TransferLeg()

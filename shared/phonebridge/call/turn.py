@@ -44,6 +44,8 @@ class Turn:
     """The words may not be all that were said: the final transcript never came."""
     latency: Latency | None = None
     """Of the first that answers the caller."""
+    stream_number: int = 1
+    """The media stream that carried it; each stream numbers its turns from 1 on."""
 
     @property
     def latency_ms(self) -> int | None:

@@ -1,6 +1,7 @@
-"""What others charge for a call: what was used of the models, and what the carrier asks for."""
+"""What a media stream came to, and what others charge for a call: what was used of the models, and
+what the carrier asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,42 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What the media plane counted over a stream, or over all streams of a call."""
+
+    turns: int = 0
+    interruptions: int = 0
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_lost: int = 0
+    first_audio_ms: int | None = None
+    turn_latency_ms: int | None = None
+
+    def __add__(self, later: "Activity") -> "Activity":
+        """Counters add up. Of the first audio the earlier stream tells; of two averages the call
+        has the one of the stream with more turns."""
+        first_audio_ms = self.first_audio_ms
+        longer = later if later.turns > self.turns else self
+        return Activity(
+            turns=self.turns + later.turns,
+            interruptions=self.interruptions + later.interruptions,
+            frames_in=self.frames_in + later.frames_in,
+            frames_out=self.frames_out + later.frames_out,
+            frames_lost=self.frames_lost + later.frames_lost,
+            first_audio_ms=later.first_audio_ms if first_audio_ms is None else first_audio_ms,
+            turn_latency_ms=longer.turn_latency_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """One media stream's usage, and the models that it was of."""
+    """One media stream's figures: its usage, the models that it was of, and its activity."""
 
     stream_number: int
     model: str
     transcription_model: str
     usage: Usage
+    activity: Activity = field(default_factory=Activity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from phonebridge.call.call import Call, Leg
 from phonebridge.call.commands import CarrierCommand
 from phonebridge.call.config import CallConfig
+from phonebridge.call.overdue import LegState
 from phonebridge.errors import NotConfigured
 from phonebridge.ports import Carrier
 from phonebridge.settings import fits_header
@@ -133,6 +134,9 @@ class TracedCarrier:
     def execute(self, command: CarrierCommand, call: Call, config: CallConfig) -> Leg | None:
         with self._tracer.span(call.call_id, f"telnyx {type(command).__name__}"):
             return self._carrier.execute(command, call, config)
+
+    def look_up(self, leg: Leg) -> LegState:
+        return self._carrier.look_up(leg)
 
 
 def trace_id(call_id: str) -> str:

@@ -17,12 +17,18 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.recording import Recording
 from phonebridge.call.tools import Message
 from phonebridge.call.turn import Turn
-from phonebridge.call.usage import Charge, ModelUsage, Usage
+from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery
 from phonebridge.errors import Conflict, TooLarge
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
 from phonebridge.storage.table import ItemKey, Table
+from phonebridge.storage.turn_items import (
+    StoredTurns,
+    group_turns,
+    latest_turns,
+    sort_key_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,6 +65,10 @@ class CallRecord:
     @property
     def usage(self) -> Usage:
         return sum((each.usage for each in self.usages), Usage())
+
+    @property
+    def activity(self) -> Activity:
+        return sum((each.activity for each in self.usages), Activity())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ class _TransferClaim:
 _PARTS: Mapping[str, type] = {
     "META": Call,
     "CONFIG": _StoredConfig,
-    "TURN": Turn,
+    "TURNS": StoredTurns,
     "EV": TimelineEntry,
     "MESSAGE": Message,
     "USAGE": ModelUsage,
@@ -117,6 +127,7 @@ class DynamoCallStore:
         self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
     ) -> None:
         self._table = Table(table_name, client, now_ms)
+        self._now_ms = now_ms
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
@@ -153,16 +164,18 @@ class DynamoCallStore:
         self._table.put_if_absent(key, entry, RECORD_SECONDS)
 
     def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
-        """Turns of any calls; those that the table had no room for now come back."""
-        by_key = {
-            ItemKey(_pk(call_id), f"TURN#{turn.number:04d}"): (call_id, turn)
-            for call_id, turn in turns
+        """Turns of any calls; those that the table had no room for now come back. Turns of one call
+        that come together share an item: a write unit has room for several."""
+        groups = {
+            ItemKey(_pk(call_id), sort_key_of(group, self._now_ms())): (call_id, group)
+            for call_id, group in group_turns(turns)
         }
-        values = {key: turn for key, (_, turn) in by_key.items()}
-        return [by_key[key] for key in self._table.put_all(values, RECORD_SECONDS)]
+        values = {key: StoredTurns.of(group) for key, (_, group) in groups.items()}
+        left = (groups[key] for key in self._table.put_all(values, RECORD_SECONDS))
+        return [(call_id, turn) for call_id, group in left for turn in group]
 
     def add_message(self, call_id: str, message: Message) -> None:
-        key = ItemKey(_pk(call_id), f"MESSAGE#{message.number:04d}")
+        key = ItemKey(_pk(call_id), f"MESSAGE#{message.stream_number}#{message.number:04d}")
         self._table.put(key, message, RECORD_SECONDS)
 
     def add_usage(self, call_id: str, usage: ModelUsage) -> None:
@@ -218,7 +231,7 @@ class DynamoCallStore:
         return CallRecord(
             call=found[Call][0],
             config=next(map(_config, found[_StoredConfig]), CallConfig()),
-            turns=tuple(found[Turn]),
+            turns=latest_turns(found[StoredTurns]),
             timeline=tuple(found[TimelineEntry]),
             messages=tuple(found[Message]),
             usages=tuple(found[ModelUsage]),

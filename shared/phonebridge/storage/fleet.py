@@ -1,40 +1,47 @@
-"""The media containers and the room they have, in one partition of the table: whoever wants to
-place a call learns of all of them by one query.
+"""The media containers and the room they have, in one partition of the table. Whoever wants to
+place a call reads all of them with one query.
 
 A container is full of the calls it carries; a call that is dialled has no container yet, so its
 place is reserved until one claims it, or until it must have been answered.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from phonebridge.call.call import Call
-from phonebridge.call.overdue import HEARTBEAT_TIMEOUT_MS
+from phonebridge.liveness import CarriedCalls, Watch
 from phonebridge.storage.table import ItemKey, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TASK_SECONDS = 86_400
-STALE_HEARTBEAT_SECONDS = 150
-"""How long an observation of a stale heartbeat counts: the sweep runs every minute, so a run may be
-missed. After a longer gap in the runs the table was probably away, for the task as well."""
 RESERVATION_SECONDS = 60  # from the request for the call on
 """Telnyx lets a phone ring for 30 s; then come the answer, its webhook and the media socket."""
 
 _PARTITION = "FLEET"
+_TASKS = "TASK#"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """One media container, as it last described itself."""
+    """One media container, as its last heartbeat describes it."""
 
     task_id: str
+    """A process takes a new one when it starts, and when it finds itself marked."""
+    version: int
+    """This counts the heartbeats, and the mark of whoever found the task silent."""
     slots: int
     active_calls: int
     draining: bool
-    at_ms: int
+    list_version: int = 0
+    """The version of the list of calls that belongs to this heartbeat."""
+    is_over: bool = False
+    """The task has ended, or an observer marked it because it was silent. It never beats again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +49,34 @@ class Fleet:
     tasks: tuple[TaskState, ...]
     reserved: int
 
-    def room(self, now_ms: int) -> int:
+    @property
+    def counts(self) -> dict[str, int]:
+        """The heartbeats of the tasks that are not over."""
+        return {task.task_id: task.version for task in self.tasks if not task.is_over}
+
+    def room(self, silent: frozenset[str] = frozenset()) -> int:
         """How many more calls can be carried; less than none when more ring than that."""
-        taking = [task for task in self.tasks if not task.draining and _is_alive(task, now_ms)]
+        taking = [
+            task
+            for task in self.tasks
+            if not (task.draining or task.is_over or task.task_id in silent)
+        ]
         return sum(max(0, task.slots - task.active_calls) for task in taking) - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
-class _StaleHeartbeat:
-    """The first observation that a task has not beaten since a certain heartbeat, which is part of
-    the key: a later heartbeat makes the observation meaningless without a write."""
+class _TaskCalls:
+    """The calls that a task carries, by eight digits each: a full task's list stays below 1 KB."""
 
-    seen_at_ms: int
+    version: int
+    call_keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class _SweepWatch:
+    """A `Watch` that outlives the runs of the sweep."""
+
+    json: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +91,53 @@ class DynamoFleet:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
 
-    def beat(self, task: TaskState) -> None:
-        self._table.put(_task_key(task.task_id), task, TASK_SECONDS)
+    def beat(self, task: TaskState) -> bool:
+        """Return False if somebody has marked the task, which is over then."""
+        key = _task_key(task.task_id)
+        return self._table.put_unless_marked(key, task, TASK_SECONDS, mark="is_over")
+
+    def mark_over(self, task: TaskState) -> bool:
+        """Mark a task that has not beaten since it was read. Return False if it has, or if somebody
+        else was faster: only the winner acts on the task's calls."""
+        over = replace(task, version=task.version + 1, is_over=True)
+        key = _task_key(task.task_id)
+        return self._table.put_if_version(key, over, TASK_SECONDS, version=task.version)
+
+    def mark_absent(self, task_id: str) -> bool:
+        """Mark a task of which the table has no heartbeat. Return False if it has one now."""
+        over = TaskState(task_id, 0, slots=0, active_calls=0, draining=True, is_over=True)
+        return self._table.put_if_absent(_task_key(task_id), over, TASK_SECONDS) is over
 
     def heartbeat(self, task_id: str) -> TaskState | None:
         return self._table.get(_task_key(task_id), TaskState)
 
-    def is_lost(self, task_id: str) -> bool:
-        """Whether a task is silent for certain: its heartbeat is too old, and it was the same and
-        too old at an earlier call of this method, at least `HEARTBEAT_TIMEOUT_MS` ago.
+    def tasks(self) -> tuple[TaskState, ...]:
+        """One query, eventually consistent."""
+        stored = self._table.query_prefix(_PARTITION, _TASKS)
+        return tuple(each.read(TaskState) for each in stored)
 
-        One observation proves nothing. After an outage of the table all heartbeats are old, until
-        the tasks have beaten again. To note the observation takes a write, as a heartbeat does.
-        """
-        looked_at_ms = self._now_ms()
+    def list_calls(self, task_id: str, version: int, call_ids: Iterable[str]) -> None:
+        keys = ",".join(sorted(map(call_key, call_ids)))
+        self._table.put(_calls_key(task_id), _TaskCalls(version, keys), TASK_SECONDS)
+
+    def carried_calls(self, task_id: str) -> CarriedCalls | None:
+        """What a task says of its calls. None if it is over, or has not said anything."""
         task = self.heartbeat(task_id)
-        if task and _is_alive(task, looked_at_ms):
-            return False
-        observed = _StaleHeartbeat(self._now_ms())
-        key = _stale_heartbeat_key(task_id, task.at_ms if task else 0)
-        first = self._table.put_if_absent(key, observed, STALE_HEARTBEAT_SECONDS)
-        return looked_at_ms >= first.seen_at_ms + HEARTBEAT_TIMEOUT_MS
+        listed = self._table.get(_calls_key(task_id), _TaskCalls)
+        if task is None or task.is_over or listed is None:
+            return None
+        keys = frozenset(listed.call_keys.split(","))
+        return CarriedCalls(task.version, task.list_version, listed.version, keys)
+
+    def sweep_watch(self) -> Watch:
+        """What the last run of the sweep knew of the tasks."""
+        stored = self._table.get(_WATCH_KEY, _SweepWatch)
+        return msgspec.json.decode(stored.json, type=Watch) if stored else Watch()
+
+    def keep_sweep_watch(self, watch: Watch) -> None:
+        """It lies beside the heartbeats. So a sweep that keeps it could have read them, and the
+        tasks could have written them."""
+        self._table.put(_WATCH_KEY, _SweepWatch(msgspec.json.encode(watch).decode()), TASK_SECONDS)
 
     def reserve(self, call: Call) -> None:
         self._table.put(_reservation_key(call), _Reservation(), RESERVATION_SECONDS)
@@ -101,23 +150,28 @@ class DynamoFleet:
         delete them, and they would be paid for every time."""
         tasks, reserved = [], 0
         for stored in self._table.query_from(_PARTITION, f"CALL#{self._now_ms():013d}"):
-            if stored.sk.startswith("TASK#"):
+            if stored.sk.startswith(_TASKS):
                 tasks.append(stored.read(TaskState))
             else:
                 reserved += 1
         return Fleet(tuple(tasks), reserved)
 
 
-def _is_alive(task: TaskState, now_ms: int) -> bool:
-    return now_ms <= task.at_ms + HEARTBEAT_TIMEOUT_MS
+def call_key(call_id: str) -> str:
+    """How the list of a task names a call."""
+    return f"{zlib.crc32(call_id.encode()):08x}"
+
+
+_WATCH_KEY = ItemKey(_PARTITION, "BEATS")
+"""Its sort key comes before those that `look` reads."""
 
 
 def _task_key(task_id: str) -> ItemKey:
-    return ItemKey(_PARTITION, f"TASK#{task_id}")
+    return ItemKey(_PARTITION, f"{_TASKS}{task_id}")
 
 
-def _stale_heartbeat_key(task_id: str, beat_at_ms: int) -> ItemKey:
-    return ItemKey(f"TASK#{task_id}", f"STALE#{beat_at_ms:013d}")
+def _calls_key(task_id: str) -> ItemKey:
+    return ItemKey(f"TASK#{task_id}", "CALLS")
 
 
 def _reservation_key(call: Call) -> ItemKey:

@@ -42,13 +42,15 @@ class DynamoMailbox:
         self._table_name = table_name
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
+        self._acknowledged: set[str] = set()
 
-    def post(self, task_id: str, call_id: str, command: Steering) -> None:
-        command_id = f"{self._now_ms():013d}-{uuid.uuid4().hex}"
+    def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
+        """Posting again under the same key adds nothing. Without a key, every message is new."""
+        command_id = key or f"{self._now_ms():013d}-{uuid.uuid4().hex}"
         stored = _StoredCommand(
             call_id, type(command).__name__, msgspec.json.encode(command).decode()
         )
-        self._table.put(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
+        self._table.put_if_absent(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
 
     def collect(self, task_id: str) -> list[Posted]:
         """Every command that waits, oldest first; it waits until it is acknowledged."""
@@ -74,8 +76,14 @@ class DynamoMailbox:
         return msgspec.json.encode(query)
 
     def acknowledge(self, task_id: str, posted: Posted) -> bool:
-        """False if somebody else did."""
-        return self._table.remove(_command_key(task_id, posted.command_id))
+        """False if the message was acknowledged before. It may have been posted again since then,
+        by somebody who could not know."""
+        removed = self._table.remove(_command_key(task_id, posted.command_id))
+        is_new = removed and posted.command_id not in self._acknowledged
+        oldest = f"{self._now_ms() - 2 * COMMAND_SECONDS * 1000:013d}"
+        self._acknowledged = {each for each in self._acknowledged if each >= oldest}
+        self._acknowledged.add(posted.command_id)
+        return is_new
 
 
 def _decode(item: _StoredCommand) -> Steering | None:

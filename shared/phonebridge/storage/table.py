@@ -92,6 +92,13 @@ class Table:
         item = self._item(key, value, keep_seconds, **index_keys)
         return self._put_if("version = :given", version, item) is None
 
+    def put_unless_marked(
+        self, key: ItemKey, value: "DataclassInstance", keep_seconds: int, *, mark: str
+    ) -> bool:
+        """Put the value unless the one that is there has the attribute `mark`."""
+        item = self._item(key, value, keep_seconds)
+        return self._put_if(f"attribute_not_exists({mark})", None, item) is None
+
     def remove(self, key: ItemKey) -> bool:
         """False if it was not there any more."""
         try:
@@ -161,15 +168,21 @@ class Table:
                 return
             query["ExclusiveStartKey"] = last
 
-    def _put_if(self, condition: str, given: int, item: dict[str, Any]) -> Mapping[str, Any] | None:
+    def _put_if(
+        self, condition: str, given: int | None, item: dict[str, Any]
+    ) -> Mapping[str, Any] | None:
         """None when written, else the item that stands in the way (empty if none does)."""
         item["write_id"] = _attribute(secrets.token_hex(8))
+        # DynamoDB refuses an empty map of values.
+        values: Any = (
+            {} if given is None else {"ExpressionAttributeValues": {":given": _attribute(given)}}
+        )
         try:
             self._client.put_item(
                 TableName=self._name,
                 Item=item,
                 ConditionExpression=condition,
-                ExpressionAttributeValues={":given": _attribute(given)},
+                **values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as refused:

@@ -51,6 +51,19 @@ TIME_LIMIT_GRACE_SECONDS = 60
 
 HD_RATE_HZ = 16_000
 """Sample rate of L16. Telnyx sends it at no other rate ("Media Streaming")."""
+WEBHOOK_RETRIES_MS = (1_000, 3_000, 8_000, 18_000, 30_000)
+"""Pauses between the deliveries of one webhook: as many and as long as Telnyx allows ("Dial",
+`webhook_retries_policies`). So a webhook outlives an outage of a minute."""
+RETRIED_WEBHOOKS = (
+    "call.initiated",
+    "call.answered",
+    "call.bridged",
+    "call.hangup",
+    "call.speak.ended",
+    "streaming.failed",
+    "streaming.stopped",
+)
+"""Events without which a call would stay as it is until the sweep."""
 RING_SECONDS = 30
 """How long the target of a transfer may ring. This is Telnyx's default for a dial."""
 SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
@@ -103,8 +116,8 @@ def request(
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case StopStreaming():
             return _action("streaming_stop", call, _command(call, "stop-streaming"))
-        case SendDigits(digits, duration_ms):
-            return _action("send_dtmf", call, _send_dtmf(call, digits, duration_ms, now_ms))
+        case SendDigits():
+            return _action("send_dtmf", call, _send_dtmf(call, command))
         case HangUp():
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
@@ -145,9 +158,20 @@ class _Command(msgspec.Struct, kw_only=True):
     command_id: str
 
 
+class _RetryPolicy(msgspec.Struct):
+    retries_ms: tuple[int, ...] = WEBHOOK_RETRIES_MS
+
+
+def _retry_policies() -> dict[str, _RetryPolicy]:
+    return {event_type: _RetryPolicy() for event_type in RETRIED_WEBHOOKS}
+
+
 class _NewLeg(_Command, kw_only=True):
     webhook_url: str
     webhook_url_method: str = "POST"
+    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
+        default_factory=_retry_policies
+    )
     record: str | UnsetType = UNSET
 
 
@@ -200,6 +224,9 @@ class _Transfer(_Command, kw_only=True, rename={"from_": "from"}):
     target_leg_client_state: str
     webhook_url: str
     webhook_url_method: str = "POST"
+    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
+        default_factory=_retry_policies
+    )
 
 
 class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
@@ -292,7 +319,7 @@ def _stream(
     call: Call, number: int, config: CallConfig, control: CallControlConfig, now_ms: int
 ) -> _Stream:
     return _Stream(
-        stream_url=f"{control.media_url}/media-bridge/{call.call_id}",
+        stream_url=f"{control.media_url}/media-bridge/{call.call_id}/{number}",
         stream_auth_token=stream_token.issue(
             control.stream_token_secret, call.call_id, number, now_ms
         ),
@@ -314,12 +341,12 @@ def _command(call: Call, intent: str, transfer: int | None = None) -> _Command:
     )
 
 
-def _send_dtmf(call: Call, digits: str, duration_ms: int, now_ms: int) -> _SendDtmf:
+def _send_dtmf(call: Call, command: SendDigits) -> _SendDtmf:
     return _SendDtmf(
         client_state=_client_state(call),
-        command_id=f"{call.call_id}-dtmf-{now_ms}",
-        digits=digits,
-        duration_millis=duration_ms,
+        command_id=f"{call.call_id}-dtmf-{command.number}",
+        digits=command.digits,
+        duration_millis=command.duration_ms,
     )
 
 

@@ -4,9 +4,10 @@ requests."""
 import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import urllib3
@@ -22,14 +23,20 @@ from urllib3.exceptions import (
 from phonebridge.call.call import Call, Leg
 from phonebridge.call.commands import CarrierCommand, Dial
 from phonebridge.call.config import CallConfig
+from phonebridge.call.overdue import LegState
 from phonebridge.call.transfer import DialTarget
 from phonebridge.errors import TelnyxError, TelnyxRefused, TelnyxUnreachable
 from phonebridge.observability.log import mask_numbers
 from phonebridge.telnyx import call_control
 from phonebridge.telnyx.call_control import CallControlConfig, ControlRequest
-from phonebridge.telnyx.refusals import TELLING_CODES, is_passing, was_done_before
+from phonebridge.telnyx.refusals import (
+    TELLING_CODES,
+    is_passing,
+    is_unknown_leg,
+    was_done_before,
+)
 from phonebridge.telnyx.tolerant_json import convert, decode, text_of
-from phonebridge.telnyx.webhook_payloads import Id
+from phonebridge.telnyx.webhook_payloads import Id, unix_ms
 
 TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 PAUSES_SECONDS = (0.2, 0.6, 1.2)
@@ -82,13 +89,29 @@ class TelnyxClient:
         dialled = isinstance(command, Dial | DialTarget)
         return answer.data.leg() if dialled and answer and answer.data else None
 
+    def look_up(self, leg: Leg) -> LegState:
+        """What Telnyx says of the leg, for ten minutes after its end. Raises `TelnyxError` where it
+        says nothing: then nothing may be concluded."""
+        path = f"/calls/{quote(leg.call_control_id, safe=':')}"
+        try:
+            answer = self._request("GET", ControlRequest(path, b""))
+        except TelnyxRefused as refusal:
+            if is_unknown_leg(refusal):
+                return LegState(is_alive=False)
+            raise
+        except HTTPError as error:
+            raise TelnyxUnreachable(self._unreachable(error, 1)) from error
+        if answer.data is None or answer.data.is_alive is None:
+            raise TelnyxUnreachable("Telnyx answered, but did not say whether the leg is alive.")
+        return answer.data.state()
+
     def _send(self, command: CarrierCommand, request: ControlRequest) -> "_Answer | None":
         """Send with up to four attempts, which is safe because every request has a `command_id`.
         Return None if an earlier attempt succeeded but its response was lost."""
         last_attempt_ms = self._now_ms() + LAST_ATTEMPT_SECONDS * 1000
         for attempt, pause_seconds in enumerate((*PAUSES_SECONDS, math.inf), start=1):
             try:
-                return self._post(request)
+                return self._request("POST", request)
             except TelnyxRefused as refusal:
                 if attempt > 1 and was_done_before(command, refusal):
                     return None
@@ -105,9 +128,9 @@ class TelnyxClient:
             self._sleep(pause_seconds)
         raise AssertionError("the last pause is too long for another attempt")
 
-    def _post(self, request: ControlRequest) -> "_Answer":
+    def _request(self, method: str, request: ControlRequest) -> "_Answer":
         response = self._pool.request(
-            "POST", self._api_base + request.path, body=request.body, redirect=False
+            method, self._api_base + request.path, body=request.body or None, redirect=False
         )
         answer = _read(response.data)
         if response.status >= HTTPStatus.MULTIPLE_CHOICES or answer is None or answer.errors:
@@ -142,11 +165,21 @@ class _Leg(msgspec.Struct):
     call_control_id: Id = ""
     call_leg_id: Id = ""
     call_session_id: Id = ""
+    is_alive: bool | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+    def state(self) -> LegState:
+        return LegState(bool(self.is_alive), _unix_ms(self.start_time), _unix_ms(self.end_time))
 
     def leg(self) -> Leg | None:
         if not self.call_control_id:
             return None
         return Leg(self.call_control_id, self.call_leg_id, self.call_session_id)
+
+
+def _unix_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else unix_ms(moment)
 
 
 class _Error(msgspec.Struct):

@@ -120,10 +120,18 @@ def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
     if isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
         return False  # it may be the target's leg
     return error.code == CALL_ALREADY_ENDED or (
-        isinstance(command, HangUp) and _is_unknown_leg(error)
+        isinstance(command, HangUp) and is_unknown_leg(error)
     )
 
 
-def _is_unknown_leg(refusal: TelnyxRefused) -> bool:
+def tells_of_target_end(error: TelnyxError) -> bool:
+    """The same of the target's leg, where the command was to hang it up."""
+    if not isinstance(error, TelnyxRefused):
+        return False
+    return error.code == CALL_ALREADY_ENDED or is_unknown_leg(error)
+
+
+def is_unknown_leg(refusal: TelnyxRefused) -> bool:
+    """Whether Telnyx does not know the leg, or has forgotten it."""
     forgotten = refusal.code in (RESOURCE_NOT_FOUND, INVALID_CALL_CONTROL_ID)
     return forgotten or refusal.http_status in (404, 410)

@@ -15,6 +15,7 @@ from phonebridge.call.call import Call, Leg
 from phonebridge.call.events import CallAnswered, CallEvent, CallHungUp, CallInitiated
 from phonebridge.call.recording import SavedRecording
 from phonebridge.call.transfer import (
+    BriefingStarted,
     CallTransferred,
     TargetAnswered,
     TargetBriefed,
@@ -99,6 +100,8 @@ def about_target(webhook: Webhook, transfer: int, is_warm: bool) -> Webhook:
             event = TargetHungUp(transfer, hangup.cause)
         case CallTransferred() as connected:
             event = connected
+        case None if webhook.event_type == "call.speak.started":
+            event = BriefingStarted(transfer)
         case None if webhook.event_type == "call.speak.ended":
             event = TargetBriefed(transfer)
     detail = f"transfer {transfer}: {webhook.detail}".removesuffix(": ")

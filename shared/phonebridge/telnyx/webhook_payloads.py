@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from phonebridge.call.call import Call, Direction, Fault, Hangup, Leg
+from phonebridge.call.call import MAX_STREAMS, Call, Direction, Fault, Hangup, Leg
 from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
@@ -122,14 +122,29 @@ class _HungUp(Payload):
         return cause[:MAX_WORD_LENGTH], source[:MAX_WORD_LENGTH]
 
 
+_STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
+
+
+class _StreamParams(msgspec.Struct):
+    stream_url: str = ""
+
+
 class _StreamingFailed(Payload):
     failure_reason: str = ""
+    stream_params: _StreamParams | None = None
 
     def event(self, at_ms: int) -> CallEvent:
-        return StreamingFailed(Fault("streaming_failed", self.detail()[:MAX_WORD_LENGTH], at_ms))
+        fault = Fault("streaming_failed", self.detail()[:MAX_WORD_LENGTH], at_ms)
+        return StreamingFailed(fault, self._stream_number())
 
     def detail(self) -> str:
         return self.failure_reason or _UNSPECIFIED
+
+    def _stream_number(self) -> int:
+        """The last part of the URL that we gave it; without one, it can only be the first."""
+        url = self.stream_params.stream_url if self.stream_params else ""
+        number = url.rpartition("/")[2]
+        return int(number) if number in _STREAM_NUMBERS else 1
 
 
 class _Detection(Payload):

@@ -1,8 +1,9 @@
 """Room for one more call, as one process of the API sees it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from control_plane.admission import MEMORY_MS, Admission
 from phonebridge.errors import AtCapacity
@@ -20,7 +21,7 @@ def admission(fleet: DynamoFleet, clock: Clock) -> Admission:
 
 
 def told(clock: Clock, active_calls: int, draining: bool = False) -> TaskState:
-    return TaskState("task-1", 2, active_calls, draining, clock.now_ms)
+    return TaskState("task-1", clock.now_ms, 2, active_calls, draining)
 
 
 def test_a_fleet_that_nobody_knows_refuses_nobody(admission: Admission) -> None:
@@ -32,9 +33,62 @@ def test_a_fleet_that_is_gone_refuses_everybody(
     admission: Admission, fleet: DynamoFleet, clock: Clock
 ) -> None:
     fleet.beat(told(clock, 0))
-    clock.pass_seconds(3600)
+    fleet.mark_over(told(clock, 0))
     with pytest.raises(AtCapacity):
         admission.admit()
+
+
+def test_a_task_that_stays_silent_while_it_is_looked_at_has_no_room(
+    admission: Admission, fleet: DynamoFleet, clock: Clock
+) -> None:
+    fleet.beat(told(clock, 0))
+    for _ in range(4):
+        assert fits(admission)
+        clock.pass_seconds(2)
+    assert not fits(admission)
+    fleet.beat(told(clock, 0))
+    clock.pass_seconds(2)
+    assert fits(admission)
+
+
+def test_nobody_is_refused_because_the_table_was_away(
+    admission: Admission, fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request after the outage comes before the first heartbeat."""
+    fleet.beat(told(clock, 0))
+    assert fits(admission)
+    with monkeypatch.context() as outage:
+        outage.setattr(fleet, "look", fail)
+        for _ in range(2):
+            clock.pass_seconds(2)
+            with pytest.raises(EndpointConnectionError):
+                admission.admit()
+    for _ in range(3):
+        clock.pass_seconds(2)
+        assert fits(admission)
+
+
+@pytest.mark.parametrize("quiet_seconds", [8, 52, 3600])
+def test_nobody_is_refused_after_a_time_without_requests(
+    admission: Admission, fleet: DynamoFleet, clock: Clock, quiet_seconds: float
+) -> None:
+    """Whether the table could be reached meanwhile is not known."""
+    fleet.beat(told(clock, 0))
+    assert fits(admission)
+    clock.pass_seconds(quiet_seconds)
+    assert fits(admission)
+
+
+def fits(admission: Admission) -> bool:
+    try:
+        admission.admit()
+    except AtCapacity:
+        return False
+    return True
+
+
+def fail() -> NoReturn:
+    raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(("active_calls", "draining"), [(2, False), (0, True)])

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from media_bridge import bridge
 from media_bridge.bridge import Bridge
@@ -16,7 +16,7 @@ from media_bridge.commands import BridgeCommand
 from media_bridge.conversation import pending_reply, stream_start
 from media_bridge.events import BridgeEvent, DigitPressed
 from media_bridge.openai import client
-from phonebridge.call.call import Call, CallStatus, EarlyStream, Hangup, Outcome
+from phonebridge.call.call import Call, CallStatus, Hangup, Outcome
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallAnswered, CallHungUp
 from phonebridge.call.steering import StartTransfer, Steering
@@ -62,11 +62,9 @@ async def test_both_sides_hear_each_other_and_the_record_tells_of_it(
     assert (question.who, question.text) == (Speaker.CALLER, CLIPS[HEARTFELT].text)
     assert answer.who is Speaker.AGENT
     assert record.call.status is CallStatus.STREAMING, "the hangup's webhook will end it"
-    assert (
-        record.call.activity.frames_in == len(MU_LAW.encode(CLIPS[HEARTFELT].samples)) // 160 + 51
-    )
-    assert record.call.activity.frames_out > 0
-    assert record.call.activity.interruptions == 1
+    assert record.activity.frames_in == len(MU_LAW.encode(CLIPS[HEARTFELT].samples)) // 160 + 51
+    assert record.activity.frames_out > 0
+    assert record.activity.interruptions == 1
     assert record.usage.output_audio > 0
     for frame in model.received:
         check_client(frame)
@@ -123,7 +121,7 @@ async def test_the_model_misses_no_moment_that_the_carrier_lost(start_plane: Sta
         assert model.recognitions[0].clip is CLIPS[HEARTFELT]
         await phone.stop()
         await phone.closed()
-    assert plane.record(phone.call).call.activity.frames_lost == pytest.approx(len(frames) / 25, 1)
+    assert plane.record(phone.call).activity.frames_lost == pytest.approx(len(frames) / 25, 1)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +211,9 @@ async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
         assert phone.call.leg is not None
         hangup = Hangup("normal_clearing", "callee", plane.now_ms())
         plane.services.switchboard.apply(phone.call.call_id, CallHungUp(phone.call.leg, hangup))
-    call = plane.record(phone.call).call
-    assert (call.outcome, call.fault) == (Outcome.COMPLETED, None)
-    assert call.activity.frames_out > 0
+    record = plane.record(phone.call)
+    assert (record.call.outcome, record.call.fault) == (Outcome.COMPLETED, None)
+    assert record.activity.frames_out > 0
 
 
 # The model's side.
@@ -331,24 +329,99 @@ async def test_a_record_that_cannot_be_written_ends_no_call(
         await plane.converse(phone)  # its greeting is cut, and so recorded
         await phone.stop()
         assert await phone.closed() == 1000
-        await until(lambda: plane.record(phone.call).call.activity.frames_in)
+        await until(lambda: plane.record(phone.call).activity.frames_in)
         await plane.converse(other)
 
 
 async def test_a_message_that_cannot_be_stored_is_not_taken_for_stored(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumble(call_id: str, message: Message) -> None:
-        raise EndpointConnectionError(endpoint_url="https://dynamodb")
+    def refuse(call_id: str, message: Message) -> None:
+        error = {"Code": "ValidationException", "Message": "too large"}
+        raise ClientError({"Error": error}, "PutItem")  # type: ignore[typeddict-item]
 
     tools = Tools(built_in=(BuiltIn.TAKE_MESSAGE,))
     async with start_plane() as plane:
-        monkeypatch.setattr(plane.store, "add_message", stumble)
+        monkeypatch.setattr(plane.store, "add_message", refuse)
         phone = await plane.streaming(CallConfig(tools=tools))
         await phone.hear()
         await phone.say(HEARTFELT)
         model = await plane.session(phone.call)
         await until(lambda: "could not be stored after all" in str(model.received))
+
+
+async def test_a_message_is_stored_once_the_table_is_back(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    tools = Tools(built_in=(BuiltIn.TAKE_MESSAGE,))
+    async with start_plane() as plane:
+        add_message = plane.store.add_message
+
+        def stumble(call_id: str, message: Message) -> None:
+            attempts.append(call_id)
+            if len(attempts) < 4:
+                raise EndpointConnectionError(endpoint_url="https://dynamodb")
+            add_message(call_id, message)
+
+        monkeypatch.setattr(plane.store, "add_message", stumble)
+        phone = await plane.streaming(CallConfig(tools=tools))
+        await phone.hear()
+        await phone.say(HEARTFELT)
+        await until(lambda: plane.record(phone.call).messages)
+        model = await plane.session(phone.call)
+        assert "could not be stored after all" not in str(model.received)
+
+
+class Throttled:
+    """A table that takes no head of a call until it is told to."""
+
+    def __init__(self, plane: MediaPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_back, self.refused = threading.Event(), 0
+        self._save = plane.store.save
+        monkeypatch.setattr(plane.store, "save", self._throttle)
+
+    def _throttle(self, call: Call) -> None:
+        if self.is_back.is_set():
+            return self._save(call)
+        self.refused += 1
+        error = {"Code": "ProvisionedThroughputExceededException", "Message": ""}
+        raise ClientError({"Error": error}, "PutItem")  # type: ignore[typeddict-item]
+
+
+async def test_a_hangup_does_not_wait_for_the_table_and_is_on_record_later(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.connected(plane.answered())
+        await until(lambda: plane.task.carries(phone.call.call_id))
+        table = Throttled(plane, monkeypatch)
+        await phone.start("a codec of its own")
+        await until(lambda: plane.was_hung_up(phone.call))
+        assert plane.record(phone.call).call.status is CallStatus.STREAMING
+        table.is_back.set()
+        assert await plane.failed(phone.call) == "unsupported_codec"
+
+
+async def test_a_call_that_ends_in_an_outage_is_reported_before_the_process_ends(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        table = Throttled(plane, monkeypatch)
+        await phone.stop()
+        await until(lambda: table.refused > 1)
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(plane.task.drain(60))
+            await until(lambda: not plane.task.has_room)
+            assert not draining.done()
+            table.is_back.set()
+        record = plane.record(phone.call)
+    assert record.activity.frames_in > 0
+    assert record.activity.turns == len(record.turns)
+    assert record.usages
 
 
 async def test_a_lost_call_that_cannot_be_written_down_ends_no_other(
@@ -463,7 +536,7 @@ async def test_nobody_answers_and_nothing_failed(start_plane: StartsPlane) -> No
         phone = await plane.connected(call)
         await greeting_made(plane, call)
         await phone.close()
-        await until(lambda: plane.record(call).call.early_stream == EarlyStream(left=True))
+        await until(lambda: plane.record(call).call.lost_stream == 1)
     ended = plane.record(call).call
     assert (ended.status, ended.fault) == (CallStatus.DIALING, None)
     assert plane.record(call).usage.output_audio > 0, "it was paid for all the same"
@@ -543,7 +616,7 @@ async def test_the_container_leaves_a_call_that_was_transferred(start_plane: Sta
         plane.services.switchboard.apply(phone.call.call_id, CallTransferred(plane.now_ms()))
         assert await phone.closed() == 1000
         assert plane.telnyx.names[-1] == "streaming_stop"
-        await until(lambda: plane.record(phone.call).call.activity.frames_out)
+        await until(lambda: plane.record(phone.call).activity.frames_out)
         assert plane.record(phone.call).call.status is CallStatus.TRANSFERRED
 
 

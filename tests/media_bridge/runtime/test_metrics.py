@@ -3,8 +3,8 @@
 import pytest
 
 from media_bridge.runtime.metrics import WorkerMetrics
-from phonebridge.call.call import Activity
 from phonebridge.call.turn import Latency, Speaker, Turn
+from phonebridge.call.usage import Activity
 from tests.support.published_metrics import Published, published_in
 
 Output = pytest.CaptureFixture[str]

@@ -1,16 +1,19 @@
 """The container's doors: who is let in, who is not, and that nothing was spent on those."""
 
 import asyncio
+import base64
 import threading
+import time
 from dataclasses import replace
 
 import httpx
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from media_bridge.runtime import server
+from media_bridge.audio import pace_limit
+from media_bridge.runtime import pending_sockets, server
 from media_bridge.runtime.speech_cache import SpeechCache
 from phonebridge import stream_token
 from phonebridge.call.call import Call, CallStatus, Fault
@@ -18,8 +21,10 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.audio.speech import CLIPS
-from tests.support.media_plane import MediaPlane, Phone, StartsPlane
+from tests.support.media_plane import SILENCE, MediaPlane, Phone, StartsPlane
 from tests.support.waiting import TIMEOUT_SECONDS, until
+
+SOUND = "input_audio_buffer.append"
 
 
 async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
@@ -177,7 +182,19 @@ async def test_a_draining_container_sends_calls_to_another(start_plane: StartsPl
         assert (await healthz(plane)).json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "/media-bridge/", "/media-bridge/a/b", "/elsewhere"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/media-bridge/",
+        "/media-bridge/a",
+        "/media-bridge/a/b",
+        "/media-bridge/a/0",
+        "/media-bridge/a/6",
+        "/media-bridge/a/1/2",
+        "/elsewhere",
+    ],
+)
 async def test_there_is_nothing_else(start_plane: StartsPlane, path: str) -> None:
     async with start_plane() as plane:
         with pytest.raises(InvalidStatus) as refusal:
@@ -192,7 +209,7 @@ async def test_a_request_that_is_no_upgrade_takes_no_place_and_no_token(
         call = plane.answered()
         headers = {server.TOKEN_HEADER: plane.token(call)}
         async with httpx.AsyncClient(trust_env=False, headers=headers) as http:
-            answer = await http.get(f"http://{plane.address}/media-bridge/{call.call_id}")
+            answer = await http.get(f"http://{plane.address}/media-bridge/{call.call_id}/1")
         assert answer.status_code == 400
         phone = await plane.dial_in(call, plane.token(call))
         await phone.start()
@@ -209,7 +226,7 @@ async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPl
     }
     async with start_plane() as plane:
         call = plane.answered()
-        url = f"http://{plane.address}/media-bridge/{call.call_id}"
+        url = f"http://{plane.address}/media-bridge/{call.call_id}/1"
         headers[server.TOKEN_HEADER] = plane.token(call)
         async with (
             httpx.AsyncClient(trust_env=False, headers=headers) as http,
@@ -217,6 +234,71 @@ async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPl
         ):
             assert answer.status_code == 101
         assert await plane.failed(call) == "media_lost"
+
+
+async def test_sockets_without_a_token_take_no_slot(start_plane: StartsPlane) -> None:
+    async with start_plane(max_calls_per_task=1) as plane:
+        strangers = [await plane.dial_in(plane.answered(), None) for _ in range(14)]
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        for stranger in strangers:
+            await stranger.close()
+
+
+async def test_sockets_without_a_token_are_few(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_sockets, "MAX_PENDING", 3)
+    async with start_plane() as plane:
+        strangers = [await plane.dial_in(plane.answered(), None) for _ in range(3)]
+        assert await refused(plane, plane.answered(), None) == 429
+        await plane.greeted()
+        await strangers[0].close()
+        await until(lambda: opens(plane))
+
+
+async def opens(plane: MediaPlane) -> bool:
+    try:
+        await plane.dial_in(plane.answered(), None)
+    except InvalidStatus:
+        return False
+    return True
+
+
+async def test_a_token_that_comes_when_the_container_is_full_is_refused(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane(max_calls_per_task=1) as plane:
+        call = plane.answered()
+        late = await plane.dial_in(call, None)
+        await plane.greeted()
+        token = {server.TOKEN_HEADER: plane.token(call)}
+        await late.send({"event": "connected", "version": "1.0.0", "connected": token})
+        assert await late.closed() == 1013
+        assert plane.record(call).call == call
+
+
+async def test_a_sender_faster_than_real_time_is_heard_at_its_pace(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its token is right. It sends a minute of sound within some seconds."""
+    monkeypatch.setattr(pace_limit, "BURST_SECONDS", 2.0)
+    async with start_plane() as plane:
+        began = time.monotonic()
+        phone = await plane.greeted()
+        for frame in phone.frames(SILENCE * 60):
+            await phone.send(frame)
+        await phone.all_read()
+        passed_seconds = time.monotonic() - began
+        await phone.stop()
+        assert await phone.closed() == 1000
+        await until(lambda: plane.record(phone.call).activity.frames_in == 3000)
+        session = await plane.session(phone.call)
+        appended = [f["audio"] for f in session.received if f["type"] == SOUND]
+        heard_seconds = sum(len(base64.b64decode(audio)) for audio in appended) / 8000
+    assert 2.0 <= heard_seconds <= passed_seconds + 2.0
+    lost = plane.record(phone.call).activity.frames_lost
+    assert lost == 3000 - round(heard_seconds / 0.02)
 
 
 class Claim:
@@ -258,6 +340,23 @@ async def test_a_socket_that_closes_while_its_call_is_claimed_fails_the_call(
         await phone.close()
         claim.release()
         assert await plane.failed(phone.call) == "media_lost"
+
+
+async def test_a_claim_that_was_written_although_its_answer_got_lost_is_kept(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start_plane() as plane:
+        save = plane.store.save
+        answers_lost = [1]
+
+        def save_unheard(call: Call) -> None:
+            save(call)
+            if answers_lost:
+                answers_lost.clear()
+                raise ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
+
+        monkeypatch.setattr(plane.store, "save", save_unheard)
+        await plane.converse(await plane.streaming())
 
 
 async def test_a_claim_that_fails_for_no_fault_of_the_caller_closes_the_socket(

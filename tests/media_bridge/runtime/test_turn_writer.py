@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from media_bridge.runtime import turn_writer
+from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.turn_writer import TurnWriter
 from phonebridge.call.turn import Speaker, Turn
 from phonebridge.observability.log import logger
 from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.storage.turn_items import StoredTurns, latest_turns
 
 Written = list[tuple[str, Turn]]
 
@@ -44,7 +46,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def turns(recorder: Recorder) -> TurnWriter:
-    return TurnWriter(recorder, logger("turn-log"))  # type: ignore[arg-type]
+    return TurnWriter(recorder, logger("turn-log"), RetryPauses(0.0, 0.0))  # type: ignore[arg-type]
 
 
 async def test_turns_of_all_calls_go_in_one_request(turns: TurnWriter, recorder: Recorder) -> None:
@@ -73,6 +75,30 @@ async def test_a_table_out_of_reach_gets_them_the_next_time(
     turns.add("a", turn(2))
     await turns.flush()
     assert recorder.requests[1] == [("a", turn(1)), ("a", turn(2))]
+
+
+async def test_a_call_waits_until_its_own_turns_are_written(
+    turns: TurnWriter, recorder: Recorder
+) -> None:
+    recorder.fails = [EndpointConnectionError(endpoint_url="http://127.0.0.1:9") for _ in range(5)]
+    recorder.leaves = [[("b", turn(1))]]
+    for call_id in ("a", "b"):
+        turns.add(call_id, turn(1))
+    await turns.wait_until_written("a")
+    assert len(recorder.requests) == 6
+    await turns.wait_until_written("b")
+    assert recorder.requests[6] == [("b", turn(1))]
+
+
+async def test_turns_that_the_table_refuses_for_good_stop_no_other(
+    turns: TurnWriter, recorder: Recorder
+) -> None:
+    recorder.fails = [
+        ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, "BatchWriteItem")
+    ]
+    turns.add("a", turn(1))
+    await turns.wait_until_written("a")
+    assert len(recorder.requests) == 1
 
 
 async def test_what_the_table_had_no_room_for_comes_again(
@@ -110,23 +136,27 @@ async def test_a_turn_that_cannot_be_stored_stops_no_other(
 async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
     store: DynamoCallStore,
 ) -> None:
-    turns = TurnWriter(store, logger("turn-log-long"))
+    turns = TurnWriter(store, logger("turn-log-long"), RetryPauses())
     endless = "\N{FACE WITH TEARS OF JOY}" * 200_000
     turns.add("a", replace(turn(1, endless), unheard=endless))
     turns.add("b", turn(1))
     await turns.flush()
-    (cut,) = (stored.read(Turn) for stored in store._table.partition("CALL#a"))
+    (cut,) = stored_turns(store, "a")
     assert cut.text == cut.unheard == endless[: turn_writer.MAX_TEXT_LENGTH]
-    assert [stored.read(Turn) for stored in store._table.partition("CALL#b")] == [turn(1)]
+    assert stored_turns(store, "b") == (turn(1),)
 
 
 async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallStore) -> None:
-    turns = TurnWriter(store, logger("turn-log-store"))
+    turns = TurnWriter(store, logger("turn-log-store"), RetryPauses())
     numbers = range(1, 61)
     for number in numbers:
         turns.add("a", turn(number))
     await asyncio.gather(turns.flush(), turns.flush())
     assert store.add_turns([]) == []
-    # A call's record is its partition: only its head is missing here.
-    stored = [s.read(Turn) for s in store._table.partition("CALL#a")]
-    assert [each.number for each in stored] == list(numbers)
+    assert [each.number for each in stored_turns(store, "a")] == list(numbers)
+
+
+def stored_turns(store: DynamoCallStore, call_id: str) -> tuple[Turn, ...]:
+    """A call's record is its partition: only its head is missing here."""
+    items = store._table.partition(f"CALL#{call_id}")
+    return latest_turns([item.read(StoredTurns) for item in items])

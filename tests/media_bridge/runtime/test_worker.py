@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn
 
@@ -9,11 +11,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge
-from media_bridge.runtime import worker
-from phonebridge.call.call import EndedBy
-from phonebridge.call.steering import Interrupt
+from media_bridge.runtime import heartbeat, worker
+from phonebridge.call.call import Call, CallStatus, EndedBy
+from phonebridge.call.events import MediaAttached
+from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
-from phonebridge.storage.fleet import TaskState
+from phonebridge.call.usage import Activity
+from phonebridge.storage.fleet import TaskState, call_key
 from simulators.scenario import SHORT
 from tests.support.media_plane import UNHURRIED, MediaPlane, StartsPlane
 from tests.support.published_metrics import published_in
@@ -24,18 +28,24 @@ from tests.support.waiting import TIMEOUT_SECONDS, until
 async def test_it_tells_of_itself(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
 
-    def beat() -> TaskState | None:
-        return plane.fleet.heartbeat(plane.task.task_id)
+    def tells(active_calls: int, *, draining: bool) -> bool:
+        state = plane.fleet.heartbeat(plane.task.task_id)
+        expected = (7, active_calls, draining, False)
+        return state is not None and expected == (
+            state.slots,
+            state.active_calls,
+            state.draining,
+            state.is_over,
+        )
 
     async with start_plane(max_calls_per_task=7) as plane:
-        now_ms = plane.now_ms()
-        assert await until(beat) == TaskState(plane.task.task_id, 7, 0, False, now_ms)
+        await until(lambda: tells(0, draining=False))
         await plane.greeted()
-        await until(lambda: beat() == TaskState(plane.task.task_id, 7, 1, False, now_ms))
+        await until(lambda: tells(1, draining=False))
         await plane.idle()
-        await until(lambda: beat() == TaskState(plane.task.task_id, 7, 0, True, now_ms))
+        await until(lambda: tells(0, draining=True))
 
 
 async def test_the_last_heartbeat_says_that_it_takes_no_more_calls(
@@ -47,12 +57,13 @@ async def test_the_last_heartbeat_says_that_it_takes_no_more_calls(
     last = plane.fleet.heartbeat(plane.task.task_id)
     assert last is not None
     assert last.draining
+    assert last.is_over
 
 
 async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     async with start_plane() as plane:
         call = plane.answered()
         plane.fleet.reserve(call)
@@ -66,8 +77,7 @@ async def test_a_call_that_came_gives_back_the_place_that_was_reserved_for_it(
 async def test_it_gives_it_back_although_a_heartbeat_failed(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     failed = threading.Event()
 
     def fail(_: TaskState) -> NoReturn:
@@ -89,7 +99,7 @@ async def test_it_gives_it_back_although_a_heartbeat_failed(
 async def test_an_unresponsive_carrier_delays_no_heartbeat_and_no_other_call(
     start_plane: StartsPlane, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     blocked = 24
 
     def active_calls() -> int:
@@ -99,18 +109,29 @@ async def test_an_unresponsive_carrier_delays_no_heartbeat_and_no_other_call(
 
     async with start_plane(max_calls_per_task=blocked + 2) as plane:
         phone = await plane.greeted()
-        telnyx.is_answering.clear()
-        for _ in range(blocked):
-            failing = await plane.connected(plane.answered())
-            await failing.start("a codec of its own")
-        await until(lambda: len({path for path, _ in telnyx.commands}) == blocked)
+        with unresponsive(telnyx):
+            for _ in range(blocked):
+                failing = await plane.connected(plane.answered())
+                await failing.start("a codec of its own")
+            await until(lambda: len({path for path, _ in telnyx.commands}) == blocked)
 
-        await plane.greeted()
-        await until(lambda: active_calls() == blocked + 2)
-        post(plane, phone.call.call_id)
-        await phone.hear("clear")
-        await until(lambda: plane.record(phone.call).turns)
-        assert telnyx.answered == 0
+            await plane.greeted()
+            await until(lambda: active_calls() == blocked + 2)
+            # An interruption would have no effect if its call's greeting is over by now.
+            plane.mailbox.post(plane.task.task_id, phone.call.call_id, Say(words="Are you there?"))
+            model = await plane.session(phone.call)
+            await until(lambda: "Are you there?" in str(model.received))
+            await until(lambda: plane.record(phone.call).turns)
+            assert telnyx.answered == 0
+
+
+@contextmanager
+def unresponsive(telnyx: RecordedTelnyx) -> Iterator[None]:
+    """It answers again, whatever happens: the container waits for it when it drains."""
+    telnyx.is_answering.clear()
+    try:
+        yield
+    finally:
         telnyx.is_answering.set()
 
 
@@ -125,7 +146,7 @@ async def test_a_command_reaches_its_call_once_and_no_other(start_plane: StartsP
         await phone.hear("clear")
         assert not plane.mailbox.collect(plane.task.task_id)
         await other.hear()
-    interruptions = [plane.record(each.call).call.activity.interruptions for each in (phone, other)]
+    interruptions = [plane.record(each.call).activity.interruptions for each in (phone, other)]
     assert interruptions == [1, 0]
 
 
@@ -159,6 +180,67 @@ async def test_calls_go_on_while_the_table_is_out_of_reach(
         await phone.hear("clear")
 
 
+async def test_a_task_that_was_marked_leaves_its_calls_in_silence_and_begins_anew(
+    start_plane: StartsPlane, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen: others act on its calls by now."""
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        old_id = plane.task.task_id
+
+        def marked() -> bool:
+            state = plane.fleet.heartbeat(old_id)
+            return state is not None and plane.fleet.mark_over(state)
+
+        await until(marked)
+        assert await phone.closed() == 1000
+        await until(lambda: plane.task.has_room and not plane.task.carries(phone.call.call_id))
+        assert plane.task.task_id != old_id
+        left = plane.record(phone.call)
+        assert (left.call.status, left.activity) == (CallStatus.STREAMING, Activity())
+        assert telnyx.commands == []
+
+        other = await plane.greeted()
+        assert plane.record(other.call).call.owner_task == plane.task.task_id
+        plane.mailbox.post(plane.task.task_id, other.call.call_id, Say(words="Are you there?"))
+        model = await plane.session(other.call)
+        await until(lambda: "Are you there?" in str(model.received))
+
+
+async def test_a_task_lists_the_calls_that_it_carries(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
+
+    def lists(*calls: Call) -> bool:
+        carried = plane.fleet.carried_calls(plane.task.task_id)
+        keys = {call_key(call.call_id) for call in calls}
+        return (
+            carried is not None
+            and carried.version == carried.expected_version
+            and carried.call_keys - {""} == keys
+        )
+
+    async with start_plane() as plane:
+        await until(lists)
+        phone, other = await plane.greeted(), await plane.greeted()
+        await until(lambda: lists(phone.call, other.call))
+        await phone.hang_up()
+        await until(lambda: lists(other.call))
+
+
+async def test_whoever_marks_a_task_ends_its_calls(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        own = await plane.greeted()
+        call = plane.answered()
+        elsewhere = MediaAttached(call.stream_number, "task-2", plane.now_ms())
+        plane.services.switchboard.apply(call.call_id, elsewhere)
+        plane.task._bury("task-2")
+        assert await plane.failed(call) == "container_lost"
+        await plane.converse(own)
+
+
 async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> None:
     async with start_plane() as plane, asyncio.TaskGroup() as tasks:
         phone = await plane.greeted()
@@ -169,7 +251,7 @@ async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> N
         await phone.stop()
         await draining
     assert plane.record(phone.call).call.end_requested_by is None
-    assert plane.record(phone.call).call.activity.frames_in
+    assert plane.record(phone.call).activity.frames_in
 
 
 BRIEF = replace(SHORT, greeting="agent_fallback")
@@ -203,8 +285,8 @@ async def test_a_call_that_outlasts_its_goodbye_is_written_down_and_left(
         assert await phone.closed() == 1000
         record = plane.record(phone.call)
         assert record.call.end_requested_by is EndedBy.SHUTDOWN
-        assert record.call.activity.frames_out
-        assert len(record.turns) == record.call.activity.turns
+        assert record.activity.frames_out
+        assert len(record.turns) == record.activity.turns
 
 
 async def test_a_signal_shortens_the_drain_of_a_task_that_ecs_takes_away(

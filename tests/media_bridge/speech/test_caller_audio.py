@@ -14,7 +14,7 @@ def heard(commands: list[BridgeCommand]) -> bytes:
 
 def test_what_comes_early_is_kept_and_what_comes_late_passes_at_once() -> None:
     caller_audio = CallerAudioPath(ModelAudio.G711)
-    caller_audio.begin(Codec.PCMU, Codec.PCMU)
+    caller_audio.begin(Codec.PCMU, Codec.PCMU, now=0.0)
     assert caller_audio.push(1, FRAME, 0.0) == []
     assert heard(caller_audio.start_forwarding()) == FRAME
     assert caller_audio.start_forwarding() == []
@@ -23,7 +23,7 @@ def test_what_comes_early_is_kept_and_what_comes_late_passes_at_once() -> None:
 
 def test_only_the_last_second_is_kept() -> None:
     caller_audio = CallerAudioPath(ModelAudio.G711)
-    caller_audio.begin(Codec.PCMU, Codec.PCMU)
+    caller_audio.begin(Codec.PCMU, Codec.PCMU, now=0.0)
     for chunk in range(75):
         caller_audio.push(chunk, bytes([chunk]) * 160, 0.02 * chunk)
     assert heard(caller_audio.start_forwarding()) == b"".join(
@@ -33,7 +33,7 @@ def test_only_the_last_second_is_kept() -> None:
 
 def test_the_model_hears_the_law_that_it_was_told_of() -> None:
     caller_audio = CallerAudioPath(ModelAudio.G711)
-    caller_audio.begin(Codec.PCMA, model_codec=Codec.PCMU)
+    caller_audio.begin(Codec.PCMA, model_codec=Codec.PCMU, now=0.0)
     caller_audio.start_forwarding()
     expected = encode(Codec.PCMU, decode(Codec.PCMA, FRAME))
     assert heard(caller_audio.push(1, FRAME, 0.0)) == expected
@@ -41,14 +41,14 @@ def test_the_model_hears_the_law_that_it_was_told_of() -> None:
 
 def test_pcm_is_made_of_the_line_as_it_is() -> None:
     caller_audio = CallerAudioPath(ModelAudio.PCM24K)
-    caller_audio.begin(Codec.PCMA, model_codec=Codec.PCMU)
+    caller_audio.begin(Codec.PCMA, model_codec=Codec.PCMU, now=0.0)
     caller_audio.start_forwarding()
     assert heard(caller_audio.push(1, FRAME, 0.0)) == TelephoneToModel(Codec.PCMA).feed(FRAME)
 
 
 def test_lost_frames_are_counted_and_filled_and_so_is_a_gap() -> None:
     caller_audio = CallerAudioPath(ModelAudio.G711)
-    caller_audio.begin(Codec.PCMA, Codec.PCMA)
+    caller_audio.begin(Codec.PCMA, Codec.PCMA, now=0.0)
     caller_audio.start_forwarding()
     before = b"\x2a" * 160
     caller_audio.push(1, before, 0.0)
@@ -64,7 +64,7 @@ def test_lost_frames_are_counted_and_filled_and_so_is_a_gap() -> None:
 
 def test_lost_l16_is_filled_with_as_much_of_it() -> None:
     caller_audio = CallerAudioPath(ModelAudio.PCM24K)
-    caller_audio.begin(Codec.L16, Codec.L16)
+    caller_audio.begin(Codec.L16, Codec.L16, now=0.0)
     caller_audio.start_forwarding()
     caller_audio.push(1, bytes(640), 0.0)
     caller_audio.look_for_gap(0.0, speaks=True, now=0.75)

@@ -4,18 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
+from benchmarks.control_plane.dynamodb_units import item_bytes
 from phonebridge.call.call import Call
-from phonebridge.call.overdue import HEARTBEAT_TIMEOUT_MS
+from phonebridge.liveness import Watch
 from phonebridge.storage.fleet import (
     RESERVATION_SECONDS,
-    STALE_HEARTBEAT_SECONDS,
     TASK_SECONDS,
     DynamoFleet,
     Fleet,
     TaskState,
+    call_key,
 )
 from tests.support.calls import outbound_call
 from tests.support.clock import Clock
@@ -23,15 +21,7 @@ from tests.support.clock import Clock
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-TASK = TaskState("task-1", 40, 38, draining=False, at_ms=1_000)
-
-
-STALE_SECONDS = HEARTBEAT_TIMEOUT_MS / 1000
-SWEEP_SECONDS = 60
-
-
-def beat(fleet: DynamoFleet, clock: Clock, late_ms: int = 0) -> None:
-    fleet.beat(replace(TASK, at_ms=clock.now_ms - late_ms))
+TASK = TaskState("task-1", 1, 40, 38, draining=False)
 
 
 def ringing(clock: Clock, call_id: str) -> Call:
@@ -39,94 +29,79 @@ def ringing(clock: Clock, call_id: str) -> Call:
 
 
 def test_the_last_heartbeat_counts(fleet: DynamoFleet) -> None:
-    later = replace(TASK, active_calls=0, draining=True, at_ms=11_000)
-    fleet.beat(TASK)
-    fleet.beat(later)
+    later = replace(TASK, version=2, active_calls=0, draining=True)
+    assert fleet.beat(TASK)
+    assert fleet.beat(later)
     assert fleet.heartbeat("task-1") == later
     assert fleet.heartbeat("task-2") is None
     assert fleet.look() == Fleet((later,), 0)
+    assert fleet.tasks() == (later,)
 
 
-def test_a_task_is_lost_when_it_is_silent_at_two_looks_a_period_apart(
-    fleet: DynamoFleet, clock: Clock
+def test_a_task_that_was_marked_beats_no_more(fleet: DynamoFleet) -> None:
+    fleet.beat(TASK)
+    assert fleet.mark_over(TASK)
+    assert not fleet.beat(replace(TASK, version=2))
+    assert not fleet.beat(replace(TASK, version=99))
+    marked = fleet.heartbeat("task-1")
+    assert marked is not None
+    assert marked.is_over
+
+
+def test_a_task_that_beat_after_it_was_read_is_not_marked(fleet: DynamoFleet) -> None:
+    fleet.beat(TASK)
+    fleet.beat(replace(TASK, version=2))
+    assert not fleet.mark_over(TASK)
+    assert fleet.beat(replace(TASK, version=3))
+
+
+def test_one_observer_wins(fleet: DynamoFleet) -> None:
+    fleet.beat(TASK)
+    with ThreadPoolExecutor(8) as observers:
+        assert sum(observers.map(fleet.mark_over, [TASK] * 8)) == 1
+        assert sum(observers.map(fleet.mark_absent, ["task-2"] * 8)) == 1
+    assert not fleet.beat(replace(TASK, task_id="task-2"))
+
+
+def test_a_task_without_a_heartbeat_is_not_marked_once_it_has_one(fleet: DynamoFleet) -> None:
+    fleet.beat(TASK)
+    assert not fleet.mark_absent("task-1")
+
+
+def test_a_task_tells_which_calls_it_carries(fleet: DynamoFleet) -> None:
+    assert fleet.carried_calls("task-1") is None
+    fleet.beat(replace(TASK, list_version=7))
+    assert fleet.carried_calls("task-1") is None
+    fleet.list_calls("task-1", 7, ["call-1", "call-2"])
+    carried = fleet.carried_calls("task-1")
+    assert carried is not None
+    assert (carried.count, carried.expected_version, carried.version) == (1, 7, 7)
+    assert carried.call_keys == {call_key("call-1"), call_key("call-2")}
+    assert carried.lacks(call_key("call-3"))
+    assert not carried.lacks(call_key("call-1"))
+
+    fleet.list_calls("task-1", 8, [])
+    emptied = fleet.carried_calls("task-1")
+    assert emptied is not None
+    assert emptied.lacks(call_key("call-1"))
+    fleet.mark_over(replace(TASK, list_version=7))
+    assert fleet.carried_calls("task-1") is None
+
+
+def test_the_list_of_a_full_task_costs_one_write_unit(
+    fleet: DynamoFleet, client: "DynamoDBClient", table_name: str
 ) -> None:
-    beat(fleet, clock)
-    clock.pass_seconds(STALE_SECONDS)
-    assert not fleet.is_lost("task-1"), "it may still beat in time"
-    clock.pass_seconds(1)
-    assert not fleet.is_lost("task-1"), "the first look"
-    clock.pass_seconds(STALE_SECONDS - 1)
-    assert not fleet.is_lost("task-1"), "the second look comes too soon"
-    clock.pass_seconds(1)
-    assert fleet.is_lost("task-1")
-    assert fleet.is_lost("task-1"), "its other calls are judged alike"
+    fleet.list_calls("task-1", 1_000_000, [f"call-{number}" for number in range(100)])
+    [item] = client.scan(TableName=table_name)["Items"]
+    assert item_bytes(item) < 1024
 
 
-def test_a_task_that_never_beat_is_lost_at_the_second_look(
-    fleet: DynamoFleet, clock: Clock
-) -> None:
-    assert not fleet.is_lost("task-1")
-    clock.pass_seconds(SWEEP_SECONDS)
-    assert fleet.is_lost("task-1")
-
-
-def test_a_heartbeat_between_two_looks_makes_the_first_one_void(
-    fleet: DynamoFleet, clock: Clock
-) -> None:
-    beat(fleet, clock)
-    clock.pass_seconds(SWEEP_SECONDS)
-    assert not fleet.is_lost("task-1")
-    beat(fleet, clock)
-    clock.pass_seconds(SWEEP_SECONDS)
-    assert not fleet.is_lost("task-1")
-
-
-def test_a_task_whose_clock_is_wrong_is_not_lost_while_it_beats(
-    fleet: DynamoFleet, clock: Clock
-) -> None:
-    for _ in range(5):
-        beat(fleet, clock, late_ms=10 * HEARTBEAT_TIMEOUT_MS)
-        assert not fleet.is_lost("task-1")
-        clock.pass_seconds(SWEEP_SECONDS)
-
-
-def test_a_look_does_not_count_after_looks_have_failed_for_long(
-    fleet: DynamoFleet, clock: Clock
-) -> None:
-    """The table was away again: the task has had no chance to beat."""
-    beat(fleet, clock)
-    clock.pass_seconds(52)
-    assert not fleet.is_lost("task-1")
-    clock.pass_seconds(STALE_HEARTBEAT_SECONDS)
-    assert not fleet.is_lost("task-1")
-
-
-def test_looks_at_the_same_time_are_one(fleet: DynamoFleet, clock: Clock) -> None:
-    beat(fleet, clock)
-    clock.pass_seconds(SWEEP_SECONDS)
-    with ThreadPoolExecutor(4) as sweeps:
-        assert not any(sweeps.map(fleet.is_lost, ["task-1"] * 4))
-
-
-PAUSES = st.lists(
-    st.tuples(st.sampled_from(["heartbeat", "look"]), st.integers(1, 70)), max_size=12
-)
-
-
-@given(PAUSES)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whoever_is_lost_was_silent_for_two_periods(
-    fleet: DynamoFleet, clock: Clock, happened: list[tuple[str, int]]
-) -> None:
-    beat(fleet, clock)
-    last_beat_ms = clock.now_ms
-    for what, pause_seconds in happened:
-        clock.pass_seconds(pause_seconds)
-        if what == "heartbeat":
-            beat(fleet, clock)
-            last_beat_ms = clock.now_ms
-        elif fleet.is_lost("task-1"):
-            assert clock.now_ms - last_beat_ms > 2 * HEARTBEAT_TIMEOUT_MS
+def test_the_sweep_remembers_what_it_read(fleet: DynamoFleet) -> None:
+    assert fleet.sweep_watch() == Watch()
+    watch = Watch().after_read({"task-1": 3}, 1_795_000_000.25)
+    fleet.keep_sweep_watch(watch)
+    assert fleet.sweep_watch() == watch
+    assert fleet.look() == Fleet((), 0)
 
 
 def test_a_silent_task_is_forgotten_in_a_day(fleet: DynamoFleet, clock: Clock) -> None:
@@ -169,14 +144,14 @@ def test_nobody_pays_for_reservations_that_are_over(
 
 
 def test_only_tasks_that_live_and_stay_have_room() -> None:
-    now_ms = TASK.at_ms + HEARTBEAT_TIMEOUT_MS
-    assert Fleet((TASK,), 0).room(now_ms) == 2
-    assert Fleet((TASK,), 0).room(now_ms + 1) == 0
-    assert Fleet((TASK, replace(TASK, draining=True)), 0).room(now_ms) == 2
-    assert Fleet((TASK, replace(TASK, active_calls=0)), 0).room(now_ms) == 42
-    assert Fleet((TASK, replace(TASK, active_calls=41)), 0).room(now_ms) == 2, "none owes any"
+    assert Fleet((TASK,), 0).room() == 2
+    assert Fleet((TASK,), 0).room(frozenset({"task-1"})) == 0
+    assert Fleet((replace(TASK, is_over=True),), 0).room() == 0
+    assert Fleet((TASK, replace(TASK, draining=True)), 0).room() == 2
+    assert Fleet((TASK, replace(TASK, active_calls=0)), 0).room() == 42
+    assert Fleet((TASK, replace(TASK, active_calls=41)), 0).room() == 2, "none owes any"
 
 
 def test_calls_that_ring_take_room() -> None:
-    assert Fleet((TASK,), 1).room(TASK.at_ms) == 1
-    assert Fleet((TASK,), 3).room(TASK.at_ms) == -1
+    assert Fleet((TASK,), 1).room() == 1
+    assert Fleet((TASK,), 3).room() == -1

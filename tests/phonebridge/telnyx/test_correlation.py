@@ -18,6 +18,7 @@ from phonebridge.call.events import (
     CallRequested,
     MediaAttached,
 )
+from phonebridge.call.overdue import LegState
 from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import CallTransferred, DialTarget, TransferRequested
 from phonebridge.errors import Conflict
@@ -84,6 +85,9 @@ class Carrier:
             return OTHER_LEG
         story = Story(call.call_id, None)
         return story.leg if isinstance(command, Dial) else story.target
+
+    def look_up(self, leg: Leg) -> LegState:
+        return LegState(is_alive=True)
 
 
 class Nobody:
@@ -400,8 +404,8 @@ def test_a_webhook_reads_the_head_once_and_the_settings_only_where_they_are_need
     switchboard.place(outbound_call(), CallConfig())
     reads: list[list[str]] = []
     leg = Story("call-1", None).leg
-    for event in (initiated(leg), answered(leg), answered(leg), hung_up(leg)):
+    for event in (initiated(leg), answered(leg), initiated(leg), hung_up(leg)):
         store.reads = []
         deliver(switchboard, store, event, "call-1")
         reads.append(store.reads)
-    assert reads == [["head"], ["head", "config"], ["head"], ["head"]]
+    assert reads == [["head"], ["head", "config"], ["head", "config"], ["head"]]

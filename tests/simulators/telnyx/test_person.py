@@ -192,3 +192,11 @@ def test_a_person_held_up_by_the_machine_goes_on_later_instead_of_in_a_burst() -
     clock = FrameClock(100.0)
     assert clock.next_due_s(103.0) == pytest.approx(103.0 - MAX_LAG_S)
     assert clock.next_due_s(103.0) == pytest.approx(103.02 - MAX_LAG_S)
+
+
+def test_other_lines_take_the_place_of_those_of_the_scenario() -> None:
+    conversation = new_conversation()
+    conversation.change_lines(CallerLine("caller_goodbye"))
+    agent = Agent(conversation)
+    run(conversation, agent.frame, agent.hear)
+    assert conversation.said == ["caller_goodbye"]

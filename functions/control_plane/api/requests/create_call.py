@@ -29,8 +29,8 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Makes the request safe to repeat: the same key with the same body places one "
-        "call. Kept for a day.",
+        description="Makes the request safe to repeat: the same key with the same body has one "
+        "effect. `create` remembers keys for a day, `dtmf` the latest one of a call.",
     ),
 ]
 

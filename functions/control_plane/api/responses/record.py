@@ -235,7 +235,7 @@ def call_details(
         cost=CostResource.model_validate(cost),
         outcome_webhook=_outcome_webhook(record.webhook_delivery),
         recordings=[_recording_resource(each, link_to(each)) for each in record.recordings],
-        activity=ActivityResource.model_validate(call.activity),
+        activity=ActivityResource.model_validate(record.activity),
         config=AgentSettings.of(record.config),
         metadata=record.config.metadata,
     )

@@ -23,6 +23,7 @@ class ConditionFailed(Exception):
 
 _CONDITIONS: Mapping[str, Callable[[Item | None, int], bool]] = {
     "attribute_exists(pk)": lambda found, _: found is not None,
+    "attribute_not_exists(is_over)": lambda found, _: "is_over" not in (found or {}),
     "attribute_not_exists(pk) OR expires_at <= :given": lambda found, given: (
         found is None or int(found["expires_at"]["N"]) <= given
     ),
@@ -57,6 +58,13 @@ class TableInMemory:
         self._now = now
         self._pause = pause
         self._partitions: dict[str, dict[str, Item]] = defaultdict(dict)
+
+    def partitions(self) -> set[str]:
+        """The keys of the partitions in which something stands."""
+        return {pk for pk, items in self._partitions.items() if items}
+
+    def sort_keys(self, pk: str) -> list[str]:
+        return sorted(self._partitions[pk])
 
     def get_item(self, *, Key: Item, ConsistentRead: bool, **_: Any) -> dict[str, Any]:
         self._pause()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from benchmarks.drills.table_in_memory import TableInMemory, Units, busiest
 from phonebridge.call.call import Hangup
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import CallAnswered, CallHungUp, CallRequested, DialAccepted
@@ -17,7 +18,6 @@ from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support.calls import LEG, after, outbound_call
 from tests.support.clock import Clock
-from tests.support.table_in_memory import TableInMemory, Units, busiest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,7 +61,7 @@ def life_of_a_call(store: DynamoCallStore) -> list[object]:
 
 
 def room_in_a_fleet(fleet: DynamoFleet) -> list[object]:
-    fleet.beat(TaskState("task-1", 40, 3, draining=False, at_ms=1_000))
+    fleet.beat(TaskState("task-1", 1, 40, 3, draining=False))
     fleet.reserve(outbound_call("call-1", created_at_ms=1_795_000_000_000))
     fleet.reserve(outbound_call("call-2", created_at_ms=1_790_000_000_000))  # ended long ago
     results: list[object] = [fleet.look()]

@@ -1,0 +1,46 @@
+"""All drills, in the order of the table's rows."""
+
+from collections.abc import Iterator
+from itertools import product
+
+from benchmarks.drills.drill import Drill
+from benchmarks.drills.mechanism import Mechanism
+from benchmarks.drills.real_drill import RealDrill
+from benchmarks.drills.store_drill import StoreDrill
+from benchmarks.drills.store_fault import StoreFault
+
+SECONDS = (4.0, 16.0, 60.0, 300.0)
+SWEEP_PHASES = (-0.6, 5.0, 20.0, 45.0)
+"""The first sweep hangs in the last moment of the fault and reads when it is over."""
+FAULTS = (StoreFault.UNAVAILABLE, StoreFault.THROTTLED, StoreFault.SLOW)
+NO_FAULT = StoreDrill(StoreFault.NONE, 16.0, 5.0)
+REPEATED = (
+    RealDrill(StoreFault.UNAVAILABLE, 4.0),
+    RealDrill(StoreFault.UNAVAILABLE, 16.0),
+    RealDrill(StoreFault.UNAVAILABLE, 60.0),
+    RealDrill(StoreFault.THROTTLED, 4.0),
+    RealDrill(StoreFault.THROTTLED, 16.0),
+    RealDrill(StoreFault.SLOW, 16.0),
+)
+"""These rows are repeated with real processes."""
+SHORT = (
+    StoreDrill(StoreFault.UNAVAILABLE, 16.0, -0.6),
+    StoreDrill(StoreFault.THROTTLED, 4.0, 5.0),
+)
+"""These run with the tests."""
+SWITCHES = (
+    StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.WRITE_QUEUE),
+    StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.HANGUP_AT_ONCE),
+    StoreDrill(StoreFault.SLOW, 60.0, 5.0, Mechanism.OWED_COMMANDS),
+    StoreDrill(StoreFault.UNAVAILABLE, 300.0, 12.0, Mechanism.ASK_CARRIER),
+    StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.SECOND_LOOK),
+    StoreDrill(StoreFault.SLOW, 60.0, 5.0, Mechanism.CLAIM_RETRY),
+)
+"""For each mechanism a drill that reports losses without it."""
+
+
+def all_drills() -> Iterator[Drill]:
+    yield NO_FAULT
+    for fault, seconds, phase in product(FAULTS, SECONDS, SWEEP_PHASES):
+        yield StoreDrill(fault, seconds, phase)
+    yield from REPEATED

@@ -1,0 +1,79 @@
+"""The switches: each disables one mechanism that keeps calls alive or records right. A test shows
+that the drills report losses then, so that a drill which finds nothing has looked.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from control_plane import sweeping, task_sweep
+from control_plane.task_sweep import TaskSweep
+from media_bridge.runtime import server, write_queue
+from media_bridge.runtime.hangups import Hangups
+from phonebridge import switchboard
+from phonebridge.call.commands import CallCommand
+from phonebridge.errors import TelnyxUnreachable
+from phonebridge.storage.fleet import TaskState
+from phonebridge.telnyx.client import TelnyxClient
+
+
+class Mechanism(StrEnum):
+    NONE = "nothing is disabled"
+    WRITE_QUEUE = "the container writes what it owes until it is written"
+    HANGUP_AT_ONCE = "the container hangs up although the table is away"
+    OWED_COMMANDS = "commands that nothing confirms are sent again"
+    ASK_CARRIER = "the carrier is asked before a silent call is ended"
+    SECOND_LOOK = "a task is dead only if several looks find it silent"
+    CLAIM_RETRY = "a claim whose answer got lost is tried again"
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for owner, name, part in _PARTS[self]:
+                stack.enter_context(replaced(owner, name, part))
+            yield
+
+
+@contextmanager
+def replaced(owner: Any, name: str, part: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, part)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+async def _never_hang_up(self: Hangups, *_: object) -> None:
+    pass
+
+
+def _owe_nothing(*_: object, **__: object) -> tuple[CallCommand, ...]:
+    return ()
+
+
+def _say_nothing(self: TelnyxClient, *_: object) -> NoReturn:
+    raise TelnyxUnreachable("Telnyx is not asked in this drill.")
+
+
+def _believe_first_look(self: TaskSweep, suspects: frozenset[str]) -> dict[str, TaskState | None]:
+    tasks = self._tasks()
+    return {task_id: tasks.get(task_id) for task_id in suspects}
+
+
+_PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
+    Mechanism.NONE: (),
+    Mechanism.WRITE_QUEUE: ((write_queue, "is_passing", lambda error: False),),
+    Mechanism.HANGUP_AT_ONCE: ((Hangups, "ensure", _never_hang_up),),
+    Mechanism.OWED_COMMANDS: (
+        (switchboard, "owed_commands", _owe_nothing),
+        (sweeping, "owed_commands", _owe_nothing),
+    ),
+    Mechanism.ASK_CARRIER: ((TelnyxClient, "look_up", _say_nothing),),
+    Mechanism.SECOND_LOOK: (
+        (task_sweep, "SILENT_RUNS_SECONDS", 0.0),
+        (TaskSweep, "_watch_closely", _believe_first_look),
+    ),
+    Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
+}

@@ -1,0 +1,91 @@
+"""docs/reliability.md, from the results of the drills."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.drills.drill import Drill, DrillResult
+from benchmarks.drills.results import ROOT
+from benchmarks.drills.steady_costs import SteadyCosts
+from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: SteadyCosts) -> str:
+    known = [results[drill.name] for drill in drills if drill.name in results]
+    by_fault = rows_by_fault(drills, results)
+    return "\n".join(
+        (
+            INTRODUCTION,
+            _verdict(by_fault),
+            HOW_TO_READ,
+            *markdown(by_fault),
+            "\n## The same runs, by what happens on the call\n",
+            *markdown(rows_by_kind(known), first="call"),
+            "\n## What the safety costs\n",
+            _costs(costs),
+            WHAT_RUNS,
+        )
+    )
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    calls = sum(row.calls for row in rows)
+    runs = sum(row.repetitions for row in rows)
+    facts = (
+        (sum(row.lost for row in rows), "healthy calls were ended"),
+        (sum(row.legs_open_late for row in rows), "legs were open 10 s after the fault"),
+        (sum(row.wrong for row in rows), "records were wrong in the end"),
+        (sum(row.commands_lost for row in rows), "commands were lost"),
+        (sum(row.commands_repeated for row in rows), "commands were carried out twice"),
+    )
+    listed = "\n".join(f"* **{count}** {what}." for count, what in facts)
+    return f"In {runs} drills with {calls:,} calls:\n\n{listed}\n"
+
+
+def _costs(costs: SteadyCosts) -> str:
+    return (
+        f"* Heartbeats: {costs.heartbeat_units_per_task_hour:,.0f} write units for each hour of a"
+        f" task, whether it carries calls or not.\n"
+        f"* A call of a minute: {costs.write_units_per_call:.0f} write units"
+        f" and {costs.read_units_per_call:.1f} read units, without heartbeats and mailbox polls.\n"
+    )
+
+
+INTRODUCTION = """\
+# Reliability
+
+What happens to calls when a part of the system fails? `make drill` causes each fault on purpose,
+counts what becomes of the calls, and writes this page. Nothing on this page was measured on AWS.
+"""
+HOW_TO_READ = """\
+## The table fails
+
+DynamoDB holds the state of all calls. Here it is *unavailable* (it does not answer), *throttled*
+(it refuses each request at once) or *slow* (an answer takes 0.5 to 3.5 s, and many clients do not
+wait for it). A run has 18 calls, and repeats with another time of the sweep.
+
+* **Lost**: our side ended a call that should have gone on.
+* **Silence**: the longest time that each caller heard nothing. In a conversation without a fault
+  the caller hears nothing for 4 s while it is the caller's turn.
+* **Wrong records**: status, outcome, reason or duration is wrong 200 s after the fault.
+* **Clean-up**: how long after the fault a record was wrong.
+"""
+WHAT_RUNS = """\
+## What a drill runs
+
+Most drills run in virtual time: the handlers of the Lambdas and the media container as they are,
+with a carrier, a model and a table in memory that keep the protocols. Rows with *real processes*
+use the local stack of `make dev` with a proxy in front of its DynamoDB.
+
+Each mechanism has a switch in `benchmarks/drills/mechanism.py`. A test disables it and shows that
+the drills then report losses.
+
+`make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
+have passed. Run it again until it says that nothing is left. A change of the code makes the results
+void.
+"""
+
+
+def write(page: str, path: Path = PAGE) -> None:
+    path.write_text(page)

@@ -1,0 +1,135 @@
+"""Places calls. A request becomes one call, however often it comes and wherever it broke off."""
+
+import uuid
+from dataclasses import dataclass
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control_plane.agent_directory import Agent
+from control_plane.api.requests.create_call import CreateCall
+from control_plane.api.requests.fields import InvalidField
+from control_plane.api.requests.supported import check_supported
+from control_plane.api.resolver import call_context
+from control_plane.destinations import check_destinations, is_simulated, numbers_of
+from control_plane.services import ControlPlane, log
+from phonebridge.call.call import Call, CallStatus, Direction
+from phonebridge.call.config import CallConfig
+from phonebridge.call.overdue import DIAL_FAILED
+from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
+from phonebridge.storage.call_store import Claim, encode_config
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """What the client wants, and how a repetition of the request is known."""
+
+    wanted: CreateCall
+    idempotency_key: str | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCall:
+    call: Call
+    is_replayed: bool
+    """Whether an earlier request with the same key had placed it."""
+
+
+def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
+    """Raises what the API answers with an error, `TelnyxError` if the carrier refuses."""
+    if known := _find_placed(plane, request):
+        return PlacedCall(_repeat(plane, known), is_replayed=True)
+    plane.settings.require_dialing()
+    config = _config(plane, request.wanted)
+    caller = request.wanted.caller(plane.settings.telnyx_from_number)
+    check_destinations(numbers_of(config, request.wanted.to), plane.settings)
+    _check_caller(plane, caller)
+    encode_config(config)  # for a request that is refused leaves its key free
+    call = Call(
+        call_id=_claim_call_id(plane, request),
+        direction=Direction.OUTBOUND,
+        to=request.wanted.to,
+        from_=caller,
+        created_at_ms=plane.now_ms(),
+    )
+    with call_context(call.call_id):
+        plane.admission.admit()
+        plane.limits.reserve(call.call_id, config.max_duration_seconds)
+        placed = plane.switchboard.place(call, config)
+        _reserve(plane, placed)
+    return PlacedCall(placed, is_replayed=False)
+
+
+def _find_placed(plane: ControlPlane, request: CallRequest) -> Call | None:
+    """The call that an earlier request with this key has placed. It may be missing although the key
+    is claimed: that request has died, or is about to place it."""
+    if request.idempotency_key is None:
+        return None
+    claim = plane.store.find_claim(request.idempotency_key, request.fingerprint)
+    return plane.store.load(_check_matches(claim).call_id) if claim else None
+
+
+def _repeat(plane: ControlPlane, call: Call) -> Call:
+    """The answer to the first request stands, whatever became of the call since. If that request
+    broke off before it dialled, this one does."""
+    with call_context(call.call_id):
+        if call.fault and call.fault.reason == DIAL_FAILED:
+            raise DialFailed(call.fault.detail)
+        if call.leg is not None:
+            return call
+        placed = plane.switchboard.repeat(call)
+        _reserve(plane, placed)
+    return placed
+
+
+def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
+    agent = _agent_of(plane, wanted.agent) if wanted.agent else None
+    config = wanted.config(plane.max_call_seconds, agent)
+    check_supported(wanted, config, plane.settings)
+    return config
+
+
+def _check_caller(plane: ControlPlane, number: str) -> None:
+    """Refuse to show a number that is not the operator's. A simulated carrier shows none."""
+    settings = plane.settings
+    if number == settings.telnyx_from_number or is_simulated(settings.telnyx_api_base):
+        return
+    try:
+        plane.directory.assignment(number)
+    except UnknownNumber as error:
+        problem = "must be TELNYX_FROM_NUMBER or a number under /api/numbers"
+        raise InvalidField("from", problem) from error
+
+
+def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
+    """Requests with the same key get the same id, and a call is created once."""
+    call_id = str(uuid.uuid4())
+    key = request.idempotency_key
+    if key is None:
+        return call_id
+    return _check_matches(plane.store.claim_key(key, request.fingerprint, call_id)).call_id
+
+
+def _reserve(plane: ControlPlane, call: Call) -> None:
+    if call.status is CallStatus.ENDED:
+        return
+    try:
+        plane.fleet.reserve(call)
+    except (BotoCoreError, ClientError):
+        # Another call may take its place; this one rings already.
+        log.exception("reservation FAILED")
+
+
+def _check_matches(claim: Claim) -> Claim:
+    if not claim.matches:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
+    return claim
+
+
+def _agent_of(plane: ControlPlane, name: str) -> Agent:
+    try:
+        return plane.directory.agent(name)
+    except UnknownAgent as error:
+        raise InvalidField(
+            "agent", f"there is no agent `{name}`; PUT /api/agents/{name} makes it"
+        ) from error

@@ -1,0 +1,30 @@
+"""One look of the sweep at one call."""
+
+from control_plane.services import ControlPlane, log
+from phonebridge.call.call import Call
+from phonebridge.call.overdue import overdue
+from phonebridge.call.owed import owed_commands
+
+MINUTE_MS = 60_000
+
+
+def sweep_call(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
+    """Whether there was something to do: to settle a call of which nothing is heard any more, or
+    to send what is owed. Raises what keeps it from being done."""
+    now_ms = plane.now_ms()
+    event = overdue(
+        call,
+        is_task_lost=is_task_lost,
+        max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
+        now_ms=now_ms,
+    )
+    if event:
+        log.warning("call overdue", status=call.status, event=type(event).__name__)
+        plane.switchboard.settle(call, event)
+    elif commands := owed_commands(call, now_ms):
+        names = [type(command).__name__ for command in commands]
+        log.warning("commands not confirmed", status=call.status, commands=names)
+        plane.switchboard.pursue(call.call_id)
+    else:
+        return False
+    return True

@@ -1,0 +1,145 @@
+"""What one call owes the table and the carrier, in order, until it is done."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from media_bridge import commands, events
+from media_bridge.runtime.call_log import CallLog
+from media_bridge.runtime.services import Services
+from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
+from phonebridge.call.call import Call, Fault
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import (
+    CallEvent,
+    CallFailed,
+    DigitsRequested,
+    EndRequested,
+    MediaReported,
+    MediaStarted,
+)
+from phonebridge.call.steering import TransferFinished
+from phonebridge.call.transfer import TransferRequested
+from phonebridge.call.usage import Activity, ModelUsage, Usage
+from phonebridge.ports import TimelineEntry
+
+
+class CallRecords:
+    """`dispatch` takes what the bridge must know of commands that failed."""
+
+    def __init__(
+        self,
+        call: Call,
+        config: CallConfig,
+        services: Services,
+        log: CallLog,
+        dispatch: Callable[[events.SteeringEvent], None],
+    ) -> None:
+        self._call = call
+        self._config = config
+        self._services = services
+        self._log = log
+        self._dispatch = dispatch
+        self._loop = asyncio.get_running_loop()
+        self._queue = WriteQueue(services.log, services.threads, services.pauses)
+        self._hangups: set[asyncio.Task[None]] = set()
+        self._has_transferred = False
+
+    async def write(self) -> None:
+        """Return when everything is done that was added before `close`."""
+        await self._queue.write()
+        await asyncio.gather(*self._hangups)
+
+    def close(self) -> None:
+        self._queue.close()
+
+    def discard(self) -> None:
+        """Forget what is not written yet: the call belongs to somebody else now."""
+        self._queue.discard()
+        for task in self._hangups:
+            task.cancel()
+
+    def execute(self, command: commands.BackgroundCommand) -> None:
+        store, call_id = self._services.store, self._call.call_id
+        match command:
+            case commands.RecordTurn(turn) | commands.ReviseTurn(turn):
+                numbered = replace(turn, stream_number=self._call.attached_stream)
+                self._services.turn_writer.add(call_id, numbered)
+            case commands.RecordMessage(message):
+                numbered_message = replace(message, stream_number=self._call.attached_stream)
+                add = partial(store.add_message, call_id, numbered_message)
+                self._queue.add(Job(add, self._tell(events.MessageLost)))
+            case commands.AddTimelineEntry(what, detail):
+                entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
+                self._queue.add(Job(partial(store.add_timeline_entry, call_id, entry)))
+            case commands.RecordStart():
+                self._queue.add(self._change(MediaStarted(self._services.now_ms())))
+            case commands.TransferCall(to, summary, from_):
+                self._has_transferred = True
+                self._command(TransferRequested(to, from_, summary), TransferFinished)
+            case commands.SendDtmf(digits, duration_ms):
+                self._command(DigitsRequested(digits, duration_ms), events.DigitsFailed)
+            case commands.CacheGreeting() | commands.KeepClip():
+                self._cache_speech(command)
+            case commands.EndCall(by):
+                self._log.write("info", "ending call", by=by)
+                self._end(EndRequested(by, self._services.now_ms()))
+
+    def fail(self, reason: str, detail: str) -> None:
+        """End the call, whatever the table does."""
+        self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
+
+    def add_fault(self, reason: str, detail: str) -> None:
+        """End the call once that is on record: its caller may have hung up, or may be on the line
+        with somebody else."""
+        fault = Fault(reason, detail, self._services.now_ms())
+        self._queue.add_final(self._change(CallFailed(fault)))
+
+    async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
+        """The last word of the container about the call. Its turns come first."""
+        await self._services.turn_writer.wait_until_written(self._call.call_id)
+        used = ModelUsage(
+            self._call.attached_stream,
+            self._services.model.name(self._config),
+            self._config.transcription.model,
+            usage,
+            activity,
+        )
+        add = partial(self._services.store.add_usage, self._call.call_id, used)
+        self._queue.add_final(Job(add))
+        report = MediaReported(self._call.attached_stream, has_started)
+        self._queue.add_final(self._change(report))
+
+    def _end(self, event: EndRequested | CallFailed) -> None:
+        job = self._change(event)
+        self._queue.add_final(job)
+        if not self._has_transferred:  # the leg may carry the caller's talk with somebody else
+            hangup = self._loop.create_task(self._services.hangups.ensure(self._call, job.done))
+            self._hangups.add(hangup)
+            hangup.add_done_callback(self._hangups.discard)
+
+    def _change(self, event: CallEvent) -> Job:
+        apply, call = self._services.switchboard.apply, self._call
+        return Job(partial(apply, call.call_id, event, call.attached_stream))
+
+    def _command(self, event: CallEvent, failed: Callable[[str], events.SteeringEvent]) -> None:
+        """What the carrier tells later comes by webhook, and by the mailbox."""
+        expires_at = self._loop.time() + COMMAND_TIMEOUT_SECONDS
+        apply = self._change(event).run
+        self._queue.add(Job(apply, self._tell(failed), expires_at))
+
+    def _tell(self, failed: Callable[[str], events.SteeringEvent]) -> Callable[[str], object]:
+        return lambda reason: self._dispatch(failed(reason))
+
+    def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
+        """Calls do without it: it is tried once."""
+        cache = self._services.speech_cache
+        match command:
+            case commands.CacheGreeting(words, sound):
+                store = partial(cache.store_greeting, self._config, words, sound)
+            case commands.KeepClip(kind, words, sound):
+                store = partial(cache.store_clip, self._config, kind, words, sound)
+                self._log.write("info", "clip recorded", kind=kind)
+        self._queue.add(Job(store, expires_at=self._loop.time() + COMMAND_TIMEOUT_SECONDS))

@@ -1,0 +1,59 @@
+"""Hangups that do not wait for the table. A leg that stays open costs money, in silence."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+from aws_lambda_powertools import Logger
+
+from media_bridge.runtime.retries import RetryPauses
+from media_bridge.runtime.threads import Threads
+from phonebridge.call.call import Call
+from phonebridge.call.commands import HangUp
+from phonebridge.call.config import CallConfig
+from phonebridge.errors import TelnyxError, TelnyxUnreachable
+from phonebridge.ports import Carrier
+
+RECORD_TIMEOUT_SECONDS = 0.5
+"""A healthy table takes some milliseconds, and the hangup that follows a fraction of a second."""
+
+
+class Hangups:
+    """They have threads of their own: those of the calls may all wait for the table."""
+
+    def __init__(
+        self, carrier: Carrier, log: Logger, pauses: RetryPauses, threads: Threads
+    ) -> None:
+        self._carrier = carrier
+        self._log = log
+        self._pauses = pauses
+        self._threads = threads
+
+    async def ensure(self, call: Call, recorded: asyncio.Event) -> None:
+        """Hang up a call whose end is not `recorded` soon. Whoever records it later hangs up once
+        more, with the same `command_id`, which has no effect then."""
+        if call.leg is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
+                await recorded.wait()
+        attempt = 0
+        while not recorded.is_set():
+            attempt += 1
+            if await self._is_sent(call):
+                return
+            await self._pauses.wait(attempt)
+
+    async def _is_sent(self, call: Call) -> bool:
+        """Return False if the carrier did not answer."""
+        hang_up = partial(self._carrier.execute, HangUp(), call, CallConfig())
+        try:
+            await self._threads.run(hang_up)
+        except TelnyxUnreachable as error:
+            self._log.error("hangup delayed", call_id=call.call_id, reason=str(error))
+            return False
+        except TelnyxError as error:
+            self._log.warning("hangup refused", call_id=call.call_id, reason=str(error))
+        else:
+            self._log.warning("call hung up before its end is on record", call_id=call.call_id)
+        return True

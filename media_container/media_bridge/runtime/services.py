@@ -1,0 +1,42 @@
+"""What every call of a process shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from media_bridge.runtime.hangups import Hangups
+from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.model_port import SpeechModel
+from media_bridge.runtime.retries import RetryPauses
+from media_bridge.runtime.speech_cache import SpeechCache
+from media_bridge.runtime.threads import Threads
+from media_bridge.runtime.tool_runner import ToolRunner
+from media_bridge.runtime.turn_writer import TurnWriter
+from phonebridge.observability.tracing import Tracer
+from phonebridge.settings import MediaSettings
+from phonebridge.storage.call_store import DynamoCallStore
+from phonebridge.switchboard import Switchboard
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: MediaSettings
+    store: DynamoCallStore
+    switchboard: Switchboard
+    model: SpeechModel
+    log: Logger
+    turn_writer: TurnWriter
+    now_ms: Callable[[], int]
+    tracer: Tracer
+    speech_cache: SpeechCache
+    tool_runner: ToolRunner
+    threads: Threads
+    """For what calls write and command. A call has at most one job at a time, so with a thread for
+    each slot no call waits for another."""
+    metrics: WorkerMetrics
+    pauses: RetryPauses
+    hangups: Hangups
+    lost_media_grace_seconds: float = 3.0
+    """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
+    reports it."""

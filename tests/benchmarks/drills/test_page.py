@@ -1,0 +1,38 @@
+"""docs/reliability.md begins with what the reader wants to know."""
+
+from benchmarks.drills import page
+from benchmarks.drills.catalogue import NO_FAULT
+from benchmarks.drills.drill import DrillResult, KindResult
+from benchmarks.drills.steady_costs import SteadyCosts
+
+COSTS = SteadyCosts(1800, 40, 12)
+
+
+def result(**counts: int) -> DrillResult:
+    nothing = dict.fromkeys(
+        ("lost", "wrong", "commands_lost", "commands_repeated", "legs_open_late"), 0
+    )
+    kind = KindResult(
+        kind="talking", calls=4, silences=(4.0,), clean_seconds=(0.0,), **(nothing | counts)
+    )
+    return DrillResult((kind,))
+
+
+def rendered(found: DrillResult) -> str:
+    return page.render([NO_FAULT], {NO_FAULT.name: found}, COSTS)
+
+
+def test_the_page_says_first_how_many_healthy_calls_were_ended() -> None:
+    lines = rendered(result(lost=3)).splitlines()
+    verdict = next(number for number, line in enumerate(lines) if line.startswith("* **"))
+    table = next(number for number, line in enumerate(lines) if line.startswith("|"))
+    assert lines[verdict] == "* **3** healthy calls were ended."
+    assert verdict < table
+
+
+def test_the_page_names_the_command_that_writes_it() -> None:
+    assert "`make drill`" in rendered(result())
+
+
+def test_the_page_states_what_heartbeats_cost() -> None:
+    assert "Heartbeats: 1,800 write units for each hour of a task" in rendered(result())

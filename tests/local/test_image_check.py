@@ -1,0 +1,68 @@
+"""`make image-check` against an engine that runs the container's command without a container."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from image_check import Measurement
+
+ROOT = Path(__file__).parents[2]
+ENGINE = """\
+#!/bin/bash
+cd {folder}
+case "$1" in
+run)
+  [[ " $* " == *" tar "* ]] && exec head -c {layer_bytes} /dev/zero
+  for each in "$@"; do
+    case "$each" in --env=*) export "${{each#--env=}}" ;; --port=*) port="$each" ;; esac
+  done
+  (
+    {python} -m media_bridge --host=127.0.0.1 "$port" & echo $! >pid
+    wait $!; echo $? >code
+  ) >/dev/null 2>&1 &
+  until [ -s pid ]; do sleep 0.01; done
+  cat pid ;;
+inspect) cat pid ;;
+kill) kill -TERM "$(cat pid)" ;;
+# What is not the first process of a container may end by the signal itself.
+wait) until [ -s code ]; do sleep 0.01; done; sed 's/^143$/0/' code ;;
+rm) rm -f pid code ;;
+esac
+"""
+
+
+def check(folder: Path, layer_bytes: int) -> subprocess.CompletedProcess[str]:
+    engine = folder / "podman"
+    engine.write_text(ENGINE.format(folder=folder, python=sys.executable, layer_bytes=layer_bytes))
+    engine.chmod(0o755)
+    command = [sys.executable, "local/image_check.py", "--engine", "podman", "--image", "media"]
+    environ = os.environ | {"PATH": f"{folder}:/usr/bin:/bin"}
+    return subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+
+
+def test_each_budget_has_its_line(tmp_path: Path) -> None:
+    lines = check(tmp_path, 1_000_000).stdout.splitlines()
+    assert [line[6:46].strip() for line in lines] == [
+        "own layers, compressed",
+        "start to /healthz",
+        "memory, idle",
+        "SIGTERM, idle",
+        "SIGTERM, during start-up",
+    ]
+    assert lines[0].startswith("ok    own layers, compressed")
+
+
+def test_what_is_over_its_budget_fails(tmp_path: Path) -> None:
+    done = check(tmp_path, 61_000_000)
+    assert done.stdout.startswith("OVER  own layers, compressed")
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("value", "is_within"), [(2.0, True), (2.01, False)])
+def test_a_budget_may_be_used_up(value: float, is_within: bool) -> None:
+    assert Measurement("start", value, 2.0, "s").is_within is is_within
