@@ -8,9 +8,7 @@ every line was recognised.
 
 import argparse
 import asyncio
-import importlib
 import json
-import logging
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -20,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from aws.stack import Plan, free_port, running
+from aws.stack import Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
 from simulators.openai.session import SimulatedSession
 from simulators.scenario import APPOINTMENT, Scenario
@@ -28,6 +26,7 @@ from simulators.telnyx.call import SimulatedCall
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".build" / "demo.log"
+SOUND = ROOT / ".build" / "demo.wav"
 CALLEE = "+15550123"
 MAX_CALL_SECONDS = 300.0
 """Several times what the call takes: on a busy machine its people wait for the container."""
@@ -83,10 +82,16 @@ class Printer:
 
 
 async def call(printer: Printer) -> tuple[Result, list[str]]:
-    LOG.parent.mkdir(exist_ok=True)
-    plan = Plan(free_port(), APPOINTMENT, hangs_up=True, silence_timeout_ms=TIMEOUT_MS, log=LOG)
+    plan = Plan(
+        free_port(),
+        APPOINTMENT,
+        hangs_up=True,
+        silence_timeout_ms=TIMEOUT_MS,
+        log=LOG,
+        keeps_sound=True,
+    )
     async with running(plan, {}, printer) as stack:
-        _log_handlers_to(LOG)
+        log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
@@ -95,17 +100,12 @@ async def call(printer: Printer) -> tuple[Result, list[str]]:
         assert stack.telnyx is not None
         assert stack.openai is not None
         phone = stack.telnyx.calls[0]
+        assert phone.sound is not None
+        phone.sound.save_wav(SOUND)
         model = next(iter(stack.openai.sessions), None)
         if model is None:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
         return _result(record, phone, model), _shortcomings(record, phone, model, plan.scenario)
-
-
-def _log_handlers_to(path: Path) -> None:
-    importlib.import_module("control_plane.services")
-    for handler in logging.getLogger("control-plane").handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(path.open("a"))
 
 
 async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
@@ -215,6 +215,7 @@ def _print_summary(result: Result, shortcomings: list[str]) -> None:
         f" median turn latency {result.turn_latency_ms} ms"
         f"\n  {result.frames_in} frames from the caller, {result.frames_out} messages to the caller"
     )
+    print(f"\n  Listen to it: {SOUND.relative_to(ROOT)} (caller left, agent right)")
     for shortcoming in shortcomings:
         print(f"\n  WRONG: {shortcoming}")
 

@@ -83,7 +83,6 @@ TESTED_ELSEWHERE = {
     "local/deployment/problems.py": "tests/local/test_deploy.py",
     "local/deployment/public_dns.py": "tests/local/deployment/test_names.py",
     "local/deployment/stack.py": "tests/local/test_deploy.py",
-    "local/dev.py": "tests/end_to_end/test_dev.py",
     "local/doctor_checks/alarms.py": "tests/local/test_doctor_alarms.py",
     "local/doctor_checks/carrier.py": "tests/local/test_doctor.py",
     "local/doctor_checks/config.py": "tests/local/test_doctor.py",

@@ -40,8 +40,8 @@ from benchmarks.accuracy.quality_figures import (
 from media_bridge.audio.codecs import PCM16, PCM16_MAX, PCM16_MIN, Codec
 from phonebridge.settings import ModelAudio
 from simulators.audio.g711 import A_LAW, MU_LAW
-from simulators.audio.make_clips import normalise
 from simulators.audio.speech import Samples, Signal, resample
+from simulators.audio.voice import normalise
 
 LAWS = {Codec.PCMU: MU_LAW, Codec.PCMA: A_LAW}
 RECORDINGS = {"two_cities.wav": 18, "beckett.wav": 10}

@@ -7,8 +7,6 @@ simulators. The effect is observed on the other side, at the carrier or at the m
 
 import argparse
 import asyncio
-import importlib
-import logging
 import random
 import sys
 import time
@@ -20,7 +18,7 @@ from statistics import median
 
 import httpx
 
-from aws.stack import Plan, free_port, running
+from aws.stack import Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS
 from simulators.openai.session import SimulatedSession
 from simulators.scenario import SHORT
@@ -108,7 +106,7 @@ async def prepared_bench() -> AsyncIterator[Bench]:
     ):
         assert stack.telnyx is not None
         assert stack.openai is not None
-        _log_handlers_to(LOG)
+        log_handlers_to(LOG)
         created = await api.post("/api/ai-calls/create", json={"to": SILENT})
         call_id = created.raise_for_status().json()["call_id"]
         phone = stack.telnyx.calls[-1]
@@ -116,13 +114,6 @@ async def prepared_bench() -> AsyncIterator[Bench]:
         yield Bench(api, phone, stack.openai.sessions[-1], call_id)
         await api.post(f"/api/ai-calls/{call_id}/hangup")
         await phone.ended.wait()
-
-
-def _log_handlers_to(path: Path) -> None:
-    importlib.import_module("control_plane.services")
-    for handler in logging.getLogger("control-plane").handlers:
-        assert isinstance(handler, logging.StreamHandler)
-        handler.setStream(path.open("a"))
 
 
 async def measure(rounds: int) -> dict[str, list[float]]:

@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +104,7 @@ def create_app(
     media_url: str,
     template_path: Path = TEMPLATE,
     integration_seconds: float = INTEGRATION_SECONDS,
+    local_routes: Sequence[Route] = (),
 ) -> Starlette:
     """Build the application. `media_url` is the ws address of the media container.
 
@@ -131,6 +132,7 @@ def create_app(
         routes=[
             WebSocketRoute("/media-bridge/{path:path}", MediaRelay(media_url).pass_through),
             Route("/healthz", _healthz),
+            *local_routes,
             Route("/{path:path}", HttpApi(_routes(template), integration_seconds)),
         ],
     )
@@ -151,7 +153,7 @@ class HttpApi:
         for route in self._routes:
             parameters = route.match(request.method, request.scope["raw_path"].decode())
             if parameters is not None:
-                if not (route.is_open or _is_from_here(request)):
+                if not (route.is_open or is_from_here(request)):
                     return _message(403, "Forbidden")
                 body = await _body(request)
                 if body is None:
@@ -161,7 +163,7 @@ class HttpApi:
         return _message(404, "Not Found")
 
 
-def _is_from_here(request: Request) -> bool:
+def is_from_here(request: Request) -> bool:
     """Whether a request comes from a program on this machine.
 
     This port needs no key, and calls cost money. So neither web pages of other sites nor requests

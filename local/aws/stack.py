@@ -5,6 +5,8 @@ simulator replaces each provider that is not configured.
 """
 
 import asyncio
+import importlib
+import logging
 import os
 import random
 import secrets
@@ -22,11 +24,13 @@ import uvicorn
 
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
+from aws.ring_route import ring_route
+from aws.saved_state import load, save
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx.account import CONNECTION_ID
-from simulators.telnyx.behaviour import Person
+from simulators.telnyx.behaviour import MAX_CALL_MS, Person
 from simulators.telnyx.server import TelnyxSimulator
 
 HERE = Path(__file__).resolve().parent
@@ -54,6 +58,13 @@ class Plan:
     hangs_up: bool
     silence_timeout_ms: int
     log: Path | None = None
+    lingers_ms: int = 0
+    max_call_ms: int = MAX_CALL_MS
+    """When a simulated person hangs up at the latest."""
+    keeps_sound: bool = False
+    """Whether the simulated phones keep what both sides say."""
+    state: Path | None = None
+    """The folder that keeps agents, numbers and records between runs."""
     integration_seconds: float = INTEGRATION_SECONDS
     """Timeout of a handler at the gateway."""
     people: Mapping[str, Person] = field(default_factory=dict)
@@ -90,9 +101,10 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             state = await asyncio.to_thread(create_state, database)
             environ = _environment(given, url, state, openai, telnyx)
             async with (
+                _saved_state(plan.state, database),
                 _media_container(environ, media_port, log),
                 _watching(watch),
-                _gateway(plan, environ, listener, media_port),
+                _gateway(plan, environ, listener, media_port, telnyx),
             ):
                 yield LocalStack(url, telnyx, openai, environ)
 
@@ -149,11 +161,16 @@ async def _telnyx(
         return
     simulator = TelnyxSimulator(
         person=Person(
-            plan.scenario, hangs_up=plan.hangs_up, silence_timeout_ms=plan.silence_timeout_ms
+            plan.scenario,
+            hangs_up=plan.hangs_up,
+            silence_timeout_ms=plan.silence_timeout_ms,
+            lingers_ms=plan.lingers_ms,
+            max_call_ms=plan.max_call_ms,
         ),
         people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
         wait_for_agent=watch.wait,
+        keeps_sound=plan.keeps_sound,
         on_event=lambda event: show("phone", event.name, event.detail),
     )
     async with simulator:
@@ -198,6 +215,19 @@ async def table_process() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def _saved_state(folder: Path | None, database: str) -> AsyncIterator[None]:
+    """Load the state from the folder, and save it there when the context ends."""
+    if folder is None:
+        yield
+        return
+    await asyncio.to_thread(load, database, TABLE, folder)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(save, database, TABLE, folder)
+
+
+@asynccontextmanager
 async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
     # The API answers 503 without a key, so no call gets here. The container needs one to start.
     environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
@@ -219,11 +249,19 @@ async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _gateway(
-    plan: Plan, environ: Mapping[str, str], listener: socket.socket, media_port: int
+    plan: Plan,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    media_port: int,
+    telnyx: TelnyxSimulator | None,
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
     media_url = f"ws://127.0.0.1:{media_port}"
-    app = create_app(media_url, integration_seconds=plan.integration_seconds)
+    app = create_app(
+        media_url,
+        integration_seconds=plan.integration_seconds,
+        local_routes=[ring_route(telnyx)],
+    )
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
@@ -282,5 +320,15 @@ def _log_file(path: Path | None) -> Iterator[int]:
     if path is None:
         yield sys.stdout.fileno()
         return
-    with path.open("wb") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    with path.open("ab") as file:  # the handlers append to it too
         yield file.fileno()
+
+
+def log_handlers_to(path: Path) -> None:
+    """Let the handlers log to a file. They run in this process and would log to its terminal."""
+    importlib.import_module("control_plane.services")
+    for handler in logging.getLogger("control-plane").handlers:
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(path.open("a"))

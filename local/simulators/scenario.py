@@ -38,6 +38,9 @@ class Scenario:
 
     The answer is the agent clip that the output names, otherwise the reply to the caller clip.
     """
+    is_scripted: bool = True
+    """Whether the model follows the scenario. Otherwise it repeats what it hears
+    (`openai/echo.py`)."""
 
 
 APPOINTMENT = Scenario(
@@ -95,6 +98,20 @@ KEYPAD = Scenario(
     fallback=SHORT.fallback,
 )
 
+ECHO = Scenario(
+    name="echo",
+    greeting="",
+    caller=(
+        CallerLine("caller_book"),
+        CallerLine("caller_thursday"),
+        CallerLine("caller_what_to_bring"),
+        CallerLine("caller_goodbye"),
+    ),
+    replies={},
+    fallback="",
+    is_scripted=False,
+)
+
 NOT_A_WORD = Scenario(
     name="not a word",
     greeting=SHORT.greeting,
@@ -104,5 +121,5 @@ NOT_A_WORD = Scenario(
 )
 
 SCENARIOS: Mapping[str, Scenario] = {
-    each.name: each for each in (APPOINTMENT, SHORT, TOOLS, KEYPAD)
+    each.name: each for each in (ECHO, APPOINTMENT, SHORT, TOOLS, KEYPAD)
 }

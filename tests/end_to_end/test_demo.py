@@ -1,6 +1,7 @@
 """`make demo`, as its reader sees it."""
 
 import json
+import wave
 
 from aws.template import TEMPLATE
 from tests.support.processes import output_of, python
@@ -22,6 +23,9 @@ async def test_one_whole_call_is_shown_and_told_as_json() -> None:
     async with python(DEMO, "--json", environ={}) as process:
         printed = (await output_of(process)).splitlines()
     assert process.returncode == 0, printed
+    with wave.open(str(TEMPLATE.parent / ".build" / "demo.wav")) as sound:
+        assert sound.getnchannels() == 2
+        assert sound.getnframes() / sound.getframerate() > 20
     shown, result = printed[:-1], json.loads(printed[-1])
     assert set(result) == FIELDS
     assert result["outcome"] == "completed"
@@ -37,5 +41,6 @@ async def test_one_whole_call_is_shown_and_told_as_json() -> None:
         "caller said",
         "interrupted",
         "ended",
+        ".build/demo.wav",
     ):
         assert any(event in line for line in shown)

@@ -20,11 +20,14 @@ CALLEE = {"to": "+15550123"}
 
 
 @asynccontextmanager
-async def dev(port: int, **environ: str) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
+async def dev(
+    port: int, build: Path, *options: str, **environ: str
+) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
     """The process, once it serves, and a client of its API."""
     url = f"http://127.0.0.1:{port}/api/ai-calls"
+    arguments = ("--port", str(port), "--build", str(build), *options)
     async with (
-        python(DEV, "--port", str(port), environ=environ) as process,
+        python(DEV, *arguments, environ=environ) as process,
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,
     ):
         await answering(f"{url}/status")
@@ -37,8 +40,8 @@ def children(process: Process) -> list[Path]:
     return [Path("/proc") / each for each in listed.split()]
 
 
-async def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing() -> None:
-    async with dev(free_port()) as (process, api):
+async def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing(tmp_path: Path) -> None:
+    async with dev(free_port(), tmp_path) as (process, api):
         assert (await api.post("/create", json=CALLEE)).status_code == 201
         started = children(process)
         assert len(started) == 2
@@ -47,6 +50,33 @@ async def test_it_serves_until_it_is_told_to_stop_and_leaves_nothing() -> None:
     assert process.returncode == 0
     assert "Traceback" not in printed
     assert not [each for each in started if each.exists()]
+
+
+async def test_what_happens_is_printed_in_lines_and_kept_for_the_next_run(tmp_path: Path) -> None:
+    agent = "/api/agents/reception"
+    greeting = "You have reached Luigi's."
+    async with dev(free_port(), tmp_path) as (process, api):
+        await api.put(str(api.base_url).replace("/api/ai-calls/", agent), json={})
+        await api.post("/create", json=CALLEE | {"greeting": greeting})
+        shown = await lines_until(f"agent says {greeting}", process)
+        process.send_signal(signal.SIGINT)
+        await output_of(process)
+    assert any("outbound call +15550100 -> +15550123" in line for line in shown)
+    assert any(line.endswith("call.answered") for line in shown)
+    assert not [line for line in shown if line.startswith("{")]
+    assert "call.answered" in (tmp_path / "dev.log").read_text()
+
+    async with dev(free_port(), tmp_path) as (process, api):
+        kept = await api.get(str(api.base_url).replace("/api/ai-calls/", agent))
+        process.send_signal(signal.SIGINT)
+        await output_of(process)
+    assert kept.status_code == 200
+
+    async with dev(free_port(), tmp_path, "--fresh") as (process, api):
+        gone = await api.get(str(api.base_url).replace("/api/ai-calls/", agent))
+        process.send_signal(signal.SIGINT)
+        await output_of(process)
+    assert gone.status_code == 404
 
 
 async def test_a_port_in_use_is_told_in_a_sentence() -> None:
@@ -58,8 +88,8 @@ async def test_a_port_in_use_is_told_in_a_sentence() -> None:
     assert printed == f"port {port} of 127.0.0.1 is not available. Is it in use?\n"
 
 
-async def test_without_a_key_for_the_model_it_serves_and_refuses_calls() -> None:
-    async with dev(free_port(), OPENAI_API_KEY="") as (process, api):
+async def test_without_a_key_for_the_model_it_serves_and_refuses_calls(tmp_path: Path) -> None:
+    async with dev(free_port(), tmp_path, OPENAI_API_KEY="") as (process, api):
         answer = await api.post("/create", json=CALLEE)
         started = children(process)
         process.send_signal(signal.SIGTERM)
@@ -70,7 +100,7 @@ async def test_without_a_key_for_the_model_it_serves_and_refuses_calls() -> None
     assert answer.json()["error"]["message"] == "OpenAI API key not configured"
 
 
-async def test_providers_that_are_given_are_used_and_not_simulated() -> None:
+async def test_providers_that_are_given_are_used_and_not_simulated(tmp_path: Path) -> None:
     """Each simulator on its own, as anybody else's server would be."""
     port = free_port()
     webhooks = f"http://127.0.0.1:{port}/webhooks/telnyx"
@@ -83,7 +113,7 @@ async def test_providers_that_are_given_are_used_and_not_simulated() -> None:
             "TELNYX_API_BASE": (await next_line(phone)).split()[-1],
             "TELNYX_PUBLIC_KEY": (await next_line(phone)).removeprefix("TELNYX_PUBLIC_KEY="),
         }
-        async with dev(port, **given) as (process, api):
+        async with dev(port, tmp_path, **given) as (process, api):
             call = (await api.post("/create", json=CALLEE)).json()
             await line_with("session.created", model)
             await line_with("first audio", phone)
@@ -100,6 +130,15 @@ async def next_line(process: Process) -> str:
     line = await process.stdout.readline()
     assert line, "it has ended"
     return line.decode().strip()
+
+
+async def lines_until(text: str, process: Process) -> list[str]:
+    """Its lines, with one space between words."""
+    lines: list[str] = []
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not (lines and text in lines[-1]):
+            lines.append(" ".join((await next_line(process)).split()))
+    return lines
 
 
 async def line_with(text: str, process: Process) -> None:

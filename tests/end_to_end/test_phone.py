@@ -5,7 +5,7 @@ import pytest
 from simulators.audio.speech import CLIPS
 from simulators.telnyx.machine import Machine
 from tests.support.realtime_oracle import check_client
-from tests.support.whole_calls import CONVERSATION, ONE_QUESTION, System, said
+from tests.support.whole_calls import CONVERSATION, ONE_QUESTION, System, response_requests, said
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -41,9 +41,9 @@ async def test_a_caller_who_says_nothing_is_asked_then_left(system: System) -> N
     record = await system.ended(call_id)
     assert (record["outcome"], record["reason"]) == ("completed", "idle")
     asked = [
-        frame["response"]["instructions"]
-        for frame in system.session(SAYS_NOTHING).received
-        if frame["type"] == "response.create" and "response" in frame
+        request["response"]["instructions"]
+        for request in response_requests(system.session(SAYS_NOTHING).received)
+        if "response" in request
     ]
     assert ["still there" in each for each in asked] == [True, False]
     greeting, prompt, goodbye = record["turns"]

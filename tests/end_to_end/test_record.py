@@ -1,8 +1,13 @@
 """What is left of a call when it is over: what it cost, and how it sounded."""
 
-import httpx
-import pytest
+import io
 
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from simulators.audio.speech import CLIPS, recognise
 from tests.support.waiting import TIMEOUT_SECONDS, until
 from tests.support.whole_calls import System
 
@@ -29,6 +34,9 @@ async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None
     assert copy.status_code == 200
     assert len(copy.content) == recording["size_bytes"] > 0
     assert recording["duration_seconds"] > 0
+    sound, _ = soundfile.read(io.BytesIO(copy.content), dtype="int16")
+    assert recognise(sound[:, 0].astype(np.int16)).clip is CLIPS["caller_what_to_bring"]
+    assert recognise(sound[:, 1].astype(np.int16)).text.startswith(("We are open", "Just your"))
 
     assert record["usage"]["responses"] == len([t for t in record["turns"] if t["who"] == "agent"])
     cost = record["cost"]

@@ -9,7 +9,7 @@ import pytest
 from simulators.audio.speech import CLIPS, Clip
 from simulators.telnyx.call import SimulatedCall
 from tests.support.waiting import until
-from tests.support.whole_calls import System
+from tests.support.whole_calls import System, response_requests
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -100,7 +100,7 @@ async def test_the_agent_goes_on_with_other_settings(system: System) -> None:
     await until(lambda: session.settings.settings.instructions == "Be brief.")
     await system.steer(call_id, "say", text=ORDERED.text)
     await until(lambda: heard(phone)[2:] == [ORDERED])
-    told = [x for x in session.received if x["type"] == "response.create"][-1]
+    told = response_requests(session.received)[-1]
     assert told["response"]["instructions"].startswith("Be brief.")
     await system.steer(call_id, "hangup")
     record = await system.ended(call_id)

@@ -120,6 +120,13 @@ class System:
         return [json.loads(line) for path in self.logs for line in path.read_text().splitlines()]
 
 
+def response_requests(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the requests for responses in the conversation. The requests for speech clips are left
+    out, because only the first calls of a container make them."""
+    requests = [frame for frame in frames if frame["type"] == "response.create"]
+    return [each for each in requests if each.get("response", {}).get("conversation") != "none"]
+
+
 def said(record: Record) -> list[tuple[str, str]]:
     return [(turn["who"], turn["text"]) for turn in record["turns"]]
 

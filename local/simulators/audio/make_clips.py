@@ -7,21 +7,13 @@ import wave
 
 import numpy as np
 
-from simulators.audio.speech import (
-    CLIP_TEXTS,
-    CLIPS_DIR,
-    FULL_SCALE,
-    SAMPLE_RATE_HZ,
-    Signal,
-    resample,
-)
+from simulators.audio.speech import CLIP_TEXTS, CLIPS_DIR, SAMPLE_RATE_HZ, Signal, resample
+from simulators.audio.voice import normalise, trim
 
 VOICES = {
     "agent": ("-v", "en-us+f3", "-p", "55", "-s", "175"),
     "caller": ("-v", "en-gb+m3", "-p", "35", "-s", "165"),
 }
-SPOKEN_LEVEL_DBFS = -20.0
-PEAK_DBFS = -1.0
 
 
 def speak(name: str, text: str) -> Signal:
@@ -32,18 +24,6 @@ def speak(name: str, text: str) -> Signal:
         rate_hz, header_bytes = wav.getframerate(), 44
     spoken = resample(np.frombuffer(run.stdout[header_bytes:], "<i2"), rate_hz, SAMPLE_RATE_HZ)
     return normalise(trim(spoken))
-
-
-def trim(sound: Signal) -> Signal:
-    loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
-    return sound[loud[0] : loud[-1] + 1]
-
-
-def normalise(sound: Signal) -> Signal:
-    rms, peak = np.sqrt((sound**2).mean()), np.abs(sound).max()
-    gain = min(10 ** (SPOKEN_LEVEL_DBFS / 20) / rms, 10 ** (PEAK_DBFS / 20) / peak)
-    scaled: Signal = sound * gain * FULL_SCALE
-    return scaled
 
 
 def main() -> None:

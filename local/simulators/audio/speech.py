@@ -62,10 +62,11 @@ class Clip:
     name: str
     text: str
     samples: Samples
+    rate_hz: int = SAMPLE_RATE_HZ
 
     @property
     def duration_ms(self) -> float:
-        return len(self.samples) * 1000 / SAMPLE_RATE_HZ
+        return len(self.samples) * 1000 / self.rate_hz
 
 
 class ClipLibrary(Mapping[str, Clip]):
@@ -130,13 +131,19 @@ def _explained_energy(match: _Match) -> float:
     return match.explained_energy
 
 
-def _active_range(sound: Signal) -> tuple[int, int]:
-    frame = SAMPLE_RATE_HZ * FRAME_MS // 1000
+def _active_range(sound: Signal, frame: int = SAMPLE_RATE_HZ * FRAME_MS // 1000) -> tuple[int, int]:
     levels = _frame_levels_dbfs(sound, frame)
     if not len(levels):
         return 0, 0
     active = np.flatnonzero(levels > max(levels.max() - SILENCE_BELOW_PEAK_DB, -70))
     return (int(active[0]) * frame, int(active[-1] + 1) * frame) if len(active) else (0, 0)
+
+
+def active_part(samples: Samples, rate_hz: int) -> Samples:
+    """Return the sound without the silence before and after it."""
+    frame = rate_hz * FRAME_MS // 1000
+    first, last = _active_range(samples.astype(np.float64), frame)
+    return samples[first:last]
 
 
 def _match(sound: Signal, clip: Clip) -> _Match:

@@ -9,7 +9,7 @@ from typing import Any
 from simulators.openai.faults import ModelFaults
 from simulators.openai.server import OpenAISimulator
 from simulators.openai.session import ModelSimulatorEvent
-from simulators.scenario import APPOINTMENT, SCENARIOS
+from simulators.scenario import ECHO, SCENARIOS
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m simulators.openai", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9400)
-    parser.add_argument("--scenario", choices=SCENARIOS, default=APPOINTMENT.name)
+    parser.add_argument("--scenario", choices=SCENARIOS, default=ECHO.name)
     parser.add_argument(
         "--burst",
         type=float,

@@ -1,14 +1,14 @@
 """Audio of the simulated model: three formats, the input buffer, and turn detection."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
 from simulators.audio.g711 import A_LAW, MU_LAW
 from simulators.audio.speech import (
-    CLIPS,
     SAMPLE_RATE_HZ,
+    Clip,
     Samples,
     SpeechEnd,
     SpeechOnset,
@@ -45,16 +45,17 @@ def decode(audio_format: AudioFormat, data: bytes) -> Samples:
     return (MU_LAW if isinstance(audio_format, Pcmu) else A_LAW).decode(data)
 
 
-def clip_audio(clip_name: str, audio_format: AudioFormat) -> bytes:
-    return _clip_audio(clip_name, type(audio_format))
+def encode(audio_format: AudioFormat, clip: Clip) -> bytes:
+    return _encode(type(audio_format), clip)
 
 
-@cache
-def _clip_audio(clip_name: str, kind: type[AudioFormat]) -> bytes:
-    samples = CLIPS[clip_name].samples
+@lru_cache(maxsize=64)
+def _encode(kind: type[AudioFormat], clip: Clip) -> bytes:
+    to_hz = PCM_RATE_HZ if kind is Pcm else SAMPLE_RATE_HZ
+    resampled = resample(clip.samples, clip.rate_hz, to_hz).round()
+    samples = resampled.clip(-32768, 32767).astype("<i2")
     if kind is Pcm:
-        raised = resample(samples, SAMPLE_RATE_HZ, PCM_RATE_HZ).round()
-        return raised.clip(-32768, 32767).astype("<i2").tobytes()
+        return samples.tobytes()
     return (MU_LAW if kind is Pcmu else A_LAW).encode(samples)
 
 

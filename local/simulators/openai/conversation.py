@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def text_tokens(self) -> int:
-        return text_tokens(_text(self.item))
+        return text_tokens(text_of_item(self.item))
 
     @property
     def audio_tokens(self) -> int:
@@ -62,7 +62,7 @@ def text_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
-def _text(item: Item) -> str:
+def text_of_item(item: Item) -> str:
     match item:
         case FunctionCall():
             return item.name + item.arguments

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from simulators.openai.agent import Part, SimulatedAgent, with_commentary
+from simulators.openai.agent import Part, ResponseContext, ResponsePlanner, plan, with_commentary
 from simulators.openai.conversation import Entry, ModelConversation
 from simulators.openai.faults import EXPIRED, GONE, INTERNAL_ERROR, ModelFaults, SessionEnding
 from simulators.openai.requests import Refusal, ResponseRequest, check_modalities
@@ -29,7 +29,7 @@ class Responder:
     def __init__(
         self,
         conversation: ModelConversation,
-        agent: SimulatedAgent,
+        agent: ResponsePlanner,
         faults: ModelFaults,
         *,
         emit: Callable[[ServerEvent], None],
@@ -114,8 +114,8 @@ class Responder:
     ) -> tuple[Part, ...]:
         if self._faults.silent_responses:
             return ()
-        instructions = run.request.instructions or ""
-        parts = await self._agent.plan(turn, instructions, settings.tool_names)
+        context = ResponseContext(run.request, settings, self._conversation, turn)
+        parts = await plan(self._agent, context)
         return with_commentary(parts) if self._faults.multi_item_responses else parts
 
     def _half_way(self, run: ResponseRun, number: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simulators.audio.speech import Clip
 from simulators.openai.agent import Part, Speech
-from simulators.openai.audio import bytes_per_ms, clip_audio
+from simulators.openai.audio import bytes_per_ms, encode
 from simulators.openai.conversation import AGENT_TOKEN_MS, Entry, ModelConversation
 from simulators.openai.requests import ResponseRequest
 from simulators.openai.settings import ActiveSettings, AudioFormat, CustomVoiceSettings
@@ -215,7 +215,7 @@ class ResponseRun:
         cut off."""
         assert progress.clip
         audio_format = self.wire.audio.output.format
-        audio = clip_audio(progress.clip.name, audio_format)
+        audio = encode(audio_format, progress.clip)
         began = asyncio.get_running_loop().time()
         middle = len(audio) / 2
         for begin, end in _delta_ranges(len(audio), audio_format):

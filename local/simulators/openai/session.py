@@ -14,6 +14,7 @@ from msgspec import structs
 from simulators.audio.speech import Recognition
 from simulators.openai.agent import SimulatedAgent
 from simulators.openai.conversation import Entry, ModelConversation, Truncation
+from simulators.openai.echo import EchoAgent
 from simulators.openai.faults import EXPIRED, SESSION_MINUTES, ModelFaults, SessionEnding
 from simulators.openai.listener import Listener
 from simulators.openai.requests import (
@@ -119,7 +120,7 @@ class SimulatedSession:
         )
         self._responder = Responder(
             self._conversation,
-            SimulatedAgent(manner.scenario),
+            SimulatedAgent(manner.scenario) if manner.scenario.is_scripted else EchoAgent(),
             manner.faults,
             emit=self.emit,
             on_done=self._response_done,

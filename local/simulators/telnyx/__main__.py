@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import signal
 
-from simulators.scenario import SCENARIOS
+from simulators.scenario import ECHO, SCENARIOS
 from simulators.telnyx.behaviour import Person
 from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9500)
     parser.add_argument("--webhook-url", default="http://localhost:3000/webhooks/telnyx")
-    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="appointment")
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default=ECHO.name)
     parser.add_argument("--latency-ms", type=int, default=0, help="delay of each response")
     parser.add_argument("--webhook-delay-ms", type=int, default=0)
     parser.add_argument("--stay", action="store_true", help="the person never hangs up")

@@ -29,8 +29,6 @@ RATE_HEADERS = {
     "x-ratelimit-reset": "1",
 }
 FAILURES_BEFORE_SUCCESS = 2
-# Frames of MPEG-2 layer III (24 ms, 32 kbit/s, 24 kHz, stereo) without content.
-SILENT_MP3 = (b"\xff\xf3\x44\x00" + bytes(92)) * 42
 
 
 class Switch(Protocol):
@@ -67,7 +65,7 @@ class CallControlApi:
                 Route("/v2/calls/{id}", self._show, methods=["GET"]),
                 Route("/v2/calls/{id}/actions/{action}", self._act, methods=["POST", "PUT"]),
                 Route("/v2/connections/{id}/active_calls", self._list, methods=["GET"]),
-                Route("/v2/recordings/{name}.mp3", _recording, methods=["GET"]),
+                Route("/v2/recordings/{id}.mp3", self._recording, methods=["GET"]),
                 *AccountApi(switch.account, lambda: switch.public_key, self._admit).routes(),
             ],
             exception_handlers={ApiError: _error_response, 404: _no_such_path, 405: _no_such_path},
@@ -159,6 +157,14 @@ class CallControlApi:
         ]
         return JSONResponse({"data": data, "meta": {"total_items": len(data), "cursors": {}}})
 
+    async def _recording(self, request: Request) -> Response:
+        """Serve a recording without a key, as a signed link does."""
+        recordings = (call.recordings.get(request.path_params["id"]) for call in self._switch.calls)
+        if sound := next(filter(None, recordings), None):
+            mp3 = await asyncio.to_thread(sound.to_mp3)
+            return Response(mp3, media_type="audio/mpeg")
+        raise ApiError(404, "10005", "Resource not found")
+
     async def _admit(self, request: Request) -> bytes:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not key or key.startswith("KEY-wrong"):
@@ -173,11 +179,6 @@ class CallControlApi:
             if call.call_control_id == call_control_id:
                 return call
         raise ApiError(404, "10005", "Resource not found")
-
-
-async def _recording(request: Request) -> Response:
-    """Serve a recording without a key, as a signed link does."""
-    return Response(SILENT_MP3, media_type="audio/mpeg")
 
 
 def _command(call: SimulatedCall, command: CommandBody) -> None:

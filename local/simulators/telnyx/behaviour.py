@@ -7,6 +7,8 @@ from typing import Any, Literal
 from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
 
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
+MAX_CALL_MS = 4 * 60 * 60 * 1000
+"""Telnyx's limit for the length of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,12 @@ class Person:
     """Whether an answering machine answers (`machine.py`). The carrier reports it if the dial asked
     for detection."""
     silence_timeout_ms: int = 15_000
-    """Silence of both sides after which the person hangs up, unless they are one who stays."""
+    """How long both sides may be silent before the person hangs up, unless they are one who
+    stays."""
+    lingers_ms: int = 0
+    """How long both sides must be silent after the last reply before the person hangs up."""
+    max_call_ms: int = MAX_CALL_MS
+    """When the person hangs up at the latest, even one who stays."""
 
     @property
     def listen_only(self) -> "Person":

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from websockets.exceptions import WebSocketException
 
+from simulators.audio.speech import Samples
 from simulators.telnyx import events
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.commands import ApiError, StreamSettings
@@ -16,6 +17,7 @@ from simulators.telnyx.machine import Machine
 from simulators.telnyx.media import MediaStream, StreamLeg
 from simulators.telnyx.person import FRAME_MS, SILENT_FRAME, FrameClock, PersonConversation
 from simulators.telnyx.reports import CallEnding, CallPlan, ReportedCall, Reporter
+from simulators.telnyx.sound import CallSound
 from simulators.telnyx.webhooks import timestamp_now
 
 NO_ANSWER_AFTER_MS = 500  # shorter than the real 30 s, so that a simulated no-answer is quick
@@ -41,7 +43,12 @@ class Exchange(Reporter, Protocol):
 
 class SimulatedCall(ReportedCall):
     def __init__(
-        self, exchange: Exchange, plan: CallPlan, person: Person, faults: CarrierFaults
+        self,
+        exchange: Exchange,
+        plan: CallPlan,
+        person: Person,
+        faults: CarrierFaults,
+        sound: CallSound | None = None,
     ) -> None:
         self.exchange = exchange
         super().__init__(exchange, plan, person, faults)
@@ -51,6 +58,8 @@ class SimulatedCall(ReportedCall):
         self.ended = asyncio.Event()
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
+        self.sound = sound
+        """Receives everything that is said and heard, even if the call is not recorded."""
         self.spoken: list[str] = []
         """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
@@ -207,14 +216,23 @@ class SimulatedCall(ReportedCall):
         said = self.conversation.hear(received)
         if digit := self.conversation.take_key():
             await self.press(digit)
+        self._record(said, received)
         if stream:
             await stream.carry(said)
         if first_sound and self.conversation.first_audio_ms is not None:
             self.notify("first audio", f"{self.conversation.first_audio_ms} ms after the answer")
 
+    def _record(self, said: Samples, received: Samples) -> None:
+        if self.sound:
+            self.sound.add(said, received)
+        if self.recording_id:
+            self.recording.add(said, received)
+
     def _act_on_clock(self, now_ms: int) -> None:
         if self.conversation.goodbye is not None:
             self.notify("person hangs up", self.conversation.goodbye)
+            self.hang_up()
+        if now_ms >= self.person.max_call_ms:
             self.hang_up()
         if now_ms >= self.plan.time_limit_ms:
             self.end(TIME_LIMIT)

@@ -12,6 +12,7 @@ from simulators.telnyx import events
 from simulators.telnyx.behaviour import CarrierFaults, Person
 from simulators.telnyx.commands import StreamSettings
 from simulators.telnyx.media import MediaLog, MediaStream
+from simulators.telnyx.sound import CallSound
 from simulators.telnyx.webhooks import (
     RETRY_DELAYS_MS,
     Event,
@@ -87,6 +88,10 @@ class ReportedCall:
         self.client_state = plan.client_state
         self.webhook_url = plan.webhook_url
         self.recording_id = str(uuid.uuid4()) if plan.recorded else None
+        self.recording = CallSound()
+        """The sound recorded under `recording_id` so far."""
+        self.recordings: dict[str, CallSound] = {}
+        """The complete recordings by id."""
         self.start_time = timestamp_now()
         self.end_time: str | None = None
         self.answered = False
@@ -184,6 +189,8 @@ class ReportedCall:
         self.notify("hangup", f"{self.ending.cause} by {self.ending.source}")
 
     def post_recording(self) -> None:
+        assert self.recording_id is not None
+        self.recordings[self.recording_id], self.recording = self.recording, CallSound()
         url = f"{self._reporter.api_base}/recordings/{self.recording_id}.mp3?expires=600"
         self.post(
             events.RecordingSavedPayload,

@@ -36,6 +36,7 @@ from simulators.telnyx.api import CallControlApi
 from simulators.telnyx.behaviour import CarrierFaults, Person, behind
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.reports import CallPlan, ReceivedCommand
+from simulators.telnyx.sound import CallSound
 from simulators.telnyx.webhooks import DELIVERY_TIMEOUT_S, WebhookSender
 
 LAST_DELIVERIES_S = 2.0
@@ -75,6 +76,7 @@ class TelnyxSimulator:
         webhook_delay_ms: int = 0,
         account: Account | None = None,
         wait_for_agent: Callable[[], Awaitable[bool]] = never_wait,
+        keeps_sound: bool = False,
         on_event: Callable[[CarrierSimulatorEvent], None] = lambda event: None,
     ) -> None:
         self.calls: list[SimulatedCall] = []
@@ -92,6 +94,7 @@ class TelnyxSimulator:
         self._webhook_failover_url = webhook_failover_url
         self._webhook_delay_ms = webhook_delay_ms
         self._signing_key = signing_key or Ed25519PrivateKey.generate()
+        self._keeps_sound = keeps_sound
         self._on_event = on_event
         self._address = (host, port)
         self._socket: socket.socket
@@ -148,7 +151,8 @@ class TelnyxSimulator:
     def place(self, plan: CallPlan, person: Person | None = None) -> SimulatedCall:
         them = plan.to if plan.direction == "outgoing" else plan.from_
         person, faults = self.behind(them, person)
-        call = SimulatedCall(self, plan, person, faults)
+        sound = CallSound() if self._keeps_sound else None
+        call = SimulatedCall(self, plan, person, faults, sound)
         call.webhook_url = plan.webhook_url or self._webhook_url
         self.calls.append(call)
         self.notify(call.call_control_id, "call", f"{plan.direction} {plan.from_} -> {plan.to}")

@@ -37,8 +37,8 @@ def name() -> str:
 
 
 def event(resource: str, kind: str, status: str, reason: str = "") -> dict[str, str]:
-    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    return {"resource": resource, "kind": kind, "status": status, "reason": reason, "at": soon}
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()  # whenever the operation starts
+    return {"resource": resource, "kind": kind, "status": status, "reason": reason, "at": later}
 
 
 def show_events(front: AwsFront, name: str, *newest_first: dict[str, str]) -> None:

@@ -1,17 +1,61 @@
 import json
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS, ToolCall
-from tests.support.realtime_caller import in_session
+from tests.support.realtime_caller import Caller, in_session
+
+ORDER = 'Luigi\'s Pizza: what would you like? Say: margherita, or "the usual".'
+QUOTES = '"Open" means "come in"'
+EXACTLY = "You are a cook. Say: yes.\n\nSay exactly this now, and nothing else: "
 
 
-async def test_told_what_to_say_it_says_that() -> None:
+async def text_of_response(caller: Caller, instructions: str) -> Any:
+    await caller.send(type="response.create", response={"instructions": instructions})
+    done = await caller.until("response.done")
+    assert len(caller.audio(done["response"]["id"])) > 8000
+    return done["response"]["output"][0]["content"][0]["transcript"]
+
+
+@pytest.mark.parametrize("scenario", ["short", "echo"])
+async def test_the_text_it_is_given_is_spoken_word_for_word(scenario: str) -> None:
+    async with in_session(scenario=SCENARIOS[scenario]) as caller:
+        assert await text_of_response(caller, EXACTLY + ORDER) == ORDER
+        assert await text_of_response(caller, f'Say: "{ORDER}"') == ORDER
+        assert await text_of_response(caller, f"Say: {ORDER}") == ORDER
+        assert await text_of_response(caller, EXACTLY + QUOTES) == QUOTES
+
+
+async def test_words_that_the_session_quotes_are_not_said_for_a_response() -> None:
+    async with in_session(scenario=SCENARIOS["echo"]) as caller:
+        session = "At the end, say: thank you. Say: hello to children."
+        await caller.update(type="realtime", instructions=session)
+        asked = await text_of_response(caller, f"{session}\n\nAsk for the name.")
+        assert asked == "I am asked: Ask for the name."
+
+
+async def test_a_text_of_a_recorded_clip_is_said_by_the_clip() -> None:
     async with in_session() as caller:
         line = CLIPS["agent_farewell"].text
         await caller.send(type="response.create", response={"instructions": f'Say: "{line}"'})
         done = await caller.until("response.done")
         assert caller.heard(done["response"]["id"]).clip is CLIPS["agent_farewell"]
+
+
+async def test_the_voice_and_the_language_are_heard() -> None:
+    english = {"instructions": EXACTLY + ORDER}
+    german = {"instructions": f'Say exactly this in the language "de", and nothing else: {ORDER}'}
+    cedar = english | {"audio": {"output": {"voice": "cedar"}}}
+    sounds = []
+    async with in_session() as caller:
+        for request in (english, german, cedar):
+            await caller.send(type="response.create", response=request)
+            done = await caller.until("response.done")
+            sounds.append(caller.audio(done["response"]["id"]))
+    assert len(set(sounds)) == 3
 
 
 async def test_a_tool_is_called_and_its_answer_spoken() -> None:

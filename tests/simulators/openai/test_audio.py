@@ -3,7 +3,7 @@ import pytest
 
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS, SpeechEnd, SpeechOnset, recognise
-from simulators.openai.audio import InputAudio, bytes_per_ms, clip_audio, decode, rate_hz
+from simulators.openai.audio import InputAudio, bytes_per_ms, decode, encode, rate_hz
 from simulators.openai.settings import SERVER_VAD, AudioFormat, Pcm, Pcma, Pcmu, SemanticVadSettings
 
 BOOK = CLIPS["caller_book"]
@@ -16,7 +16,7 @@ def silence(ms: int) -> bytes:
 
 @every_format
 def test_what_it_speaks_it_understands(audio_format: AudioFormat) -> None:
-    audio = clip_audio(BOOK.name, audio_format)
+    audio = encode(audio_format, BOOK)
     assert len(audio) == pytest.approx(BOOK.duration_ms * bytes_per_ms(audio_format), abs=4)
     assert recognise(decode(audio_format, audio), rate_hz(audio_format)).clip is BOOK
 
@@ -24,7 +24,7 @@ def test_what_it_speaks_it_understands(audio_format: AudioFormat) -> None:
 @every_format
 def test_frames_may_split_a_sample(audio_format: AudioFormat) -> None:
     buffer = InputAudio(audio_format, None)
-    audio = clip_audio(BOOK.name, audio_format)
+    audio = encode(audio_format, BOOK)
     for begin in range(0, len(audio), 333):
         buffer.append(audio[begin : begin + 333])
     assert buffer.buffered_ms == pytest.approx(BOOK.duration_ms, abs=1)
@@ -45,7 +45,7 @@ def test_the_clock_survives_a_change_of_settings() -> None:
     buffer = InputAudio(Pcmu(), None)
     buffer.append(silence(3000))
     buffer.configure(Pcmu(), SemanticVadSettings("high", True, True))
-    started, stopped = buffer.append(clip_audio(BOOK.name, Pcmu()) + silence(900))
+    started, stopped = buffer.append(encode(Pcmu(), BOOK) + silence(900))
     assert isinstance(started, SpeechOnset)
     assert isinstance(stopped, SpeechEnd)
     assert started.at_ms == 3000

@@ -212,7 +212,9 @@ async def test_a_recording_is_saved_without_from_and_to() -> None:
         saved = (await phone.receiver.wait_for("call.recording.saved")).json["data"]["payload"]
         async with httpx.AsyncClient(trust_env=False) as client:
             link = await client.get(saved["recording_urls"]["mp3"])
+            unknown = await client.get(f"{phone.simulator.api_base}/recordings/unknown.mp3")
     assert (link.status_code, link.headers["content-type"]) == (200, "audio/mpeg")
+    assert unknown.status_code == 404
     assert not {"from", "to"} & set(saved)
 
 

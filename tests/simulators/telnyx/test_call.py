@@ -309,3 +309,9 @@ async def test_the_time_limit_ends_the_call() -> None:
         dialled = await call.dial()
         dialled.plan = replace(dialled.plan, time_limit_ms=100)
         assert (await call.outcome())[0] == "time_limit"
+
+
+async def test_a_person_hangs_up_at_the_latest_after_the_longest_call() -> None:
+    async with stage(replace(PERSON, hangs_up=False, max_call_ms=100)) as call:
+        await call.dial()
+        assert await call.outcome() == ("normal_clearing", "callee", "200")

@@ -149,6 +149,19 @@ def test_who_stays_on_the_line_stays_silent_after_the_last_line() -> None:
     assert conversation.goodbye is None
 
 
+def test_who_lingers_hangs_up_when_both_have_been_silent_for_long() -> None:
+    person = replace(PERSON, lingers_ms=2000, scenario=replace(SCENARIO, caller=()))
+    conversation = new_conversation(person)
+    greeting, more = CLIPS["agent_greeting"], CLIPS["agent_goodbye"]
+    sound = np.concatenate((greeting.samples, silence(1500), more.samples, silence(10_000)))
+    spoken_ms = greeting.duration_ms + 1500 + more.duration_ms
+    for frame in frames(sound):
+        if conversation.goodbye is None:
+            conversation.hear(frame)
+    assert conversation.goodbye == "finished"
+    assert conversation.now_ms == pytest.approx(spoken_ms + 2400, abs=500)
+
+
 def test_an_agent_that_will_not_be_interrupted_does_not_stall_the_call() -> None:
     conversation = new_conversation()
     agent = Agent(conversation, interruptible=False)
