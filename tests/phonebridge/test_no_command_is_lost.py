@@ -44,6 +44,7 @@ CALLEE, CALLER, OURS = "+15550123", "+15550142", "+15550199"
 COMMAND_ID_WINDOW_MS = 60_000
 KEY = Ed25519PrivateKey.generate()
 ENVIRONMENT = {
+    "ALLOWED_DESTINATIONS": "+1555",
     "BASE_PUBLIC_URL": "https://phonebridge.example",
     "CALLS_TABLE": "calls",
     "OPENAI_API_KEY": "sk-test",

@@ -93,7 +93,9 @@ def test_a_leg_that_is_alive_after_the_longest_ringing_was_answered() -> None:
     assert sweep(call, SAVED_AT_MS + RING_TIMEOUT_MS) is None
     event = sweep(call, SAVED_AT_MS + RING_TIMEOUT_MS + 1)
     assert event == CallAnswered(LEG, call.created_at_ms, is_estimated=True)
-    assert event_of_live_leg(LegState(True, started_at_ms=2_000), event) == CallAnswered(LEG, 2_000)
+    assert event_of_live_leg(LegState(True, started_at_ms=2_000), event) == CallAnswered(
+        LEG, 2_000, is_estimated=True
+    )
 
 
 def test_a_dial_that_nothing_confirms_is_given_up() -> None:
