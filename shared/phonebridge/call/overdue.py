@@ -79,8 +79,8 @@ def event_of_live_leg(state: LegState, event: CallEvent) -> CallEvent:
 
 
 def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) -> CallEvent | None:
-    """Return the event that a call is waiting for in vain, or None. `is_task_lost` says that the task
-    that carries the call is dead, or no longer carries it (`control_plane/task_sweep.py`)."""
+    """Return the event for a call that waits in vain, or None. `is_task_lost` says that the task of
+    the call is dead, or no longer carries it (`control_plane/task_sweep.py`)."""
     silent_ms = now_ms - call.changed_at_ms
     match call.status:
         case CallStatus.ENDED:
