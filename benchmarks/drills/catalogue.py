@@ -34,7 +34,7 @@ SWITCHES = (
     StoreDrill(StoreFault.SLOW, 60.0, 5.0, Mechanism.OWED_COMMANDS),
     StoreDrill(StoreFault.UNAVAILABLE, 300.0, 12.0, Mechanism.ASK_CARRIER),
     StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.SECOND_LOOK),
-    StoreDrill(StoreFault.SLOW, 60.0, 45.0, Mechanism.CLAIM_RETRY),
+    StoreDrill(StoreFault.SLOW, 300.0, 12.0, Mechanism.CLAIM_RETRY),
 )
 """For each mechanism a drill that reports losses without it."""
 

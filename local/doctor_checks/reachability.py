@@ -94,7 +94,7 @@ def _media(config: DoctorConfig) -> Finding:
 
 async def _open_media_socket(subject: DoctorConfig) -> None:
     async with connect(
-        f"{subject.media_public_url}{MEDIA_PATH}doctor",
+        f"{subject.media_public_url}{MEDIA_PATH}doctor/1",
         additional_headers={TOKEN_HEADER: "doctor"},
         open_timeout=TIMEOUT_SECONDS,
         close_timeout=TIMEOUT_SECONDS,

@@ -33,7 +33,7 @@ def test_the_page_tells_the_work_of_a_burst_in_cores() -> None:
 def test_the_page_says_what_is_passed_when_quotas_are_raised() -> None:
     page = scale.render(ONE, Results(), None)
     raised = "calls with all quotas raised:"
-    assert f"* 10,000 {raised} the nearest limit is partition `FLEET`: writes" in page
+    assert f"* 10,000 {raised} the nearest limit is partition `FLEET`: reads" in page
     assert f"* 100,000 {raised} exceeded are partition `FLEET`: reads" in page
 
 

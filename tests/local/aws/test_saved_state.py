@@ -37,7 +37,7 @@ def _create(address: str) -> None:
             s3.delete_object(Bucket=bucket["Name"], Key=each["Key"])
         s3.delete_bucket(Bucket=bucket["Name"])
     tables = local_client(address)
-    if TABLE in tables.list_tables()["TableNames"]:
+    if TABLE in tables.get_paginator("list_tables").paginate().build_full_result()["TableNames"]:
         tables.delete_table(TableName=TABLE)
     create_table(tables, TABLE, load_template())
     create_state(address)

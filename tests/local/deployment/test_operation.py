@@ -152,7 +152,8 @@ def failed_creation(front: AwsFront, name: str) -> str:
 
 def is_there(table: str) -> bool:
     client: Any = boto3.client("dynamodb")
-    return table in client.list_tables()["TableNames"]
+    names = client.get_paginator("list_tables").paginate().build_full_result()["TableNames"]
+    return table in names
 
 
 def test_starting_over_leaves_nothing_not_even_a_protected_table(
