@@ -236,7 +236,7 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     async with media_container(media, store, telnyx) as outside:
         call_id = await _whole_call(plane, outside)
         _recorded(plane, call_id, files, state)
-        _lost_call(plane, store)
+        _lost_call(plane, store, telnyx)
         _refused_call(plane, telnyx)
         # Of three calls, the first attempt fails.
         files.statuses = [500]
@@ -307,8 +307,9 @@ def _recorded(
     assert recording["state"] == "kept"
 
 
-def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
-    """Its webhooks never come, and no container has ever heard of it."""
+def _lost_call(plane: ControlPlane, store: DynamoCallStore, telnyx: RecordedTelnyx) -> None:
+    """The webhooks of the call never arrive. Asked by the sweep, the carrier says that it is over."""
+    telnyx.legs = {"is_alive": False}
     body = json.dumps({"to": "+15550123"}).encode()
     call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
     with pytest.MonkeyPatch.context() as patch:
