@@ -215,6 +215,7 @@ async def media_container(
         async with task.running(), run_server(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             outside = Outside(address=f"{host}:{port}", store=store, telnyx=telnyx, now_ms=now_ms)
+            task._bury("another-task")  # as for a task that this one has marked as dead
             try:
                 yield outside
             finally:
@@ -236,12 +237,13 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     async with media_container(media, store, telnyx) as outside:
         call_id = await _whole_call(plane, outside)
         _recorded(plane, call_id, files, state)
-        _lost_call(plane, store, telnyx)
+        _busy_call(plane)
+        _lost_call(plane, store)
         _refused_call(plane, telnyx)
-        # Of three calls, the first attempt fails.
+        # Of four calls, the first attempt fails.
         files.statuses = [500]
         queue = state["OutcomesQueue"]
-        left = await asyncio.to_thread(plane.work_off, "send_outcome.handler", queue, 3)
+        left = await asyncio.to_thread(plane.work_off, "send_outcome.handler", queue, 4)
         assert left == 1
     _ask_ecs(media)
 
@@ -307,11 +309,17 @@ def _recorded(
     assert recording["state"] == "kept"
 
 
-def _lost_call(plane: ControlPlane, store: DynamoCallStore, telnyx: RecordedTelnyx) -> None:
-    """The webhooks of the call never arrive. Asked by the sweep, the carrier says that it is over."""
-    telnyx.legs = {"is_alive": False}
+def _busy_call(plane: ControlPlane) -> None:
+    body = json.dumps({"to": "+15550101"}).encode()
+    call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
+    plane.webhook("call.hangup", call_id, hangup_cause="user_busy", hangup_source="callee")
+
+
+def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
+    """No media socket of the call ever comes. Its hangup is not confirmed yet."""
     body = json.dumps({"to": "+15550123"}).encode()
     call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
+    plane.webhook("call.answered", call_id)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "now_ms", lambda: now_ms() + 2 * ANSWER_TIMEOUT_MS)
         plane.invoke("sweep_calls.handler", {})
