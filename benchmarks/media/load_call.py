@@ -208,7 +208,7 @@ class ModelSession:
 
     def on_text(self, text: bytes, now: float) -> None:
         if b"input_audio_buffer.append" in text:
-            self._on_append(_string_after(text, text.find(b'"audio"') + 7), now)
+            self._on_append(_string_after(text, text.find(b'"audio":') + 8), now)
         else:
             self._on_request(msgspec.json.decode(text, type=_Request))
 

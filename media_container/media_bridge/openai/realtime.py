@@ -171,7 +171,7 @@ def encode(event: ClientEvent) -> bytes:
 def encode_append(audio: bytes) -> bytes:
     """`input_audio_buffer.append`, fifty times a second: base64 has nothing to escape."""
     payload = binascii.b2a_base64(audio, newline=False)
-    return b'{"type":"input_audio_buffer.append","event_id":"audio","audio":"%b"}' % payload
+    return b'{"type":"input_audio_buffer.append","event_id":"append","audio":"%b"}' % payload
 
 
 # Server events.
