@@ -59,7 +59,7 @@ def test_each_command_is_one_valid_event(command: ModelCommand, kind: str) -> No
     ("command", "event_id"),
     [
         (commands.ConfigureModel(Codec.PCMU), "configure"),
-        (commands.AppendAudio(b"\x01\x02"), "audio"),
+        (commands.AppendAudio(b"\x01\x02"), "append"),
         (commands.CreateResponse(event_id="response-7"), "response-7"),
         (commands.AddMessage(commands.Role.USER, "5"), "text-user"),
         (commands.SendToolOutput("call_1", "{}"), "output-call_1"),
