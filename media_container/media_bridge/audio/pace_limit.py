@@ -1,16 +1,19 @@
-"""How much of the caller's sound the model gets: as much as time has passed, and a burst. The model
-bills what it hears, and whoever has a token could send faster than anybody speaks."""
+"""Limits the caller's audio to real time and a burst.
+
+The model's audio is billed. Without a limit, a client with a valid token could send faster than
+real time and raise the bill.
+"""
 
 import math
 
 BURST_SECONDS = 2.0
-"""Frames that a network held up come at once. Time has passed for them, so even a long stall needs
-no burst; this is for clocks that run fast, and for what was kept while the model was not ready."""
+"""Delayed frames arrive together, but their time has passed, so they need no burst. The burst
+covers clocks that run fast, and audio that was kept while the model was not ready."""
 
 
 class PaceLimit:
-    """Whoever passes a payload subtracts its size from `room`, and asks only if none is left: a
-    frame in its time costs a subtraction."""
+    """The caller subtracts the size of each payload from `room`, and calls `admits` only if `room`
+    is negative. So a frame that arrives in time costs one subtraction."""
 
     def __init__(self, bytes_per_second: float = 0.0, began: float = 0.0) -> None:
         """Without a rate there is no limit."""

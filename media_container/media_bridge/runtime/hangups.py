@@ -1,4 +1,4 @@
-"""Hangups that do not wait for the table. A leg that stays open costs money, in silence."""
+"""Sends hangups without waiting for the table, because an open leg costs money."""
 
 import asyncio
 from contextlib import suppress
@@ -15,11 +15,11 @@ from phonebridge.errors import TelnyxError, TelnyxUnreachable
 from phonebridge.ports import Carrier
 
 RECORD_TIMEOUT_SECONDS = 0.5
-"""A healthy table takes some milliseconds, and the hangup that follows a fraction of a second."""
+"""A healthy table confirms within milliseconds, and the hangup follows within this time."""
 
 
 class Hangups:
-    """They have threads of their own: those of the calls may all wait for the table."""
+    """Hangups have their own threads. Those of the calls may all wait for the table."""
 
     def __init__(
         self, carrier: Carrier, log: Logger, pauses: RetryPauses, threads: Threads
@@ -30,8 +30,8 @@ class Hangups:
         self._threads = threads
 
     async def ensure(self, call: Call, recorded: asyncio.Event) -> None:
-        """Hang up a call whose end is not `recorded` soon. Whoever records it later hangs up once
-        more, with the same `command_id`, which has no effect then."""
+        """Hang up a call whose end is not `recorded` soon. The later write hangs up again with the
+        same `command_id`, which Telnyx ignores."""
         if call.leg is None:
             return
         with suppress(TimeoutError):

@@ -1,15 +1,14 @@
-"""Media sockets that have not shown their token yet. Whoever opens them spends nothing of ours but
-these few places."""
+"""Counts media sockets that have not sent their token yet. They take no call slot."""
 
 from collections import Counter
 
 MAX_PENDING = 64
 MAX_PENDING_PER_ADDRESS = 16
-"""Telnyx sends the token with the upgrade; without it come those of a proxy that drops headers."""
+"""Telnyx sends the token in a header. It comes in the first frame only if a proxy drops headers."""
 
 
 class PendingSockets:
-    """An address is empty where no balancer tells it: then only the sum is limited."""
+    """Without a load balancer an address is empty. Then only the total is limited."""
 
     def __init__(self) -> None:
         self._addresses: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""When a write that failed is tried again."""
+"""Decides whether and when a failed write is tried again."""
 
 import asyncio
 import random
