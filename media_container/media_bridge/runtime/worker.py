@@ -236,7 +236,7 @@ class MediaWorker:
             self._written_version = version
 
     def _bury(self, task_id: str) -> None:
-        """This task has marked another one. Its calls end here."""
+        """This task has marked another one. Its calls end as the carrier says, or fail."""
         self._burials.add(Job(partial(self._find_calls_of, task_id)))
 
     def _find_calls_of(self, task_id: str) -> None:
@@ -246,7 +246,7 @@ class MediaWorker:
             if call.owner_task == task_id and call.status is CallStatus.STREAMING:
                 detail = "its media container has been silent for some seconds"
                 fault = CallFailed(Fault("container_lost", detail, self.services.now_ms()))
-                end = Job(partial(self.services.switchboard.apply, call.call_id, fault))
+                end = Job(partial(self.services.switchboard.settle, call, fault))
                 self._loop.call_soon_threadsafe(self._burials.add, end)
 
     # The metrics.
