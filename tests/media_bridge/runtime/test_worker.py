@@ -230,14 +230,21 @@ async def test_a_task_lists_the_calls_that_it_carries(
         await until(lambda: lists(other.call))
 
 
-async def test_whoever_marks_a_task_ends_its_calls(start_plane: StartsPlane) -> None:
+@pytest.mark.parametrize(("is_alive", "reason"), [(True, "container_lost"), (False, None)])
+async def test_the_calls_of_a_task_that_is_marked_end_as_the_carrier_says(
+    start_plane: StartsPlane, is_alive: bool, reason: str | None
+) -> None:
     async with start_plane() as plane:
         own = await plane.greeted()
         call = plane.answered()
         elsewhere = MediaAttached(call.stream_number, "task-2", plane.now_ms())
         plane.services.switchboard.apply(call.call_id, elsewhere)
+        plane.telnyx.legs = {"is_alive": is_alive}
         plane.task._bury("task-2")
-        assert await plane.failed(call) == "container_lost"
+        await until(lambda: plane.record(call).call.status is CallStatus.ENDED)
+        fault = plane.record(call).call.fault
+        assert (fault.reason if fault else None) == reason
+        assert plane.telnyx.questions == 1
         await plane.converse(own)
 
 
