@@ -9,6 +9,7 @@ import gc
 import heapq
 import os
 import select
+import signal
 import socket
 import ssl
 import sys
@@ -58,6 +59,8 @@ class Load:
         self._until(time.perf_counter() + SETTLE_SECONDS)
         gc.collect()
         gc.freeze()
+        if self._job.fault_pid is not None:
+            os.kill(self._job.fault_pid, signal.SIGUSR1)
         began, own_began, used_began = time.perf_counter(), os.times(), usage(self._job.pid)
         self._measured.recording = True
         self._until(began + self._job.seconds)
