@@ -71,6 +71,8 @@ class CallRecords:
                 numbered_message = replace(message, stream_number=self._call.attached_stream)
                 add = partial(store.add_message, call_id, numbered_message)
                 self._queue.add(Job(add, self._tell(events.MessageLost)))
+            case commands.SaveResume():
+                pass  # stored as soon as a call can go on with on another stream
             case commands.AddTimelineEntry(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
                 self._queue.add(Job(partial(store.add_timeline_entry, call_id, entry)))

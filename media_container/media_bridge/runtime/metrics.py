@@ -3,6 +3,8 @@
 The service is the only dimension, because CloudWatch bills each value of a dimension as a metric.
 """
 
+from collections import Counter
+
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from phonebridge.call.turn import Turn
@@ -18,6 +20,7 @@ class WorkerMetrics:
         self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
         self._is_on = bool(namespace)
         self._dropped_frames = 0
+        self._reconnects: Counter[str] = Counter()
 
     def model_connected(self, after_seconds: float) -> None:
         self._add_duration("ModelConnectMs", after_seconds * 1000)
@@ -25,6 +28,11 @@ class WorkerMetrics:
 
     def model_unreachable(self) -> None:
         self._add_connect(failures=1)
+
+    def model_reconnected(self, reason: str, gap_ms: int) -> None:
+        """A lost session was replaced in the middle of a call."""
+        self._add_duration("ModelGapMs", gap_ms)
+        self._reconnects[reason] += 1
 
     def turn_ended(self, turn: Turn) -> None:
         if turn.latency_ms is not None:
@@ -48,12 +56,16 @@ class WorkerMetrics:
             "ActiveCalls": active_calls,
             "CallSlots": slots,
             "DroppedFrames": self._dropped_frames,
+            "ModelReconnects": self._reconnects.total(),
         }
         self._dropped_frames = 0
         if self._is_on:
             for name, count in counts.items():
                 self._metrics.add_metric(name, "Count", count)
+            if self._reconnects:
+                self._metrics.add_metadata("reconnect_reasons", dict(self._reconnects))
             self._metrics.flush_metrics()
+        self._reconnects.clear()
 
     def _add_connect(self, failures: int) -> None:
         """One value per attempt, so that the average is the share of failures."""

@@ -9,7 +9,7 @@ from tests.support.published_metrics import Published, published_in
 
 Output = pytest.CaptureFixture[str]
 NAMESPACE = "Phonebridge/stack"
-COUNTS = {"ActiveCalls", "CallSlots", "DroppedFrames"}
+COUNTS = {"ActiveCalls", "CallSlots", "DroppedFrames", "ModelReconnects"}
 
 
 def agent_turn(latency_ms: int | None) -> Turn:
