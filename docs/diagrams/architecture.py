@@ -64,6 +64,7 @@ PURE = (
     "shared/phonebridge/telnyx/call_control.py",
     "shared/phonebridge/telnyx/leg_name.py",
     "shared/phonebridge/telnyx/media.py",
+    "shared/phonebridge/telnyx/request_bodies.py",
     "shared/phonebridge/telnyx/webhook*.py",
 )
 """Modules that map values to values, without I/O and without a clock."""

@@ -16,7 +16,8 @@ from phonebridge.telnyx.webhook_signature import verify
 
 
 def verify_webhook(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
-    """Raises `InvalidSignature`, and `MalformedRequest` for what Telnyx cannot have sent."""
+    """Verify a webhook. Raises `InvalidSignature`, or `MalformedRequest` for a request that Telnyx
+    cannot have sent."""
     body = _body(event)
     key = plane.settings.telnyx_public_key
     verify(key, event.get("headers") or {}, body, plane.now_ms())
@@ -24,7 +25,7 @@ def verify_webhook(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    """The bytes that were signed."""
+    """Return the signed bytes."""
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return body.encode(errors="surrogatepass")

@@ -19,7 +19,8 @@ from phonebridge.storage.call_store import DynamoCallStore
 
 LINGER_SECONDS = 2.0
 MAX_QUEUED_TURNS = 5_000
-"""Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
+"""Maximum number of turns that wait while the table is unreachable, some minutes of a full
+container. The oldest are dropped first."""
 MAX_TEXT_LENGTH = 30_000
 """Characters, of six bytes in JSON at most: said and unheard words together fit into an item. One
 that is too large would be refused with all the turns beside it, again and again."""
@@ -41,7 +42,7 @@ class TurnWriter:
             del self._waiting[next(iter(self._waiting))]
 
     async def write(self) -> None:
-        """As long as the process runs."""
+        """Write turns until the process ends."""
         while True:
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
