@@ -13,6 +13,7 @@ from phonebridge.observability.log import call_on_every_line
 from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.webhook import Webhook, parse
 from phonebridge.telnyx.webhook_signature import verify
+from phonebridge.timeline import UNLISTED
 
 
 def verify_webhook(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
@@ -38,6 +39,9 @@ def _body(event: dict[str, Any]) -> bytes:
 def deliver(plane: ControlPlane, webhook: Webhook) -> None:
     """Apply the webhook to its call. It has no effect if there is none."""
     switchboard, arrival = plane.switchboard, webhook.arrival
+    if webhook.event_type in UNLISTED and not (webhook.event or webhook.attachment):
+        log.info("webhook ignored", event_type=webhook.event_type)
+        return  # without reading the call
     if arrival:
         _apply(
             plane,

@@ -32,6 +32,7 @@ class TurnWriter:
         self._log = log
         self._pauses = pauses
         self._waiting: dict[tuple[str, int], Turn] = {}
+        self._has_turns = asyncio.Event()
         self._writing = asyncio.Lock()
         self._threads = Threads("turns", 1)
 
@@ -40,12 +41,16 @@ class TurnWriter:
         self._waiting[call_id, turn.number] = replace(turn, text=words, unheard=unheard)
         if len(self._waiting) > MAX_QUEUED_TURNS:
             del self._waiting[next(iter(self._waiting))]
+        self._has_turns.set()
 
     async def write(self) -> None:
-        """Write turns until the process ends."""
+        """Write turns until the process ends, `LINGER_SECONDS` after the first one that waits."""
         while True:
+            await self._has_turns.wait()
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
+            if not self._waiting:
+                self._has_turns.clear()
 
     async def wait_until_written(self, call_id: str) -> None:
         """Return when no turn of the call waits any more."""
