@@ -1,7 +1,8 @@
-"""Lambda: lets bearers of an API key through, or of a token where JWT_ISSUER names who gives them.
-It knows the keys by their SHA-256 alone.
+"""Authorizes requests with an API key, or with a token of the issuer in JWT_ISSUER.
 
-Keys are long and random, so a plain hash cannot be turned back and needs no salt."""
+Only the SHA-256 hashes of the keys are known here. Keys are long and random, so a plain hash cannot
+be reversed and needs no salt.
+"""
 
 import hashlib
 import hmac
@@ -13,7 +14,7 @@ SCHEME = "bearer "
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
-    """Answers in API Gateway's simple format, payload 2.0."""
+    """Return API Gateway's simple response (payload 2.0)."""
     return {"isAuthorized": _is_known(event["headers"].get("authorization", ""))}
 
 

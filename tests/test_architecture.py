@@ -90,6 +90,7 @@ TESTED_ELSEWHERE = {
     "local/deployment/leftovers.py": "tests/local/deployment/test_operation.py",
     "local/deployment/plan.py": "tests/local/test_deploy.py",
     "local/deployment/preconditions.py": "tests/local/test_deploy.py",
+    "local/deployment/prompts.py": "tests/local/test_deploy.py",
     "local/deployment/problems.py": "tests/local/test_deploy.py",
     "local/deployment/public_dns.py": "tests/local/deployment/test_names.py",
     "local/deployment/stack.py": "tests/local/test_deploy.py",
@@ -177,6 +178,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/http/server_url.py": "tests/phonebridge/http/test_public_client.py",
     "shared/phonebridge/ports.py": "tests/phonebridge/test_switchboard.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/telnyx/request_bodies.py": "tests/phonebridge/telnyx/test_call_control.py",
     "shared/phonebridge/telnyx/refusals.py": "tests/phonebridge/telnyx/test_client.py",
     "shared/phonebridge/telnyx/webhook_payloads.py": "tests/phonebridge/telnyx/test_webhook.py",
 }

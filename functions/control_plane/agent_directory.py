@@ -1,5 +1,5 @@
-"""Who answers: agents by name, and numbers mapped to them. Single items, no expiry, two partitions,
-so that both can be listed without a scan."""
+"""Agents by name, and the agent of each number. They are single items without expiry, in two
+partitions, so that both can be listed without a scan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ANY_NUMBER = "default"
-"""The agent of this name, if there is one, answers every number that has none of its own."""
+"""The agent with this name, if it exists, answers every number without an agent of its own."""
 
 _AGENTS = "AGENTS"
 _NUMBERS = "NUMBERS"
@@ -27,18 +27,18 @@ _NUMBERS = "NUMBERS"
 class Agent:
     name: str
     overrides: str
-    """JSON of those fields of a `CallConfig` that its author set; the rest is by default."""
+    """JSON of the `CallConfig` fields that the author set. All others have their defaults."""
     changed_at_ms: int
 
     def config(self, **more: Any) -> CallConfig:
-        """As a call has it; `more` says what is otherwise on this call."""
+        """Return the settings of a call with this agent. `more` overrides them for one call."""
         settings = msgspec.json.decode(self.overrides) | msgspec.to_builtins(more)
         return msgspec.convert(settings | {"agent": self.name}, CallConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A number of ours, and the agent that answers it."""
+    """One of our numbers and the agent that answers it."""
 
     number: str
     agent: str
@@ -75,7 +75,7 @@ class DynamoDirectory:
         raise UnknownAgent(name)
 
     def agents(self, after: str | None, limit: int) -> list[Agent]:
-        """By name, from the one after `after` on."""
+        """List agents by name, beginning with the first one after `after`."""
         found = self._table.query_after(_AGENTS, after, limit)
         return [stored.read(Agent) for stored in islice(found, limit)]
 
@@ -96,7 +96,7 @@ class DynamoDirectory:
         raise UnknownNumber(number)
 
     def assignments(self, after: str | None, limit: int) -> list[Assignment]:
-        """By number, from the one after `after` on."""
+        """List assignments by number, beginning with the first one after `after`."""
         found = self._table.query_after(_NUMBERS, after, limit)
         return [stored.read(Assignment) for stored in islice(found, limit)]
 

@@ -1,4 +1,5 @@
-"""The carrier's recordings, copied into a bucket of ours: the carrier's links live ten minutes."""
+"""Copies the carrier's recordings to our bucket, because the carrier's links expire after ten
+minutes."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -25,8 +26,6 @@ _CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 @dataclass(frozen=True, slots=True)
 class CopyRecording:
-    """An errand."""
-
     call_id: str
     saved: SavedRecording
     announced_at_ms: int
@@ -48,15 +47,15 @@ class RecordingArchive:
         self._now_ms = now_ms
 
     def announce(self, call_id: str, saved: SavedRecording) -> None:
-        """Put it on record, and have it copied, where there is a place for it."""
+        """Record the announcement, and queue the copy if a bucket is configured."""
         if not self._bucket:
             return
         self._store.add_recording(call_id, _recording(call_id, saved))
         self.queue.add(CopyRecording(call_id, saved, self._now_ms()))
 
     def copy(self, job: CopyRecording) -> Recording:
-        """Once, however often it is asked for. Raises `RetryLater` while it is worth another
-        try."""
+        """Copy a recording at most once, even if the job is repeated. Raises `RetryLater` while
+        another attempt may succeed."""
         known = self._store.add_recording(job.call_id, _recording(job.call_id, job.saved))
         if known.state is not RecordingState.COPYING:
             return known
@@ -73,7 +72,8 @@ class RecordingArchive:
         return self._put(job, replace(known, state=RecordingState.STORED, size_bytes=size))
 
     def link(self, recording: Recording) -> str | None:
-        """For a quarter of an hour, to whoever has it; None while there is no copy."""
+        """Return a link that is valid for 15 minutes for everybody who has it, or None while there
+        is no copy."""
         if recording.state is not RecordingState.STORED:
             return None
         url: str = self._s3.generate_presigned_url(
@@ -117,17 +117,18 @@ class RecordingArchive:
         )
 
     def _is_fetched(self, url: str) -> bool:
-        """The carrier's own address is the operator's choice: a simulator's is plain http."""
+        """Return whether the link may be fetched. Plain HTTP is allowed for the operator's own
+        carrier address, which may be a simulator."""
         wanted, carrier = urlsplit(url), urlsplit(self._carrier_url)
         return wanted.scheme == "https" or wanted[:2] == carrier[:2]
 
 
 class RecordingUnavailable(Exception):
-    """Nothing will be got from the link, however often it is tried."""
+    """The link cannot be downloaded, however often it is tried."""
 
 
 class _BoundedReader:
-    """A response as a file of limited length."""
+    """Wraps a response as a file of limited length."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response

@@ -47,6 +47,13 @@ _AWS_LOCAL = {
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+_OURS = {
+    "TELNYX_FROM_NUMBER": "+15550100",
+    "TELNYX_API_KEY": "KEY-local",
+    "OPENAI_API_KEY": "sk-local",
+    "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
+    "POWERTOOLS_SERVICE_NAME": "phonebridge",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +127,12 @@ def _environment(
     and the bucket."""
     defaults = {
         **_AWS_LOCAL,
+        **_OURS,
         **state,
         "CALLS_TABLE": TABLE,
         "BASE_PUBLIC_URL": url,
         "STREAM_TOKEN_SECRET": secrets.token_hex(32),
         "TELNYX_CONNECTION_ID": CONNECTION_ID,
-        "TELNYX_FROM_NUMBER": "+15550100",
-        "TELNYX_API_KEY": "KEY-local",
-        "OPENAI_API_KEY": "sk-local",
-        "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
-        "POWERTOOLS_SERVICE_NAME": "phonebridge",
     }
     if openai:
         defaults["OPENAI_REALTIME_URL"] = openai.url
@@ -263,7 +266,12 @@ async def _gateway(
         local_routes=[ring_route(telnyx)],
     )
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
-    server = _Server(config)
+    async with _serving(_Server(config), listener):
+        yield
+
+
+@asynccontextmanager
+async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve([listener]))
         try:

@@ -100,22 +100,21 @@ def _application(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Findi
         return
     active = application.get("active", True)
     yield healthy("Telnyx application") if active else problem_found(Problem.APPLICATION_INACTIVE)
-    if config.base_public_url:
-        url = application.get("webhook_event_url")
-        is_ours = url == config.webhook_url
-        yield (
-            healthy("Telnyx webhook URL")
-            if is_ours
-            else problem_found(Problem.WEBHOOK_URL_WRONG, url)
-        )
-    version = application.get("webhook_api_version", "2")
-    is_ours = version == "2"
-    yield (
-        healthy("Telnyx webhook version")
-        if is_ours
-        else problem_found(Problem.WEBHOOK_VERSION_WRONG, version)
-    )
+    yield from _webhooks(config, application)
     yield _outbound_profile(application, account)
+
+
+def _webhooks(config: DoctorConfig, application: Data) -> Iterator[Finding]:
+    url = application.get("webhook_event_url")
+    if config.base_public_url and url != config.webhook_url:
+        yield problem_found(Problem.WEBHOOK_URL_WRONG, url)
+    elif config.base_public_url:
+        yield healthy("Telnyx webhook URL")
+    version = application.get("webhook_api_version", "2")
+    if version == "2":
+        yield healthy("Telnyx webhook version")
+    else:
+        yield problem_found(Problem.WEBHOOK_VERSION_WRONG, version)
 
 
 def _outbound_profile(application: Data, account: TelnyxAccount) -> Finding:

@@ -56,14 +56,13 @@ from phonebridge.telnyx.command_results import (
 from phonebridge.telnyx.correlation import MatchedLeg
 from phonebridge.telnyx.leg_name import leg_name
 from phonebridge.telnyx.webhook import Webhook
+from phonebridge.timeline import needs_entry
 
 T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming)
-NOT_NOTED = frozenset({"call.cost", "streaming.started"})
-"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
 OF_CONTAINER = (MediaStarted, MediaReported)
 """Events that come once, so a call that they leave as it is has not heard of them before."""
 
@@ -198,7 +197,7 @@ class Switchboard:
         # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        if webhook.event_type not in NOT_NOTED:
+        if needs_entry(webhook.event_type, webhook.event, call):
             self._store.add_timeline_entry(call.call_id, _entry(webhook))
         return call
 

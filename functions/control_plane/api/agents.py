@@ -1,5 +1,5 @@
-"""/api/agents and /api/numbers: who answers, and how. The counterpart of the settings that
-`POST /api/ai-calls/create` takes, kept under a name."""
+"""/api/agents and /api/numbers: named agents, and the agent of each number. An agent stores the
+settings that `POST /api/ai-calls/create` takes."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -48,8 +48,8 @@ NumberInPath = Annotated[
     responses=responses_of({200: "The agent, with every default."}, *WITH_BODY),
 )
 def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
-    """What the body leaves out is by default, whatever it was before. A secret that is sent back
-    masked, as it was read, stays as it is."""
+    """Omitted fields return to their defaults. A secret that is sent back in its masked form is
+    kept."""
     _check_same("name", wanted.name, name)
     plane = control_plane()
     wanted = _with_secrets(wanted, plane.directory, name)
@@ -84,7 +84,7 @@ def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]
     responses=responses_of({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
 )
 def get_agent(name: NameInPath) -> Response[NamedAgent]:
-    """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
+    """The response can be sent back with PUT. Secrets of tools are masked with asterisks."""
     plane = control_plane()
     agent = plane.directory.agent(name)
     warnings = warnings_of(AgentSettings.of(agent.config()), plane.settings)
@@ -172,7 +172,7 @@ def _check_same(field: str, in_body: str | None, in_path: str) -> None:
 
 
 def _with_secrets(wanted: NamedAgent, directory: DynamoDirectory, name: str) -> NamedAgent:
-    """The agent with what is stored in the place of masked secrets."""
+    """Replace masked secrets with the stored ones."""
     try:
         stored = directory.agent(name).config().tools
     except UnknownAgent:

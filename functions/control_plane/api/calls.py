@@ -1,4 +1,4 @@
-"""/api/ai-calls: place calls, list them and show their records. `live_calls.py` steers them."""
+"""/api/ai-calls: place calls, list them and return their records. `live_calls.py` steers them."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus

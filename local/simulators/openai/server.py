@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulators.openai.faults import NO_FAULTS, SESSION_MINUTES, ModelFaults, SessionEnding
 from simulators.openai.requests import Refusal
-from simulators.openai.session import Manner, ModelSimulatorEvent, SimulatedSession
+from simulators.openai.session import Handshake, Manner, ModelSimulatorEvent, SimulatedSession
 from simulators.openai.wire import ErrorEvent, ErrorPayload
 from simulators.scenario import APPOINTMENT, Scenario
 
@@ -110,17 +110,11 @@ class OpenAISimulator:
             await socket.close(no.close_code, ".".join(filter(None, (error.type, error.code))))
             return
         with suppress(ConnectionClosed):
-            await self._converse(socket, model, headers, query)
+            await self._converse(socket, Handshake(model, headers))
 
-    async def _converse(
-        self,
-        socket: ServerConnection,
-        model: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
-    ) -> None:
+    async def _converse(self, socket: ServerConnection, handshake: Handshake) -> None:
         async with asyncio.TaskGroup() as tasks:
-            session = SimulatedSession(self._manner, model, headers, query, self._report, tasks)
+            session = SimulatedSession(self._manner, handshake, self._report, tasks)
             self.sessions.append(session)
             session.open()
             writer = tasks.create_task(_write(socket, session))

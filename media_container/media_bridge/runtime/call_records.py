@@ -131,7 +131,8 @@ class CallRecords:
         return Job(partial(apply, call.call_id, event, call.attached_stream))
 
     def _command(self, event: CallEvent, failed: Callable[[str], events.SteeringEvent]) -> None:
-        """What the carrier tells later comes by webhook, and by the mailbox."""
+        """Queue a command. The carrier's result arrives later by webhook, and from there through
+        the mailbox."""
         expires_at = self._loop.time() + COMMAND_TIMEOUT_SECONDS
         apply = self._change(event).run
         self._queue.add(Job(apply, self._tell(failed), expires_at))

@@ -15,7 +15,7 @@ SERVICE = "media-bridge"
 
 class WorkerMetrics:
     def __init__(self, namespace: str) -> None:
-        """Without a namespace nothing is published."""
+        """Collect figures for CloudWatch. Without a namespace, nothing is published."""
         # Named here, because POWERTOOLS_SERVICE_NAME is the same for all services of a stack.
         self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
         self._is_on = bool(namespace)

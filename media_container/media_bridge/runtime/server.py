@@ -126,7 +126,7 @@ class _PhoneSocket(WebSocket):
         self.first_message.cancel()
 
     def release(self) -> None:
-        """Hand on what was kept to whoever listens now."""
+        """Pass the frames received so far to the current listener."""
         for message in self._waiting:
             self.on_message(message)
         self._waiting.clear()
@@ -229,7 +229,7 @@ class _UpgradeHandler:
     async def _read_token(
         self, call_id: str, number: int, address: str, phone: _PhoneSocket
     ) -> None:
-        """Until it has shown its token, a socket has no slot."""
+        """Accept a socket. It takes no slot before its token was checked."""
         phone.has_header = False
         try:
             frame = await _first_frame(phone)
@@ -279,8 +279,8 @@ class _UpgradeHandler:
                 await self._services.pauses.wait(attempt)
 
     def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
-        """Whoever comes second with a token fails here. The claim comes last: once a call is ours,
-        nothing may fail before its session runs."""
+        """Claim the call. A second socket with the same token fails here. The claim comes last:
+        once the call is ours, nothing may fail before its session runs."""
         config = self._services.store.config(call_id) or CallConfig()
         greeting, clips = self._recorded_speech(config)
         call = self._services.switchboard.apply(call_id, attached)

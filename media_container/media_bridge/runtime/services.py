@@ -32,8 +32,8 @@ class Services:
     speech_cache: SpeechCache
     tool_runner: ToolRunner
     threads: Threads
-    """For what calls write and command. A call has at most one job at a time, so with a thread for
-    each slot no call waits for another."""
+    """Threads for the writes and commands of calls. A call has at most one job at a time, so with a
+    thread per slot no call waits for another."""
     metrics: WorkerMetrics
     pauses: RetryPauses
     hangups: Hangups

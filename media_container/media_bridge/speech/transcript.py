@@ -162,7 +162,7 @@ class Transcript:
         return [record for item_id in ended for record in self._revise(item_id)]
 
     def agent_finished(self, played: ItemPlayed) -> list[Record]:
-        """The caller heard the item to its end."""
+        """Record an item that was played completely."""
         item = played.item
         turn = self._open.get(item.item_id)
         if turn is None:
@@ -175,7 +175,7 @@ class Transcript:
         return [*self._record(item.item_id)]
 
     def agent_interrupted(self, cut: ItemTruncated, now: float) -> list[Record]:
-        """The item was stopped: its text is what was heard."""
+        """Record an item that was stopped. Its text is the part that was played."""
         item_id = cut.item.item_id
         self._words_ahead.pop(item_id, None)
         turn = self._open.get(item_id)

@@ -53,15 +53,10 @@ class PublicHttpsClient:
         `UpstreamFailed`."""
         parts = urlsplit(url)
         host, port = host_and_port(url)
-        chosen = (host, port) in self.allowed_hosts
-        if parts.scheme != "https" and not chosen:
+        is_allowed = (host, port) in self.allowed_hosts
+        if parts.scheme != "https" and not is_allowed:
             raise UpstreamFailed("The URL is not https.")
-        try:
-            addresses = await self.resolve(host, port)
-        except (OSError, UnicodeError) as error:  # `UnicodeError` if it is no valid host name
-            raise UpstreamFailed("The server has no address.", retryable=True) from error
-        if not chosen and not all(map(is_public, addresses)):
-            raise UpstreamFailed("The server has an address that is not public.")
+        addresses = await self._addresses(host, port, is_allowed)
         tls = self.tls if parts.scheme == "https" else None
         reader, writer = await _connect(addresses, port, tls, host)
         try:
@@ -73,6 +68,15 @@ class PublicHttpsClient:
             ) from error
         finally:
             writer.transport.abort()
+
+    async def _addresses(self, host: str, port: int, is_allowed: bool) -> list[str]:
+        try:
+            addresses = await self.resolve(host, port)
+        except (OSError, UnicodeError) as error:  # `UnicodeError` if it is no valid host name
+            raise UpstreamFailed("The server has no address.", retryable=True) from error
+        if not is_allowed and not all(map(is_public, addresses)):
+            raise UpstreamFailed("The server has an address that is not public.")
+        return addresses
 
 
 async def _connect(

@@ -29,6 +29,7 @@ from phonebridge.storage.turn_items import (
     latest_turns,
     sort_key_of,
 )
+from phonebridge.timeline import complete_timeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -232,7 +233,7 @@ class DynamoCallStore:
             call=found[Call][0],
             config=next(map(_config, found[_StoredConfig]), CallConfig()),
             turns=latest_turns(found[StoredTurns]),
-            timeline=tuple(found[TimelineEntry]),
+            timeline=complete_timeline(found[Call][0], found[TimelineEntry]),
             messages=tuple(found[Message]),
             usages=tuple(found[ModelUsage]),
             charges=tuple(found[Charge]),

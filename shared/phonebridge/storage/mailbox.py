@@ -1,5 +1,5 @@
-"""The commands a task is sent: DynamoDB between the Lambdas and the media container that owns a
-call. The container polls; no Lambda can address one of its tasks."""
+"""Commands from Lambdas to the media container that carries a call. They go through DynamoDB, and
+the container polls, because Lambdas cannot address a single task."""
 
 import uuid
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in get_args
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A command in a task's mailbox; its id sorts by time."""
+    """A command in a task's mailbox. Ids sort by time."""
 
     command_id: str
     call_id: str
@@ -45,7 +45,8 @@ class DynamoMailbox:
         self._acknowledged: set[str] = set()
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
-        """Posting again under the same key adds nothing. Without a key, every message is new."""
+        """Post a command. A repetition with the same key adds nothing. Without a key, every message
+        is new."""
         command_id = key or f"{self._now_ms():013d}-{uuid.uuid4().hex}"
         stored = _StoredCommand(
             call_id, type(command).__name__, msgspec.json.encode(command).decode()
@@ -53,7 +54,7 @@ class DynamoMailbox:
         self._table.put_if_absent(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
 
     def collect(self, task_id: str) -> list[Posted]:
-        """Every command that waits, oldest first; it waits until it is acknowledged."""
+        """Return the waiting commands, oldest first. They stay until they are acknowledged."""
         waiting = []
         for stored in self._table.query_prefix(_pk(task_id), "CMD#"):
             item = stored.read(_StoredCommand)
@@ -63,8 +64,8 @@ class DynamoMailbox:
         return waiting
 
     def count_query(self, task_id: str) -> bytes:
-        """The body of a DynamoDB query that counts the commands which wait. What nobody wants any
-        more is not looked for, however long the table may keep it."""
+        """Return the body of a DynamoDB query that counts the waiting commands. Expired commands
+        are left out, even if the table still has them."""
         oldest_ms = self._now_ms() - 2 * COMMAND_SECONDS * 1000  # a Lambda's clock may be another
         between = {":pk": _pk(task_id), ":oldest": f"CMD#{oldest_ms:013d}", ":newest": "CMD#~"}
         query = {
@@ -76,8 +77,8 @@ class DynamoMailbox:
         return msgspec.json.encode(query)
 
     def acknowledge(self, task_id: str, posted: Posted) -> bool:
-        """False if the message was acknowledged before. It may have been posted again since then,
-        by somebody who could not know."""
+        """Delete a command. Return False if it was deleted before. It may have been posted again
+        since then by a sender that could not know."""
         removed = self._table.remove(_command_key(task_id, posted.command_id))
         is_new = removed and posted.command_id not in self._acknowledged
         oldest = f"{self._now_ms() - 2 * COMMAND_SECONDS * 1000:013d}"
@@ -87,7 +88,8 @@ class DynamoMailbox:
 
 
 def _decode(item: _StoredCommand) -> Steering | None:
-    """None for a command of a newer version: during a deployment the Lambdas may be ahead."""
+    """Decode a command. Return None for a command of a newer version, because the Lambdas may be
+    ahead during a deployment."""
     try:
         return msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
     except (KeyError, msgspec.ValidationError):

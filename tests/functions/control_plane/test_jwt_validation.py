@@ -2,10 +2,9 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.error import URLError
 
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 import authorizer
 from control_plane import jwt_validation
 from control_plane.jwt_validation import is_valid
+from tests.support.served import QuietHandler, served
 
 AUDIENCE = "phonebridge"
 
@@ -38,24 +38,17 @@ def issuer(key: RSAPrivateKey) -> Iterator[str]:
         "/keys": {"keys": [public | {"kid": "1", "use": "sig", "alg": "RS256"}]}
     }
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(documents[self.path]).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     base = f"http://127.0.0.1:{server.server_port}"
     documents["/.well-known/openid-configuration"] = {"jwks_uri": f"{base}/keys"}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield base
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield base
 
 
 def claims(issuer: str, **changes: Any) -> dict[str, Any]:

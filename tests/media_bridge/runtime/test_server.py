@@ -21,7 +21,11 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.audio.speech import CLIPS
-from tests.support.media_plane import SILENCE, MediaPlane, Phone, StartsPlane
+from tests.support.media_phone import SILENCE, Phone
+from tests.support.media_plane import (
+    MediaPlane,
+    StartsPlane,
+)
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
 SOUND = "input_audio_buffer.append"

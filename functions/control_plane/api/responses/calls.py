@@ -1,5 +1,4 @@
-"""What the HTTP API answers about calls, and its errors. What agents and records look like stands
-in modules of their own."""
+"""Calls and errors in responses of the HTTP API. Agents and records have modules of their own."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,7 +20,7 @@ NextCursor = Annotated[
 
 
 class CallSummary(ResponseModel):
-    """A call in short."""
+    """Summary of a call."""
 
     call_id: Annotated[str, Field(description="The id of the call.")]
     status: Annotated[CallStatus, Field(description="How far the call has come.")]
@@ -44,7 +43,7 @@ class CallSummary(ResponseModel):
 
 
 class CallWithWarnings(CallSummary):
-    """A call in short, and what its settings warn of."""
+    """Summary of a call, with warnings about its settings."""
 
     warnings: Annotated[
         list[str], Field(description="What will not work as it was asked for, and why.")
@@ -59,7 +58,7 @@ class CallList(ResponseModel):
 
 
 class FieldProblem(ResponseModel):
-    """A field of the request, and what is wrong with it."""
+    """An invalid field of the request."""
 
     field: Annotated[
         str,
@@ -74,7 +73,7 @@ class FieldProblem(ResponseModel):
 
 
 class ProviderRefusal(ResponseModel):
-    """What a provider answered."""
+    """The error of a provider."""
 
     provider: Annotated[str, Field(description="Which provider: `telnyx`.")]
     code: Annotated[str | None, Field(description="The provider's own code.")] = None
@@ -83,7 +82,7 @@ class ProviderRefusal(ResponseModel):
 
 
 class ErrorBody(ResponseModel):
-    """What went wrong."""
+    """Code, message and details of an error."""
 
     code: Annotated[
         str, Field(description="The kind of error, for programs.", examples=["invalid_field"])
@@ -96,13 +95,13 @@ class ErrorBody(ResponseModel):
 
 
 class ErrorResponse(ResponseModel):
-    """The one shape of errors."""
+    """The shape of all errors of Phonebridge."""
 
     error: Annotated[ErrorBody, Field(description="The error.")]
 
 
 class GatewayError(ResponseModel):
-    """The shape of errors that API Gateway answers itself, before a request gets here."""
+    """The shape of errors from API Gateway itself, before a request reaches Phonebridge."""
 
     message: Annotated[str, Field(description="What happened.", examples=["Unauthorized"])]
 
