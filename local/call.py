@@ -157,24 +157,24 @@ async def call(options: argparse.Namespace) -> None:
         raise CannotCall(ADVICE)
 
 
-def _parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make call", description=__doc__)
-    parser.add_argument("to", help="the number to call")
-    parser.add_argument("--agent", help="the name of a stored agent that speaks")
-    parser.add_argument("--instructions", help="what the agent shall do")
-    parser.add_argument("--greeting", help="what the agent says first")
-    parser.add_argument(
+def build_parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="make call", description=__doc__)
+    options.add_argument("to", help="the number to call")
+    options.add_argument("--agent", help="the name of a stored agent that speaks")
+    options.add_argument("--instructions", help="what the agent shall do")
+    options.add_argument("--greeting", help="what the agent says first")
+    options.add_argument(
         "--set-webhook",
         action="store_true",
         help="set the webhook URL of the Telnyx application, and restore it after the call",
     )
-    parser.add_argument("--port", type=int, default=PORT, help="of `make dev`")
-    return parser.parse_args()
+    options.add_argument("--port", type=int, default=PORT, help="of `make dev`")
+    return options
 
 
 def main() -> None:
     try:
-        asyncio.run(call(_parse_options()))
+        asyncio.run(call(build_parser().parse_args()))
     except (CannotCall, WebhookNotSet) as error:
         sys.exit(str(error))
 

@@ -51,8 +51,9 @@ async def test_the_conversation_is_printed_and_its_end(system: System) -> None:
 
 async def test_ctrl_c_hangs_up_and_restores_the_webhook_url(system: System) -> None:
     account = system.telnyx.account
+    earlier = len(system.phones(STAYS_ON_THE_LINE))
     async with make_call(system, STAYS_ON_THE_LINE, "--set-webhook") as process:
-        await until(lambda: system.phones(STAYS_ON_THE_LINE))
+        await until(lambda: len(system.phones(STAYS_ON_THE_LINE)) > earlier)
         assert account.webhook_event_url == f"{system.api.base_url}/webhooks/telnyx"
         phone = system.phone(STAYS_ON_THE_LINE)
         process.send_signal(signal.SIGINT)
