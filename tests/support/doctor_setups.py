@@ -80,6 +80,7 @@ class Patient:
 
     subject: DoctorConfig
     telnyx: TelnyxSimulator
+    model: OpenAISimulator
     house: House
     now: float = field(default_factory=time.time)
 
@@ -112,4 +113,4 @@ async def patient(house: House) -> AsyncIterator[Patient]:
             }
             subject = DoctorConfig.from_env(environ)
             telnyx.account.webhook_event_url = subject.webhook_url
-            yield Patient(subject, telnyx, house)
+            yield Patient(subject, telnyx, model, house)
