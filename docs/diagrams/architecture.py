@@ -34,6 +34,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "media_bridge": (
         "deadline",
+        "scrubbing",
         "audio",
         "commands",
         "tool_events",

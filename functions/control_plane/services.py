@@ -25,6 +25,7 @@ from phonebridge.storage.call_store import CallRecord, DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
@@ -90,7 +91,8 @@ def control_plane() -> ControlPlane:
 def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
     settings = ControlSettings.from_env(environ)
     dynamodb = dynamodb_client()
-    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
+    cipher = SecretCipher(settings.stream_token_secret)
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms, cipher)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     line = CallControlConfig(
         connection_id=settings.telnyx_connection_id,
@@ -99,7 +101,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         stream_token_secret=settings.stream_token_secret,
     )
     telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms, cipher)
     outcomes = OutcomeWebhooks(
         store, JobQueue(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
     )
@@ -113,7 +115,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         task_sweep=TaskSweep(fleet, now_ms, log, sleep),
         limits=CallLimits(_limits(settings), store, settings.calls_table, dynamodb, now_ms),
         directory=DynamoDirectory(
-            settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
+            settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60, cipher
         ),
         recordings=RecordingArchive(
             store,

@@ -50,6 +50,7 @@ from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_access, dynamodb_client, heartbeat_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
@@ -71,7 +72,8 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
     for library in LIBRARIES:
         logging.getLogger(library).addHandler(log.registered_handler)
     dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
-    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
+    cipher = SecretCipher(settings.stream_token_secret)
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms, cipher)
     line = _call_control(settings)
     telnyx = TelnyxClient(
         settings.telnyx_api_base,
@@ -80,7 +82,7 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
         now_ms=now_ms,
         max_connections=2 * settings.max_calls_per_task,
     )
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms, cipher)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
     carrier = TracedCarrier(telnyx, tracer)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)

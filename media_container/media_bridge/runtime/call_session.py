@@ -19,6 +19,7 @@ from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
+from media_bridge.scrubbing import scrub
 from media_bridge.telnyx_stream import TelnyxStream
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
@@ -160,7 +161,7 @@ class CallSession:
                 await self._services.model.connect(self._config, self._model)
         except ModelUnreachable as error:
             self._services.metrics.model_unreachable()
-            self.dispatch(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
+            self.dispatch(events.ModelClosed(ABNORMAL_CLOSURE, scrub(str(error))))
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
         else:
@@ -175,6 +176,7 @@ class CallSession:
         self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
 
     def _on_model_close(self, code: int, reason: str) -> None:
+        reason = scrub(reason)
         self._log.write("info", "model disconnected", code=code, reason=reason)
         self.dispatch(events.ModelClosed(code, reason))
 
