@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 20.0
 
 
 @contextmanager
-def downloaded(url: str, carrier_url: str, max_bytes: int) -> Iterator[IO[bytes]]:
+def download_to_file(url: str, carrier_url: str, max_bytes: int) -> Iterator[IO[bytes]]:
     """The content of the link, at its end. Only the carrier's own address, which the operator
     chooses, may be private or without TLS. Raises `UpstreamFailed`."""
     with tempfile.TemporaryFile() as file:

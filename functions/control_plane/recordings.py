@@ -87,9 +87,9 @@ class RecordingArchive:
     def _transfer(self, url: str, recording: Recording) -> int:
         """By way of a file: the upload needs the whole, and the memory is small."""
         # Here, for the webhook's cold start does without it.
-        from control_plane.recording_download import downloaded
+        from control_plane.recording_download import download_to_file
 
-        with downloaded(url, self._carrier_url, MAX_BYTES) as file:
+        with download_to_file(url, self._carrier_url, MAX_BYTES) as file:
             size = file.tell()
             file.seek(0)
             self._upload(file, recording)

@@ -54,18 +54,18 @@ class PublicHttpsClient:
         """Send a POST request. There is no timeout here; the caller sets one. Raises
         `UpstreamFailed`."""
         request = _post_request(_parts(url), headers, body)
-        async with self._connected(url, READ_BYTES) as line:
+        async with self._open_line(url, READ_BYTES) as line:
             return await line.request(request, body, max_bytes)
 
     async def download(self, url: str, max_bytes: int, write: Callable[[bytes], object]) -> int:
         """Send a GET request and write the body of the response, in pieces. Return the status.
         There is no timeout here; the caller sets one. Raises `UpstreamFailed`."""
         request = _get_request(_parts(url))
-        async with self._connected(url, DOWNLOAD_READ_BYTES) as line:
+        async with self._open_line(url, DOWNLOAD_READ_BYTES) as line:
             return (await line.request(request, b"", max_bytes, write)).status
 
     @asynccontextmanager
-    async def _connected(self, url: str, read_bytes: int) -> AsyncIterator[HttpConnection]:
+    async def _open_line(self, url: str, read_bytes: int) -> AsyncIterator[HttpConnection]:
         parts = _parts(url)
         host, port = host_and_port(url)
         chosen = (host, port) in self.allowed_hosts
