@@ -75,6 +75,7 @@ TESTED_ELSEWHERE = {
     "functions/control_plane/api/responses/calls.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/responses/record.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/call_record.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/recording_download.py": "tests/functions/test_copy_recording.py",
     "functions/control_plane/recordings.py": "tests/functions/test_copy_recording.py",
     "functions/control_plane/api/requests/server_fields.py": (
         "tests/functions/control_plane/api/requests/test_tool_settings.py"

@@ -35,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "media_bridge": (
         "deadline",
+        "scrubbing",
         "audio",
         "commands",
         "tool_events",

@@ -30,6 +30,8 @@ class CallRequest(Generic[Wanted]):
     wanted: Wanted
     idempotency_key: str | None
     fingerprint: str
+    client: str = ""
+    """Who sends it, as the authorizer names them. Empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
         to=request.wanted.to,
         from_=caller,
         created_at_ms=plane.now_ms(),
+        placed_by=request.client,
     )
     with call_context(call.call_id):
         plane.admission.admit()

@@ -25,6 +25,7 @@ from phonebridge.storage.call_store import CallRecord, DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
@@ -92,9 +93,10 @@ def control_plane() -> ControlPlane:
 def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
     settings = ControlSettings.from_env(environ)
     table, dynamodb = settings.calls_table, dynamodb_client()
-    store = DynamoCallStore(table, dynamodb, now_ms)
+    cipher = SecretCipher(settings.stream_token_secret)
+    store = DynamoCallStore(table, dynamodb, now_ms, cipher)
     fleet = DynamoFleet(table, dynamodb, now_ms)
-    mailbox = DynamoMailbox(table, dynamodb, now_ms)
+    mailbox = DynamoMailbox(table, dynamodb, now_ms, cipher)
     outcomes = _outcome_webhooks(settings, store, now_ms)
     tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
     carrier = TracedCarrier(_telnyx_client(settings, now_ms), tracer)
@@ -107,7 +109,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         admission=Admission(fleet, now_ms),
         task_sweep=TaskSweep(fleet, now_ms, log, sleep),
         limits=CallLimits(_limits(settings), store, table, dynamodb, now_ms),
-        directory=DynamoDirectory(table, dynamodb, now_ms, settings.max_call_minutes * 60),
+        directory=DynamoDirectory(table, dynamodb, now_ms, settings.max_call_minutes * 60, cipher),
         recordings=_recording_archive(settings, store, now_ms),
         outcome_webhooks=outcomes,
         switchboard=Switchboard(store, carrier, mailbox, now_ms, log, tracer.record, on_ended),

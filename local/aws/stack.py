@@ -9,7 +9,6 @@ import importlib
 import logging
 import os
 import random
-import secrets
 import signal
 import socket
 import sys
@@ -25,7 +24,7 @@ import uvicorn
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.ring_route import ring_route
-from aws.saved_state import load, save
+from aws.saved_state import kept_secret, load, save
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
@@ -106,7 +105,8 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
-            environ = _environment(given, url, state, openai, telnyx)
+            own = {"STREAM_TOKEN_SECRET": kept_secret(plan.state)}
+            environ = _environment(own | dict(given), url, state, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
                 _media_container(environ, media_port, log),
@@ -131,7 +131,6 @@ def _environment(
         **state,
         "CALLS_TABLE": TABLE,
         "BASE_PUBLIC_URL": url,
-        "STREAM_TOKEN_SECRET": secrets.token_hex(32),
         "TELNYX_CONNECTION_ID": CONNECTION_ID,
     }
     if openai:

@@ -51,6 +51,7 @@ from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_access, dynamodb_client, heartbeat_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
@@ -73,9 +74,11 @@ def now_ms() -> int:
 def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaWorker:
     log = _log()
     dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    cipher = SecretCipher(settings.stream_token_secret)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms, cipher)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
-    services = _services(settings, dynamodb, mailbox, tracer, log)
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms, cipher)
+    services = _services(settings, dynamodb, store, mailbox, tracer, log)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     heartbeats = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     poll = MailboxPoll(dynamodb_access(dynamodb), lambda: mailbox.count_query(worker.task_id))
@@ -94,11 +97,11 @@ def _log() -> Logger:
 def _services(
     settings: MediaSettings,
     dynamodb: "DynamoDBClient",
+    store: DynamoCallStore,
     mailbox: DynamoMailbox,
     tracer: Tracer,
     log: Logger,
 ) -> Services:
-    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
     carrier = TracedCarrier(_telnyx_client(settings), tracer)
     hangup_threads = Threads("hangup", settings.max_calls_per_task)
     pauses, model = RetryPauses(), OpenAIRealtime(settings)

@@ -104,6 +104,7 @@ STORED: dict[type, dict[str, Any]] = {
         "to": REQUIRED,
         "from_": REQUIRED,
         "created_at_ms": REQUIRED,
+        "placed_by": "",
         "changed_at_ms": 0,
         "status": "created",
         "version": 0,

@@ -28,7 +28,7 @@ from control_plane.api.responses.agents import AgentList, NumberList, NumberReso
 from control_plane.destinations import check_destinations, numbers_of
 from control_plane.services import control_plane, log
 from phonebridge.call.tools import Tools
-from phonebridge.errors import AgentInUse, UnknownAgent
+from phonebridge.errors import AgentInUse, NotConfigured, UnknownAgent
 from phonebridge.storage.cursor import decode_cursor
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -175,7 +175,7 @@ def _with_secrets(wanted: NamedAgent, directory: DynamoDirectory, name: str) -> 
     """Replace masked secrets with the stored ones."""
     try:
         stored = directory.agent(name).config().tools
-    except UnknownAgent:
+    except (UnknownAgent, NotConfigured):
         stored = Tools()
     tools = None if wanted.tools is None else restore_secrets(wanted.tools, stored)
     return wanted.model_copy(update={"tools": tools})

@@ -108,6 +108,13 @@ def respond(
     return Response(status, JSON, body, headers)
 
 
+def client_of_request() -> str:
+    """The fingerprint of the key, as the authorizer found it. Empty where there is none: locally,
+    only this machine may send requests."""
+    found = app.current_event.raw_event["requestContext"].get("authorizer") or {}
+    return str((found.get("lambda") or {}).get("client") or "")
+
+
 @contextmanager
 def call_context(call_id: str) -> Iterator[None]:
     """Add the call's id to errors, log lines and traces inside."""

@@ -12,6 +12,7 @@ from media_bridge.runtime.call_log import CallLog
 from media_bridge.runtime.model_port import ModelProtocol, ModelUnreachable
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.scrubbing import scrub
 from phonebridge.call.config import CallConfig
 
 
@@ -73,9 +74,9 @@ class ModelSocket:
                 await self._services.model.connect(config, socket)
         except ModelUnreachable as error:
             self._services.metrics.model_unreachable()
-            self._log.write("warning", "model unreachable", reason=str(error))
-            failed = events.ModelUnreachable(str(error), error.status, error.retry_after)
-            self._dispatch(failed)
+            reason = scrub(str(error))
+            self._log.write("warning", "model unreachable", reason=reason)
+            self._dispatch(events.ModelUnreachable(reason, error.status, error.retry_after))
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
         else:
@@ -94,5 +95,6 @@ class ModelSocket:
         self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
 
     def _on_close(self, code: int, reason: str) -> None:
+        reason = scrub(reason)
         self._log.write("info", "model disconnected", code=code, reason=reason)
         self._dispatch(events.ModelClosed(code, reason))

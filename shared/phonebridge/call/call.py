@@ -128,6 +128,8 @@ class Call:
     to: str
     from_: str
     created_at_ms: int
+    placed_by: str = ""
+    """The fingerprint of the API key that placed the call. Empty for inbound calls, and locally."""
     changed_at_ms: int = 0
     """By our own clock, while other times may be the carrier's."""
     status: CallStatus = CallStatus.CREATED

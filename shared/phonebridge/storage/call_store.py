@@ -4,7 +4,7 @@ one conditional write of a single item; `ports.CallStore` is the writing side.""
 import heapq
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
@@ -22,6 +22,7 @@ from phonebridge.call.webhook_delivery import WebhookDelivery
 from phonebridge.errors import Conflict, TooLarge
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 from phonebridge.storage.turn_items import (
     StoredTurns,
@@ -55,6 +56,7 @@ _PLACE = r"\d{13}#[0-9a-f]{8}"
 class CallRecord:
     call: Call
     config: CallConfig
+    """Secrets of tools are still encrypted in it."""
     turns: tuple[Turn, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[Message, ...] = ()
@@ -125,14 +127,21 @@ _PARTS: Mapping[str, type] = {
 
 class DynamoCallStore:
     def __init__(
-        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
+        self._cipher = cipher
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
-        json = encode_config(config)
+        encode_config(config)
+        sealed = replace(config, tools=self._cipher.encrypt_tools(config.tools))
+        json = msgspec.json.encode(sealed).decode()
         # The head makes the call exist, so it comes last: a crash between the two leaves a config
         # that nobody asks for, never a call that speaks with the default persona.
         self._table.put_if_absent(_config_key(call.call_id), _StoredConfig(json), RECORD_SECONDS)
@@ -158,7 +167,10 @@ class DynamoCallStore:
 
     def config(self, call_id: str) -> CallConfig | None:
         stored = self._table.get(_config_key(call_id), _StoredConfig)
-        return _config(stored) if stored else None
+        if stored is None:
+            return None
+        config = _config(stored)
+        return replace(config, tools=self._cipher.decrypt_tools(config.tools))
 
     def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None:
         key = ItemKey(_pk(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
@@ -313,7 +325,7 @@ def _claim_key(key: str) -> ItemKey:
 
 
 def encode_config(config: CallConfig) -> str:
-    """As it is stored. Raises `TooLarge`."""
+    """As it is stored, but for the secrets. Raises `TooLarge`."""
     json = msgspec.json.encode(config)
     if len(json) > CONFIG_BYTES_MAX:
         raise TooLarge(

@@ -3,12 +3,14 @@ the container polls, because Lambdas cannot address a single task."""
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from phonebridge.call.steering import Steering
+from phonebridge.call.steering import Steering, Update
+from phonebridge.errors import NotConfigured
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 
 if TYPE_CHECKING:
@@ -37,17 +39,24 @@ class _StoredCommand:
 
 class DynamoMailbox:
     def __init__(
-        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table_name = table_name
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
+        self._cipher = cipher
         self._acknowledged: set[str] = set()
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
         """Post a command. A repetition with the same key adds nothing. Without a key, every message
         is new."""
         command_id = key or f"{self._now_ms():013d}-{uuid.uuid4().hex}"
+        if isinstance(command, Update) and command.tools:
+            command = replace(command, tools=self._cipher.encrypt_tools(command.tools))
         stored = _StoredCommand(
             call_id, type(command).__name__, msgspec.json.encode(command).decode()
         )
@@ -58,7 +67,7 @@ class DynamoMailbox:
         waiting = []
         for stored in self._table.query_prefix(_pk(task_id), "CMD#"):
             item = stored.read(_StoredCommand)
-            if command := _decode(item):
+            if command := self._decode(item):
                 command_id = stored.sk.removeprefix("CMD#")
                 waiting.append(Posted(command_id, item.call_id, command))
         return waiting
@@ -86,14 +95,16 @@ class DynamoMailbox:
         self._acknowledged.add(posted.command_id)
         return is_new
 
-
-def _decode(item: _StoredCommand) -> Steering | None:
-    """Decode a command. Return None for a command of a newer version, because the Lambdas may be
-    ahead during a deployment."""
-    try:
-        return msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
-    except (KeyError, msgspec.ValidationError):
-        return None
+    def _decode(self, item: _StoredCommand) -> Steering | None:
+        """Decode a command. Return None for a command of a newer version or with another key,
+        because the Lambdas may be ahead during a deployment."""
+        try:
+            command = msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
+            if isinstance(command, Update) and command.tools:
+                return replace(command, tools=self._cipher.decrypt_tools(command.tools))
+        except (KeyError, msgspec.ValidationError, NotConfigured):
+            return None
+        return command
 
 
 def _pk(task_id: str) -> str:

@@ -141,8 +141,24 @@ def test_where_an_issuer_is_set_its_tokens_open_the_api_and_keys_do_not(
 
     def authorized(credential: str) -> bool:
         event = {"headers": {"authorization": f"Bearer {credential}"}}
-        return authorizer.handler(event, None)["isAuthorized"]
+        return bool(authorizer.handler(event, None)["isAuthorized"])
 
     assert authorized(signed(key, claims(issuer)))
     assert not authorized(signed(key, claims(issuer, exp=1)))
     assert not authorized("a-key-of-the-tests")
+
+
+def test_a_subject_has_one_fingerprint_whichever_of_its_tokens_it_sends(
+    issuer: str, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_ISSUER", issuer)
+    monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
+    soon = int(time.time()) + 300
+
+    def client(**changes: Any) -> str:
+        headers = {"authorization": f"Bearer {signed(key, claims(issuer, **changes))}"}
+        return str(authorizer.handler({"headers": headers}, None)["context"]["client"])
+
+    assert client() == client(exp=soon)
+    assert client() != client(sub="another program")
+    assert client(sub=None).startswith("sub-")

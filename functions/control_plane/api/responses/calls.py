@@ -33,6 +33,14 @@ class CallSummary(ResponseModel):
     ]
     to: Annotated[str, Field(description="The number, or SIP address, that was called.")]
     from_: Annotated[str, Field(alias="from", description="The number that called.")]
+    placed_by: Annotated[
+        str | None,
+        Field(
+            description="Which API key placed the call: `key-` and the first 12 digits of its "
+            "SHA-256, or `sub-` and those of a token's subject. Null: inbound, or placed locally.",
+            examples=["key-9f86d081884c"],
+        ),
+    ]
     created_at: Annotated[datetime, Field(description="When the call came or was asked for.")]
     answered_at: Annotated[datetime | None, Field(description="When it was answered.")]
     streaming_at: Annotated[datetime | None, Field(description="When its audio began.")]
@@ -116,6 +124,7 @@ def call_summary(call: Call) -> CallSummary:
         answered_by=call.detection.answered_by if call.detection else None,
         to=call.to,
         from_=call.from_,
+        placed_by=call.placed_by or None,
         created_at=to_datetime(call.created_at_ms),
         answered_at=to_datetime_or_none(call.answered_at_ms),
         streaming_at=to_datetime_or_none(call.streaming_at_ms),
