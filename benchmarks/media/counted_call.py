@@ -66,6 +66,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
     from media_bridge.runtime.call_session import CallSession
     from media_bridge.runtime.hangups import Hangups
     from media_bridge.runtime.metrics import WorkerMetrics
+    from media_bridge.runtime.rescues import Rescues
     from media_bridge.runtime.retries import RetryPauses
     from media_bridge.runtime.services import Services
     from media_bridge.runtime.threads import Threads
@@ -104,6 +105,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         threads=Threads("call", 1),
         pauses=pauses,
         hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
+        rescues=Rescues(nothing, nothing, log, now_ms),
     )
     call = Call(
         call_id=CALL_ID,

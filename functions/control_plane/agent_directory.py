@@ -10,7 +10,7 @@ import msgspec
 
 from phonebridge.call.config import CallConfig
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
-from phonebridge.storage.call_store import CONFIG_BYTES_MAX
+from phonebridge.storage.call_items import CONFIG_BYTES_MAX
 from phonebridge.storage.table import ItemKey, Table
 
 if TYPE_CHECKING:

@@ -8,13 +8,16 @@ from phonebridge.call.owed import owed_commands
 MINUTE_MS = 60_000
 
 
-def sweep_call(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
+def sweep_call(
+    plane: ControlPlane, call: Call, *, is_task_lost: bool, has_room: bool = True
+) -> bool:
     """Whether there was something to do: to settle a call of which nothing is heard any more, or
     to send what is owed. Raises what keeps it from being done."""
     now_ms = plane.now_ms()
     event = overdue(
         call,
         is_task_lost=is_task_lost,
+        has_room=has_room,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
         now_ms=now_ms,
     )

@@ -31,6 +31,7 @@ from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.rescues import MAX_THREADS, Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import run_server
 from media_bridge.runtime.services import Services
@@ -57,9 +58,9 @@ from phonebridge.telnyx.client import TelnyxClient
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """They tell themselves of what they catch: a broken frame, a connection tried again."""
 
-SHARED_THREADS = 4
+SHARED_THREADS = 4 + MAX_THREADS
 """Threads of all calls together that use DynamoDB: for turns, the mailbox, the list of the calls,
-and the calls of a task that was found dead."""
+the calls of a task that was found dead, and their rescue."""
 
 
 def now_ms() -> int:
@@ -78,7 +79,7 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
         settings.telnyx_api_key,
         line,
         now_ms=now_ms,
-        max_connections=2 * settings.max_calls_per_task,
+        max_connections=2 * settings.max_calls_per_task + MAX_THREADS,
     )
     mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
@@ -91,6 +92,7 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
     toolbox = _tool_runner(settings, log)
     figures = WorkerMetrics(settings.metrics_namespace)
     threads = Threads("call", settings.max_calls_per_task)
+    rescues = Rescues(store, switchboard, log, now_ms)
     hangups = Hangups(carrier, log, pauses, Threads("hangup", settings.max_calls_per_task))
     services = Services(
         settings,
@@ -107,6 +109,7 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
         figures,
         pauses,
         hangups,
+        rescues,
     )
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     heartbeats = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)

@@ -4,7 +4,7 @@ socket, and phones."""
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.rescues import Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import TOKEN_HEADER, run_server
 from media_bridge.runtime.services import Services
@@ -164,6 +165,10 @@ class Phone:
         """Send a frame that WebSocket does not allow."""
         self._socket.transport.write(b"\x05\x00")
 
+    def read_no_more(self) -> None:
+        """Answer nothing any more, not even pings, as behind a connection that is half-open."""
+        self._socket.transport.pause_reading()
+
     async def vanish(self) -> None:
         """Close the connection without a close frame."""
         self._socket.transport.abort()
@@ -277,6 +282,10 @@ class Outside:
         await self._phones.aclose()
 
 
+def _opens(command: Frame, path: str) -> bool:
+    return str(command.get("stream_url", "")).endswith(path)
+
+
 @dataclass(kw_only=True)
 class MediaPlane(Outside):
     """The surroundings of a container that runs in the test's own process."""
@@ -296,14 +305,25 @@ class MediaPlane(Outside):
         assert session.recognitions[-1].clip is CLIPS["caller_opening_hours"]
         await phone.hear()
 
-    async def session(self, call: Call) -> SimulatedSession:
-        def found() -> SimulatedSession | None:
-            sessions = self.model.sessions
-            return next((s for s in sessions if _instructions(s) == call.call_id), None)
+    async def next_stream(self, call: Call) -> Phone:
+        """Return the phone of the same call, once Telnyx was asked for its next stream, and the
+        model has a new session for it."""
+        number, known = call.stream_number + 1, len(self._sessions(call))
+        path = f"/media-bridge/{call.call_id}/{number}"
+        await until(lambda: any(_opens(body, path) for _, body in self.telnyx.commands))
+        phone = await self.connected(replace(call, stream_number=number))
+        await phone.start()
+        await until(lambda: len(self._sessions(call)) > known)
+        return phone
 
-        session = await until(found)
-        assert session is not None
-        return session
+    async def session(self, call: Call) -> SimulatedSession:
+        """Return the call's latest session."""
+        sessions = await until(lambda: self._sessions(call))
+        assert sessions
+        return sessions[-1]
+
+    def _sessions(self, call: Call) -> list[SimulatedSession]:
+        return [each for each in self.model.sessions if _instructions(each) == call.call_id]
 
     async def idle(self) -> None:
         """Wait until no call is left and everything is stored."""
@@ -331,9 +351,11 @@ async def media_plane(
     client: "DynamoDBClient",
     faults: ModelFaults,
     *,
+    task_id: str = "task-1",
     scenario: Scenario = TOOLS,
     drain_times: DrainTimes = UNHURRIED,
-    lost_media_grace_seconds: float = 0.0,
+    hangup_grace_seconds: float = 0.0,
+    rescue_pauses_seconds: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0),
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
@@ -374,14 +396,15 @@ async def media_plane(
             WorkerMetrics(configured.metrics_namespace),
             pauses,
             Hangups(carrier, log, pauses, Threads("hangup", slots)),
-            lost_media_grace_seconds=lost_media_grace_seconds,
+            Rescues(store, switchboard, log, clock, rescue_pauses_seconds),
+            hangup_grace_seconds=hangup_grace_seconds,
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
         )
         peek = MailboxPoll(access, lambda: mailbox.count_query(task.task_id))
         reader = MailboxReader(mailbox, peek, log)
-        task = MediaWorker("task-1", services, reader, fleet, fleet, drain_times)
+        task = MediaWorker(task_id, services, reader, fleet, fleet, drain_times)
         async with task.running(), run_server(task, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(

@@ -15,6 +15,7 @@ from media_bridge.commands import BridgeCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
+from media_bridge.runtime.continuation import Continuation
 from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
@@ -25,6 +26,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
 
+MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
@@ -41,18 +43,26 @@ class CallSession:
         phone: WebSocket,
         services: Services,
         found: FoundClips = FoundClips(),  # noqa: B008 - immutable
+        before: Continuation | None = None,
     ) -> None:
+        """`before` is what an earlier stream of the call has left."""
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
+        rest = before.rest_of(config) if before else config
         self._bridge = Bridge(
-            call, config, audio, self._loop.time(), greeting, found.clips, found.missing
+            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing
         )
         self._stream = TelnyxStream(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
-        self._records = CallRecords(call, config, services, self._log, self.dispatch)
+        self._records = CallRecords(
+            call, config, services, self._log, self.dispatch, self._on_replaced, before
+        )
+        self._pulse = services.pulse
+        self._held: list[events.BridgeEvent] = []
+        """What has happened since the process may have been frozen."""
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
@@ -61,9 +71,11 @@ class CallSession:
         self._over = asyncio.Event()
         self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
+        self.is_moving = False
+        """Another task is to carry the call on, and the carrier was asked for its stream."""
+        self.stream_number = call.attached_stream
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
-        self._lost_at: float | None = None
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
@@ -76,12 +88,28 @@ class CallSession:
         """Something happened: let the bridge answer, and do what it says."""
         if self.is_over:
             return
+        now = self._loop.time()
+        if now > self._pulse.late_at:
+            self._hold(event)
+            return
         try:
-            for command in self._bridge.handle(event, self._loop.time()):
+            for command in self._bridge.handle(event, now):
                 self._execute(command)
             self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
+
+    def _hold(self, event: events.BridgeEvent) -> None:
+        """Handle nothing until it is known whose call this is."""
+        self._pulse.doubt()
+        if len(self._held) < MAX_HELD_EVENTS:
+            self._held.append(event)
+
+    def handle_held(self) -> None:
+        """The call is still ours."""
+        held, self._held = self._held, []
+        for event in held:
+            self.dispatch(event)
 
     async def run(self) -> None:
         with self._services.tracer.span(self._call.call_id, "media session"):
@@ -109,6 +137,26 @@ class CallSession:
         self.has_left = True
         self._finish()
 
+    def _on_replaced(self) -> None:
+        if not self.has_left:
+            self.abandon()
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """A pause of the conversation, in which nobody notices that the call moves."""
+        return self._bridge.waits_for_caller and not self.has_left
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the media are there, and nothing has ended the session or moved the call."""
+        return self._bridge.has_started and not (self.has_left or self.is_moving)
+
+    def move(self) -> None:
+        """Let another task carry the call on. The carrier closes this stream."""
+        self._log.write("info", "call moves to another task")
+        self.is_moving = True
+        self._tasks.create_task(self._records.replace_stream())
+
     def _cancel_functions(self) -> None:
         for task in self._functions:
             task.cancel()
@@ -122,11 +170,6 @@ class CallSession:
     async def _report(self) -> None:
         self._measure()
         await self._records.report(self._activity, self._bridge.has_started, self._bridge.usage)
-        if self._lost_at is not None:
-            since = self._loop.time() - self._lost_at
-            grace = self._services.lost_media_grace_seconds
-            await asyncio.sleep(max(0.0, grace - since))
-            self._records.add_fault("media_lost", "the media socket closed")
 
     # The sockets.
 
@@ -261,7 +304,8 @@ class CallSession:
                 self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
-                self._lost_at = self._loop.time() if lost else None
+                if lost:
+                    self._tasks.create_task(self._records.replace_stream())
         self.has_left = True
         self._cancel_functions()
         self._phone.close()

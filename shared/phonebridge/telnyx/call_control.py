@@ -22,6 +22,7 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -38,6 +39,7 @@ from phonebridge.call.transfer import (
     TransferLeg,
 )
 from phonebridge.errors import NotConfigured
+from phonebridge.telnyx.announcements import announcement
 from phonebridge.telnyx.leg_name import leg_name
 
 MAX_TIME_LIMIT_SECONDS = 14_000
@@ -66,7 +68,7 @@ RETRIED_WEBHOOKS = (
 """Events without which a call would stay as it is until the sweep."""
 RING_SECONDS = 30
 """How long the target of a transfer may ring. This is Telnyx's default for a dial."""
-SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
+CARRIER_VOICE = "Azure.en-US-BrianMultilingualNeural"
 """A voice of Telnyx's speech providers that speaks the language of the text."""
 
 
@@ -114,8 +116,11 @@ def request(
         case StartStreaming(stream_number):
             stream = _stream(call, stream_number, config, _require_control(control), now_ms)
             return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
-        case StopStreaming():
-            return _action("streaming_stop", call, _command(call, "stop-streaming"))
+        case StopStreaming(stream_number):
+            stop = _command(call, f"stop-stream-{stream_number}")
+            return _action("streaming_stop", call, stop)
+        case Speak():
+            return _action("speak", call, _announcement(call, config, command))
         case SendDigits():
             return _action("send_dtmf", call, _send_dtmf(call, command))
         case HangUp():
@@ -240,7 +245,7 @@ class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
 
 class _Speak(_Command, kw_only=True):
     payload: str
-    voice: str = SUMMARY_VOICE
+    voice: str = CARRIER_VOICE
 
 
 class _Bridge(_Command, kw_only=True):
@@ -380,6 +385,14 @@ def _speak(call: Call, transfer: TransferAttempt) -> _Speak:
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-speak-{transfer.number}",
         payload=transfer.summary,
+    )
+
+
+def _announcement(call: Call, config: CallConfig, command: Speak) -> _Speak:
+    return _Speak(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-speak-to-caller-{command.stream_number}",
+        payload=announcement(config.language, is_goodbye=command.is_goodbye),
     )
 
 

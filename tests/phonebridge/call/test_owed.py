@@ -16,12 +16,14 @@ from phonebridge.call.commands import (
     Reject,
     ReportAnswer,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -35,7 +37,10 @@ from phonebridge.call.events import (
     MediaAttached,
     MediaReported,
     MediaStarted,
+    NextStreamRequested,
+    StreamClosed,
     StreamingFailed,
+    StreamingStopped,
 )
 from phonebridge.call.lifecycle import advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -78,6 +83,10 @@ EVENTS: tuple[CallEvent, ...] = (
     MediaStarted(6_500),
     *(MediaReported(number, started) for number in (1, 2) for started in (True, False)),
     *(StreamingFailed(FAULT, number) for number in (1, 2, 5)),
+    *(StreamingStopped(number) for number in (1, 2, 5)),
+    *(NextStreamRequested(n, has_room) for n in (1, 2, 5) for has_room in (True, False)),
+    *(StreamClosed(number) for number in (1, 2, 5)),
+    *(CallerInformed(number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
     EndRequested(EndedBy.API, 50_000),
@@ -129,7 +138,10 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     Reject: lambda call: call.hangup is not None,
     HangUp: lambda call: not call.leg_may_be_up,
     StartStreaming: lambda call: call.attached_stream >= call.stream_number,
-    StopStreaming: lambda call: call.left_stream >= call.attached_stream,
+    StopStreaming: lambda call: (
+        call.left_stream >= call.attached_stream and call.closed_stream >= call.closing_stream
+    ),
+    Speak: lambda call: call.announced_stream >= call.parked_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
     TransferLeg: lambda call: bool(_transfer(call).target),
