@@ -27,7 +27,12 @@ def handler(event: object, context: object) -> dict[str, int]:
             try:
                 # To look at the tasks takes some seconds, in which the call may have gone on.
                 current = plane.call(call.call_id) if orphans.has(call) else call
-                found["swept"] += sweep_call(plane, current, orphans.has(current))
+                found["swept"] += sweep_call(
+                    plane,
+                    current,
+                    is_task_lost=orphans.has(current),
+                    has_room=orphans.has_room,
+                )
             except Exception:  # noqa: BLE001 - one bad call must not keep the others alive
                 found["failed"] += 1
                 log.exception("sweep of a call FAILED")

@@ -15,6 +15,7 @@ from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.rescues import Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.threads import Threads
@@ -75,4 +76,5 @@ def _services() -> Services:
         threads=Threads("call", 1),
         pauses=pauses,
         hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
+        rescues=Rescues(nothing, nothing, log, now_ms),
     )

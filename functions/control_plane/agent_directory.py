@@ -11,7 +11,7 @@ import msgspec
 from phonebridge.call.config import CallConfig
 from phonebridge.call.tools import Tools
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
-from phonebridge.storage.call_store import CONFIG_BYTES_MAX
+from phonebridge.storage.call_items import CONFIG_BYTES_MAX
 from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 

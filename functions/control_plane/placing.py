@@ -18,7 +18,8 @@ from phonebridge.call.call import Call, CallStatus, Direction
 from phonebridge.call.config import CallConfig
 from phonebridge.call.overdue import DIAL_FAILED
 from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
-from phonebridge.storage.call_store import Claim, encode_config
+from phonebridge.storage.call_items import encode_config
+from phonebridge.storage.call_store import Claim
 
 Wanted = TypeVar("Wanted", bound=AgentSettings)
 

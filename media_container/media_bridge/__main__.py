@@ -32,6 +32,7 @@ from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.rescues import MAX_THREADS, Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import run_server
 from media_bridge.runtime.services import Services
@@ -62,9 +63,9 @@ if TYPE_CHECKING:
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
 """Libraries that log by themselves what they catch: a broken frame, a connection tried again."""
 
-SHARED_THREADS = 4
+SHARED_THREADS = 4 + MAX_THREADS
 """Threads of all calls together that use DynamoDB: for turns, the mailbox, the list of the calls,
-and the calls of a task that was found dead."""
+the calls of a task that was found dead, and their rescue."""
 
 
 def now_ms() -> int:
@@ -105,10 +106,11 @@ def _services(
     carrier = TracedCarrier(_telnyx_client(settings), tracer)
     hangup_threads = Threads("hangup", settings.max_calls_per_task)
     pauses, model = RetryPauses(), OpenAIRealtime(settings)
+    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
     return Services(
         settings=settings,
         store=store,
-        switchboard=Switchboard(store, carrier, mailbox, now_ms, log, tracer.record),
+        switchboard=switchboard,
         model=model,
         log=log,
         turn_writer=TurnWriter(store, log, pauses),
@@ -120,6 +122,7 @@ def _services(
         metrics=WorkerMetrics(settings.metrics_namespace),
         pauses=pauses,
         hangups=Hangups(carrier, log, pauses, hangup_threads),
+        rescues=Rescues(store, switchboard, log, now_ms),
     )
 
 
@@ -129,7 +132,7 @@ def _telnyx_client(settings: MediaSettings) -> TelnyxClient:
         settings.telnyx_api_key,
         _call_control(settings),
         now_ms=now_ms,
-        max_connections=2 * settings.max_calls_per_task,
+        max_connections=2 * settings.max_calls_per_task + MAX_THREADS,
     )
 
 

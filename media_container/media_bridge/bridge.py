@@ -61,7 +61,7 @@ from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 MEDIA_TIMEOUT_SECONDS = 60.0
-"""A line on hold may pause for some time without sending frames."""
+"""From the start of the stream until the first frame."""
 GOODBYE_TIMEOUT_SECONDS = 5.0
 """The carrier closes the stream within this time after we hang up."""
 
@@ -147,6 +147,11 @@ class Bridge:
     def is_over(self) -> bool:
         """Nothing more is to be done for this call."""
         return self._end is not None and self._end.is_over
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """The conversation pauses, and nothing is being done for the caller."""
+        return self._end is None and self._speaks and self._conversation.waits_for_caller
 
     @property
     def has_started(self) -> bool:

@@ -89,7 +89,7 @@ from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 MAX_PREPARED = replace(PREPARED, max_duration_seconds=60)
-SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
+SILENT_LINE = FailCall("media_silent", "the carrier sends no audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
 
 
@@ -451,7 +451,7 @@ def test_a_session_that_does_not_become_ready() -> None:
     )
 
 
-def test_a_line_that_falls_silent() -> None:
+def test_a_line_that_falls_silent_may_be_on_hold() -> None:
     story = ready_call()
     assert (
         story
@@ -463,7 +463,11 @@ def test_a_line_that_falls_silent() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
     )
-    assert story >> At(89.9) >> At(90.0) << SILENT_LINE >> frame(2)
+    assert story >> At(300.0) >> frame(2) << AppendAudio(frame(2).payload)
+
+
+def test_a_line_that_never_sends_a_frame() -> None:
+    assert ready_call() >> At(59.9) >> At(60.0) << SILENT_LINE
 
 
 # The end.

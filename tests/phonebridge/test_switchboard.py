@@ -515,7 +515,7 @@ def test_what_was_done_but_not_noted_holds_up_nothing_else(
     forgetful = ForgetfulStore(table_name, client, clock)
     fragile = Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard"))
     fragile.apply("call-1", CallTransferred(60_000))
-    assert carrier.executed[-1] == StopStreaming()
+    assert carrier.executed[-1] == StopStreaming(1)
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
 
 
@@ -779,7 +779,7 @@ def test_a_blind_transfer_from_request_to_goodbye(
     deliver(switchboard, webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
     call = loaded(store)
     assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
-    assert carrier.effects[-2:] == [TransferLeg(), StopStreaming()]
+    assert carrier.effects[-2:] == [TransferLeg(), StopStreaming(1)]
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
     deliver(switchboard, target_hung_up(name, "normal_clearing"), NOBODY)
     assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"

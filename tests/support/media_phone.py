@@ -92,6 +92,10 @@ class Phone:
         """Send a frame that WebSocket does not allow."""
         self._socket.transport.write(b"\x05\x00")
 
+    def read_no_more(self) -> None:
+        """Answer nothing any more, not even pings, as behind a connection that is half-open."""
+        self._socket.transport.pause_reading()
+
     async def vanish(self) -> None:
         """Close the connection without a close frame."""
         self._socket.transport.abort()

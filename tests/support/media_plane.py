@@ -1,7 +1,7 @@
 """A media container in the test's own process, with the table, a recording Telnyx, a model behind a
 socket, and phones."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.metrics import WorkerMetrics
+from media_bridge.runtime.rescues import Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.server import TOKEN_HEADER, run_server
 from media_bridge.runtime.services import Services
@@ -46,7 +47,7 @@ from simulators.openai.session import SimulatedSession
 from simulators.scenario import TOOLS, Scenario
 from tests.support.calls import after, outbound_call
 from tests.support.clock import Clock
-from tests.support.media_phone import Phone
+from tests.support.media_phone import Frame, Phone
 from tests.support.recorded_telnyx import RecordedTelnyx
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
@@ -174,6 +175,10 @@ class Outside:
         await self._phones.aclose()
 
 
+def _opens(command: Frame, path: str) -> bool:
+    return str(command.get("stream_url", "")).endswith(path)
+
+
 @dataclass(kw_only=True)
 class MediaPlane(Outside):
     """The surroundings of a container that runs in the test's own process."""
@@ -193,14 +198,25 @@ class MediaPlane(Outside):
         assert session.recognitions[-1].clip is CLIPS["caller_opening_hours"]
         await phone.hear()
 
-    async def session(self, call: Call) -> SimulatedSession:
-        def found() -> SimulatedSession | None:
-            sessions = self.model.sessions
-            return next((s for s in sessions if _instructions(s) == call.call_id), None)
+    async def next_stream(self, call: Call) -> Phone:
+        """Return the phone of the same call, once Telnyx was asked for its next stream, and the
+        model has a new session for it."""
+        number, known = call.stream_number + 1, len(self._sessions(call))
+        path = f"/media-bridge/{call.call_id}/{number}"
+        await until(lambda: any(_opens(body, path) for _, body in self.telnyx.commands))
+        phone = await self.connected(replace(call, stream_number=number))
+        await phone.start()
+        await until(lambda: len(self._sessions(call)) > known)
+        return phone
 
-        session = await until(found)
-        assert session is not None
-        return session
+    async def session(self, call: Call) -> SimulatedSession:
+        """Return the call's latest session."""
+        sessions = await until(lambda: self._sessions(call))
+        assert sessions
+        return sessions[-1]
+
+    def _sessions(self, call: Call) -> list[SimulatedSession]:
+        return [each for each in self.model.sessions if _instructions(each) == call.call_id]
 
     async def idle(self) -> None:
         """Wait until no call is left and everything is stored."""
@@ -229,15 +245,18 @@ class Providers:
     clock: Clock
     client: "DynamoDBClient"
 
-    def services(self, settings: MediaSettings, log: Logger, grace_seconds: float) -> Services:
+    def services(
+        self, settings: MediaSettings, log: Logger, rescue_pauses_seconds: Sequence[float]
+    ) -> Services:
         clock, slots, pauses = self.clock, settings.max_calls_per_task, RetryPauses(max_seconds=0.5)
         carrier = self._carrier(slots)
+        switchboard = Switchboard(self.store, carrier, self.mailbox, clock, log)
         model = OpenAIRealtime(settings)
         https = PublicHttpsClient(settings.tool_hosts_allowed)
         return Services(
             settings=settings,
             store=self.store,
-            switchboard=Switchboard(self.store, carrier, self.mailbox, clock, log),
+            switchboard=switchboard,
             model=model,
             log=log,
             turn_writer=TurnWriter(self.store, log, pauses),
@@ -249,7 +268,7 @@ class Providers:
             metrics=WorkerMetrics(settings.metrics_namespace),
             pauses=pauses,
             hangups=Hangups(carrier, log, pauses, Threads("hangup", slots)),
-            lost_media_grace_seconds=grace_seconds,
+            rescues=Rescues(self.store, switchboard, log, clock, rescue_pauses_seconds),
         )
 
     def _carrier(self, slots: int) -> TelnyxClient:
@@ -263,13 +282,13 @@ class Providers:
             max_connections=2 * slots,
         )
 
-    def worker(self, services: Services, drain_times: DrainTimes) -> MediaWorker:
+    def worker(self, task_id: str, services: Services, drain_times: DrainTimes) -> MediaWorker:
         endpoint = self.client.meta
         credentials = Credentials("local", "local")
         access = DynamoAccess(endpoint.endpoint_url, endpoint.region_name, credentials)
         poll = MailboxPoll(access, lambda: self.mailbox.count_query(worker.task_id))
         reader = MailboxReader(self.mailbox, poll, services.log)
-        worker = MediaWorker("task-1", services, reader, self.fleet, self.fleet, drain_times)
+        worker = MediaWorker(task_id, services, reader, self.fleet, self.fleet, drain_times)
         return worker
 
 
@@ -278,10 +297,12 @@ async def media_plane(
     providers: Providers,
     faults: ModelFaults,
     *,
+    task_id: str = "task-1",
     scenario: Scenario = TOOLS,
     drain_times: DrainTimes = UNHURRIED,
-    lost_media_grace_seconds: float = 0.0,
+    hangup_grace_seconds: float = 0.0,
     browser_return_seconds: float = 0.0,
+    rescue_pauses_seconds: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0),
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
@@ -289,10 +310,11 @@ async def media_plane(
         # Loggers outlive a test, and each test reads its own.
         log = logger(f"media-bridge-{id(model)}")
         services = replace(
-            providers.services(settings(**given | changes), log, lost_media_grace_seconds),
+            providers.services(settings(**given | changes), log, rescue_pauses_seconds),
+            hangup_grace_seconds=hangup_grace_seconds,
             browser_return_seconds=browser_return_seconds,
         )
-        worker = providers.worker(services, drain_times)
+        worker = providers.worker(task_id, services, drain_times)
         async with worker.running(), run_server(worker, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(

@@ -14,9 +14,10 @@ from media_bridge.bridge import Bridge
 from media_bridge.browser_bridge import BrowserBridge
 from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
-from media_bridge.conversation.history import History
+from media_bridge.conversation.history import history_of
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
+from media_bridge.runtime.continuation import Continuation
 from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
@@ -34,6 +35,7 @@ from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
 from phonebridge.settings import ByteOrder
 
+MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
@@ -50,22 +52,30 @@ class CallSession:
         phone: WebSocket,
         services: Services,
         found: FoundClips = FoundClips(),  # noqa: B008 - immutable
-        history: History | None = None,
+        before: Continuation | None = None,
     ) -> None:
+        """`before` is what an earlier stream of the call has left."""
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
+        rest = before.rest_of(config) if before else config
+        history = history_of(before.turns, before.resume) if before else None
         kind = BrowserBridge if call.is_browser_call else Bridge
         self._bridge = kind(
-            call, config, audio, self._loop.time(), greeting, found.clips, found.missing, history
+            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
         )
         is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
         order = ByteOrder.LITTLE if is_little else services.settings.l16_byte_order
         self._stream = TelnyxStream(Codec[config.codec], order)
         self._log = CallLog(services.log, call.call_id)
-        self._records = CallRecords(call, config, services, self._log, self.dispatch)
+        self._records = CallRecords(
+            call, config, services, self._log, self.dispatch, self._on_replaced, before
+        )
+        self._pulse = services.pulse
+        self._held: list[events.BridgeEvent] = []
+        """What has happened since the process may have been frozen."""
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
@@ -74,6 +84,9 @@ class CallSession:
         self._over = asyncio.Event()
         self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
+        self.is_moving = False
+        """Another task is to carry the call on, and the carrier was asked for its stream."""
+        self.stream_number = call.attached_stream
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
         self._lost_at: float | None = None
@@ -89,12 +102,28 @@ class CallSession:
         """Something happened: let the bridge answer, and do what it says."""
         if self.is_over:
             return
+        now = self._loop.time()
+        if now > self._pulse.late_at:
+            self._hold(event)
+            return
         try:
-            for command in self._bridge.handle(event, self._loop.time()):
+            for command in self._bridge.handle(event, now):
                 self._execute(command)
             self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
+
+    def _hold(self, event: events.BridgeEvent) -> None:
+        """Handle nothing until it is known whose call this is."""
+        self._pulse.doubt()
+        if len(self._held) < MAX_HELD_EVENTS:
+            self._held.append(event)
+
+    def handle_held(self) -> None:
+        """The call is still ours."""
+        held, self._held = self._held, []
+        for event in held:
+            self.dispatch(event)
 
     async def run(self) -> None:
         with self._services.tracer.span(self._call.call_id, "media session"):
@@ -122,6 +151,26 @@ class CallSession:
         self.dispatch(events.ClaimLost())
         self._finish()
 
+    def _on_replaced(self) -> None:
+        if not self.has_left:
+            self.abandon()
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """A pause of the conversation, in which nobody notices that the call moves."""
+        return self._bridge.waits_for_caller and not self.has_left
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the media are there, and nothing has ended the session or moved the call."""
+        return self._bridge.has_started and not (self.has_left or self.is_moving)
+
+    def move(self) -> None:
+        """Let another task carry the call on. The carrier closes this stream."""
+        self._log.write("info", "call moves to another task")
+        self.is_moving = True
+        self._tasks.create_task(self._records.replace_stream())
+
     def _cancel_functions(self) -> None:
         for task in self._functions:
             task.cancel()
@@ -139,19 +188,11 @@ class CallSession:
             await self._await_return(self._lost_at)
 
     async def _await_return(self, lost_at: float) -> None:
-        """Somebody may hear that the caller hung up, and a browser may come back."""
-        is_browser_call, services = self._call.is_browser_call, self._services
-        seconds = (
-            services.browser_return_seconds
-            if is_browser_call
-            else services.lost_media_grace_seconds
-        )
-        lost_ms = services.now_ms()
+        """A browser that has lost its socket may come back."""
+        lost_ms = self._services.now_ms()
+        seconds = self._services.browser_return_seconds
         await asyncio.sleep(max(0.0, seconds - (self._loop.time() - lost_at)))
-        if is_browser_call:
-            self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
-        else:
-            self._records.add_fault("media_lost", "the media socket closed")
+        self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
 
     # The sockets.
 
@@ -167,9 +208,9 @@ class CallSession:
         self.dispatch(events.StreamStopped() if has_hung_up else events.StreamLost())
 
     def give_way(self) -> None:
-        """The browser has opened another stream."""
+        """Another stream of the call was claimed here."""
         self._close_code = OTHER_SOCKET
-        self.dispatch(events.StreamLost())
+        self.dispatch(events.LeaveRequested())
 
     # The timer.
 
@@ -270,7 +311,10 @@ class CallSession:
                 self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
-                self._lost_at = self._loop.time() if lost else None
+                if lost and self._call.is_browser_call:
+                    self._lost_at = self._loop.time()
+                elif lost:
+                    self._tasks.create_task(self._records.replace_stream())
         self.has_left = True
         self._cancel_functions()
         self._phone.close(self._close_code)

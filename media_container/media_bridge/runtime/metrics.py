@@ -21,6 +21,7 @@ class WorkerMetrics:
         self._is_on = bool(namespace)
         self._dropped_frames = 0
         self._reconnects: Counter[str] = Counter()
+        self._calls_taken_over = self._streams_restarted = 0
 
     def model_connected(self, after_seconds: float) -> None:
         self._add_duration("ModelConnectMs", after_seconds * 1000)
@@ -50,6 +51,14 @@ class WorkerMetrics:
     def loop_lagged(self, seconds: float) -> None:
         self._add_duration("LoopLagMs", max(0.0, seconds) * 1000)
 
+    def call_taken_over(self) -> None:
+        """The task of a call has died, and this one gets the call its next stream."""
+        self._calls_taken_over += 1
+
+    def stream_restarted(self) -> None:
+        """A call has come with a stream that continues another one."""
+        self._streams_restarted += 1
+
     def publish(self, active_calls: int, slots: int) -> None:
         """Print everything since the last time. Counts are printed when they are zero, too."""
         counts = {
@@ -57,8 +66,10 @@ class WorkerMetrics:
             "CallSlots": slots,
             "DroppedFrames": self._dropped_frames,
             "ModelReconnects": self._reconnects.total(),
+            "CallsTakenOver": self._calls_taken_over,
+            "StreamsRestarted": self._streams_restarted,
         }
-        self._dropped_frames = 0
+        self._dropped_frames = self._calls_taken_over = self._streams_restarted = 0
         if self._is_on:
             for name, count in counts.items():
                 self._metrics.add_metric(name, "Count", count)

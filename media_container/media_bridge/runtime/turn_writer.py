@@ -31,14 +31,15 @@ class TurnWriter:
         self._store = store
         self._log = log
         self._pauses = pauses
-        self._waiting: dict[tuple[str, int], Turn] = {}
+        self._waiting: dict[tuple[str, int, int], Turn] = {}
         self._has_turns = asyncio.Event()
         self._writing = asyncio.Lock()
         self._threads = Threads("turns", 1)
 
     def add(self, call_id: str, turn: Turn) -> None:
         words, unheard = turn.text[:MAX_TEXT_LENGTH], turn.unheard[:MAX_TEXT_LENGTH]
-        self._waiting[call_id, turn.number] = replace(turn, text=words, unheard=unheard)
+        shortened = replace(turn, text=words, unheard=unheard)
+        self._waiting[call_id, turn.stream_number, turn.number] = shortened
         if len(self._waiting) > MAX_QUEUED_TURNS:
             del self._waiting[next(iter(self._waiting))]
         self._has_turns.set()
@@ -52,12 +53,16 @@ class TurnWriter:
             if not self._waiting:
                 self._has_turns.clear()
 
+    def discard(self, call_id: str) -> None:
+        """Forget the turns of the call that wait: others have taken it over."""
+        self._waiting = {key: turn for key, turn in self._waiting.items() if key[0] != call_id}
+
     async def wait_until_written(self, call_id: str) -> None:
         """Return when no turn of the call waits any more."""
         attempt = 0
         while True:
             await self.flush()
-            if all(waiting != call_id for waiting, _ in self._waiting):
+            if all(waiting != call_id for waiting, *_ in self._waiting):
                 return
             attempt += 1
             await self._pauses.wait(attempt)
@@ -68,9 +73,10 @@ class TurnWriter:
             if not self._waiting:
                 return
             taken, self._waiting = self._waiting, {}
-            turns = [(call_id, turn) for (call_id, _), turn in taken.items()]
+            turns = [(call_id, turn) for (call_id, *_), turn in taken.items()]
             left = await self._write_batch(turns)
-            self._waiting = {(call_id, turn.number): turn for call_id, turn in left} | self._waiting
+            again = {(each, turn.stream_number, turn.number): turn for each, turn in left}
+            self._waiting = again | self._waiting
 
     async def _write_batch(self, turns: list[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
         """Return the turns that are to be written again."""

@@ -43,6 +43,10 @@ class TaskState:
     is_over: bool = False
     """The task has ended, or an observer marked it because it was silent. It never beats again."""
 
+    @property
+    def has_room(self) -> bool:
+        return not (self.draining or self.is_over) and self.active_calls < self.slots
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:

@@ -22,6 +22,7 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -38,6 +39,7 @@ from phonebridge.call.transfer import (
     TransferLeg,
 )
 from phonebridge.errors import NotConfigured
+from phonebridge.telnyx.announcements import announcement
 from phonebridge.telnyx.leg_name import leg_name
 from phonebridge.telnyx.request_bodies import (
     BridgeFields,
@@ -101,8 +103,11 @@ def request(
             return _media_request(command, call, config, _require_control(control), now_ms)
         case Reject():
             return _action("reject", call, _reject(call))
-        case StopStreaming():
-            return _action("streaming_stop", call, _command(call, "stop-streaming"))
+        case StopStreaming(stream_number):
+            stop = _command(call, f"stop-stream-{stream_number}")
+            return _action("streaming_stop", call, stop)
+        case Speak():
+            return _action("speak", call, _announcement(call, config, command))
         case SendDigits():
             return _action("send_dtmf", call, _send_dtmf(call, command))
         case HangUp():
@@ -290,6 +295,14 @@ def _speak(call: Call, transfer: TransferAttempt) -> SpeakFields:
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-speak-{transfer.number}",
         payload=transfer.summary,
+    )
+
+
+def _announcement(call: Call, config: CallConfig, command: Speak) -> SpeakFields:
+    return SpeakFields(
+        client_state=_client_state(call),
+        command_id=f"{call.call_id}-speak-to-caller-{command.stream_number}",
+        payload=announcement(config.language, is_goodbye=command.is_goodbye),
     )
 
 

@@ -113,14 +113,14 @@ def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
     """Whether the refusal shows that the caller's leg has ended.
 
     Telnyx forgets a leg some minutes after its end. A hangup of a forgotten leg has therefore
-    succeeded.
+    succeeded, and a stream of it cannot be closed any more.
     """
     if not isinstance(error, TelnyxRefused):
         return False
     if isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
         return False  # it may be the target's leg
     return error.code == CALL_ALREADY_ENDED or (
-        isinstance(command, HangUp) and is_unknown_leg(error)
+        isinstance(command, HangUp | StopStreaming) and is_unknown_leg(error)
     )
 
 

@@ -16,7 +16,7 @@ RETRIED_WEBHOOKS = (
     "streaming.stopped",
 )
 """Events without which a call would stay as it is until the sweep."""
-SUMMARY_VOICE = "Azure.en-US-BrianMultilingualNeural"
+CARRIER_VOICE = "Azure.en-US-BrianMultilingualNeural"
 """A voice of Telnyx's speech providers that speaks the language of the text."""
 
 
@@ -108,7 +108,7 @@ class DialTargetFields(NewLegFields, kw_only=True, rename={"from_": "from"}):
 
 class SpeakFields(CommandFields, kw_only=True):
     payload: str
-    voice: str = SUMMARY_VOICE
+    voice: str = CARRIER_VOICE
 
 
 class BridgeFields(CommandFields, kw_only=True):

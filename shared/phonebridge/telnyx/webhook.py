@@ -25,6 +25,7 @@ from phonebridge.call.transfer import (
 from phonebridge.call.usage import Charge
 from phonebridge.errors import MalformedRequest
 from phonebridge.observability.log import mask_numbers
+from phonebridge.ports import TimelineEntry
 from phonebridge.telnyx.tolerant_json import convert, decode
 from phonebridge.telnyx.webhook_payloads import PAYLOADS, Payload, unix_ms
 
@@ -90,6 +91,12 @@ def _webhook(
         detail=mask_numbers(payload.detail())[:MAX_DETAIL_LENGTH],
         attachment=payload.attachment(),
         unreadable=unreadable,
+    )
+
+
+def entry_of(webhook: Webhook) -> TimelineEntry:
+    return TimelineEntry(
+        webhook.occurred_at_ms, webhook.event_id, webhook.event_type, webhook.detail
     )
 
 

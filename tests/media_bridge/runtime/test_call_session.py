@@ -161,7 +161,7 @@ async def test_a_fault_of_too_many_words_is_recorded_with_fewer(start_plane: Sta
         assert await plane.failed(phone.call) == "unsupported_codec"
 
 
-async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
+async def test_a_frame_that_is_too_long_ends_its_stream_and_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start_plane() as plane:
@@ -169,7 +169,7 @@ async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
         phone = await plane.greeted()
         await phone.send("x" * 2_000_000)
         assert await phone.closed() == 1009
-        assert await plane.failed(phone.call) == "media_lost"
+        await plane.next_stream(phone.call)
         await plane.converse(other)
 
 
@@ -194,30 +194,34 @@ async def test_a_carrier_that_sends_no_audio_ends_its_call(
 
 
 @pytest.mark.parametrize("leave", [Phone.close, Phone.vanish])
-async def test_a_socket_that_closes_without_stop_fails_its_call(
-    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, leave: Any
+async def test_a_socket_that_closes_without_stop_is_replaced(
+    start_plane: StartsPlane, leave: Any
 ) -> None:
     async with start_plane() as plane:
         other = await plane.greeted()
         phone = await plane.greeted()
         await leave(phone)
-        assert await plane.failed(phone.call) == "media_lost"
+        await plane.converse(await plane.next_stream(phone.call))
+        assert plane.telnyx.names == ["streaming_stop", "streaming_start"]
         await plane.converse(other)
 
 
 async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
     start_plane: StartsPlane,
 ) -> None:
-    async with start_plane(lost_media_grace_seconds=0.5) as plane:
+    async with start_plane() as plane:
         phone = await plane.greeted()
+        plane.telnyx.legs = {"is_alive": False}
         await phone.vanish()
-        await until(lambda: not plane.task.carries(phone.call.call_id))
+        await until(lambda: plane.record(phone.call).call.status is CallStatus.ENDED)
         assert phone.call.leg is not None
         hangup = Hangup("normal_clearing", "callee", plane.now_ms())
         plane.services.switchboard.apply(phone.call.call_id, CallHungUp(phone.call.leg, hangup))
     record = plane.record(phone.call)
     assert (record.call.outcome, record.call.fault) == (Outcome.COMPLETED, None)
+    assert record.call.reason == "callee_hung_up"
     assert record.activity.frames_out > 0
+    assert plane.telnyx.commands == []
 
 
 # The model's side.

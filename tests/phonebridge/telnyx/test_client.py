@@ -359,7 +359,7 @@ def test_a_process_without_a_line_can_hang_up_but_not_dial() -> None:
 
 # Temporary refusals
 
-STREAM, STOP, DIGITS = StartStreaming(1), StopStreaming(), SendDigits("1", 250)
+STREAM, STOP, DIGITS = StartStreaming(1), StopStreaming(1), SendDigits("1", 250)
 
 
 @pytest.mark.parametrize(

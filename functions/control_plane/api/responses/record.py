@@ -1,6 +1,7 @@
 """The whole record of a call in responses of the HTTP API."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -242,7 +243,10 @@ def call_details(
         fault=FaultResource.model_validate(call.fault) if call.fault else None,
         transfer=_transfer_resource(call),
         transferred_at=to_datetime_or_none(call.transferred_at_ms),
-        turns=[TurnResource.model_validate(turn) for turn in record.turns],
+        turns=[
+            TurnResource.model_validate(replace(turn, number=number))
+            for number, turn in enumerate(record.turns, start=1)
+        ],
         messages=[MessageResource.model_validate(message) for message in record.messages],
         timeline=[_timeline_item(entry) for entry in record.timeline],
         usage=UsageResource.model_validate(record.usage),
