@@ -27,7 +27,13 @@ from phonebridge.call.call import (
     Leg,
     Outcome,
 )
-from phonebridge.call.config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call.config import (
+    CallConfig,
+    Fallback,
+    StreamSetup,
+    Transcription,
+    TurnDetection,
+)
 from phonebridge.call.machine_detection import (
     AnsweredBy,
     Detection,
@@ -274,6 +280,7 @@ STORED: dict[type, dict[str, Any]] = {
         "record_dtmf": True,
         "tools": {"functions": [], "mcp_servers": [], "built_in": [], "destinations": []},
         "stream_setup": "on_answer",
+        "fallback": None,
         "webhook_url": None,
         "metadata": {},
     },
@@ -284,6 +291,7 @@ STORED: dict[type, dict[str, Any]] = {
         "url": REQUIRED,
         "duration_ms": None,
     },
+    Fallback: {"say": None, "transfer_to": None},
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},

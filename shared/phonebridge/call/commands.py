@@ -44,6 +44,13 @@ class SendDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakToCaller:
+    """Let the carrier's voice speak to the caller. The media stream has to be stopped before."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the leg."""
 
@@ -59,7 +66,15 @@ class ReportAnswer:
 
 
 CarrierCommand = (
-    Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
+    Dial
+    | Answer
+    | Reject
+    | StartStreaming
+    | StopStreaming
+    | SendDigits
+    | SpeakToCaller
+    | TransferCommand
+    | HangUp
 )
 Report = ReportTransfer | ReportMachine | ReportAnswer
 CallCommand = CarrierCommand | Report

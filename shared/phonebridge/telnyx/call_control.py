@@ -22,6 +22,7 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     SendDigits,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -118,6 +119,13 @@ def request(
             return _action("streaming_stop", call, _command(call, "stop-streaming"))
         case SendDigits():
             return _action("send_dtmf", call, _send_dtmf(call, command))
+        case SpeakToCaller(text):
+            body = _Speak(
+                client_state=_client_state(call),
+                command_id=f"{call.call_id}-goodbye",
+                payload=text,
+            )
+            return _action("speak", call, body)
         case HangUp():
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():

@@ -11,6 +11,7 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     SendDigits,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -45,6 +46,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
         StartStreaming: "streaming_start",
         StopStreaming: "streaming_stop",
         SendDigits: "send_dtmf",
+        SpeakToCaller: "speak",
         HangUp: "hangup",
         TransferLeg: "transfer",
         DialTarget: "dial of transfer target",

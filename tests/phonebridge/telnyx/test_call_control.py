@@ -23,6 +23,7 @@ from phonebridge.call.commands import (
     Dial,
     HangUp,
     SendDigits,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -279,6 +280,7 @@ def test_the_secret_does_not_show() -> None:
         (StartStreaming(1), ActionStartStreamingParams),
         (StopStreaming(), ActionStopStreamingParams),
         (SendDigits("1w2#", 250), ActionSendDtmfParams),
+        (SpeakToCaller("Goodbye."), ActionSpeakParams),
         (HangUp(), ActionHangupParams),
         (TransferLeg(), ActionTransferParams),
         (DialTarget(), CallDialParams),
