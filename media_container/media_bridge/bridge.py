@@ -29,6 +29,7 @@ from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_end import CallEnd
 from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import NO_CLIPS, Conversation
+from media_bridge.conversation.fallback import LastResort
 from media_bridge.conversation.frame_watch import FrameWatch
 from media_bridge.conversation.greeting import CachedGreeting, Greeting
 from media_bridge.conversation.history import History
@@ -114,6 +115,7 @@ class Bridge:
         self._model.begin(now)
         self._caller_was_speaking = False
         """The session was lost while the caller spoke."""
+        self._last_resort = LastResort()
         self._line: Codec | None = None
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
@@ -175,6 +177,7 @@ class Bridge:
         times = [
             self._start_due_at,
             self._model.due_at,
+            self._last_resort.due_at,
             self._frame_watch.due_at,
             self._caller_audio.next_deadline(),
             self._tools.next_deadline(),
@@ -257,6 +260,9 @@ class Bridge:
         return answer
 
     def _on_event(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
+        instead = self._last_resort.handle(event, self._config, now)
+        if instead is not None:
+            return instead
         if isinstance(event, events.DeadlinePassed):
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
@@ -278,6 +284,8 @@ class Bridge:
         recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
+            if isinstance(command, FailCall) and self._may_use_fallback(command):
+                return [*taken, *self._until_call_ends(self._use_fallback(command, now), now)]
             self._memory.on_command(command, self._conversation.turns.count)
             if not self._model.is_ready and self._model.hold(command):
                 continue
@@ -298,6 +306,17 @@ class Bridge:
         closed = self._close(now, keeps_resume=isinstance(command, LeaveStream))
         end = self._end = self._end or self._call_end(now)
         return [*closed, command, *end.leave(now)]
+
+    def _may_use_fallback(self, failed: FailCall) -> bool:
+        """Only somebody who is on the phone needs it. A browser shows why its call failed."""
+        is_on_phone = self.has_started and not self._call.is_browser_call
+        has_caller = is_on_phone and not self._conversation.ignores_caller
+        return has_caller and self._last_resort.replaces(failed, self._config)
+
+    def _use_fallback(self, failed: FailCall, now: float) -> list[BridgeCommand]:
+        self._conversation.reply.give_up_model()
+        is_said = self._clips.apology is not None
+        return self._last_resort.begin(failed, self._config, is_said, now)
 
     def _close(self, now: float, keeps_resume: bool) -> list[BridgeCommand]:
         """Record what is open. Another stream may go on with the call."""
@@ -511,6 +530,8 @@ class Bridge:
                 return self._on_answer(now)
             case events.ClaimLost():
                 return self._abandon(now)
+            case events.CarrierSpoke():
+                return []
             case EndCallNow() | events.LeaveRequested() | TransferFinished(failure=None):
                 return [LeaveStream(was_lost=False)]
             case events.HangUpRequested(by) if self._model.is_ringing:
@@ -554,6 +575,7 @@ class Bridge:
             commands += self._on_silence(now)
         if self._start_due_at <= now:
             commands += self._on_missing_start()
+        commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
         commands += self._frame_watch.check(self._caller_audio, self._conversation, now)

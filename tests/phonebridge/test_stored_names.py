@@ -30,6 +30,7 @@ from phonebridge.call.call import (
 from phonebridge.call.config import (
     BrowserEvent,
     CallConfig,
+    Fallback,
     StreamSetup,
     Transcription,
     TurnDetection,
@@ -311,6 +312,7 @@ STORED: dict[type, dict[str, Any]] = {
         "record_dtmf": True,
         "tools": {"functions": [], "mcp_servers": [], "built_in": [], "destinations": []},
         "stream_setup": "on_answer",
+        "fallback": None,
         "webhook_url": None,
         "metadata": {},
         "events": [],
@@ -322,6 +324,7 @@ STORED: dict[type, dict[str, Any]] = {
         "url": REQUIRED,
         "duration_ms": None,
     },
+    Fallback: {"say": None, "transfer_to": None},
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},

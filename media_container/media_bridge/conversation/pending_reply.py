@@ -103,13 +103,14 @@ class PendingReply:
         self._ask_at = NEVER
         self._broken: Request | None = None
         """The caller is hearing the part of this reply that came before its session was lost."""
+        self._has_given_up = False
         self.cut_off_words = ""
         """The end of a reply that was cut off; the next session has to finish it."""
 
     @property
     def is_over(self) -> bool:
         """The model was given up; the call ends when the apology has been heard."""
-        return self._clips.end is not None
+        return self._has_given_up or self._clips.end is not None
 
     @property
     def is_owed(self) -> bool:
@@ -473,6 +474,13 @@ class PendingReply:
         if request.purpose is Purpose.VOICEMAIL:
             return [*notes, end]
         return [*notes, *self.apologize(end, now)]
+
+    def give_up_model(self) -> None:
+        """The apology is over, if there was one. The model says nothing more in this call."""
+        self._has_given_up = self.queue.muted = True
+        self.drop_requests("no model could carry the call on")
+        self._clips.forget_end()
+        self._set_deadline()
 
     def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Let nothing more be said but the apology, and then end the call."""

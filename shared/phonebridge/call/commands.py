@@ -56,6 +56,13 @@ class SendDigits:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakToCaller:
+    """Let the carrier's voice speak to the caller. The media stream has to be stopped before."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the leg."""
 
@@ -83,6 +90,7 @@ CarrierCommand = (
     | StopStreaming
     | Speak
     | SendDigits
+    | SpeakToCaller
     | TransferCommand
     | HangUp
 )

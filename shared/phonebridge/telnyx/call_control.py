@@ -23,6 +23,7 @@ from phonebridge.call.commands import (
     Reject,
     SendDigits,
     Speak,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -110,6 +111,13 @@ def request(
             return _action("speak", call, _announcement(call, config, command))
         case SendDigits():
             return _action("send_dtmf", call, _send_dtmf(call, command))
+        case SpeakToCaller(text):
+            body = SpeakFields(
+                client_state=_client_state(call),
+                command_id=f"{call.call_id}-goodbye",
+                payload=text,
+            )
+            return _action("speak", call, body)
         case HangUp():
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():

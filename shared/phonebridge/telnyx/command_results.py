@@ -13,6 +13,7 @@ from phonebridge.call.commands import (
     Reject,
     SendDigits,
     Speak,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -51,6 +52,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
         StopStreaming: "streaming_stop",
         Speak: "speak to the caller",
         SendDigits: "send_dtmf",
+        SpeakToCaller: "speak",
         HangUp: "hangup",
         TransferLeg: "transfer",
         DialTarget: "dial of transfer target",

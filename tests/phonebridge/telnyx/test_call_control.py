@@ -24,6 +24,7 @@ from phonebridge.call.commands import (
     HangUp,
     SendDigits,
     Speak,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -281,6 +282,7 @@ def test_the_secret_does_not_show() -> None:
         (StopStreaming(1), ActionStopStreamingParams),
         (Speak(1), ActionSpeakParams),
         (SendDigits("1w2#", 250), ActionSendDtmfParams),
+        (SpeakToCaller("Goodbye."), ActionSpeakParams),
         (HangUp(), ActionHangupParams),
         (TransferLeg(), ActionTransferParams),
         (DialTarget(), CallDialParams),
