@@ -106,7 +106,7 @@ async def request(
     except httpx.TransportError as error:
         raise CannotCall(f"Nothing answers on {api.base_url}: is `make dev` running?") from error
     if answer.is_error:
-        raise CannotCall(f"{_message_of(answer)} {ADVICE}")
+        raise CannotCall(f"{_message_of(answer).rstrip('.')}. {ADVICE}")
     return answer
 
 
