@@ -18,7 +18,7 @@ from follow import AFTER_END_SECONDS, POLL_SECONDS, CallLines, Print, Record, pr
 PORT = 3000
 API_SECONDS = 40.0
 """Longer than the API waits for Telnyx."""
-HANGUP_SECONDS = 15.0
+HANGUP_SECONDS = 30.0
 """How long a call may take to end after Ctrl-C."""
 GREETING = "Hello! This is your first call with Phonebridge. What would you like to talk about?"
 ADVICE = "`make doctor` checks the settings. docs/troubleshooting.md explains other causes."
@@ -106,7 +106,7 @@ async def request(
     except httpx.TransportError as error:
         raise CannotCall(f"Nothing answers on {api.base_url}: is `make dev` running?") from error
     if answer.is_error:
-        raise CannotCall(f"{_message_of(answer)} {ADVICE}")
+        raise CannotCall(f"{_message_of(answer).rstrip('.')}. {ADVICE}")
     return answer
 
 

@@ -17,7 +17,7 @@ from tests.support.whole_calls import System
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 CALL = str(TEMPLATE.parent / "local" / "call.py")
-STAYS_ON_THE_LINE, REFUSED = "+15550115", "+15550104"
+STAYS_ON_THE_LINE, REFUSED, WITHOUT_STREAM = "+15550115", "+15550104", "+15550106"
 BEFORE = "https://old.example/hooks"
 
 
@@ -72,3 +72,13 @@ async def test_a_refused_call_restores_the_webhook_url_and_fails(system: System)
     assert "D60" in printed
     assert "troubleshooting" in printed
     assert system.telnyx.account.webhook_event_url == BEFORE
+
+
+async def test_a_call_that_fails_later_says_why_and_where_to_look(system: System) -> None:
+    async with make_call(system, WITHOUT_STREAM) as process:
+        printed = await output_of(process)
+    assert process.returncode == 1
+    [ended] = [line for line in printed.splitlines() if " ended " in line]
+    assert "failed, streaming_start_failed" in ended
+    assert "422" in ended
+    assert "troubleshooting" in printed.splitlines()[-1]

@@ -43,7 +43,8 @@ def test_nothing_is_printed_twice() -> None:
 
 def test_a_call_that_was_never_answered_ends_with_its_reason() -> None:
     absent = {"duration_seconds": None, "outcome": "failed", "reason": "dial_failed"}
-    nothing: dict[str, Any] = {"turns": [], "timeline": [], "fault": "Telnyx refused the dial"}
+    fault = {"reason": "dial_failed", "detail": "Telnyx refused the dial"}
+    nothing: dict[str, Any] = {"turns": [], "timeline": [], "fault": fault}
     printed = texts(SAMPLE | absent | nothing | {"cost": {"total": None}}, CallLines())
     assert printed[1:] == ["ended failed, dial_failed, Telnyx refused the dial"]
 
