@@ -16,8 +16,8 @@ JSON = "application/json"
 _DESCRIPTION = """\
 Places, watches, steers and ends phone calls in which a speech-to-speech model speaks.
 
-Errors have one shape, `{"error": {"code", "message", "details"}}`. Errors of API Gateway itself have
-the shape `{"message"}`. These are 401, 403, 413, 429 for too many requests, 500, 503 after 30
+Errors have one shape, `{"error": {"code", "message", "details"}}`. Errors of API Gateway itself
+have the shape `{"message"}`. These are 401, 403, 413, 429 for too many requests, 500, 503 after 30
 seconds, and 404 for paths outside `/api`. Below `/api`, an unknown path is a 404 and an unsupported
 method is a 405 with `Allow`, both in the shape of Phonebridge.
 """

@@ -157,7 +157,7 @@ class DynamoCallStore:
             raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
 
     def config(self, call_id: str) -> CallConfig | None:
-        stored = self._table.get(_config_key(call_id), _StoredConfig)
+        stored = self._table.get_immutable(_config_key(call_id), _StoredConfig)
         return _config(stored) if stored else None
 
     def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None:
