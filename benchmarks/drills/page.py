@@ -80,8 +80,8 @@ A run has 20 calls (7 with real processes). Runs differ in the time of the sweep
 LIMITS = """
 ## What these figures mean for callers
 
-* A callee who answers while the table is unavailable hears nothing until it is back, because no
-  call can be set up without its record. Then the call continues.
+* A callee who answers while the table is unavailable hears nothing until it is back. No call can be
+  set up without its record. Then the call continues.
 * A call that is created while the table is slow can end with `dial_failed`. The record was written,
   but the table did not confirm it in time, and after 50 s the dial must not be repeated. No phone
   has rung. The client sees the end in the record and may place the call again.
