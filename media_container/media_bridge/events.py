@@ -53,7 +53,7 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The carrier ended the stream. A webhook tells why."""
+    """The carrier ended the stream. A webhook has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class _Stage(Enum):
 @dataclass(slots=True)
 class ModelSession:
     is_ringing: bool
-    """Nobody has answered yet."""
+    """The call was not answered yet."""
     model_audio: ModelAudio
     output_codec: Codec
     """The codec that we speak on the line."""

@@ -1,5 +1,5 @@
-"""The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
-one conditional write of a single item; `ports.CallStore` is the writing side."""
+"""The records of calls in DynamoDB (docs/lifecycle.md shows their states). Every transition is one
+conditional write of a single item. `ports.CallStore` is the writing side."""
 
 import heapq
 import zlib
@@ -48,7 +48,7 @@ SWEEP_PAGE = 100
 # beats, beats in the items of tasks, which no index holds.
 SHARDS = 4
 _PLACE = r"\d{13}#[0-9a-f]{8}"
-"""Of a call among those of an index (`_index_keys`)."""
+"""The place of a call in an index (`_index_keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class _StoredClaim:
 
 @dataclass(frozen=True, slots=True)
 class _TransferClaim:
-    """Its key says it all."""
+    """A claim. The key contains everything."""
 
 
 # What stands in the partition of a call, by the beginning of its sort key.
@@ -256,8 +256,8 @@ class DynamoCallStore:
         return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
 
     def claim_transfer(self, call_id: str, number: int) -> bool:
-        """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
-        call itself tells of the attempt, or none came of it."""
+        """Claim an attempt to transfer. Return False if somebody else has just claimed it. The
+        claim expires soon: by then the call shows the attempt, or the attempt was dropped."""
         mine = _TransferClaim()
         key = ItemKey(_pk(call_id), f"TRANSFER#{number:04d}")
         return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
@@ -313,7 +313,7 @@ def _claim_key(key: str) -> ItemKey:
 
 
 def encode_config(config: CallConfig) -> str:
-    """As it is stored. Raises `TooLarge`."""
+    """Encode the settings as they are stored. Raises `TooLarge`."""
     json = msgspec.json.encode(config)
     if len(json) > CONFIG_BYTES_MAX:
         raise TooLarge(
@@ -337,7 +337,7 @@ def _session_key(leg: Leg) -> ItemKey:
 
 
 def _index_keys(call: Call) -> dict[str, str]:
-    """Without the keys of an index the call is not in it."""
+    """Return the keys of the indexes that contain the call."""
     # A hash sets calls of one millisecond apart in fewer bytes than the id would take.
     digest = zlib.crc32(call.call_id.encode())
     shard = digest % SHARDS
