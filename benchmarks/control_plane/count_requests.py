@@ -86,8 +86,9 @@ def _requests_of(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
         case "DeleteItem":
             yield Asked(operation, _kind(body["Key"]["pk"]["S"]), write_units=1)
         case "GetItem":
-            # The head or the configuration of a call, read strongly consistent.
-            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=1)
+            # The head or the configuration of a call, which have up to 4 KB.
+            units = 1 if body["ConsistentRead"] else 0.5
+            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=units)
         case "Query":
             value = next(iter(body["ExpressionAttributeValues"].values()))["S"]
             consistent = body.get("ConsistentRead", False)

@@ -125,7 +125,7 @@ class UpdateSession:
 
 @dataclass(frozen=True, slots=True)
 class CommitAudio:
-    """Let the model transcribe what it heard since the last turn, without waiting for silence."""
+    """Let the model transcribe the audio since the last turn, without waiting for silence."""
 
     @property
     def event_id(self) -> str:
@@ -141,7 +141,8 @@ class AppendAudio(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CreateResponse:
-    """Let the model say `exact_text`, follow `instructions`, or answer what it has heard so far."""
+    """Let the model say `exact_text`, follow `instructions`, or reply to the conversation so
+    far."""
 
     exact_text: str | None = None
     instructions: str | None = None
@@ -245,7 +246,7 @@ class CancelResponse:
 
 @dataclass(frozen=True, slots=True)
 class TruncateItem:
-    """Tell the model that the caller heard only the first `audio_end_ms` of an item."""
+    """Inform the model that only the first `audio_end_ms` of an item were played."""
 
     item_id: str
     content_index: int

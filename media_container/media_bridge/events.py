@@ -54,7 +54,7 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The carrier ended the stream. A webhook tells why."""
+    """The carrier ended the stream. A webhook has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

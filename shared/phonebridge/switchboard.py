@@ -67,7 +67,7 @@ ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming, Speak)
 OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)
-"""Events that nobody delivers again. If they change nothing, somebody else was faster."""
+"""Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 
 
 class Switchboard:
@@ -255,8 +255,8 @@ class Switchboard:
         return CommandFailed(name, call.call_id, kind)
 
     def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
-        """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
-        the carrier had refused, nor hold up what else the call needs."""
+        """Note the success of a command. An error here must not look like a refusal of the carrier,
+        and must not hold up the call's other commands. Webhooks report the rest."""
         if leg:
             transfer = call.transfer if isinstance(command, DialTarget) else None
             name = leg_name(call.call_id, transfer.number if transfer else None)
@@ -318,7 +318,8 @@ class Switchboard:
     def _ask_carrier(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> Call:
-        """The refusal of a repeated command tells nothing of the first attempt."""
+        """Ask the carrier about the leg, because the refusal of a repeated command says nothing
+        about the first attempt."""
         if call.leg is None:
             return call
         try:

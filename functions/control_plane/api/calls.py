@@ -57,7 +57,7 @@ def create(
 @router.get(
     "/api/ai-calls/status",
     operation_id="list_calls",
-    summary="List calls: live ones, or those that ended on a day",
+    summary="List live calls, or the calls that ended on a day",
     tags=["calls"],
     responses=responses_of({200: "A page of calls, newest first."}),
 )
@@ -78,7 +78,7 @@ def list_calls(
 @router.get(
     "/api/ai-calls/<call_id>",
     operation_id="get_call",
-    summary="The whole record of a call",
+    summary="Get the record of a call",
     tags=["calls"],
     responses=responses_of(
         {200: "The record."}, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED
@@ -87,7 +87,7 @@ def list_calls(
 @router.get(
     "/api/ai-calls/<call_id>/status",
     operation_id="get_call_status",
-    summary="The same record, under another path",
+    summary="Get the record of a call (same as `GET /api/ai-calls/{call_id}`)",
     tags=["calls"],
     responses=responses_of({200: "The record."}, HTTPStatus.NOT_FOUND),
 )

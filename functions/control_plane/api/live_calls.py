@@ -61,10 +61,10 @@ def _command_route(name: str, summary: str) -> Callable[[Handler], Handler]:
 @router.post(
     "/api/ai-calls/<call_id>/hangup",
     operation_id="hangup",
-    summary="End a call, after a last sentence if there is one",
+    summary="End a call, optionally after a last sentence",
     tags=_TAGS,
     responses=responses_of(
-        {200: "The call had already ended: its record.", 202: "The call is being ended."},
+        {200: "The call had already ended. This is its record.", 202: "The call is being ended."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.BAD_GATEWAY,
@@ -84,18 +84,18 @@ def hang_up(
     return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))
 
 
-@_command_route("interrupt", "Stop the agent's speech now")
+@_command_route("interrupt", "Stop the agent's speech")
 def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), Interrupt())
 
 
-@_command_route("say", "Let the agent say something")
+@_command_route("say", "Make the agent speak")
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _send(_streaming(call_id), command)
 
 
-@_command_route("update", "Go on with other settings")
+@_command_route("update", "Change the settings of a live call")
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]:
     command = wanted.command()
     if command.tools:
@@ -112,17 +112,17 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]
     return respond(HTTPStatus.ACCEPTED, calls.call_with_warnings(call, warnings))
 
 
-@_command_route("mute", "Keep the agent silent, or the caller unheard")
+@_command_route("mute", "Mute the agent or the caller")
 def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
 
 
-@_command_route("unmute", "Take a mute back")
+@_command_route("unmute", "Unmute the agent or the caller")
 def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
 
 
-@_command_route("transfer", "Hand the caller over")
+@_command_route("transfer", "Transfer the caller")
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     check_destinations([command.to], control_plane().settings)
@@ -140,10 +140,10 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
 @router.post(
     "/api/ai-calls/<call_id>/dtmf",
     operation_id="dtmf",
-    summary="Press keys",
+    summary="Send DTMF digits",
     tags=_TAGS,
     responses=responses_of(
-        {202: "The carrier was told."},
+        {202: "The carrier accepted the command."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,

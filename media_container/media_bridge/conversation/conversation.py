@@ -1,9 +1,9 @@
 """The conversation of the caller and the agent: who speaks, who is interrupted, and what each of
 them said.
 
-Generation and playback are different things, because a response may be complete long before the
-caller has heard it. So the playout tells whether the agent speaks, and truncation tells the model
-what the caller did not hear.
+Generation and playback are different things, because a response may be complete long before it has
+been played. So the playout decides whether the agent speaks, and truncation informs the model which
+audio was not played.
 """
 
 from statistics import median
@@ -110,7 +110,7 @@ class Conversation:
 
     @property
     def is_quiet(self) -> bool:
-        """The caller has heard everything that was requested."""
+        """Everything that was requested has been played."""
         return self._response_queue.is_idle and not self._playout.is_speaking
 
     @property
@@ -130,7 +130,7 @@ class Conversation:
 
     @property
     def waits_for_caller(self) -> bool:
-        """Nobody speaks, or is about to: it is the caller's turn."""
+        """It is the caller's turn: no side speaks or is about to speak."""
         owed = self.is_running_tools or self.is_transferring or self.reply.is_over
         expected = owed or self._dtmf.entered or self._after_playback
         muted = self._response_queue.muted or self.caller_is_muted
@@ -144,8 +144,8 @@ class Conversation:
     def request_response(
         self, request: CreateResponse, purpose: Purpose, now: float
     ) -> list[BridgeCommand]:
-        """Let the model speak as soon as it may. If nobody listens, it says only what has words of
-        its own."""
+        """Let the model speak as soon as possible. If the caller is ignored, only requests with
+        their own words are accepted."""
         if self.ignores_caller and not request.has_words:
             return []
         return self.reply.request(Request(request, purpose), now)
@@ -153,7 +153,7 @@ class Conversation:
     def after_playback(
         self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        """Do this when the caller has heard everything that was requested until now."""
+        """Execute the command when everything that was requested until now has been played."""
         self._after_playback.plan(command, now + timeout_seconds)
 
     def withdraw(self, command: BridgeCommand) -> bool:
@@ -242,8 +242,7 @@ class Conversation:
         )
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """Send audio, record turns that were heard to their end, and do what else has become
-        due."""
+        """Send audio, record completely played turns, and do everything else that is due."""
         played = self._playout.advance(now)
         commands = self._on_played(played, now) if played else []
         if self._barge_in.counts(now):
@@ -402,7 +401,7 @@ class Conversation:
         return was_speaking
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """End whatever is open with what was heard of it so far, because the call is over."""
+        """End everything that is open at its current position, because the call is over."""
         self._transcript.is_closing = True
         commands = [*self.reply.close(), *self.agent_audio.close(now)]
         if entry := self._dtmf.take_unfinished():
@@ -431,8 +430,8 @@ class Conversation:
         return self._yield_floor(now) if counts else []
 
     def caller_fell_silent(self, why: str, now: float) -> list[BridgeCommand]:
-        """The caller stopped, although the server did not tell. The server has no turn to answer,
-        so nothing is asked of it; what waited for the caller goes on."""
+        """Handle the end of speech that the server did not report. The server has no turn to
+        answer, so no reply is expected from it. Whatever waited for the caller continues."""
         self.speech_began_at = None
         self._transcript.caller_stopped(self._speech_item, now)
         self._barge_in.speech_stopped(None)
@@ -510,7 +509,8 @@ class Conversation:
         return self.agent_audio.read_last(event)
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
-        """The model cancels by itself where its own detector heard the caller."""
+        """Stop the agent's speech. `cancel` is False if the model's server has cancelled the
+        response by itself."""
         self.reply.drop_broken()
         cancelled = []
         if (active := self._response_queue.active) and active not in self.agent_audio.cancelled:

@@ -84,7 +84,7 @@ class ModelSession:
     """The settings that are in force."""
     model_audio: ModelAudio
     is_ringing: bool
-    """Nobody has answered yet."""
+    """The call was not answered yet."""
     budget: ReconnectBudget
     configured_codec: Codec | None = None
     """The codec in which the session expects the caller's audio."""

@@ -80,7 +80,7 @@ RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 _WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
 """The caller waits for these, and wonders about silence."""
 _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
-"""Somebody ordered these words, so the timeline tells if they were not spoken."""
+"""These words were requested, so the timeline reports it if they were not spoken."""
 
 
 class PendingReply:
@@ -93,7 +93,7 @@ class PendingReply:
         """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
         next one."""
         self.nobody_listens = False
-        """Nobody listens, so only ordered words are worth another attempt."""
+        """There is no listener, so only requested words are worth another attempt."""
         self._speech = speech
         self._clips = clips
         self._known: set[str] = set()
@@ -109,7 +109,7 @@ class PendingReply:
 
     @property
     def is_over(self) -> bool:
-        """The model was given up; the call ends when the apology has been heard."""
+        """The model was given up. The call ends when the apology has been played."""
         return self._has_given_up or self._clips.end is not None
 
     @property
@@ -170,7 +170,8 @@ class PendingReply:
         return []
 
     def on_caller_silence(self, now: float) -> list[BridgeCommand]:
-        """The server never told that the caller stopped: whatever waits for that goes on."""
+        """Continue what waits for the end of the caller's speech, which the server did not
+        report."""
         return self._record_sent(self.queue.release(), now)
 
     def unmute(self, now: float) -> list[BridgeCommand]:
@@ -344,8 +345,8 @@ class PendingReply:
         return self._fail(failure_of(event), request, now)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
-        """Find the request that the error is about. An error about nothing of ours changes
-        nothing; without an id only some codes tell what is meant."""
+        """Find the request of an error. An error about something else changes nothing. Without an
+        id, only some codes identify a request."""
         failure = Failure(
             FaultReason.FAILED, f"refused: {error.code}: {error.message}", error.retry_after
         )

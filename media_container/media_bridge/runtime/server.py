@@ -307,7 +307,7 @@ class _UpgradeHandler:
         record = self._services.store.record(call_id)
         if record is None:
             raise UnknownCall(call_id)
-        config = self._services.store.config(call_id) or CallConfig()
+        config = self._services.store.latest_config(call_id) or CallConfig()
         return config, continuation_of(record, self._services.now_ms())
 
     def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:

@@ -107,7 +107,8 @@ class SpeechCache:
 
     def _read_clips(self, pk: str) -> SpeechClips:
         found: dict[str, SpeechClip] = {}
-        for stored in self._table.partition(pk):
+        # A clip that is missed here is only recorded again.
+        for stored in self._table.partition(pk, is_consistent=False):
             speech = stored.read(_StoredSpeech)
             found[stored.sk] = SpeechClip(speech.words, speech.sound)
         return SpeechClips(**found)

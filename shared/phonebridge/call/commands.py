@@ -74,7 +74,8 @@ class ReportMachine:
 
 @dataclass(frozen=True, slots=True)
 class ReportAnswer:
-    """Tell the container, which has had the stream since the phone rang, that `start` is due."""
+    """Report the answer to the container. It has had the stream since the phone rang, and now
+    expects `start`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class CallAnswered:
     leg: Leg
     at_ms: int
     is_estimated: bool = False
-    """No webhook told of it: the leg is up, and was answered at this time at the earliest."""
+    """No webhook reported the answer. The leg is alive, and was answered at this time at the
+    earliest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,8 @@ class StreamingFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingLost:
-    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` decides
-    which of the two it is."""
+    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance`
+    distinguishes the two cases."""
 
     fault: Fault
     stream_number: int = 1

@@ -69,8 +69,9 @@ def apply_event(call: Call, event: CallEvent) -> Call:
 
 
 def _is_too_late(call: Call, event: CallEvent) -> bool:
-    """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
-    that breaks because the caller hung up is no fault. The carrier's facts count always."""
+    """Return whether the event comes after the end of our part of the call. Then our own failures
+    and requests change nothing: a socket that breaks because the caller hung up is no fault. The
+    carrier's facts always count."""
     match event:
         case CallFailed():
             return call.status in (CallStatus.ENDED, CallStatus.TRANSFERRED)
@@ -158,7 +159,7 @@ def _request_stream(call: Call) -> Call:
 
 
 def _answer(call: Call, event: CallAnswered) -> Call:
-    """What a webhook tells counts, whatever was estimated before or after it."""
+    """Note the answer. The time in a webhook replaces every estimate."""
     known_ms = call.answered_at_ms
     if known_ms is not None and call.is_answer_estimated != event.is_estimated:
         at_ms = known_ms if event.is_estimated else event.at_ms
@@ -168,7 +169,7 @@ def _answer(call: Call, event: CallAnswered) -> Call:
 
 
 def _apply_end_request(call: Call, by: EndedBy, at_ms: int) -> Call:
-    """Of two the earlier counts."""
+    """Note a request for the end. The earliest request counts."""
     known_ms, known_by = call.end_requested_at_ms, call.end_requested_by
     if known_ms is not None and known_by and (known_ms, known_by) <= (at_ms, by):
         return call

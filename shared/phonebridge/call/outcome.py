@@ -68,7 +68,8 @@ def _of_conversation(call: Call) -> tuple[Outcome, str]:
 
 
 def _end_requested_in_time(call: Call) -> EndedBy | None:
-    """Who asked for the end before the leg was hung up; later requests have ended nothing."""
+    """Return who requested the end before the leg was hung up. Later requests have ended
+    nothing."""
     assert call.hangup is not None, "asked only of a call that has one"
     at_ms = call.end_requested_at_ms
     in_time = at_ms is not None and at_ms <= call.hangup.at_ms + CLOCK_SKEW_MS

@@ -1,9 +1,9 @@
-"""What the sweep must tell a call of which nothing is heard any more. Pure.
+"""Which event the sweep applies to a silent call. This module is pure.
 
-Silence proves nothing: webhooks get lost, and the table may have been away. So the sweep asks the
-carrier first (`GET /calls/{id}`). If the leg is over, the record gets the end that the carrier
-names (`event_of_leg_state`). What `overdue` returns counts only for a leg that is alive, and where
-there is no leg to ask about.
+Silence proves nothing: webhooks get lost, and the table may have been unavailable. So the sweep
+first asks the carrier (`GET /calls/{id}`). If the leg has ended, the record gets the end that the
+carrier reports (`event_of_leg_state`). The result of `overdue` counts only for a leg that is alive,
+or if there is no leg to ask about.
 """
 
 from dataclasses import dataclass, replace
@@ -190,7 +190,7 @@ def _event_of_parked(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | 
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
-    """Whoever waits for it must hear something, and may try again."""
+    """End an overdue transfer, so that the agent can inform the caller, who may try again."""
     known = call.transfer
     if known is None or known.end or silent_ms <= TRANSFER_TIMEOUT_MS:
         return None

@@ -122,7 +122,8 @@ def asked_at(before: Call, after: Call, now_ms: int) -> AskedAt:
 
 
 def new_commands(before: Call, after: Call) -> tuple[CallCommand, ...]:
-    """The commands that nobody can have sent before, because their needs arose just now."""
+    """Return the commands that cannot have been sent before, because this event created their
+    needs."""
     new = _new_fields(before, after)
     return tuple(command for field, command in _needs(after) if field in new)
 

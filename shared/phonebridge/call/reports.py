@@ -1,4 +1,5 @@
-"""What the container of a call is told of the carrier's news, and under which key. Pure."""
+"""Reports of the carrier's events to the container of a call, and their keys. This module is
+pure."""
 
 from dataclasses import dataclass
 

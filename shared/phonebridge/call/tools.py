@@ -27,7 +27,7 @@ class HttpsFunction:
     parameters: str = NO_PARAMETERS
     """A JSON schema, as JSON."""
     timeout_seconds: float = 10.0
-    """For the whole request, with its repetitions."""
+    """The timeout of all attempts of one request together."""
     idempotent: bool = False
     """Whether a request that failed may be sent again."""
     filler: str | None = None
@@ -55,7 +55,7 @@ class Destination:
     name: str
     to: str
     warm: bool = False
-    """Told first what the call is about."""
+    """Whether the target hears a summary before the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Tools:
     destinations: tuple[Destination, ...] = ()
 
     def destination(self, wanted: str) -> Destination | None:
-        """By its name, or its number if that is all it has."""
+        """Find a destination by its name, or by its number if it has no name."""
         named = wanted.strip().casefold()
         return next((each for each in self.destinations if each.name.casefold() == named), None)
 

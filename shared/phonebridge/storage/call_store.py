@@ -1,5 +1,5 @@
-"""The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
-one conditional write of a single item; `ports.CallStore` is the writing side."""
+"""The records of calls in DynamoDB (docs/lifecycle.md shows their states). Every transition is one
+conditional write of a single item. `ports.CallStore` is the writing side."""
 
 import heapq
 import zlib
@@ -67,7 +67,7 @@ SWEEP_PAGE = 100
 # beats, beats in the items of tasks, which no index holds.
 SHARDS = 4
 _PLACE = r"\d{13}#[0-9a-f]{8}"
-"""Of a call among those of an index (`_index_keys`)."""
+"""The place of a call in an index (`_index_keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,14 @@ class DynamoCallStore:
             raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
 
     def config(self, call_id: str) -> CallConfig | None:
-        stored = self._table.get(config_key(call_id), StoredConfig)
+        """Read the settings with which the call began."""
+        return self._opened(self._table.get_immutable(config_key(call_id), StoredConfig))
+
+    def latest_config(self, call_id: str) -> CallConfig | None:
+        """Read the settings with all updates of the call."""
+        return self._opened(self._table.get(config_key(call_id), StoredConfig))
+
+    def _opened(self, stored: StoredConfig | None) -> CallConfig | None:
         if stored is None:
             return None
         config = decode_config(stored)
@@ -286,8 +293,8 @@ class DynamoCallStore:
         return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
 
     def claim_transfer(self, call_id: str, number: int) -> bool:
-        """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
-        call itself tells of the attempt, or none came of it."""
+        """Claim an attempt to transfer. Return False if somebody else has just claimed it. The
+        claim expires soon: by then the call shows the attempt, or the attempt was dropped."""
         mine = TransferClaim()
         key = ItemKey(partition_key(call_id), f"TRANSFER#{number:04d}")
         return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
@@ -319,7 +326,7 @@ class DynamoCallStore:
 
 
 def _index_keys(call: Call) -> dict[str, str]:
-    """Without the keys of an index the call is not in it."""
+    """Return the keys of the indexes that contain the call."""
     # A hash sets calls of one millisecond apart in fewer bytes than the id would take.
     digest = zlib.crc32(call.call_id.encode())
     shard = digest % SHARDS

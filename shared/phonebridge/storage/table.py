@@ -46,7 +46,18 @@ class Table:
         self._now_ms = now_ms
 
     def get(self, key: ItemKey, kind: type[T]) -> T | None:
-        found = self._client.get_item(TableName=self._name, Key=_key(key), ConsistentRead=True)
+        return self._get(key, kind, is_consistent=True)
+
+    def get_immutable(self, key: ItemKey, kind: type[T]) -> T | None:
+        """Return an item that never changes. An eventually consistent read costs half. It may miss
+        an item that was written a moment ago, but it cannot return an older one."""
+        found = self._get(key, kind, is_consistent=False)
+        return found or self._get(key, kind, is_consistent=True)
+
+    def _get(self, key: ItemKey, kind: type[T], *, is_consistent: bool) -> T | None:
+        found = self._client.get_item(
+            TableName=self._name, Key=_key(key), ConsistentRead=is_consistent
+        )
         item = found.get("Item")
         return _read(item, kind) if item and self._is_valid(item) else None
 
@@ -110,12 +121,12 @@ class Table:
             return False
         return True
 
-    def partition(self, pk: str) -> Iterator[StoredItem]:
-        """Yield all items of a partition in the order of their sort keys, strongly consistent."""
+    def partition(self, pk: str, *, is_consistent: bool = True) -> Iterator[StoredItem]:
+        """Yield all items of a partition in the order of their sort keys."""
         return self._query(
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": _attribute(pk)},
-            ConsistentRead=True,
+            ConsistentRead=is_consistent,
         )
 
     def query_from(self, pk: str, sk: str) -> Iterator[StoredItem]:

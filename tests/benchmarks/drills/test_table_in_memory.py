@@ -132,11 +132,14 @@ def test_reads_are_billed_by_four_kilobytes_and_half_where_they_may_be_late(
     kept: DynamoCallStore, table: TableInMemory, clock: Clock
 ) -> None:
     kept.create(DIALED, CallConfig(instructions="x" * 9_000))
-    kept.config("call-1")
+    kept.record("call-1")
     assert written(table.read) == {"CALL": 3}
 
+    kept.config("call-1")
+    assert written(table.read) == {"CALL": 4.5}
+
     DynamoMailbox("calls", as_client(table), clock).collect("task-1")
-    assert written(table.read) == {"CALL": 3, "TASK": 0.5}
+    assert written(table.read) == {"CALL": 4.5, "TASK": 0.5}
 
 
 def written(units: Units) -> dict[str, float]:

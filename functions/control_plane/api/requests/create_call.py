@@ -21,15 +21,18 @@ MAX_DIGITS = 100
 MAX_EXACT = 2**53
 """A float holds every whole number up to this one."""
 
-CallId = Annotated[str, Path(description="The id of a call, as `create` answered it.")]
+CallId = Annotated[str, Path(description="The `call_id` in the response of `create`.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Makes the request safe to repeat: the same key with the same body has one "
-        "effect. `create` remembers keys for a day, `dtmf` the latest one of a call.",
+        description=(
+            "Makes retries safe: requests with the same key and body take effect once. "
+            "`create` remembers keys for a day. `dtmf` remembers the latest key of a "
+            "call."
+        ),
     ),
 ]
 
@@ -65,13 +68,13 @@ Limit = Annotated[
     int,
     BeforeValidator(_page_size),
     Query(
-        description="How many entries a page has.",
+        description="Maximum number of entries per page.",
         json_schema_extra={"minimum": 1, "maximum": 100},
     ),
 ]
 Cursor = Annotated[
     str | None,
-    Query(description="Where to go on: the `cursor` of the page before."),
+    Query(description="The `cursor` of the previous page."),
 ]
 Ended = Annotated[
     bool,
@@ -81,7 +84,9 @@ Ended = Annotated[
 Day = Annotated[
     date | None,
     BeforeValidator(_day),
-    Query(description="The UTC day of `ended=true`; today by default.", examples=["2026-11-25"]),
+    Query(
+        description=("A UTC day, only with `ended=true`. Default: today."), examples=["2026-11-25"]
+    ),
 ]
 
 
@@ -93,7 +98,9 @@ Metadata = Annotated[
     | None,
     Field(
         max_length=16,
-        description="Your own texts, kept with the call and shown in its record.",
+        description=(
+            "Your own key-value pairs. They are stored with the call and returned in its record."
+        ),
         examples=[{"order": "1042"}],
     ),
 ]
@@ -102,16 +109,20 @@ Metadata = Annotated[
 class CreateCall(AgentSettings):
     """A call to place. Omitted fields are taken from the agent, or else have their defaults."""
 
-    to: Annotated[PhoneNumber, Field(description="Whom to call, in E.164 form.")]
+    to: Annotated[PhoneNumber, Field(description="The number to call, in E.164 form.")]
     agent: Annotated[
         AgentName | None,
-        Field(description="The agent whose settings hold where this request has none."),
+        Field(
+            description=(
+                "The name of an agent. Its settings apply to fields that this request omits."
+            )
+        ),
     ] = None
     from_: Annotated[
         PhoneNumber | None,
         Field(
             alias="from",
-            description="The number that is shown, in E.164 form. By default TELNYX_FROM_NUMBER.",
+            description="The caller id, in E.164 form. Default: TELNYX_FROM_NUMBER.",
         ),
     ] = None
     metadata: Metadata = None

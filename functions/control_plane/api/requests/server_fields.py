@@ -102,7 +102,9 @@ Headers = Annotated[
     dict[HeaderName, HeaderValue],
     Field(
         max_length=16,
-        description="More headers of each request, such as `Authorization`. Answers mask the "
-        "values with asterisks.",
+        description=(
+            "Additional headers of each request, such as `Authorization`. Responses mask "
+            "the values with asterisks."
+        ),
     ),
 ]

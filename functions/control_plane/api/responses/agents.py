@@ -16,7 +16,7 @@ class AgentEntry(ResponseModel):
     """An agent in a list."""
 
     name: Annotated[str, Field(description="The agent's name.")]
-    changed_at: Annotated[datetime, Field(description="When it was last put.")]
+    changed_at: Annotated[datetime, Field(description="When it was last changed.")]
 
 
 class AgentList(ResponseModel):
@@ -33,7 +33,7 @@ class NumberResource(StrictModel):
     number: Annotated[
         PhoneNumber | None,
         Field(
-            description="As in the path. A request may leave it out.",
+            description="Same as in the path. Requests may omit it.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None
@@ -41,7 +41,7 @@ class NumberResource(StrictModel):
         datetime | None,
         Field(
             strict=False,
-            description="When it was last put. Ignored in requests.",
+            description="When it was last changed. Ignored in requests.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None

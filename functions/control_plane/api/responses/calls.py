@@ -15,7 +15,7 @@ class ResponseModel(BaseModel):
 
 
 NextCursor = Annotated[
-    str | None, Field(description="Asks for the next page. Null on the last page.")
+    str | None, Field(description="Pass it to get the next page. Null on the last page.")
 ]
 
 
@@ -23,13 +23,15 @@ class CallSummary(ResponseModel):
     """Summary of a call."""
 
     call_id: Annotated[str, Field(description="The id of the call.")]
-    status: Annotated[CallStatus, Field(description="How far the call has come.")]
-    direction: Annotated[Direction, Field(description="Who called whom.")]
+    status: Annotated[CallStatus, Field(description="The status of the call.")]
+    direction: Annotated[
+        Direction, Field(description=("Whether Phonebridge placed or received the call."))
+    ]
     outcome: Annotated[Outcome | None, Field(description="How the call ended. Null until the end.")]
     reason: Annotated[str | None, Field(description="Why it ended, as a code. Null until the end.")]
     answered_by: Annotated[
         AnsweredBy | None,
-        Field(description="Who answered, by the carrier's detection. Null where it did not look."),
+        Field(description="Who answered, as the carrier detected it. Null without detection."),
     ]
     to: Annotated[str, Field(description="The number, or SIP address, that was called.")]
     from_: Annotated[str, Field(alias="from", description="The number that called.")]
@@ -41,7 +43,7 @@ class CallSummary(ResponseModel):
             examples=["key-9f86d081884c"],
         ),
     ]
-    created_at: Annotated[datetime, Field(description="When the call came or was asked for.")]
+    created_at: Annotated[datetime, Field(description="When the call arrived or was requested.")]
     answered_at: Annotated[datetime | None, Field(description="When it was answered.")]
     streaming_at: Annotated[datetime | None, Field(description="When its audio began.")]
     ended_at: Annotated[datetime | None, Field(description="When it ended.")]
@@ -54,7 +56,8 @@ class CallWithWarnings(CallSummary):
     """Summary of a call, with warnings about its settings."""
 
     warnings: Annotated[
-        list[str], Field(description="What will not work as it was asked for, and why.")
+        list[str],
+        Field(description=("Settings that have no effect or may not work, with the reason.")),
     ]
 
 
@@ -75,9 +78,7 @@ class FieldProblem(ResponseModel):
             examples=["turn_detection.threshold"],
         ),
     ]
-    problem: Annotated[
-        str, Field(description="What is wrong, in plain words, with a suggestion if there is one.")
-    ]
+    problem: Annotated[str, Field(description="What is wrong, with a suggestion if there is one.")]
 
 
 class ProviderRefusal(ResponseModel):
@@ -86,7 +87,7 @@ class ProviderRefusal(ResponseModel):
     provider: Annotated[str, Field(description="Which provider: `telnyx`.")]
     code: Annotated[str | None, Field(description="The provider's own code.")] = None
     title: Annotated[str | None, Field(description="The provider's own title.")] = None
-    call_id: Annotated[str | None, Field(description="The call that this is about.")] = None
+    call_id: Annotated[str | None, Field(description="The id of the call.")] = None
 
 
 class ErrorBody(ResponseModel):
@@ -98,7 +99,7 @@ class ErrorBody(ResponseModel):
     message: Annotated[str, Field(description="What happened and what to do about it, for people.")]
     details: Annotated[
         list[FieldProblem] | ProviderRefusal | None,
-        Field(description="Every field that is wrong, or what the provider answered."),
+        Field(description="Every invalid field, or the provider's error."),
     ] = None
 
 
