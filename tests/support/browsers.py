@@ -17,7 +17,8 @@ from phonebridge.call.events import BrowserCallRequested, StreamRequested
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS, resample
 from tests.support.calls import after, browser_call
-from tests.support.media_plane import SECRET, Frame, MediaPlane
+from tests.support.media_phone import Frame
+from tests.support.media_plane import SECRET, MediaPlane
 from tests.support.waiting import TIMEOUT_SECONDS
 
 CONFIG = CallConfig(events=tuple(BrowserEvent))

@@ -25,7 +25,8 @@ from tests.support.browsers import (
     token_of,
     with_next_stream,
 )
-from tests.support.media_plane import SECRET, Frame, MediaPlane, StartsPlane
+from tests.support.media_phone import Frame
+from tests.support.media_plane import SECRET, MediaPlane, StartsPlane
 from tests.support.waiting import until
 
 GREETING = replace(CONFIG, greeting="Good morning!")
