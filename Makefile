@@ -13,7 +13,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor browser test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
+.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -42,6 +42,9 @@ doctor: .venv/.stamp            ## ask the real services whether a call would wo
 	$(BIN)/python local/doctor.py $(ARGS)
 
 browser: .venv/.browser         ## install what the tests of the pages need: Playwright and Chromium
+
+screenshots: .venv/.browser     ## docs/images, taken by the tests of the talk page
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/console/test_appearance.py
 
 # Without the bytecode of the test modules, each test process compiles all of them again.
 test: export PYTHONDONTWRITEBYTECODE =

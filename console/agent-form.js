@@ -29,7 +29,7 @@ const tools = byId("tools", HTMLTextAreaElement);
 const toolsProblem = byId("tools-problem", HTMLElement);
 /** @type {(HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement)[]} */
 const texts = [
-  byId("greeting", HTMLInputElement),
+  byId("greeting", HTMLTextAreaElement),
   byId("instructions", HTMLTextAreaElement),
   byId("voice", HTMLSelectElement),
 ];

@@ -18,8 +18,8 @@
  * @property {string} media_token
  *
  * @typedef {object} PhoneOptions
- * @property {() => Promise<MediaTicket>} createCall
- *   Asks your server for a call.
+ * @property {() => Promise<MediaTicket | null>} createCall
+ *   Asks your server for a call. It returns null, or rejects, if there is none.
  * @property {(callId: string) => Promise<MediaTicket | null>} [renewCall]
  *   Asks your server for a new token after a lost connection (`POST
  *   /api/browser-calls/{call_id}/media`). It returns null if the call has ended. Without this
@@ -93,7 +93,7 @@ export class PhoneError extends Error {
    * @param {PhoneErrorCode} code
    * @param {string} message
    *
-   * @typedef {"insecure_page" | "microphone_refused" | "microphone_missing" | "microphone_busy" | "microphone_lost" | "speaker_refused" | "connection_failed"} PhoneErrorCode
+   * @typedef {"insecure_page" | "microphone_refused" | "microphone_missing" | "microphone_busy" | "microphone_lost" | "speaker_refused" | "call_refused" | "connection_failed"} PhoneErrorCode
    */
   constructor(code, message) {
     super(message);
@@ -155,6 +155,7 @@ export class Phone extends EventTarget {
       this.#context = context;
       await Promise.all([this.useMicrophone(), this.#prepareSound(context)]);
       const ticket = await this.#options.createCall();
+      if (!ticket) throw new PhoneError("call_refused", "The server created no call.");
       this.callId = ticket.call_id;
       if (!this.#hasEnded) await this.#connect(ticket);
     } catch (error) {
@@ -394,6 +395,7 @@ export class Phone extends EventTarget {
     this.#hasEnded = true;
     this.#socket?.close(CALL_ENDED);
     this.#closeMicrophone();
+    if (this.#worklet) this.#worklet.port.onmessage = null;
     void this.#context?.close();
     this.#context = null;
     this.#worklet = null;

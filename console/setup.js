@@ -18,8 +18,7 @@
 import { ApiError, request } from "./api.js";
 import { byId, element } from "./page.js";
 
-const MARKS = { ready: "✓", simulated: "~", missing: "–" };
-const STATES = { ready: "works", simulated: "works, simulated", missing: "not set up" };
+const STATES = { ready: "Ready", simulated: "Simulated", missing: "Not set up" };
 const ringForm = byId("ring-form", HTMLFormElement);
 const ringNumber = byId("ring-number", HTMLSelectElement);
 const ringResult = byId("ring-result", HTMLElement);
@@ -54,17 +53,17 @@ function showStatus(status) {
     element("li", "", `Model: ${status.model}`),
     element("li", "", `Phone: ${status.phone}`),
   );
+  byId("simulated-hint", HTMLElement).hidden = status.model !== "simulated";
   byId("features", HTMLElement).replaceChildren(...status.features.map(featureItem));
 }
 
 /** @param {Feature} feature */
 function featureItem(feature) {
-  const mark = element("span", "mark", MARKS[feature.state]);
-  mark.setAttribute("aria-hidden", "true");
-  const state = element("span", "visually-hidden", `: ${STATES[feature.state]}. `);
-  const why = element("span", "why", feature.explanation);
+  const title = element("div", "title", element("b", "", feature.title), " ");
+  title.append(element("span", "badge", STATES[feature.state]));
+  const why = element("p", "hint", feature.explanation);
   feature.settings.forEach((setting) => why.append(" ", element("code", "", setting)));
-  return element("li", feature.state, mark, element("div", "", element("b", "", feature.title, state), why));
+  return element("li", feature.state, title, why);
 }
 
 async function listNumbers() {

@@ -99,6 +99,7 @@ async function start() {
     phone = null;
     showLive(false);
     showProblem(error);
+    byId("empty", HTMLElement).hidden = false;
   }
 }
 

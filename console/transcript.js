@@ -13,7 +13,7 @@ const announcer = byId("announcer", HTMLElement);
 
 /** @type {Map<string, HTMLElement>} */
 const entries = new Map();
-/** The agent's turn without a latency that came last. @type {HTMLElement | null} */
+/** The turn that the agent speaks, until its latency is known. @type {HTMLElement | null} */
 let untimedTurn = null;
 /** A latency that came before the words of its turn. @type {number | null} */
 let untoldLatency = null;
@@ -33,7 +33,9 @@ export function showTurn(turn) {
   words.replaceChildren(turn.text);
   if (turn.unheard) words.append(turn.text ? " " : "", unheardWords(turn.unheard));
   scrollToEnd();
-  if (turn.is_final) announcer.textContent = `${SPEAKERS[turn.speaker]}: ${words.textContent}`;
+  if (!turn.is_final) return;
+  announcer.textContent = `${SPEAKERS[turn.speaker]}: ${words.textContent}`;
+  if (untimedTurn === entry) untimedTurn = null; // a turn without a latency, such as the greeting
 }
 
 /** @param {string} text */

@@ -14,6 +14,7 @@ import numpy as np
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 from simulators.audio.speech import Samples
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -58,7 +59,8 @@ class Tab:
     """A page, and everything it complained about or asked of other hosts."""
 
     page: Page
-    host: str
+    hosts: tuple[str, ...]
+    """The hosts that it may talk to."""
     problems: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
@@ -73,7 +75,7 @@ class Tab:
             self.problems.append(message.text)
 
     def _check_host(self, url: str) -> None:
-        if urlsplit(url).scheme not in ("blob", "data") and urlsplit(url).netloc != self.host:
+        if urlsplit(url).scheme not in ("blob", "data") and urlsplit(url).netloc not in self.hosts:
             self.foreign.append(url)
 
     async def played(self) -> "Output":
@@ -81,15 +83,16 @@ class Tab:
 
     async def sounds(self) -> None:
         """Wait until the page plays something."""
-        await self.page.wait_for_function(
-            "browserOutput.chunks.some((chunk) => chunk.some((sample) => Math.abs(sample) > 100))"
-        )
+        loud = "browserOutput.chunks.some((chunk) => chunk.some((each) => Math.abs(each) > 100))"
+        await until(lambda: self._is(loud))
 
     async def plays_until(self, seconds: float) -> None:
         """Wait until the page has played for this long, be it silence."""
-        await self.page.wait_for_function(
-            "(seconds) => browserOutput.length > seconds * browserOutput.rateHz", arg=seconds
-        )
+        await until(lambda: self._is(f"browserOutput.length > {seconds} * browserOutput.rateHz"))
+
+    async def _is(self, expression: str) -> bool:
+        """Ask the page once. The page's policy forbids Playwright's own way to wait."""
+        return bool(await self.page.evaluate(expression))
 
     async def speak(self, samples: Samples, rate_hz: int) -> None:
         """Speak into the microphone of a tab that has a scripted one."""
@@ -123,13 +126,14 @@ async def tab(
     url: str,
     *,
     microphone: str = "file",
+    media_host: str = "",
     **context_options: Any,
 ) -> AsyncIterator[Tab]:
     """Open a tab whose output is kept. `microphone` is `file`, `scripted` or `refused`."""
     async with await browser.new_context(**context_options) as context:
         context.set_default_timeout(EVENTS_SECONDS * 1000)
         await _prepare(context, microphone)
-        opened = Tab(await context.new_page(), urlsplit(url).netloc)
+        opened = Tab(await context.new_page(), (urlsplit(url).netloc, media_host))
         opened.watch()
         await opened.page.goto(url)
         yield opened

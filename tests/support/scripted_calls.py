@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +136,19 @@ class ScriptedServer:
         return JSONResponse(self.status)
 
     async def _agents(self, request: Request) -> Response:
-        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+        if self._is_refused(request):
             return JSONResponse({"message": "Unauthorized"}, 401)
         return JSONResponse({"agents": [{"name": name} for name in self.agents], "cursor": None})
 
     async def _agent(self, request: Request) -> Response:
         return JSONResponse(self.agents[request.path_params["name"]])
 
+    def _is_refused(self, request: Request) -> bool:
+        return bool(self.key) and request.headers.get("authorization") != f"Bearer {self.key}"
+
     async def _create(self, request: Request) -> Response:
+        if self._is_refused(request):
+            return JSONResponse({"message": "Unauthorized"}, 401)
         self.created.append(await request.json())
         if self.refusals:
             status, answer = self.refusals.pop(0)
@@ -204,6 +209,12 @@ def ended_record(**changes: Any) -> Frame:
             "notes": [],
         },
     } | changes
+
+
+def jsonable(value: Any) -> Frame:
+    """Return a dataclass as a page reads it."""
+    found: Frame = json.loads(json.dumps(asdict(value)))
+    return found
 
 
 def tone(seconds: float, hertz: float = 440.0) -> Samples:
