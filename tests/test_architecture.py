@@ -44,12 +44,21 @@ CATCH_EVERYTHING = {
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
     "functions/control_plane/api/calls.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/browser_calls.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
     "functions/control_plane/outcome_request.py": "tests/functions/test_send_outcome.py",
     "functions/control_plane/placing.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/sweeping.py": "tests/functions/test_sweep_calls.py",
     "functions/control_plane/webhooks.py": "tests/functions/test_telnyx_webhook.py",
     "functions/control_plane/api/errors.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/agent_settings.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/api/requests/browser_call.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
+    "functions/control_plane/api/responses/browser_calls.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
     "functions/control_plane/api/requests/create_call.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/declared_tools.py": (
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
@@ -98,6 +107,12 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/audio/loudness.py": (
         "tests/media_bridge/speech/test_word_alignment.py"
+    ),
+    "media_container/media_bridge/browser_frames.py": (
+        "tests/media_bridge/runtime/test_browser_sockets.py"
+    ),
+    "media_container/media_bridge/conversation/call_view.py": (
+        "tests/media_bridge/test_browser_bridge.py"
     ),
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/conversation/call_end.py": (

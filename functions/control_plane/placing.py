@@ -2,10 +2,12 @@
 
 import uuid
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.agent_directory import Agent
+from control_plane.api.requests.agent_settings import AgentSettings
 from control_plane.api.requests.create_call import CreateCall
 from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import check_supported
@@ -18,12 +20,14 @@ from phonebridge.call.overdue import DIAL_FAILED
 from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_store import Claim, encode_config
 
+Wanted = TypeVar("Wanted", bound=AgentSettings)
+
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
+class CallRequest(Generic[Wanted]):
     """What the client wants, and how a repetition of the request is known."""
 
-    wanted: CreateCall
+    wanted: Wanted
     idempotency_key: str | None
     fingerprint: str
 
@@ -35,9 +39,9 @@ class PlacedCall:
     """Whether an earlier request with the same key had placed it."""
 
 
-def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
+def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
     """Raises what the API answers with an error, `TelnyxError` if the carrier refuses."""
-    if known := _find_placed(plane, request):
+    if known := find_placed(plane, request):
         return PlacedCall(_repeat(plane, known), is_replayed=True)
     plane.settings.require_dialing()
     config = _config(plane, request.wanted)
@@ -46,7 +50,7 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
     _check_caller(plane, caller)
     encode_config(config)  # for a request that is refused leaves its key free
     call = Call(
-        call_id=_claim_call_id(plane, request),
+        call_id=claim_call_id(plane, request),
         direction=Direction.OUTBOUND,
         to=request.wanted.to,
         from_=caller,
@@ -56,11 +60,11 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
         plane.admission.admit()
         plane.limits.reserve(call.call_id, config.max_duration_seconds)
         placed = plane.switchboard.place(call, config)
-        _reserve(plane, placed)
+        reserve_place(plane, placed)
     return PlacedCall(placed, is_replayed=False)
 
 
-def _find_placed(plane: ControlPlane, request: CallRequest) -> Call | None:
+def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
     """The call that an earlier request with this key has placed. It may be missing although the key
     is claimed: that request has died, or is about to place it."""
     if request.idempotency_key is None:
@@ -78,12 +82,12 @@ def _repeat(plane: ControlPlane, call: Call) -> Call:
         if call.leg is not None:
             return call
         placed = plane.switchboard.repeat(call)
-        _reserve(plane, placed)
+        reserve_place(plane, placed)
     return placed
 
 
 def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
-    agent = _agent_of(plane, wanted.agent) if wanted.agent else None
+    agent = find_agent(plane, wanted.agent) if wanted.agent else None
     config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)
     return config
@@ -101,7 +105,7 @@ def _check_caller(plane: ControlPlane, number: str) -> None:
         raise InvalidField("from", problem) from error
 
 
-def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
+def claim_call_id(plane: ControlPlane, request: CallRequest[Any]) -> str:
     """Requests with the same key get the same id, and a call is created once."""
     call_id = str(uuid.uuid4())
     key = request.idempotency_key
@@ -110,7 +114,7 @@ def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
     return _check_matches(plane.store.claim_key(key, request.fingerprint, call_id)).call_id
 
 
-def _reserve(plane: ControlPlane, call: Call) -> None:
+def reserve_place(plane: ControlPlane, call: Call) -> None:
     if call.status is CallStatus.ENDED:
         return
     try:
@@ -126,7 +130,7 @@ def _check_matches(claim: Claim) -> Claim:
     return claim
 
 
-def _agent_of(plane: ControlPlane, name: str) -> Agent:
+def find_agent(plane: ControlPlane, name: str) -> Agent:
     try:
         return plane.directory.agent(name)
     except UnknownAgent as error:

@@ -88,6 +88,8 @@ def cost(
     charges: Sequence[Charge],
     talk_ms: int | None,
     carrier_minute: float | None,
+    *,
+    has_carrier: bool = True,
 ) -> Cost:
     """`talk_ms` is None until the end. `carrier_minute` is the operator's price of a minute, where
     the carrier tells no charge."""
@@ -97,7 +99,7 @@ def cost(
     return Cost(
         model=_sum([_model(each, notes) for each in usages]),
         transcription=_sum([_transcription(each, notes) for each in usages]),
-        carrier=_carrier(charges, talk_ms, carrier_minute, notes),
+        carrier=_carrier(charges, talk_ms, carrier_minute, notes) if has_carrier else 0.0,
         notes=tuple(dict.fromkeys(notes)),
     )
 

@@ -76,7 +76,8 @@ def now_ms() -> int:
 
 def _on_ended(call: Call, fleet: DynamoFleet, outcomes: OutcomeWebhooks) -> None:
     """Called again whenever something happens to a call that has ended."""
-    if call.direction is Direction.OUTBOUND and call.leg and not call.attached_stream:
+    is_reserved = call.is_browser_call or (call.direction is Direction.OUTBOUND and call.leg)
+    if is_reserved and not call.attached_stream:
         fleet.release(call)  # no container has taken the call, so none will release its place
     outcomes.announce(call)
 

@@ -43,6 +43,7 @@ from phonebridge.call.call import Call, EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     MachineAnswered,
     Mute,
     Say,
@@ -242,15 +243,20 @@ class Bridge:
             if not self._model.is_ready and self._model.hold(command):
                 continue
             if isinstance(command, FailCall | LeaveStream):
-                closed = self._conversation.close(now) if self.has_started else []
-                closed = [*closed, *self._never_said(), *self._tools.close()]
-                end = self._end = self._end or self._call_end(now)
-                return [*taken, *closed, command, *end.leave(now)]
+                return [*taken, *self._leave(command, now)]
+            if isinstance(command, EndCall) and self._call.is_browser_call:
+                return [*taken, command, *self._leave(LeaveStream(was_lost=False), now)]
             if isinstance(command, EndCall):
                 self._end = self._call_end(now)
                 return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
             taken.append(command)
         return taken
+
+    def _leave(self, command: FailCall | LeaveStream, now: float) -> list[BridgeCommand]:
+        closed = self._conversation.close(now) if self.has_started else []
+        end = self._end = self._end or self._call_end(now)
+        never_said = self._never_said()
+        return [*closed, *never_said, *self._tools.close(), command, *end.leave(now)]
 
     def _call_end(self, now: float) -> CallEnd:
         words = LastWords(self._conversation, self._caller_audio, now)
@@ -270,6 +276,8 @@ class Bridge:
         match event:
             case events.StreamStarted():
                 return self._on_stream_started(event, now)
+            case events.StreamStopped() if self._call.is_browser_call:
+                return [EndCall(EndedBy.CALLER)]
             case events.StreamStopped():
                 return [LeaveStream(was_lost=False)]
             case events.StreamLost():
@@ -285,7 +293,8 @@ class Bridge:
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:
             return [Log("warning", "second start on one media socket")]
-        line = stream_start.line_of(event, self._call)
+        agreed = Codec[self._config.codec] if self._call.is_browser_call else None
+        line = stream_start.line_of(event, self._call, agreed)
         if isinstance(line, FailCall):
             return [line]
         commands: list[BridgeCommand] = [Log("info", "media stream started", line.value)]
@@ -406,7 +415,7 @@ class Bridge:
                 return self._on_machine(greeting_over, now)
             case Answered():
                 return self._on_answer(now)
-            case events.LeaveRequested() | TransferFinished(failure=None):
+            case EndCallNow() | events.LeaveRequested() | TransferFinished(failure=None):
                 return [LeaveStream(was_lost=False)]
             case events.HangUpRequested(by) if self._model.is_ringing:
                 return [EndCall(by)]

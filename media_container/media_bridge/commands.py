@@ -9,7 +9,7 @@ from media_bridge.audio.codecs import Codec
 from phonebridge.call.call import EndedBy
 from phonebridge.call.steering import Update
 from phonebridge.call.tools import HttpsFunction, Message
-from phonebridge.call.turn import Turn
+from phonebridge.call.turn import Speaker, Turn
 
 
 class ClipKind(StrEnum):
@@ -37,6 +37,56 @@ class MarkPlayback:
 @dataclass(frozen=True, slots=True)
 class ClearPlayback:
     """Let the carrier drop the sound that it has not played yet."""
+
+
+# Of a browser, which is shown its call.
+
+
+class CallState(StrEnum):
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowState:
+    state: CallState
+    reason: str = ""
+    """Why the call ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTranscript:
+    """The words of a turn so far, or all of them. `item_id` is the same for all frames of one
+    turn."""
+
+    speaker: Speaker
+    item_id: str
+    text: str
+    is_final: bool = False
+    unheard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLatency:
+    """How long the caller waited for an answer."""
+
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTool:
+    """The model calls a tool. `output` is None while the tool runs."""
+
+    call_id: str
+    name: str
+    arguments: str
+    output: str | None = None
+
+
+BrowserCommand = ShowState | ShowTranscript | ShowLatency | ShowTool
 
 
 # Of the model. Every request has an `event_id`, which an `error` of the server may name (OpenAI,
@@ -310,7 +360,8 @@ BackgroundCommand = (
     | EndCall
 )
 BridgeCommand = (
-    PlayAudio
+    BrowserCommand
+    | PlayAudio
     | MarkPlayback
     | ClearPlayback
     | ConnectModel

@@ -9,6 +9,7 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     Interrupt,
     MachineAnswered,
     Mute,
@@ -327,7 +328,7 @@ OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
     Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineAnswered | Answered | LeaveRequested
+OutsideEvent = SteeringEvent | MachineAnswered | Answered | EndCallNow | LeaveRequested
 """The API, the carrier's webhooks and the process itself; the mailbox brings the types of
 `phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed

@@ -239,6 +239,12 @@ class ControlSettings(CommonSettings):
             STREAM_TOKEN_SECRET=self.stream_token_secret,
         )
 
+    def require_browser_calls(self) -> None:
+        """Raise `NotConfigured`, naming every setting without which no browser call can begin."""
+        self._require(
+            OPENAI_API_KEY=self.openai_api_key, STREAM_TOKEN_SECRET=self.stream_token_secret
+        )
+
     def require_webhooks(self) -> None:
         """Raise `NotConfigured` unless webhooks can be verified and acted upon."""
         self._require(

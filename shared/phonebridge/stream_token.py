@@ -1,5 +1,5 @@
-"""The token that Telnyx carries from a Lambda to the media container: an HMAC over call id, stream
-number and expiry.
+"""The token that Telnyx, or a browser, carries from a Lambda to the media container: an HMAC over
+call id, stream number and expiry.
 
 The lifecycle makes sure that a token is used only once (`MediaAttached`).
 """

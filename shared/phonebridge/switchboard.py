@@ -23,6 +23,7 @@ from phonebridge.call.commands import (
 )
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
+    BrowserCallRequested,
     CallArrived,
     CallEvent,
     CallHungUp,
@@ -96,6 +97,10 @@ class Switchboard:
         with_stream = config.stream_setup.begins_with_dial
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
+
+    def open(self, call: Call, config: CallConfig) -> Call:
+        """Store a new browser call. One that is there already stays as it is."""
+        return self._begin(call, config, BrowserCallRequested())
 
     def repeat(self, call: Call) -> Call:
         """Send again what is owed to a call, because its client repeats the request for it."""
@@ -174,12 +179,15 @@ class Switchboard:
         raise Conflict(f"Call {call_id} changed {ATTEMPTS} times while one event was applied.")
 
     def _begin(
-        self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
+        self,
+        call: Call,
+        config: CallConfig,
+        event: CallRequested | BrowserCallRequested | CallArrived | CallTurnedAway,
     ) -> Call:
         now_ms = self._now_ms()
         begun = replace(lifecycle.advance(call, event, now_ms), changed_at_ms=now_ms)
         if not self._store.create(begun, config):
-            is_placed = isinstance(event, CallRequested)
+            is_placed = isinstance(event, CallRequested | BrowserCallRequested)
             known = self._load(call.call_id)
             return self.repeat(known) if is_placed else self._apply(call.call_id, event, known)
         self._log_move(call, begun, event)

@@ -27,7 +27,13 @@ from phonebridge.call.call import (
     Leg,
     Outcome,
 )
-from phonebridge.call.config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call.config import (
+    BrowserEvent,
+    CallConfig,
+    StreamSetup,
+    Transcription,
+    TurnDetection,
+)
 from phonebridge.call.machine_detection import (
     AnsweredBy,
     Detection,
@@ -38,6 +44,7 @@ from phonebridge.call.machine_detection import (
 from phonebridge.call.recording import Recording, RecordingState, SavedRecording
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     Interrupt,
     MachineAnswered,
     Mute,
@@ -87,6 +94,7 @@ STEERING = {
     "Answered",
     "MachineAnswered",
     "TransferFinished",
+    "EndCallNow",
 }
 
 STORED: dict[type, dict[str, Any]] = {
@@ -194,6 +202,7 @@ STORED: dict[type, dict[str, Any]] = {
     Answered: {},
     MachineAnswered: {"greeting_over": REQUIRED},
     TransferFinished: {"failure": REQUIRED},
+    EndCallNow: {},
     _StoredCommand: {"call_id": REQUIRED, "command": REQUIRED, "arguments": REQUIRED},
     TaskState: {
         "task_id": REQUIRED,
@@ -276,6 +285,7 @@ STORED: dict[type, dict[str, Any]] = {
         "stream_setup": "on_answer",
         "webhook_url": None,
         "metadata": {},
+        "events": [],
     },
     SavedRecording: {
         "recording_id": REQUIRED,
@@ -356,7 +366,7 @@ STORED: dict[type, dict[str, Any]] = {
 }
 
 VALUES: dict[type[StrEnum], set[str]] = {
-    Direction: {"inbound", "outbound"},
+    Direction: {"inbound", "outbound", "browser"},
     CallStatus: {"created", "dialing", "incoming", "answered", "streaming", "transferred", "ended"},
     Speaker: {"caller", "agent"},
     RecordingState: {"copying", "kept", "lost"},
@@ -371,8 +381,12 @@ VALUES: dict[type[StrEnum], set[str]] = {
         "message_left",
         "unknown_number",
         "shutdown",
+        "caller_hung_up",
+        "browser_lost",
+        "browser_never_connected",
         "unknown",
     },
+    BrowserEvent: {"transcript", "state", "latency", "tool"},
     StreamSetup: {"on_answer", "with_dial", "prepared"},
     OnMachine: {"hang_up", "leave_message", "continue"},
     AnsweredBy: {"not_sure", "human", "machine", "fax"},

@@ -334,6 +334,7 @@ async def media_plane(
     scenario: Scenario = TOOLS,
     drain_times: DrainTimes = UNHURRIED,
     lost_media_grace_seconds: float = 0.0,
+    browser_return_seconds: float = 0.0,
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
@@ -375,6 +376,7 @@ async def media_plane(
             pauses,
             Hangups(carrier, log, pauses, Threads("hangup", slots)),
             lost_media_grace_seconds=lost_media_grace_seconds,
+            browser_return_seconds=browser_return_seconds,
         )
         access = DynamoAccess(
             client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")

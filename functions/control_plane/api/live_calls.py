@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from control_plane.api.document import WITH_BODY, responses_of
+from control_plane.api.requests.browser_call import check_carrier_tools
 from control_plane.api.requests.create_call import CallId, IdempotencyKey
 from control_plane.api.requests.steering import (
     DtmfRequest,
@@ -102,6 +103,8 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]
         check_tools(wanted.settings, command.tools, settings)
         check_destinations([each.to for each in command.tools.destinations], settings)
     call = _streaming(call_id)
+    if call.is_browser_call:
+        check_carrier_tools(wanted.settings)
     _post(call, command)
     warnings = voice_warnings(wanted.voice)
     if wanted.voice:
@@ -142,6 +145,7 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     check_destinations([command.to], control_plane().settings)
     call = _streaming(call_id)
+    _require_carrier(call, "it cannot be transferred")
     latest = call.transfer
     is_free = latest is None or bool(latest.end)
     # The call tells of a transfer once its container has begun it: until then, others may ask.
@@ -169,6 +173,7 @@ def dtmf(
 ) -> Response[CallSummary]:
     plane = control_plane()
     call = plane.call(call_id)
+    _require_carrier(call, "it has no keys to press")
     if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
         with call_context(call_id):
             request_id = sha256((idempotency_key or "").encode()).hexdigest()[:16]
@@ -186,6 +191,11 @@ def _press(plane: ControlPlane, call_id: str, wanted: DigitsRequested) -> Call:
         return plane.switchboard.apply(call_id, wanted)
     except InvalidTransition:
         return plane.call(call_id)  # it ended meanwhile
+
+
+def _require_carrier(call: Call, consequence: str) -> None:
+    if call.is_browser_call:
+        raise WrongState(call.call_id, "a browser call", f"no carrier has it, so {consequence}")
 
 
 def _streaming(call_id: str) -> Call:

@@ -116,6 +116,16 @@ class Conversation:
         return not (self._response_queue.is_generating or self._playout.is_speaking)
 
     @property
+    def agent_is_speaking(self) -> bool:
+        """The caller still has something to hear."""
+        return self._playout.is_speaking
+
+    @property
+    def is_thinking(self) -> bool:
+        """Something is being generated, or was requested, or a tool runs."""
+        return self.is_running_tools or not self._response_queue.is_idle
+
+    @property
     def waits_for_caller(self) -> bool:
         """Nobody speaks, or is about to: it is the caller's turn."""
         owed = self.is_running_tools or self.is_transferring or self.reply.is_over

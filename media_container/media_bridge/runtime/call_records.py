@@ -10,7 +10,7 @@ from media_bridge import commands, events
 from media_bridge.runtime.call_log import CallLog
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
-from phonebridge.call.call import Call, Fault
+from phonebridge.call.call import Call, EndedBy, Fault
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallEvent,
@@ -96,6 +96,10 @@ class CallRecords:
         with somebody else."""
         fault = Fault(reason, detail, self._services.now_ms())
         self._queue.add_final(self._change(CallFailed(fault)))
+
+    def add_end(self, by: EndedBy, at_ms: int) -> None:
+        """End a call that nobody has any more."""
+        self._queue.add_final(self._change(EndRequested(by, at_ms)))
 
     async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
         """The last word of the container about the call. Its turns come first."""

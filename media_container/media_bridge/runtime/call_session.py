@@ -8,22 +8,31 @@ what is recorded queues elsewhere (`call_records.py`).
 import asyncio
 import time
 
-from media_bridge import commands, events
+from media_bridge import browser_frames, commands, events
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, ModelCommand
+from media_bridge.browser_bridge import BrowserBridge
+from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
 from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
-from media_bridge.runtime.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
+from media_bridge.runtime.websocket import (
+    ABNORMAL_CLOSURE,
+    INTERNAL_ERROR,
+    NORMAL_CLOSURE,
+    OTHER_SOCKET,
+    Buffer,
+    WebSocket,
+)
 from media_bridge.telnyx_stream import TelnyxStream
-from phonebridge.call.call import Call
+from phonebridge.call.call import Call, EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
+from phonebridge.settings import ByteOrder
 
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
@@ -47,10 +56,13 @@ class CallSession:
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
-        self._bridge = Bridge(
+        kind = BrowserBridge if call.is_browser_call else Bridge
+        self._bridge = kind(
             call, config, audio, self._loop.time(), greeting, found.clips, found.missing
         )
-        self._stream = TelnyxStream(Codec[config.codec], services.settings.l16_byte_order)
+        is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
+        order = ByteOrder.LITTLE if is_little else services.settings.l16_byte_order
+        self._stream = TelnyxStream(Codec[config.codec], order)
         self._log = CallLog(services.log, call.call_id)
         self._records = CallRecords(call, config, services, self._log, self.dispatch)
         self._tasks = asyncio.TaskGroup()
@@ -64,6 +76,7 @@ class CallSession:
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
         self._lost_at: float | None = None
+        self._close_code = NORMAL_CLOSURE
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
@@ -117,15 +130,27 @@ class CallSession:
         if self._timer:
             self._timer.cancel()
         self._model.close()
-        self._phone.close()
+        self._phone.close(self._close_code)
 
     async def _report(self) -> None:
         self._measure()
         await self._records.report(self._activity, self._bridge.has_started, self._bridge.usage)
         if self._lost_at is not None:
-            since = self._loop.time() - self._lost_at
-            grace = self._services.lost_media_grace_seconds
-            await asyncio.sleep(max(0.0, grace - since))
+            await self._await_return(self._lost_at)
+
+    async def _await_return(self, lost_at: float) -> None:
+        """Somebody may hear that the caller hung up, and a browser may come back."""
+        is_browser_call, services = self._call.is_browser_call, self._services
+        seconds = (
+            services.browser_return_seconds
+            if is_browser_call
+            else services.lost_media_grace_seconds
+        )
+        lost_ms = services.now_ms()
+        await asyncio.sleep(max(0.0, seconds - (self._loop.time() - lost_at)))
+        if is_browser_call:
+            self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
+        else:
             self._records.add_fault("media_lost", "the media socket closed")
 
     # The sockets.
@@ -136,6 +161,14 @@ class CallSession:
 
     def _on_phone_close(self, code: int, reason: str) -> None:
         self._log.write("info", "phone disconnected", code=code, reason=reason)
+        # A browser that closes with this code is done (RFC 6455, 7.4.1). A page that is left, or a
+        # network that breaks, has another code.
+        has_hung_up = self._call.is_browser_call and code == NORMAL_CLOSURE
+        self.dispatch(events.StreamStopped() if has_hung_up else events.StreamLost())
+
+    def give_way(self) -> None:
+        """The browser has opened another stream."""
+        self._close_code = OTHER_SOCKET
         self.dispatch(events.StreamLost())
 
     async def _open_model_sessions(self) -> None:
@@ -239,9 +272,12 @@ class CallSession:
             case commands.Log():
                 self._log.write_entry(command)
             case _:
-                self._send_to_model(command)
+                self._send(command)
 
-    def _send_to_model(self, command: ModelCommand) -> None:
+    def _send(self, command: ModelCommand | BrowserCommand) -> None:
+        if isinstance(command, BrowserCommand):
+            self._phone.send(browser_frames.encode(command))
+            return
         self._model.send(self._protocol.encode(command))
         if event := self._protocol.implied_event(command):
             self._loop.call_soon(self.dispatch, event)
@@ -257,6 +293,8 @@ class CallSession:
     def _leave(self, command: commands.FailCall | commands.LeaveStream) -> None:
         match command:
             case commands.FailCall(reason, detail):
+                if self._call.is_browser_call:
+                    self._close_code = INTERNAL_ERROR
                 self._log.write("error", "call FAILED", reason=reason, detail=shorten(detail))
                 self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
@@ -264,7 +302,7 @@ class CallSession:
                 self._lost_at = self._loop.time() if lost else None
         self.has_left = True
         self._cancel_functions()
-        self._phone.close()
+        self._phone.close(self._close_code)
 
     def _finish(self) -> None:
         self.is_over = True

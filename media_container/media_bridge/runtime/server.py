@@ -1,5 +1,8 @@
-"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx, `/healthz` for the
-balancer.
+"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx and browsers, `/healthz`
+for the balancer.
+
+Telnyx sends its token in a header. A browser cannot set headers, so it sends the token in its first
+frame, from any origin: no cookie says who it is.
 
 Nothing is spent on a socket before its token is checked: until then it has none of the slots.
 """
@@ -26,7 +29,15 @@ from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.pending_sockets import PendingSockets
 from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.speech_cache import FoundClips
-from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.runtime.websocket import (
+    INTERNAL_ERROR,
+    OTHER_SOCKET,
+    POLICY_VIOLATION,
+    TOKEN_REFUSED,
+    TRY_AGAIN_LATER,
+    Buffer,
+    WebSocket,
+)
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
 from phonebridge.call.call import MAX_STREAMS, Call
@@ -48,11 +59,6 @@ MAX_BUFFERED_BYTES = 128 * 1024
 """Five seconds of frames and more, while the call is being claimed."""
 CLAIM_ATTEMPTS = 5
 """Each takes up to 6 s while the table does not answer."""
-POLICY_VIOLATION = 1008
-INTERNAL_ERROR = 1011
-
-TRY_AGAIN_LATER = 1013
-
 _JSON = {"Content-Type": "application/json"}
 
 Job = Callable[[], Coroutine[None, None, None]]
@@ -99,6 +105,8 @@ class _PhoneSocket(WebSocket):
         self._waiting: list[bytes] = []
         self._room = MAX_BUFFERED_BYTES
         self._end: tuple[int, str] | None = None
+        self.has_header = True
+        """Whether the token came in a header."""
         self.on_message = self._keep
         self.on_close = self._close_early
 
@@ -134,6 +142,7 @@ class _UpgradeHandler:
         self._calls = calls
         self._carried: set[asyncio.Task[None]] = set()
         self._pending = PendingSockets()
+        self._open_streams: set[tuple[str, int]] = set()
 
     def on_upgrade(
         self, request: WSUpgradeRequest
@@ -148,15 +157,16 @@ class _UpgradeHandler:
         if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
-            if not self._worker.has_room:
-                return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
             if token := request.headers.get(TOKEN_HEADER):
                 return self._open_media(call_id, int(number), token)
+            # A browser learns why it is refused from a close code only, so its socket opens first.
             return self._open_pending(call_id, int(number), _last_hop(request))
 
     def _open_media(
         self, call_id: str, number: int, token: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
+        if not self._worker.has_room:
+            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         try:
             self._verify(token, call_id, number)
         except InvalidToken as error:
@@ -206,20 +216,31 @@ class _UpgradeHandler:
                 await job()
             except (InvalidToken, UnknownCall, InvalidTransition) as error:
                 self._log.warning("media socket refused", reason=str(error))
-                phone.close(POLICY_VIOLATION)
+                phone.close(self._refusal_code(call_id, phone))
             except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
                 self._log.exception("media socket FAILED")
                 phone.close(INTERNAL_ERROR)
+
+    def _refusal_code(self, call_id: str, phone: _PhoneSocket) -> int:
+        if phone.has_header:
+            return POLICY_VIOLATION
+        return OTHER_SOCKET if self._worker.carries(call_id) else TOKEN_REFUSED
 
     async def _read_token(
         self, call_id: str, number: int, address: str, phone: _PhoneSocket
     ) -> None:
         """Until it has shown its token, a socket has no slot."""
+        phone.has_header = False
         try:
-            self._verify(await _token_of_first_frame(phone), call_id, number)
+            frame = await _first_frame(phone)
+            self._verify(frame.auth_token or "", call_id, number)
         finally:
             self._pending.remove(address)
-        if not self._worker.has_room or self._worker.carries(call_id):
+        if (call_id, number) in self._open_streams:
+            raise InvalidTransition(f"Stream {number} of call {call_id} is open already.")
+        # A browser may open its next stream before we know that it has lost the last one.
+        is_carried = self._worker.carries(call_id) and frame.token is None
+        if is_carried or not self._worker.has_room:
             self._log.warning("media socket refused", reason="no free slot, or carried already")
             phone.close(TRY_AGAIN_LATER)
             return
@@ -227,6 +248,7 @@ class _UpgradeHandler:
         await self._carry(call_id, number, phone)
 
     async def _carry(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
+        self._open_streams.add((call_id, number))
         try:
             task_id = self._worker.task_id
             claim = partial(self._claim, MediaAttached(number, task_id, self._services.now_ms()))
@@ -240,6 +262,7 @@ class _UpgradeHandler:
             phone.release()
             await self._worker.run_session(found.call, session)
         finally:
+            self._open_streams.discard((call_id, number))
             self._worker.free_slot(call_id)
 
     async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
@@ -292,8 +315,9 @@ def _with_response(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener
     return WSUpgradeResponseWithListener(response, None)
 
 
-async def _token_of_first_frame(phone: _PhoneSocket) -> str:
-    """Telnyx sends the token twice; a proxy may have taken the header away."""
+async def _first_frame(phone: _PhoneSocket) -> media.Connected:
+    """A browser sends the token in this frame alone. Telnyx sends it twice; a proxy may have taken
+    the header away."""
     try:
         async with asyncio.timeout(TOKEN_TIMEOUT_SECONDS):
             frame = media.decode(await phone.first_message)
@@ -301,4 +325,4 @@ async def _token_of_first_frame(phone: _PhoneSocket) -> str:
         raise InvalidToken("The media socket brought no token.") from error
     if not (isinstance(frame, media.Connected) and frame.auth_token):
         raise InvalidToken("The media socket brought no token.")
-    return frame.auth_token
+    return frame

@@ -37,6 +37,8 @@ class Services:
     metrics: WorkerMetrics
     pauses: RetryPauses
     hangups: Hangups
+    browser_return_seconds: float = 15.0
+    """The wait for another stream of a browser that has lost its socket."""
     lost_media_grace_seconds: float = 3.0
     """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
     reports it."""

@@ -18,6 +18,13 @@ STALL_SECONDS = 5.0
 """A peer that reads nothing for so long, while we have something to say, is gone."""
 CLOSE_SECONDS = 1.0
 """How long a peer may take to answer our close, or to take what we said before."""
+NORMAL_CLOSURE = 1000
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+TOKEN_REFUSED = 4401
+OTHER_SOCKET = 4409
+"""Another socket has the call. These two are our own (RFC 6455, 7.4.2)."""
 NO_STATUS_RECEIVED = 1005
 ABNORMAL_CLOSURE = 1006
 

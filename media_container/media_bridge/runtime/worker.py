@@ -110,6 +110,8 @@ class MediaWorker:
         return session is not None and not session.has_left
 
     async def run_session(self, call: Call, session: CallSession) -> None:
+        if before := self._sessions.get(call.call_id):
+            before.give_way()
         self._sessions[call.call_id] = session
         self._claimed.append(call)
         for event in self._farewell:
@@ -243,6 +245,8 @@ class MediaWorker:
         """In a thread."""
         assert self._loop is not None
         for call in self.services.store.possibly_live():
+            if call.is_browser_call:
+                continue  # its browser has lost the socket, and comes back by itself
             if call.owner_task == task_id and call.status is CallStatus.STREAMING:
                 detail = "its media container has been silent for some seconds"
                 fault = CallFailed(Fault("container_lost", detail, self.services.now_ms()))

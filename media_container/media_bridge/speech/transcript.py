@@ -36,6 +36,16 @@ class _Turn:
     """The words that were known when it was recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """A turn that is not on record yet, with the words known so far."""
+
+    number: int
+    who: Speaker
+    text: str
+    latency: Latency | None
+
+
 @dataclass(slots=True)
 class Transcript:
     """Turns are numbered in the order in which they began and recorded in the order in which they
@@ -57,6 +67,11 @@ class Transcript:
         """The model still owes a transcript. Keys have none."""
         known = (*self._open.values(), *self._recorded.values())
         return any(not (turn.words.is_over or turn.words.is_final) for turn in known)
+
+    def open_turns(self) -> Iterator[OpenTurn]:
+        """The turns that have not ended, or still miss words."""
+        for turn in self._open.values():
+            yield OpenTurn(turn.number, turn.who, turn.words.text, turn.latency)
 
     # The caller.
 

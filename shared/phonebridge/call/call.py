@@ -43,6 +43,8 @@ class Outcome(StrEnum):
 class Direction(StrEnum):
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+    BROWSER = "browser"
+    """Somebody talks in a browser. No carrier has a part in the call."""
 
 
 class EndedBy(StrEnum):
@@ -55,6 +57,11 @@ class EndedBy(StrEnum):
     MESSAGE_LEFT = "message_left"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"
+    CALLER = "caller_hung_up"
+    """The person in the browser has ended the call."""
+    BROWSER_LOST = "browser_lost"
+    """The browser has lost its socket, and has not come back in time."""
+    BROWSER_ABSENT = "browser_never_connected"
     UNKNOWN = "unknown"
     """The leg outlived its media, and nothing tells why they ended."""
 
@@ -161,6 +168,15 @@ class Call:
         if self.ended_at_ms is None:
             return None
         return max(0, self.ended_at_ms - (self.answered_at_ms or self.ended_at_ms))
+
+    @property
+    def is_browser_call(self) -> bool:
+        return self.direction is Direction.BROWSER
+
+    @property
+    def has_container(self) -> bool:
+        """Whether a container has the latest stream, as far as it has reported."""
+        return self.owner_task is not None and self.left_stream < self.attached_stream
 
     @property
     def carries_early_stream(self) -> bool:

@@ -58,8 +58,13 @@ class ReportAnswer:
     """Tell the container, which has had the stream since the phone rang, that `start` is due."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReportEnd:
+    """Let the container of a browser call end it, because no carrier does."""
+
+
 CarrierCommand = (
     Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
 )
-Report = ReportTransfer | ReportMachine | ReportAnswer
+Report = ReportTransfer | ReportMachine | ReportAnswer | ReportEnd
 CallCommand = CarrierCommand | Report

@@ -67,6 +67,15 @@ def takes_reasoning(model: str) -> bool:
     return not _TAKES_NO_REASONING.match(model)
 
 
+class BrowserEvent(StrEnum):
+    """What the media socket of a browser call reports besides the audio."""
+
+    TRANSCRIPT = "transcript"
+    STATE = "state"
+    LATENCY = "latency"
+    TOOL = "tool"
+
+
 DEFAULT_INSTRUCTIONS = (
     "You are a helpful assistant on the phone. Speak naturally, in short sentences, "
     "and ask when something is unclear."
@@ -113,6 +122,8 @@ class CallConfig:
     webhook_url: str | None = None
     """Where the end of the call is told; None: where the operator says."""
     metadata: dict[str, str] = field(default_factory=dict)
+    events: tuple[BrowserEvent, ...] = ()
+    """What a browser is shown of its call."""
 
     def limited_to(self, max_seconds: int) -> "CallConfig":
         """The same, for no longer than the operator allows."""

@@ -17,6 +17,16 @@ class CallRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class BrowserCallRequested:
+    """Somebody asked the API for a call from a browser, which opens the first stream itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequested:
+    """A browser wants to open another stream in place of the one that it has lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallArrived:
     """`call.initiated` of an inbound call."""
 
@@ -135,6 +145,15 @@ class CallHungUp:
     hangup: Hangup
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserLeft:
+    """The last event of a browser call: its end was asked for, and no container has it any more.
+    `lifecycle.advance` makes it out of whichever of the two comes last."""
+
+    event: EndRequested | MediaReported
+
+
+BrowserEvent = BrowserCallRequested | StreamRequested | BrowserLeft
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamingLost
 LegEvent = (
     CallRequested
@@ -151,4 +170,4 @@ LegEvent = (
     | AnsweringEvent
     | MediaEvent
 )
-CallEvent = LegEvent | TransferEvent
+CallEvent = LegEvent | TransferEvent | BrowserEvent

@@ -20,6 +20,8 @@ from types import MappingProxyType
 
 from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
 from phonebridge.call.events import (
+    BrowserCallRequested,
+    BrowserLeft,
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -37,6 +39,7 @@ from phonebridge.call.events import (
     MediaStarted,
     StreamingFailed,
     StreamingLost,
+    StreamRequested,
 )
 from phonebridge.call.facts import apply_event
 from phonebridge.call.machine_detection import DetectionEnded, GreetingEnded
@@ -62,6 +65,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallRequested: _S.DIALING,
             CallArrived: _S.INCOMING,
             CallTurnedAway: _S.INCOMING,
+            BrowserCallRequested: _S.CREATED,
+            StreamRequested: _S.CREATED,
+            MediaAttached: _S.STREAMING,
+            BrowserLeft: _S.ENDED,
         },
         _S.DIALING: {
             DialAccepted: _S.DIALING,
@@ -127,6 +134,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             BriefingStarted: _S.STREAMING,
             TargetBriefed: _S.STREAMING,
             TargetHungUp: _S.STREAMING,
+            StreamRequested: _S.STREAMING,
+            BrowserLeft: _S.ENDED,
             CallTransferred: _S.TRANSFERRED,
             DetectionEnded: _S.STREAMING,
             GreetingEnded: _S.STREAMING,
@@ -211,7 +220,12 @@ def is_stale(call: Call, stream_number: int | None) -> bool:
 
 def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
     """Another stream replaces one that never carried the call. A stream that did takes the call
-    along when it fails, and so does the last one that a call may have."""
+    along when it fails, and so does the last one that a call may have. A browser call ends with
+    the request for its end, or with the report of its last container, whichever comes later."""
+    if call.is_browser_call and isinstance(event, EndRequested | MediaReported):
+        known = apply_event(call, event)
+        is_over = known.end_requested_by is not None and not known.has_container
+        return BrowserLeft(event) if is_over and call.status is not _S.ENDED else event
     if not isinstance(event, StreamingFailed):
         return event
     number = event.stream_number

@@ -24,8 +24,9 @@ from phonebridge.call.events import (
     CallHungUp,
     DigitsSettled,
     EndRequested,
+    MediaReported,
 )
-from phonebridge.call.owed import commands_given_up
+from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -41,6 +42,8 @@ MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the c
 HEARTBEAT_TIMEOUT_MS = 45_000  # a task beats every 10 s
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
+BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
+RETURN_TIMEOUT_MS = 15_000  # for a browser that has lost its socket
 HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
 DIAL_FAILED = "dial_failed"
 """The fault of a call that the carrier did not dial, whether it refused or said nothing."""
@@ -82,9 +85,13 @@ def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) ->
     """Return the event for a call that waits in vain, or None. `is_task_lost` says that the task of
     the call is dead, or no longer carries it (`control_plane/task_sweep.py`)."""
     silent_ms = now_ms - call.changed_at_ms
+    if call.is_browser_call and (event := _overdue_browser(call, is_task_lost, now_ms)):
+        return event
     match call.status:
         case CallStatus.ENDED:
             return None  # what may be up is hung up until the carrier confirms it (`owed.py`)
+        case CallStatus.CREATED:
+            return None
         case CallStatus.TRANSFERRED:
             ended = EndRequested(EndedBy.MAX_DURATION, now_ms)
             return ended if silent_ms > TRANSFERRED_TIMEOUT_MS else None
@@ -106,11 +113,27 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 
+def _overdue_browser(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:
+    """What only browser calls wait for. Their time limit and lost tasks are as those of others."""
+    silent_ms = now_ms - call.changed_at_ms
+    if call.status is CallStatus.CREATED:
+        late = silent_ms > BROWSER_TIMEOUT_MS
+        return EndRequested(EndedBy.BROWSER_ABSENT, now_ms) if late else None
+    if call.status is not CallStatus.STREAMING:
+        return None
+    if not call.has_container:
+        late = silent_ms > RETURN_TIMEOUT_MS
+        return EndRequested(EndedBy.BROWSER_LOST, call.changed_at_ms) if late else None
+    if call.end_requested_by and (is_task_lost or silent_ms > FINAL_AFTER_MS):
+        return MediaReported(call.attached_stream)
+    return None
+
+
 def _overdue_stream(
     call: Call, is_task_lost: bool, max_call_ms: int, now_ms: int
 ) -> CallEvent | None:
     silent_ms = now_ms - call.changed_at_ms
-    if call.has_lost_media:
+    if call.has_lost_media and not call.is_browser_call:
         late = silent_ms > HANGUP_TIMEOUT_MS
         return EndRequested(EndedBy.UNKNOWN, now_ms) if late else None
     since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)

@@ -14,6 +14,7 @@ A command is confirmed by its effect, never by the carrier's 200:
 | `BridgeLegs` | `call.bridged` |
 | `SendDigits` | its settlement, which is written once the carrier has answered |
 | `ReportAnswer` | the start of the media |
+| `ReportEnd` | the report of the container that had the stream |
 
 A report to a container has a key of its own, so a repetition of it is not read twice.
 
@@ -36,6 +37,7 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     ReportAnswer,
+    ReportEnd,
     ReportMachine,
     SendDigits,
     StartStreaming,
@@ -67,6 +69,7 @@ GIVEN_UP = (
     ReportTransfer,
     ReportAnswer,
     ReportMachine,
+    ReportEnd,
 )
 
 _S = CallStatus
@@ -131,6 +134,9 @@ def _new_fields(before: Call, after: Call) -> set[str]:
 
 def _needs(call: Call) -> Iterator[_Need]:
     """Each thing that commands are sent to needs one command at most."""
+    if call.is_browser_call:
+        yield from (("leg_ms", command) for command in [_of_browser(call)] if command)
+        return
     needs: tuple[tuple[str, CallCommand | None], ...] = (
         ("leg_ms", _of_leg(call)),
         ("stream_ms", _of_stream(call)),
@@ -140,6 +146,13 @@ def _needs(call: Call) -> Iterator[_Need]:
         ("keys_ms", _of_keys(call)),
     )
     yield from ((field, command) for field, command in needs if command)
+
+
+def _of_browser(call: Call) -> CallCommand | None:
+    """The container ends a browser call. It knows already if it has asked for the end itself."""
+    is_asked_elsewhere = call.end_requested_by in (EndedBy.API, EndedBy.UNKNOWN)
+    is_to_end = call.fault is not None if call.status is _S.ENDED else is_asked_elsewhere
+    return ReportEnd() if is_to_end and call.has_container else None
 
 
 def _of_leg(call: Call) -> CallCommand | None:

@@ -92,6 +92,11 @@ class Answered:
     """Somebody picked up: the media should begin on the stream that was there meanwhile."""
 
 
-News = Answered | MachineAnswered | TransferFinished
-"""What a webhook told."""
+@dataclass(frozen=True, slots=True)
+class EndCallNow:
+    """The end of a browser call was asked for. It has no carrier that could hang up."""
+
+
+News = Answered | MachineAnswered | TransferFinished | EndCallNow
+"""What became of the call elsewhere."""
 Steering = Interrupt | Say | Update | Mute | StartTransfer | SayGoodbye | News

@@ -93,7 +93,7 @@ async def test_without_a_token_the_socket_is_closed(
         call = plane.answered()
         phone = await plane.dial_in(call, None)
         await phone.send(first_frame)
-        assert await phone.closed() == 1008
+        assert await phone.closed() == 4401
         assert untouched(plane, call)
 
 
@@ -104,7 +104,7 @@ async def test_who_says_nothing_is_not_waited_for(
     async with start_plane() as plane:
         call = plane.answered()
         phone = await plane.dial_in(call, None)
-        assert await phone.closed() == 1008
+        assert await phone.closed() == 4401
         assert untouched(plane, call)
 
 

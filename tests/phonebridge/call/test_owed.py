@@ -15,11 +15,13 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     ReportAnswer,
+    ReportEnd,
     SendDigits,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call.events import (
+    BrowserCallRequested,
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -36,6 +38,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
     StreamingFailed,
+    StreamRequested,
 )
 from phonebridge.call.lifecycle import advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -65,7 +68,7 @@ from phonebridge.call.transfer import (
     TransferRequested,
 )
 from phonebridge.errors import InvalidTransition
-from tests.support.calls import LEG, NOW_MS, after, inbound_call, outbound_call
+from tests.support.calls import LEG, NOW_MS, after, browser_call, inbound_call, outbound_call
 
 ANSWERED = CallAnswered(LEG, 5_000)
 FAULT = Fault("streaming_failed", "timeout", 40_000)
@@ -80,6 +83,7 @@ EVENTS: tuple[CallEvent, ...] = (
     *(StreamingFailed(FAULT, number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
+    StreamRequested(),
     EndRequested(EndedBy.API, 50_000),
     CallFailed(FAULT),
     CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000)),
@@ -96,6 +100,7 @@ EVENTS: tuple[CallEvent, ...] = (
     CallTransferred(60_000),
 )
 BEGINNINGS: tuple[tuple[Call, CallEvent], ...] = (
+    (browser_call(), BrowserCallRequested()),
     *((outbound_call(), CallRequested(on_machine=mode)) for mode in OnMachine),
     (outbound_call(), CallRequested(with_stream=True)),
     (inbound_call(), CallArrived(LEG)),
@@ -132,6 +137,7 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     StopStreaming: lambda call: call.left_stream >= call.attached_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
+    ReportEnd: lambda call: not call.has_container,
     TransferLeg: lambda call: bool(_transfer(call).target),
     DialTarget: lambda call: bool(_transfer(call).target),
     SpeakSummary: lambda call: _transfer(call).speaking or _transfer(call).briefed,

@@ -86,6 +86,20 @@ Day = Annotated[
 ]
 
 
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ]
+    | None,
+    Field(
+        max_length=16,
+        description="Your own texts, kept with the call and shown in its record.",
+        examples=[{"order": "1042"}],
+    ),
+]
+
+
 class CreateCall(AgentSettings):
     """A call to place. What is not said here is taken from the agent, or is by default."""
 
@@ -101,18 +115,7 @@ class CreateCall(AgentSettings):
             description="The number that is shown, in E.164 form. By default TELNYX_FROM_NUMBER.",
         ),
     ] = None
-    metadata: Annotated[
-        dict[
-            Annotated[str, Field(min_length=1, max_length=64)],
-            Annotated[str, Field(max_length=512)],
-        ]
-        | None,
-        Field(
-            max_length=16,
-            description="Your own texts, kept with the call and shown in its record.",
-            examples=[{"order": "1042"}],
-        ),
-    ] = None
+    metadata: Metadata = None
 
     def caller(self, default: str) -> str:
         if not (self.from_ or default):
