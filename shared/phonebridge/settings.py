@@ -154,7 +154,8 @@ def _destinations() -> _Setting:
     return _Setting(parse, _must_be(wanted), lambda _: frozenset())
 
 
-def _websocket_of_base(environ: Mapping[str, str]) -> str:
+def websocket_of_base(environ: Mapping[str, str]) -> str:
+    """Where the media container is if it shares the address of the webhooks."""
     base = environ.get("BASE_PUBLIC_URL", "").strip().rstrip("/")
     return "ws" + base.removeprefix("http") if base.startswith("http") else base
 
@@ -166,7 +167,7 @@ class CommonSettings:
     calls_table: Annotated[str, _text()]
     base_public_url: Annotated[str, _url("http", "https", default="")]
     """Where Telnyx reaches the webhooks, without a trailing slash."""
-    media_public_url: Annotated[str, _url("ws", "wss", default=_websocket_of_base)]
+    media_public_url: Annotated[str, _url("ws", "wss", default=websocket_of_base)]
     """Where Telnyx reaches the media container, without a trailing slash."""
     telnyx_api_base: Annotated[str, _url("http", "https", default=DEFAULT_TELNYX_API)]
     telnyx_api_key: Annotated[str, _key()]

@@ -46,21 +46,21 @@ class CallView:
     ) -> list[BridgeCommand]:
         """Return the commands, and among them what the browser is shown. Nothing follows the end of
         the stream."""
-        shown: list[BridgeCommand] = [each for each in self._announced(event)]
+        shown: list[BridgeCommand] = [each for each in self._show_tools(event)]
         for command in commands:
-            shown += self._before(command)
+            shown += self._show_before(command)
             shown.append(command)
         if self._state is not CallState.ENDED:
-            shown += self._words(conversation)
+            shown += self._show_words(conversation)
             shown += self._change_state(_state_of(conversation, is_ready=is_ready))
         return shown
 
-    def _before(self, command: BridgeCommand) -> Iterator[BrowserCommand]:
+    def _show_before(self, command: BridgeCommand) -> Iterator[BrowserCommand]:
         match command:
             case RecordTurn(turn) | ReviseTurn(turn):
-                yield from self._whole_turn(turn)
+                yield from self._show_turn(turn)
             case SendToolOutput(call_id, output):
-                yield from self._returned(call_id, output)
+                yield from self._show_output(call_id, output)
             case EndCall(by):
                 self._end_reason = by.value
             case FailCall(reason):
@@ -76,21 +76,21 @@ class CallView:
 
     # Words.
 
-    def _words(self, conversation: Conversation) -> Iterator[BrowserCommand]:
+    def _show_words(self, conversation: Conversation) -> Iterator[BrowserCommand]:
         for turn in conversation.turns.open_turns():
-            yield from self._latency(turn.number, turn.latency)
+            yield from self._show_latency(turn.number, turn.latency)
             if turn.text and self._texts.get(turn.number) != turn.text:
                 self._texts[turn.number] = turn.text
                 if BrowserEvent.TRANSCRIPT in self._wanted:
                     yield ShowTranscript(turn.who, self._item_id(turn.number), turn.text)
 
-    def _whole_turn(self, turn: Turn) -> Iterator[BrowserCommand]:
-        yield from self._latency(turn.number, turn.latency)
+    def _show_turn(self, turn: Turn) -> Iterator[BrowserCommand]:
+        yield from self._show_latency(turn.number, turn.latency)
         if BrowserEvent.TRANSCRIPT in self._wanted:
             item_id = self._item_id(turn.number)
             yield ShowTranscript(turn.who, item_id, turn.text, True, turn.unheard)
 
-    def _latency(self, number: int, latency: Latency | None) -> Iterator[BrowserCommand]:
+    def _show_latency(self, number: int, latency: Latency | None) -> Iterator[BrowserCommand]:
         if latency and number not in self._measured:
             self._measured.add(number)
             if BrowserEvent.LATENCY in self._wanted:
@@ -102,21 +102,21 @@ class CallView:
 
     # Tools.
 
-    def _announced(self, event: events.BridgeEvent) -> Iterator[BrowserCommand]:
+    def _show_tools(self, event: events.BridgeEvent) -> Iterator[BrowserCommand]:
         match event:
             case tool_events.FunctionCalled():
-                yield from self._called(event)
+                yield from self._show_call(event)
             case events.ResponseEnded(calls=calls):
                 for call in calls:
                     if isinstance(call, tool_events.FunctionCalled):
-                        yield from self._called(call)
+                        yield from self._show_call(call)
 
-    def _called(self, call: tool_events.FunctionCalled) -> Iterator[BrowserCommand]:
+    def _show_call(self, call: tool_events.FunctionCalled) -> Iterator[BrowserCommand]:
         if BrowserEvent.TOOL in self._wanted and call.call_id not in self._tools:
             self._tools[call.call_id] = call
             yield ShowTool(call.call_id, call.name, call.arguments)
 
-    def _returned(self, call_id: str, output: str) -> Iterator[BrowserCommand]:
+    def _show_output(self, call_id: str, output: str) -> Iterator[BrowserCommand]:
         if call := self._tools.get(call_id):
             yield ShowTool(call_id, call.name, call.arguments, output)
 
