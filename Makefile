@@ -3,17 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
-LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi \
+LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi .ci/requirements-browser \
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
 # These take real time, or count on their threads being served: they do not share the cores with other tests.
-ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end
+ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end tests/console
 UV_VERSION := 0.13.9
 
 # `make image`: the engine is the first one that works, and the image is for this machine.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring call deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check bench-faults drill diagrams reference lock
+.PHONY: help setup image image-check demo dev ring call deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check bench-faults drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -44,13 +44,18 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
+browser: .venv/.browser         ## install what the tests of the pages need: Playwright and Chromium
+
+screenshots: .venv/.browser     ## docs/images, taken by the tests of the talk page
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/console/test_appearance.py
+
 # Without the bytecode of the test modules, each test process compiles all of them again.
 test: export PYTHONDONTWRITEBYTECODE =
-test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
+test: .venv/.browser .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
 	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
 	$(if $(ARGS),,$(BIN)/pytest $(ALONE))
 
-check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
+check: .venv/.browser .venv-sam/.stamp ## check format, style, types, the template and its build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -135,6 +140,11 @@ lock: .venv-lock/.stamp         ## compile each requirements.in to its requireme
 	@$(PYTHON) -m venv .venv
 	@.ci/install .venv local/requirements.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.browser: .venv/.stamp .ci/requirements-browser.txt
+	@.ci/install .venv .ci/requirements-browser.txt
+	@.ci/browser
 	@touch $@
 
 .venv-peers/quality/.stamp .venv-peers/charts/.stamp: .venv-peers/%/.stamp: benchmarks/%.requirements.txt

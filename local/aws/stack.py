@@ -13,14 +13,16 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import uvicorn
+from starlette.routing import Route
 
+from aws.console_routes import console_routes, status_of
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.ring_route import ring_route
@@ -111,7 +113,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
                 _saved_state(plan.state, database),
                 _media_container(environ, media_port, log),
                 _watching(watch),
-                _gateway(plan, environ, listener, media_port, telnyx),
+                _gateway(plan, environ, listener, media_port, _local_routes(given, openai, telnyx)),
             ):
                 yield LocalStack(url, telnyx, openai, environ)
 
@@ -249,20 +251,30 @@ async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
             watching.cancel()
 
 
+def _local_routes(
+    given: Mapping[str, str], openai: OpenAISimulator | None, telnyx: TelnyxSimulator | None
+) -> list[Route]:
+    """Return the routes that a deployment does not have."""
+    status = status_of(
+        given, simulates_model=openai is not None, simulates_phone=telnyx is not None
+    )
+    return [ring_route(telnyx), *console_routes(status, given)]
+
+
 @asynccontextmanager
 async def _gateway(
     plan: Plan,
     environ: Mapping[str, str],
     listener: socket.socket,
     media_port: int,
-    telnyx: TelnyxSimulator | None,
+    local_routes: Sequence[Route],
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
     media_url = f"ws://127.0.0.1:{media_port}"
     app = create_app(
         media_url,
         integration_seconds=plan.integration_seconds,
-        local_routes=[ring_route(telnyx)],
+        local_routes=local_routes,
     )
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
     async with _serving(_Server(config), listener):

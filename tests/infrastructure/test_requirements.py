@@ -21,6 +21,7 @@ SOURCES = [
     ROOT / "local/requirements.in",
     ROOT / ".ci/requirements-sam.in",
     ROOT / ".ci/requirements-openapi.in",
+    ROOT / ".ci/requirements-browser.in",
 ]
 
 each_lock = pytest.mark.parametrize(
