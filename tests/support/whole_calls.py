@@ -41,6 +41,8 @@ CONVERSATION = [
 ]
 """The turns of that conversation in the record."""
 TIMEOUT_MS = 12_000
+API_POLL_SECONDS = 0.1
+"""Each look at a record runs a handler, which takes more CPU than all else in a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ class System:
         return record
 
     async def streaming(self, call_id: str) -> None:
-        await until(lambda: self._is(call_id, "streaming"))
+        await self._has_status(call_id, "streaming")
 
     async def transferred(self, call_id: str) -> None:
-        await until(lambda: self._is(call_id, "transferred"))
+        await self._has_status(call_id, "transferred")
 
     async def ended(self, call_id: str) -> Record:
         """Return the record of a call when it has ended at Telnyx and here, and is complete."""
@@ -89,13 +91,16 @@ class System:
         for phone in legs:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await phone.ended.wait()
-        await until(lambda: self._is(call_id, "ended"))
+        await self._has_status(call_id, "ended")
         if any(phone.media.frames_in for phone in legs):
-            await until(lambda: self._is_counted(call_id))
+            await until(lambda: self._is_counted(call_id), poll_seconds=API_POLL_SECONDS)
         return await self.record(call_id)
 
-    async def _is(self, call_id: str, status: str) -> bool:
-        return bool((await self.record(call_id))["status"] == status)
+    async def _has_status(self, call_id: str, status: str) -> None:
+        async def has() -> bool:
+            return bool((await self.record(call_id))["status"] == status)
+
+        await until(has, poll_seconds=API_POLL_SECONDS)
 
     async def _is_counted(self, call_id: str) -> bool:
         """Whether the container has written its figures, which it does last."""
