@@ -17,6 +17,7 @@ from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support import moto_stack
 from tests.support.clock import Clock
 from tests.support.patient_loop import PatientLoop
+from tests.support.story_scheduling import story_scheduling
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,6 +35,10 @@ settings.load_profile("default")
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: the tests wait for sound, sockets and processes half of their time."""
     return min(MAX_WORKERS, 2 * (os.cpu_count() or 1))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return story_scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 def pytest_collection_finish() -> None:

@@ -22,6 +22,8 @@ from simulators.openai.session import SimulatedSession
 from simulators.scenario import CallerLine, Scenario
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support import paced_container
+from tests.support.patient_loop import PatientLoop
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Record = dict[str, Any]
@@ -144,6 +146,7 @@ async def whole_system(
     hangs_up: bool = True,
 ) -> AsyncIterator[System]:
     handlers, container = folder / "handlers.log", folder / "container.log"
+    clock = folder / "clock"
     plan = Plan(
         free_port(),
         scenario,
@@ -151,8 +154,11 @@ async def whole_system(
         silence_timeout_ms=TIMEOUT_MS,
         log=container,
         integration_seconds=TIMEOUT_SECONDS,
+        container=paced_container.program(clock),
     )
-    with _environment_restored(), _handlers_log_to(handlers):
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, PatientLoop)
+    with _environment_restored(), _handlers_log_to(handlers), loop.clock_shown_in(clock):
         async with (
             running(plan, given, lambda *_: None) as stack,
             httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,
