@@ -1,12 +1,15 @@
 """A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
 
+import functools
 import gc
 import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
 
 from aws.dynamodb import create_table, dynamodb, local_client
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 TEMPLATE = load_template()
 MAX_WORKERS = 8
+
+# boto3 reads the descriptions of AWS's services for each session: longer than most tests take.
+botocore.session.create_loader = functools.cache(create_loader)
 
 gc.disable()  # until the tests are collected
 
