@@ -5,20 +5,20 @@ SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
 LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi .ci/requirements-browser \
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
-# These take real time, or count on their threads being served: they do not share the cores with other tests.
-ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end tests/console
 UV_VERSION := 0.13.9
 
 # `make image`: the engine is the first one that works, and the image is for this machine.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring call deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check bench-faults drill diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check bench-faults drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
 
 setup: .venv/.stamp             ## install the development environment
+
+environments: .venv/.stamp .venv-sam/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## install all that checks and tests need; -j4 side by side
 
 demo: .venv/.stamp              ## run one whole call on this machine and print it as it happens
 	$(BIN)/python local/demo.py $(ARGS)
@@ -49,16 +49,21 @@ browser: .venv/.browser         ## install what the tests of the pages need: Pla
 screenshots: .venv/.browser     ## docs/images, taken by the tests of the talk page
 	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/console/test_appearance.py
 
-# Without the bytecode of the test modules, each test process compiles all of them again.
-test: export PYTHONDONTWRITEBYTECODE =
+# Without bytecode, each process compiles all modules again.
+test check-template: export PYTHONDONTWRITEBYTECODE =
 test: .venv/.browser .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
-	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
-	$(if $(ARGS),,$(BIN)/pytest $(ALONE))
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),.ci/tests $(BIN)/pytest)
 
-check: .venv/.browser .venv-sam/.stamp ## check format, style, types, the template and its build
+check: check-style check-types check-template ## check format, style, types, the template and its build
+
+check-style: .venv/.stamp        ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+check-types: .venv/.browser       ## check types
 	$(BIN)/mypy
+
+check-template: .venv-sam/.stamp ## check the template and its build
 	$(SAM) validate --lint
 	$(SAM) build
 

@@ -1,11 +1,15 @@
 """A DynamoDB on the loopback interface for all tests, and a fresh table for each."""
 
+import functools
+import gc
 import os
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
 
 from aws.dynamodb import create_table, dynamodb, local_client
@@ -17,6 +21,7 @@ from phonebridge.storage.secret_cipher import SecretCipher
 from tests.support import moto_stack
 from tests.support.clock import Clock
 from tests.support.patient_loop import PatientLoop
+from tests.support.story_scheduling import story_scheduling
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,6 +32,11 @@ MAX_WORKERS = 8
 STREAM_TOKEN_SECRET = "stream secret"
 """Of the environments that the tests give to handlers and containers."""
 
+# boto3 reads the descriptions of AWS's services for each session: longer than most tests take.
+botocore.session.create_loader = functools.cache(create_loader)
+
+gc.disable()  # until the tests are collected
+
 settings.register_profile("default", deadline=None)  # the machine may be busy
 settings.load_profile("default")
 
@@ -34,6 +44,18 @@ settings.load_profile("default")
 def pytest_xdist_auto_num_workers() -> int:
     """Two for each core: the tests wait for sound, sockets and processes half of their time."""
     return min(MAX_WORKERS, 2 * (os.cpu_count() or 1))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return story_scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of all later collections of garbage. The collector would go
+    through millions of objects of which none is ever released: half of a process's start."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_asyncio_loop_factories() -> dict[str, type[PatientLoop]]:

@@ -77,6 +77,8 @@ class Plan:
     """Timeout of a handler at the gateway."""
     people: Mapping[str, Person] = field(default_factory=dict)
     """The person who answers a number. The default person answers all others."""
+    container: tuple[str, ...] = ("-m", "media_bridge")
+    """The arguments with which Python starts the media container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             environ = _environment(own | dict(given), url, state, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
-                _media_container(environ, media_port, log),
+                _media_container(plan.container, environ, media_port, log),
                 _watching(watch),
                 _gateway(plan, environ, listener, media_port, _local_routes(given, openai, telnyx)),
             ):
@@ -232,10 +234,12 @@ async def _saved_state(folder: Path | None, database: str) -> AsyncIterator[None
 
 
 @asynccontextmanager
-async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
+async def _media_container(
+    program: tuple[str, ...], environ: Mapping[str, str], port: int, log: int
+) -> AsyncIterator[None]:
     # The API answers 503 without a key, so no call gets here. The container needs one to start.
     environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
-    command = ("-m", "media_bridge", "--host", "127.0.0.1", "--port", str(port))
+    command = (*program, "--host", "127.0.0.1", "--port", str(port))
     async with _process(*command, environ=environ, output=log) as process:
         await _answering(f"http://127.0.0.1:{port}/healthz", process)
         yield

@@ -1,4 +1,8 @@
-"""The whole system, once for all tests of this folder that need it."""
+"""The whole system, once in each test process, for the tests of this folder that need it.
+
+Most of a conversation is waiting, so several processes share these tests (`.ci/tests`,
+`tests/support/story_scheduling.py`).
+"""
 
 from collections.abc import AsyncIterator
 
