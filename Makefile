@@ -18,7 +18,7 @@ help:                           ## list the targets
 
 setup: .venv/.stamp             ## install the development environment
 
-environments: .venv/.stamp .venv-sam/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## install all that checks and tests need; -j4 side by side
+environments: .venv/.browser .venv-sam/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## install all that checks and tests need; -j4 side by side
 
 demo: .venv/.stamp              ## run one whole call on this machine and print it as it happens
 	$(BIN)/python local/demo.py $(ARGS)
