@@ -4,9 +4,9 @@ from media_bridge import events
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand, ClipKind
 from media_bridge.conversation.call_view import CallView
-from media_bridge.conversation.conversation import NO_CLIPS
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.conversation.history import History
+from media_bridge.conversation.talk import NO_CLIPS
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
