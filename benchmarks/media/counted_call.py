@@ -105,7 +105,7 @@ async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> Non
         threads=Threads("call", 1),
         pauses=pauses,
         hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
-        rescues=Rescues(nothing, nothing, log, now_ms),
+        rescues=Rescues(nothing, nothing, nothing, log, now_ms),
     )
     call = Call(
         call_id=CALL_ID,

@@ -92,7 +92,7 @@ def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaW
     toolbox = _tool_runner(settings, log)
     figures = WorkerMetrics(settings.metrics_namespace)
     threads = Threads("call", settings.max_calls_per_task)
-    rescues = Rescues(store, switchboard, log, now_ms)
+    rescues = Rescues(store, switchboard, turns, log, now_ms)
     hangups = Hangups(carrier, log, pauses, Threads("hangup", settings.max_calls_per_task))
     services = Services(
         settings,

@@ -396,7 +396,7 @@ async def media_plane(
             WorkerMetrics(configured.metrics_namespace),
             pauses,
             Hangups(carrier, log, pauses, Threads("hangup", slots)),
-            Rescues(store, switchboard, log, clock, rescue_pauses_seconds),
+            Rescues(store, switchboard, turns, log, clock, rescue_pauses_seconds),
             hangup_grace_seconds=hangup_grace_seconds,
         )
         access = DynamoAccess(

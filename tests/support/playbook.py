@@ -8,8 +8,9 @@
         << FailCall("model_timeout", "the model session did not become ready")
     )
 
-Commands are complete and in order. Only log entries of level info and the marks between chunks
-(`test_playback_clock.py`) are left out.
+Commands are complete and in order. Only log entries of level info, the marks between chunks
+(`test_playback_clock.py`) and what is stored for another task (`test_memory.py`,
+`test_steering.py`) are left out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from itertools import zip_longest
 from typing import Self
 
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, Log, MarkPlayback
+from media_bridge.commands import BridgeCommand, Log, MarkPlayback, SaveResume, SaveSettings
 from media_bridge.events import BridgeEvent, DeadlinePassed
 
 
@@ -67,8 +68,12 @@ class Playbook:
         return [each for each in unmarked(commands) if not _is_info(each)]
 
 
+_UNMENTIONED = (MarkPlayback, SaveResume, SaveSettings)
+
+
 def unmarked(commands: Iterable[BridgeCommand]) -> list[BridgeCommand]:
-    return [each for each in commands if not isinstance(each, MarkPlayback)]
+    """Leave out marks, and what is stored for another task."""
+    return [each for each in commands if not isinstance(each, _UNMENTIONED)]
 
 
 def _is_info(command: BridgeCommand) -> bool:

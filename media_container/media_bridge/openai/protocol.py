@@ -66,6 +66,9 @@ class RealtimeProtocol:
             case commands.AddMessage(role, text):
                 item = realtime.message(role, text)
                 return realtime.encode(realtime.ItemCreate(item, command.event_id))
+            case commands.AddToolCall(call_id, name, arguments):
+                call = tools.FunctionCallItem(call_id, name, arguments)
+                return realtime.encode(realtime.ItemCreate(call, command.event_id))
             case commands.SendToolOutput(call_id, output):
                 answer = tools.FunctionOutputItem(call_id, output)
                 return realtime.encode(realtime.ItemCreate(answer, command.event_id))

@@ -16,10 +16,10 @@ from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
 from media_bridge.runtime.continuation import Continuation
-from media_bridge.runtime.model_port import ModelUnreachable
+from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
-from media_bridge.runtime.websocket import ABNORMAL_CLOSURE, Buffer, WebSocket
+from media_bridge.runtime.websocket import Buffer, WebSocket
 from media_bridge.telnyx_stream import TelnyxStream
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
@@ -51,9 +51,11 @@ class CallSession:
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
-        rest = before.rest_of(config) if before else config
+        rest, history = config, None
+        if before:
+            rest, history = before.rest_of(config), before.history(config)
         self._bridge = Bridge(
-            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing
+            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
         )
         self._stream = TelnyxStream(Codec[config.codec], services.settings.l16_byte_order)
         self._log = CallLog(services.log, call.call_id)
@@ -79,10 +81,9 @@ class CallSession:
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
-        self._model = WebSocket()
-        self._protocol = services.model.protocol(config)
-        self._protocol.on_repair = self._on_repair
-        self._model_wanted = asyncio.Event()
+        self._model = ModelSocket(
+            call.call_id, config, services, self._log, self.dispatch, self._crash
+        )
 
     def dispatch(self, event: events.BridgeEvent) -> None:
         """Something happened: let the bridge answer, and do what it says."""
@@ -118,11 +119,10 @@ class CallSession:
     async def _run_sockets(self) -> None:
         async with self._tasks as tasks:
             tasks.create_task(self._records.write())
-            connecting = tasks.create_task(self._open_model_sessions())
+            self._model.open(self._config, tasks)
             try:
                 await self._over.wait()
             finally:
-                connecting.cancel()
                 self._cancel_functions()
                 self._close()
             if not self._is_abandoned:
@@ -135,6 +135,7 @@ class CallSession:
         self._is_abandoned = True
         self._records.discard()
         self.has_left = True
+        self.dispatch(events.ClaimLost())
         self._finish()
 
     def _on_replaced(self) -> None:
@@ -155,7 +156,7 @@ class CallSession:
         """Let another task carry the call on. The carrier closes this stream."""
         self._log.write("info", "call moves to another task")
         self.is_moving = True
-        self._tasks.create_task(self._records.replace_stream())
+        self._records.replace_stream()
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -180,46 +181,6 @@ class CallSession:
     def _on_phone_close(self, code: int, reason: str) -> None:
         self._log.write("info", "phone disconnected", code=code, reason=reason)
         self.dispatch(events.StreamLost())
-
-    async def _open_model_sessions(self) -> None:
-        """One at once, and another in its place whenever the bridge wants it."""
-        while True:
-            self._protocol = self._services.model.protocol(self._config)
-            self._protocol.on_repair = self._on_repair
-            self._model = WebSocket()
-            self._model.on_message = self._on_model_message
-            self._model.on_close = self._on_model_close
-            await self._open_model_session()
-            await self._model_wanted.wait()
-            self._model_wanted.clear()
-            self._model.on_message = lambda _: None
-            self._model.on_close = lambda *_: None
-            self._model.close()
-
-    async def _open_model_session(self) -> None:
-        started = self._loop.time()
-        try:
-            with self._services.tracer.span(self._call.call_id, "model connect"):
-                await self._services.model.connect(self._config, self._model)
-        except ModelUnreachable as error:
-            self._services.metrics.model_unreachable()
-            self.dispatch(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
-        except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
-            self._crash()
-        else:
-            self._services.metrics.model_connected(self._loop.time() - started)
-            self._log.write("info", "model connected")
-
-    def _on_model_message(self, text: Buffer) -> None:
-        if event := self._protocol.decode(text):
-            self.dispatch(event)
-
-    def _on_repair(self, event_type: str, absent: list[str]) -> None:
-        self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
-
-    def _on_model_close(self, code: int, reason: str) -> None:
-        self._log.write("info", "model disconnected", code=code, reason=reason)
-        self.dispatch(events.ModelClosed(code, reason))
 
     # The timer.
 
@@ -247,7 +208,7 @@ class CallSession:
     def _execute(self, command: BridgeCommand) -> None:
         match command:
             case commands.AppendAudio():
-                self._model.send(self._protocol.encode(command))
+                self._model.send_audio(command)
             case commands.PlayAudio() | commands.MarkPlayback():
                 self._phone.send(self._stream.encode(command))
             case commands.ClearPlayback():
@@ -255,8 +216,6 @@ class CallSession:
                 # uvloop's time is the moment at which it woke to read: the model's word that the
                 # caller speaks is among what it read then.
                 self._services.metrics.playback_cleared(time.monotonic() - self._loop.time())
-            case commands.ConnectModel():
-                self._model_wanted.set()
             case commands.RunFunction():
                 task = self._tasks.create_task(self._run_function(command))
                 self._functions.add(task)
@@ -265,6 +224,8 @@ class CallSession:
                 commands.RecordTurn()
                 | commands.ReviseTurn()
                 | commands.RecordMessage()
+                | commands.SaveResume()
+                | commands.SaveSettings()
                 | commands.AddTimelineEntry()
                 | commands.RecordStart()
                 | commands.CacheGreeting()
@@ -282,12 +243,24 @@ class CallSession:
             case commands.Log():
                 self._log.write_entry(command)
             case _:
-                self._send_to_model(command)
+                self._tell_model(command)
 
-    def _send_to_model(self, command: ModelCommand) -> None:
-        self._model.send(self._protocol.encode(command))
-        if event := self._protocol.implied_event(command):
-            self._loop.call_soon(self.dispatch, event)
+    def _tell_model(
+        self,
+        command: ModelCommand
+        | commands.ConnectModel
+        | commands.RestoreHistory
+        | commands.CountReconnect,
+    ) -> None:
+        match command:
+            case commands.ConnectModel(config):
+                self._model.open(config, self._tasks)
+            case commands.RestoreHistory():
+                self._model.restore(command)
+            case commands.CountReconnect(reason, gap_ms):
+                self._services.metrics.model_reconnected(reason, gap_ms)
+            case _:
+                self._model.send(command)
 
     def _record(self, command: commands.BackgroundCommand) -> None:
         """Whatever takes a while is done in threads."""
@@ -305,7 +278,7 @@ class CallSession:
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
                 if lost:
-                    self._tasks.create_task(self._records.replace_stream())
+                    self._records.replace_stream()
         self.has_left = True
         self._cancel_functions()
         self._phone.close()

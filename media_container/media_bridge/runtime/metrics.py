@@ -3,6 +3,8 @@
 The service is the only dimension, because CloudWatch bills each value of a dimension as a metric.
 """
 
+from collections import Counter
+
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from phonebridge.call.turn import Turn
@@ -19,6 +21,7 @@ class WorkerMetrics:
         self._is_on = bool(namespace)
         self._dropped_frames = 0
         self._calls_taken_over = self._streams_restarted = 0
+        self._reconnects: Counter[str] = Counter()
 
     def model_connected(self, after_seconds: float) -> None:
         self._add_duration("ModelConnectMs", after_seconds * 1000)
@@ -26,6 +29,11 @@ class WorkerMetrics:
 
     def model_unreachable(self) -> None:
         self._add_connect(failures=1)
+
+    def model_reconnected(self, reason: str, gap_ms: int) -> None:
+        """A lost session was replaced in the middle of a call."""
+        self._add_duration("ModelGapMs", gap_ms)
+        self._reconnects[reason] += 1
 
     def turn_ended(self, turn: Turn) -> None:
         if turn.latency_ms is not None:
@@ -59,12 +67,16 @@ class WorkerMetrics:
             "DroppedFrames": self._dropped_frames,
             "CallsTakenOver": self._calls_taken_over,
             "StreamsRestarted": self._streams_restarted,
+            "ModelReconnects": self._reconnects.total(),
         }
         self._dropped_frames = self._calls_taken_over = self._streams_restarted = 0
         if self._is_on:
             for name, count in counts.items():
                 self._metrics.add_metric(name, "Count", count)
+            if self._reconnects:
+                self._metrics.add_metadata("reconnect_reasons", dict(self._reconnects))
             self._metrics.flush_metrics()
+        self._reconnects.clear()
 
     def _add_connect(self, failures: int) -> None:
         """One value per attempt, so that the average is the share of failures."""

@@ -14,7 +14,15 @@ from phonebridge.errors import ModelError
 
 
 class ModelUnreachable(ModelError):
-    """No WebSocket to the model's server could be opened."""
+    """No WebSocket to the model's server could be opened. `status` is its HTTP answer, if it gave
+    one; `retry_after` is the number of seconds that it wants us to wait."""
+
+    def __init__(
+        self, message: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class ModelProtocol(Protocol):

@@ -90,6 +90,17 @@ class AgentAudio:
             if item.response_id == response_id:
                 self.cancelled.mark_truncated(response_id, item.item_id)
 
+    def lose_session(self) -> bool:
+        """Play what has come to its end. The next session learns of it as text, as far as it was
+        heard. The result is whether sound is missing."""
+        is_broken = False
+        for item in self._playout.items:
+            item.is_broken = not item.finished
+            is_broken |= item.is_broken
+            self._playout.finish(item.item_id)
+            self._recited.add(item.item_id)
+        return is_broken
+
     def finish_response(self, response_id: str) -> None:
         for item in self._playout.items:
             if item.response_id == response_id:
@@ -106,8 +117,17 @@ class AgentAudio:
         """Record the turns that the caller has heard to their end."""
         commands: list[BridgeCommand] = []
         for each in played:
-            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
+            if each.item.is_broken:
+                commands += self._record_broken(each)
+            else:
+                commands += self._record_turns(each.item, self._transcript.agent_finished(each))
         return commands
+
+    def _record_broken(self, played: ItemPlayed) -> list[BridgeCommand]:
+        """The caller heard all sound that had come when the session was lost."""
+        received_ms = played.item.model_bytes // self._playout.model_bytes_per_ms
+        cut = ItemTruncated(played.item, received_ms, received_ms)
+        return self._truncate([cut], played.at)
 
     def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
         """Stop speaking, in this order: stop the pacer, clear, cancel, truncate. Later deltas are

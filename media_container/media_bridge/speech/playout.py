@@ -41,6 +41,8 @@ class Item:
     model_bytes: int = 0
     waiting: int = 0
     finished: bool = False
+    is_broken: bool = False
+    """Its session was lost before all of its sound had come."""
     _sent: list[_Span] = field(default_factory=list)
     """The positions of the item in all that was sent."""
 

@@ -15,6 +15,9 @@ from phonebridge.call.turn import Latency, Speaker, Turn
 MAX_REVISABLE = 16
 """So many recorded turns may still be revised."""
 
+CARRIED_ITEM = "carried-over"
+"""Stands for the item of a turn that the next session will name."""
+
 Record = RecordTurn | ReviseTurn
 
 
@@ -61,7 +64,11 @@ class Transcript:
     # The caller.
 
     def caller_started(self, item_id: str, now: float) -> None:
-        self._begin(item_id, Speaker.CALLER, now)
+        if carried := self._open.pop(CARRIED_ITEM, None):
+            self._open[item_id] = carried
+            carried.ended, carried.words = None, self._words_ahead.pop(item_id, ItemWords())
+        else:
+            self._begin(item_id, Speaker.CALLER, now)
 
     def caller_stopped(self, item_id: str, at: float) -> None:
         if turn := self._open.get(item_id):
@@ -164,6 +171,26 @@ class Transcript:
 
     # The end.
 
+    def lose_session(self, speaking_item: str | None, now: float) -> list[Record]:
+        """The model owes no words any more. The caller's speech that goes on is one turn with what
+        the next session hears of it, unless some of its words are known already."""
+        spoken = self._open.pop(speaking_item, None) if speaking_item is not None else None
+        if spoken:
+            carried = f"{CARRIED_ITEM}-{spoken.number}" if spoken.words.text else CARRIED_ITEM
+            self._open[carried], spoken.ended = spoken, now
+        for turn in (*self._open.values(), *self._recorded.values()):
+            turn.words.is_over = True
+        self._words_ahead.clear()
+        over = [
+            item_id
+            for item_id, turn in self._open.items()
+            if turn.who is Speaker.CALLER and item_id != CARRIED_ITEM
+        ]
+        for item_id in over:
+            turn = self._open[item_id]
+            turn.ended = now if turn.ended is None else turn.ended
+        return [record for item_id in over for record in self._record(item_id)]
+
     def close(self, now: float) -> list[Record]:
         """The call is over: whatever is still open ends here, with the words known so far."""
         self.is_closing = True
@@ -226,7 +253,8 @@ class Transcript:
         if turn.cut is None:
             return record
         item = turn.cut.item
-        pace = None if item.finished else self._speaking_rate
+        is_whole = item.finished and not item.is_broken
+        pace = None if is_whole else self._speaking_rate
         steps = item.loudness.steps
         text, unheard = word_alignment.split_at(record.text, steps, turn.cut.played_ms, pace)
         return replace(record, text=text, unheard=unheard, interrupted=True)

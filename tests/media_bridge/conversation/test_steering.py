@@ -12,15 +12,19 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     ConfigureModel,
+    ConnectModel,
     CreateResponse,
     EndCall,
     Log,
     Role,
+    SaveSettings,
     TransferCall,
     TruncateItem,
     UpdateSession,
 )
+from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.idle import PROMPT
+from media_bridge.conversation.steering import apply_event
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
@@ -39,6 +43,7 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Interrupt, Mute, Side, StartTransfer, TransferFinished, Update
+from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -217,6 +222,14 @@ UPDATE = Update(
 ALL_BUT_THE_VOICE = replace(UPDATE, voice=None)
 
 
+def test_an_update_that_the_model_accepts_is_stored_for_the_streams_to_come() -> None:
+    config = UPDATE.apply_to(CallConfig())
+    commands = apply_event(
+        SettingsUpdated(config, ("voice",)), Conversation(CallConfig(), ModelAudio.G711), 0.0
+    )
+    assert commands[0] == SaveSettings(config)
+
+
 def test_an_update_goes_to_the_model_and_what_became_of_it_onto_the_record() -> None:
     config = UPDATE.apply_to(CallConfig())
     assert (
@@ -328,8 +341,9 @@ def test_a_last_sentence_that_never_comes_is_not_waited_for_long() -> None:
         << CreateResponse(exact_text="Goodbye!")
         >> At(20.9)
         << Log("warning", "model gave no reply", why)
-        << AddTimelineEntry("no reply", f"{why}; asked again")
-        << CreateResponse(exact_text="Goodbye!")
+        << AddTimelineEntry("no reply", f"{why}; asked again in a new session")
+        << Log("warning", "model session lost", "it sent no event")
+        << ConnectModel(CallConfig())
         >> At(21.1)
         << EndCall(EndedBy.API)
     )

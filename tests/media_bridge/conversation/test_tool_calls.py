@@ -52,7 +52,7 @@ from phonebridge.call.steering import Interrupt
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.call.usage import Usage
 from tests.support.bridges import agent_turn, done, play, ready_call, said, words
-from tests.support.playbook import At, Playbook, pass_time
+from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 ORDER = HttpsFunction(name="order", url="https://example.com/order")
 SLOW = HttpsFunction(name="slow", url="https://example.com/slow", filler="One moment.")
@@ -246,7 +246,7 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
 def test_broken_arguments_are_answered_with_an_error(arguments: str) -> None:
     story = calling(ORDER)
     story.bridge.handle(call("order", arguments), 0.0)
-    answer, note, respond = story.bridge.handle(done(), 0.0)
+    answer, note, respond = unmarked(story.bridge.handle(done(), 0.0))
     assert isinstance(answer, SendToolOutput)
     assert answer.output.startswith('{"error":"The arguments are not as declared')
     assert (note, respond) == (noted("order: refused"), CreateResponse())
@@ -278,7 +278,7 @@ def test_only_so_many_functions_run_at_one_time() -> None:
     story = calling(ORDER)
     for number in range(MAX_OPEN_CALLS + 1):
         story.bridge.handle(call("order", number=number), 0.0)
-    *running, answer, _ = story.bridge.handle(done(), 0.0)
+    *running, answer, _ = unmarked(story.bridge.handle(done(), 0.0))
     assert running == [run(number=number) for number in range(MAX_OPEN_CALLS)]
     assert answer == SendToolOutput(
         f"call-{MAX_OPEN_CALLS}", error_output("Too many calls are under way; wait for them.")
@@ -304,7 +304,7 @@ def circle(story: Playbook, number: int) -> BridgeCommand:
     story.bridge.handle(ResponseStarted(response), 0.0)
     wanted = FunctionCalled(response, f"call-{number}", "take_message", '{"message":"Hello."}')
     story.bridge.handle(wanted, 0.0)
-    return story.bridge.handle(done(response), 0.0)[-1]
+    return unmarked(story.bridge.handle(done(response), 0.0))[-1]
 
 
 def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
@@ -697,7 +697,7 @@ def test_keys_are_pressed_at_once_and_the_model_listens() -> None:
 def test_what_is_no_key_is_not_pressed(digits: str) -> None:
     story = calling(BuiltIn.SEND_DTMF)
     story.bridge.handle(call("send_dtmf", f'{{"digits":"{digits}"}}'), 0.0)
-    answer, note, respond = story.bridge.handle(done(), 0.0)
+    answer, note, respond = unmarked(story.bridge.handle(done(), 0.0))
     assert isinstance(answer, SendToolOutput)
     assert answer.output.startswith('{"error":')
     assert (note, respond) == (noted("send_dtmf: refused"), CreateResponse())

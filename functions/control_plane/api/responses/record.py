@@ -65,8 +65,21 @@ class TimelineItem(ResponseModel):
     """Something that happened to the call."""
 
     at: Annotated[datetime, Field(description="When it happened.")]
-    what: Annotated[str, Field(description="What happened.")]
-    detail: Annotated[str, Field(description="More about it; may be empty.")]
+    what: Annotated[
+        str,
+        Field(
+            description="What happened. `model reconnected` means that the model's session was "
+            "lost and replaced while the call went on."
+        ),
+    ]
+    detail: Annotated[
+        str,
+        Field(
+            description="More about it; may be empty. For `model reconnected`, it is the time "
+            "without a model and the reason, such as `after 412 ms: the model's server closed "
+            "with 1011`."
+        ),
+    ]
 
 
 class FaultResource(ResponseModel):
