@@ -76,5 +76,5 @@ def _services() -> Services:
         threads=Threads("call", 1),
         pauses=pauses,
         hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
-        rescues=Rescues(nothing, nothing, log, now_ms),
+        rescues=Rescues(nothing, nothing, nothing, log, now_ms),
     )

@@ -107,13 +107,14 @@ def _services(
     hangup_threads = Threads("hangup", settings.max_calls_per_task)
     pauses, model = RetryPauses(), OpenAIRealtime(settings)
     switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
+    turns = TurnWriter(store, log, pauses)
     return Services(
         settings=settings,
         store=store,
         switchboard=switchboard,
         model=model,
         log=log,
-        turn_writer=TurnWriter(store, log, pauses),
+        turn_writer=turns,
         now_ms=now_ms,
         tracer=tracer,
         speech_cache=SpeechCache(settings, model, dynamodb, now_ms),
@@ -122,7 +123,7 @@ def _services(
         metrics=WorkerMetrics(settings.metrics_namespace),
         pauses=pauses,
         hangups=Hangups(carrier, log, pauses, hangup_threads),
-        rescues=Rescues(store, switchboard, log, now_ms),
+        rescues=Rescues(store, switchboard, turns, log, now_ms),
     )
 
 

@@ -285,6 +285,13 @@ class SaveResume:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveSettings:
+    """Store the settings of the call, which an update has changed, for the streams to come."""
+
+    config: CallConfig
+
+
+@dataclass(frozen=True, slots=True)
 class AddTimelineEntry:
     """Add an entry to the call's timeline. `what` is constant, and `detail` varies."""
 
@@ -400,6 +407,7 @@ BackgroundCommand = (
     | ReviseTurn
     | RecordMessage
     | SaveResume
+    | SaveSettings
     | RecordStart
     | AddTimelineEntry
     | CacheGreeting

@@ -32,6 +32,7 @@ class Emitted:
         lag_seconds: float = 0.0,
         calls: int = 5,
         lost: int = 0,
+        taken_over: int = 0,
     ) -> Samples:
         """One task, the same in every minute."""
         worker = WorkerMetrics(NAMESPACE)
@@ -42,6 +43,8 @@ class Emitted:
                 worker.model_unreachable()
             for _ in range(lost):
                 worker.model_reconnected("closed", 400)
+            for _ in range(taken_over):
+                worker.call_taken_over()
             worker.loop_lagged(lag_seconds)
             worker.publish(active_calls=calls, slots=40)
         return self._read()
@@ -104,6 +107,12 @@ def test_sessions_that_are_lost_more_often_than_they_reach_their_age(
 ) -> None:
     samples = emitted.by_tasks(lost=lost, calls=calls)
     assert does_ring("ModelReconnectsAlarm", samples) is expected
+
+
+@pytest.mark.parametrize(("taken_over", "expected"), [(0, False), (1, True)])
+def test_calls_of_a_task_that_died(emitted: Emitted, taken_over: int, expected: bool) -> None:
+    samples = emitted.by_tasks(taken_over=taken_over)
+    assert does_ring("CallsTakenOverAlarm", samples) is expected
 
 
 @pytest.mark.parametrize(("lag_seconds", "expected"), [(0.02, False), (0.15, True)])
@@ -198,6 +207,7 @@ def test_every_alarm_is_tried_here() -> None:
         *(name for name, _, _ in OF_AWS),
         "ModelConnectFailuresAlarm",
         "ModelReconnectsAlarm",
+        "CallsTakenOverAlarm",
         "LoopLagAlarm",
         "CallSlotsAlarm",
         "StaleMetricsAlarm",

@@ -253,7 +253,7 @@ class Providers:
         clock, slots, pauses = self.clock, settings.max_calls_per_task, RetryPauses(max_seconds=0.5)
         carrier = self._carrier(slots)
         switchboard = Switchboard(self.store, carrier, self.mailbox, clock, log)
-        model = OpenAIRealtime(settings)
+        model, turns = OpenAIRealtime(settings), TurnWriter(self.store, log, pauses)
         https = PublicHttpsClient(settings.tool_hosts_allowed)
         return Services(
             settings=settings,
@@ -261,7 +261,7 @@ class Providers:
             switchboard=switchboard,
             model=model,
             log=log,
-            turn_writer=TurnWriter(self.store, log, pauses),
+            turn_writer=turns,
             now_ms=clock,
             tracer=Tracer("media-bridge", None, log, clock),
             speech_cache=SpeechCache(settings, model, self.client, clock),
@@ -270,7 +270,7 @@ class Providers:
             metrics=WorkerMetrics(settings.metrics_namespace),
             pauses=pauses,
             hangups=Hangups(carrier, log, pauses, Threads("hangup", slots)),
-            rescues=Rescues(self.store, switchboard, log, clock, rescue_pauses_seconds),
+            rescues=Rescues(self.store, switchboard, turns, log, clock, rescue_pauses_seconds),
         )
 
     def _carrier(self, slots: int) -> TelnyxClient:

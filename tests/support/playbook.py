@@ -9,7 +9,8 @@
     )
 
 Commands are complete and in order. Only log entries of level info, the marks between chunks
-(`test_playback_clock.py`) and what is stored for another task (`test_memory.py`) are left out.
+(`test_playback_clock.py`) and what is stored for another task (`test_memory.py`,
+`test_steering.py`) are left out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from itertools import zip_longest
 from typing import Self
 
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, Log, MarkPlayback, SaveResume
+from media_bridge.commands import BridgeCommand, Log, MarkPlayback, SaveResume, SaveSettings
 from media_bridge.events import BridgeEvent, DeadlinePassed
 
 
@@ -67,9 +68,12 @@ class Playbook:
         return [each for each in unmarked(commands) if not _is_info(each)]
 
 
+_UNMENTIONED = (MarkPlayback, SaveResume, SaveSettings)
+
+
 def unmarked(commands: Iterable[BridgeCommand]) -> list[BridgeCommand]:
     """Leave out marks, and what is stored for another task."""
-    return [each for each in commands if not isinstance(each, MarkPlayback | SaveResume)]
+    return [each for each in commands if not isinstance(each, _UNMENTIONED)]
 
 
 def _is_info(command: BridgeCommand) -> bool:

@@ -3,9 +3,10 @@
 import argparse
 import asyncio
 import signal
+from typing import get_args
 
 from simulators.scenario import ECHO, SCENARIOS
-from simulators.telnyx.behaviour import Person
+from simulators.telnyx.behaviour import CarrierFaults, Person, SecondStart, StopNews
 from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator
 
 
@@ -15,11 +16,18 @@ def _print_event(event: CarrierSimulatorEvent) -> None:
 
 async def _serve(arguments: argparse.Namespace) -> None:
     person = Person(SCENARIOS[arguments.scenario], hangs_up=not arguments.stay)
+    faults = CarrierFaults(
+        reset_after_ms=arguments.reset_after_ms,
+        half_open_after_ms=arguments.half_open_after_ms,
+        stop_news=arguments.stop_news,
+        second_start=arguments.second_start,
+    )
     stopped = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(each, stopped.set)
     async with TelnyxSimulator(
         person=person,
+        faults=faults,
         webhook_url=arguments.webhook_url,
         host=arguments.host,
         port=arguments.port,
@@ -40,6 +48,10 @@ def main() -> None:
     parser.add_argument("--scenario", choices=sorted(SCENARIOS), default=ECHO.name)
     parser.add_argument("--latency-ms", type=int, default=0, help="delay of each response")
     parser.add_argument("--webhook-delay-ms", type=int, default=0)
+    parser.add_argument("--reset-after-ms", type=int, help="reset the first socket of each call")
+    parser.add_argument("--half-open-after-ms", type=int, help="or let it become half-open")
+    parser.add_argument("--stop-news", choices=get_args(StopNews), default="sent")
+    parser.add_argument("--second-start", choices=get_args(SecondStart), default="refused")
     parser.add_argument("--stay", action="store_true", help="the person never hangs up")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
 
+StopNews = Literal["sent", "missing", "late", "twice"]
+Disturbance = Literal["second_socket", "close", "reset", "half_open"]
+SecondStart = Literal["refused", "replaces"]
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
 MAX_CALL_MS = 4 * 60 * 60 * 1000
 """Telnyx's limit for the length of a call."""
@@ -68,6 +71,27 @@ class CarrierFaults:
     """So long after the start of the first stream."""
     close_without_stop_after_ms: int | None = None
     """Likewise."""
+    reset_after_ms: int | None = None
+    """Likewise: the connection is reset. The leg stays."""
+    half_open_after_ms: int | None = None
+    """Likewise: the carrier sends and reads nothing more on the socket, and does not notice it."""
+    stop_news: StopNews = "sent"
+    """What becomes of the webhook `streaming.stopped`."""
+    second_start: SecondStart = "refused"
+    """What becomes of a `streaming_start` while a stream runs. Telnyx does not document it."""
+
+    def disturbance(self, carried_ms: int) -> Disturbance | None:
+        """What happens to a stream that has carried so much of the caller's sound."""
+        after_ms: dict[Disturbance, int | None] = {
+            "second_socket": self.second_socket_after_ms,
+            "close": self.close_without_stop_after_ms,
+            "reset": self.reset_after_ms,
+            "half_open": self.half_open_after_ms,
+        }
+        due = (
+            kind for kind, at_ms in after_ms.items() if at_ms is not None and carried_ms >= at_ms
+        )
+        return next(due, None)
 
 
 PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
@@ -95,6 +119,12 @@ FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550117": {"swap_chunks": True, "lost_chunks": 0.02, "jitter_ms": 60},
     "+15550118": {"close_without_stop_after_ms": 2000},
     "+15550119": {"second_socket_after_ms": 2000},
+    "+15550122": {"reset_after_ms": 4000},
+    "+15550125": {"half_open_after_ms": 4000},
+    "+15550126": {"reset_after_ms": 4000, "stop_news": "missing"},
+    "+15550127": {"reset_after_ms": 4000, "stop_news": "late"},
+    "+15550128": {"reset_after_ms": 4000, "stop_news": "twice"},
+    "+15550129": {"half_open_after_ms": 4000, "second_start": "replaces"},
     "+15550131": {"early_stream_fails": True},
     "+15550132": {"early_stream_closes_after_ms": 100},
 }

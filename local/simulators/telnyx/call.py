@@ -128,9 +128,10 @@ class SimulatedCall(ReportedCall):
             await self._stream.press(digit)
 
     def start_streaming(self, settings: StreamSettings) -> None:
-        if self.streaming:
+        if self.streaming and self.faults.second_start == "refused":
             raise ApiError(422, "90045", "Media streaming is already in use for this call")
-        self._stream_task = self._tasks.create_task(self._carry_stream(settings))
+        replaced = list(self._streams)
+        self._stream_task = self._tasks.create_task(self._replace_streams(replaced, settings))
 
     def stop_streaming(self) -> None:
         if not self.streaming:
@@ -249,14 +250,22 @@ class SimulatedCall(ReportedCall):
 
     def _disturb_stream(self, stream: MediaStream) -> None:
         """Does once what the faults of the call ask for, so long after the stream's start."""
-        opens_after_ms = self.faults.second_socket_after_ms
-        closes_after_ms = self.faults.close_without_stop_after_ms
-        if opens_after_ms is not None and stream.carried_ms >= opens_after_ms:
-            self._is_stream_disturbed = True
-            self._tasks.create_task(self._carry_stream(stream.settings))
-        elif closes_after_ms is not None and stream.carried_ms >= closes_after_ms:
-            self._is_stream_disturbed = True
-            self._tasks.create_task(stream.close())
+        disturbance = self.faults.disturbance(stream.carried_ms)
+        self._is_stream_disturbed = disturbance is not None
+        match disturbance:
+            case "second_socket":
+                self._tasks.create_task(self._carry_stream(stream.settings))
+            case "close":
+                self._tasks.create_task(stream.close())
+            case "reset":
+                stream.reset()
+            case "half_open":
+                stream.become_half_open()
+
+    async def _replace_streams(self, replaced: list[MediaStream], settings: StreamSettings) -> None:
+        for stream in replaced:
+            await stream.stop(self._leg())
+        await self._carry_stream(settings)
 
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
@@ -311,7 +320,7 @@ class SimulatedCall(ReportedCall):
         # A stream that another socket has replaced ends without a webhook.
         if self._stream is stream:
             self._stream = None
-            self.post(events.StreamingStoppedPayload, stream_url=stream.settings.stream_url)
+            self._tasks.create_task(self.report_stopped(stream.settings.stream_url))
 
     async def _stop_streams(self) -> None:
         if self._stream is None and self._stream_task is not None:

@@ -136,6 +136,7 @@ class MediaStream:
         self._luck = random.Random(1)
         self._socket: ClientConnection | None = None
         self._started = False
+        self._is_half_open = False
 
     @property
     def is_sounding(self) -> bool:
@@ -206,12 +207,26 @@ class MediaStream:
             await self._send_numbered({"event": "stop", "stop": stop})
         await self.close()
 
+    def reset(self) -> None:
+        """Break the connection without a close frame."""
+        assert self._socket is not None
+        self._socket.transport.abort()
+
+    def become_half_open(self) -> None:
+        """Send and read nothing more, as if the network had lost the connection."""
+        assert self._socket is not None
+        self._is_half_open = True
+        self._playout.clear()
+        self._socket.transport.pause_reading()
+
     async def wait_closed(self) -> None:
         assert self._socket is not None
         await self._socket.wait_closed()
 
     async def close(self) -> None:
-        if self._socket is not None:
+        if self._is_half_open:
+            self.reset()
+        elif self._socket is not None:
             # Telnyx's close frame has no code, so the other side sees 1005.
             await self._socket.close(code=None)  # type: ignore[arg-type]
 
@@ -308,6 +323,8 @@ class MediaStream:
 
     async def _send(self, frame: Frame) -> None:
         assert self._socket is not None
+        if self._is_half_open:
+            return
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await self._socket.send(msgspec.json.encode(frame).decode())

@@ -22,6 +22,7 @@ from simulators.telnyx.webhooks import (
 )
 
 MAX_WEBHOOK_HOLD_SECONDS = 0.5
+LATE_NEWS_S = 5.0
 
 State = Literal["ringing", "answered", "ended"]
 PREMIUM_DETECTION = ("premium", "premium_ios_call_screening_detection")
@@ -159,6 +160,14 @@ class ReportedCall:
         elif self.plan.detection != "disabled":
             result = "machine" if self.person.machine else "human"
             self.post(events.MachineDetectionEndedPayload, result=result)
+
+    async def report_stopped(self, stream_url: str | None) -> None:
+        """Post `streaming.stopped`, as the faults say."""
+        news = self.faults.stop_news
+        if news == "late" and self.ending is None:
+            await asyncio.sleep(LATE_NEWS_S)
+        for _ in range({"sent": 1, "missing": 0, "late": 1, "twice": 2}[news]):
+            self.post(events.StreamingStoppedPayload, stream_url=stream_url)
 
     def post_failed(self, stream: MediaStream) -> None:
         settings = stream.settings

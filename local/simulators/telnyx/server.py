@@ -14,6 +14,12 @@ have a fixed behaviour. The default person answers all others:
     +15550109 answering machine      +15550119 a second socket for the same call
     +15550110 dial: no HTTP answer   +15550120 presses 1 2 #
     +15550121 says nothing and stays on the line
+    +15550122 the socket is reset after 4 s; the leg stays
+    +15550125 the socket is half-open after 4 s
+    +15550126 reset, and `streaming.stopped` is missing
+    +15550127 reset, and `streaming.stopped` is late
+    +15550128 reset, and `streaming.stopped` comes twice
+    +15550129 half-open, and a second `streaming_start` replaces the stream
     +15550131 the stream of the dial fails; that of streaming_start opens
     +15550132 the stream of the dial closes while the phone rings
     +15550134 a leg with HD voice (L16)

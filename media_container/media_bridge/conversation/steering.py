@@ -11,6 +11,7 @@ from media_bridge.commands import (
     EndCall,
     Log,
     Role,
+    SaveSettings,
     TransferCall,
     UpdateSession,
 )
@@ -72,7 +73,8 @@ def _on_outcome(
     match event:
         case events.SettingsUpdated(config, changed):
             conversation.configure(config)
-            return [AddTimelineEntry("settings updated", ", ".join(changed))]
+            entry = AddTimelineEntry("settings updated", ", ".join(changed))
+            return [SaveSettings(config), entry]
         case events.SettingsRefused(detail):
             return _rejection(detail)
         case steering.TransferFinished(failure):

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -22,14 +21,11 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
 )
+from phonebridge.call.resume import Resume
 from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Activity, ModelUsage, Usage
 from phonebridge.ports import TimelineEntry
-
-TURNS_TIMEOUT_SECONDS = 1.0
-"""The caller hears nothing until the next stream is there, so it does not wait long for a table
-that does not answer."""
 
 
 class CallRecords:
@@ -58,6 +54,7 @@ class CallRecords:
         self._queue = WriteQueue(services.log, services.threads, services.pauses)
         self._hangups: set[asyncio.Task[None]] = set()
         self._has_transferred = False
+        self._has_saved_resume = self._before.resume != Resume()
 
     async def write(self) -> None:
         """Return when everything is done that was added before `close`."""
@@ -84,8 +81,8 @@ class CallRecords:
                 numbered_message = replace(message, stream_number=self._call.attached_stream)
                 add = partial(store.add_message, call_id, numbered_message)
                 self._queue.add(Job(add, self._tell(events.MessageLost)))
-            case commands.SaveResume(resume):
-                self._queue.add(Job(partial(store.put_resume, call_id, resume)))
+            case commands.SaveResume() | commands.SaveSettings():
+                self._save_for_next_stream(command)
             case commands.AddTimelineEntry(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
                 self._queue.add(Job(partial(store.add_timeline_entry, call_id, entry)))
@@ -106,11 +103,8 @@ class CallRecords:
         """End the call, whatever the table does."""
         self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
 
-    async def replace_stream(self) -> None:
-        """Ask for the next stream, once the turns are written that its container must know."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(TURNS_TIMEOUT_SECONDS):
-                await self._services.turn_writer.wait_until_written(self._call.call_id)
+    def replace_stream(self) -> None:
+        """Ask for the next stream."""
         self._services.rescues.start(self._call.call_id, self._call.attached_stream)
 
     def add_end(self, by: EndedBy, at_ms: int) -> None:
@@ -134,15 +128,14 @@ class CallRecords:
 
     def _report_media(self, report: MediaReported) -> None:
         """In a thread. If nothing tells that the call is over, the carrier is asked."""
-        call, number = self._call, report.stream_number
-        if self._services.switchboard.apply(call.call_id, report, number).has_lost_media:
-            rescue = partial(
-                self._services.rescues.start,
-                call.call_id,
-                number,
-                self._services.hangup_grace_seconds,
-            )
+        services, call_id, number = self._services, self._call.call_id, report.stream_number
+        call = services.switchboard.apply(call_id, report, number)
+        if call.has_lost_media:
+            grace = services.hangup_grace_seconds
+            rescue = partial(services.rescues.start, call_id, number, grace)
             self._loop.call_soon_threadsafe(rescue)
+        elif call.is_unwanted and self._has_saved_resume:
+            services.store.remove_resume(call_id)
 
     def _end(self, event: EndRequested | CallFailed) -> None:
         job = self._change(event)
@@ -171,6 +164,18 @@ class CallRecords:
 
     def _tell(self, failed: Callable[[str], events.SteeringEvent]) -> Callable[[str], object]:
         return lambda reason: self._dispatch(failed(reason))
+
+    def _save_for_next_stream(self, command: commands.SaveResume | commands.SaveSettings) -> None:
+        store, call_id = self._services.store, self._call.call_id
+        match command:
+            case commands.SaveResume(resume):
+                self._has_saved_resume = True
+                self._queue.add(Job(partial(store.put_resume, call_id, resume)))
+            case commands.SaveSettings(config):
+                # A later stream has a shorter time limit of its own, which is not a setting.
+                limit = self._config.max_duration_seconds
+                settings = replace(config, max_duration_seconds=limit)
+                self._queue.add(Job(partial(store.put_config, call_id, settings)))
 
     def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
         """Calls do without it: it is tried once."""

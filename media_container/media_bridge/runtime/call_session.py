@@ -15,7 +15,6 @@ from media_bridge.bridge import Bridge
 from media_bridge.browser_bridge import BrowserBridge
 from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
-from media_bridge.conversation.history import history_of
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
 from media_bridge.runtime.continuation import Continuation
@@ -62,8 +61,9 @@ class CallSession:
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
-        rest = before.rest_of(config) if before else config
-        history = history_of(before.turns, before.resume) if before else None
+        rest, history = config, None
+        if before:
+            rest, history = before.rest_of(config), before.history(config)
         kind = BrowserBridge if call.is_browser_call else Bridge
         self._bridge = kind(
             call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
@@ -171,7 +171,7 @@ class CallSession:
         """Let another task carry the call on. The carrier closes this stream."""
         self._log.write("info", "call moves to another task")
         self.is_moving = True
-        self._tasks.create_task(self._records.replace_stream())
+        self._records.replace_stream()
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -257,6 +257,7 @@ class CallSession:
                 | commands.ReviseTurn()
                 | commands.RecordMessage()
                 | commands.SaveResume()
+                | commands.SaveSettings()
                 | commands.AddTimelineEntry()
                 | commands.RecordStart()
                 | commands.CacheGreeting()
@@ -319,7 +320,7 @@ class CallSession:
                 if lost and self._call.is_browser_call:
                     self._lost_at = self._loop.time()
                 elif lost:
-                    self._tasks.create_task(self._records.replace_stream())
+                    self._records.replace_stream()
         self.has_left = True
         self._cancel_functions()
         self._phone.close(self._close_code)

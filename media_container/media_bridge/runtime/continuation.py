@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from media_bridge.conversation.history import History, history_of
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
 from phonebridge.call.resume import Resume
@@ -19,6 +20,9 @@ class Continuation:
     resume: Resume
     elapsed_ms: int
     """From the start of the first stream until now."""
+
+    def history(self, config: CallConfig) -> History:
+        return history_of(self.turns, self.resume, language=config.language)
 
     def in_call(self, turn: Turn) -> Turn:
         """Time a turn of this stream from the start of the first one."""

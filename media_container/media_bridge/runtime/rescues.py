@@ -13,28 +13,36 @@ from aws_lambda_powertools import Logger
 
 from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.threads import Threads
+from media_bridge.runtime.turn_writer import TurnWriter
 from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.overdue import event_of_lost_stream
 from phonebridge.errors import PhonebridgeError
-from phonebridge.ports import CallStore
+from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 
 PAUSES_SECONDS = (0, 1, 2, 3, 3, 3, 3, 5, 5, 5, 5, 10, 10, 10, 10, 15)
 """Before each look. All looks together last as long as a caller waits for a new container."""
+STREAM_TIMEOUT_MS = 8_000
+"""How long a task may take to claim the next stream. In this time, `streaming_start` is repeated
+once, because the first attempt may have got lost."""
+TURNS_TIMEOUT_SECONDS = 1.0
+"""The caller hears nothing meanwhile, so a table that does not answer is not waited for."""
 MAX_THREADS = 8
 
 
 class Rescues:
     def __init__(
         self,
-        store: CallStore,
+        store: DynamoCallStore,
         switchboard: Switchboard,
+        turn_writer: TurnWriter,
         log: Logger,
         now_ms: Callable[[], int],
         pauses_seconds: Sequence[float] = PAUSES_SECONDS,
     ) -> None:
         self._store = store
         self._switchboard = switchboard
+        self._turn_writer = turn_writer
         self._log = log
         self._now_ms = now_ms
         self._pauses_seconds = pauses_seconds
@@ -58,6 +66,7 @@ class Rescues:
 
     async def _rescue(self, call_id: str, lost_stream: int, after_seconds: float) -> None:
         await asyncio.sleep(after_seconds)
+        await self._write_turns(call_id)
         for pause_seconds in self._pauses_seconds:
             await asyncio.sleep(pause_seconds)
             try:
@@ -70,18 +79,36 @@ class Rescues:
                 self._log.exception("rescue of a call FAILED", call_id=call_id)
         self._log.error("no task has taken the call", call_id=call_id)
 
+    async def _write_turns(self, call_id: str) -> None:
+        """The next task reads what was said here."""
+        # A write that was cancelled half-way would lose its turns.
+        writing = self._tasks.create_task(self._turn_writer.wait_until_written(call_id))
+        await asyncio.wait({writing}, timeout=TURNS_TIMEOUT_SECONDS)
+
     def _look(self, call_id: str, lost_stream: int, has_room: bool) -> bool:
         """In a thread. Return whether nothing more is to be done."""
         call = self._store.load(call_id)
-        if call is None or _is_settled(call, lost_stream):
+        if call is None:
             return True
-        event = event_of_lost_stream(call, has_room=has_room, now_ms=self._now_ms())
+        if _is_settled(call, lost_stream):
+            self._forget(call)
+            return True
+        now_ms = self._now_ms()
+        event = event_of_lost_stream(
+            call, has_room=has_room, now_ms=now_ms, timeout_ms=STREAM_TIMEOUT_MS
+        )
         if event is None:
             self._switchboard.pursue(call_id)
         else:
             call = self._switchboard.settle(call, event)
+        self._forget(call)
         # A stream that begins with the dial is replaced when somebody answers.
         return call.status in (CallStatus.DIALING, CallStatus.ENDED)
+
+    def _forget(self, call: Call) -> None:
+        """No later stream needs it."""
+        if call.status is CallStatus.ENDED:
+            self._store.remove_resume(call.call_id)
 
 
 def _is_settled(call: Call, lost_stream: int) -> bool:

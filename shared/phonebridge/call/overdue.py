@@ -43,7 +43,7 @@ RING_TIMEOUT_MS = 60_000
 """Telnyx lets a phone ring for 30 s. A leg that is alive after this time was answered."""
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
-STREAM_TIMEOUT_MS = 6_000  # from `streaming_start` until a container has claimed the next stream
+STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
 GOODBYE_TIMEOUT_MS = 8_000  # to speak the last sentence to a caller who gets no further stream
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
@@ -163,17 +163,21 @@ def _is_between_streams(call: Call) -> bool:
     return not call.is_unwanted and (call.stream_number > call.attached_stream or call.is_parked)
 
 
-def event_of_lost_stream(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | None:
+def event_of_lost_stream(
+    call: Call, *, has_room: bool, now_ms: int, timeout_ms: int = STREAM_TIMEOUT_MS
+) -> CallEvent | None:
     """What a call needs whose container is lost: the next stream, or the end if it has waited for
-    one too long. None while the carrier may still be at work on the last command."""
+    one too long. None while the last command may still take effect, or is to be repeated first."""
     if call.is_unwanted or call.is_being_transferred:
         return None
     if call.is_parked:
         return _event_of_parked(call, has_room=has_room, now_ms=now_ms)
-    is_asked = call.stream_number > call.attached_stream and call.stream_number > call.lost_stream
-    if is_asked and now_ms < call.asked_at.stream_ms + STREAM_TIMEOUT_MS:
+    if call.closing_stream > call.closed_stream:
+        return _settle_given_up(call, now_ms)
+    is_asked = call.stream_number > max(call.attached_stream, call.lost_stream)
+    if is_asked and now_ms < call.asked_at.stream_ms + timeout_ms:
         return None
-    return _settle_given_up(call, now_ms) or NextStreamRequested(call.stream_number, has_room)
+    return NextStreamRequested(call.stream_number, has_room)
 
 
 def _event_of_parked(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | None:

@@ -17,11 +17,14 @@ from media_bridge.commands import (
     EndCall,
     Log,
     Role,
+    SaveSettings,
     TransferCall,
     TruncateItem,
     UpdateSession,
 )
+from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.idle import PROMPT
+from media_bridge.conversation.steering import apply_event
 from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
@@ -40,6 +43,7 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Interrupt, Mute, Side, StartTransfer, TransferFinished, Update
+from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -216,6 +220,14 @@ UPDATE = Update(
     turn_detection=TurnDetection(silence_duration_ms=900),
 )
 ALL_BUT_THE_VOICE = replace(UPDATE, voice=None)
+
+
+def test_an_update_that_the_model_accepts_is_stored_for_the_streams_to_come() -> None:
+    config = UPDATE.apply_to(CallConfig())
+    commands = apply_event(
+        SettingsUpdated(config, ("voice",)), Conversation(CallConfig(), ModelAudio.G711), 0.0
+    )
+    assert commands[0] == SaveSettings(config)
 
 
 def test_an_update_goes_to_the_model_and_what_became_of_it_onto_the_record() -> None:

@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from media_bridge.runtime import heartbeat, server
+from media_bridge.runtime import heartbeat, rescues, server
 from phonebridge.call.call import Call, CallStatus, Hangup
+from phonebridge.call.config import TurnDetection
 from phonebridge.call.events import CallHungUp, MediaAttached, StreamingStopped
+from phonebridge.call.steering import Update
+from phonebridge.storage.call_store import CallRecord
 from phonebridge.storage.fleet import TaskState
+from simulators.audio.speech import CLIPS
 from tests.support.media_plane import MediaPlane, StartsPlane
 from tests.support.recorded_telnyx import RecordedTelnyx
 from tests.support.waiting import until
@@ -45,6 +49,33 @@ async def test_one_record_has_all_streams_of_a_call(start_plane: StartsPlane) ->
     assert record.activity.turns == len(record.turns)
     assert record.activity.frames_in == sum(each.activity.frames_in for each in record.usages)
     assert record.call.reason == "callee_hung_up"
+
+
+async def test_the_next_stream_continues_the_conversation(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        await plane.converse(phone)
+        await until(lambda: CLIPS["caller_opening_hours"].text in texts(plane.record(phone.call)))
+        await phone.vanish()
+        await plane.converse(await plane.next_stream(phone.call))
+        session = await plane.session(phone.call)
+        items = [f["item"] for f in session.received if f["type"] == "conversation.item.create"]
+        restored = str(items)
+    assert CLIPS["caller_opening_hours"].text in restored
+    assert items[-1]["role"] == "system", "the message to go on without a greeting"
+
+
+def texts(record: CallRecord) -> list[str]:
+    return [turn.text for turn in record.turns]
+
+
+async def test_an_update_counts_for_the_next_stream_too(start_plane: StartsPlane) -> None:
+    async with start_plane() as plane:
+        phone = await plane.greeted()
+        update = Update(turn_detection=TurnDetection(silence_duration_ms=400))
+        plane.mailbox.post("task-1", phone.call.call_id, update)
+        await until(lambda: plane.record(phone.call).config.turn_detection == update.turn_detection)
+        assert plane.record(phone.call).config.max_duration_seconds == 1800
 
 
 async def test_a_half_open_socket_is_replaced(
@@ -94,7 +125,7 @@ async def test_the_calls_of_a_task_that_is_marked_go_on_or_end_as_the_carrier_sa
 async def test_a_stream_that_no_task_claims_is_asked_for_again(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phonebridge.call.overdue.STREAM_TIMEOUT_MS", 0)
+    monkeypatch.setattr(rescues, "STREAM_TIMEOUT_MS", 0)
     async with start_plane() as plane:
         call = carried_elsewhere(plane)
         plane.task._bury("task-9")
