@@ -60,7 +60,7 @@ class MailboxReader:
                 self._carry_out(posted, session)
             if posted.command_id in self._done:
                 acknowledge = partial(self._mailbox.acknowledge, task_id, posted)
-                await self._from_table(acknowledge, False)
+                await self._from_table(acknowledge, None)
 
     def _carry_out(self, posted: Posted, session: CallSession) -> None:
         now = asyncio.get_running_loop().time()

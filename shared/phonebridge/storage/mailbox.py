@@ -49,7 +49,6 @@ class DynamoMailbox:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
         self._cipher = cipher
-        self._acknowledged: set[str] = set()
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
         """Post a command. A repetition with the same key adds nothing. Without a key, every message
@@ -85,15 +84,9 @@ class DynamoMailbox:
         }
         return msgspec.json.encode(query)
 
-    def acknowledge(self, task_id: str, posted: Posted) -> bool:
-        """Delete a command. Return False if it was deleted before. It may have been posted again
-        since then by a sender that could not know."""
-        removed = self._table.remove(_command_key(task_id, posted.command_id))
-        is_new = removed and posted.command_id not in self._acknowledged
-        oldest = f"{self._now_ms() - 2 * COMMAND_SECONDS * 1000:013d}"
-        self._acknowledged = {each for each in self._acknowledged if each >= oldest}
-        self._acknowledged.add(posted.command_id)
-        return is_new
+    def acknowledge(self, task_id: str, posted: Posted) -> None:
+        """Delete a command that has been carried out."""
+        self._table.remove(_command_key(task_id, posted.command_id))
 
     def _decode(self, item: _StoredCommand) -> Steering | None:
         """Decode a command. Return None for a command of a newer version or with another key,
