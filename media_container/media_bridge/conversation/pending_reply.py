@@ -85,7 +85,7 @@ class PendingReply:
         """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
         next one."""
         self.nobody_listens = False
-        """There is no listener, so only requested words are worth another attempt."""
+        """True if no one listens, so that only requested words are worth another attempt."""
         self._speech = speech
         self._clips = clips
         self._known: set[str] = set()
