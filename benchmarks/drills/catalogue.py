@@ -36,7 +36,7 @@ SWITCHES = (
     StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.SECOND_LOOK),
     StoreDrill(StoreFault.SLOW, 300.0, 12.0, Mechanism.CLAIM_RETRY),
 )
-"""For each mechanism a drill that reports losses without it."""
+"""A drill for each mechanism. It reports losses without the mechanism."""
 
 
 def all_drills() -> Iterator[Drill]:

@@ -38,7 +38,7 @@ OTHERS = (
 @dataclass(frozen=True, slots=True)
 class Story:
     status: int
-    """Of the answer to the create."""
+    """The status of the response to `create`."""
     answer: Any
     record: Record
 

@@ -1,4 +1,4 @@
-"""Who may use the API: bearers of a key whose hash is known, and nobody else."""
+"""Only requests with a key whose hash is known may use the API."""
 
 import json
 from hashlib import sha256

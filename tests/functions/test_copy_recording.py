@@ -26,7 +26,7 @@ KEY = "recordings/call-1/rec-1.mp3"
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterator[RecordedFiles]:
-    """On the carrier's own address, so that plain http is allowed."""
+    """Serves files at the carrier's own address, where plain HTTP is allowed."""
     with recorded_files() as served:
         monkeypatch.setenv("TELNYX_API_BASE", f"{served.base}/v2")
         services.control_plane.cache_clear()

@@ -127,7 +127,8 @@ def apply(plane: services.ControlPlane, call_id: str, event: CallEvent) -> None:
 def jobs_of(
     call_ids: list[str], lost: set[tuple[str, str]], plane: services.ControlPlane, clock: Clock
 ) -> Iterator[Callable[[], object]]:
-    """Everything that is told of the calls: by Telnyx twice, by their container once."""
+    """All reports about the calls: each webhook of Telnyx twice, each report of the container
+    once."""
     events: tuple[CallEvent, ...] = (
         MediaAttached(1, "task-1", clock.now_ms),
         MediaReported(1),

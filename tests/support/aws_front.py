@@ -62,7 +62,7 @@ class AwsFront:
         self.answer_always(action, body, 400)
 
     def set_quotas(self, **values: float) -> None:
-        """By service: each of its quotas that a deployment looks at has this value."""
+        """Set the quotas that a deployment reads, by service."""
         names = {
             "fargate": "Fargate On-Demand vCPU resource count",
             "codebuild": "Concurrently running builds for ARM/Small environment",
@@ -81,7 +81,8 @@ class AwsFront:
             self.answer_once("cloudformation:DescribeStacks", stack_xml(name, status))
 
     def show_regions(self, **statuses: str) -> None:
-        """By name, with underscores: `opted-in`, `not-opted-in` or `opt-in-not-required`."""
+        """Set the status of regions by name, with underscores: `opted-in`, `not-opted-in` or
+        `opt-in-not-required`."""
         items = "".join(
             f"<item><regionName>{name.replace('_', '-')}</regionName>"
             f"<optInStatus>{status}</optInStatus></item>"

@@ -67,7 +67,7 @@ class Phone:
                     return frame
 
     async def hear_answer(self) -> None:
-        """What is heard next of the agent, whom the caller has interrupted."""
+        """Wait until the agent speaks again after an interruption by the caller."""
         while not self._heard_since_clear:
             await self.hear()
 

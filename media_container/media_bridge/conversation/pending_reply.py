@@ -69,8 +69,6 @@ RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 class PendingReply(OwedReply):
     """`FailCall` is always the last command of an answer."""
 
-    # Requests, and the caller's turns.
-
     # The session.
 
     def count_stall(self, now: float) -> list[BridgeCommand]:

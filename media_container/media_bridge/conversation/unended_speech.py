@@ -12,7 +12,7 @@ from media_bridge.speech.caller_audio import CallerAudioPath
 MEASURE_AFTER_SECONDS = 4.0
 """Most turns are shorter."""
 MAX_SPEECH_SECONDS = 90.0
-"""On a line that is never quiet, speech ends after this time. People do not speak for so long
+"""Speech on a line that is never quiet ends after this time. People do not speak for so long
 without a pause."""
 LOUD_LEVEL = 300
 """Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""

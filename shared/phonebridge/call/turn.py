@@ -10,14 +10,14 @@ class Latency:
     each other (`speech/response_latency.py`)."""
 
     response_ms: int
-    """From the detector's report until the start of the response that speaks. It includes tool
+    """Time from the detector's report until the response that speaks began. It includes tool
     calls."""
     model_ms: int
-    """From the start of the response until its first sound arrived."""
+    """Time from the start of the response until its first sound arrived."""
     bridge_ms: int
-    """From the arrival of the first sound until it was sent."""
+    """Time from the arrival of the first sound until it was sent."""
     detector_ms: int | None = None
-    """From the caller's last word to the detector's report. None if unknown."""
+    """Time from the caller's last word to the detector's report. None if unknown."""
 
     @property
     def total_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""A look into a mailbox that is empty most of the time; what it cannot tell, boto3 has to."""
+"""Polls of a mailbox that is mostly empty, with boto3 as the fallback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -17,7 +17,7 @@ from phonebridge.storage.mailbox import DynamoMailbox, Posted
 
 @dataclass
 class Session:
-    """Counts what it is told."""
+    """Counts the messages that it receives."""
 
     told: int = 0
 

@@ -221,7 +221,7 @@ async def test_a_request_that_is_no_upgrade_takes_no_place_and_no_token(
 
 
 async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPlane) -> None:
-    """As some clients and proxies do; our own client in these tests does not."""
+    """Some clients and proxies send such a header. Our own test client does not."""
     headers = {
         "Connection": "keep-alive, Upgrade",
         "Upgrade": "websocket",

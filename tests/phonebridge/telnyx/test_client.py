@@ -52,7 +52,7 @@ TRANSFERRING = replace(
 )
 SHORT = urllib3.Timeout(connect=1, read=0.05)
 PATIENT = urllib3.Timeout(TIMEOUT_SECONDS)
-"""For servers that answer, however slow the machine is."""
+"""A timeout for servers that answer, even on a slow machine."""
 
 NO_HEADERS: Mapping[str, str] = {}
 OK = json.dumps({"data": {"result": "ok"}}).encode()
