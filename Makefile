@@ -13,7 +13,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
+.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor prove test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -40,6 +40,9 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
+
+prove: .venv/.stamp             ## call your phone and ask the providers what their documents leave open; TO=+15550123
+	@$(BIN)/python local/prove.py $(TO) $(ARGS)
 
 # Without the bytecode of the test modules, each test process compiles all of them again.
 test: export PYTHONDONTWRITEBYTECODE =

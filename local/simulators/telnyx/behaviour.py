@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
+from simulators.telnyx.undocumented import DEFAULT, Undocumented
 
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
 MAX_CALL_MS = 4 * 60 * 60 * 1000
@@ -68,6 +69,7 @@ class CarrierFaults:
     """So long after the start of the first stream."""
     close_without_stop_after_ms: int | None = None
     """Likewise."""
+    undocumented: Undocumented = DEFAULT
 
 
 PEOPLE_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
