@@ -104,10 +104,16 @@ TESTED_ELSEWHERE = {
     "local/doctor_checks/model.py": "tests/local/test_doctor.py",
     "local/doctor_checks/reachability.py": "tests/local/test_doctor.py",
     "local/doctor_checks/services.py": "tests/local/test_doctor.py",
+    "local/proving/line.py": "tests/local/proving/test_interview.py",
+    "local/proving/line_questions.py": "tests/local/proving/test_interview.py",
+    "local/proving/questions.py": "tests/local/proving/test_report.py",
+    "local/proving/receiver.py": "tests/local/proving/test_interview.py",
+    "local/proving/stream_questions.py": "tests/local/proving/test_interview.py",
     "local/simulators/openai/__main__.py": "tests/simulators/openai/test_server.py",
     "local/simulators/openai/faults.py": "tests/simulators/openai/test_server.py",
     "local/simulators/openai/wire.py": "tests/simulators/openai/test_server.py",
     "local/simulators/telnyx/__main__.py": "tests/simulators/telnyx/test_server.py",
+    "local/simulators/telnyx/undocumented.py": "tests/local/proving/test_interview.py",
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/audio/loudness.py": (
         "tests/media_bridge/speech/test_word_alignment.py"

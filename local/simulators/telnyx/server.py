@@ -114,7 +114,11 @@ class TelnyxSimulator:
         client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
         await self._stack.enter_async_context(client)
         self.sender = WebhookSender(
-            client, self.signing_key, self.webhook_failover_url, self.webhook_delay_ms
+            client,
+            self.signing_key,
+            self.webhook_failover_url,
+            self.webhook_delay_ms,
+            self.faults.undocumented,
         )
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._serving = self._tasks.create_task(self._server.serve([self._socket]))
