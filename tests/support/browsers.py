@@ -31,8 +31,7 @@ ORIGIN = "https://shop.example"
 class Browser:
     """Each `encoding` is the codec of both directions."""
 
-    def __init__(self, socket: ClientConnection, call: Call, encoding: str = "PCMU") -> None:
-        self.call = call
+    def __init__(self, socket: ClientConnection, encoding: str = "PCMU") -> None:
         self.encoding = encoding
         self.frames: list[Frame] = []
         """Everything that came."""
@@ -125,16 +124,22 @@ def token_of(plane: MediaPlane, call: Call) -> str:
 
 
 async def dial_in(plane: MediaPlane, call: Call, encoding: str = "PCMU") -> Browser:
-    """A socket that has not said anything yet, from a page of somebody else's."""
+    """A socket that has not said anything yet."""
+    url = f"ws://{plane.address}/media-bridge/{call.call_id}/{call.stream_number}"
+    return await open_socket(url, encoding)
+
+
+async def open_socket(url: str, encoding: str = "PCMU") -> Browser:
+    """From a page of somebody else's."""
     socket = await connect(
-        f"ws://{plane.address}/media-bridge/{call.call_id}/{call.stream_number}",
+        url,
         origin=ORIGIN,  # type: ignore[arg-type]
         compression=None,
         proxy=None,
         open_timeout=TIMEOUT_SECONDS,
         max_queue=None,
     )
-    return Browser(socket, call, encoding)
+    return Browser(socket, encoding)
 
 
 async def streaming(plane: MediaPlane, call: Call, encoding: str = "PCMU") -> Browser:

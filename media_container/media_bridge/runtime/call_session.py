@@ -25,6 +25,7 @@ from media_bridge.runtime.websocket import (
     INTERNAL_ERROR,
     NORMAL_CLOSURE,
     OTHER_SOCKET,
+    SERVICE_RESTART,
     Buffer,
     WebSocket,
 )
@@ -166,9 +167,13 @@ class CallSession:
         return self._bridge.has_started and not (self.has_left or self.is_moving)
 
     def move(self) -> None:
-        """Let another task carry the call on. The carrier closes this stream."""
+        """Let another task carry the call on. The carrier closes this stream, and a browser opens
+        the next one when we close it."""
         self._log.write("info", "call moves to another task")
         self.is_moving = True
+        if self._call.is_browser_call:
+            self.dispatch(events.StreamLost())
+            return
         self._tasks.create_task(self._records.replace_stream())
 
     def _cancel_functions(self) -> None:
@@ -312,6 +317,7 @@ class CallSession:
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
                 if lost and self._call.is_browser_call:
+                    self._close_code = SERVICE_RESTART
                     self._lost_at = self._loop.time()
                 elif lost:
                     self._tasks.create_task(self._records.replace_stream())
