@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from simulators.audio.speech import CLIPS
-from tests.support.browsers import Browser, open_socket
+from tests.support.browsers import FRAME_MS, Browser, open_socket
 from tests.support.waiting import until
 from tests.support.whole_calls import System
 
@@ -43,7 +43,7 @@ async def test_a_browser_talks_until_it_hangs_up(system: System, audio: str, enc
     ticket = await created(system, greeting="Good morning!", audio=audio)
     browser = await joined(ticket, encoding)
     await browser.hear("transcript", is_final=True, speaker="agent")
-    await browser.say("caller_what_to_bring")
+    await browser.say("caller_what_to_bring", FRAME_MS / 1000)
     heard = await browser.hear("transcript", is_final=True, speaker="caller")
     assert heard["text"] == CLIPS["caller_what_to_bring"].text
     await browser.hear("latency")
@@ -64,7 +64,7 @@ async def test_a_browser_loses_its_socket_and_goes_on(system: System) -> None:
     assert renewed.status_code == 201, renewed.text
     browser = await joined(renewed.json())
     await browser.hear("state", name="listening")
-    await browser.say("caller_what_to_bring")
+    await browser.say("caller_what_to_bring", FRAME_MS / 1000)
     await browser.hear("transcript", is_final=True, speaker="caller")
     assert (await system.post(ticket["call_id"], "hangup")).status_code == 202
     await browser.hear("state", name="ended", reason="ended_by_api")

@@ -50,8 +50,9 @@ class Browser:
         given = {"media_format": {"encoding": encoding, "sample_rate": rate, "channels": 1}}
         await self.send({"event": "start", "stream_id": "stream-1", "start": given})
 
-    async def say(self, clip: str) -> None:
-        """Send a clip, and the silence by which the model detects its end."""
+    async def say(self, clip: str, frame_seconds: float = 0.0) -> None:
+        """Send a clip, and the silence by which the model detects its end. A microphone has a frame
+        every 20 ms; a container passes on little more than that to the model."""
         sound, frame_bytes = self._encoded(clip)
         for at in range(0, len(sound), frame_bytes):
             self._chunk += 1
@@ -59,6 +60,7 @@ class Browser:
             chunk, timestamp = str(self._chunk), str(self._chunk * FRAME_MS)
             media = {"payload": payload, "chunk": chunk, "timestamp": timestamp}
             await self.send({"event": "media", "media": media})
+            await asyncio.sleep(frame_seconds)
 
     def _encoded(self, clip: str) -> tuple[bytes, int]:
         samples = CLIPS[clip].samples
