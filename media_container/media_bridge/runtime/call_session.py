@@ -25,6 +25,7 @@ from media_bridge.runtime.websocket import (
     INTERNAL_ERROR,
     NORMAL_CLOSURE,
     OTHER_SOCKET,
+    SERVICE_RESTART,
     Buffer,
     WebSocket,
 )
@@ -168,10 +169,14 @@ class CallSession:
         return self._bridge.has_started and not (self.has_left or self.is_moving)
 
     def move(self) -> None:
-        """Let another task carry the call on. The carrier closes this stream."""
+        """Let another task carry the call on. The carrier closes this stream, and a browser opens
+        the next one when we close it."""
         self._log.write("info", "call moves to another task")
         self.is_moving = True
-        self._records.replace_stream()
+        if self._call.is_browser_call:
+            self.dispatch(events.StreamLost())
+        else:
+            self._records.replace_stream()
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -318,6 +323,7 @@ class CallSession:
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
                 if lost and self._call.is_browser_call:
+                    self._close_code = SERVICE_RESTART
                     self._lost_at = self._loop.time()
                 elif lost:
                     self._records.replace_stream()
