@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from simulators.openai.faults import NO_FAULTS, SESSION_MINUTES, ModelFaults, SessionEnding
 from simulators.openai.requests import Refusal
@@ -59,6 +61,7 @@ class OpenAISimulator:
         self._manner = Manner(scenario, burst, think_ms, faults)
         self._report = on_event or (lambda event: None)
         self._connect_ms = connect_ms
+        self._upgrades = 0
         self._host, self._port = host, port
         self._server: Server | None = None
 
@@ -92,9 +95,16 @@ class OpenAISimulator:
     def url(self) -> str:
         return f"ws://{self._host}:{self._port}{PATH}"
 
-    async def _take_time(self, *_: object) -> None:
-        """Simulate the time that name resolution, routing and TLS take."""
+    async def _take_time(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Simulate the time that name resolution, routing and TLS take, and a server without
+        room."""
         await asyncio.sleep(self._connect_ms / 1000)
+        self._upgrades += 1
+        faults = self.faults
+        if not 0 <= self._upgrades - faults.busy_from < faults.busy_upgrades:
+            return None
+        self._report(ModelSimulatorEvent("", "busy", str(faults.busy_status)))
+        return connection.respond(HTTPStatus(faults.busy_status), "No room for a session.\n")
 
     async def _welcome(self, socket: ServerConnection) -> None:
         """Check key and model after the upgrade. A refusal is always a close, never an HTTP
@@ -120,7 +130,9 @@ class OpenAISimulator:
         query: Mapping[str, str],
     ) -> None:
         async with asyncio.TaskGroup() as tasks:
-            session = SimulatedSession(self._manner, model, headers, query, self._report, tasks)
+            session = SimulatedSession(
+                self._next_manner(), model, headers, query, self._report, tasks
+            )
             self.sessions.append(session)
             session.open()
             writer = tasks.create_task(_write(socket, session))
@@ -130,6 +142,13 @@ class OpenAISimulator:
             session.close()
             writer.cancel()
         self._report(ModelSimulatorEvent(session.id, "closed", str(socket.close_code)))
+
+    def _next_manner(self) -> Manner:
+        """Spare the session the faults of another one."""
+        only = self.faults.only_in_session
+        if only is None or only == len(self.sessions) + 1:
+            return self._manner
+        return replace(self._manner, faults=self.faults.without_endings())
 
     async def _read(self, socket: ServerConnection, session: SimulatedSession) -> None:
         with suppress(ConnectionClosed):
@@ -174,6 +193,8 @@ async def _write(socket: ServerConnection, session: SimulatedSession) -> None:
     with suppress(ConnectionClosed):
         while True:
             match await session.outbox.get():
+                case SessionEnding(code=0):
+                    socket.transport.pause_reading()
                 case SessionEnding(code=None):
                     socket.transport.abort()
                 case SessionEnding(code=int(code), reason=reason):
