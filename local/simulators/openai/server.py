@@ -62,6 +62,7 @@ class OpenAISimulator:
         self._report = on_event or (lambda event: None)
         self._connect_ms = connect_ms
         self._upgrades = 0
+        self._frozen: list[ServerConnection] = []
         self._host, self._port = host, port
         self._server: Server | None = None
 
@@ -79,6 +80,8 @@ class OpenAISimulator:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server
+        for socket in self._frozen:  # they would not notice that the other side is gone
+            socket.transport.abort()
         self._server.close()
         await self._server.wait_closed()
 
@@ -135,7 +138,7 @@ class OpenAISimulator:
             )
             self.sessions.append(session)
             session.open()
-            writer = tasks.create_task(_write(socket, session))
+            writer = tasks.create_task(self._write(socket, session))
             expiry = asyncio.get_running_loop().call_later(SESSION_MINUTES * 60, session.expire)
             await self._read(socket, session)
             expiry.cancel()
@@ -156,6 +159,20 @@ class OpenAISimulator:
                 session.receive(frame)
                 if self._manner.faults.slow_reader_ms:
                     await asyncio.sleep(self._manner.faults.slow_reader_ms / 1000)
+
+    async def _write(self, socket: ServerConnection, session: SimulatedSession) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                match await session.outbox.get():
+                    case SessionEnding(code=0):
+                        self._frozen.append(socket)
+                        socket.transport.pause_reading()
+                    case SessionEnding(code=None):
+                        socket.transport.abort()
+                    case SessionEnding(code=int(code), reason=reason):
+                        await socket.close(code, reason)
+                    case str(frame):
+                        await socket.send(frame)
 
 
 class _ConnectionRefused(Exception):
@@ -187,17 +204,3 @@ def _admit(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
         message = f'Model "{model}" is not supported in realtime mode.'
         raise _ConnectionRefused(UNSUPPORTED, "invalid_model", message)
     return model
-
-
-async def _write(socket: ServerConnection, session: SimulatedSession) -> None:
-    with suppress(ConnectionClosed):
-        while True:
-            match await session.outbox.get():
-                case SessionEnding(code=0):
-                    socket.transport.pause_reading()
-                case SessionEnding(code=None):
-                    socket.transport.abort()
-                case SessionEnding(code=int(code), reason=reason):
-                    await socket.close(code, reason)
-                case str(frame):
-                    await socket.send(frame)

@@ -136,11 +136,18 @@ async def test_fault_only_in_session() -> None:
 
 
 async def test_fault_freeze_in_response() -> None:
-    async with in_session(faults=ModelFaults(freeze_in_response=1)) as caller:
-        await caller.connection.response.create()
+    faults, headers = ModelFaults(freeze_in_response=1), {"Authorization": "Bearer sk-test"}
+    async with (
+        simulated(faults=faults) as simulator,
+        connect(
+            f"{simulator.url}?model={MODEL}", additional_headers=headers, close_timeout=0.1
+        ) as socket,
+    ):
+        await socket.send('{"type": "response.create"}')
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await caller.until("response.done")
+            while True:
+                async with asyncio.timeout(0.5):
+                    await (await socket.ping())
 
 
 async def test_fault_busy_upgrades() -> None:
