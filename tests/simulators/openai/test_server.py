@@ -5,7 +5,7 @@ import sys
 from asyncio.subprocess import PIPE
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from simulators.audio.speech import CLIPS
@@ -145,9 +145,13 @@ async def test_fault_freeze_in_response() -> None:
     ):
         await socket.send('{"type": "response.create"}')
         with pytest.raises(TimeoutError):
-            while True:
-                async with asyncio.timeout(0.5):
-                    await (await socket.ping())
+            await _ping_until_unanswered(socket)
+
+
+async def _ping_until_unanswered(socket: ClientConnection) -> None:
+    while True:
+        async with asyncio.timeout(0.5):
+            await (await socket.ping())
 
 
 async def test_fault_busy_upgrades() -> None:
