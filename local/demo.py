@@ -4,6 +4,9 @@ A simulated caller speaks real audio into a simulated Telnyx. The audio crosses 
 handlers and media container to a simulated model, and back. Each side recognises the audio that it
 receives, so every printed line proves that sound crossed the bridge. The exit code is 0 only if
 every line was recognised.
+
+`make demo ARGS="--scenario lost-model"` lets the model's server close the session in the middle of
+a sentence. The call goes on in another session.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +24,7 @@ import httpx
 
 from aws.stack import Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
+from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.session import SimulatedSession
 from simulators.scenario import APPOINTMENT, Scenario
 from simulators.telnyx.call import SimulatedCall
@@ -33,6 +38,12 @@ MAX_CALL_SECONDS = 300.0
 LAST_WRITES_SECONDS = 30.0
 POLL_SECONDS = 0.1
 TIMEOUT_MS = 15_000
+LOST_IN_RESPONSE = 2
+SCENARIOS = {
+    "appointment": NO_FAULTS,
+    "lost-model": ModelFaults(close_in_response=LOST_IN_RESPONSE, only_in_session=1),
+}
+"""What goes wrong in the call, by the name of the scenario."""
 INSTRUCTIONS = "You are the receptionist of a dental practice. Be friendly and brief."
 
 # Events of the simulators that the demo prints.
@@ -43,6 +54,8 @@ SHOWN = {
     ("phone", "person hangs up"): "hangs up",
     ("phone", "heard"): "agent said",
     ("model", "heard"): "caller said",
+    ("model", "breakdown"): "model lost",
+    ("model", "session.created"): "model",
     ("model", "truncated"): "truncated",
 }
 
@@ -81,7 +94,7 @@ class Printer:
         print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
 
 
-async def call(printer: Printer) -> tuple[Result, list[str]]:
+async def call(printer: Printer, faults: ModelFaults) -> tuple[Result, list[str]]:
     plan = Plan(
         free_port(),
         APPOINTMENT,
@@ -93,19 +106,20 @@ async def call(printer: Printer) -> tuple[Result, list[str]]:
     async with running(plan, {}, printer) as stack:
         log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
+        assert stack.openai is not None
+        stack.openai.faults = faults
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
         ) as api:
             record = await _place_and_follow(api, printer)
         assert stack.telnyx is not None
-        assert stack.openai is not None
         phone = stack.telnyx.calls[0]
         assert phone.sound is not None
         phone.sound.save_wav(SOUND)
-        model = next(iter(stack.openai.sessions), None)
-        if model is None:
+        models = stack.openai.sessions
+        if not models:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
-        return _result(record, phone, model), _shortcomings(record, phone, model, plan.scenario)
+        return _result(record, phone, models), _shortcomings(record, phone, models, plan.scenario)
 
 
 async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
@@ -130,12 +144,12 @@ async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[st
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _result(record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession) -> Result:
+def _result(record: dict[str, Any], phone: SimulatedCall, models: list[SimulatedSession]) -> Result:
     latencies = phone.conversation.turn_latencies_ms
     return Result(
         call_id=record["call_id"],
         outcome=record["outcome"],
-        turns=_lines(record, phone.conversation.recognitions, model.recognitions),
+        turns=_lines(record, phone.conversation.recognitions, _recognitions(models)),
         interruptions=record["activity"]["interruptions"],
         first_audio_ms=phone.conversation.first_audio_ms,
         turn_latency_ms=round(median(latencies)) if latencies else None,
@@ -148,17 +162,29 @@ def _lines(
     record: dict[str, Any], by_caller: list[Recognition], by_model: list[Recognition]
 ) -> list[TurnLine]:
     """Return the turns in the order of the record. An unrecognised turn has a match of 0."""
-    recognised = {"agent": iter(by_caller), "caller": iter(by_model)}
+    recognised = {"agent": deque(by_caller), "caller": deque(by_model)}
     lines = []
     for turn in record["turns"]:
-        recognition = next(recognised[turn["who"]], NOTHING_RECOGNISED)
+        waiting = recognised[turn["who"]]
+        recognition = waiting[0] if waiting else NOTHING_RECOGNISED
+        if waiting and not _is_said_again(turn, record):
+            waiting.popleft()
         match, snr_db = round(recognition.correlation, 3), round(recognition.snr_db, 1)
         lines.append(TurnLine(turn["who"], turn["text"], match, snr_db))
     return lines
 
 
+def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Return whether the agent was cut off and began anew. The caller hears both as one line."""
+    texts = [each["text"] for each in record["turns"] if each["number"] == turn["number"] + 1]
+    return turn["interrupted"] and any(text.startswith(turn["text"]) for text in texts)
+
+
 def _shortcomings(
-    record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession, scenario: Scenario
+    record: dict[str, Any],
+    phone: SimulatedCall,
+    models: list[SimulatedSession],
+    scenario: Scenario,
 ) -> list[str]:
     """List what went wrong in this call. The list is empty if nothing did."""
     person = phone.conversation
@@ -166,16 +192,42 @@ def _shortcomings(
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
     checks = [
-        ("lines of the caller that the model recognised", _names(model.recognitions), caller_clips),
-        ("lines of the agent that the caller recognised", _names(person.recognitions), answers),
-        ("lines of the agent in the record", _texts_of(record, "agent"), _texts(answers)),
+        (
+            "lines of the caller, as the model recognised them",
+            _names(_recognitions(models)),
+            caller_clips,
+        ),
+        (
+            "lines of the agent, as the caller recognised them",
+            _names(person.recognitions),
+            answers,
+        ),
+        (
+            "lines of the agent in the record",
+            _texts_of(record, "agent"),
+            _texts(_recorded(answers, len(models))),
+        ),
         ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
         ("outcome", record["outcome"], "completed"),
         ("interruptions", len(person.interruptions), interruptions),
         ("protocol errors seen by the phone", phone.media.flagged, []),
-        ("errors sent by the model", [error.message for error in model.errors], []),
+        (
+            "errors sent by the model",
+            [error.message for model in models for error in model.errors],
+            [],
+        ),
     ]
     return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+
+
+def _recognitions(models: list[SimulatedSession]) -> list[Recognition]:
+    return [each for model in models for each in model.recognitions]
+
+
+def _recorded(answers: list[str], sessions: int) -> list[str]:
+    """The simulated model says a reply again that was cut off, so the record has it twice."""
+    again = answers[LOST_IN_RESPONSE - 1 : LOST_IN_RESPONSE] * (sessions - 1)
+    return answers[:LOST_IN_RESPONSE] + again + answers[LOST_IN_RESPONSE:]
 
 
 def _names(recognition: list[Recognition]) -> list[str | None]:
@@ -215,9 +267,10 @@ def _print_summary(result: Result, shortcomings: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", choices=SCENARIOS, default="appointment")
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
     arguments = parser.parse_args()
-    result, shortcomings = asyncio.run(call(Printer()))
+    result, shortcomings = asyncio.run(call(Printer(), SCENARIOS[arguments.scenario]))
     _print_summary(result, shortcomings)
     if arguments.json:
         print(json.dumps(asdict(result)))

@@ -18,11 +18,14 @@ from media_bridge.commands import (
     FailCall,
     LeaveStream,
     Log,
+    MarkPlayback,
+    PlayAudio,
     RecordStart,
     SendToolOutput,
 )
 from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_parts import CallParts
+from media_bridge.conversation.memory import REMEMBERED_EVENTS
 from media_bridge.conversation.reconnects import LossReason
 from media_bridge.conversation.steering import apply_event, needs_model
 from media_bridge.deadline import NEVER
@@ -42,11 +45,8 @@ GOODBYE_TIMEOUT_SECONDS = 5.0
 
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
-_CHANGES_RESUME = (
-    events.ResponseEnded,
-    tool_events.FunctionReturned,
-    Mute,
-)
+_CHANGES_RESUME = frozenset({events.ResponseEnded, tool_events.FunctionReturned, Mute})
+_PLAYBACK = frozenset({PlayAudio, MarkPlayback})
 
 
 class Bridge(CallParts):
@@ -87,11 +87,13 @@ class Bridge(CallParts):
         if self._end is not None:
             return self._until_call_ends(self._end.handle(event, now), now)
         commands = self._answer_about_clip(event, now) if self._clip_recorder else None
-        self._memory.on_event(event, self._conversation.turns.count)
+        kind = type(event)
+        if kind in REMEMBERED_EVENTS:
+            self._memory.on_event(event, self._conversation.turns.count)
         taken = self._until_call_ends(
             self._on_event(event, now) if commands is None else commands, now
         )
-        if isinstance(event, _CHANGES_RESUME) and self._end is None:
+        if kind in _CHANGES_RESUME and self._end is None:
             taken += self._memory.save(self._conversation.resume)
         return taken
 
@@ -117,14 +119,15 @@ class Bridge(CallParts):
         return self._unless_it_rings(commands, now)
 
     def _on_event(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
-        instead = self._last_resort.handle(event, self._config, now)
-        if instead is not None:
-            return instead
+        if self._last_resort.is_used:
+            instead = self._last_resort.handle(event, self._config, now)
+            if instead is not None:
+                return instead
         if isinstance(event, events.DeadlinePassed):
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
-        if self._is_stale(event):
+        if not self._model.is_ready and self._is_stale(event):
             return []
         if isinstance(event, tool_events.ToolEvent):
             return [*self._conversation.on_tool_event(event, now), *self._tools.handle(event, now)]
@@ -141,6 +144,9 @@ class Bridge(CallParts):
         recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
+            if type(command) in _PLAYBACK:  # most commands by far
+                taken.append(command)
+                continue
             if isinstance(command, FailCall) and self._may_use_fallback(command):
                 return [*taken, *self._until_call_ends(self._use_fallback(command, now), now)]
             self._memory.on_command(command, self._conversation.turns.count)

@@ -67,6 +67,8 @@ class OpenAISimulator:
         self._manner = Manner(scenario, burst, think_ms, faults)
         self._report = on_event or (lambda event: None)
         self._connect_ms = connect_ms
+        self._upgrades = 0
+        self._frozen: list[ServerConnection] = []
         self._host, self._port = host, port
         self._server: Server | None = None
 
@@ -84,6 +86,8 @@ class OpenAISimulator:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server
+        for socket in self._frozen:  # they would not notice that the other side is gone
+            socket.transport.abort()
         self._server.close()
         await self._server.wait_closed()
 
@@ -102,11 +106,19 @@ class OpenAISimulator:
 
     async def _begin(self, connection: ServerConnection, request: Request) -> Response | None:
         """Simulate the time that name resolution, routing and TLS take. Then answer a question
-        about a model, or let the upgrade continue."""
+        about a model, refuse the upgrade for lack of room, or let it continue."""
         await asyncio.sleep(self._connect_ms / 1000)
-        if not request.path.startswith(MODELS_PATH):
+        if request.path.startswith(MODELS_PATH):
+            return self._describe_model(connection, request)
+        return self._refuse_if_busy(connection)
+
+    def _refuse_if_busy(self, connection: ServerConnection) -> Response | None:
+        self._upgrades += 1
+        faults = self.faults
+        if not 0 <= self._upgrades - faults.busy_from < faults.busy_upgrades:
             return None
-        return self._describe_model(connection, request)
+        self._report(ModelSimulatorEvent("", "busy", str(faults.busy_status)))
+        return connection.respond(HTTPStatus(faults.busy_status), "No room for a session.\n")
 
     def _describe_model(self, connection: ServerConnection, request: Request) -> Response:
         """Answer in the shape of OpenAI, "Retrieve model". A refusal has no body here."""
@@ -143,10 +155,10 @@ class OpenAISimulator:
 
     async def _converse(self, socket: ServerConnection, handshake: Handshake) -> None:
         async with asyncio.TaskGroup() as tasks:
-            session = SimulatedSession(self._manner, handshake, self._report, tasks)
+            session = SimulatedSession(self._next_manner(), handshake, self._report, tasks)
             self.sessions.append(session)
             session.open()
-            writer = tasks.create_task(_write(socket, session))
+            writer = tasks.create_task(self._write(socket, session))
             expiry = asyncio.get_running_loop().call_later(SESSION_MINUTES * 60, session.expire)
             await self._read(socket, session)
             expiry.cancel()
@@ -154,12 +166,33 @@ class OpenAISimulator:
             writer.cancel()
         self._report(ModelSimulatorEvent(session.id, "closed", str(socket.close_code)))
 
+    def _next_manner(self) -> Manner:
+        """Spare the session the faults of another one."""
+        only = self.faults.only_in_session
+        if only is None or only == len(self.sessions) + 1:
+            return self._manner
+        return replace(self._manner, faults=self.faults.without_endings())
+
     async def _read(self, socket: ServerConnection, session: SimulatedSession) -> None:
         with suppress(ConnectionClosed):
             async for frame in socket:
                 session.receive(frame)
                 if self._manner.faults.slow_reader_ms:
                     await asyncio.sleep(self._manner.faults.slow_reader_ms / 1000)
+
+    async def _write(self, socket: ServerConnection, session: SimulatedSession) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                match await session.outbox.get():
+                    case SessionEnding(code=0):
+                        self._frozen.append(socket)
+                        socket.transport.pause_reading()
+                    case SessionEnding(code=None):
+                        socket.transport.abort()
+                    case SessionEnding(code=int(code), reason=reason):
+                        await socket.close(code, reason)
+                    case str(frame):
+                        await socket.send(frame)
 
 
 class _ConnectionRefused(Exception):
@@ -191,15 +224,3 @@ def _admit(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
         message = f'Model "{model}" is not supported in realtime mode.'
         raise _ConnectionRefused(UNSUPPORTED, "invalid_model", message)
     return model
-
-
-async def _write(socket: ServerConnection, session: SimulatedSession) -> None:
-    with suppress(ConnectionClosed):
-        while True:
-            match await session.outbox.get():
-                case SessionEnding(code=None):
-                    socket.transport.abort()
-                case SessionEnding(code=int(code), reason=reason):
-                    await socket.close(code, reason)
-                case str(frame):
-                    await socket.send(frame)

@@ -212,13 +212,13 @@ class CallParts:
         commands += self._caller_audio.start_forwarding()
         commands += reply.open_session(self._caller_was_speaking, now)
         self._caller_was_speaking = False
-        return commands
+        return commands + self._greet(now)
 
-    def _is_stale(self, event: events.ControlEvent) -> bool:
+    @staticmethod
+    def _is_stale(event: events.ControlEvent) -> bool:
         """Return whether the event belongs to a session that is being replaced."""
         of_model = isinstance(event, events.SettingsEvent | tool_events.ToolEvent)
-        of_server = isinstance(event, tool_events.FunctionReturned)
-        return of_model and not of_server and not self._model.is_ready
+        return of_model and not isinstance(event, tool_events.FunctionReturned)
 
     def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
         """Play the apology, if there is one, before a call fails because of the model."""

@@ -1,6 +1,6 @@
 """Remembers what a new session of the model has to know about the call so far.
 
-The memory sees every event and every command of the bridge. When the session is lost, it builds the
+The memory sees the events and the commands of the bridge. When the session is lost, it builds the
 history for the next one. It also tells what another task needs, beyond the turns on record, to go
 on with the call on a new media stream.
 """
@@ -31,6 +31,15 @@ from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.steering import Update
 from phonebridge.call.turn import Turn
 
+REMEMBERED_EVENTS = frozenset(
+    {
+        tool_events.FunctionCalled,
+        events.ResponseEnded,
+        events.SettingsUpdated,
+        events.SettingsRefused,
+    }
+)
+"""All other events need not be told."""
 MAX_TOOL_CALLS = 40
 MAX_NOTES = 40
 

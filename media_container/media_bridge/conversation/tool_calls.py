@@ -107,7 +107,8 @@ class ToolCalls:
 
     def _may_say_filler(self) -> bool:
         caller_is_busy = self._conversation.caller_is_speaking or self._conversation.ignores_caller
-        return self._conversation.is_quiet and not caller_is_busy
+        has_session = self._conversation.reply.queue.has_session
+        return self._conversation.is_quiet and has_session and not caller_is_busy
 
     def _give_up(self, now: float) -> list[BridgeCommand]:
         calls = [call for batch in self._batches for call in batch.open.items()]

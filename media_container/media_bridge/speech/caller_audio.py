@@ -151,7 +151,7 @@ class CallerAudioPath:
         committed yet. It began `speech_seconds` ago, or is None if the caller was silent."""
         self._is_forwarding = False
         self._kept_bytes = self._bytes_of(RECENT_AUDIO_SECONDS)
-        if speech_seconds is not None:
+        if speech_seconds is not None and not self._stopped:
             recent = b"".join(self._recent)
             size = self._bytes_of(min(speech_seconds + DETECTION_SECONDS, RECENT_AUDIO_SECONDS))
             self._early += recent[-size:]

@@ -514,6 +514,26 @@ def test_what_the_api_wants_said_during_the_gap_is_said_after_it() -> None:
     assert requests(reconnect(story)) == [CreateResponse(exact_text="Hi.")]
 
 
+def test_a_session_lost_before_the_stream_starts_greets_nobody_twice_and_nobody_never() -> None:
+    story = Playbook(Bridge(CALL, CONFIG, ModelAudio.G711, 0.0))
+    ringing = replace(CALL, has_early_stream=True, stream_number=1, attached_stream=1)
+    story.bridge = Bridge(ringing, CONFIG, ModelAudio.G711, 0.0)
+    do(story, ModelConnected(), ModelReady(), CLOSED, STARTED)
+    assert requests(reconnect(story)) == [CreateResponse()]
+    do(story, CLOSED)
+    wait(story, 0.5)
+    assert requests(reconnect(story)) == [CreateResponse()], "it was not heard"
+
+
+def test_a_tool_that_takes_long_in_the_gap_gets_no_filler_from_a_model_that_is_not_there() -> None:
+    slow = replace(ORDER, filler="Let me look.")
+    story = asked(CallConfig(tools=Tools(functions=(slow,))))
+    do(story, ResponseStarted("resp-1"), FunctionCalled("resp-1", "call-1", "order", "{}"), done())
+    do(story, CLOSED)
+    wait(story, 5.0)
+    assert requests(reconnect(story)) == []
+
+
 # The gap.
 
 

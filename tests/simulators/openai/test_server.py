@@ -6,12 +6,21 @@ from asyncio.subprocess import PIPE
 
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosedError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
-from tests.support.realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
+from tests.support.realtime_caller import (
+    MODEL,
+    PCM,
+    PCMA,
+    PCMU,
+    calling,
+    in_session,
+    session_settings,
+    simulated,
+)
 from tests.support.realtime_oracle import Frame, check_server
 
 
@@ -100,6 +109,64 @@ async def test_fault_slow_reader() -> None:
         await caller.say("caller_book")
         done = await caller.until("response.done")
         assert caller.heard(done["response"]["id"]).clip is CLIPS["agent_which_day"]
+
+
+@pytest.mark.parametrize("code", [1000, 1012, 4004])
+async def test_fault_close_in_response(code: int) -> None:
+    faults = ModelFaults(close_in_response=1, close_code=code)
+    async with in_session(faults=faults) as caller:
+        await caller.connection.response.create()
+        with pytest.raises(ConnectionClosed) as closed:
+            await caller.until("response.done")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+
+
+async def test_fault_only_in_session() -> None:
+    faults = ModelFaults(close_in_response=1, only_in_session=2)
+    async with simulated(faults=faults) as simulator:
+        for number in (1, 2, 3):
+            async with calling(simulator) as caller:
+                await caller.update(**session_settings())
+                await caller.connection.response.create()
+                if number == 2:
+                    with pytest.raises(ConnectionClosed):
+                        await caller.until("response.done")
+                else:
+                    await caller.until("response.done")
+
+
+async def test_fault_freeze_in_response() -> None:
+    faults, headers = ModelFaults(freeze_in_response=1), {"Authorization": "Bearer sk-test"}
+    async with (
+        simulated(faults=faults) as simulator,
+        connect(
+            f"{simulator.url}?model={MODEL}", additional_headers=headers, close_timeout=0.1
+        ) as socket,
+    ):
+        await socket.send('{"type": "response.create"}')
+        with pytest.raises(TimeoutError):
+            await _ping_until_unanswered(socket)
+
+
+async def _ping_until_unanswered(socket: ClientConnection) -> None:
+    while True:
+        async with asyncio.timeout(0.5):
+            await (await socket.ping())
+
+
+async def test_fault_busy_upgrades() -> None:
+    faults = ModelFaults(busy_upgrades=2, busy_from=2, busy_status=503)
+    headers = {"Authorization": "Bearer sk-test"}
+    statuses = []
+    async with simulated(faults=faults) as simulator:
+        for _ in range(4):
+            try:
+                async with connect(f"{simulator.url}?model={MODEL}", additional_headers=headers):
+                    statuses.append(101)
+            except InvalidStatus as refused:
+                statuses.append(refused.response.status_code)
+    assert statuses == [101, 503, 503, 101]
 
 
 async def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
