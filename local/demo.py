@@ -11,16 +11,15 @@ import asyncio
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
 
-from aws.stack import Plan, free_port, log_handlers_to, running
+from aws.stack import LocalStack, Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
-from simulators.openai.session import SimulatedSession
 from simulators.scenario import APPOINTMENT, Scenario
 from simulators.telnyx.call import SimulatedCall
 
@@ -33,6 +32,13 @@ MAX_CALL_SECONDS = 300.0
 LAST_WRITES_SECONDS = 30.0
 POLL_SECONDS = 0.1
 TIMEOUT_MS = 15_000
+LINES_BEFORE_KILL = 3
+WITHOUT_INTERRUPTION = replace(
+    APPOINTMENT,
+    name="lost task",
+    caller=tuple(replace(line, interrupt_after_ms=None) for line in APPOINTMENT.caller),
+)
+"""The loss of the container is interruption enough."""
 INSTRUCTIONS = "You are the receptionist of a dental practice. Be friendly and brief."
 
 # Events of the simulators that the demo prints.
@@ -69,6 +75,29 @@ class Result:
     frames_out: int
 
 
+class Moment:
+    """Comes when the caller has said so many lines."""
+
+    def __init__(self, printer: "Printer", lines: int) -> None:
+        self._printer = printer
+        self._lines_left = lines
+        self.came = asyncio.Event()
+
+    def __call__(self, side: str, event: str, detail: str) -> None:
+        self._printer(side, event, detail)
+        self._lines_left -= (side, event) == ("phone", "said")
+        if self._lines_left == 0:
+            self.came.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What all sessions of the call have recognised and refused."""
+
+    recognitions: list[Recognition]
+    errors: list[str]
+
+
 class Printer:
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -81,31 +110,48 @@ class Printer:
         print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
 
 
-async def call(printer: Printer) -> tuple[Result, list[str]]:
+async def call(printer: Printer, loses_task: bool = False) -> tuple[Result, list[str]]:
+    """`loses_task`: the media container that carries the call is killed in the middle of it."""
     plan = Plan(
         free_port(),
-        APPOINTMENT,
+        WITHOUT_INTERRUPTION if loses_task else APPOINTMENT,
         hangs_up=True,
         silence_timeout_ms=TIMEOUT_MS,
         log=LOG,
         keeps_sound=True,
+        containers=2 if loses_task else 1,
     )
-    async with running(plan, {}, printer) as stack:
+    moment = Moment(printer, LINES_BEFORE_KILL)
+    async with running(plan, {}, moment) as stack, asyncio.TaskGroup() as tasks:
         log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
+        killing = tasks.create_task(_kill_container(stack, moment, printer)) if loses_task else None
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
         ) as api:
             record = await _place_and_follow(api, printer)
+        if killing:
+            killing.cancel()
         assert stack.telnyx is not None
         assert stack.openai is not None
         phone = stack.telnyx.calls[0]
         assert phone.sound is not None
         phone.sound.save_wav(SOUND)
-        model = next(iter(stack.openai.sessions), None)
-        if model is None:
+        sessions = stack.openai.sessions
+        if not sessions:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
-        return _result(record, phone, model), _shortcomings(record, phone, model, plan.scenario)
+        model = _Model(
+            [each for session in sessions for each in session.recognitions],
+            [error.message for session in sessions for error in session.errors],
+        )
+        judge = _shortcomings_after_loss if loses_task else _shortcomings
+        return _result(record, phone, model), judge(record, phone, model, plan.scenario)
+
+
+async def _kill_container(stack: LocalStack, moment: Moment, printer: Printer) -> None:
+    await moment.came.wait()
+    printer.line("kill", "the media container that carries the call is killed")
+    await stack.containers[0].kill()
 
 
 async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
@@ -130,7 +176,7 @@ async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[st
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _result(record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession) -> Result:
+def _result(record: dict[str, Any], phone: SimulatedCall, model: _Model) -> Result:
     latencies = phone.conversation.turn_latencies_ms
     return Result(
         call_id=record["call_id"],
@@ -158,7 +204,7 @@ def _lines(
 
 
 def _shortcomings(
-    record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession, scenario: Scenario
+    record: dict[str, Any], phone: SimulatedCall, model: _Model, scenario: Scenario
 ) -> list[str]:
     """List what went wrong in this call. The list is empty if nothing did."""
     caller_clips = [line.clip for line in scenario.caller]
@@ -180,7 +226,24 @@ def _shortcomings(
         ("outcome", record["outcome"], "completed"),
         ("interruptions", len(phone.conversation.interruptions), interruptions),
         ("protocol errors seen by the phone", phone.media.flagged, []),
-        ("errors sent by the model", [error.message for error in model.errors], []),
+        ("errors sent by the model", model.errors, []),
+    ]
+    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+
+
+def _shortcomings_after_loss(
+    record: dict[str, Any], phone: SimulatedCall, model: _Model, scenario: Scenario
+) -> list[str]:
+    """A line may be cut off where the container is lost, and said once more."""
+    said, heard = phone.conversation.said, _names(model.recognitions)
+    streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
+    checks = [
+        ("last line of the caller, as the model recognised it", heard[-1:], said[-1:]),
+        ("last line of the agent", _names(phone.conversation.recognitions)[-1:], ["agent_goodbye"]),
+        ("outcome", record["outcome"], "completed"),
+        ("streams that were stopped", len(streams), 2),
+        ("protocol errors seen by the phone", phone.media.flagged, []),
+        ("errors sent by the model", model.errors, []),
     ]
     return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
 
@@ -222,9 +285,15 @@ def _print_summary(result: Result, shortcomings: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--scenario",
+        choices=("appointment", "lost-task"),
+        default="appointment",
+        help="lost-task: the media container is killed, and another one takes over the call",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
     arguments = parser.parse_args()
-    result, shortcomings = asyncio.run(call(Printer()))
+    result, shortcomings = asyncio.run(call(Printer(), arguments.scenario == "lost-task"))
     _print_summary(result, shortcomings)
     if arguments.json:
         print(json.dumps(asdict(result)))

@@ -10,20 +10,18 @@ import logging
 import os
 import random
 import secrets
-import signal
 import socket
 import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import uvicorn
 
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
+from aws.processes import Container, media_containers, process
 from aws.ring_route import ring_route
 from aws.saved_state import load, save
 from aws.state import create_state
@@ -31,12 +29,10 @@ from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import MAX_CALL_MS, Person
-from simulators.telnyx.server import TelnyxSimulator
+from simulators.telnyx.server import TelnyxSimulator, never_wait
 
-HERE = Path(__file__).resolve().parent
 TABLE = "phonebridge-local"
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
+CONTAINER = ("-m", "media_bridge")
 POLL_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 60
 """Longer than clients keep an idle connection (httpx 5 s). With uvicorn's default of 5 s, a request
@@ -59,6 +55,8 @@ class Plan:
     silence_timeout_ms: int
     log: Path | None = None
     lingers_ms: int = 0
+    repeats_after_ms: int | None = None
+    """A simulated person who hears nothing for so long says the last line again."""
     max_call_ms: int = MAX_CALL_MS
     """When a simulated person hangs up at the latest."""
     keeps_sound: bool = False
@@ -69,6 +67,10 @@ class Plan:
     """Timeout of a handler at the gateway."""
     people: Mapping[str, Person] = field(default_factory=dict)
     """The person who answers a number. The default person answers all others."""
+    containers: int = 1
+    """How many media containers run. With several of them, people never wait for a busy one."""
+    container: tuple[str, ...] = CONTAINER
+    """The Python program that is the media container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class LocalStack:
     telnyx: TelnyxSimulator | None
     openai: OpenAISimulator | None
     environ: Mapping[str, str]
+    containers: tuple[Container, ...] = ()
 
 
 Show = Callable[[str, str, str], None]
@@ -90,8 +93,8 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     """Run the system. `given` is the environment that decides which providers are real. It
     overrides every default."""
     url = f"http://127.0.0.1:{plan.port}"
-    media_port = free_port()
-    watch = ContainerWatch(media_port)
+    media_ports = [free_port() for _ in range(plan.containers)]
+    watch = ContainerWatch(media_ports[0])
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
@@ -102,11 +105,11 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             environ = _environment(given, url, state, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
-                _media_container(environ, media_port, log),
+                media_containers(plan.container, environ, media_ports, log) as containers,
                 _watching(watch),
-                _gateway(plan, environ, listener, media_port, telnyx),
+                _gateway(plan, environ, listener, media_ports, telnyx),
             ):
-                yield LocalStack(url, telnyx, openai, environ)
+                yield LocalStack(url, telnyx, openai, environ, tuple(containers))
 
 
 def _environment(
@@ -166,10 +169,11 @@ async def _telnyx(
             silence_timeout_ms=plan.silence_timeout_ms,
             lingers_ms=plan.lingers_ms,
             max_call_ms=plan.max_call_ms,
+            repeats_after_ms=plan.repeats_after_ms,
         ),
         people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
-        wait_for_agent=watch.wait,
+        wait_for_agent=watch.wait if plan.containers == 1 else never_wait,
         keeps_sound=plan.keeps_sound,
         on_event=lambda event: show("phone", event.name, event.detail),
     )
@@ -178,37 +182,11 @@ async def _telnyx(
 
 
 @asynccontextmanager
-async def _process(
-    *command: str, environ: Mapping[str, str] | None = None, output: int = asyncio.subprocess.PIPE
-) -> AsyncIterator[Process]:
-    """Run a Python program of ours until the context ends."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=HERE, env=environ, stdout=output, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        await _stop(process)
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-@asynccontextmanager
 async def table_process() -> AsyncIterator[str]:
     """Run the local DynamoDB and yield its address."""
-    async with _process("dynamodb.py", "--table", TABLE) as process:
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
+    async with process("dynamodb.py", "--table", TABLE) as database:
+        assert database.stdout is not None
+        address = (await database.stdout.readline()).decode().strip()
         if not address:
             raise SystemExit("the local DynamoDB did not start; see its message above")
         yield address
@@ -228,16 +206,6 @@ async def _saved_state(folder: Path | None, database: str) -> AsyncIterator[None
 
 
 @asynccontextmanager
-async def _media_container(environ: Mapping[str, str], port: int, log: int) -> AsyncIterator[None]:
-    # The API answers 503 without a key, so no call gets here. The container needs one to start.
-    environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
-    command = ("-m", "media_bridge", "--host", "127.0.0.1", "--port", str(port))
-    async with _process(*command, environ=environ, output=log) as process:
-        await _answering(f"http://127.0.0.1:{port}/healthz", process)
-        yield
-
-
-@asynccontextmanager
 async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch.watch())
@@ -252,13 +220,12 @@ async def _gateway(
     plan: Plan,
     environ: Mapping[str, str],
     listener: socket.socket,
-    media_port: int,
+    media_ports: Sequence[int],
     telnyx: TelnyxSimulator | None,
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
-    media_url = f"ws://127.0.0.1:{media_port}"
     app = create_app(
-        media_url,
+        [f"ws://127.0.0.1:{port}" for port in media_ports],
         integration_seconds=plan.integration_seconds,
         local_routes=[ring_route(telnyx)],
     )
@@ -280,18 +247,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # signals are left to the program
-
-
-async def _answering(url: str, process: Process) -> None:
-    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            if process.returncode is not None:
-                raise SystemExit("the media container did not start; see its message above")
-            try:
-                (await client.get(url)).raise_for_status()
-                return
-            except httpx.TransportError:
-                await asyncio.sleep(POLL_SECONDS)
 
 
 def free_port() -> int:

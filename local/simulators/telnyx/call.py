@@ -78,6 +78,11 @@ class SimulatedCall(ReportedCall):
         return self._stream_task is not None and not self._stream_task.done()
 
     @property
+    def stream(self) -> MediaStream | None:
+        """The stream that carries the call now."""
+        return self._stream
+
+    @property
     def duration_s(self) -> int:
         return self.conversation.now_ms // 1000
 
@@ -249,15 +254,12 @@ class SimulatedCall(ReportedCall):
         """Does once what the faults of the call ask for, so long after the stream's start."""
         disturbance = self.faults.disturbance(stream.carried_ms)
         self._is_stream_disturbed = disturbance is not None
-        match disturbance:
-            case "second_socket":
-                self._tasks.create_task(self._carry_stream(stream.settings))
-            case "close":
-                self._tasks.create_task(stream.close())
-            case "reset":
-                stream.reset()
-            case "half_open":
-                stream.become_half_open()
+        if disturbance == "second_socket":
+            self._tasks.create_task(self._carry_stream(stream.settings))
+        elif disturbance == "close":
+            self._tasks.create_task(stream.close())
+        elif disturbance is not None:
+            stream.disturb(disturbance)
 
     async def _replace_streams(self, replaced: list[MediaStream], settings: StreamSettings) -> None:
         for stream in replaced:
