@@ -104,6 +104,13 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/conversation/call_end.py": (
         "tests/media_bridge/conversation/test_last_words.py"
     ),
+    "media_container/media_bridge/conversation/call_parts.py": "tests/media_bridge/test_bridge.py",
+    "media_container/media_bridge/conversation/owed_reply.py": (
+        "tests/media_bridge/conversation/test_pending_reply.py"
+    ),
+    "media_container/media_bridge/conversation/talk.py": (
+        "tests/media_bridge/conversation/test_conversation.py"
+    ),
     "media_container/media_bridge/conversation/clip_player.py": (
         "tests/media_bridge/conversation/test_pending_reply.py"
     ),

@@ -66,7 +66,9 @@ def check_destination(number: str, rule: DestinationRule) -> None:
 
 def numbers_of(config: CallConfig, *others: str) -> tuple[str, ...]:
     """Whom a call with this configuration may reach, besides `others`."""
-    return (*others, *(each.to for each in config.tools.destinations))
+    fallback = config.fallback.transfer_to if config.fallback else None
+    targets = (each.to for each in config.tools.destinations)
+    return (*others, *targets, *((fallback,) if fallback else ()))
 
 
 def check_destinations(numbers: Iterable[str], settings: ControlSettings) -> None:

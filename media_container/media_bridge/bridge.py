@@ -9,58 +9,33 @@ the stream was opened with the dial, the session is made ready while the phone r
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from media_bridge import events, tool_events
 from media_bridge.audio.codecs import Codec
 from media_bridge.commands import (
-    AddTimelineEntry,
     BridgeCommand,
-    ClipKind,
     EndCall,
     FailCall,
     LeaveStream,
     Log,
     RecordStart,
-    RecordTurn,
     SendToolOutput,
 )
 from media_bridge.conversation import stream_start
-from media_bridge.conversation.call_end import CallEnd
-from media_bridge.conversation.clip_recorder import ClipRecorder
-from media_bridge.conversation.conversation import NO_CLIPS, Conversation
-from media_bridge.conversation.frame_watch import FrameWatch
-from media_bridge.conversation.greeting import CachedGreeting, Greeting
-from media_bridge.conversation.history import History
-from media_bridge.conversation.idle import IdleCaller
-from media_bridge.conversation.last_words import LastWords
-from media_bridge.conversation.memory import CallMemory
-from media_bridge.conversation.model_session import ModelSession
-from media_bridge.conversation.reconnects import LossReason, ReconnectBudget
-from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.call_parts import CallParts
+from media_bridge.conversation.reconnects import LossReason
 from media_bridge.conversation.steering import apply_event, needs_model
-from media_bridge.conversation.time_limit import TimeLimit
-from media_bridge.conversation.tool_calls import ToolCalls
-from media_bridge.conversation.voicemail import Voicemail
 from media_bridge.deadline import NEVER
-from media_bridge.speech.caller_audio import CallerAudioPath
-from media_bridge.speech.clips import SpeechClips
-from phonebridge.call.call import Call, EndedBy
-from phonebridge.call.config import CallConfig
+from phonebridge.call.call import EndedBy
 from phonebridge.call.steering import (
     Answered,
     MachineAnswered,
     Mute,
-    Say,
     SayGoodbye,
     Side,
     TransferFinished,
 )
-from phonebridge.call.usage import Activity, Usage
-from phonebridge.settings import ModelAudio
 
-MEDIA_TIMEOUT_SECONDS = 60.0
-"""From the start of the stream until the first frame."""
 GOODBYE_TIMEOUT_SECONDS = 5.0
 """The carrier closes the stream within this time after we hang up."""
 
@@ -73,117 +48,12 @@ _CHANGES_RESUME = (
 )
 
 
-class Bridge:
+class Bridge(CallParts):
     """One call's media. `handle` answers every event with commands; call it again no later than
     `next_deadline`. Times are seconds of any clock that does not go back."""
 
-    def __init__(
-        self,
-        call: Call,
-        config: CallConfig,
-        model_audio: ModelAudio,
-        now: float,
-        cached_greeting: CachedGreeting | None = None,
-        clips: SpeechClips = NO_CLIPS,
-        missing_clips: tuple[ClipKind, ...] = (),
-        history: History | None = None,
-    ) -> None:
-        """With a history, the call has been carried by another stream before. The bridge goes on
-        where that one stopped: it does not greet, and it does not wait for a machine's greeting."""
-        self._call = call
-        self._config = config
-        self._model_audio = model_audio
-        self._clips = clips
-        self._history = history
-        self._memory = CallMemory(history, call.attached_stream)
-        is_first = history is None or not history.items
-        self._greeting = Greeting(config, model_audio, cached_greeting, is_wanted=is_first)
-        self._conversation = Conversation(config, model_audio, clips)
-        self._tools = ToolCalls(config.tools, self._conversation)
-        self._voicemail = Voicemail(config)
-        self._time_limit = TimeLimit(config)
-        self._clip_recorder = (
-            ClipRecorder(missing_clips, config, model_audio) if missing_clips else None
-        )
-        recorders = (self._clip_recorder,) if self._clip_recorder else ()
-        self._monitors = (self._voicemail, self._time_limit, IdleCaller(config), *recorders)
-        self._caller_audio = CallerAudioPath(model_audio)
-        budget = ReconnectBudget(call.call_id)
-        self._model = ModelSession(config, model_audio, call.carries_early_stream, budget)
-        self._model.begin(now)
-        self._caller_was_speaking = False
-        """The session was lost while the caller spoke."""
-        self._line: Codec | None = None
-        self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
-        self._start_due_at = now + stream_start.start_timeout(call)
-        self._spent = Usage()
-        self._held_events: list[events.SteeringEvent] = []
-        self._end: CallEnd | None = None
-        if history and history.items:
-            self._model.has_conversation = True
-            self._conversation.take_over(history)
-            self._caller_audio.mute(history.resume.is_caller_muted)
-        self._deadline = self._compute_deadline()
-
-    @property
-    def activity(self) -> Activity:
-        if not self.has_started:  # a prepared greeting that nobody heard is no turn
-            return Activity()
-        return self._conversation.activity(
-            self._caller_audio.frames, self._caller_audio.frames_lost
-        )
-
-    @property
-    def stream_started(self) -> float:
-        """Turns are timed from here."""
-        return self._conversation.stream_started
-
-    @property
-    def usage(self) -> Usage:
-        return self._spent + self._conversation.usage
-
-    @property
-    def is_over(self) -> bool:
-        """Nothing more is to be done for this call."""
-        return self._end is not None and self._end.is_over
-
-    @property
-    def waits_for_caller(self) -> bool:
-        """The conversation pauses, and nothing is being done for the caller."""
-        return self._end is None and self._speaks and self._conversation.waits_for_caller
-
-    @property
-    def has_started(self) -> bool:
-        """The media stream has begun."""
-        return self._line is not None
-
-    @property
-    def _speaks(self) -> bool:
-        return self._line is not None and (
-            self._model.has_conversation
-            or self._greeting.is_cached
-            or self._conversation.reply.is_over
-        )
-
     def next_deadline(self) -> float | None:
         return self._deadline
-
-    def _compute_deadline(self) -> float | None:
-        if self._end is not None:
-            return self._end.next_deadline()
-        times = [
-            self._start_due_at,
-            self._model.due_at,
-            self._frame_watch.due_at,
-            self._caller_audio.next_deadline(),
-            self._tools.next_deadline(),
-        ]
-        if self._speaks:
-            times.append(self._conversation.next_deadline())
-            times += [monitor.due_at for monitor in self._monitors]
-        elif self._model.is_ready:
-            times.append(self._conversation.reply.deadline)
-        return min(times)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:
         """Do what the event asks for, do what has become due, and set the next deadline.
@@ -245,17 +115,10 @@ class Bridge:
         commands += self._conversation.reply.due(now, self._conversation.caller_is_speaking)
         return self._unless_it_rings(commands, now)
 
-    def _answer_about_clip(
-        self, event: events.ControlEvent, now: float
-    ) -> list[BridgeCommand] | None:
-        """Let the clip recorder answer events of a clip. It returns None for all others."""
-        assert self._clip_recorder
-        answer = self._clip_recorder.handle(event, self._conversation, now)
-        if answer is not None and isinstance(event, events.ResponseEnded):
-            self._spent += event.usage
-        return answer
-
     def _on_event(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
+        instead = self._last_resort.handle(event, self._config, now)
+        if instead is not None:
+            return instead
         if isinstance(event, events.DeadlinePassed):
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
@@ -277,6 +140,8 @@ class Bridge:
         recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
+            if isinstance(command, FailCall) and self._may_use_fallback(command):
+                return [*taken, *self._until_call_ends(self._use_fallback(command, now), now)]
             self._memory.on_command(command, self._conversation.turns.count)
             if not self._model.is_ready and self._model.hold(command):
                 continue
@@ -292,30 +157,6 @@ class Bridge:
                 return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
             taken.append(command)
         return taken
-
-    def _close(self, now: float, keeps_resume: bool) -> list[BridgeCommand]:
-        """Record what is open. Another stream may go on with the call."""
-        if not self.has_started:
-            return [*self._never_said(), *self._tools.close()]
-        resume = self._conversation.resume
-        closed = self._conversation.close(now)
-        turns = [each.turn for each in closed if isinstance(each, RecordTurn)]
-        cut = next((turn.text for turn in reversed(turns) if turn.interrupted), "")
-        left = replace(resume, cut_off_words=cut or resume.cut_off_words)
-        saved = self._memory.save(left) if keeps_resume else []
-        return [*closed, *saved, *self._never_said(), *self._tools.close()]
-
-    def _call_end(self, now: float) -> CallEnd:
-        words = LastWords(self._conversation, self._caller_audio, now)
-        return CallEnd(words, self._model, self.has_started)
-
-    def _never_said(self) -> list[BridgeCommand]:
-        """Note which words were not spoken because the model never became ready."""
-        early = () if self._model.is_ready else self._held_events
-        says = [each for each in early if isinstance(each, Say)]
-        return [
-            AddTimelineEntry("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says
-        ]
 
     # The phone.
 
@@ -394,24 +235,6 @@ class Bridge:
             commands += self._on_model_error(event, now)
         return self._with_apology(commands, now)
 
-    def _lose_session(self, reason: LossReason, why: str, now: float) -> list[BridgeCommand]:
-        replaced = self._model.lose(reason, why, now)
-        return self._with_apology([*self._on_session_lost(now), *replaced], now)
-
-    def _on_session_lost(self, now: float) -> list[BridgeCommand]:
-        """Go on without the model until the next session is ready."""
-        if self._model.is_ringing:
-            self._start_over()
-            return []
-        began_at = self._conversation.speech_began_at
-        self._caller_was_speaking = began_at is not None
-        self._caller_audio.lose_session(None if began_at is None else now - began_at)
-        self._memory.lose_session()
-        self._greeting.lose_session()
-        if self._clip_recorder:
-            self._clip_recorder.lose_session()
-        return [*self._conversation.lose_session(now), *self._tools.lose_session(now)]
-
     def _start_talk(self, now: float) -> list[BridgeCommand]:
         """The first session is ready: greet, and do what had to wait for it."""
         commands = [*self._caller_audio.start_forwarding(), *self._greet(now)]
@@ -420,52 +243,10 @@ class Bridge:
             commands += self._on_steering(held, now)
         return commands
 
-    def _restore(self, now: float) -> list[BridgeCommand]:
-        """Tell the next session what it has to know, then let the caller and the agent go on."""
-        reply = self._conversation.reply
-        commands = self._memory.restore(reply.cut_off_words, self._config.language)
-        commands += self._caller_audio.start_forwarding()
-        commands += reply.open_session(self._caller_was_speaking, now)
-        self._caller_was_speaking = False
-        return commands
-
-    def _is_stale(self, event: events.ControlEvent) -> bool:
-        """Return whether the event belongs to a session that is being replaced."""
-        of_model = isinstance(event, events.SettingsEvent | tool_events.ToolEvent)
-        of_server = isinstance(event, tool_events.FunctionReturned)
-        return of_model and not of_server and not self._model.is_ready
-
     def _on_model_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
         if ended := self._conversation.refuted_cancel(error):
             return self._on_conversation(ended, now)
         return self._unless_it_rings(self._conversation.on_error(error, now), now)
-
-    def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
-        """Play the apology, if there is one, before a call fails because of the model."""
-        if not (self.has_started and self._clips.apology):
-            return commands
-        taken: list[BridgeCommand] = []
-        for command in commands:
-            if isinstance(command, FailCall):
-                taken += self._conversation.reply.apologize(command, now)
-            else:
-                taken.append(command)
-        return taken
-
-    def _unless_it_rings(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
-        """Drop a failed session without failing the call while the phone rings. The next session is
-        opened when somebody answers."""
-        failed = next((each for each in commands if isinstance(each, FailCall)), None)
-        if failed is None or not self._model.is_ringing:
-            return commands
-        commands = self._model.lose(LossReason.STALLED, failed.detail, now)
-        self._start_over()
-        return commands
-
-    def _greet(self, now: float) -> list[BridgeCommand]:
-        if not self._model.is_ready:
-            return []
-        return self._greeting.request(self._conversation, self.has_started, now)
 
     def _on_conversation(self, event: events.ConversationEvent, now: float) -> list[BridgeCommand]:
         of_phone = isinstance(event, events.MarkReturned)
@@ -482,16 +263,6 @@ class Bridge:
             return self._unless_it_rings(commands, now)
         return commands + self._greeting.record(event)
 
-    def _start_over(self) -> None:
-        """Discard everything that belongs to a session that was lost before anybody answered."""
-        self._spent = self.usage
-        self._conversation = Conversation(self._config, self._model_audio, self._clips)
-        self._tools = ToolCalls(self._config.tools, self._conversation)
-        self._caller_audio = CallerAudioPath(self._model_audio)
-        self._memory = CallMemory(self._history, self._call.attached_stream)
-        self._model.start_over()
-        self._greeting.start_over()
-
     # What it is told from outside.
 
     def _on_outside(self, event: events.OutsideEvent, now: float) -> list[BridgeCommand]:
@@ -502,6 +273,8 @@ class Bridge:
                 return self._on_answer(now)
             case events.ClaimLost():
                 return self._abandon(now)
+            case events.CarrierSpoke():
+                return []
             case events.LeaveRequested() | TransferFinished(failure=None):
                 return [LeaveStream(was_lost=False)]
             case events.HangUpRequested(by) if self._model.is_ringing:
@@ -510,11 +283,6 @@ class Bridge:
                 return [EndCall(EndedBy.API)]
             case _:
                 return self._on_steering(event, now)
-
-    def _abandon(self, now: float) -> list[BridgeCommand]:
-        self._end = self._call_end(now)
-        self._end.is_over = True
-        return []
 
     def _on_steering(self, event: events.SteeringEvent, now: float) -> list[BridgeCommand]:
         is_early = not (self._model.is_ready or self._model.is_being_replaced)
@@ -530,13 +298,6 @@ class Bridge:
             self._tools.offer(event.config.tools)
         return apply_event(event, self._conversation, now)
 
-    def _on_machine(self, greeting_over: bool, now: float) -> list[BridgeCommand]:
-        commands = self._voicemail.on_machine(greeting_over, self._conversation, now)
-        if self._conversation.ignores_caller:
-            self._caller_audio.stop()
-            self._tools.cancel_hangup()  # a message is still to be left
-        return commands
-
     # Time.
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
@@ -545,6 +306,7 @@ class Bridge:
             commands += self._on_silence(now)
         if self._start_due_at <= now:
             commands += self._on_missing_start()
+        commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
         commands += self._frame_watch.check(self._caller_audio, self._conversation, now)

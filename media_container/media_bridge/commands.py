@@ -269,6 +269,13 @@ class TransferCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakByCarrier:
+    """Let the carrier speak to the caller instead of us. `CarrierSpoke` follows."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class SendDtmf:
     """Send DTMF digits: `0-9 A-D * #`, and pauses of half a second (`w`) or one second (`W`)."""
 
@@ -378,6 +385,7 @@ BridgeCommand = (
     | DisableClips
     | CountReconnect
     | RestoreHistory
+    | SpeakByCarrier
     | RunFunction
     | FailCall
     | LeaveStream

@@ -288,6 +288,11 @@ class MessageLost:
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierSpoke:
+    """The carrier has said its words, or could not."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimLost:
     """Another task has this call now. The bridge says, writes and commands nothing more."""
 
@@ -345,7 +350,9 @@ OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
     Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineAnswered | Answered | LeaveRequested | ClaimLost
+OutsideEvent = (
+    SteeringEvent | MachineAnswered | Answered | LeaveRequested | ClaimLost | CarrierSpoke
+)
 """The API, the carrier's webhooks and the process itself; the mailbox brings the types of
 `phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed

@@ -110,6 +110,15 @@ def _url(
     return _Setting(parse, _must_be(f"a {' or '.join(schemes)} URL"), otherwise)
 
 
+def _phone_number() -> _Setting:
+    def parse(text: str) -> str:
+        if not re.fullmatch(r"\+[1-9][0-9]{6,14}", text):
+            raise ValueError
+        return text
+
+    return _Setting(parse, _must_be("a number such as +15550100"), lambda _: "")
+
+
 def _integer(default: int, low: int, high: int) -> _Setting:
     def parse(text: str) -> int:
         number = int(text)
@@ -264,6 +273,10 @@ class MediaSettings(CommonSettings):
     l16_byte_order: Annotated[ByteOrder, _choice(ByteOrder.BIG)]
     """The byte order of L16 samples on the media stream."""
     max_calls_per_task: Annotated[int, _integer(40, 1, 1000)]
+    fallback_say: Annotated[str, _text("")]
+    """What a caller hears when no model can carry the call on. Empty: an apology."""
+    fallback_transfer_to: Annotated[str, _phone_number()]
+    """Whom that caller is connected with. Empty: nobody; the call ends."""
     tool_signing_secret: Annotated[str, _text("")]
     """Signs requests to tools. If empty, it is derived from the secret of the stream tokens."""
 

@@ -17,9 +17,9 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     Report,
     SendDigits,
-    Speak,
     StartStreaming,
 )
 from phonebridge.call.config import CallConfig
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
-NEED_CONFIG = (Dial, Answer, StartStreaming, Speak)
+NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
 NOT_NOTED = frozenset({"call.cost", "streaming.started"})
 """Webhooks that the timeline leaves out: charges and the media have fields of their own."""
 OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)

@@ -78,6 +78,15 @@ def test_a_call_and_an_agent_may_not_transfer_to_a_dear_number(telnyx: RecordedT
     assert telnyx.commands == []
 
 
+def test_a_call_and_an_agent_may_not_fall_back_to_a_dear_number(telnyx: RecordedTelnyx) -> None:
+    fallback = {"transfer_to": PREMIUM}
+    refused = create(to="+15550100", fallback=fallback)
+    assert (refused.status, refused.error["code"]) == (403, "destination_not_allowed")
+    refused = request("PUT", "/api/agents/desk", {"fallback": fallback})
+    assert (refused.status, refused.error["code"]) == (403, "destination_not_allowed")
+    assert telnyx.commands == []
+
+
 @pytest.mark.parametrize(
     ("action", "body"),
     [

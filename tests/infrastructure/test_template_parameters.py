@@ -34,6 +34,8 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("TelnyxFromNumber", "+15550100", "5550100"),
         ("TelnyxMinutePrice", "0.007", "7 cents"),
         ("OutcomeWebhookUrl", "https://crm.example.com/calls?key=1", "http://crm.example.com"),
+        ("FallbackSay", "Please call us back.", "a" * 1001),
+        ("FallbackTransferTo", "+15550142", "15550142"),
         ("OpenAiRealtimeUrl", "wss://example.com/v1/realtime", "ws://example.com/v1/realtime"),
         ("OpenAiModel", "gpt-realtime-2.1-mini", "gpt realtime"),
         ("MediaImageUri", f"{REPOSITORY}@{DIGEST}", f"{REPOSITORY}:latest"),

@@ -27,7 +27,13 @@ from phonebridge.call.call import (
     Leg,
     Outcome,
 )
-from phonebridge.call.config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call.config import (
+    CallConfig,
+    Fallback,
+    StreamSetup,
+    Transcription,
+    TurnDetection,
+)
 from phonebridge.call.machine_detection import (
     AnsweredBy,
     Detection,
@@ -126,6 +132,7 @@ STORED: dict[type, dict[str, Any]] = {
         "closing_stream": 0,
         "closed_stream": 0,
         "parked_stream": 0,
+        "last_stream": 0,
         "announced_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,
@@ -301,6 +308,7 @@ STORED: dict[type, dict[str, Any]] = {
         "record_dtmf": True,
         "tools": {"functions": [], "mcp_servers": [], "built_in": [], "destinations": []},
         "stream_setup": "on_answer",
+        "fallback": None,
         "webhook_url": None,
         "metadata": {},
     },
@@ -311,6 +319,7 @@ STORED: dict[type, dict[str, Any]] = {
         "url": REQUIRED,
         "duration_ms": None,
     },
+    Fallback: {"say": None, "transfer_to": None},
     Leg: {"call_control_id": REQUIRED, "call_leg_id": "", "call_session_id": ""},
     Fault: {"reason": REQUIRED, "detail": REQUIRED, "at_ms": REQUIRED},
     Hangup: {"cause": REQUIRED, "source": REQUIRED, "at_ms": REQUIRED},

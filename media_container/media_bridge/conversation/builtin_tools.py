@@ -6,6 +6,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from media_bridge import tool_events
+from media_bridge.commands import TransferCall
+from media_bridge.conversation.tool_batch import ToolRefused, read_arguments
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, Tools
 
 MAX_SUMMARY_LENGTH = 1000
@@ -78,3 +81,15 @@ def _function(
     schema = {"type": "object", "properties": properties, "required": required}
     parameters = msgspec.json.encode(schema).decode()
     return HttpsFunction(name=tool, url="", description=description, parameters=parameters)
+
+
+def transfer_of(call: tool_events.FunctionCalled, tools: Tools) -> TransferCall:
+    """Read whom the model wants the caller to be connected with. Raises `ToolRefused`."""
+    wanted = read_arguments(call.arguments, TransferArguments)
+    found = tools.destination(wanted.destination)
+    if found is None:
+        names = ", ".join(each.name for each in tools.destinations)
+        raise ToolRefused(f"The destinations are: {names}.")
+    if found.warm and not wanted.summary.strip():
+        raise ToolRefused(f"{found.name} must be told a summary of the call.")
+    return TransferCall(found.to, wanted.summary.strip() if found.warm else "")

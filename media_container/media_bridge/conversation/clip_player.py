@@ -67,6 +67,10 @@ class ClipPlayer:
         self.end, self.end_at = end, now + LAST_WORDS_SECONDS
         return []
 
+    def forget_end(self) -> None:
+        """Something else than the end follows the apology."""
+        self.end, self.end_at, self.filler_at = None, NEVER, NEVER
+
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Return the end once the apology was heard or interrupted."""
         if now < self.end_at:

@@ -22,7 +22,7 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.deadline import NEVER
-from media_bridge.speech.clip_words import instructions_of
+from media_bridge.speech.clip_words import instructions_for
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import ModelAudio
 
@@ -54,7 +54,7 @@ class ClipRecorder:
         self.due_at = NEVER
         # With an idle timeout the server speaks up at any time, and its responses have no metadata.
         self._missing = deque(() if config.turn_detection.idle_timeout_ms else missing)
-        self._language = config.language
+        self._config = config
         self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
         self._recording: _Recording | None = None
         self._is_answer_due = False
@@ -78,7 +78,7 @@ class ClipRecorder:
 
     def _ask(self, now: float) -> list[BridgeCommand]:
         kind = self._missing.popleft()
-        command = RecordClip(kind, instructions_of(kind, self._language))
+        command = RecordClip(kind, instructions_for(kind, self._config))
         self._recording = _Recording(command, now)
         self.due_at = now + TIMEOUT_SECONDS
         return [command]

@@ -6,10 +6,7 @@ caller has heard it. So the playout tells whether the agent speaks, and truncati
 what the caller did not hear.
 """
 
-from statistics import median
-
 from media_bridge import events, tool_events
-from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.commands import (
     AddMessage,
     AddTimelineEntry,
@@ -19,136 +16,28 @@ from media_bridge.commands import (
     Log,
     RecordTurn,
     Role,
-    SendToolOutput,
     TransferCall,
     output_event_id,
 )
 from media_bridge.conversation import dtmf
-from media_bridge.conversation.after_playback import TIMEOUT_SECONDS, AfterPlayback
-from media_bridge.conversation.barge_in import BargeIn
-from media_bridge.conversation.clip_player import ClipPlayer
-from media_bridge.conversation.dtmf import DtmfCollector
-from media_bridge.conversation.history import History
-from media_bridge.conversation.pending_reply import PendingReply
 from media_bridge.conversation.response_queue import Purpose, Request
-from media_bridge.speech.agent_audio import AgentAudio
-from media_bridge.speech.clips import SpeechClips
-from media_bridge.speech.playout import ItemPlayed, Playout
+from media_bridge.conversation.talk import Talk
+from media_bridge.speech.playout import ItemPlayed
 from media_bridge.speech.response_latency import ResponseTimer
-from media_bridge.speech.transcript import Transcript
-from phonebridge.call.config import CallConfig
-from phonebridge.call.resume import Resume
-from phonebridge.call.usage import Activity, Usage
-from phonebridge.settings import ModelAudio
+from phonebridge.call.usage import Usage
 
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
 DTMF_TURN_ID = "keypad"
 """Stands where the turns of the caller's voice have the model's item id."""
 
-NO_CLIPS = SpeechClips()
 
 _ResponseEvent = (
     events.ResponseStarted | events.AudioFinished | events.ResponseProgressed | events.ResponseEnded
 )
 
 
-class Conversation:
+class Conversation(Talk):
     """`FailCall` is always the last command of an answer."""
-
-    def __init__(
-        self, config: CallConfig, model_audio: ModelAudio, clips: SpeechClips = NO_CLIPS
-    ) -> None:
-        self.config = config
-        self._transcript = Transcript()
-        self._playout = Playout(Codec[config.codec], MODEL_BYTES_PER_MS[model_audio])
-        self.agent_audio = AgentAudio(self._playout, model_audio, self._transcript)
-        self.reply = PendingReply(
-            self.agent_audio, ClipPlayer(self.agent_audio, self._playout, clips)
-        )
-        self._response_queue = self.reply.queue
-        self._dtmf = DtmfCollector()
-        self._barge_in = BargeIn(config.barge_in_min_ms / 1000)
-        self._after_playback = AfterPlayback()
-        self._wait: ResponseTimer | None = None
-        self._started = 0.0
-        self._first_audio_ms: int | None = None
-        self.speech_began_at: float | None = None
-        """The speech of the caller that goes on began at that time."""
-        self._speech_item = ""
-        self.caller_is_muted = False
-        self.last_spoken_response: str | None = None
-        self.is_running_tools = False
-        """The caller waits for something that the agent looks up."""
-        self.is_transferring = False
-        """The caller waits for somebody else, who is being rung."""
-        self.last_sign_of_caller_at: float | None = None
-        self.ignores_caller = False
-        self.usage = Usage()
-
-    def begin(self, now: float) -> None:
-        """The media stream started: turns and latencies count from here."""
-        self._started = self._transcript.stream_started = now
-        self._barge_in.begin(now)
-        self.reply.begin(now)
-
-    @property
-    def caller_is_speaking(self) -> bool:
-        return self.speech_began_at is not None
-
-    @property
-    def turns(self) -> Transcript:
-        return self._transcript
-
-    @property
-    def generating(self) -> str | None:
-        """The response that is being generated."""
-        return self._response_queue.active
-
-    @property
-    def stream_started(self) -> float:
-        return self._started
-
-    @property
-    def is_quiet(self) -> bool:
-        """The caller has heard everything that was requested."""
-        return self._response_queue.is_idle and not self._playout.is_speaking
-
-    @property
-    def is_silent(self) -> bool:
-        """The agent says nothing now, but may have something to say later."""
-        return not (self._response_queue.is_generating or self._playout.is_speaking)
-
-    @property
-    def waits_for_caller(self) -> bool:
-        """Nobody speaks, or is about to: it is the caller's turn."""
-        owed = self.is_running_tools or self.is_transferring or self.reply.is_over
-        expected = owed or self._dtmf.entered or self._after_playback
-        muted = self._response_queue.muted or self.caller_is_muted
-        busy = self.ignores_caller or self.caller_is_speaking or muted
-        return self.is_quiet and not busy and not expected
-
-    @property
-    def has_spoken(self) -> bool:
-        return self._first_audio_ms is not None
-
-    def request_response(
-        self, request: CreateResponse, purpose: Purpose, now: float
-    ) -> list[BridgeCommand]:
-        """Let the model speak as soon as it may. If nobody listens, it says only what has words of
-        its own."""
-        if self.ignores_caller and not request.has_words:
-            return []
-        return self.reply.request(Request(request, purpose), now)
-
-    def after_playback(
-        self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
-    ) -> None:
-        """Do this when the caller has heard everything that was requested until now."""
-        self._after_playback.plan(command, now + timeout_seconds)
-
-    def withdraw(self, command: BridgeCommand) -> bool:
-        """Forget a command of `after_playback`. The result is whether it was planned."""
-        return self._after_playback.withdraw(command)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
         """Find out what the model refused."""
@@ -181,55 +70,6 @@ class Conversation:
             case tool_events.McpReturned(item_id):
                 self.reply.on_mcp_returned(item_id, now)
         return []
-
-    def send_tool_output(self, call_id: str, output: str) -> BridgeCommand:
-        """Let the model know what came of a call."""
-        self._response_queue.pending_tool_outputs.add(call_id)
-        return SendToolOutput(call_id, output)
-
-    def on_tool_output_added(self, call_id: str) -> None:
-        """Responses that start from now on see it."""
-        self._response_queue.pending_tool_outputs.discard(call_id)
-
-    def take_over(self, history: History) -> None:
-        """Go on as the stream before has left it."""
-        self._response_queue.muted = history.resume.is_muted
-        self.caller_is_muted = history.resume.is_caller_muted
-        self.reply.take_over(history)
-
-    @property
-    def resume(self) -> Resume:
-        """What another task has to know to go on from here."""
-        return Resume(
-            cut_off_words=self.reply.cut_off_words,
-            is_reply_owed=self.reply.is_owed,
-            is_muted=self._response_queue.muted,
-            is_caller_muted=self.caller_is_muted,
-        )
-
-    def elapsed_ms(self, now: float) -> int:
-        return round((now - self._started) * 1000)
-
-    def activity(self, frames_in: int, frames_lost: int) -> Activity:
-        latencies = self._transcript.latencies_ms
-        return Activity(
-            turns=self._transcript.count,
-            interruptions=self.agent_audio.interruptions,
-            frames_in=frames_in,
-            frames_out=self._playout.chunks_sent,
-            frames_lost=frames_lost,
-            first_audio_ms=self._first_audio_ms,
-            turn_latency_ms=round(median(latencies)) if latencies else None,
-        )
-
-    def next_deadline(self) -> float:
-        return min(
-            self.reply.deadline,
-            self._after_playback.due_at(),
-            self._dtmf.complete_at,
-            self._barge_in.counts_at,
-            self._playout.next_deadline(),
-        )
 
     def due(self, now: float) -> list[BridgeCommand]:
         """Send audio, record turns that were heard to their end, and do what else has become
@@ -362,21 +202,6 @@ class Conversation:
 
     def unmute(self, now: float) -> list[BridgeCommand]:
         return self.reply.unmute(now)
-
-    def mute_caller(self, muted: bool) -> None:
-        """The caller is not idle while the model cannot hear them."""
-        self.caller_is_muted = muted
-
-    def configure(self, config: CallConfig) -> None:
-        """The model goes on with these settings."""
-        self.config = config
-
-    def run_tools(self, is_running: bool) -> None:
-        """Note whether the caller waits for something that the agent looks up."""
-        self.is_running_tools = is_running
-
-    def on_transfer_failed(self) -> None:
-        self.is_transferring = False
 
     def silence(self, now: float) -> list[BridgeCommand]:
         """Ignore the caller and say nothing more, because a machine answered."""

@@ -36,215 +36,42 @@ Times are seconds of the bridge's clock.
 
 from media_bridge import events, tool_events
 from media_bridge.commands import (
-    AddMessage,
     AddTimelineEntry,
     BridgeCommand,
     CancelResponse,
-    CreateResponse,
     FailCall,
     Log,
-    Role,
 )
-from media_bridge.conversation.active_response import ActiveResponse
 from media_bridge.conversation.clip_player import (
     RETRY_FILLER_SECONDS,
-    SLOW_REPLY_SECONDS,
-    ClipPlayer,
 )
-from media_bridge.conversation.history import History, finish_sentence
-from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
+from media_bridge.conversation.owed_reply import (
+    SERVER_NEXT_START_TIMEOUT,
+    WAITS_FOR,
+    OwedReply,
+    not_spoken,
+)
+from media_bridge.conversation.response_queue import ANSWER, Purpose, Request
 from media_bridge.conversation.retry_budget import (
     FATAL_CODES,
     Failure,
     FaultReason,
-    RetryBudget,
     cut_short,
     failure_of,
 )
 from media_bridge.deadline import NEVER
-from media_bridge.speech.agent_audio import AgentAudio
 from phonebridge.call.usage import Usage
-
-SERVER_START_TIMEOUT = 3.0
-"""How long the server may take to begin the response that its own turn detection starts.
-
-A server begins within about 0.3 s, the network included. Asking too early is safe, because the
-server refuses a second response while one is active. Asking too late is silence for the caller."""
-SERVER_NEXT_START_TIMEOUT = 1.0
-GAP_FILLER_SECONDS = 0.7
-"""A caller who hears nothing for longer wonders whether the line is dead."""
 
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 
-_WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
-"""The caller waits for these, and wonders about silence."""
-_ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
-"""Somebody ordered these words, so the timeline tells if they were not spoken."""
 
-
-class PendingReply:
+class PendingReply(OwedReply):
     """`FailCall` is always the last command of an answer."""
-
-    def __init__(self, speech: AgentAudio, clips: ClipPlayer) -> None:
-        self.queue = ResponseQueue()
-        self._active = ActiveResponse()
-        self.deadline = NEVER
-        """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
-        next one."""
-        self.nobody_listens = False
-        """Nobody listens, so only ordered words are worth another attempt."""
-        self._speech = speech
-        self._clips = clips
-        self._known: set[str] = set()
-        self._silent_response: str | None = None
-        self._retrying: Request | None = None
-        self._budget = RetryBudget()
-        self._ask_at = NEVER
-        self._broken: Request | None = None
-        """The caller is hearing the part of this reply that came before its session was lost."""
-        self.cut_off_words = ""
-        """The end of a reply that was cut off; the next session has to finish it."""
-
-    @property
-    def is_over(self) -> bool:
-        """The model was given up; the call ends when the apology has been heard."""
-        return self._clips.end is not None
-
-    @property
-    def is_owed(self) -> bool:
-        """The caller waits for something that the agent is to say."""
-        has_begun = self.queue.active is not None and self._active.has_spoken
-        return not (self.queue.is_idle or self.nobody_listens or has_begun)
-
-    @property
-    def _is_cancelled(self) -> bool:
-        """The active response was cancelled by us or by the caller."""
-        active = self.queue.active
-        return active is not None and active in self._speech.cancelled
-
-    def _set_deadline(self) -> None:
-        clips = self._clips
-        self.deadline = min(self._stalled_at, self._ask_at, clips.filler_at, clips.end_at)
-
-    def begin(self, now: float) -> None:
-        """The media stream started: only from now on somebody listens."""
-        self._clips.begin()
-        self._active.last_sign_at = now
-        if self.queue.current:
-            self._expect(self.queue.current.purpose, now)
-        self._set_deadline()
 
     # Requests, and the caller's turns.
 
-    def request(self, request: Request, now: float) -> list[BridgeCommand]:
-        if self.is_over:
-            return []
-        self._expect(request.purpose, now)
-        return self._record_sent(self.queue.request(request), now)
-
-    def request_next(self, request: Request, now: float) -> list[BridgeCommand]:
-        if self.is_over:
-            return []
-        self._expect(request.purpose, now)
-        return self._record_sent(self.queue.request_next(request), now)
-
-    def on_caller_speech(self) -> None:
-        """The caller has the floor, and the server will answer them first."""
-        self.queue.hold()
-        self._ask_at = self._clips.filler_at = NEVER
-        self._retrying = None
-        self._budget.start_window()
-
-    def on_caller_stopped(self, now: float, server_answers: bool) -> list[BridgeCommand]:
-        if self.queue.muted:
-            return []
-        self._expect(Purpose.CALLER_TURN, now)
-        if not server_answers:
-            self.queue.expect_answer()
-            return self._record_sent(self.queue.release(), now)
-        self.queue.expect_answer()
-        self._ask_at = NEVER if self.queue.is_generating else now + SERVER_START_TIMEOUT
-        self._set_deadline()
-        return []
-
-    def on_caller_silence(self, now: float) -> list[BridgeCommand]:
-        """The server never told that the caller stopped: whatever waits for that goes on."""
-        return self._record_sent(self.queue.release(), now)
-
-    def unmute(self, now: float) -> list[BridgeCommand]:
-        return [] if self.is_over else self._record_sent(self.queue.unmute(), now)
-
-    def drop_requests(self, why: str) -> list[BridgeCommand]:
-        """Forget everything that waits."""
-        self._ask_at = self._clips.filler_at = NEVER
-        dropped = self.queue.clear()
-        return [note for request in dropped for note in _not_spoken(request, why)]
-
-    def close(self) -> list[BridgeCommand]:
-        """The call is over."""
-        current = None if self._active.has_spoken else self.queue.current
-        return [
-            *_not_spoken(current, "the call ended first"),
-            *self.drop_requests("the call ended first"),
-        ]
-
     # The session.
-
-    def lose_session(self, is_broken: bool, caller_is_speaking: bool, now: float) -> None:
-        """Keep what was under way and has brought the caller nothing, to ask for it again. The
-        reply is broken if the caller is hearing it and some of its sound is missing."""
-        active, request = self.queue.active, self.queue.current or ANSWER
-        is_owed = self.queue.is_generating and not self._is_cancelled
-        is_owed &= request.purpose is not Purpose.FILLER
-        is_owed &= not self.nobody_listens or request.command.has_words
-        has_spoken = active is not None and self._active.has_spoken
-        self.queue.close_session()
-        self._ask_at, self._retrying = NEVER, None
-        if is_owed and is_broken:
-            self._broken = request
-        elif is_owed and not has_spoken:
-            self.queue.put_first(request)
-        if not caller_is_speaking:
-            self._clips.expect_filler(now + GAP_FILLER_SECONDS)
-        self._set_deadline()
-
-    def take_over(self, history: History) -> None:
-        """Another stream has carried the call before. Its caller may still wait for a reply."""
-        self.queue.close_session()
-        self.cut_off_words = history.cut_off_words
-        if history.is_reply_owed or history.cut_off_words:
-            self.queue.put_first(ANSWER)
-
-    def open_session(self, caller_was_speaking: bool, now: float) -> list[BridgeCommand]:
-        """The next session is ready. It first answers a caller who was speaking."""
-        self._clips.filler_at = NEVER
-        if caller_was_speaking:
-            self.queue.put_first(ANSWER)
-            self._ask_at = now + SERVER_START_TIMEOUT
-        commands = self.queue.open_session(holds=caller_was_speaking)
-        if not self.queue.is_idle:
-            self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
-        return self._record_sent(commands, now)
-
-    def on_broken_end(self, heard: str, now: float) -> list[BridgeCommand]:
-        """The caller heard all that had come of a broken reply."""
-        request, self._broken = self._broken, None
-        if request is None:
-            return []
-        if not heard:
-            return self.request_next(request, now)
-        may_call = request.command.allow_tools and not request.command.exact_text
-        rest = Request(CreateResponse(allow_tools=may_call), request.purpose)
-        if self.queue.has_session:
-            where = AddMessage(Role.SYSTEM, finish_sentence(heard))
-            return [where, *self.request_next(rest, now)]
-        self.cut_off_words = heard
-        return self.request_next(rest, now)
-
-    def drop_broken(self) -> None:
-        """The caller or the API interrupted the agent, so nothing is to be finished."""
-        self._broken, self.cut_off_words = None, ""
 
     def count_stall(self, now: float) -> list[BridgeCommand]:
         """Note that the model shows no sign of life, if another session may help."""
@@ -332,7 +159,7 @@ class PendingReply:
         runs_calls = has_called and event.status == "completed"
         if not is_wanted:
             got_nothing = not (self._active.has_spoken or runs_calls)
-            notes = _not_spoken(request, "it was interrupted") if got_nothing else []
+            notes = not_spoken(request, "it was interrupted") if got_nothing else []
             return [*notes, *self._go_on(now)]
         if runs_calls or (self._active.has_spoken and not has_called and not is_broken_off):
             self._succeed()
@@ -414,21 +241,7 @@ class PendingReply:
                 self._clips.play_filler(now, caller_is_speaking)
         return commands
 
-    @property
-    def _stalled_at(self) -> float:
-        return self._active.stalls_at if self.queue.is_generating else NEVER
-
     # What follows.
-
-    def _expect(self, purpose: Purpose, now: float) -> None:
-        if purpose in _WAITS_FOR:
-            self._clips.expect_filler(now + SLOW_REPLY_SECONDS)
-
-    def _record_sent(self, commands: list[CreateResponse], now: float) -> list[BridgeCommand]:
-        if commands:
-            self._active.begin(now)
-        self._set_deadline()
-        return [*commands]
 
     def _go_on(self, now: float) -> list[BridgeCommand]:
         """Send the next request, because the slot is free. If another response is to come first,
@@ -456,7 +269,7 @@ class PendingReply:
             return [log, *self._give_up(failure, request, now)]
         self.queue.retry(request)
         self._retrying, self._ask_at = request, now + delay
-        if request.purpose in _WAITS_FOR:
+        if request.purpose in WAITS_FOR:
             self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
         self._set_deadline()
         return [log, AddTimelineEntry("no reply", f"{why}; asked again")]
@@ -464,15 +277,22 @@ class PendingReply:
     def _give_up(self, failure: Failure, request: Request, now: float) -> list[BridgeCommand]:
         why = f"{request.purpose}: {failure.why}"
         if request.purpose is Purpose.GOODBYE:
-            return [*_not_spoken(request, failure.why), *self._go_on(now)]
+            return [*not_spoken(request, failure.why), *self._go_on(now)]
         notes = [
             AddTimelineEntry("no reply", f"{why}; given up"),
-            *_not_spoken(request, failure.why),
+            *not_spoken(request, failure.why),
         ]
         end = FailCall(failure.reason.value, why)
         if request.purpose is Purpose.VOICEMAIL:
             return [*notes, end]
         return [*notes, *self.apologize(end, now)]
+
+    def give_up_model(self) -> None:
+        """The apology is over, if there was one. The model says nothing more in this call."""
+        self._has_given_up = self.queue.muted = True
+        self.drop_requests("no model could carry the call on")
+        self._clips.forget_end()
+        self._set_deadline()
 
     def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Let nothing more be said but the apology, and then end the call."""
@@ -484,7 +304,7 @@ class PendingReply:
             commands.append(CancelResponse(active))
         current = self.queue.finish()
         if not self._active.has_spoken:
-            commands += _not_spoken(current, end.detail)
+            commands += not_spoken(current, end.detail)
         self.queue.muted = True
         commands += self._clips.apologize(end, now)
         self._set_deadline()
@@ -493,9 +313,3 @@ class PendingReply:
 
 def _not_begun(seconds: int) -> str:
     return f"no response began within {seconds} s"
-
-
-def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:
-    if request is None or request.purpose not in _ORDERED:
-        return []
-    return [AddTimelineEntry("not spoken", f"{request.purpose}: {why}")]

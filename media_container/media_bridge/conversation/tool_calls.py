@@ -23,13 +23,12 @@ from media_bridge.commands import (
     Role,
     RunFunction,
     SendDtmf,
-    TransferCall,
 )
 from media_bridge.conversation import mcp
 from media_bridge.conversation.builtin_tools import (
     DigitsArguments,
     MessageArguments,
-    TransferArguments,
+    transfer_of,
 )
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.mcp import McpServers
@@ -278,7 +277,7 @@ class ToolCalls:
                     raise ToolRefused("The caller is speaking: hear them out.")
                 return batch.finish_with(HANG_UP, call)
             case BuiltIn.TRANSFER_CALL:
-                return batch.finish_with(self._transfer(call), call)
+                return batch.finish_with(transfer_of(call, self._tools), call)
             case BuiltIn.SEND_DTMF:
                 # No words follow: the menu would not hear the model, nor the model the menu.
                 digits = read_arguments(call.arguments, DigitsArguments).digits
@@ -287,16 +286,6 @@ class ToolCalls:
                 batch.wants_words = True
                 message = self._message(read_arguments(call.arguments, MessageArguments), now)
                 return [RecordMessage(message), *self._confirm(call, "stored")]
-
-    def _transfer(self, call: tool_events.FunctionCalled) -> TransferCall:
-        wanted = read_arguments(call.arguments, TransferArguments)
-        found = self._tools.destination(wanted.destination)
-        if found is None:
-            names = ", ".join(each.name for each in self._tools.destinations)
-            raise ToolRefused(f"The destinations are: {names}.")
-        if found.warm and not wanted.summary.strip():
-            raise ToolRefused(f"{found.name} must be told a summary of the call.")
-        return TransferCall(found.to, wanted.summary.strip() if found.warm else "")
 
     def _message(self, given: MessageArguments, now: float) -> Message:
         self._messages += 1

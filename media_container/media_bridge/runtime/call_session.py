@@ -7,6 +7,7 @@ what is recorded queues elsewhere (`call_records.py`).
 
 import asyncio
 import time
+from dataclasses import replace
 
 from media_bridge import commands, events
 from media_bridge.audio.codecs import Codec
@@ -22,9 +23,10 @@ from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import Buffer, WebSocket
 from media_bridge.telnyx_stream import TelnyxStream
 from phonebridge.call.call import Call
-from phonebridge.call.config import CallConfig
+from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
+from phonebridge.settings import MediaSettings
 
 MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
@@ -46,6 +48,7 @@ class CallSession:
         before: Continuation | None = None,
     ) -> None:
         """`before` is what an earlier stream of the call has left."""
+        config = _with_fallback(config, services.settings)
         self._call = call
         self._config = config
         self._services = services
@@ -250,9 +253,12 @@ class CallSession:
         command: ModelCommand
         | commands.ConnectModel
         | commands.RestoreHistory
-        | commands.CountReconnect,
+        | commands.CountReconnect
+        | commands.SpeakByCarrier,
     ) -> None:
         match command:
+            case commands.SpeakByCarrier(words):
+                self._tasks.create_task(self._speak_by_carrier(words))
             case commands.ConnectModel(config):
                 self._model.open(config, self._tasks)
             case commands.RestoreHistory():
@@ -293,6 +299,11 @@ class CallSession:
         self._log.write("info", "tool returned", tool=command.function.name, ok=returned.ok)
         self.dispatch(returned)
 
+    async def _speak_by_carrier(self, words: str) -> None:
+        await self._records.end_last_stream()
+        await self._services.hangups.speak(self._call, words)
+        self.dispatch(events.CarrierSpoke())
+
     def _crash(self) -> None:
         self._log.write("exception", "call session crashed")
         self._leave(commands.FailCall("bridge_crashed", "the media bridge had a fault"))
@@ -314,3 +325,11 @@ class CallSession:
     def _measure(self) -> None:
         before, self._activity = self._activity, self._bridge.activity
         self._services.metrics.call_went_on(before, self._activity)
+
+
+def _with_fallback(config: CallConfig, settings: MediaSettings) -> CallConfig:
+    """The deployment's fallback counts for calls that have none of their own."""
+    say, transfer_to = settings.fallback_say, settings.fallback_transfer_to
+    if config.fallback or not (say or transfer_to):
+        return config
+    return replace(config, fallback=Fallback(say=say or None, transfer_to=transfer_to or None))

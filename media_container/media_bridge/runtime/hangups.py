@@ -9,11 +9,14 @@ from aws_lambda_powertools import Logger
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.threads import Threads
 from phonebridge.call.call import Call
-from phonebridge.call.commands import HangUp
+from phonebridge.call.commands import HangUp, SpeakToCaller, StopStreaming
 from phonebridge.call.config import CallConfig
 from phonebridge.errors import TelnyxError, TelnyxUnreachable
 from phonebridge.ports import Carrier
 
+SPEECH_START_SECONDS = 1.5
+SPEECH_SECONDS_PER_CHARACTER = 0.08
+MAX_SPEECH_SECONDS = 10.0
 RECORD_TIMEOUT_SECONDS = 0.5
 """A healthy table confirms within milliseconds, and the hangup follows within this time."""
 
@@ -43,6 +46,18 @@ class Hangups:
             if await self._is_sent(call):
                 return
             await self._pauses.wait(attempt)
+
+    async def speak(self, call: Call, words: str) -> None:
+        """Let the carrier speak to the caller in place of the stream, which it stops. Return when
+        the words have been spoken, as far as their length tells."""
+        try:
+            for command in (StopStreaming(call.attached_stream), SpeakToCaller(words)):
+                await self._threads.run(partial(self._carrier.execute, command, call, CallConfig()))
+        except TelnyxError as error:
+            self._log.warning("carrier did not speak", call_id=call.call_id, reason=str(error))
+            return
+        seconds = SPEECH_START_SECONDS + len(words) * SPEECH_SECONDS_PER_CHARACTER
+        await asyncio.sleep(min(seconds, MAX_SPEECH_SECONDS))
 
     async def _is_sent(self, call: Call) -> bool:
         """Return False if the carrier did not answer."""

@@ -12,7 +12,7 @@ from media_bridge.audio.converters import Converter, ModelToTelephone, PassThrou
 from media_bridge.commands import ClipKind
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.model_port import SpeechModel
-from media_bridge.speech.clip_words import instructions_of
+from media_bridge.speech.clip_words import instructions_for
 from media_bridge.speech.clips import SpeechClip, SpeechClips
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import MediaSettings, ModelAudio
@@ -125,7 +125,7 @@ class SpeechCache:
         return ItemKey(self._pk("GREETING", config, config.greeting), "SOUND")
 
     def _clips_pk(self, config: CallConfig) -> str:
-        wanted = [instructions_of(kind, config.language) for kind in ClipKind]
+        wanted = [instructions_for(kind, config) for kind in ClipKind]
         return self._pk("CLIPS", config, *wanted)
 
     def _pk(self, kind: str, config: CallConfig, *words: str | None) -> str:

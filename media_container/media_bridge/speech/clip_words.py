@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from media_bridge.commands import ClipKind
+from phonebridge.call.config import CallConfig
 
 DEFAULT_LANGUAGE = "en"
 
@@ -32,6 +33,20 @@ WORDS: Mapping[ClipKind, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
+
+
+def apology_in(language: str | None) -> str:
+    """Return the words of the apology, in English if we have none in that language."""
+    words = WORDS[ClipKind.APOLOGY]
+    tag = (language or DEFAULT_LANGUAGE).partition("-")[0].lower()
+    return words.get(tag, words[DEFAULT_LANGUAGE])
+
+
+def instructions_for(kind: ClipKind, config: CallConfig) -> str:
+    """The words of the fallback stand in place of the apology."""
+    if kind is ClipKind.APOLOGY and config.fallback and config.fallback.say:
+        return f"Say exactly this, and nothing else: {config.fallback.say}"
+    return instructions_of(kind, config.language)
 
 
 def instructions_of(kind: ClipKind, language: str | None) -> str:

@@ -37,7 +37,7 @@ class StopStreaming:
 
 
 @dataclass(frozen=True, slots=True)
-class Speak:
+class InformCaller:
     """Let the carrier's voice speak to the caller, because stream `stream_number` was lost and no
     container can take the next one."""
 
@@ -53,6 +53,13 @@ class SendDigits:
     digits: str
     duration_ms: int
     number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakToCaller:
+    """Let the carrier's voice speak to the caller. The media stream has to be stopped before."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,9 @@ CarrierCommand = (
     | Reject
     | StartStreaming
     | StopStreaming
-    | Speak
+    | InformCaller
     | SendDigits
+    | SpeakToCaller
     | TransferCommand
     | HangUp
 )

@@ -58,6 +58,16 @@ class StreamSetup(StrEnum):
         return self is not StreamSetup.ON_ANSWER
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """What happens to a caller when no model can carry the call on."""
+
+    say: str | None = None
+    """The words that the caller hears instead of the apology."""
+    transfer_to: str | None = None
+    """The number or SIP address that the caller is connected with afterwards."""
+
+
 # Those of which it is known; of any other name the user knows better.
 _TAKES_NO_REASONING = re.compile(r"gpt-(4o|audio|realtime(?!-2(?!\d)))")
 
@@ -110,6 +120,8 @@ class CallConfig:
     """Whether the digits that the caller presses stand on the record."""
     tools: Tools = field(default_factory=Tools)
     stream_setup: StreamSetup = StreamSetup.ON_ANSWER
+    fallback: Fallback | None = None
+    """Otherwise the deployment's."""
     webhook_url: str | None = None
     """Where the end of the call is told; None: where the operator says."""
     metadata: dict[str, str] = field(default_factory=dict)

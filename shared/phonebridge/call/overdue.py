@@ -17,7 +17,7 @@ from phonebridge.call.call import (
     Fault,
     Hangup,
 )
-from phonebridge.call.commands import CallCommand, Dial, SendDigits, Speak, StopStreaming
+from phonebridge.call.commands import CallCommand, Dial, InformCaller, SendDigits, StopStreaming
 from phonebridge.call.events import (
     CallAnswered,
     CallerInformed,
@@ -139,6 +139,9 @@ def event_of_lost_stream(
     one too long. None while the last command may still take effect, or is to be repeated first."""
     if call.is_unwanted or call.is_being_transferred:
         return None
+    if call.has_last_stream:
+        is_late = now_ms - call.changed_at_ms > MEDIA_TIMEOUT_MS
+        return _failure(call, "media_lost", now_ms) if is_late else None
     if call.is_parked:
         return _event_of_parked(call, has_room=has_room, now_ms=now_ms)
     if call.closing_stream > call.closed_stream:
@@ -184,7 +187,7 @@ def _event_of_given_up(command: CallCommand, call: Call) -> CallEvent | None:
             return DigitsSettled(number)
         case StopStreaming(number) if call.status is CallStatus.STREAMING:
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case _:
             return None

@@ -9,9 +9,10 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     SendDigits,
-    Speak,
+    SpeakToCaller,
     StartStreaming,
     StopStreaming,
 )
@@ -48,8 +49,9 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
         Reject: "reject",
         StartStreaming: "streaming_start",
         StopStreaming: "streaming_stop",
-        Speak: "speak to the caller",
+        InformCaller: "speak",
         SendDigits: "send_dtmf",
+        SpeakToCaller: "speak",
         HangUp: "hangup",
         TransferLeg: "transfer",
         DialTarget: "dial of transfer target",
@@ -71,7 +73,7 @@ def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> Ca
             return DigitsSettled(number)
         case StopStreaming(number):
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case _:
             return None
@@ -104,7 +106,7 @@ def event_of_failure(
             return NextStreamRequested(number) if is_refused else None
         case StopStreaming(number) if isinstance(error, TelnyxRefused):
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case Dial() | Answer() | Reject() | StartStreaming():
             return CallFailed(Fault(f"{NAMES[type(command)]}_failed", str(error), now_ms))
@@ -121,7 +123,7 @@ def event_of_refused_repetition(
     """What the carrier says of the leg after it has refused to do something again."""
     if event := event_of_leg_state(call, state, now_ms):
         return event
-    if isinstance(command, Speak):
+    if isinstance(command, InformCaller):
         return CallerInformed(command.stream_number)
     if isinstance(command, StopStreaming) and call.status is CallStatus.STREAMING:
         return StreamClosed(command.stream_number)

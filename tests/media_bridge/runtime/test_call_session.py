@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from media_bridge import bridge
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
-from media_bridge.conversation import active_response, reconnects, stream_start
+from media_bridge.conversation import active_response, call_parts, reconnects, stream_start
 from media_bridge.conversation.reconnects import MAX_LOSSES
 from media_bridge.events import BridgeEvent, DigitPressed
 from phonebridge.call.call import Call, CallStatus, Hangup, Outcome
@@ -183,7 +182,7 @@ async def test_a_stream_without_start_ends_its_call(
 async def test_a_carrier_that_sends_no_audio_ends_its_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge, "MEDIA_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(call_parts, "MEDIA_TIMEOUT_SECONDS", 0.2)
     async with start_plane() as plane:
         phone = await plane.streaming()
         assert await plane.failed(phone.call) == "media_silent"

@@ -11,7 +11,7 @@ from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.threads import Threads
 from phonebridge.call.call import Call
-from phonebridge.call.commands import HangUp
+from phonebridge.call.commands import HangUp, SpeakToCaller, StopStreaming
 from phonebridge.call.events import CallRequested, DialAccepted
 from phonebridge.errors import TelnyxRefused, TelnyxUnreachable
 from phonebridge.observability.log import logger
@@ -83,3 +83,20 @@ async def test_a_call_without_a_leg_cannot_be_hung_up() -> None:
     carrier = Carrier()
     await hangups_by(carrier).ensure(outbound_call(), asyncio.Event())
     assert carrier.sent == []
+
+
+async def test_the_carrier_speaks_once_the_stream_is_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hangups, "MAX_SPEECH_SECONDS", 0.0)
+    carrier = Carrier()
+    await hangups_by(carrier).speak(CALL, "Goodbye.")
+    spoken = [StopStreaming(CALL.attached_stream), SpeakToCaller("Goodbye.")]
+    assert carrier.sent == [(command, CALL.call_id) for command in spoken]
+    assert not carrier.was_on_main_thread
+
+
+async def test_a_carrier_that_does_not_speak_is_not_waited_for() -> None:
+    carrier = Carrier(TelnyxRefused(422, "90018", "Call has already ended"))
+    await hangups_by(carrier).speak(CALL, "Goodbye.")
+    assert len(carrier.sent) == 1

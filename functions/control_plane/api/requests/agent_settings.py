@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from control_plane.agent_directory import Agent
 from control_plane.api.requests.declared_tools import declarations_of, to_domain
-from control_plane.api.requests.fields import InvalidField, NotBlank, Pattern, StrictModel
+from control_plane.api.requests.fields import InvalidField, NotBlank, Pattern, StrictModel, Target
 from control_plane.api.requests.model_settings import (
     NEAREST_VOICE,
     Detection,
@@ -19,7 +19,7 @@ from control_plane.api.requests.model_settings import (
 )
 from control_plane.api.requests.server_fields import Url
 from control_plane.api.requests.tool_settings import MAX_TOOLS, Tool, check_distinct
-from phonebridge.call.config import CallConfig, StreamSetup, takes_reasoning
+from phonebridge.call.config import CallConfig, Fallback, StreamSetup, takes_reasoning
 from phonebridge.call.machine_detection import MachineDetection, Method, OnMachine
 
 MAX_DURATION_SECONDS = 55 * 60
@@ -79,6 +79,37 @@ class MachineSettings(StrictModel):
         return MachineSettings.model_construct(
             mode=detection.mode.value, message=detection.message, method=detection.method.value
         )
+
+
+class FallbackSettings(StrictModel):
+    """What happens to a caller when no model can carry the call on. Set at least one field."""
+
+    say: Annotated[
+        Words | None,
+        Field(description="The words that the caller hears. By default an apology."),
+    ] = None
+    transfer_to: Annotated[
+        Target | None,
+        Field(
+            validate_default=True,
+            description="Whom the caller is connected with afterwards: a number or a SIP address. "
+            "Without it the call ends.",
+        ),
+    ] = None
+
+    @field_validator("transfer_to")
+    @classmethod
+    def _is_not_empty(cls, target: str | None, info: ValidationInfo) -> str | None:
+        if target is None and info.data.get("say") is None:
+            raise ValueError("is required without `say`")
+        return target
+
+    def to_domain(self) -> Fallback:
+        return Fallback(say=self.say, transfer_to=self.transfer_to)
+
+    @staticmethod
+    def of(fallback: Fallback) -> "FallbackSettings":
+        return FallbackSettings.model_construct(say=fallback.say, transfer_to=fallback.transfer_to)
 
 
 class AgentSettings(StrictModel):
@@ -179,6 +210,13 @@ class AgentSettings(StrictModel):
             "`prepared` also makes the greeting meanwhile."
         ),
     ] = None
+    fallback: Annotated[
+        FallbackSettings | None,
+        Field(
+            description="What happens to the caller when no model can carry the call on. By "
+            "default FALLBACK_SAY and FALLBACK_TRANSFER_TO of the deployment."
+        ),
+    ] = None
     webhook_url: Annotated[
         Url | None,
         Field(
@@ -231,6 +269,8 @@ class AgentSettings(StrictModel):
             given["noise_reduction"] = None
         if self.machine_detection:
             given["machine_detection"] = self.machine_detection.to_domain()
+        if self.fallback:
+            given["fallback"] = self.fallback.to_domain()
         return given
 
 
@@ -269,6 +309,7 @@ def _settings_of(config: CallConfig) -> dict[str, Any]:
         "transcription": TranscriptionSettings.of(config.transcription),
         "noise_reduction": config.noise_reduction or "off",
         "machine_detection": MachineSettings.of(machine) if machine else None,
+        "fallback": FallbackSettings.of(config.fallback) if config.fallback else None,
         "stream_setup": config.stream_setup.value,
         "tools": declarations_of(config.tools),
     }

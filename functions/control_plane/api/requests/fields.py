@@ -74,6 +74,15 @@ PhoneNumber = Annotated[
     E164,
     Field(description="A phone number in E.164 form.", examples=["+15550100"]),
 ]
+Target = Annotated[
+    str,
+    Pattern(
+        r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
+        "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
+        "sip:desk@pbx.example",
+    ),
+    Field(description="A number in E.164 form, or a SIP URI.", examples=["+15550142"]),
+]
 
 
 class InvalidField(RequestRefused):

@@ -5,20 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from control_plane.api.requests.agent_settings import AgentSettings, Instructions, ToolList, Words
-from control_plane.api.requests.fields import InvalidField, Pattern, PhoneNumber, StrictModel
+from control_plane.api.requests.fields import (
+    InvalidField,
+    Pattern,
+    PhoneNumber,
+    StrictModel,
+    Target,
+)
 from control_plane.api.requests.model_settings import Detection, Voice
 from control_plane.api.requests.tool_settings import check_distinct
 from phonebridge.call.steering import Mute, Say, Side, StartTransfer, Update
-
-Target = Annotated[
-    str,
-    Pattern(
-        r"^(\+[1-9][0-9]{1,14}|sips?:[^\s@<>]{1,64}@[^\s@<>]{1,190})$",
-        "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
-        "sip:desk@pbx.example",
-    ),
-    Field(description="A number in E.164 form, or a SIP URI.", examples=["+15550142"]),
-]
 
 
 class InterruptRequest(StrictModel):

@@ -78,6 +78,7 @@ EVERY_FIELD: list[dict[str, Any]] = [
         "record": True,
         "record_dtmf": False,
         "stream_setup": "with_dial",
+        "fallback": {"say": "One moment.", "transfer_to": "+15550133"},
         "webhook_url": "https://crm.example/calls",
         "tools": [
             BOOK,

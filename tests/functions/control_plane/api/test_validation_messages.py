@@ -92,6 +92,13 @@ def test_no_refusal_of_any_field_speaks_the_librarys_language(model: type[Strict
         ({"codec": "PCM"}, "codec", "must be one of `PCMU`, `PCMA`, `L16`; did you mean `PCMU`?"),
         ({"speed": "fast"}, "speed", "must be a number, not text"),
         ({"speed": 9}, "speed", "must be at most 1.5"),
+        ({"fallback": {}}, "fallback.transfer_to", "is required without `say`"),
+        (
+            {"fallback": {"transfer_to": "reception"}},
+            "fallback.transfer_to",
+            "must be a number in E.164 form, such as +15550142, or a SIP URI, such as "
+            "sip:desk@pbx.example",
+        ),
         ({"idle_prompts": 1.5}, "idle_prompts", "must be a whole number"),
         ({"record": "yes"}, "record", "must be true or false, not text"),
         ({"greeting": ""}, "greeting", "must not be empty"),
