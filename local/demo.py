@@ -241,7 +241,7 @@ def _shortcomings_after_loss(
         ("last line of the caller, as the model recognised it", heard[-1:], said[-1:]),
         ("last line of the agent", _names(phone.conversation.recognitions)[-1:], ["agent_goodbye"]),
         ("outcome", record["outcome"], "completed"),
-        ("streams that were stopped", len(streams), 2),
+        ("whether a stream was lost", bool(streams), True),
         ("protocol errors seen by the phone", phone.media.flagged, []),
         ("errors sent by the model", model.errors, []),
     ]
