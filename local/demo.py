@@ -6,7 +6,8 @@ receives, so every printed line proves that sound crossed the bridge. The exit c
 every line was recognised.
 
 `make demo ARGS="--scenario lost-model"` lets the model's server close the session in the middle of
-a sentence. The call goes on in another session.
+a sentence. The call goes on in another session. `--scenario lost-task` kills the media container
+that carries the call. Another container takes it over.
 """
 
 import argparse
@@ -15,14 +16,14 @@ import json
 import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
 
-from aws.stack import Plan, free_port, log_handlers_to, running
+from aws.stack import LocalStack, Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
 from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.session import SimulatedSession
@@ -39,11 +40,13 @@ LAST_WRITES_SECONDS = 30.0
 POLL_SECONDS = 0.1
 TIMEOUT_MS = 15_000
 LOST_IN_RESPONSE = 2
-SCENARIOS = {
-    "appointment": NO_FAULTS,
-    "lost-model": ModelFaults(close_in_response=LOST_IN_RESPONSE, only_in_session=1),
-}
-"""What goes wrong in the call, by the name of the scenario."""
+LINES_BEFORE_KILL = 3
+WITHOUT_INTERRUPTION = replace(
+    APPOINTMENT,
+    name="lost task",
+    caller=tuple(replace(line, interrupt_after_ms=None) for line in APPOINTMENT.caller),
+)
+"""The loss of the container is interruption enough."""
 INSTRUCTIONS = "You are the receptionist of a dental practice. Be friendly and brief."
 
 # Events of the simulators that the demo prints.
@@ -57,6 +60,22 @@ SHOWN = {
     ("model", "breakdown"): "model lost",
     ("model", "session.created"): "model",
     ("model", "truncated"): "truncated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What goes wrong in the call."""
+
+    faults: ModelFaults = NO_FAULTS
+    loses_task: bool = False
+    """The media container that carries the call is killed in the middle of it."""
+
+
+SCENARIOS = {
+    "appointment": Mishap(),
+    "lost-model": Mishap(ModelFaults(close_in_response=LOST_IN_RESPONSE, only_in_session=1)),
+    "lost-task": Mishap(loses_task=True),
 }
 
 
@@ -82,6 +101,21 @@ class Result:
     frames_out: int
 
 
+class Moment:
+    """Comes when the caller has said so many lines."""
+
+    def __init__(self, printer: "Printer", lines: int) -> None:
+        self._printer = printer
+        self._lines_left = lines
+        self.came = asyncio.Event()
+
+    def __call__(self, side: str, event: str, detail: str) -> None:
+        self._printer(side, event, detail)
+        self._lines_left -= (side, event) == ("phone", "said")
+        if self._lines_left == 0:
+            self.came.set()
+
+
 class Printer:
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -94,24 +128,28 @@ class Printer:
         print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
 
 
-async def call(printer: Printer, faults: ModelFaults) -> tuple[Result, list[str]]:
+async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
     plan = Plan(
         free_port(),
-        APPOINTMENT,
+        WITHOUT_INTERRUPTION if mishap.loses_task else APPOINTMENT,
         hangs_up=True,
         silence_timeout_ms=TIMEOUT_MS,
         log=LOG,
         keeps_sound=True,
+        containers=2 if mishap.loses_task else 1,
     )
-    async with running(plan, {}, printer) as stack:
+    moment = Moment(printer, LINES_BEFORE_KILL)
+    async with running(plan, {}, moment) as stack, asyncio.TaskGroup() as tasks:
         log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
         assert stack.openai is not None
-        stack.openai.faults = faults
+        stack.openai.faults = mishap.faults
+        killing = tasks.create_task(_kill_container(stack, moment, printer, mishap))
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
         ) as api:
             record = await _place_and_follow(api, printer)
+        killing.cancel()
         assert stack.telnyx is not None
         phone = stack.telnyx.calls[0]
         assert phone.sound is not None
@@ -119,7 +157,17 @@ async def call(printer: Printer, faults: ModelFaults) -> tuple[Result, list[str]
         models = stack.openai.sessions
         if not models:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
-        return _result(record, phone, models), _shortcomings(record, phone, models, plan.scenario)
+        judge = _shortcomings_after_loss if mishap.loses_task else _shortcomings
+        return _result(record, phone, models), judge(record, phone, models, plan.scenario)
+
+
+async def _kill_container(
+    stack: LocalStack, moment: Moment, printer: Printer, mishap: Mishap
+) -> None:
+    if mishap.loses_task:
+        await moment.came.wait()
+        printer.line("kill", "the media container that carries the call is killed")
+        await stack.containers[0].kill()
 
 
 async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
@@ -172,6 +220,31 @@ def _lines(
         match, snr_db = round(recognition.correlation, 3), round(recognition.snr_db, 1)
         lines.append(TurnLine(turn["who"], turn["text"], match, snr_db))
     return lines
+
+
+def _shortcomings_after_loss(
+    record: dict[str, Any],
+    phone: SimulatedCall,
+    models: list[SimulatedSession],
+    scenario: Scenario,
+) -> list[str]:
+    """List what went wrong. A line may be cut off where the container is lost, and said again."""
+    person = phone.conversation
+    heard = _names(_recognitions(models))
+    streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
+    checks = [
+        ("last line of the caller, as the model recognised it", heard[-1:], person.said[-1:]),
+        ("last line of the agent", _names(person.recognitions)[-1:], ["agent_goodbye"]),
+        ("outcome", record["outcome"], "completed"),
+        ("whether a stream was lost", bool(streams), True),
+        ("protocol errors seen by the phone", phone.media.flagged, []),
+        (
+            "errors sent by the model",
+            [error.message for model in models for error in model.errors],
+            [],
+        ),
+    ]
+    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
 
 
 def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:

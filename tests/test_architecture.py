@@ -84,6 +84,7 @@ TESTED_ELSEWHERE = {
     "functions/control_plane/services.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/task_sweep.py": "tests/functions/test_sweep_calls.py",
     "local/aws/payload.py": "tests/local/aws/test_gateway.py",
+    "local/aws/processes.py": "tests/end_to_end/test_calls.py",
     "local/aws/stack.py": "tests/end_to_end/test_calls.py",
     "local/aws/state.py": "tests/end_to_end/test_record.py",
     "local/real_phone.py": "tests/local/test_dev.py",

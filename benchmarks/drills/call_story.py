@@ -20,6 +20,8 @@ REQUESTS_END_SECONDS = 60.0
 """After the return of the table no client asks any more."""
 DURATION_TOLERANCE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
+NUMBERED = ("streaming_start", "streaming_stop")
+"""Each stream of a call may be opened and closed once."""
 TARGET = "+15550190"
 
 End = tuple[Outcome, str]
@@ -174,7 +176,7 @@ class CallStory(ABC):
         """Commands that had an effect twice. A stream has a number in its command's id."""
         legs = self.system.legs_to(self.to)
         names = Counter(
-            each.command_id if each.name == "streaming_start" else each.name
+            each.command_id if each.name in NUMBERED else each.name
             for leg in legs
             for each in leg.executed
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from benchmarks.drills.drill import Drill
+from benchmarks.drills.loss_drill import Loss, LossDrill
 from benchmarks.drills.mechanism import Mechanism
 from benchmarks.drills.real_drill import RealDrill
 from benchmarks.drills.store_drill import StoreDrill
@@ -38,9 +39,14 @@ SWITCHES = (
 )
 """A drill for each mechanism. It reports losses without the mechanism."""
 
+LOSSES = tuple(LossDrill(loss, number) for loss in Loss for number in (1, 2))
+LOSS_SWITCH = LossDrill(Loss.RESET, without=Mechanism.NEXT_STREAM)
+"""It takes minutes, so it does not run with the tests."""
+
 
 def all_drills() -> Iterator[Drill]:
     yield NO_FAULT
     for fault, seconds, phase in product(FAULTS, SECONDS, SWEEP_PHASES):
         yield StoreDrill(fault, seconds, phase)
     yield from REPEATED
+    yield from LOSSES

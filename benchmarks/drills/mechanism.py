@@ -7,11 +7,14 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from aws.stack import CONTAINER
 from control_plane import sweeping, task_sweep
 from control_plane.task_sweep import TaskSweep
 from media_bridge.runtime import server, write_queue
 from media_bridge.runtime.hangups import Hangups
 from phonebridge import switchboard
+from phonebridge.call import lifecycle
+from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.commands import CallCommand
 from phonebridge.errors import TelnyxUnreachable
 from phonebridge.storage.fleet import TaskState
@@ -26,6 +29,13 @@ class Mechanism(StrEnum):
     ASK_CARRIER = "the carrier is asked before a silent call is ended"
     SECOND_LOOK = "a task is dead only if several looks find it silent"
     CLAIM_RETRY = "a claim whose answer got lost is tried again"
+    NEXT_STREAM = "a call that loses its media stream gets the next one"
+
+    @property
+    def container(self) -> tuple[str, ...]:
+        """The program of the media container, which has a process of its own in some drills."""
+        is_disabled = self is Mechanism.NEXT_STREAM
+        return ("-m", "benchmarks.drills.media_without_rescue") if is_disabled else CONTAINER
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
@@ -62,6 +72,11 @@ def _believe_first_look(self: TaskSweep, suspects: frozenset[str]) -> dict[str, 
     return {task_id: tasks.get(task_id) for task_id in suspects}
 
 
+def _never_replace(call: Call) -> int:
+    is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
+    return 1 if is_up else call.stream_number
+
+
 _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
     Mechanism.NONE: (),
     Mechanism.WRITE_QUEUE: ((write_queue, "is_passing", lambda error: False),),
@@ -76,4 +91,5 @@ _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
         (TaskSweep, "_watch_closely", _believe_first_look),
     ),
     Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
+    Mechanism.NEXT_STREAM: ((lifecycle, "stream_needed", _never_replace),),
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.drills.drill import Drill, DrillResult
+from benchmarks.drills.loss_drill import LossDrill
 from benchmarks.drills.results import ROOT
 from benchmarks.drills.steady_costs import SteadyCosts
 from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
@@ -14,12 +15,16 @@ PAGE = ROOT / "docs" / "reliability.md"
 def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: SteadyCosts) -> str:
     known = [results[drill.name] for drill in drills if drill.name in results]
     by_fault = rows_by_fault(drills, results)
+    losses = [drill for drill in drills if isinstance(drill, LossDrill)]
+    others = [drill for drill in drills if not isinstance(drill, LossDrill)]
     return "\n".join(
         (
             INTRODUCTION,
             _verdict(by_fault),
             HOW_TO_READ,
-            *markdown(by_fault),
+            *markdown(rows_by_fault(others, results)),
+            LOSSES,
+            *markdown(rows_by_fault(losses, results)),
             "\n## The same runs, by what happened on the call\n",
             *markdown(rows_by_kind(known), first="call"),
             LIMITS,
@@ -76,6 +81,13 @@ A run has 20 calls (7 with real processes). Runs differ in the time of the sweep
   the caller hears nothing for 4 s while it is the caller's turn.
 * **Wrong records**: status, outcome, reason or duration is wrong 200 s after the fault.
 * **Clean-up**: how long after the fault a record was wrong.
+"""
+LOSSES = """
+## A container or a media socket is lost
+
+All of this runs with real processes: six people who talk, a balancer that does not know which
+containers live, and one or two containers. Two of the rows leave out Telnyx's webhook
+`streaming.stopped`, whose conditions are not documented. Silence includes the caller's own turns.
 """
 LIMITS = """
 ## What these figures mean for callers

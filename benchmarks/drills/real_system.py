@@ -18,7 +18,8 @@ import httpx
 import numpy as np
 
 from aws.dynamodb import local_client
-from aws.stack import TABLE, LocalStack, Plan, free_port, running, table_process
+from aws.stack import CONTAINER, TABLE, LocalStack, Plan, free_port, running, table_process
+from benchmarks.drills.balancer import balancer
 from benchmarks.drills.call_story import TARGET
 from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.results import ROOT
@@ -41,6 +42,8 @@ HANDLERS_LOG = ROOT / ".build" / "drill-handlers.log"
 LINES = 100
 HELD_RINGING_MS = 29_000
 SILENCE_TIMEOUT_MS = 600_000
+REPEATS_AFTER_MS = 9_000
+"""People who hear nothing for so long say their line again."""
 LOUD = 500
 COMMAND_ID_SECONDS = 60.0
 
@@ -204,7 +207,12 @@ class RealSystem:
 
 
 @asynccontextmanager
-async def real_system(outage: Outage, held: Sequence[str]) -> AsyncIterator[RealSystem]:
+async def real_system(
+    outage: Outage,
+    held: Sequence[str],
+    containers: int = 1,
+    container: tuple[str, ...] = CONTAINER,
+) -> AsyncIterator[RealSystem]:
     """Phones with the `held` numbers ring until the drill picks them up."""
     sounds: dict[PersonConversation, list[tuple[float, float]]] = {}
     LOG.parent.mkdir(exist_ok=True)
@@ -213,6 +221,7 @@ async def real_system(outage: Outage, held: Sequence[str]) -> AsyncIterator[Real
         proxy = await stack.enter_async_context(store_proxy(table, outage, time.monotonic))
         stack.enter_context(_environment_restored())
         stack.enter_context(_sounds_noted(sounds))
+        balancing, address = await stack.enter_async_context(balancer())
         plan = Plan(
             free_port(),
             CONVERSATION,
@@ -220,9 +229,15 @@ async def real_system(outage: Outage, held: Sequence[str]) -> AsyncIterator[Real
             silence_timeout_ms=SILENCE_TIMEOUT_MS,
             log=LOG,
             people=_people(held),
+            repeats_after_ms=REPEATS_AFTER_MS,
+            containers=containers,
+            container=container,
         )
         given = {"AWS_ENDPOINT_URL_DYNAMODB": proxy, "ALLOWED_DESTINATIONS": "+1555"}
+        if containers > 1 or container != CONTAINER:
+            given["MEDIA_PUBLIC_URL"] = f"ws://{address}"
         local = await stack.enter_async_context(running(plan, given, lambda *_: None))
+        balancing.targets = tuple(each.port for each in local.containers)
         stack.enter_context(_handlers_log_to_file())
         api = await stack.enter_async_context(
             httpx.AsyncClient(base_url=local.url, trust_env=False, timeout=30.0)

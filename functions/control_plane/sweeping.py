@@ -8,6 +8,13 @@ from phonebridge.call.owed import owed_commands
 MINUTE_MS = 60_000
 
 
+def _fallback_of(plane: ControlPlane, call: Call) -> str:
+    """Few calls wait for a container, so the settings of all others are not read."""
+    config = plane.store.config(call.call_id) if call.is_parked else None
+    fallback = config.fallback if config else None
+    return (fallback.transfer_to if fallback else None) or ""
+
+
 def sweep_call(
     plane: ControlPlane, call: Call, *, is_task_lost: bool, has_room: bool = True
 ) -> bool:
@@ -20,6 +27,7 @@ def sweep_call(
         has_room=has_room,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
         now_ms=now_ms,
+        fallback=_fallback_of(plane, call),
     )
     if event:
         log.warning("call overdue", status=call.status, event=type(event).__name__)

@@ -102,12 +102,12 @@ class ApiRoute:
 
 
 def create_app(
-    media_url: str,
+    media_urls: Sequence[str],
     template_path: Path = TEMPLATE,
     integration_seconds: float = INTEGRATION_SECONDS,
     local_routes: Sequence[Route] = (),
 ) -> Starlette:
-    """Build the application. `media_url` is the ws address of the media container.
+    """Build the application. `media_urls` are the ws addresses of the media containers.
 
     The handlers are those beside the template. They read their settings from the environment of
     this process.
@@ -117,7 +117,7 @@ def create_app(
     return Starlette(
         lifespan=partial(_run_events, template),
         routes=[
-            WebSocketRoute("/media-bridge/{path:path}", MediaRelay(media_url).pass_through),
+            WebSocketRoute("/media-bridge/{path:path}", MediaRelay(*media_urls).pass_through),
             Route("/healthz", _healthz),
             *local_routes,
             Route("/{path:path}", HttpApi(_routes(template), integration_seconds)),

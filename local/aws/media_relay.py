@@ -3,6 +3,7 @@ media. It does not read the frames."""
 
 import asyncio
 import contextlib
+import itertools
 
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,12 +20,13 @@ _WITHOUT_CODE = (CloseCode.NO_STATUS_RCVD, CloseCode.ABNORMAL_CLOSURE)
 
 
 class MediaRelay:
-    def __init__(self, media_url: str) -> None:
-        self._media_url = media_url.rstrip("/")
+    def __init__(self, *media_urls: str) -> None:
+        """Each new socket goes to the next container, like those of a load balancer."""
+        self._media_urls = itertools.cycle(url.rstrip("/") for url in media_urls)
 
     async def pass_through(self, caller: WebSocket) -> None:
         url = caller.url
-        address = f"{self._media_url}{url.path}" + (f"?{url.query}" if url.query else "")
+        address = f"{next(self._media_urls)}{url.path}" + (f"?{url.query}" if url.query else "")
         token = caller.headers.get(TOKEN_HEADER)
         try:
             container = await connect(

@@ -9,22 +9,20 @@ import importlib
 import logging
 import os
 import random
-import signal
 import socket
 import sys
-from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import uvicorn
 from starlette.routing import Route
 
 from aws.console_routes import console_routes, status_of
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
+from aws.processes import Container, media_containers, process
 from aws.ring_route import ring_route
 from aws.saved_state import kept_secret, load, save
 from aws.state import create_state
@@ -32,12 +30,10 @@ from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import MAX_CALL_MS, Person
-from simulators.telnyx.server import TelnyxSimulator
+from simulators.telnyx.server import TelnyxSimulator, never_wait
 
-HERE = Path(__file__).resolve().parent
 TABLE = "phonebridge-local"
-START_SECONDS = 120.0
-STOP_SECONDS = 15.0
+CONTAINER = ("-m", "media_bridge")
 POLL_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 60
 """Longer than clients keep an idle connection (httpx 5 s). With uvicorn's default of 5 s, a request
@@ -67,6 +63,8 @@ class Plan:
     silence_timeout_ms: int
     log: Path | None = None
     lingers_ms: int = 0
+    repeats_after_ms: int | None = None
+    """A simulated person who hears nothing for so long says the last line again."""
     max_call_ms: int = MAX_CALL_MS
     """When a simulated person hangs up at the latest."""
     keeps_sound: bool = False
@@ -77,8 +75,10 @@ class Plan:
     """Timeout of a handler at the gateway."""
     people: Mapping[str, Person] = field(default_factory=dict)
     """The person who answers a number. The default person answers all others."""
-    container: tuple[str, ...] = ("-m", "media_bridge")
-    """The arguments with which Python starts the media container."""
+    containers: int = 1
+    """How many media containers run. With several of them, people never wait for a busy one."""
+    container: tuple[str, ...] = CONTAINER
+    """The Python program that is the media container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class LocalStack:
     telnyx: TelnyxSimulator | None
     openai: OpenAISimulator | None
     environ: Mapping[str, str]
+    containers: tuple[Container, ...] = ()
 
 
 Show = Callable[[str, str, str], None]
@@ -100,8 +101,8 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     """Run the system. `given` is the environment that decides which providers are real. It
     overrides every default."""
     url = f"http://127.0.0.1:{plan.port}"
-    media_port = free_port()
-    watch = ContainerWatch(media_port)
+    media_ports = [free_port() for _ in range(plan.containers)]
+    watch = ContainerWatch(media_ports[0])
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
@@ -111,13 +112,14 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             state = await asyncio.to_thread(create_state, database)
             own = {"STREAM_TOKEN_SECRET": kept_secret(plan.state)}
             environ = _environment(own | dict(given), url, state, openai, telnyx)
+            routes = _local_routes(given, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
-                _media_container(plan.container, environ, media_port, log),
+                media_containers(plan.container, environ, media_ports, log) as containers,
                 _watching(watch),
-                _gateway(plan, environ, listener, media_port, _local_routes(given, openai, telnyx)),
+                _gateway(plan, environ, listener, media_ports, routes),
             ):
-                yield LocalStack(url, telnyx, openai, environ)
+                yield LocalStack(url, telnyx, openai, environ, tuple(containers))
 
 
 def _environment(
@@ -172,10 +174,11 @@ async def _telnyx(
             silence_timeout_ms=plan.silence_timeout_ms,
             lingers_ms=plan.lingers_ms,
             max_call_ms=plan.max_call_ms,
+            repeats_after_ms=plan.repeats_after_ms,
         ),
         people=plan.people,
         webhook_url=f"{url}/webhooks/telnyx",
-        wait_for_agent=watch.wait,
+        wait_for_agent=watch.wait if plan.containers == 1 else never_wait,
         keeps_sound=plan.keeps_sound,
         on_event=lambda event: show("phone", event.name, event.detail),
     )
@@ -184,37 +187,11 @@ async def _telnyx(
 
 
 @asynccontextmanager
-async def _process(
-    *command: str, environ: Mapping[str, str] | None = None, output: int = asyncio.subprocess.PIPE
-) -> AsyncIterator[Process]:
-    """Run a Python program of ours until the context ends."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=HERE, env=environ, stdout=output, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        await _stop(process)
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-@asynccontextmanager
 async def table_process() -> AsyncIterator[str]:
     """Run the local DynamoDB and yield its address."""
-    async with _process("dynamodb.py", "--table", TABLE) as process:
-        assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
+    async with process("dynamodb.py", "--table", TABLE) as database:
+        assert database.stdout is not None
+        address = (await database.stdout.readline()).decode().strip()
         if not address:
             raise SystemExit("the local DynamoDB did not start; see its message above")
         yield address
@@ -231,18 +208,6 @@ async def _saved_state(folder: Path | None, database: str) -> AsyncIterator[None
         yield
     finally:
         await asyncio.to_thread(save, database, TABLE, folder)
-
-
-@asynccontextmanager
-async def _media_container(
-    program: tuple[str, ...], environ: Mapping[str, str], port: int, log: int
-) -> AsyncIterator[None]:
-    # The API answers 503 without a key, so no call gets here. The container needs one to start.
-    environ = {**os.environ, **environ, "OPENAI_API_KEY": environ["OPENAI_API_KEY"] or "none"}
-    command = (*program, "--host", "127.0.0.1", "--port", str(port))
-    async with _process(*command, environ=environ, output=log) as process:
-        await _answering(f"http://127.0.0.1:{port}/healthz", process)
-        yield
 
 
 @asynccontextmanager
@@ -270,13 +235,12 @@ async def _gateway(
     plan: Plan,
     environ: Mapping[str, str],
     listener: socket.socket,
-    media_port: int,
+    media_ports: Sequence[int],
     local_routes: Sequence[Route],
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
-    media_url = f"ws://127.0.0.1:{media_port}"
     app = create_app(
-        media_url,
+        [f"ws://127.0.0.1:{port}" for port in media_ports],
         integration_seconds=plan.integration_seconds,
         local_routes=local_routes,
     )
@@ -303,18 +267,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # signals are left to the program
-
-
-async def _answering(url: str, process: Process) -> None:
-    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            if process.returncode is not None:
-                raise SystemExit("the media container did not start; see its message above")
-            try:
-                (await client.get(url)).raise_for_status()
-                return
-            except httpx.TransportError:
-                await asyncio.sleep(POLL_SECONDS)
 
 
 def free_port() -> int:

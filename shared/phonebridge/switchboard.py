@@ -17,9 +17,9 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     Report,
     SendDigits,
-    Speak,
     StartStreaming,
 )
 from phonebridge.call.config import CallConfig
@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
-NEED_CONFIG = (Dial, Answer, StartStreaming, Speak)
+NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
 OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)
 """Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 

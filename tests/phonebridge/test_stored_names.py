@@ -136,6 +136,7 @@ STORED: dict[type, dict[str, Any]] = {
         "closing_stream": 0,
         "closed_stream": 0,
         "parked_stream": 0,
+        "last_stream": 0,
         "announced_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,

@@ -89,7 +89,7 @@ def _recorder(server: ApiServer, handler: Any) -> Any:
 @contextmanager
 def _serving(listener: socket.socket) -> Iterator[None]:
     # Without lifespan, because the schedules and queues of the template are not needed here.
-    config = uvicorn.Config(create_app(NO_MEDIA), log_level="warning", lifespan="off")
+    config = uvicorn.Config(create_app([NO_MEDIA]), log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

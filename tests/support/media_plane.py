@@ -209,6 +209,7 @@ class MediaPlane(Outside):
         phone = await self.connected(replace(call, stream_number=number))
         await phone.start()
         await until(lambda: len(self._sessions(call)) > known)
+        await until(lambda: self.task._sessions[call.call_id]._bridge._model.is_ready)
         return phone
 
     async def session(self, call: Call) -> SimulatedSession:

@@ -31,6 +31,8 @@ class Person:
     silence_timeout_ms: int = 15_000
     """How long both sides may be silent before the person hangs up, unless they are one who
     stays."""
+    repeats_after_ms: int | None = None
+    """How long both sides may be silent before the person says the last line again."""
     lingers_ms: int = 0
     """How long both sides must be silent after the last reply before the person hangs up."""
     max_call_ms: int = MAX_CALL_MS

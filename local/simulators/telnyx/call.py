@@ -82,6 +82,11 @@ class SimulatedCall(ReportedCall):
         return self._stream_task is not None and not self._stream_task.done()
 
     @property
+    def stream(self) -> MediaStream | None:
+        """The stream that carries the call now."""
+        return self._stream
+
+    @property
     def duration_s(self) -> int:
         return self.conversation.now_ms // 1000
 
@@ -271,15 +276,12 @@ class SimulatedCall(ReportedCall):
         """Does once what the faults of the call ask for, so long after the stream's start."""
         disturbance = self.faults.disturbance(stream.carried_ms)
         self._is_stream_disturbed = disturbance is not None
-        match disturbance:
-            case "second_socket":
-                self._tasks.create_task(self._carry_stream(stream.settings))
-            case "close":
-                self._tasks.create_task(stream.close())
-            case "reset":
-                stream.reset()
-            case "half_open":
-                stream.become_half_open()
+        if disturbance == "second_socket":
+            self._tasks.create_task(self._carry_stream(stream.settings))
+        elif disturbance == "close":
+            self._tasks.create_task(stream.close())
+        elif disturbance is not None:
+            stream.disturb(disturbance)
 
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
@@ -331,7 +333,7 @@ class SimulatedCall(ReportedCall):
         replaced, self._stream = self._stream, stream
         self._is_stream_broken = False
         if replaced and self.faults.undocumented.second_stream == "replaces":
-            self._tasks.create_task(replaced.close())
+            self._tasks.create_task(replaced.stop(self._leg()))
         known = self.faults.undocumented.has_stream_id_in_started
         stream_id = {"stream_id": stream.stream_id} if known else {}
         url = stream.settings.stream_url

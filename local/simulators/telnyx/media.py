@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -214,14 +214,13 @@ class MediaStream:
             await self._send_numbered({"event": "stop", "stop": stop})
         await self.close()
 
-    def reset(self) -> None:
-        """Break the connection without a close frame."""
+    def disturb(self, how: Literal["reset", "half_open"]) -> None:
+        """Break the connection without a close frame, or send and read nothing more, as if the
+        network had lost it."""
         assert self._socket is not None
-        self._socket.transport.abort()
-
-    def become_half_open(self) -> None:
-        """Send and read nothing more, as if the network had lost the connection."""
-        assert self._socket is not None
+        if how == "reset":
+            self._socket.transport.abort()
+            return
         self._is_half_open = True
         self._playout.clear()
         self._socket.transport.pause_reading()
@@ -232,7 +231,7 @@ class MediaStream:
 
     async def close(self) -> None:
         if self._is_half_open:
-            self.reset()
+            self.disturb("reset")
         elif self._socket is not None:
             self.is_closed_here = True
             # Telnyx's close frame has no code, so the other side sees 1005.

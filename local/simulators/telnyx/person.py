@@ -160,6 +160,8 @@ class PersonConversation:
             self.goodbye = "finished"
         elif self._has_waited_too_long():
             self.goodbye = "agent_silent"
+        elif self._wants_to_repeat():
+            self._begin(CallerLine(self.said[-1]))
 
     def _cuts_in(self, line: CallerLine) -> bool:
         return (
@@ -176,6 +178,11 @@ class PersonConversation:
     def _has_waited_too_long(self) -> bool:
         waits = bool(self._lines) or self._person.hangs_up
         return waits and self.now_ms - self._silent_since_ms >= self._person.silence_timeout_ms
+
+    def _wants_to_repeat(self) -> bool:
+        after_ms = self._person.repeats_after_ms
+        is_due = after_ms is not None and self.now_ms - self._silent_since_ms >= after_ms
+        return is_due and bool(self.said)
 
     def _begin(self, line: CallerLine) -> None:
         self._saying = self._press(line.digits) if line.digits else self._say(line.clip)

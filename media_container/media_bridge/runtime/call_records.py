@@ -3,12 +3,14 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from media_bridge import commands, events
 from media_bridge.runtime.call_log import CallLog
 from media_bridge.runtime.continuation import NOTHING_BEFORE, Continuation
+from media_bridge.runtime.hangups import RECORD_TIMEOUT_SECONDS
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
 from phonebridge.call.call import Call, EndedBy, Fault
@@ -18,6 +20,7 @@ from phonebridge.call.events import (
     CallFailed,
     DigitsRequested,
     EndRequested,
+    LastStreamEnding,
     MediaReported,
     MediaStarted,
 )
@@ -102,6 +105,15 @@ class CallRecords:
     def fail(self, reason: str, detail: str) -> None:
         """End the call, whatever the table does."""
         self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
+
+    async def end_last_stream(self) -> None:
+        """Return when the record says that no other stream is to follow. A caller who waits for the
+        carrier's words does not wait for a table that does not answer."""
+        job = self._change(LastStreamEnding(self._call.attached_stream))
+        self._queue.add_final(job)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
+                await job.done.wait()
 
     def replace_stream(self) -> None:
         """Ask for the next stream."""

@@ -342,6 +342,7 @@ class CallSession:
         self.dispatch(returned)
 
     async def _speak_by_carrier(self, words: str) -> None:
+        await self._records.end_last_stream()
         await self._services.hangups.speak(self._call, words)
         self.dispatch(events.CarrierSpoke())
 

@@ -51,8 +51,7 @@ class Hangups:
         """Let the carrier speak to the caller in place of the stream, which it stops. Return when
         the words have been spoken, as far as their length tells."""
         try:
-            stop = StopStreaming(call.attached_stream)
-            for command in (stop, SpeakToCaller(words)):
+            for command in (StopStreaming(call.attached_stream), SpeakToCaller(words)):
                 await self._threads.run(partial(self._carrier.execute, command, call, CallConfig()))
         except TelnyxError as error:
             self._log.warning("carrier did not speak", call_id=call.call_id, reason=str(error))

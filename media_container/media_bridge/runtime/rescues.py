@@ -95,7 +95,11 @@ class Rescues:
             return True
         now_ms = self._now_ms()
         event = event_of_lost_stream(
-            call, has_room=has_room, now_ms=now_ms, timeout_ms=STREAM_TIMEOUT_MS
+            call,
+            has_room=has_room,
+            now_ms=now_ms,
+            timeout_ms=STREAM_TIMEOUT_MS,
+            fallback=self._fallback_of(call),
         )
         if event is None:
             self._switchboard.pursue(call_id)
@@ -104,6 +108,11 @@ class Rescues:
         self._forget(call)
         # A stream that begins with the dial is replaced when somebody answers.
         return call.status in (CallStatus.DIALING, CallStatus.ENDED)
+
+    def _fallback_of(self, call: Call) -> str:
+        config = self._store.config(call.call_id) if call.is_parked else None
+        fallback = config.fallback if config else None
+        return (fallback.transfer_to if fallback else None) or ""
 
     def _forget(self, call: Call) -> None:
         """No later stream needs it."""

@@ -162,6 +162,8 @@ class Call:
     """The latest stream that the carrier has closed."""
     parked_stream: int = 0
     """The latest stream that was lost while no container could take the next one."""
+    last_stream: int = 0
+    """The latest stream that is not to be followed by another one."""
     announced_stream: int = 0
     """The latest lost stream after which the carrier has spoken to the caller."""
     transfer: TransferAttempt | None = None
@@ -206,6 +208,11 @@ class Call:
     def is_parked(self) -> bool:
         """Whether the caller waits, without a stream, for a container that takes the call."""
         return self.parked_stream == self.lost_stream == self.stream_number != 0
+
+    @property
+    def has_last_stream(self) -> bool:
+        """Whether the call is not to get another stream, because its container ends it."""
+        return 0 < self.attached_stream <= self.last_stream
 
     @property
     def is_being_transferred(self) -> bool:

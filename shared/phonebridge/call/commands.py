@@ -37,7 +37,7 @@ class StopStreaming:
 
 
 @dataclass(frozen=True, slots=True)
-class Speak:
+class InformCaller:
     """Let the carrier's voice speak to the caller, because stream `stream_number` was lost and no
     container can take the next one."""
 
@@ -89,7 +89,7 @@ CarrierCommand = (
     | Reject
     | StartStreaming
     | StopStreaming
-    | Speak
+    | InformCaller
     | SendDigits
     | SpeakToCaller
     | TransferCommand

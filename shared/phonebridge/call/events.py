@@ -156,6 +156,14 @@ class NextStreamRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class LastStreamEnding:
+    """The container of this stream lets the carrier stop it and speak to the caller. The call ends
+    then, so no other stream may follow."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamClosed:
     """The carrier has carried out `streaming_stop` for this stream, or had nothing to stop."""
 
@@ -187,7 +195,14 @@ class BrowserLeft:
 
 
 BrowserEvent = BrowserCallRequested | StreamRequested | BrowserLeft
-StreamEvent = StreamingLost | StreamingStopped | NextStreamRequested | StreamClosed | CallerInformed
+StreamEvent = (
+    StreamingLost
+    | StreamingStopped
+    | NextStreamRequested
+    | LastStreamEnding
+    | StreamClosed
+    | CallerInformed
+)
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamEvent
 LegEvent = (
     CallRequested

@@ -17,7 +17,7 @@ from phonebridge.call.call import (
     Fault,
     Hangup,
 )
-from phonebridge.call.commands import CallCommand, Dial, SendDigits, Speak, StopStreaming
+from phonebridge.call.commands import CallCommand, Dial, InformCaller, SendDigits, StopStreaming
 from phonebridge.call.events import (
     CallAnswered,
     CallerInformed,
@@ -37,6 +37,7 @@ from phonebridge.call.transfer import (
     SpeakSummary,
     TransferLeg,
     TransferRefused,
+    TransferRequested,
 )
 
 RING_TIMEOUT_MS = 60_000
@@ -45,7 +46,7 @@ ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
-GOODBYE_TIMEOUT_MS = 8_000  # to speak the last sentence to a caller who gets no further stream
+ANNOUNCED_TIMEOUT_MS = 8_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
 BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
@@ -88,11 +89,17 @@ def event_of_live_leg(state: LegState, event: CallEvent) -> CallEvent:
 
 
 def overdue(
-    call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int, has_room: bool = True
+    call: Call,
+    *,
+    is_task_lost: bool,
+    max_call_ms: int,
+    now_ms: int,
+    has_room: bool = True,
+    fallback: str = "",
 ) -> CallEvent | None:
     """Return the event for a call that waits in vain, or None. `is_task_lost` says that the task of
     the call is dead, or no longer carries it (`control_plane/task_sweep.py`). `has_room` says that
-    a container can take the call."""
+    a container can take the call. `fallback` is the number for a caller whom none can take."""
     silent_ms = now_ms - call.changed_at_ms
     if call.is_browser_call and (event := _overdue_browser(call, is_task_lost, now_ms)):
         return event
@@ -108,7 +115,7 @@ def overdue(
             since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)
             if since_ms > max_call_ms + MEDIA_TIMEOUT_MS:
                 return _failure(call, "max_duration_overrun", now_ms)
-            return _overdue_stream(call, is_task_lost, has_room, now_ms)
+            return _overdue_stream(call, is_task_lost, has_room, fallback, now_ms)
         case CallStatus.ANSWERED:
             late = silent_ms > MEDIA_TIMEOUT_MS
             return _failure(call, "no_media", now_ms) if late else _settle_given_up(call, now_ms)
@@ -148,14 +155,14 @@ def _overdue_container(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent
 
 
 def _overdue_stream(
-    call: Call, is_task_lost: bool, has_room: bool, now_ms: int
+    call: Call, is_task_lost: bool, has_room: bool, fallback: str, now_ms: int
 ) -> CallEvent | None:
     silent_ms = now_ms - call.changed_at_ms
     if call.is_browser_call:
         return _overdue_container(call, is_task_lost, now_ms)
     has_left = call.has_lost_media and silent_ms > HANGUP_TIMEOUT_MS
     if is_task_lost or has_left or _is_between_streams(call):
-        return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms)
+        return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms, fallback=fallback)
     return _overdue_transfer(call, silent_ms) or _settle_given_up(call, now_ms)
 
 
@@ -164,14 +171,22 @@ def _is_between_streams(call: Call) -> bool:
 
 
 def event_of_lost_stream(
-    call: Call, *, has_room: bool, now_ms: int, timeout_ms: int = STREAM_TIMEOUT_MS
+    call: Call,
+    *,
+    has_room: bool,
+    now_ms: int,
+    timeout_ms: int = STREAM_TIMEOUT_MS,
+    fallback: str = "",
 ) -> CallEvent | None:
     """What a call needs whose container is lost: the next stream, or the end if it has waited for
     one too long. None while the last command may still take effect, or is to be repeated first."""
     if call.is_unwanted or call.is_being_transferred:
         return None
+    if call.has_last_stream:
+        is_late = now_ms - call.changed_at_ms > MEDIA_TIMEOUT_MS
+        return _failure(call, "media_lost", now_ms) if is_late else None
     if call.is_parked:
-        return _event_of_parked(call, has_room=has_room, now_ms=now_ms)
+        return _event_of_parked(call, has_room=has_room, now_ms=now_ms, fallback=fallback)
     if call.closing_stream > call.closed_stream:
         return _settle_given_up(call, now_ms)
     is_asked = call.stream_number > max(call.attached_stream, call.lost_stream)
@@ -180,13 +195,14 @@ def event_of_lost_stream(
     return NextStreamRequested(call.stream_number, has_room)
 
 
-def _event_of_parked(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | None:
-    """A fallback number would be dialled here, instead of the end."""
+def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) -> CallEvent | None:
     is_last = call.parked_stream >= MAX_STREAMS
     if has_room and not is_last:
         return NextStreamRequested(call.stream_number)
     waits_ms = now_ms - call.changed_at_ms
-    if waits_ms > (GOODBYE_TIMEOUT_MS if is_last else PARKED_TIMEOUT_MS):
+    if fallback and call.transfer is None and waits_ms > ANNOUNCED_TIMEOUT_MS:
+        return TransferRequested(fallback)
+    if waits_ms > (ANNOUNCED_TIMEOUT_MS if is_last else PARKED_TIMEOUT_MS):
         reason = "media_lost" if is_last else "container_lost"
         detail = "no further media stream could be opened"
         return CallFailed(Fault(reason, detail, now_ms))
@@ -215,7 +231,7 @@ def _event_of_given_up(command: CallCommand, call: Call) -> CallEvent | None:
             return DigitsSettled(number)
         case StopStreaming(number) if call.status is CallStatus.STREAMING:
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case _:
             return None

@@ -9,7 +9,7 @@ A command is confirmed by its effect, never by the carrier's 200:
 | `Reject`, `HangUp`, `HangUpTarget` | the hangup, or the answer that the leg is over (90018) |
 | `StartStreaming` | the media socket that claims the stream |
 | `StopStreaming` | the carrier's answer or webhook; after a transfer, the container's report |
-| `Speak` | the carrier's answer, because the sentence must not be spoken twice |
+| `InformCaller` | the carrier's answer, because the sentence must not be spoken twice |
 | `TransferLeg`, `DialTarget` | a known leg of the target's |
 | `SpeakSummary` | `call.speak.started` |
 | `BridgeLegs` | `call.bridged` |
@@ -36,12 +36,12 @@ from phonebridge.call.commands import (
     CallCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     ReportAnswer,
     ReportEnd,
     ReportMachine,
     SendDigits,
-    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -68,7 +68,7 @@ GIVEN_UP = (
     BridgeLegs,
     SendDigits,
     StopStreaming,
-    Speak,
+    InformCaller,
     ReportTransfer,
     ReportAnswer,
     ReportMachine,
@@ -190,7 +190,7 @@ def _of_stream(call: Call) -> CallCommand | None:
 def _of_waiting_caller(call: Call) -> CallCommand | None:
     if call.is_being_transferred or call.announced_stream >= call.parked_stream:
         return None
-    return Speak(call.parked_stream, is_goodbye=call.parked_stream >= MAX_STREAMS)
+    return InformCaller(call.parked_stream, is_goodbye=call.parked_stream >= MAX_STREAMS)
 
 
 def _of_target(call: Call) -> CallCommand | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
 from phonebridge.call.events import (
+    LastStreamEnding,
     NextStreamRequested,
     StreamClosed,
     StreamEvent,
@@ -34,6 +35,8 @@ def apply_event(call: Call, event: StreamEvent) -> Call:
             return _request_next(call, number, has_room=has_room)
         case StreamClosed(number):
             return _closed(call, number)
+        case LastStreamEnding(number):
+            return replace(call, last_stream=max(call.last_stream, number))
         case _:
             return call
 
@@ -48,7 +51,7 @@ def stream_needed(call: Call) -> int:
     is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
     if call.is_unwanted or not is_up or call.stream_number > call.lost_stream:
         return call.stream_number
-    if call.is_parked or call.is_being_transferred:
+    if call.is_parked or call.is_being_transferred or call.has_last_stream:
         return call.stream_number
     return min(call.lost_stream + 1, MAX_STREAMS)
 
@@ -63,6 +66,7 @@ def without_streams(call: Call) -> Call:
         closing_stream=0,
         closed_stream=0,
         parked_stream=0,
+        last_stream=0,
         announced_stream=0,
     )
 
@@ -72,7 +76,9 @@ def is_stale(call: Call, stream_number: int | None) -> bool:
     stream was lost, or another container has a later one. None means anybody but a container."""
     if stream_number is None:
         return False
-    return stream_number < call.attached_stream or stream_number <= call.lost_stream
+    if stream_number < call.attached_stream:
+        return True
+    return stream_number <= call.lost_stream and not call.has_last_stream
 
 
 def _closed(call: Call, number: int) -> Call:

@@ -20,9 +20,9 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     SendDigits,
-    Speak,
     SpeakToCaller,
     StartStreaming,
     StopStreaming,
@@ -107,17 +107,10 @@ def request(
         case StopStreaming(stream_number):
             stop = _command(call, f"stop-stream-{stream_number}")
             return _action("streaming_stop", call, stop)
-        case Speak():
-            return _action("speak", call, _announcement(call, config, command))
         case SendDigits():
             return _action("send_dtmf", call, _send_dtmf(call, command))
-        case SpeakToCaller(text):
-            body = SpeakFields(
-                client_state=_client_state(call),
-                command_id=f"{call.call_id}-goodbye",
-                payload=text,
-            )
-            return _action("speak", call, body)
+        case InformCaller() | SpeakToCaller():
+            return _action("speak", call, _sentence(call, config, command))
         case HangUp():
             return _action("hangup", call, _command(call, "hangup"))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
@@ -306,11 +299,15 @@ def _speak(call: Call, transfer: TransferAttempt) -> SpeakFields:
     )
 
 
-def _announcement(call: Call, config: CallConfig, command: Speak) -> SpeakFields:
+def _sentence(call: Call, config: CallConfig, command: InformCaller | SpeakToCaller) -> SpeakFields:
+    match command:
+        case SpeakToCaller(text):
+            intent = "goodbye"
+        case InformCaller(number, is_goodbye):
+            intent = f"inform-caller-{number}"
+            text = announcement(config.language, is_goodbye=is_goodbye)
     return SpeakFields(
-        client_state=_client_state(call),
-        command_id=f"{call.call_id}-speak-to-caller-{command.stream_number}",
-        payload=announcement(config.language, is_goodbye=command.is_goodbye),
+        client_state=_client_state(call), command_id=f"{call.call_id}-{intent}", payload=text
     )
 
 

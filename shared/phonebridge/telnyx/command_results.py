@@ -10,9 +10,9 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     SendDigits,
-    Speak,
     SpeakToCaller,
     StartStreaming,
     StopStreaming,
@@ -50,7 +50,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
         Reject: "reject",
         StartStreaming: "streaming_start",
         StopStreaming: "streaming_stop",
-        Speak: "speak to the caller",
+        InformCaller: "speak",
         SendDigits: "send_dtmf",
         SpeakToCaller: "speak",
         HangUp: "hangup",
@@ -74,7 +74,7 @@ def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> Ca
             return DigitsSettled(number)
         case StopStreaming(number):
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case _:
             return None
@@ -107,7 +107,7 @@ def event_of_failure(
             return NextStreamRequested(number) if is_refused else None
         case StopStreaming(number) if isinstance(error, TelnyxRefused):
             return StreamClosed(number)
-        case Speak(number):
+        case InformCaller(number):
             return CallerInformed(number)
         case Dial() | Answer() | Reject() | StartStreaming():
             return CallFailed(Fault(f"{NAMES[type(command)]}_failed", str(error), now_ms))
@@ -124,7 +124,7 @@ def event_of_refused_repetition(
     """Return what the carrier reports about the leg after it refused a repetition."""
     if event := event_of_leg_state(call, state, now_ms):
         return event
-    if isinstance(command, Speak):
+    if isinstance(command, InformCaller):
         return CallerInformed(command.stream_number)
     if isinstance(command, StopStreaming) and call.status is CallStatus.STREAMING:
         return StreamClosed(command.stream_number)

@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from benchmarks.drills.catalogue import NO_FAULT, SHORT, SWITCHES
+from benchmarks.drills.catalogue import LOSS_SWITCH, NO_FAULT, SHORT, SWITCHES
 from benchmarks.drills.drill import DrillResult
 from benchmarks.drills.mechanism import Mechanism
 from benchmarks.drills.store_drill import StoreDrill
@@ -39,4 +39,5 @@ def test_without_a_mechanism_its_drill_reports_losses(drill: StoreDrill) -> None
 
 
 def test_every_mechanism_has_a_drill() -> None:
-    assert {drill.without for drill in SWITCHES} == set(Mechanism) - {Mechanism.NONE}
+    switched = {drill.without for drill in SWITCHES} | {LOSS_SWITCH.without}
+    assert switched == set(Mechanism) - {Mechanism.NONE}

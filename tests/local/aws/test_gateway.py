@@ -103,7 +103,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def app(project: Path) -> Starlette:
-    return create_app(NO_MEDIA, project / "template.yaml")
+    return create_app([NO_MEDIA], project / "template.yaml")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def echoing(project: Path) -> Starlette:
     template.write_text(
         re.sub(r"(?m)Handler: \S+$", "Handler: gateway_probe.echo", TEMPLATE.read_text())
     )
-    return create_app(NO_MEDIA, template)
+    return create_app([NO_MEDIA], template)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def open_echoing(project: Path) -> Starlette:
     echoing = re.sub(r"(?m)Handler: \S+$", "Handler: gateway_probe.echo", TEMPLATE.read_text())
     route = "{ApiId: !Ref HttpApi, "
     template.write_text(echoing.replace(route, route + "Auth: {Authorizer: NONE}, "))
-    return create_app(NO_MEDIA, template)
+    return create_app([NO_MEDIA], template)
 
 
 @pytest.fixture
@@ -313,7 +313,7 @@ class TestAnswers:
         assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
     async def test_a_handler_that_hangs_is_given_up(self, project: Path, probe: Any) -> None:
-        app = create_app(NO_MEDIA, project / "template.yaml", integration_seconds=0.01)
+        app = create_app([NO_MEDIA], project / "template.yaml", integration_seconds=0.01)
         async with client_of(app) as client:
             answer = await client.post("/hang")
         probe.released.set()

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from media_bridge import bridge
-from media_bridge.runtime import heartbeat, worker
+from media_bridge.runtime import fleet_watch, heartbeat, worker
+from media_bridge.runtime.worker import DrainTimes
 from phonebridge.call.call import Call, CallStatus, EndedBy
 from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
@@ -240,6 +241,54 @@ async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> N
         await draining
     assert plane.record(phone.call).call.end_requested_by is None
     assert plane.record(phone.call).activity.frames_in
+
+
+AT_ONCE = replace(UNHURRIED, moves_seconds=3600, forced_moves_seconds=0)
+FORCED = replace(UNHURRIED, moves_seconds=3600, forced_moves_seconds=3600)
+
+
+@pytest.mark.parametrize("drain_times", [AT_ONCE, FORCED], ids=["pause", "forced"])
+async def test_a_drain_moves_calls_to_a_task_that_has_room(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, drain_times: DrainTimes
+) -> None:
+    monkeypatch.setattr(fleet_watch, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "MOVE_LOOK_SECONDS", 0.02)
+    async with (
+        start_plane(task_id="task-2") as other,
+        start_plane(scenario=BRIEF, drain_times=drain_times) as plane,
+        asyncio.TaskGroup() as tasks,
+    ):
+        phone = await plane.greeted()
+        draining = tasks.create_task(plane.task.drain(600))
+        await until(lambda: "streaming_stop" in plane.telnyx.names)
+        await phone.stop()
+        second = await other.next_stream(phone.call)
+        await draining
+        await other.converse(second)
+        assert other.telnyx.kinds == ["streaming_stop", "streaming_start"]
+        record = other.record(phone.call)
+        assert (record.call.owner_task, record.call.end_requested_by) == ("task-2", None)
+
+
+async def test_a_drain_moves_no_call_that_may_still_end_by_itself(
+    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ECS has taken the task away, and SIGTERM comes an hour later."""
+    monkeypatch.setattr(fleet_watch, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(worker, "MOVE_LOOK_SECONDS", 0.02)
+    async with (
+        start_plane(task_id="task-2"),
+        start_plane(scenario=BRIEF) as plane,
+        asyncio.TaskGroup() as tasks,
+    ):
+        phone = await plane.greeted()
+        draining = tasks.create_task(plane.task.drain(3600))
+        await until(lambda: not plane.task.has_room)
+        await plane.converse(phone)
+        await phone.stop()
+        plane.telnyx.legs = {"is_alive": False}
+        await draining
+        assert plane.telnyx.commands == []
 
 
 BRIEF = replace(SHORT, greeting="agent_fallback")

@@ -34,8 +34,8 @@ from phonebridge.call.events import (
     StreamingStopped,
 )
 from phonebridge.call.overdue import (
+    ANNOUNCED_TIMEOUT_MS,
     ANSWER_TIMEOUT_MS,
-    GOODBYE_TIMEOUT_MS,
     HANGUP_TIMEOUT_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
@@ -83,7 +83,11 @@ def saved(call: Call) -> Call:
 
 
 def sweep(
-    call: Call, now_ms: int, is_task_lost: bool = False, has_room: bool = True
+    call: Call,
+    now_ms: int,
+    is_task_lost: bool = False,
+    has_room: bool = True,
+    fallback: str = "",
 ) -> CallEvent | None:
     return overdue(
         call,
@@ -91,6 +95,7 @@ def sweep(
         max_call_ms=MAX_CALL_MS,
         now_ms=now_ms,
         has_room=has_room,
+        fallback=fallback,
     )
 
 
@@ -163,14 +168,27 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
     assert failed.fault.reason == "container_lost"
 
 
+def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
+    waits = (NextStreamRequested(1, has_room=False), StreamClosed(1), CallerInformed(1))
+    call = saved(after(dialing(), ANSWERED, ATTACHED, *waits))
+    at_ms = SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS
+    assert sweep(call, at_ms, has_room=False, fallback="+15550142") is None
+    event = sweep(call, at_ms + 1, has_room=False, fallback="+15550142")
+    assert event == TransferRequested("+15550142")
+    refused = saved(after(call, event, TransferRefused(1, "busy")))
+    assert sweep(refused, at_ms + 1, has_room=False, fallback="+15550142") is None
+    failed = sweep(refused, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False, fallback="+1555")
+    assert isinstance(failed, CallFailed)
+
+
 def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
     call = after(dialing(), ANSWERED, ATTACHED, *map(StreamingStopped, range(1, MAX_STREAMS)))
     call = after(call, MediaAttached(MAX_STREAMS, "task-2", 7_000), StreamingStopped(MAX_STREAMS))
     event = sweep(call, NOW_MS, is_task_lost=True)
     assert event == NextStreamRequested(MAX_STREAMS)
     waiting = saved(after(call, event, StreamClosed(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
-    assert sweep(waiting, SAVED_AT_MS + GOODBYE_TIMEOUT_MS) is None
-    failed = sweep(waiting, SAVED_AT_MS + GOODBYE_TIMEOUT_MS + 1)
+    assert sweep(waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS) is None
+    failed = sweep(waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1)
     assert isinstance(failed, CallFailed)
     assert failed.fault.reason == "media_lost"
 

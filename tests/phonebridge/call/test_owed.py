@@ -13,11 +13,11 @@ from phonebridge.call.commands import (
     CallCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     ReportAnswer,
     ReportEnd,
     SendDigits,
-    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -36,6 +36,7 @@ from phonebridge.call.events import (
     DigitsRequested,
     DigitsSettled,
     EndRequested,
+    LastStreamEnding,
     MediaAttached,
     MediaReported,
     MediaStarted,
@@ -89,6 +90,7 @@ EVENTS: tuple[CallEvent, ...] = (
     *(StreamingStopped(number) for number in (1, 2, 5)),
     *(NextStreamRequested(n, has_room) for n in (1, 2, 5) for has_room in (True, False)),
     *(StreamClosed(number) for number in (1, 2, 5)),
+    LastStreamEnding(2),
     *(CallerInformed(number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
@@ -146,7 +148,7 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     StopStreaming: lambda call: (
         call.left_stream >= call.attached_stream and call.closed_stream >= call.closing_stream
     ),
-    Speak: lambda call: call.announced_stream >= call.parked_stream,
+    InformCaller: lambda call: call.announced_stream >= call.parked_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
     ReportEnd: lambda call: not call.has_container,

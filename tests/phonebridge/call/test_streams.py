@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonebridge.call.call import MAX_STREAMS, Call, CallStatus, EndedBy, Fault, Hangup
-from phonebridge.call.commands import Speak, StartStreaming, StopStreaming
+from phonebridge.call.commands import InformCaller, StartStreaming, StopStreaming
 from phonebridge.call.events import (
     CallAnswered,
     CallerInformed,
@@ -18,6 +18,7 @@ from phonebridge.call.events import (
     CallRequested,
     DialAccepted,
     EndRequested,
+    LastStreamEnding,
     MediaAttached,
     MediaReported,
     NextStreamRequested,
@@ -109,6 +110,16 @@ def test_webhook_and_observer_together_ask_for_one_stream(order: tuple[CallEvent
     assert StartStreaming(3) not in sent(streaming(), *order)
 
 
+def test_a_stream_that_its_container_has_stopped_for_the_last_words_is_not_missed() -> None:
+    """The model is lost for good, and the carrier says goodbye."""
+    call = after(streaming(), LastStreamEnding(1))
+    assert sent(call, StreamingStopped(1), MediaReported(1), NextStreamRequested(1)) == []
+    assert after(call, StreamingStopped(1), HUNG_UP).reason == "caller_hung_up"
+    assert not is_stale(after(call, StreamingStopped(1)), 1), "its container ends the call"
+    later = after(streaming(), StreamingStopped(1), attached(2), LastStreamEnding(1))
+    assert sent(later, StreamingStopped(2)) == [StartStreaming(3)], "said of an old stream"
+
+
 # No task is left.
 
 
@@ -116,7 +127,7 @@ def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> No
     waits = NextStreamRequested(1, has_room=False)
     assert sent(streaming(), waits, StreamClosed(1), CallerInformed(1)) == [
         StopStreaming(1),
-        Speak(1),
+        InformCaller(1),
     ]
     call = after(streaming(), waits, StreamClosed(1), CallerInformed(1))
     assert call.is_parked
@@ -127,7 +138,7 @@ def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> No
 def test_streams_that_fail_one_after_the_other_are_not_wasted() -> None:
     """A balancer may send sockets to a dead task for some seconds."""
     asked = sent(streaming(), StreamingStopped(1), failed(2), failed(3))
-    assert asked == [StartStreaming(2), StartStreaming(3), Speak(3)]
+    assert asked == [StartStreaming(2), StartStreaming(3), InformCaller(3)]
     call = after(streaming(), StreamingStopped(1), failed(2), failed(3))
     assert sent(call, NextStreamRequested(3)) == [StartStreaming(4)]
 
@@ -140,7 +151,7 @@ def test_a_call_that_loses_its_last_stream_hears_a_goodbye() -> None:
     assert sent(call, StreamingStopped(MAX_STREAMS)) == []
     assert sent(call, last, StreamClosed(MAX_STREAMS)) == [
         StopStreaming(MAX_STREAMS),
-        Speak(MAX_STREAMS, is_goodbye=True),
+        InformCaller(MAX_STREAMS, is_goodbye=True),
     ]
 
 

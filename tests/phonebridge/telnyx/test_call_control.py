@@ -22,8 +22,8 @@ from phonebridge.call.commands import (
     CarrierCommand,
     Dial,
     HangUp,
+    InformCaller,
     SendDigits,
-    Speak,
     SpeakToCaller,
     StartStreaming,
     StopStreaming,
@@ -280,7 +280,7 @@ def test_the_secret_does_not_show() -> None:
         (Answer(), ActionAnswerParams),
         (StartStreaming(1), ActionStartStreamingParams),
         (StopStreaming(1), ActionStopStreamingParams),
-        (Speak(1), ActionSpeakParams),
+        (InformCaller(1), ActionSpeakParams),
         (SendDigits("1w2#", 250), ActionSendDtmfParams),
         (SpeakToCaller("Goodbye."), ActionSpeakParams),
         (HangUp(), ActionHangupParams),
@@ -311,11 +311,11 @@ def test_the_official_sdk_knows_every_field_and_value(
     ("language", "begins"), [("de-CH", "Einen"), ("DE", "Einen"), ("it", "One"), (None, "One")]
 )
 def test_the_carrier_speaks_the_language_of_the_call(language: str | None, begins: str) -> None:
-    _, body = asked(Speak(1), config=CallConfig(language=language))
+    _, body = asked(InformCaller(1), config=CallConfig(language=language))
     assert body["payload"].startswith(begins)
-    assert body["command_id"] == "call-1-speak-to-caller-1"
+    assert body["command_id"] == "call-1-inform-caller-1"
 
 
 def test_the_last_sentence_of_the_carrier_is_a_goodbye() -> None:
-    _, body = asked(Speak(5, is_goodbye=True))
+    _, body = asked(InformCaller(5, is_goodbye=True))
     assert "again later" in body["payload"]

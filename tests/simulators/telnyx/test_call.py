@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import telnyx
 
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import CarrierFaults, Person
+from simulators.telnyx.behaviour import CarrierFaults, Person, StopNews
 from simulators.telnyx.call import SimulatedCall
+from simulators.telnyx.undocumented import SecondStream, Undocumented
 from tests.support.telnyx_counterpart import (
     Exchange,
     MediaServer,
@@ -315,3 +317,67 @@ async def test_a_person_hangs_up_at_the_latest_after_the_longest_call() -> None:
     async with stage(replace(PERSON, hangs_up=False, max_call_ms=100)) as call:
         await call.dial()
         assert await call.outcome() == ("normal_clearing", "callee", "200")
+
+
+@pytest.mark.parametrize(("news", "times"), [("sent", 1), ("missing", 0), ("twice", 2)])
+async def test_a_reset_socket_leaves_the_leg_and_is_told_of_as_the_faults_say(
+    news: StopNews, times: int
+) -> None:
+    async with stage(RINGING, CarrierFaults(reset_after_ms=60, stop_news=news)) as call:
+        dialled = await call.dial_streaming()
+        dialled.pick_up()
+        socket = await call.media.socket()
+        await socket.wait_closed()
+        await until(lambda: not dialled.streaming)
+        assert dialled.state == "answered"
+        await call.phone.sdk.calls.actions.start_streaming(
+            dialled.call_control_id, stream_url=call.media.url
+        )
+        await (await call.media.socket()).wait_for("start")
+        await until(lambda: call.receiver.types.count("streaming.stopped") == times)
+    assert socket.of("stop") == []
+
+
+async def test_a_half_open_socket_sends_nothing_more_and_is_open_until_it_is_stopped() -> None:
+    async with stage(RINGING, CarrierFaults(half_open_after_ms=60)) as call:
+        dialled = await call.dial_streaming()
+        dialled.pick_up()
+        socket = await call.media.socket()
+        await socket.wait_for("media")
+        await until(lambda: dialled.media.frames_out > len(socket.of("media")) + 5)
+        assert dialled.streaming
+        await call.phone.sdk.calls.actions.stop_streaming(dialled.call_control_id)
+        await socket.wait_closed()
+        assert socket.of("stop") == []
+        assert dialled.state == "answered"
+
+
+@pytest.mark.parametrize("second_stream", ["refused", "replaces"])
+async def test_a_second_streaming_start_is_refused_or_replaces_the_stream(
+    second_stream: SecondStream,
+) -> None:
+    async with stage(
+        RINGING, CarrierFaults(undocumented=Undocumented(second_stream=second_stream))
+    ) as call:
+        dialled = await call.dial_streaming()
+        dialled.pick_up()
+        first = await call.media.socket()
+        await first.wait_for("media")
+        start = call.phone.sdk.calls.actions.start_streaming
+        if second_stream == "refused":
+            with pytest.raises(telnyx.UnprocessableEntityError, match="90045"):
+                await start(dialled.call_control_id, stream_url=call.media.url)
+            assert dialled.streaming
+        else:
+            await start(dialled.call_control_id, stream_url=call.media.url)
+            await first.wait_for("stop")
+            await (await call.media.socket()).wait_for("media")
+
+
+async def test_a_person_who_hears_nothing_says_the_last_line_again() -> None:
+    person = replace(RINGING, silence_timeout_ms=60_000, repeats_after_ms=200)
+    async with stage(person) as call:
+        dialled = await call.dial_streaming()
+        dialled.pick_up()
+        dialled.conversation.said.append("caller_farewell")
+        await until(lambda: dialled.conversation.said.count("caller_farewell") == 2)
