@@ -239,7 +239,7 @@ class ModelClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUnreachable:
+class ConnectFailed:
     """An attempt to open a session failed. `status` is the server's HTTP answer, if it gave one."""
 
     detail: str
@@ -323,7 +323,7 @@ SessionEvent = (
     | MalformedEventReceived
     | ModelErrorReceived
     | ModelClosed
-    | ModelUnreachable
+    | ConnectFailed
 )
 TranscriptEvent = (
     CallerAudioCommitted
