@@ -278,7 +278,7 @@ def _shortcomings(
         (
             "lines of the agent in the record",
             _texts_of(record, "agent"),
-            _texts(_recorded(answers, len(models))),
+            _texts(_lines_in_record(answers, len(models))),
         ),
         ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
         ("outcome", record["outcome"], "completed"),
@@ -297,7 +297,7 @@ def _recognitions(models: list[SimulatedSession]) -> list[Recognition]:
     return [each for model in models for each in model.recognitions]
 
 
-def _recorded(answers: list[str], sessions: int) -> list[str]:
+def _lines_in_record(answers: list[str], sessions: int) -> list[str]:
     """The simulated model says a reply again that was cut off, so the record has it twice."""
     again = answers[LOST_IN_RESPONSE - 1 : LOST_IN_RESPONSE] * (sessions - 1)
     return answers[:LOST_IN_RESPONSE] + again + answers[LOST_IN_RESPONSE:]

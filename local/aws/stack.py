@@ -30,7 +30,7 @@ from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import MAX_CALL_MS, Person
-from simulators.telnyx.server import TelnyxSimulator, never_wait
+from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator, never_wait
 
 TABLE = "phonebridge-local"
 CONTAINER = ("-m", "media_bridge")
@@ -106,7 +106,7 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
-            _telnyx(plan, given, show, url, watch) as telnyx,
+            _telnyx(plan, given, show, url, watch, openai) as telnyx,
             table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
@@ -162,8 +162,18 @@ async def _openai(
 
 @asynccontextmanager
 async def _telnyx(
-    plan: Plan, given: Mapping[str, str], show: Show, url: str, watch: ContainerWatch
+    plan: Plan,
+    given: Mapping[str, str],
+    show: Show,
+    url: str,
+    watch: ContainerWatch,
+    openai: OpenAISimulator | None,
 ) -> AsyncIterator[TelnyxSimulator | None]:
+    def on_event(event: CarrierSimulatorEvent) -> None:
+        show("phone", event.name, event.detail)
+        if openai and event.name == "call":
+            openai.expect_call(event.detail.rpartition(" ")[2])
+
     if given.get("TELNYX_API_BASE") or given.get("TELNYX_API_KEY"):
         yield None
         return
@@ -180,7 +190,7 @@ async def _telnyx(
         webhook_url=f"{url}/webhooks/telnyx",
         wait_for_agent=watch.wait if plan.containers == 1 else never_wait,
         keeps_sound=plan.keeps_sound,
-        on_event=lambda event: show("phone", event.name, event.detail),
+        on_event=on_event,
     )
     async with simulator:
         yield simulator

@@ -240,7 +240,7 @@ class ModelClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUnreachable:
+class ConnectFailed:
     """An attempt to open a session failed. `status` is the server's HTTP answer, if it gave one."""
 
     detail: str
@@ -324,7 +324,7 @@ SessionEvent = (
     | MalformedEventReceived
     | ModelErrorReceived
     | ModelClosed
-    | ModelUnreachable
+    | ConnectFailed
 )
 TranscriptEvent = (
     CallerAudioCommitted

@@ -1,6 +1,8 @@
 """Faults of the simulated model. All are off by default."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,18 @@ class ModelFaults:
 
 
 NO_FAULTS = ModelFaults()
+
+LOST = ModelFaults(close_in_response=2)
+FAULTS_BY_NUMBER: Mapping[str, ModelFaults] = MappingProxyType(
+    {
+        "+15550161": LOST,
+        "+15550162": ModelFaults(close_abruptly_in_response=2),
+        "+15550163": ModelFaults(freeze_in_response=2),
+        "+15550164": replace(LOST, busy_upgrades=2),
+        "+15550165": replace(LOST, close_code=4004),
+    }
+)
+"""What happens to the first session of a call to this number. The next one works."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,13 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from simulators.openai.faults import NO_FAULTS, SESSION_MINUTES, ModelFaults, SessionEnding
+from simulators.openai.faults import (
+    FAULTS_BY_NUMBER,
+    NO_FAULTS,
+    SESSION_MINUTES,
+    ModelFaults,
+    SessionEnding,
+)
 from simulators.openai.requests import Refusal
 from simulators.openai.session import Handshake, Manner, ModelSimulatorEvent, SimulatedSession
 from simulators.openai.wire import ErrorEvent, ErrorPayload
@@ -99,6 +105,12 @@ class OpenAISimulator:
     @faults.setter
     def faults(self, faults: ModelFaults) -> None:
         self._manner = replace(self._manner, faults=faults)
+
+    def expect_call(self, number: str) -> None:
+        """Let the next session have the faults that belong to this number, if there are any."""
+        if faults := FAULTS_BY_NUMBER.get(number):
+            session, upgrade = len(self.sessions) + 1, self._upgrades + 2
+            self.faults = replace(faults, only_in_session=session, busy_from=upgrade)
 
     @property
     def url(self) -> str:

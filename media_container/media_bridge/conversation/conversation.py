@@ -90,8 +90,8 @@ class Conversation(Talk):
         commands = self.agent_audio.on_played(played)
         if any(each.item.is_broken for each in played):
             turns = [each.turn for each in commands if isinstance(each, RecordTurn)]
-            words = " ".join(turn.text for turn in turns if turn.interrupted)
-            commands += self.reply.on_broken_end(words.strip(), now)
+            spoken_words = " ".join(turn.text for turn in turns if turn.interrupted)
+            commands += self.reply.on_broken_end(spoken_words.strip(), now)
         return commands
 
     def lose_session(self, now: float) -> list[BridgeCommand]:

@@ -23,9 +23,9 @@ from media_bridge.conversation.history import (
     MAX_TURNS,
     History,
     Note,
-    bounded,
     call_items,
     history_of,
+    limit_size,
 )
 from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.steering import Update
@@ -107,7 +107,7 @@ class CallMemory:
     def save(self, now: Resume) -> list[BridgeCommand]:
         """Store what another task would need, if it has changed. Whether a reply is owed follows
         from the turns as a rule, so that alone is stored only to take it back."""
-        resume = bounded(replace(now, tool_calls=tuple(self._calls.values())))
+        resume = limit_size(replace(now, tool_calls=tuple(self._calls.values())))
         saved = self._saved
         owed = resume.is_reply_owed or not saved.is_reply_owed
         if owed and replace(resume, is_reply_owed=saved.is_reply_owed) == saved:

@@ -245,7 +245,8 @@ class CallSession:
     def _execute(self, command: BridgeCommand) -> None:
         match command:
             case commands.AppendAudio():
-                self._model.send_audio(command)
+                model = self._model  # without a call of its own: this is done at every frame
+                model.socket.send(model.protocol.encode(command))
             case commands.PlayAudio() | commands.MarkPlayback():
                 self._phone.send(self._stream.encode(command))
             case commands.ClearPlayback():

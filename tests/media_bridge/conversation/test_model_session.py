@@ -28,6 +28,7 @@ from media_bridge.events import (
     BridgeEvent,
     CallerAudio,
     CallerSpeechStarted,
+    ConnectFailed,
     HangUpRequested,
     MalformedEventReceived,
     ModelClosed,
@@ -35,7 +36,6 @@ from media_bridge.events import (
     ModelErrorReceived,
     ModelReady,
     ModelRefused,
-    ModelUnreachable,
     ResponseStarted,
     SettingsDiffer,
     StreamLost,
@@ -283,7 +283,7 @@ def test_a_session_that_cannot_be_had_while_the_phone_rings_is_tried_again_on_th
 ) -> None:
     story = Playbook(ringing_bridge(config))
     for _ in range(4):
-        story.bridge.handle(ModelUnreachable("busy", 503), story.now)
+        story.bridge.handle(ConnectFailed("busy", 503), story.now)
         list(pass_time(story.bridge, story.now, story.now + 3.0))
         story.now += 3.0
     assert (

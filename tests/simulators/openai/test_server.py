@@ -3,6 +3,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, NotFoundError
@@ -134,6 +135,21 @@ async def test_fault_only_in_session() -> None:
                         await caller.until("response.done")
                 else:
                     await caller.until("response.done")
+
+
+async def test_a_call_to_a_number_with_a_fault_loses_its_first_session_only() -> None:
+    ended = []
+    async with simulated() as simulator:
+        simulator.expect_call("+15550161")
+        for _ in range(2):
+            async with calling(simulator) as caller:
+                await caller.update(**session_settings())
+                await caller.connection.response.create()
+                await caller.until("response.done")
+                await caller.connection.response.create()
+                with suppress(ConnectionClosed):
+                    ended.append(await caller.until("response.done"))
+    assert len(ended) == 1
 
 
 async def test_fault_freeze_in_response() -> None:
