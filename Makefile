@@ -13,7 +13,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check drill diagrams reference lock
+.PHONY: help setup image image-check demo dev ring call deploy destroy logs doctor browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -28,6 +28,9 @@ dev: .venv/.stamp               ## run the whole system on http://localhost:3000
 
 ring: .venv/.stamp              ## let a simulated caller call a number of `make dev`; TO=+15550100 FROM=+15550123
 	@$(BIN)/python local/ring.py $(TO) $(if $(FROM),--from $(FROM)) $(ARGS)
+
+call: .venv/.stamp              ## call a phone from `make dev` until Ctrl-C; TO=+15550123 ARGS=--set-webhook
+	@$(BIN)/python local/call.py $(TO) $(ARGS)
 
 deploy: .venv/.stamp .venv-sam/.stamp ## deploy this checkout to your AWS account; asks for what it does not know
 	SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(BIN)/python local/deploy.py $(ARGS)
@@ -116,6 +119,9 @@ bench-instructions: .venv/.stamp ## count the instructions of each frame with va
 
 bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
 	$(BIN)/python -m benchmarks.media.check
+
+bench-faults: .venv/.stamp      ## measure whether audio is late while the table fails; docs/reliability.md
+	$(BIN)/python -m benchmarks.media.store_faults $(ARGS)
 
 drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)

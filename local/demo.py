@@ -161,24 +161,17 @@ def _shortcomings(
     record: dict[str, Any], phone: SimulatedCall, model: SimulatedSession, scenario: Scenario
 ) -> list[str]:
     """List what went wrong in this call. The list is empty if nothing did."""
+    person = phone.conversation
     caller_clips = [line.clip for line in scenario.caller]
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
     checks = [
-        (
-            "lines of the caller, as the model recognised them",
-            _names(model.recognitions),
-            caller_clips,
-        ),
-        (
-            "lines of the agent, as the caller recognised them",
-            _names(phone.conversation.recognitions),
-            answers,
-        ),
+        ("lines of the caller that the model recognised", _names(model.recognitions), caller_clips),
+        ("lines of the agent that the caller recognised", _names(person.recognitions), answers),
         ("lines of the agent in the record", _texts_of(record, "agent"), _texts(answers)),
         ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
         ("outcome", record["outcome"], "completed"),
-        ("interruptions", len(phone.conversation.interruptions), interruptions),
+        ("interruptions", len(person.interruptions), interruptions),
         ("protocol errors seen by the phone", phone.media.flagged, []),
         ("errors sent by the model", [error.message for error in model.errors], []),
     ]

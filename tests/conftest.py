@@ -13,6 +13,7 @@ from aws.template import load_template
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from tests.support import moto_stack
 from tests.support.clock import Clock
 from tests.support.patient_loop import PatientLoop
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = load_template()
 MAX_WORKERS = 8
+STREAM_TOKEN_SECRET = "stream secret"
+"""Of the environments that the tests give to handlers and containers."""
 
 settings.register_profile("default", deadline=None)  # the machine may be busy
 settings.load_profile("default")
@@ -74,12 +77,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoCallStore:
-    return DynamoCallStore(table_name, client, clock)
+    return DynamoCallStore(table_name, client, clock, SecretCipher(STREAM_TOKEN_SECRET))
 
 
 @pytest.fixture
 def mailbox(client: "DynamoDBClient", table_name: str, clock: Clock) -> DynamoMailbox:
-    return DynamoMailbox(table_name, client, clock)
+    return DynamoMailbox(table_name, client, clock, SecretCipher(STREAM_TOKEN_SECRET))
 
 
 @pytest.fixture

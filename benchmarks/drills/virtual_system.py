@@ -223,13 +223,26 @@ def _now_ms(loop: LockstepLoop) -> int:
 def _replaced_parts(
     loop: LockstepLoop, table: TableInMemory, outage: Outage, carrier: DrillCarrier
 ) -> Iterator[None]:
+    environment = ENVIRONMENT | {"TELNYX_PUBLIC_KEY": carrier.public_key}
+    with ExitStack() as stack:
+        stack.enter_context(_environment(environment))
+        stack.enter_context(_quiet_logs())
+        stack.enter_context(_repeatable_chance())
+        for (owner, name), part in _parts(loop, table, outage, carrier).items():
+            stack.enter_context(replaced(owner, name, part))
+        services.control_plane.cache_clear()
+        stack.callback(services.control_plane.cache_clear)
+        yield
+
+
+def _parts(
+    loop: LockstepLoop, table: TableInMemory, outage: Outage, carrier: DrillCarrier
+) -> dict[tuple[Any, str], Any]:
     def client(patience: Patience) -> Any:
         return lambda *_: FaultyClient(loop, table, outage, patience)
 
-    http = partial(_Pool, carrier)
-    telnyx = partial(TelnyxClient, sleep=loop.sleep)
-    now_ms = partial(_now_ms, loop)
-    parts: dict[tuple[Any, str], Any] = {
+    telnyx, now_ms = partial(TelnyxClient, sleep=loop.sleep), partial(_now_ms, loop)
+    return {
         (services, "dynamodb_client"): client(CALLS),
         (services, "TelnyxClient"): telnyx,
         (services, "now_ms"): now_ms,
@@ -244,18 +257,8 @@ def _replaced_parts(
         (container, "OpenAIRealtime"): ModelOnThisLoop,
         (container, "now_ms"): now_ms,
         (server, "ws_create_server"): partial(ws_create_server, use_aiofastnet=False),
-        (urllib3, "PoolManager"): http,
+        (urllib3, "PoolManager"): partial(_Pool, carrier),
     }
-    environment = ENVIRONMENT | {"TELNYX_PUBLIC_KEY": carrier.public_key}
-    with ExitStack() as stack:
-        stack.enter_context(_environment(environment))
-        stack.enter_context(_quiet_logs())
-        stack.enter_context(_repeatable_chance())
-        for (owner, name), part in parts.items():
-            stack.enter_context(replaced(owner, name, part))
-        services.control_plane.cache_clear()
-        stack.callback(services.control_plane.cache_clear)
-        yield
 
 
 @contextmanager

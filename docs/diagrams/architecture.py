@@ -23,6 +23,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "liveness",
         "call",
         "ports",
+        "timeline",
         "settings",
         "secrets",
         "stream_token",
@@ -34,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "media_bridge": (
         "deadline",
+        "scrubbing",
         "audio",
         "commands",
         "tool_events",
@@ -63,9 +65,11 @@ PURE = (
     "shared/phonebridge/http/signature.py",
     "shared/phonebridge/liveness.py",
     "shared/phonebridge/stream_token.py",
+    "shared/phonebridge/timeline.py",
     "shared/phonebridge/telnyx/call_control.py",
     "shared/phonebridge/telnyx/leg_name.py",
     "shared/phonebridge/telnyx/media.py",
+    "shared/phonebridge/telnyx/request_bodies.py",
     "shared/phonebridge/telnyx/webhook*.py",
 )
 """Modules that map values to values, without I/O and without a clock."""

@@ -20,7 +20,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.events import StreamRequested
 from phonebridge.errors import WrongState
 from phonebridge.settings import ModelAudio
-from phonebridge.storage.call_store import encode_config
+from phonebridge.storage.call_items import encode_config
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The whole record of a call, as the API answers it and as the outcome webhook tells it."""
+"""The whole record of a call, as the API and the outcome webhook return it."""
 
 from control_plane import pricing
 from control_plane.api.responses import record as record_responses

@@ -1,4 +1,4 @@
-"""Places calls. A request becomes one call, however often it comes and wherever it broke off."""
+"""Places calls. A request places one call, even if it is repeated or was interrupted."""
 
 import uuid
 from dataclasses import dataclass
@@ -18,29 +18,32 @@ from phonebridge.call.call import Call, CallStatus, Direction
 from phonebridge.call.config import CallConfig
 from phonebridge.call.overdue import DIAL_FAILED
 from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, UnknownNumber
-from phonebridge.storage.call_store import Claim, encode_config
+from phonebridge.storage.call_items import encode_config
+from phonebridge.storage.call_store import Claim
 
 Wanted = TypeVar("Wanted", bound=AgentSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest(Generic[Wanted]):
-    """What the client wants, and how a repetition of the request is known."""
+    """The client's request, and the key that identifies its repetitions."""
 
     wanted: Wanted
     idempotency_key: str | None
     fingerprint: str
+    client: str = ""
+    """Who sends it, as the authorizer names them. Empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedCall:
     call: Call
     is_replayed: bool
-    """Whether an earlier request with the same key had placed it."""
+    """True if an earlier request with the same key placed the call."""
 
 
 def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
-    """Raises what the API answers with an error, `TelnyxError` if the carrier refuses."""
+    """Place a call. Raises the errors of the API, and `TelnyxError` if the carrier refuses."""
     if known := find_placed(plane, request):
         return PlacedCall(_repeat(plane, known), is_replayed=True)
     plane.settings.require_dialing()
@@ -55,6 +58,7 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
         to=request.wanted.to,
         from_=caller,
         created_at_ms=plane.now_ms(),
+        placed_by=request.client,
     )
     with call_context(call.call_id):
         plane.admission.admit()
@@ -65,8 +69,8 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
 
 
 def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
-    """The call that an earlier request with this key has placed. It may be missing although the key
-    is claimed: that request has died, or is about to place it."""
+    """Return the call that an earlier request with this key placed. It may be missing although the
+    key is claimed: the earlier request failed, or is still running."""
     if request.idempotency_key is None:
         return None
     claim = plane.store.find_claim(request.idempotency_key, request.fingerprint)
@@ -74,8 +78,8 @@ def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
 
 
 def _repeat(plane: ControlPlane, call: Call) -> Call:
-    """The answer to the first request stands, whatever became of the call since. If that request
-    broke off before it dialled, this one does."""
+    """Return the call for a repeated request, whatever happened to it since. If the first request
+    stopped before it dialled, dial now."""
     with call_context(call.call_id):
         if call.fault and call.fault.reason == DIAL_FAILED:
             raise DialFailed(call.fault.detail)
@@ -94,7 +98,7 @@ def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
 
 
 def _check_caller(plane: ControlPlane, number: str) -> None:
-    """Refuse to show a number that is not the operator's. A simulated carrier shows none."""
+    """Refuse a caller id that is not the operator's number. A simulated carrier accepts any."""
     settings = plane.settings
     if number == settings.telnyx_from_number or is_simulated(settings.telnyx_api_base):
         return
@@ -106,7 +110,8 @@ def _check_caller(plane: ControlPlane, number: str) -> None:
 
 
 def claim_call_id(plane: ControlPlane, request: CallRequest[Any]) -> str:
-    """Requests with the same key get the same id, and a call is created once."""
+    """Return the same call id for every request with the same key, so that the call is created
+    once."""
     call_id = str(uuid.uuid4())
     key = request.idempotency_key
     if key is None:

@@ -1,4 +1,4 @@
-"""One look of the sweep at one call."""
+"""Sweeps one call."""
 
 from control_plane.services import ControlPlane, log
 from phonebridge.call.call import Call
@@ -8,13 +8,16 @@ from phonebridge.call.owed import owed_commands
 MINUTE_MS = 60_000
 
 
-def sweep_call(plane: ControlPlane, call: Call, is_task_lost: bool) -> bool:
-    """Whether there was something to do: to settle a call of which nothing is heard any more, or
-    to send what is owed. Raises what keeps it from being done."""
+def sweep_call(
+    plane: ControlPlane, call: Call, *, is_task_lost: bool, has_room: bool = True
+) -> bool:
+    """Settle a silent call, or send the commands it still needs. Return whether there was something
+    to do. Raises the error that prevented it."""
     now_ms = plane.now_ms()
     event = overdue(
         call,
         is_task_lost=is_task_lost,
+        has_room=has_room,
         max_call_ms=plane.settings.max_call_minutes * MINUTE_MS,
         now_ms=now_ms,
     )

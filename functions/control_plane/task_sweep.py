@@ -34,10 +34,12 @@ NO_HEARTBEAT = -1
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """`tasks` are over; `calls` are missing from the lists of their living tasks."""
+    """`tasks` are over; `calls` are missing from the lists of their living tasks. `has_room` says
+    that a living task can take a call."""
 
     tasks: frozenset[str]
     calls: frozenset[str]
+    has_room: bool = True
 
     def has(self, call: Call) -> bool:
         return call.owner_task in self.tasks or call.call_id in self.calls
@@ -83,7 +85,8 @@ class TaskSweep:
         }
         silent = self._watch_closely(suspects) if suspects or unlisted else {}
         marked = {task_id for task_id, task in silent.items() if self._mark(task_id, task)}
-        return Orphans(over | marked, self._missing(unlisted, first))
+        missing = self._missing(unlisted, first)
+        return Orphans(over | marked, missing, _has_room(tasks, over | marked | suspects))
 
     def _tasks(self) -> dict[str, TaskState]:
         return {task.task_id: task for task in self._fleet.tasks()}
@@ -124,6 +127,10 @@ class TaskSweep:
             and (after := second[owner])
             and is_missing(call_key(call_id), before, after)
         )
+
+
+def _has_room(tasks: dict[str, TaskState], lost: frozenset[str]) -> bool:
+    return any(task.has_room for task_id, task in tasks.items() if task_id not in lost)
 
 
 def _counts(tasks: dict[str, TaskState], owners: frozenset[str]) -> dict[str, int]:

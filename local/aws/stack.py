@@ -9,7 +9,6 @@ import importlib
 import logging
 import os
 import random
-import secrets
 import signal
 import socket
 import sys
@@ -27,7 +26,7 @@ from aws.console_routes import console_routes, status_of
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.ring_route import ring_route
-from aws.saved_state import load, save
+from aws.saved_state import kept_secret, load, save
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
@@ -48,6 +47,13 @@ _AWS_LOCAL = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_DEFAULT_REGION": "us-east-1",
+}
+_OURS = {
+    "TELNYX_FROM_NUMBER": "+15550100",
+    "TELNYX_API_KEY": "KEY-local",
+    "OPENAI_API_KEY": "sk-local",
+    "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
+    "POWERTOOLS_SERVICE_NAME": "phonebridge",
 }
 
 
@@ -101,7 +107,8 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
             table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
-            environ = _environment(given, url, state, openai, telnyx)
+            own = {"STREAM_TOKEN_SECRET": kept_secret(plan.state)}
+            environ = _environment(own | dict(given), url, state, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
                 _media_container(environ, media_port, log),
@@ -122,16 +129,11 @@ def _environment(
     and the bucket."""
     defaults = {
         **_AWS_LOCAL,
+        **_OURS,
         **state,
         "CALLS_TABLE": TABLE,
         "BASE_PUBLIC_URL": url,
-        "STREAM_TOKEN_SECRET": secrets.token_hex(32),
         "TELNYX_CONNECTION_ID": CONNECTION_ID,
-        "TELNYX_FROM_NUMBER": "+15550100",
-        "TELNYX_API_KEY": "KEY-local",
-        "OPENAI_API_KEY": "sk-local",
-        "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
-        "POWERTOOLS_SERVICE_NAME": "phonebridge",
     }
     if openai:
         defaults["OPENAI_REALTIME_URL"] = openai.url
@@ -275,7 +277,12 @@ async def _gateway(
         local_routes=local_routes,
     )
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
-    server = _Server(config)
+    async with _serving(_Server(config), listener):
+        yield
+
+
+@asynccontextmanager
+async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve([listener]))
         try:

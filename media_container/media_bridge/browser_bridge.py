@@ -6,6 +6,7 @@ from media_bridge.commands import BridgeCommand, ClipKind
 from media_bridge.conversation.call_view import CallView
 from media_bridge.conversation.conversation import NO_CLIPS
 from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.conversation.history import History
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
@@ -22,8 +23,11 @@ class BrowserBridge(Bridge):
         cached_greeting: CachedGreeting | None = None,
         clips: SpeechClips = NO_CLIPS,
         missing_clips: tuple[ClipKind, ...] = (),
+        history: History | None = None,
     ) -> None:
-        super().__init__(call, config, model_audio, now, cached_greeting, clips, missing_clips)
+        super().__init__(
+            call, config, model_audio, now, cached_greeting, clips, missing_clips, history
+        )
         self._view = CallView(config.events, call.attached_stream)
 
     def handle(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:

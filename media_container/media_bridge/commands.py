@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from media_bridge.audio.codecs import Codec
 from phonebridge.call.call import EndedBy
+from phonebridge.call.config import CallConfig
+from phonebridge.call.resume import Resume
 from phonebridge.call.steering import Update
 from phonebridge.call.tools import HttpsFunction, Message
 from phonebridge.call.turn import Speaker, Turn
@@ -101,7 +103,10 @@ def _event_id(kind: str, subject: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ConnectModel:
-    """Open a new session in place of the one that was lost."""
+    """Open a new session with these settings in place of the one that was lost. What the old one
+    still sends counts no more."""
+
+    config: CallConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +202,26 @@ def output_event_id(call_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class AddToolCall:
+    """Add a tool call that the model made in an earlier session. Its output follows."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+    @property
+    def event_id(self) -> str:
+        return _event_id("call", self.call_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreHistory:
+    """Add everything that was said and done so far to the conversation of a new session."""
+
+    items: tuple[AddMessage | AddToolCall | SendToolOutput, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DenyApproval:
     """Refuse to approve a call of an MCP server."""
 
@@ -249,6 +274,13 @@ class ReviseTurn:
 @dataclass(frozen=True, slots=True)
 class RecordMessage:
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SaveResume:
+    """Store what the call needs, beyond its turns, to go on with on another media stream."""
+
+    resume: Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +349,14 @@ class DisableClips:
 
 
 @dataclass(frozen=True, slots=True)
+class CountReconnect:
+    """Measure how long the call was without a model, and why."""
+
+    reason: str
+    gap_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class FailCall:
     """End a call that has failed."""
 
@@ -351,6 +391,7 @@ BackgroundCommand = (
     RecordTurn
     | ReviseTurn
     | RecordMessage
+    | SaveResume
     | RecordStart
     | AddTimelineEntry
     | CacheGreeting
@@ -372,11 +413,14 @@ BridgeCommand = (
     | CreateResponse
     | AddMessage
     | RecordClip
+    | AddToolCall
     | SendToolOutput
     | DenyApproval
     | CancelResponse
     | TruncateItem
     | DisableClips
+    | CountReconnect
+    | RestoreHistory
     | RunFunction
     | FailCall
     | LeaveStream
@@ -393,6 +437,7 @@ ModelCommand = (
     | CreateResponse
     | AddMessage
     | RecordClip
+    | AddToolCall
     | SendToolOutput
     | DenyApproval
     | CancelResponse

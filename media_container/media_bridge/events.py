@@ -233,8 +233,20 @@ class MalformedEventReceived:
 
 @dataclass(frozen=True, slots=True)
 class ModelClosed:
+    """The session is over. A `code` of 1006 means that no close frame came (RFC 6455, 7.1.5)."""
+
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnreachable:
+    """An attempt to open a session failed. `status` is the server's HTTP answer, if it gave one."""
+
+    detail: str
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +289,11 @@ class MessageLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimLost:
+    """Another task has this call now. The bridge says, writes and commands nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveRequested:
     """The process ends, so our part of the call is over, whatever it still waits for."""
 
@@ -302,6 +319,7 @@ SessionEvent = (
     | MalformedEventReceived
     | ModelErrorReceived
     | ModelClosed
+    | ModelUnreachable
 )
 TranscriptEvent = (
     CallerAudioCommitted
@@ -328,7 +346,7 @@ OutcomeEvent = SettingsEvent | TransferFinished | DigitsFailed | MessageLost
 SteeringEvent = (
     Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
-OutsideEvent = SteeringEvent | MachineAnswered | Answered | EndCallNow | LeaveRequested
+OutsideEvent = SteeringEvent | MachineAnswered | Answered | EndCallNow | LeaveRequested | ClaimLost
 """The API, the carrier's webhooks and the process itself; the mailbox brings the types of
 `phonebridge.call.steering` as they are."""
 ControlEvent = MarkReturned | StreamEvent | ModelEvent | OutsideEvent | DeadlinePassed

@@ -178,7 +178,7 @@ class CommonSettings:
     model_audio: Annotated[ModelAudio, _choice(ModelAudio.PCM24K)]
     max_call_minutes: Annotated[int, _integer(55, 1, 55)]
     tool_hosts_allowed: Annotated[frozenset[tuple[str, int]], _hosts()]
-    """Host and port of servers that may have a private address, and may be called by plain HTTP."""
+    """Host and port of servers that may have a private address and may be called by plain HTTP."""
     metrics_namespace: Annotated[str, _text("")]
     """The CloudWatch namespace. It must differ for each stack; empty disables metrics."""
 
@@ -215,9 +215,11 @@ class ControlSettings(CommonSettings):
     """The account's raw Ed25519 public key in base64."""
     telnyx_from_number: Annotated[str, _text("")]
     allowed_destinations: Annotated[frozenset[str], _destinations()]
-    """Regions, and beginnings of numbers, that may be called. Empty: the region of our number."""
+    """Regions and number prefixes that may be called. If empty, the region of our number may be
+    called."""
     max_concurrent_calls: Annotated[int, _integer(0, 0, 100_000)]
-    """Calls that may be placed at a time; 0, here and in the next two: no limit."""
+    """Maximum number of concurrent calls. Zero means unlimited, here and in the next two
+    settings."""
     max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     recordings_bucket: Annotated[str, _text("")]

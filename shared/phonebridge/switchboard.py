@@ -19,6 +19,7 @@ from phonebridge.call.commands import (
     HangUp,
     Report,
     SendDigits,
+    Speak,
     StartStreaming,
 )
 from phonebridge.call.config import CallConfig
@@ -32,10 +33,12 @@ from phonebridge.call.events import (
     DigitsSettled,
     MediaReported,
     MediaStarted,
+    NextStreamRequested,
 )
 from phonebridge.call.overdue import event_of_leg_state, event_of_live_leg
 from phonebridge.call.owed import new_commands, owed_commands, wanted_commands
 from phonebridge.call.reports import report_of
+from phonebridge.call.streams import is_stale
 from phonebridge.call.transfer import DialTarget, TransferLeg
 from phonebridge.errors import (
     CommandFailed,
@@ -44,7 +47,7 @@ from phonebridge.errors import (
     TelnyxError,
     UnknownCall,
 )
-from phonebridge.observability.tracing import Span
+from phonebridge.observability.tracing import Span, whole_call
 from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
 from phonebridge.telnyx.command_results import (
     NAMES,
@@ -55,17 +58,16 @@ from phonebridge.telnyx.command_results import (
 )
 from phonebridge.telnyx.correlation import MatchedLeg
 from phonebridge.telnyx.leg_name import leg_name
-from phonebridge.telnyx.webhook import Webhook
+from phonebridge.telnyx.webhook import Webhook, entry_of
+from phonebridge.timeline import needs_entry
 
 T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
-NEED_CONFIG = (Dial, Answer, StartStreaming)
-NOT_NOTED = frozenset({"call.cost", "streaming.started"})
-"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
-OF_CONTAINER = (MediaStarted, MediaReported)
-"""Events that come once, so a call that they leave as it is has not heard of them before."""
+NEED_CONFIG = (Dial, Answer, StartStreaming, Speak)
+OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)
+"""Events that nobody delivers again. If they change nothing, somebody else was faster."""
 
 
 class Switchboard:
@@ -140,7 +142,7 @@ class Switchboard:
         call = self._begin(arrival, config or CallConfig(), event)
         # Later webhooks may lack the `call_leg_id` from which the call's id is made.
         self._store.link_leg(Leg(webhook.leg.call_control_id), call.call_id)
-        self._store.add_timeline_entry(call.call_id, _entry(webhook))
+        self._store.add_timeline_entry(call.call_id, entry_of(webhook))
         return call
 
     def apply(self, call_id: str, event: CallEvent, stream_number: int | None = None) -> Call:
@@ -160,7 +162,7 @@ class Switchboard:
         for _ in range(ATTEMPTS):
             before = loaded or self._load(call_id)
             loaded = None
-            if lifecycle.is_stale(before, stream_number):
+            if is_stale(before, stream_number):
                 return before
             now_ms = self._now_ms()
             after = lifecycle.advance(before, event, now_ms)
@@ -198,8 +200,8 @@ class Switchboard:
         # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        if webhook.event_type not in NOT_NOTED:
-            self._store.add_timeline_entry(call.call_id, _entry(webhook))
+        if needs_entry(webhook.event_type, webhook.event, call):
+            self._store.add_timeline_entry(call.call_id, entry_of(webhook))
         return call
 
     def _load(self, call_id: str) -> Call:
@@ -346,22 +348,4 @@ class Switchboard:
                 reason=after.reason,
             )
             if after.status is CallStatus.ENDED:
-                self._trace(_whole(after))
-
-
-def _whole(call: Call) -> Span:
-    return Span(
-        call.call_id,
-        "call",
-        call.created_at_ms,
-        call.changed_at_ms,
-        {"call.direction": call.direction, "call.outcome": str(call.outcome)},
-        failed=call.fault.reason if call.fault else None,
-        is_whole_call=True,
-    )
-
-
-def _entry(webhook: Webhook) -> TimelineEntry:
-    return TimelineEntry(
-        webhook.occurred_at_ms, webhook.event_id, webhook.event_type, webhook.detail
-    )
+                self._trace(whole_call(after))

@@ -25,7 +25,6 @@ from phonebridge.call.events import (
 )
 from phonebridge.call.overdue import (
     HANGUP_TIMEOUT_MS,
-    HEARTBEAT_TIMEOUT_MS,
     MEDIA_TIMEOUT_MS,
     RING_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
@@ -222,13 +221,15 @@ def status_of(store: DynamoCallStore, call_id: str = "streaming") -> tuple[CallS
     return call.status, call.reason
 
 
-LOST = (CallStatus.ENDED, "container_lost")
 LIVES = (CallStatus.STREAMING, None)
+WAITING = ["streaming_stop", "speak"]
+"""The commands for a caller whom no task can take."""
+GOES_ON = ["streaming_stop", "streaming_start"]
 
 
 @pytest.mark.usefixtures("streaming")
-def test_a_call_lives_as_long_as_its_container_beats(
-    store: DynamoCallStore, task: Task, clock: Clock
+def test_a_call_waits_for_another_task_once_its_own_beats_no_more(
+    store: DynamoCallStore, task: Task, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
     for _ in range(5):
         assert sweep()["swept"] == 0
@@ -237,19 +238,48 @@ def test_a_call_lives_as_long_as_its_container_beats(
 
     task.lives = False
     assert sweep()["swept"] == 0
+    assert telnyx.names == []
     clock.pass_seconds(60)
     assert sweep()["swept"] == 1
-    assert status_of(store) == LOST
+    assert telnyx.names == WAITING
+    assert status_of(store) == LIVES
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_that_waits_goes_on_at_the_next_task_or_fails(
+    store: DynamoCallStore, fleet: DynamoFleet, task: Task, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    task.lives = False
+    for _ in range(2):
+        sweep()
+        clock.pass_seconds(60)
+    assert sweep()["swept"] == 0
+    fleet.beat(TaskState("task-2", 1, 40, 0, draining=False))
+    assert sweep()["swept"] == 1
+    assert telnyx.names == [*WAITING, "streaming_start"]
+    assert status_of(store) == LIVES
+
+
+@pytest.mark.usefixtures("streaming")
+def test_a_call_that_waits_in_vain_fails(
+    store: DynamoCallStore, task: Task, clock: Clock, telnyx: RecordedTelnyx
+) -> None:
+    task.lives = False
+    for _ in range(4):
+        sweep()
+        clock.pass_seconds(60)
+    assert telnyx.names == [*WAITING, "hangup"]
+    assert status_of(store) == (CallStatus.ENDED, "container_lost")
 
 
 @pytest.mark.usefixtures("streaming")
 def test_a_task_that_never_beat_is_lost_at_the_second_run(
-    store: DynamoCallStore, clock: Clock
+    clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
     assert sweep()["swept"] == 0
     clock.pass_seconds(60)
     assert sweep()["swept"] == 1
-    assert status_of(store) == LOST
+    assert telnyx.names == WAITING
 
 
 @pytest.mark.usefixtures("streaming")
@@ -315,34 +345,32 @@ def test_a_run_after_a_long_gap_is_the_first_one_again(
 
 
 @pytest.mark.usefixtures("streaming")
-def test_calls_of_a_task_that_another_one_has_marked_end_at_once(
-    store: DynamoCallStore, fleet: DynamoFleet, task: Task, clock: Clock
+def test_calls_of_a_task_that_another_one_has_marked_get_their_next_stream_at_once(
+    fleet: DynamoFleet, task: Task, telnyx: RecordedTelnyx
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
+    fleet.beat(TaskState("task-2", 1, 40, 0, draining=False))
     task.beat()
     state = fleet.heartbeat("task-1")
     assert state
     fleet.mark_over(state)
     assert sweep()["swept"] == 1
-    assert status_of(store) == LOST
+    assert telnyx.names == GOES_ON
 
 
 @pytest.mark.usefixtures("streaming")
-def test_a_call_that_its_living_task_does_not_list_ends(
-    store: DynamoCallStore, task: Task, clock: Clock
+def test_a_call_that_its_living_task_does_not_list_gets_its_next_stream(
+    task: Task, telnyx: RecordedTelnyx
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
     task.lists = ("another",)
     task.beat()
     assert sweep()["swept"] == 1
-    assert status_of(store) == LOST
+    assert telnyx.names == GOES_ON
 
 
 @pytest.mark.usefixtures("streaming")
 def test_a_call_that_comes_into_the_list_meanwhile_lives(
     store: DynamoCallStore, task: Task, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
     task.lists = ()
     task.beat()
     task.lists = ("streaming",)
@@ -354,7 +382,6 @@ def test_a_call_that_comes_into_the_list_meanwhile_lives(
 def test_a_list_that_is_not_the_announced_one_proves_nothing(
     store: DynamoCallStore, fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock.pass_seconds(HEARTBEAT_TIMEOUT_MS / 1000 + 1)
     counts = count(1)
 
     def sleep(seconds: float) -> None:
@@ -432,7 +459,7 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
     assert call
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert not call.may_be_up
-    assert telnyx.names == ["hangup"]
+    assert telnyx.names == ["streaming_stop"]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,13 @@ class Emitted:
         self._capsys = capsys
 
     def by_tasks(
-        self, *, connected: int = 0, failed: int = 0, lag_seconds: float = 0.0, calls: int = 5
+        self,
+        *,
+        connected: int = 0,
+        failed: int = 0,
+        lag_seconds: float = 0.0,
+        calls: int = 5,
+        lost: int = 0,
     ) -> Samples:
         """One task, the same in every minute."""
         worker = WorkerMetrics(NAMESPACE)
@@ -34,6 +40,8 @@ class Emitted:
                 worker.model_connected(0.2)
             for _ in range(failed):
                 worker.model_unreachable()
+            for _ in range(lost):
+                worker.model_reconnected("closed", 400)
             worker.loop_lagged(lag_seconds)
             worker.publish(active_calls=calls, slots=40)
         return self._read()
@@ -86,6 +94,16 @@ def test_sessions_with_the_model_that_fail(
 ) -> None:
     samples = emitted.by_tasks(connected=connected, failed=failed)
     assert does_ring("ModelConnectFailuresAlarm", samples) is expected
+
+
+@pytest.mark.parametrize(
+    ("lost", "calls", "expected"), [(0, 5, False), (1, 40, False), (5, 40, True), (1, 2, True)]
+)
+def test_sessions_that_are_lost_more_often_than_they_reach_their_age(
+    emitted: Emitted, lost: int, calls: int, expected: bool
+) -> None:
+    samples = emitted.by_tasks(lost=lost, calls=calls)
+    assert does_ring("ModelReconnectsAlarm", samples) is expected
 
 
 @pytest.mark.parametrize(("lag_seconds", "expected"), [(0.02, False), (0.15, True)])
@@ -179,6 +197,7 @@ def test_every_alarm_is_tried_here() -> None:
         *SHARES,
         *(name for name, _, _ in OF_AWS),
         "ModelConnectFailuresAlarm",
+        "ModelReconnectsAlarm",
         "LoopLagAlarm",
         "CallSlotsAlarm",
         "StaleMetricsAlarm",

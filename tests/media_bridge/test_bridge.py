@@ -18,6 +18,7 @@ from media_bridge.commands import (
     ClearPlayback,
     CommitAudio,
     ConfigureModel,
+    ConnectModel,
     CreateResponse,
     EndCall,
     FailCall,
@@ -50,6 +51,7 @@ from media_bridge.events import (
     ModelErrorReceived,
     ModelReady,
     ModelRefused,
+    ModelUnreachable,
     ResponseEnded,
     ResponseStarted,
     SettingsDiffer,
@@ -87,7 +89,7 @@ from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 SECOND_MS = 1000
 MAX_PREPARED = replace(PREPARED, max_duration_seconds=60)
-SILENT_LINE = FailCall("media_silent", "the carrier stopped sending audio")
+SILENT_LINE = FailCall("media_silent", "the carrier sends no audio")
 REFUSED = FailCall("model_refused", "session.updated differs in audio.output.voice")
 
 
@@ -393,14 +395,17 @@ def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, 
 @pytest.mark.parametrize(
     ("closed", "detail"),
     [
-        (ModelClosed(1006, ""), "the model's server closed with 1006"),
+        (ModelClosed(4004, ""), "the model's server closed with 4004"),
+        (ModelUnreachable("refused", 401), "refused"),
         (
             ModelClosed(3000, "invalid_request_error.invalid_api_key"),
             "the model's server closed with 3000 invalid_request_error.invalid_api_key",
         ),
     ],
 )
-def test_a_model_that_closes_ends_the_call(closed: ModelClosed, detail: str) -> None:
+def test_a_model_that_wants_no_session_of_ours_ends_the_call(
+    closed: ModelClosed | ModelUnreachable, detail: str
+) -> None:
     assert Playbook(new_bridge()) >> STARTED >> closed << FailCall("model_unreachable", detail)
     assert ready_call() >> closed << FailCall("model_lost", detail)
 
@@ -434,10 +439,19 @@ def test_a_socket_without_start() -> None:
 
 def test_a_session_that_does_not_become_ready() -> None:
     not_ready = FailCall("model_timeout", "the model session did not become ready")
-    assert Playbook(new_bridge()) >> STARTED >> At(11.9) >> At(12.0) << not_ready
+    assert (
+        Playbook(new_bridge())
+        >> STARTED
+        >> At(6.6)
+        << Log("warning", "model session lost", "no session within 6 s")
+        << ConnectModel(CallConfig())
+        >> At(11.9)
+        >> At(12.0)
+        << not_ready
+    )
 
 
-def test_a_line_that_falls_silent() -> None:
+def test_a_line_that_falls_silent_may_be_on_hold() -> None:
     story = ready_call()
     assert (
         story
@@ -449,7 +463,11 @@ def test_a_line_that_falls_silent() -> None:
         >> frame(1)
         << AppendAudio(frame(1).payload)
     )
-    assert story >> At(89.9) >> At(90.0) << SILENT_LINE >> frame(2)
+    assert story >> At(300.0) >> frame(2) << AppendAudio(frame(2).payload)
+
+
+def test_a_line_that_never_sends_a_frame() -> None:
+    assert ready_call() >> At(59.9) >> At(60.0) << SILENT_LINE
 
 
 # The end.
@@ -621,9 +639,9 @@ def test_a_call_that_fails_writes_what_is_open_first() -> None:
         << play(100)
         >> At(0.1)
         >> CallerTranscribed("item-of-nobody", "Hm")
-        >> ModelClosed(1011, "internal error")
-        << agent_turn(1, "", 0, 100, interrupted=True, unheard="One two", partial=True)
-        << FailCall("model_lost", "the model's server closed with 1011 internal error")
+        >> ModelClosed(3000, "no key")
+        << agent_turn(1, "", 0, 100, interrupted=True, unheard="One two")
+        << FailCall("model_lost", "the model's server closed with 3000 no key")
     )
 
 

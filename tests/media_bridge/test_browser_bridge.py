@@ -25,6 +25,7 @@ from media_bridge.events import (
     CallerTranscribed,
     CallerTranscriptReceived,
     DeadlinePassed,
+    LeaveRequested,
     ModelClosed,
     ModelConnected,
     ModelReady,
@@ -196,7 +197,13 @@ def test_a_lost_socket_is_left_for_the_next_one() -> None:
     call.after(*BEGINNING)
     answer = call.after(StreamLost())
     assert LeaveStream(was_lost=True) in answer
-    assert not any(isinstance(each, EndCall) for each in answer)
+    assert not any(isinstance(each, EndCall | ShowState) for each in answer)
+
+
+def test_a_socket_that_gives_way_to_the_next_one_is_not_told_of_an_end() -> None:
+    call = Shown()
+    call.after(*BEGINNING)
+    assert states(call.after(LeaveRequested())) == []
 
 
 def test_a_call_begins_with_the_codec_that_was_agreed() -> None:

@@ -42,6 +42,7 @@ from phonebridge.call.machine_detection import (
     OnMachine,
 )
 from phonebridge.call.recording import Recording, RecordingState, SavedRecording
+from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.steering import (
     Answered,
     EndCallNow,
@@ -63,7 +64,13 @@ from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
-from phonebridge.storage.call_store import _StoredClaim, _StoredConfig, _StoredLink, _TransferClaim
+from phonebridge.storage.call_items import (
+    StoredClaim,
+    StoredConfig,
+    StoredLink,
+    StoredResume,
+    TransferClaim,
+)
 from phonebridge.storage.fleet import TaskState, _Reservation, _SweepWatch, _TaskCalls
 from phonebridge.storage.mailbox import _StoredCommand
 from phonebridge.storage.turn_items import StoredTurns
@@ -73,7 +80,8 @@ REQUIRED = "<required>"
 # Sort keys begin with these.
 PARTS = {
     "META": Call,
-    "CONFIG": _StoredConfig,
+    "CONFIG": StoredConfig,
+    "RESUME": StoredResume,
     "TURNS": StoredTurns,
     "EV": TimelineEntry,
     "MESSAGE": Message,
@@ -104,6 +112,7 @@ STORED: dict[type, dict[str, Any]] = {
         "to": REQUIRED,
         "from_": REQUIRED,
         "created_at_ms": REQUIRED,
+        "placed_by": "",
         "changed_at_ms": 0,
         "status": "created",
         "version": 0,
@@ -123,6 +132,10 @@ STORED: dict[type, dict[str, Any]] = {
         "attached_stream": 0,
         "lost_stream": 0,
         "left_stream": 0,
+        "closing_stream": 0,
+        "closed_stream": 0,
+        "parked_stream": 0,
+        "announced_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,
         "detection": None,
@@ -137,7 +150,22 @@ STORED: dict[type, dict[str, Any]] = {
             "machine_report_ms": 0,
         },
     },
-    _StoredConfig: {"json": REQUIRED},
+    StoredConfig: {"json": REQUIRED},
+    StoredResume: {"json": REQUIRED},
+    Resume: {
+        "tool_calls": [],
+        "cut_off_words": "",
+        "is_reply_owed": False,
+        "is_muted": False,
+        "is_caller_muted": False,
+    },
+    PastToolCall: {
+        "call_id": REQUIRED,
+        "name": REQUIRED,
+        "arguments": REQUIRED,
+        "output": REQUIRED,
+        "after_turn": REQUIRED,
+    },
     StoredTurns: {"json": REQUIRED},
     Turn: {
         "number": REQUIRED,
@@ -216,9 +244,9 @@ STORED: dict[type, dict[str, Any]] = {
     _TaskCalls: {"version": REQUIRED, "call_keys": REQUIRED},
     _SweepWatch: {"json": REQUIRED},
     _Reservation: {},
-    _StoredLink: {"call_id": REQUIRED},
-    _StoredClaim: {"call_id": REQUIRED, "fingerprint": REQUIRED},
-    _TransferClaim: {},
+    StoredLink: {"call_id": REQUIRED},
+    StoredClaim: {"call_id": REQUIRED, "fingerprint": REQUIRED},
+    TransferClaim: {},
     Agent: {"name": REQUIRED, "overrides": REQUIRED, "changed_at_ms": REQUIRED},
     Assignment: {"number": REQUIRED, "agent": REQUIRED, "changed_at_ms": REQUIRED},
     CopyRecording: {"call_id": REQUIRED, "saved": REQUIRED, "announced_at_ms": REQUIRED},

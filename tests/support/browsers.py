@@ -17,7 +17,8 @@ from phonebridge.call.events import BrowserCallRequested, StreamRequested
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS, resample
 from tests.support.calls import after, browser_call
-from tests.support.media_plane import SECRET, Frame, MediaPlane
+from tests.support.media_phone import Frame
+from tests.support.media_plane import SECRET, MediaPlane
 from tests.support.waiting import TIMEOUT_SECONDS
 
 CONFIG = CallConfig(events=tuple(BrowserEvent))
@@ -30,8 +31,7 @@ ORIGIN = "https://shop.example"
 class Browser:
     """Each `encoding` is the codec of both directions."""
 
-    def __init__(self, socket: ClientConnection, call: Call, encoding: str = "PCMU") -> None:
-        self.call = call
+    def __init__(self, socket: ClientConnection, encoding: str = "PCMU") -> None:
         self.encoding = encoding
         self.frames: list[Frame] = []
         """Everything that came."""
@@ -50,8 +50,9 @@ class Browser:
         given = {"media_format": {"encoding": encoding, "sample_rate": rate, "channels": 1}}
         await self.send({"event": "start", "stream_id": "stream-1", "start": given})
 
-    async def say(self, clip: str) -> None:
-        """Send a clip, and the silence by which the model detects its end."""
+    async def say(self, clip: str, frame_seconds: float = 0.0) -> None:
+        """Send a clip, and the silence by which the model detects its end. A microphone has a frame
+        every 20 ms; a container passes on little more than that to the model."""
         sound, frame_bytes = self._encoded(clip)
         for at in range(0, len(sound), frame_bytes):
             self._chunk += 1
@@ -59,6 +60,7 @@ class Browser:
             chunk, timestamp = str(self._chunk), str(self._chunk * FRAME_MS)
             media = {"payload": payload, "chunk": chunk, "timestamp": timestamp}
             await self.send({"event": "media", "media": media})
+            await asyncio.sleep(frame_seconds)
 
     def _encoded(self, clip: str) -> tuple[bytes, int]:
         samples = CLIPS[clip].samples
@@ -124,16 +126,22 @@ def token_of(plane: MediaPlane, call: Call) -> str:
 
 
 async def dial_in(plane: MediaPlane, call: Call, encoding: str = "PCMU") -> Browser:
-    """A socket that has not said anything yet, from a page of somebody else's."""
+    """A socket that has not said anything yet."""
+    url = f"ws://{plane.address}/media-bridge/{call.call_id}/{call.stream_number}"
+    return await open_socket(url, encoding)
+
+
+async def open_socket(url: str, encoding: str = "PCMU") -> Browser:
+    """From a page of somebody else's."""
     socket = await connect(
-        f"ws://{plane.address}/media-bridge/{call.call_id}/{call.stream_number}",
+        url,
         origin=ORIGIN,  # type: ignore[arg-type]
         compression=None,
         proxy=None,
         open_timeout=TIMEOUT_SECONDS,
         max_queue=None,
     )
-    return Browser(socket, call, encoding)
+    return Browser(socket, encoding)
 
 
 async def streaming(plane: MediaPlane, call: Call, encoding: str = "PCMU") -> Browser:

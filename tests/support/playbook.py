@@ -8,8 +8,8 @@
         << FailCall("model_timeout", "the model session did not become ready")
     )
 
-Commands are complete and in order. Only log entries of level info and the marks between chunks
-(`test_playback_clock.py`) are left out.
+Commands are complete and in order. Only log entries of level info, the marks between chunks
+(`test_playback_clock.py`) and what is stored for another task (`test_memory.py`) are left out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from itertools import zip_longest
 from typing import Self
 
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, Log, MarkPlayback
+from media_bridge.commands import BridgeCommand, Log, MarkPlayback, SaveResume
 from media_bridge.events import BridgeEvent, DeadlinePassed
 
 
@@ -68,7 +68,8 @@ class Playbook:
 
 
 def unmarked(commands: Iterable[BridgeCommand]) -> list[BridgeCommand]:
-    return [each for each in commands if not isinstance(each, MarkPlayback)]
+    """Leave out marks, and what is stored for another task."""
+    return [each for each in commands if not isinstance(each, MarkPlayback | SaveResume)]
 
 
 def _is_info(command: BridgeCommand) -> bool:

@@ -19,7 +19,7 @@ from control_plane.services import control_plane
 from simulators.audio.speech import CLIPS
 from simulators.openai.server import OpenAISimulator
 from simulators.openai.session import SimulatedSession
-from simulators.scenario import CallerLine, Scenario
+from simulators.scenario import CallerLine, Scenario, ToolCall
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.server import TelnyxSimulator
 from tests.support.waiting import TIMEOUT_SECONDS, until
@@ -32,8 +32,16 @@ ONE_QUESTION = Scenario(
     caller=(CallerLine("caller_what_to_bring"),),
     replies={"caller_what_to_bring": "agent_what_to_bring"},
     fallback="agent_fallback",
+    tool_calls={
+        "caller_what_to_bring": (
+            ToolCall("find_times", '{"day":"2030-01-31"}'),
+            ToolCall("book", '{"day":"2030-01-31","time":"09:00","name":"Ann"}'),
+        ),
+    },
 )
-"""The shortest conversation: seven seconds."""
+"""The shortest conversation: seven seconds. Only docs/examples/booking_agent.py has the tools."""
+EXAMPLE_PORT = free_port()
+"""Where the server of an example listens."""
 CONVERSATION = [
     ("agent", CLIPS["agent_opening_hours"].text),
     ("caller", CLIPS["caller_what_to_bring"].text),

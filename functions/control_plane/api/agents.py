@@ -1,5 +1,5 @@
-"""/api/agents and /api/numbers: who answers, and how. The counterpart of the settings that
-`POST /api/ai-calls/create` takes, kept under a name."""
+"""/api/agents and /api/numbers: named agents, and the agent of each number. An agent stores the
+settings that `POST /api/ai-calls/create` takes."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -28,7 +28,7 @@ from control_plane.api.responses.agents import AgentList, NumberList, NumberReso
 from control_plane.destinations import check_destinations, numbers_of
 from control_plane.services import control_plane, log
 from phonebridge.call.tools import Tools
-from phonebridge.errors import AgentInUse, UnknownAgent
+from phonebridge.errors import AgentInUse, NotConfigured, UnknownAgent
 from phonebridge.storage.cursor import decode_cursor
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -48,8 +48,8 @@ NumberInPath = Annotated[
     responses=responses_of({200: "The agent, with every default."}, *WITH_BODY),
 )
 def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
-    """What the body leaves out is by default, whatever it was before. A secret that is sent back
-    masked, as it was read, stays as it is."""
+    """Omitted fields return to their defaults. A secret that is sent back in its masked form is
+    kept."""
     _check_same("name", wanted.name, name)
     plane = control_plane()
     wanted = _with_secrets(wanted, plane.directory, name)
@@ -84,7 +84,7 @@ def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]
     responses=responses_of({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
 )
 def get_agent(name: NameInPath) -> Response[NamedAgent]:
-    """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
+    """The response can be sent back with PUT. Secrets of tools are masked with asterisks."""
     plane = control_plane()
     agent = plane.directory.agent(name)
     warnings = warnings_of(AgentSettings.of(agent.config()), plane.settings)
@@ -172,10 +172,10 @@ def _check_same(field: str, in_body: str | None, in_path: str) -> None:
 
 
 def _with_secrets(wanted: NamedAgent, directory: DynamoDirectory, name: str) -> NamedAgent:
-    """The agent with what is stored in the place of masked secrets."""
+    """Replace masked secrets with the stored ones."""
     try:
         stored = directory.agent(name).config().tools
-    except UnknownAgent:
+    except (UnknownAgent, NotConfigured):
         stored = Tools()
     tools = None if wanted.tools is None else restore_secrets(wanted.tools, stored)
     return wanted.model_copy(update={"tools": tools})

@@ -1,5 +1,5 @@
-"""The OpenAPI document of the HTTP API: which statuses a route answers, and what Powertools writes
-otherwise than the server behaves."""
+"""The OpenAPI document of the HTTP API: the statuses of each route, and corrections where
+Powertools' document does not match the server."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ _ALWAYS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 WITH_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""What a route answers only if it has a body."""
+"""Statuses of routes that take a body."""
 
 _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     HTTPStatus.CREATED: {
@@ -94,7 +94,8 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
 
 
 def responses_of(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
-    """A route's answers: its own type on success, else one of the two shapes of errors."""
+    """Return the responses of a route: its own type on success, or else one of the two error
+    shapes."""
     refusals = {
         status.value: {"description": what, "content": {JSON: {"model": model}}}
         for status, (what, model) in _ERRORS.items()
@@ -126,7 +127,7 @@ def document(app: APIGatewayHttpResolver) -> dict[str, Any]:
         _correct(operation)
     for schema in found["components"]["schemas"].values():
         for field in schema.get("properties", {}).values():
-            _tell_default(field)
+            _describe_default(field)
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         del found["components"]["schemas"][unused]
     return found
@@ -137,7 +138,8 @@ def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _correct(operation: dict[str, Any]) -> None:
-    """A 204 has no content. A parameter is left out rather than null, and so is a body."""
+    """Correct an operation. A 204 has no content. Parameters and bodies are omitted rather than
+    null."""
     operation["responses"].get("204", {}).pop("content", None)
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
@@ -146,8 +148,9 @@ def _correct(operation: dict[str, Any]) -> None:
         content["schema"] = _without_null(content["schema"])
 
 
-def _tell_default(field: dict[str, Any]) -> None:
-    """Generators for TypeScript take a field with a default for one that must be sent."""
+def _describe_default(field: dict[str, Any]) -> None:
+    """Mention the default in the description instead. Generators for TypeScript treat a field with
+    a default as required."""
     if "default" in field:
         default = json.dumps(field.pop("default"))
         field["description"] = f"{field['description']} Default: `{default}`."

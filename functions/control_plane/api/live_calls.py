@@ -1,8 +1,10 @@
-"""/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
-one's mailbox; what Telnyx can do alone goes there at once."""
+"""/api/ai-calls/{call_id}/…: steer and end a live call. Commands for the media container go through
+its mailbox. Commands for Telnyx are sent at once."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from http import HTTPStatus
+from typing import TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
@@ -36,8 +38,24 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
 _TAGS = ["live calls"]
 _ACCEPTED = responses_of(
-    {202: "The call's container is told."}, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    {202: "The command was passed to the call's container."},
+    *WITH_BODY,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
 )
+
+Handler = TypeVar("Handler", bound=Callable[..., object])
+
+
+def _command_route(name: str, summary: str) -> Callable[[Handler], Handler]:
+    """Declare a route that passes a command to the call's container."""
+    return router.post(
+        f"/api/ai-calls/<call_id>/{name}",
+        operation_id=name,
+        summary=summary,
+        tags=_TAGS,
+        responses=_ACCEPTED,
+    )
 
 
 @router.post(
@@ -66,36 +84,18 @@ def hang_up(
     return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/interrupt",
-    operation_id="interrupt",
-    summary="Stop the agent's speech now",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("interrupt", "Stop the agent's speech now")
 def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), Interrupt())
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/say",
-    operation_id="say",
-    summary="Let the agent say something",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("say", "Let the agent say something")
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _send(_streaming(call_id), command)
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/update",
-    operation_id="update",
-    summary="Go on with other settings",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("update", "Go on with other settings")
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]:
     command = wanted.command()
     if command.tools:
@@ -112,35 +112,17 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]
     return respond(HTTPStatus.ACCEPTED, calls.call_with_warnings(call, warnings))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/mute",
-    operation_id="mute",
-    summary="Keep the agent silent, or the caller unheard",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("mute", "Keep the agent silent, or the caller unheard")
 def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/unmute",
-    operation_id="unmute",
-    summary="Take a mute back",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("unmute", "Take a mute back")
 def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/transfer",
-    operation_id="transfer",
-    summary="Hand the caller over",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("transfer", "Hand the caller over")
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     check_destinations([command.to], control_plane().settings)

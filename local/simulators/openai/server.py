@@ -1,27 +1,32 @@
 """A simulator of the OpenAI Realtime server: `python -m simulators.openai --port 9400`.
 
 It is a real WebSocket server that recognises the audio it receives and answers by a scenario. It
-supports conversational voice sessions only (session.type "realtime").
+supports conversational voice sessions only (session.type "realtime"), and describes its models at
+`/v1/models/{model}`.
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from simulators.openai.faults import NO_FAULTS, SESSION_MINUTES, ModelFaults, SessionEnding
 from simulators.openai.requests import Refusal
-from simulators.openai.session import Manner, ModelSimulatorEvent, SimulatedSession
+from simulators.openai.session import Handshake, Manner, ModelSimulatorEvent, SimulatedSession
 from simulators.openai.wire import ErrorEvent, ErrorPayload
 from simulators.scenario import APPOINTMENT, Scenario
 
 PATH = "/v1/realtime"
+MODELS_PATH = "/v1/models/"
 PING_INTERVAL_S = 20.0
 MAX_FRAME_BYTES = 24 * 1024 * 1024  # larger than 15 MiB, so that such an append can be refused
 WRONG_KEY_PREFIX = "sk-wrong"
@@ -38,6 +43,7 @@ MODELS = frozenset(
         "gpt-realtime-mini-2025-12-15",
     }
 )
+CREATED_AT_S = 1_756_000_000
 UNAUTHORIZED = 3000
 UNSUPPORTED = 4000
 
@@ -56,6 +62,8 @@ class OpenAISimulator:
         port: int = 0,
     ) -> None:
         self.sessions: list[SimulatedSession] = []
+        self.shutdown_dates: dict[str, str] = {}
+        """The announced last day of a model."""
         self._manner = Manner(scenario, burst, think_ms, faults)
         self._report = on_event or (lambda event: None)
         self._connect_ms = connect_ms
@@ -67,7 +75,7 @@ class OpenAISimulator:
             self._welcome,
             self._host,
             self._port,
-            process_request=self._take_time,
+            process_request=self._begin,
             ping_interval=PING_INTERVAL_S,
             max_size=MAX_FRAME_BYTES,
         )
@@ -92,9 +100,30 @@ class OpenAISimulator:
     def url(self) -> str:
         return f"ws://{self._host}:{self._port}{PATH}"
 
-    async def _take_time(self, *_: object) -> None:
-        """Simulate the time that name resolution, routing and TLS take."""
+    async def _begin(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Simulate the time that name resolution, routing and TLS take. Then answer a question
+        about a model, or let the upgrade continue."""
         await asyncio.sleep(self._connect_ms / 1000)
+        if not request.path.startswith(MODELS_PATH):
+            return None
+        return self._describe_model(connection, request)
+
+    def _describe_model(self, connection: ServerConnection, request: Request) -> Response:
+        """Answer in the shape of OpenAI, "Retrieve model". A refusal has no body here."""
+        model = request.path.removeprefix(MODELS_PATH)
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not key or key.startswith(WRONG_KEY_PREFIX):
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "")
+        if model not in MODELS:
+            return connection.respond(HTTPStatus.NOT_FOUND, "")
+        described = {
+            "id": model,
+            "object": "model",
+            "created": CREATED_AT_S,
+            "owned_by": "system",
+            "shutdown_date": self.shutdown_dates.get(model),
+        }
+        return connection.respond(HTTPStatus.OK, json.dumps(described))
 
     async def _welcome(self, socket: ServerConnection) -> None:
         """Check key and model after the upgrade. A refusal is always a close, never an HTTP
@@ -110,17 +139,11 @@ class OpenAISimulator:
             await socket.close(no.close_code, ".".join(filter(None, (error.type, error.code))))
             return
         with suppress(ConnectionClosed):
-            await self._converse(socket, model, headers, query)
+            await self._converse(socket, Handshake(model, headers))
 
-    async def _converse(
-        self,
-        socket: ServerConnection,
-        model: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
-    ) -> None:
+    async def _converse(self, socket: ServerConnection, handshake: Handshake) -> None:
         async with asyncio.TaskGroup() as tasks:
-            session = SimulatedSession(self._manner, model, headers, query, self._report, tasks)
+            session = SimulatedSession(self._manner, handshake, self._report, tasks)
             self.sessions.append(session)
             session.open()
             writer = tasks.create_task(_write(socket, session))

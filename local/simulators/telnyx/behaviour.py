@@ -23,8 +23,8 @@ class Person:
     with HD voice."""
     refuses: Literal["busy", "rejected", "no_answer"] | None = None
     machine: bool = False
-    """Whether an answering machine answers (`machine.py`). The carrier reports it if the dial asked
-    for detection."""
+    """True if an answering machine answers (`machine.py`). The carrier reports it if the dial
+    requested detection."""
     silence_timeout_ms: int = 15_000
     """How long both sides may be silent before the person hangs up, unless they are one who
     stays."""

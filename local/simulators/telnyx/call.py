@@ -36,7 +36,9 @@ class Exchange(Reporter, Protocol):
     """What a call needs from the simulator."""
 
     calls: "list[SimulatedCall]"
-    wait_for_agent: Callable[[], Awaitable[bool]]
+
+    @property
+    def wait_for_agent(self) -> Callable[[], Awaitable[bool]]: ...
 
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
@@ -59,13 +61,13 @@ class SimulatedCall(ReportedCall):
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
         self.sound = sound
-        """Receives everything that is said and heard, even if the call is not recorded."""
+        """Receives the audio of both sides, even if the call is not recorded."""
         self.spoken: list[str] = []
         """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
         self._early_stream_settled = asyncio.Event()
-        """The stream of the dial is open, or will not be, or nobody waits for it any more."""
+        """Set when the stream of the dial is open, has failed, or is no longer awaited."""
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
@@ -177,7 +179,8 @@ class SimulatedCall(ReportedCall):
             await self._answer()
 
     async def _answer(self) -> None:
-        """Telnyx opens the stream within milliseconds, so nobody answers before that."""
+        """Answer the call once the stream is open. Telnyx opens it within milliseconds, so no
+        person answers before that."""
         if self.plan.stream is not None:
             await self._early_stream_settled.wait()
         if self.state == "ringing":
@@ -205,7 +208,7 @@ class SimulatedCall(ReportedCall):
             await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
 
     async def _has_waited_for_agent(self) -> bool:
-        """Only while the agent is heard: meanwhile, what the person says may run ahead."""
+        """Wait only while the agent is audible. Meanwhile the person's speech may run ahead."""
         is_heard = self._stream is not None and self._stream.is_sounding
         return is_heard and await self.exchange.wait_for_agent()
 

@@ -106,7 +106,7 @@ class MediaLog:
     """Names in the order in which the marks were returned."""
     clears: int = 0
     cleared_after_ms: list[int] = field(default_factory=list)
-    """For each clear, how long the interrupted audio had been audible."""
+    """How long the interrupted audio had been audible at each clear."""
     flagged: list[str] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
 

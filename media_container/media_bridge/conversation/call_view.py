@@ -48,14 +48,16 @@ class CallView:
         the stream."""
         shown: list[BridgeCommand] = [each for each in self._show_tools(event)]
         for command in commands:
-            shown += self._show_before(command)
+            shown += self._show_before(command, event)
             shown.append(command)
         if self._state is not CallState.ENDED:
             shown += self._show_words(conversation)
             shown += self._change_state(_state_of(conversation, is_ready=is_ready))
         return shown
 
-    def _show_before(self, command: BridgeCommand) -> Iterator[BrowserCommand]:
+    def _show_before(
+        self, command: BridgeCommand, event: events.BridgeEvent
+    ) -> Iterator[BrowserCommand]:
         match command:
             case RecordTurn(turn) | ReviseTurn(turn):
                 yield from self._show_turn(turn)
@@ -65,7 +67,8 @@ class CallView:
                 self._end_reason = by.value
             case FailCall(reason):
                 yield from self._change_state(CallState.ENDED, reason)
-            case LeaveStream():
+            # The call goes on with another stream, if this one was lost, or has to give way.
+            case LeaveStream(was_lost=False) if not isinstance(event, events.LeaveRequested):
                 yield from self._change_state(CallState.ENDED, self._end_reason)
 
     def _change_state(self, state: CallState, reason: str = "") -> Iterator[BrowserCommand]:

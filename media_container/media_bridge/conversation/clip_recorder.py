@@ -100,6 +100,12 @@ class ClipRecorder:
             return self._on_response(event, now)
         return [] if getattr(event, "item_id", None) in self._items else None
 
+    def lose_session(self) -> None:
+        """The clip that was asked for is asked for again in a later pause."""
+        if self._recording:
+            self._missing.appendleft(self._recording.command.kind)
+        self._recording, self.due_at, self._is_answer_due = None, NEVER, False
+
     def _is_refused(self, error: events.ModelErrorReceived) -> bool:
         return self._recording is not None and error.event_id == self._recording.command.event_id
 

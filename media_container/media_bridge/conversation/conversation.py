@@ -17,6 +17,7 @@ from media_bridge.commands import (
     CancelResponse,
     CreateResponse,
     Log,
+    RecordTurn,
     Role,
     SendToolOutput,
     TransferCall,
@@ -27,14 +28,16 @@ from media_bridge.conversation.after_playback import TIMEOUT_SECONDS, AfterPlayb
 from media_bridge.conversation.barge_in import BargeIn
 from media_bridge.conversation.clip_player import ClipPlayer
 from media_bridge.conversation.dtmf import DtmfCollector
+from media_bridge.conversation.history import History
 from media_bridge.conversation.pending_reply import PendingReply
 from media_bridge.conversation.response_queue import Purpose, Request
 from media_bridge.speech.agent_audio import AgentAudio
 from media_bridge.speech.clips import SpeechClips
-from media_bridge.speech.playout import Playout
+from media_bridge.speech.playout import ItemPlayed, Playout
 from media_bridge.speech.response_latency import ResponseTimer
 from media_bridge.speech.transcript import Transcript
 from phonebridge.call.config import CallConfig
+from phonebridge.call.resume import Resume
 from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
@@ -198,6 +201,22 @@ class Conversation:
         """Responses that start from now on see it."""
         self._response_queue.pending_tool_outputs.discard(call_id)
 
+    def take_over(self, history: History) -> None:
+        """Go on as the stream before has left it."""
+        self._response_queue.muted = history.resume.is_muted
+        self.caller_is_muted = history.resume.is_caller_muted
+        self.reply.take_over(history)
+
+    @property
+    def resume(self) -> Resume:
+        """What another task has to know to go on from here."""
+        return Resume(
+            cut_off_words=self.reply.cut_off_words,
+            is_reply_owed=self.reply.is_owed,
+            is_muted=self._response_queue.muted,
+            is_caller_muted=self.caller_is_muted,
+        )
+
     def elapsed_ms(self, now: float) -> int:
         return round((now - self._started) * 1000)
 
@@ -226,7 +245,7 @@ class Conversation:
         """Send audio, record turns that were heard to their end, and do what else has become
         due."""
         played = self._playout.advance(now)
-        commands = self.agent_audio.on_played(played) if played else []
+        commands = self._on_played(played, now) if played else []
         if self._barge_in.counts(now):
             commands += self._yield_floor(now)
         if entry := self._dtmf.take(now):
@@ -237,6 +256,23 @@ class Conversation:
         if self._after_playback:
             commands += self._run_after_playback(now)
         return commands
+
+    def _on_played(self, played: list[ItemPlayed], now: float) -> list[BridgeCommand]:
+        commands = self.agent_audio.on_played(played)
+        if any(each.item.is_broken for each in played):
+            turns = [each.turn for each in commands if isinstance(each, RecordTurn)]
+            words = " ".join(turn.text for turn in turns if turn.interrupted)
+            commands += self.reply.on_broken_end(words.strip(), now)
+        return commands
+
+    def lose_session(self, now: float) -> list[BridgeCommand]:
+        """Go on without the model, which will be told what was heard until then."""
+        speaking = self._speech_item if self.caller_is_speaking else None
+        is_broken = self.agent_audio.lose_session()
+        self.reply.lose_session(is_broken, self.caller_is_speaking, now)
+        self.speech_began_at = None
+        self._barge_in.speech_stopped(None)
+        return [*self._transcript.lose_session(speaking, now)]
 
     def _run_after_playback(self, now: float) -> list[BridgeCommand]:
         commands = self._after_playback.take(self.is_quiet, now)
@@ -475,6 +511,7 @@ class Conversation:
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
         """The model cancels by itself where its own detector heard the caller."""
+        self.reply.drop_broken()
         cancelled = []
         if (active := self._response_queue.active) and active not in self.agent_audio.cancelled:
             self.agent_audio.cancelled.add(active)

@@ -71,6 +71,10 @@ class GreetingRecorder:
                 return recording
         return None
 
+    @property
+    def has_begun(self) -> bool:
+        return self._response_id is not None
+
     def _is_mine(self, response_id: str) -> bool:
         return response_id == self._response_id
 
@@ -93,11 +97,16 @@ class Greeting:
     """Lets the agent speak first: from the cache, or by the model, whose words it records."""
 
     def __init__(
-        self, config: CallConfig, model_audio: ModelAudio, cached: CachedGreeting | None
+        self,
+        config: CallConfig,
+        model_audio: ModelAudio,
+        cached: CachedGreeting | None,
+        is_wanted: bool = True,
     ) -> None:
         self._config = config
         self._model_audio = model_audio
-        self._cached = cached
+        self._cached = cached if is_wanted else None
+        self._is_wanted = is_wanted
         self.start_over()
 
     def start_over(self) -> None:
@@ -119,7 +128,8 @@ class Greeting:
     ) -> list[BridgeCommand]:
         """Let the model greet once: when somebody listens, or earlier to prepare the greeting."""
         prepares = self._config.stream_setup is StreamSetup.PREPARED
-        if self.is_cached or self._is_requested or conversation.ignores_caller:
+        is_done = self.is_cached or self._is_requested or not self._is_wanted
+        if is_done or conversation.ignores_caller:
             return []
         if not (has_listener or prepares):
             return []
@@ -127,6 +137,11 @@ class Greeting:
         # A prepared greeting calls no tools, because perhaps nobody will answer.
         request = CreateResponse(self._config.greeting, allow_tools=has_listener)
         return conversation.request_response(request, Purpose.GREETING, now)
+
+    def lose_session(self) -> None:
+        """A greeting that was cut is not cached. One that is asked for again may be."""
+        if self._recorder and self._recorder.has_begun:
+            self._recorder = None
 
     def record(self, event: events.ConversationEvent) -> list[BridgeCommand]:
         """Record the model's greeting. At its end, ask for it to be cached."""

@@ -9,13 +9,16 @@ silent as one that `failed`.
     ----------------------------          ---------                     --------
     the server is to begin a response     3 s after the last word, or   we ask for it
                                           1 s after another response
-    a response was requested, or runs     15 s without any event of it  the attempt failed
-      the same, with an MCP call          45 s without any event of it  the attempt failed
+    a response was requested, or runs     15 s without any event of it  the attempt failed, and the
+      the same, with an MCP call          45 s without any event of it  session is replaced
       the same, but it was cancelled      5 s after the cancellation    it is given up
     the last attempt failed               0.5 s, 1 s, 2 s, or as long   we ask again
                                           as the server told us
-    nothing was heard for 6 s, or for     -                             the filler clip is played
-    2.5 s after a failed attempt
+    nothing was heard for 6 s, for 2.5 s  -                             the filler clip is played
+    after a failed attempt, or for 0.7 s
+    after the loss of the session
+    the session was lost                  the next one is ready         we ask again, or have a
+                                                                        reply finished that was cut
     four attempts failed, or two          -                             the apology clip is played,
     stalled, or a delay is too long,                                    and the call fails with the
     or the account has no quota                                         cause of the last failure
@@ -33,19 +36,22 @@ Times are seconds of the bridge's clock.
 
 from media_bridge import events, tool_events
 from media_bridge.commands import (
+    AddMessage,
     AddTimelineEntry,
     BridgeCommand,
     CancelResponse,
     CreateResponse,
     FailCall,
     Log,
+    Role,
 )
-from media_bridge.conversation.active_response import STALL_TIMEOUT, ActiveResponse
+from media_bridge.conversation.active_response import ActiveResponse
 from media_bridge.conversation.clip_player import (
     RETRY_FILLER_SECONDS,
     SLOW_REPLY_SECONDS,
     ClipPlayer,
 )
+from media_bridge.conversation.history import History, finish_sentence
 from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
 from media_bridge.conversation.retry_budget import (
     FATAL_CODES,
@@ -65,6 +71,8 @@ SERVER_START_TIMEOUT = 3.0
 A server begins within about 0.3 s, the network included. Asking too early is safe, because the
 server refuses a second response while one is active. Asking too late is silence for the caller."""
 SERVER_NEXT_START_TIMEOUT = 1.0
+GAP_FILLER_SECONDS = 0.7
+"""A caller who hears nothing for longer wonders whether the line is dead."""
 
 ALREADY_RESPONDING = "conversation_already_has_active_response"
 RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
@@ -93,11 +101,27 @@ class PendingReply:
         self._retrying: Request | None = None
         self._budget = RetryBudget()
         self._ask_at = NEVER
+        self._broken: Request | None = None
+        """The caller is hearing the part of this reply that came before its session was lost."""
+        self.cut_off_words = ""
+        """The end of a reply that was cut off; the next session has to finish it."""
 
     @property
     def is_over(self) -> bool:
         """The model was given up; the call ends when the apology has been heard."""
         return self._clips.end is not None
+
+    @property
+    def is_owed(self) -> bool:
+        """The caller waits for something that the agent is to say."""
+        has_begun = self.queue.active is not None and self._active.has_spoken
+        return not (self.queue.is_idle or self.nobody_listens or has_begun)
+
+    @property
+    def _is_cancelled(self) -> bool:
+        """The active response was cancelled by us or by the caller."""
+        active = self.queue.active
+        return active is not None and active in self._speech.cancelled
 
     def _set_deadline(self) -> None:
         clips = self._clips
@@ -165,6 +189,81 @@ class PendingReply:
             *self.drop_requests("the call ended first"),
         ]
 
+    # The session.
+
+    def lose_session(self, is_broken: bool, caller_is_speaking: bool, now: float) -> None:
+        """Keep what was under way and has brought the caller nothing, to ask for it again. The
+        reply is broken if the caller is hearing it and some of its sound is missing."""
+        active, request = self.queue.active, self.queue.current or ANSWER
+        is_owed = self.queue.is_generating and not self._is_cancelled
+        is_owed &= request.purpose is not Purpose.FILLER
+        is_owed &= not self.nobody_listens or request.command.has_words
+        has_spoken = active is not None and self._active.has_spoken
+        self.queue.close_session()
+        self._ask_at, self._retrying = NEVER, None
+        if is_owed and is_broken:
+            self._broken = request
+        elif is_owed and not has_spoken:
+            self.queue.put_first(request)
+        if not caller_is_speaking:
+            self._clips.expect_filler(now + GAP_FILLER_SECONDS)
+        self._set_deadline()
+
+    def take_over(self, history: History) -> None:
+        """Another stream has carried the call before. Its caller may still wait for a reply."""
+        self.queue.close_session()
+        self.cut_off_words = history.cut_off_words
+        if history.is_reply_owed or history.cut_off_words:
+            self.queue.put_first(ANSWER)
+
+    def open_session(self, caller_was_speaking: bool, now: float) -> list[BridgeCommand]:
+        """The next session is ready. It first answers a caller who was speaking."""
+        self._clips.filler_at = NEVER
+        if caller_was_speaking:
+            self.queue.put_first(ANSWER)
+            self._ask_at = now + SERVER_START_TIMEOUT
+        commands = self.queue.open_session(holds=caller_was_speaking)
+        if not self.queue.is_idle:
+            self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
+        return self._record_sent(commands, now)
+
+    def on_broken_end(self, heard: str, now: float) -> list[BridgeCommand]:
+        """The caller heard all that had come of a broken reply."""
+        request, self._broken = self._broken, None
+        if request is None:
+            return []
+        if not heard:
+            return self.request_next(request, now)
+        may_call = request.command.allow_tools and not request.command.exact_text
+        rest = Request(CreateResponse(allow_tools=may_call), request.purpose)
+        if self.queue.has_session:
+            where = AddMessage(Role.SYSTEM, finish_sentence(heard))
+            return [where, *self.request_next(rest, now)]
+        self.cut_off_words = heard
+        return self.request_next(rest, now)
+
+    def drop_broken(self) -> None:
+        """The caller or the API interrupted the agent, so nothing is to be finished."""
+        self._broken, self.cut_off_words = None, ""
+
+    def count_stall(self, now: float) -> list[BridgeCommand]:
+        """Note that the model shows no sign of life, if another session may help."""
+        active = self.queue.active
+        is_whole = self._active.has_spoken and not self._speech.is_within_item(active or "")
+        if now < self._stalled_at or self._is_cancelled or is_whole:
+            return []
+        seconds = round(self._active.stall_timeout)
+        why = f"stalled: no event for {seconds} s" if active else _not_begun(seconds)
+        failure = Failure(FaultReason.STALLED, why)
+        if self._budget.is_last(failure, now):
+            return []
+        self._budget.delay_after(failure, now)
+        noted = f"{(self.queue.current or ANSWER).purpose}: {why}"
+        return [
+            Log("warning", "model gave no reply", noted),
+            AddTimelineEntry("no reply", f"{noted}; asked again in a new session"),
+        ]
+
     # What the model does.
 
     def is_new(self, response_id: str) -> bool:
@@ -201,6 +300,7 @@ class PendingReply:
         if response_id == self.queue.active:
             self._active.has_spoken = True
             self._clips.filler_at = NEVER
+            self.cut_off_words = ""
 
     def on_tool_call(self, call: tool_events.ToolCall, now: float) -> list[BridgeCommand]:
         if call.response_id == self.queue.active:
@@ -301,8 +401,7 @@ class PendingReply:
     def _due(self, now: float, caller_is_speaking: bool) -> list[BridgeCommand]:
         commands: list[BridgeCommand] = []
         if self.queue.is_requested and self._stalled_at <= now:
-            why = f"no response began within {round(STALL_TIMEOUT)} s"
-            failure = Failure(FaultReason.STALLED, why)
+            failure = Failure(FaultReason.STALLED, _not_begun(round(self._active.stall_timeout)))
             commands += self._fail(failure, self.queue.finish(), now)
         if self._ask_at <= now:
             self._ask_at, self._retrying = NEVER, None
@@ -310,7 +409,8 @@ class PendingReply:
                 commands += self._record_sent(self.queue.release(), now)
         if self._clips.filler_at <= now:
             self._clips.filler_at = NEVER
-            if not (self.queue.is_idle or self.queue.muted):
+            is_awaited = not (self.queue.is_idle and self.queue.has_session)
+            if is_awaited and not (self.queue.muted or self.nobody_listens):
                 self._clips.play_filler(now, caller_is_speaking)
         return commands
 
@@ -389,6 +489,10 @@ class PendingReply:
         commands += self._clips.apologize(end, now)
         self._set_deadline()
         return commands
+
+
+def _not_begun(seconds: int) -> str:
+    return f"no response began within {seconds} s"
 
 
 def _not_spoken(request: Request | None, why: str) -> list[BridgeCommand]:

@@ -15,10 +15,11 @@ wants the model to speak puts a request here, and the queue sends one request wh
     RUNNING       our request turns out to be refused       RUNNING (the server's own), and the
                                                             request waits again if it still has to
 
-Two gates keep requests from being sent. The *mute* gate is closed while the agent has to be
-silent. The *hold* is set when another response is to come first: while the caller speaks, until the
-server has had time to answer by itself, and between two attempts. A response of the server's own
-releases it; `release` does so when none came.
+Three gates keep requests from being sent. The *mute* gate is closed while the agent has to be
+silent. The *session* gate is closed while there is no session to send them to. The *hold* is set
+when another response is to come first: while the caller speaks, until the server has had time to
+answer by itself, and between two attempts. A response of the server's own releases it; `release`
+does so when none came.
 
 A response of the server's own answers everything that the caller has said so far, so requests for
 such an answer need not be sent any more. Requests with words of their own, and requests to speak of
@@ -79,6 +80,7 @@ class ResponseQueue:
     pending_tool_outputs: set[str] = field(default_factory=set)
     """Outputs that were sent, and that the server has not added to the conversation yet."""
     muted: bool = False
+    has_session: bool = True
     active: str | None = None
     """The response that runs."""
     _slot: _Requested | _Running | None = None
@@ -131,6 +133,11 @@ class ResponseQueue:
         self._waiting.appendleft(request)
         self._is_held = True
 
+    def put_first(self, request: Request) -> None:
+        """Ask for it before everything else."""
+        if request not in self._waiting:
+            self._waiting.appendleft(request)
+
     def hold(self) -> None:
         self._is_held = True
 
@@ -140,6 +147,18 @@ class ResponseQueue:
 
     def unmute(self) -> list[CreateResponse]:
         self.muted = False
+        return self.proceed()
+
+    def close_session(self) -> None:
+        """The session is lost, together with whatever it was generating."""
+        self.finish()
+        self.pending_tool_outputs.clear()
+        self.has_session = self._is_held = False
+
+    def open_session(self, holds: bool) -> list[CreateResponse]:
+        """The next session is ready, and knows all outputs of tools."""
+        self.pending_tool_outputs.clear()
+        self.has_session, self._is_held = True, holds
         return self.proceed()
 
     def clear(self) -> list[Request]:
@@ -200,7 +219,8 @@ class ResponseQueue:
 
     def proceed(self) -> list[CreateResponse]:
         """Send the next request if the slot is free and the gates are open."""
-        if self._slot or self._is_held or self.muted or not self._waiting:
+        is_closed = self._is_held or self.muted or not self.has_session
+        if self._slot or is_closed or not self._waiting:
             return []
         request = self._waiting.popleft()
         if not request.command.has_words:

@@ -4,7 +4,7 @@ Failures count until a reply comes. A caller who speaks again does not reset the
 broken model stays broken. It only restarts the time between the attempts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from media_bridge import events
@@ -61,6 +61,10 @@ class RetryBudget:
         is_late = now + delay > self._first_failure_at + MAX_RETRY_SECONDS
         is_used_up = self._failures >= MAX_ATTEMPTS or self._stalls >= MAX_STALLS
         return None if failure.is_fatal or is_used_up or is_late else delay
+
+    def is_last(self, failure: Failure, now: float) -> bool:
+        """Return whether no attempt would follow this failure."""
+        return replace(self).delay_after(failure, now) is None
 
     def start_window(self) -> None:
         """The caller spoke: the time that attempts may take starts anew."""

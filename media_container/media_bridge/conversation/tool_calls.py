@@ -168,6 +168,15 @@ class ToolCalls:
                 batch.has_failed = True
         return self._conversation.withdraw(HANG_UP)
 
+    def lose_session(self, now: float) -> list[BridgeCommand]:
+        """Functions go on, and the next session gets their outputs. What only the lost session knew
+        is over: calls of a response that had not ended, and calls of MCP servers."""
+        self._announced.clear()
+        self._ended = None
+        open_calls = [call_id for batch in self._batches for call_id in batch.open]
+        of_server = [call_id for call_id in open_calls if call_id not in self._unanswered]
+        return [each for call_id in of_server for each in self._complete(call_id, False, now)]
+
     def close(self) -> list[BridgeCommand]:
         """Note which calls were open when the phone call ended."""
         calls = [call for batch in self._batches for call in batch.open.values()]

@@ -1,21 +1,21 @@
 """OpenAI Realtime, and whoever speaks its protocol: how to reach it."""
 
-import asyncio
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from picows import WSError, WSInvalidURL, ws_connect
+from picows import WSError, WSHandshakeError, WSInvalidURL, ws_connect
 
 from media_bridge.openai.protocol import RealtimeProtocol
+from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.websocket import WebSocket
 from phonebridge.call.config import CallConfig
 from phonebridge.settings import AuthHeader, MediaSettings
 
 CONNECT_SECONDS = 5.0
-ATTEMPTS = 2
-PAUSE_SECONDS = 0.3
-PING_SECONDS = 20.0
+PING_SECONDS = 4.0
+"""A socket without news for so long is probed, and is given up without a pong within the same
+time."""
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """A server event may carry seconds of audio."""
 
@@ -55,26 +55,30 @@ class OpenAIRealtime:
 
 
 async def _connect(url: str, authorization: dict[str, str], socket: WebSocket) -> None:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _, listener = await ws_connect(
-                lambda: socket,
-                url,
-                # `OpenAI-Beta` must be absent: the beta shapes are shut off ("Realtime API").
-                extra_headers=authorization,
-                websocket_handshake_timeout=CONNECT_SECONDS,
-                enable_auto_ping=True,
-                auto_ping_idle_timeout=PING_SECONDS,
-                auto_ping_reply_timeout=PING_SECONDS,
-                max_frame_size=MAX_EVENT_BYTES,
-                max_redirects=0,  # the key is for this server
-            )
-            if listener is None:  # so picows tells of a connection that ended before its upgrade
-                raise WSError("the connection closed before its upgrade")
-            return
-        except (OSError, TimeoutError, WSError, WSInvalidURL) as error:
-            if attempt == ATTEMPTS:
-                raise ModelUnreachable(
-                    f"no session with {urlsplit(url).netloc}: {error}"
-                ) from error
-        await asyncio.sleep(PAUSE_SECONDS)
+    """Try once. The bridge decides whether it is tried again."""
+    try:
+        _, listener = await ws_connect(
+            lambda: socket,
+            url,
+            # `OpenAI-Beta` must be absent: the beta shapes are shut off ("Realtime API").
+            extra_headers=authorization,
+            websocket_handshake_timeout=CONNECT_SECONDS,
+            enable_auto_ping=True,
+            auto_ping_idle_timeout=PING_SECONDS,
+            auto_ping_reply_timeout=PING_SECONDS,
+            max_frame_size=MAX_EVENT_BYTES,
+            max_redirects=0,  # the key is for this server
+        )
+    except (OSError, TimeoutError, WSError, WSInvalidURL) as error:
+        raise _unreachable(url, error) from error
+    if listener is None:  # so picows tells of a connection that ended before its upgrade
+        raise _unreachable(url, WSError("the connection closed before its upgrade"))
+
+
+def _unreachable(url: str, error: Exception) -> ModelUnreachable:
+    detail = f"no session with {urlsplit(url).netloc}: {error}"
+    response = error.response if isinstance(error, WSHandshakeError) else None
+    if response is None:
+        return ModelUnreachable(detail)
+    seconds = response.headers.get("Retry-After")
+    return ModelUnreachable(detail, int(response.status), retry_delay(None, seconds))

@@ -13,7 +13,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from media_bridge.openai import tolerant
 from media_bridge.openai.tolerant import Text
-from media_bridge.openai.tools import ApprovalItem, FunctionOutputItem, Tool, ToolEvent
+from media_bridge.openai.tools import (
+    ApprovalItem,
+    FunctionCallItem,
+    FunctionOutputItem,
+    Tool,
+    ToolEvent,
+)
 from media_bridge.openai.transcripts import TranscriptEvent
 from phonebridge.errors import ModelError
 
@@ -121,7 +127,7 @@ class MessageItem(Struct, frozen=True, tag="message", tag_field="type"):
 
 
 class ItemCreate(Struct, frozen=True, tag="conversation.item.create", tag_field="type"):
-    item: MessageItem | FunctionOutputItem | ApprovalItem
+    item: MessageItem | FunctionCallItem | FunctionOutputItem | ApprovalItem
     event_id: str
 
 

@@ -30,6 +30,12 @@ class Tool(Struct, frozen=True):
     require_approval: Raw | UnsetType = UNSET
 
 
+class FunctionCallItem(Struct, frozen=True, tag="function_call", tag_field="type"):
+    call_id: str
+    name: str
+    arguments: str
+
+
 class FunctionOutputItem(Struct, frozen=True, tag="function_call_output", tag_field="type"):
     call_id: str
     output: str

@@ -3,11 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from media_bridge import commands, events
 from media_bridge.runtime.call_log import CallLog
+from media_bridge.runtime.continuation import NOTHING_BEFORE, Continuation
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
 from phonebridge.call.call import Call, EndedBy, Fault
@@ -25,6 +27,10 @@ from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Activity, ModelUsage, Usage
 from phonebridge.ports import TimelineEntry
 
+TURNS_TIMEOUT_SECONDS = 1.0
+"""The caller hears nothing until the next stream is there, so it does not wait long for a table
+that does not answer."""
+
 
 class CallRecords:
     """`dispatch` takes what the bridge must know of commands that failed."""
@@ -36,12 +42,18 @@ class CallRecords:
         services: Services,
         log: CallLog,
         dispatch: Callable[[events.SteeringEvent], None],
+        on_replaced: Callable[[], object] = lambda: None,
+        before: Continuation | None = None,
     ) -> None:
+        """`on_replaced` is called when the table shows that another stream carries the call.
+        `before` is what the earlier streams have left."""
         self._call = call
         self._config = config
         self._services = services
         self._log = log
         self._dispatch = dispatch
+        self._on_replaced = on_replaced
+        self._before = before or NOTHING_BEFORE
         self._loop = asyncio.get_running_loop()
         self._queue = WriteQueue(services.log, services.threads, services.pauses)
         self._hangups: set[asyncio.Task[None]] = set()
@@ -58,6 +70,7 @@ class CallRecords:
     def discard(self) -> None:
         """Forget what is not written yet: the call belongs to somebody else now."""
         self._queue.discard()
+        self._services.turn_writer.discard(self._call.call_id)
         for task in self._hangups:
             task.cancel()
 
@@ -66,11 +79,13 @@ class CallRecords:
         match command:
             case commands.RecordTurn(turn) | commands.ReviseTurn(turn):
                 numbered = replace(turn, stream_number=self._call.attached_stream)
-                self._services.turn_writer.add(call_id, numbered)
+                self._services.turn_writer.add(call_id, self._before.in_call(numbered))
             case commands.RecordMessage(message):
                 numbered_message = replace(message, stream_number=self._call.attached_stream)
                 add = partial(store.add_message, call_id, numbered_message)
                 self._queue.add(Job(add, self._tell(events.MessageLost)))
+            case commands.SaveResume(resume):
+                self._queue.add(Job(partial(store.put_resume, call_id, resume)))
             case commands.AddTimelineEntry(what, detail):
                 entry = TimelineEntry(self._services.now_ms(), str(uuid.uuid4()), what, detail)
                 self._queue.add(Job(partial(store.add_timeline_entry, call_id, entry)))
@@ -91,11 +106,12 @@ class CallRecords:
         """End the call, whatever the table does."""
         self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
 
-    def add_fault(self, reason: str, detail: str) -> None:
-        """End the call once that is on record: its caller may have hung up, or may be on the line
-        with somebody else."""
-        fault = Fault(reason, detail, self._services.now_ms())
-        self._queue.add_final(self._change(CallFailed(fault)))
+    async def replace_stream(self) -> None:
+        """Ask for the next stream, once the turns are written that its container must know."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TURNS_TIMEOUT_SECONDS):
+                await self._services.turn_writer.wait_until_written(self._call.call_id)
+        self._services.rescues.start(self._call.call_id, self._call.attached_stream)
 
     def add_end(self, by: EndedBy, at_ms: int) -> None:
         """End a call that nobody has any more."""
@@ -114,7 +130,19 @@ class CallRecords:
         add = partial(self._services.store.add_usage, self._call.call_id, used)
         self._queue.add_final(Job(add))
         report = MediaReported(self._call.attached_stream, has_started)
-        self._queue.add_final(self._change(report))
+        self._queue.add_final(Job(partial(self._report_media, report)))
+
+    def _report_media(self, report: MediaReported) -> None:
+        """In a thread. If nothing tells that the call is over, the carrier is asked."""
+        call, number = self._call, report.stream_number
+        if self._services.switchboard.apply(call.call_id, report, number).has_lost_media:
+            rescue = partial(
+                self._services.rescues.start,
+                call.call_id,
+                number,
+                self._services.hangup_grace_seconds,
+            )
+            self._loop.call_soon_threadsafe(rescue)
 
     def _end(self, event: EndRequested | CallFailed) -> None:
         job = self._change(event)
@@ -125,11 +153,18 @@ class CallRecords:
             hangup.add_done_callback(self._hangups.discard)
 
     def _change(self, event: CallEvent) -> Job:
-        apply, call = self._services.switchboard.apply, self._call
-        return Job(partial(apply, call.call_id, event, call.attached_stream))
+        return Job(partial(self._apply, event))
+
+    def _apply(self, event: CallEvent) -> None:
+        """In a thread."""
+        number = self._call.attached_stream
+        call = self._services.switchboard.apply(self._call.call_id, event, number)
+        if call.attached_stream > number:
+            self._loop.call_soon_threadsafe(self._on_replaced)
 
     def _command(self, event: CallEvent, failed: Callable[[str], events.SteeringEvent]) -> None:
-        """What the carrier tells later comes by webhook, and by the mailbox."""
+        """Queue a command. The carrier's result arrives later by webhook, and from there through
+        the mailbox."""
         expires_at = self._loop.time() + COMMAND_TIMEOUT_SECONDS
         apply = self._change(event).run
         self._queue.add(Job(apply, self._tell(failed), expires_at))

@@ -14,16 +14,18 @@ from media_bridge.bridge import Bridge
 from media_bridge.browser_bridge import BrowserBridge
 from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.conversation.history import history_of
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
-from media_bridge.runtime.model_port import ModelUnreachable
+from media_bridge.runtime.continuation import Continuation
+from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
 from media_bridge.runtime.websocket import (
-    ABNORMAL_CLOSURE,
     INTERNAL_ERROR,
     NORMAL_CLOSURE,
     OTHER_SOCKET,
+    SERVICE_RESTART,
     Buffer,
     WebSocket,
 )
@@ -34,6 +36,7 @@ from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
 from phonebridge.settings import ByteOrder
 
+MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
 """uvloop rounds to whole milliseconds: a timer set to the deadline itself may come before it, find
 nothing due, and spin until it is."""
@@ -50,21 +53,30 @@ class CallSession:
         phone: WebSocket,
         services: Services,
         found: FoundClips = FoundClips(),  # noqa: B008 - immutable
+        before: Continuation | None = None,
     ) -> None:
+        """`before` is what an earlier stream of the call has left."""
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
         audio = services.settings.model_audio
+        rest = before.rest_of(config) if before else config
+        history = history_of(before.turns, before.resume) if before else None
         kind = BrowserBridge if call.is_browser_call else Bridge
         self._bridge = kind(
-            call, config, audio, self._loop.time(), greeting, found.clips, found.missing
+            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
         )
         is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
         order = ByteOrder.LITTLE if is_little else services.settings.l16_byte_order
         self._stream = TelnyxStream(Codec[config.codec], order)
         self._log = CallLog(services.log, call.call_id)
-        self._records = CallRecords(call, config, services, self._log, self.dispatch)
+        self._records = CallRecords(
+            call, config, services, self._log, self.dispatch, self._on_replaced, before
+        )
+        self._pulse = services.pulse
+        self._held: list[events.BridgeEvent] = []
+        """What has happened since the process may have been frozen."""
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
@@ -73,6 +85,9 @@ class CallSession:
         self._over = asyncio.Event()
         self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
+        self.is_moving = False
+        """Another task is to carry the call on, and the carrier was asked for its stream."""
+        self.stream_number = call.attached_stream
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
         self._lost_at: float | None = None
@@ -80,21 +95,36 @@ class CallSession:
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
-        self._model = WebSocket()
-        self._protocol = services.model.protocol(config)
-        self._protocol.on_repair = self._on_repair
-        self._model_wanted = asyncio.Event()
+        self._model = ModelSocket(
+            call.call_id, config, services, self._log, self.dispatch, self._crash
+        )
 
     def dispatch(self, event: events.BridgeEvent) -> None:
         """Something happened: let the bridge answer, and do what it says."""
         if self.is_over:
             return
+        now = self._loop.time()
+        if now > self._pulse.late_at:
+            self._hold(event)
+            return
         try:
-            for command in self._bridge.handle(event, self._loop.time()):
+            for command in self._bridge.handle(event, now):
                 self._execute(command)
             self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
+
+    def _hold(self, event: events.BridgeEvent) -> None:
+        """Handle nothing until it is known whose call this is."""
+        self._pulse.doubt()
+        if len(self._held) < MAX_HELD_EVENTS:
+            self._held.append(event)
+
+    def handle_held(self) -> None:
+        """The call is still ours."""
+        held, self._held = self._held, []
+        for event in held:
+            self.dispatch(event)
 
     async def run(self) -> None:
         with self._services.tracer.span(self._call.call_id, "media session"):
@@ -103,11 +133,10 @@ class CallSession:
     async def _run_sockets(self) -> None:
         async with self._tasks as tasks:
             tasks.create_task(self._records.write())
-            connecting = tasks.create_task(self._open_model_sessions())
+            self._model.open(self._config, tasks)
             try:
                 await self._over.wait()
             finally:
-                connecting.cancel()
                 self._cancel_functions()
                 self._close()
             if not self._is_abandoned:
@@ -120,7 +149,32 @@ class CallSession:
         self._is_abandoned = True
         self._records.discard()
         self.has_left = True
+        self.dispatch(events.ClaimLost())
         self._finish()
+
+    def _on_replaced(self) -> None:
+        if not self.has_left:
+            self.abandon()
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """A pause of the conversation, in which nobody notices that the call moves."""
+        return self._bridge.waits_for_caller and not self.has_left
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the media are there, and nothing has ended the session or moved the call."""
+        return self._bridge.has_started and not (self.has_left or self.is_moving)
+
+    def move(self) -> None:
+        """Let another task carry the call on. The carrier closes this stream, and a browser opens
+        the next one when we close it."""
+        self._log.write("info", "call moves to another task")
+        self.is_moving = True
+        if self._call.is_browser_call:
+            self.dispatch(events.StreamLost())
+            return
+        self._tasks.create_task(self._records.replace_stream())
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -139,19 +193,11 @@ class CallSession:
             await self._await_return(self._lost_at)
 
     async def _await_return(self, lost_at: float) -> None:
-        """Somebody may hear that the caller hung up, and a browser may come back."""
-        is_browser_call, services = self._call.is_browser_call, self._services
-        seconds = (
-            services.browser_return_seconds
-            if is_browser_call
-            else services.lost_media_grace_seconds
-        )
-        lost_ms = services.now_ms()
+        """A browser that has lost its socket may come back."""
+        lost_ms = self._services.now_ms()
+        seconds = self._services.browser_return_seconds
         await asyncio.sleep(max(0.0, seconds - (self._loop.time() - lost_at)))
-        if is_browser_call:
-            self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
-        else:
-            self._records.add_fault("media_lost", "the media socket closed")
+        self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
 
     # The sockets.
 
@@ -167,49 +213,9 @@ class CallSession:
         self.dispatch(events.StreamStopped() if has_hung_up else events.StreamLost())
 
     def give_way(self) -> None:
-        """The browser has opened another stream."""
+        """Another stream of the call was claimed here."""
         self._close_code = OTHER_SOCKET
-        self.dispatch(events.StreamLost())
-
-    async def _open_model_sessions(self) -> None:
-        """One at once, and another in its place whenever the bridge wants it."""
-        while True:
-            self._protocol = self._services.model.protocol(self._config)
-            self._protocol.on_repair = self._on_repair
-            self._model = WebSocket()
-            self._model.on_message = self._on_model_message
-            self._model.on_close = self._on_model_close
-            await self._open_model_session()
-            await self._model_wanted.wait()
-            self._model_wanted.clear()
-            self._model.on_message = lambda _: None
-            self._model.on_close = lambda *_: None
-            self._model.close()
-
-    async def _open_model_session(self) -> None:
-        started = self._loop.time()
-        try:
-            with self._services.tracer.span(self._call.call_id, "model connect"):
-                await self._services.model.connect(self._config, self._model)
-        except ModelUnreachable as error:
-            self._services.metrics.model_unreachable()
-            self.dispatch(events.ModelClosed(ABNORMAL_CLOSURE, str(error)))
-        except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
-            self._crash()
-        else:
-            self._services.metrics.model_connected(self._loop.time() - started)
-            self._log.write("info", "model connected")
-
-    def _on_model_message(self, text: Buffer) -> None:
-        if event := self._protocol.decode(text):
-            self.dispatch(event)
-
-    def _on_repair(self, event_type: str, absent: list[str]) -> None:
-        self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
-
-    def _on_model_close(self, code: int, reason: str) -> None:
-        self._log.write("info", "model disconnected", code=code, reason=reason)
-        self.dispatch(events.ModelClosed(code, reason))
+        self.dispatch(events.LeaveRequested())
 
     # The timer.
 
@@ -237,7 +243,7 @@ class CallSession:
     def _execute(self, command: BridgeCommand) -> None:
         match command:
             case commands.AppendAudio():
-                self._model.send(self._protocol.encode(command))
+                self._model.send_audio(command)
             case commands.PlayAudio() | commands.MarkPlayback():
                 self._phone.send(self._stream.encode(command))
             case commands.ClearPlayback():
@@ -245,8 +251,6 @@ class CallSession:
                 # uvloop's time is the moment at which it woke to read: the model's word that the
                 # caller speaks is among what it read then.
                 self._services.metrics.playback_cleared(time.monotonic() - self._loop.time())
-            case commands.ConnectModel():
-                self._model_wanted.set()
             case commands.RunFunction():
                 task = self._tasks.create_task(self._run_function(command))
                 self._functions.add(task)
@@ -255,6 +259,7 @@ class CallSession:
                 commands.RecordTurn()
                 | commands.ReviseTurn()
                 | commands.RecordMessage()
+                | commands.SaveResume()
                 | commands.AddTimelineEntry()
                 | commands.RecordStart()
                 | commands.CacheGreeting()
@@ -274,13 +279,25 @@ class CallSession:
             case _:
                 self._send(command)
 
-    def _send(self, command: ModelCommand | BrowserCommand) -> None:
-        if isinstance(command, BrowserCommand):
-            self._phone.send(browser_frames.encode(command))
-            return
-        self._model.send(self._protocol.encode(command))
-        if event := self._protocol.implied_event(command):
-            self._loop.call_soon(self.dispatch, event)
+    def _send(
+        self,
+        command: ModelCommand
+        | BrowserCommand
+        | commands.ConnectModel
+        | commands.RestoreHistory
+        | commands.CountReconnect,
+    ) -> None:
+        match command:
+            case commands.ConnectModel(config):
+                self._model.open(config, self._tasks)
+            case commands.RestoreHistory():
+                self._model.restore(command)
+            case commands.CountReconnect(reason, gap_ms):
+                self._services.metrics.model_reconnected(reason, gap_ms)
+            case _ if isinstance(command, BrowserCommand):
+                self._phone.send(browser_frames.encode(command))
+            case _:
+                self._model.send(command)
 
     def _record(self, command: commands.BackgroundCommand) -> None:
         """Whatever takes a while is done in threads."""
@@ -299,7 +316,11 @@ class CallSession:
                 self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
-                self._lost_at = self._loop.time() if lost else None
+                if lost and self._call.is_browser_call:
+                    self._close_code = SERVICE_RESTART
+                    self._lost_at = self._loop.time()
+                elif lost:
+                    self._tasks.create_task(self._records.replace_stream())
         self.has_left = True
         self._cancel_functions()
         self._phone.close(self._close_code)

@@ -34,6 +34,8 @@ class FleetWatch:
         self._now = now
         self._threads = Threads("watch", 1)
         self._watch = Watch()
+        self.others_have_room = False
+        """Whether another task could take a call when the tasks were read last."""
 
     def start_over(self) -> None:
         """This task could not write. So the others may be silent for the same reason."""
@@ -51,6 +53,8 @@ class FleetWatch:
             counts = {task.task_id: task.version for task in tasks if not task.is_over}
             self._watch = self._watch.after_read(counts, self._now())
             silent = self._watch.silent_tasks() - {self._own_id()}
+            lost = silent | {self._own_id()}
+            self.others_have_room = any(t.has_room for t in tasks if t.task_id not in lost)
             for task in tasks:
                 if task.task_id in silent:
                     await self._mark(task)

@@ -45,22 +45,29 @@ class Heartbeat:
         self._compose = compose
         self._on_beat = on_beat
         self._log = log
-        self._count = 0
+        self.count = 0
+        """The number of the latest heartbeat."""
         self._is_ending = threading.Event()
+        self._is_awaited = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Write the next heartbeat at once."""
+        self._is_awaited.set()
+
     def end(self) -> None:
         """Say that the task is over. This blocks for as long as two heartbeats take."""
         self._is_ending.set()
+        self.hurry()
         self._thread.join()
         self._beat(is_over=True)
 
     def _beat(self, is_over: bool = False) -> None:
-        self._count += 1
-        beat = self._compose(self._count)
+        self.count += 1
+        beat = self._compose(self.count)
         if is_over:
             beat = replace(beat, state=replace(beat.state, is_over=True))
         try:
@@ -76,5 +83,8 @@ class Heartbeat:
 
     def _run(self) -> None:
         self._beat()
-        while not self._is_ending.wait(HEARTBEAT_SECONDS):
-            self._beat()
+        while not self._is_ending.is_set():
+            self._is_awaited.wait(HEARTBEAT_SECONDS)
+            self._is_awaited.clear()
+            if not self._is_ending.is_set():
+                self._beat()

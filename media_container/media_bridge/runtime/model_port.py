@@ -1,7 +1,5 @@
-"""The port to a speech-to-speech API. What is told and heard of it are the bridge's own commands
-and events; behind it stands one package for each API (`openai/`), chosen in
-`media_bridge/__main__.py`.
-"""
+"""The port to a speech-to-speech API. Its input and output are the bridge's own commands and
+events. Each API has its own package behind it (`openai/`), chosen in `media_bridge/__main__.py`."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,7 +12,15 @@ from phonebridge.errors import ModelError
 
 
 class ModelUnreachable(ModelError):
-    """No WebSocket to the model's server could be opened."""
+    """No WebSocket to the model's server could be opened. `status` is its HTTP answer, if it gave
+    one; `retry_after` is the number of seconds that it wants us to wait."""
+
+    def __init__(
+        self, message: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
 
 
 class ModelProtocol(Protocol):
@@ -41,4 +47,4 @@ class SpeechModel(Protocol):
         """Connect `socket`, whose callbacks are set. Raises `ModelUnreachable`."""
 
     def name(self, config: CallConfig) -> str:
-        """Of the model that speaks in such a call."""
+        """Return the name of the model that speaks in such a call."""

@@ -26,6 +26,7 @@ from picows import (
 
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_session import CallSession
+from media_bridge.runtime.continuation import Continuation, continuation_of
 from media_bridge.runtime.pending_sockets import PendingSockets
 from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.speech_cache import FoundClips
@@ -52,7 +53,10 @@ STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
 TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 TOKEN_TIMEOUT_SECONDS = 5.0
 """How long a socket without the header may take to send the token in its first frame."""
-PING_SECONDS = 20.0
+PING_SECONDS = 8.0
+"""A socket that brings nothing for so long is pinged. A line on hold answers, and goes on."""
+PONG_TIMEOUT_SECONDS = 2.0
+"""A socket that does not answer a ping in time is half-open, and the call needs another one."""
 MAX_FRAME_BYTES = 1024 * 1024
 """The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
 MAX_BUFFERED_BYTES = 128 * 1024
@@ -70,6 +74,7 @@ class _ClaimedCall:
     config: CallConfig
     greeting: CachedGreeting | None
     clips: FoundClips
+    before: Continuation | None = None
 
 
 @asynccontextmanager
@@ -84,7 +89,7 @@ async def run_server(worker: MediaWorker, host: str, port: int) -> AsyncIterator
             max_frame_size=MAX_FRAME_BYTES,
             enable_auto_ping=True,
             auto_ping_idle_timeout=PING_SECONDS,
-            auto_ping_reply_timeout=PING_SECONDS,
+            auto_ping_reply_timeout=PONG_TIMEOUT_SECONDS,
         )
         try:
             yield server
@@ -126,7 +131,7 @@ class _PhoneSocket(WebSocket):
         self.first_message.cancel()
 
     def release(self) -> None:
-        """Hand on what was kept to whoever listens now."""
+        """Pass the frames received so far to the current listener."""
         for message in self._waiting:
             self.on_message(message)
         self._waiting.clear()
@@ -171,7 +176,7 @@ class _UpgradeHandler:
             self._verify(token, call_id, number)
         except InvalidToken as error:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
-        if self._worker.carries(call_id):
+        if self._worker.carries(call_id, number):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
         return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
 
@@ -229,7 +234,7 @@ class _UpgradeHandler:
     async def _read_token(
         self, call_id: str, number: int, address: str, phone: _PhoneSocket
     ) -> None:
-        """Until it has shown its token, a socket has no slot."""
+        """Accept a socket. It takes no slot before its token was checked."""
         phone.has_header = False
         try:
             frame = await _first_frame(phone)
@@ -238,9 +243,7 @@ class _UpgradeHandler:
             self._pending.remove(address)
         if (call_id, number) in self._open_streams:
             raise InvalidTransition(f"Stream {number} of call {call_id} is open already.")
-        # A browser may open its next stream before we know that it has lost the last one.
-        is_carried = self._worker.carries(call_id) and frame.token is None
-        if is_carried or not self._worker.has_room:
+        if not self._worker.has_room or self._worker.carries(call_id, number):
             self._log.warning("media socket refused", reason="no free slot, or carried already")
             phone.close(TRY_AGAIN_LATER)
             return
@@ -257,8 +260,15 @@ class _UpgradeHandler:
                 raise InvalidTransition(f"Call {call_id} was claimed for a task that is over.")
             self._log.info("media socket accepted")
             session = CallSession(
-                found.call, found.config, found.greeting, phone, self._services, found.clips
+                found.call,
+                found.config,
+                found.greeting,
+                phone,
+                self._services,
+                found.clips,
+                found.before,
             )
+            self._worker.end_earlier_session(call_id)
             phone.release()
             await self._worker.run_session(found.call, session)
         finally:
@@ -279,12 +289,26 @@ class _UpgradeHandler:
                 await self._services.pauses.wait(attempt)
 
     def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
-        """Whoever comes second with a token fails here. The claim comes last: once a call is ours,
-        nothing may fail before its session runs."""
-        config = self._services.store.config(call_id) or CallConfig()
+        """Claim the call. A second socket with the same token fails here. The claim comes last:
+        once the call is ours, nothing may fail before its session runs."""
+        config, before = self._settings_and_past(call_id, attached.stream_number)
         greeting, clips = self._recorded_speech(config)
         call = self._services.switchboard.apply(call_id, attached)
-        return _ClaimedCall(call, config, greeting, clips)
+        if before:
+            self._services.metrics.stream_restarted()
+        return _ClaimedCall(call, config, greeting, clips, before)
+
+    def _settings_and_past(
+        self, call_id: str, number: int
+    ) -> tuple[CallConfig, Continuation | None]:
+        """A first stream has no past, and most calls have no second one."""
+        if number == 1:
+            return self._services.store.config(call_id) or CallConfig(), None
+        record = self._services.store.record(call_id)
+        if record is None:
+            raise UnknownCall(call_id)
+        config = self._services.store.config(call_id) or CallConfig()
+        return config, continuation_of(record, self._services.now_ms())
 
     def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:
         """A call does without it: it is greeted a little later, and has no clips."""

@@ -1,13 +1,15 @@
 """What every call of a process shares."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aws_lambda_powertools import Logger
 
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.metrics import WorkerMetrics
 from media_bridge.runtime.model_port import SpeechModel
+from media_bridge.runtime.pulse import Pulse
+from media_bridge.runtime.rescues import Rescues
 from media_bridge.runtime.retries import RetryPauses
 from media_bridge.runtime.speech_cache import SpeechCache
 from media_bridge.runtime.threads import Threads
@@ -32,13 +34,15 @@ class Services:
     speech_cache: SpeechCache
     tool_runner: ToolRunner
     threads: Threads
-    """For what calls write and command. A call has at most one job at a time, so with a thread for
-    each slot no call waits for another."""
+    """Threads for the writes and commands of calls. A call has at most one job at a time, so with a
+    thread per slot no call waits for another."""
     metrics: WorkerMetrics
     pauses: RetryPauses
     hangups: Hangups
+    rescues: Rescues
     browser_return_seconds: float = 15.0
     """The wait for another stream of a browser that has lost its socket."""
-    lost_media_grace_seconds: float = 3.0
-    """The wait after a media socket closed without `stop`. Usually the caller hung up: a webhook
+    pulse: Pulse = field(default_factory=Pulse)
+    hangup_grace_seconds: float = 3.0
+    """The wait after the carrier has closed a stream. Usually the caller hung up, and a webhook
     reports it."""

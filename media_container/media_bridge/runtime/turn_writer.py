@@ -19,7 +19,8 @@ from phonebridge.storage.call_store import DynamoCallStore
 
 LINGER_SECONDS = 2.0
 MAX_QUEUED_TURNS = 5_000
-"""Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
+"""Maximum number of turns that wait while the table is unreachable, some minutes of a full
+container. The oldest are dropped first."""
 MAX_TEXT_LENGTH = 30_000
 """Characters, of six bytes in JSON at most: said and unheard words together fit into an item. One
 that is too large would be refused with all the turns beside it, again and again."""
@@ -30,28 +31,38 @@ class TurnWriter:
         self._store = store
         self._log = log
         self._pauses = pauses
-        self._waiting: dict[tuple[str, int], Turn] = {}
+        self._waiting: dict[tuple[str, int, int], Turn] = {}
+        self._has_turns = asyncio.Event()
         self._writing = asyncio.Lock()
         self._threads = Threads("turns", 1)
 
     def add(self, call_id: str, turn: Turn) -> None:
         words, unheard = turn.text[:MAX_TEXT_LENGTH], turn.unheard[:MAX_TEXT_LENGTH]
-        self._waiting[call_id, turn.number] = replace(turn, text=words, unheard=unheard)
+        shortened = replace(turn, text=words, unheard=unheard)
+        self._waiting[call_id, turn.stream_number, turn.number] = shortened
         if len(self._waiting) > MAX_QUEUED_TURNS:
             del self._waiting[next(iter(self._waiting))]
+        self._has_turns.set()
 
     async def write(self) -> None:
-        """As long as the process runs."""
+        """Write turns until the process ends, `LINGER_SECONDS` after the first one that waits."""
         while True:
+            await self._has_turns.wait()
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
+            if not self._waiting:
+                self._has_turns.clear()
+
+    def discard(self, call_id: str) -> None:
+        """Forget the turns of the call that wait: others have taken it over."""
+        self._waiting = {key: turn for key, turn in self._waiting.items() if key[0] != call_id}
 
     async def wait_until_written(self, call_id: str) -> None:
         """Return when no turn of the call waits any more."""
         attempt = 0
         while True:
             await self.flush()
-            if all(waiting != call_id for waiting, _ in self._waiting):
+            if all(waiting != call_id for waiting, *_ in self._waiting):
                 return
             attempt += 1
             await self._pauses.wait(attempt)
@@ -62,9 +73,10 @@ class TurnWriter:
             if not self._waiting:
                 return
             taken, self._waiting = self._waiting, {}
-            turns = [(call_id, turn) for (call_id, _), turn in taken.items()]
+            turns = [(call_id, turn) for (call_id, *_), turn in taken.items()]
             left = await self._write_batch(turns)
-            self._waiting = {(call_id, turn.number): turn for call_id, turn in left} | self._waiting
+            again = {(each, turn.stream_number, turn.number): turn for each, turn in left}
+            self._waiting = again | self._waiting
 
     async def _write_batch(self, turns: list[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
         """Return the turns that are to be written again."""

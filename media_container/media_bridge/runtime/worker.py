@@ -3,13 +3,14 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
 from media_bridge import events
+from media_bridge.deadline import NEVER
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.fleet_watch import FleetWatch
 from media_bridge.runtime.heartbeat import Beat, BeatOutcome, Heartbeat
@@ -17,12 +18,12 @@ from media_bridge.runtime.mailbox_reader import MailboxReader
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.threads import Threads
 from media_bridge.runtime.write_queue import Job, WriteQueue
-from phonebridge.call.call import Call, CallStatus, EndedBy, Fault
-from phonebridge.call.events import CallFailed
+from phonebridge.call.call import Call, CallStatus, EndedBy
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 
 METRICS_SECONDS = 60.0
 LAG_SECONDS = 1.0
+MOVE_LOOK_SECONDS = 0.25
 TRACES_SECONDS = 2.0
 GOODBYE = (
     "The call has to end now, for reasons that have nothing to do with the caller. Say so in one "
@@ -38,6 +39,11 @@ class DrainTimes:
     """For the calls to end by themselves. A drain that SIGINT asks for skips this step."""
     goodbye_seconds: float = 15.0
     last_writes_seconds: float = 5.0
+    moves_seconds: float = 60.0
+    """Calls that still run so long before their goodbye move to another task, if one has room: each
+    during a pause of its conversation."""
+    forced_moves_seconds: float = 15.0
+    """Calls that still run so long before their goodbye move, pause or not."""
 
 
 DRAIN_TIMES = DrainTimes()
@@ -72,6 +78,9 @@ class MediaWorker:
         self._claimed: list[Call] = []
         self._heartbeat = Heartbeat(heartbeats, self._compose_beat, self._report_beat, services.log)
         self._watch = FleetWatch(heartbeats, services.log, lambda: self.task_id, self._bury)
+        services.rescues.has_room = lambda: self.has_room or self._watch.others_have_room
+        services.pulse.on_doubt = self._verify_calls
+        self._doubted_count = 0
         self._writes = WriteQueue(services.log, Threads("task", 1), services.pauses)
         self._burials = WriteQueue(services.log, Threads("burial", 1), services.pauses)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,15 +112,20 @@ class MediaWorker:
         if not self._taken:
             self._idle.set()
 
-    def carries(self, call_id: str) -> bool:
-        """Whose last writes are still under way is carried no more: its carrier may already have
-        been told to open another stream."""
+    def carries(self, call_id: str, stream_number: int = 1) -> bool:
+        """Whether the call has this stream here, or a later one. A call whose last writes are still
+        under way is not carried any more: the carrier may already open another stream."""
         session = self._sessions.get(call_id)
-        return session is not None and not session.has_left
+        if session is None or session.has_left:
+            return False
+        return session.stream_number >= stream_number
+
+    def end_earlier_session(self, call_id: str) -> None:
+        """Another stream of the call was claimed here."""
+        if session := self._sessions.get(call_id):
+            session.give_way()
 
     async def run_session(self, call: Call, session: CallSession) -> None:
-        if before := self._sessions.get(call.call_id):
-            before.give_way()
         self._sessions[call.call_id] = session
         self._claimed.append(call)
         for event in self._farewell:
@@ -130,6 +144,7 @@ class MediaWorker:
             self._writes.write(),
             self._burials.write(),
             self._watch.run(),
+            self.services.rescues.run(),
             self._mailbox.run(lambda: self.task_id, lambda: self._sessions),
             self.services.turn_writer.write(),
             self._watch_loop(),
@@ -137,6 +152,7 @@ class MediaWorker:
             self._export_traces(),
         )
         self._update_list()
+        self._burials.add(Job(self._find_waiting_calls))
         self._heartbeat.start()
         try:
             async with asyncio.TaskGroup() as background:
@@ -151,12 +167,13 @@ class MediaWorker:
         await asyncio.to_thread(self.services.tracer.flush)
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Take no more calls and wait for the last; end those that outlast the patience, and leave
-        those that outlast their goodbye, once what is known of them is written."""
+        """Take no more calls, and wait for the last one. Calls that last longer move to another
+        task. Without one, they end with a goodbye. Those that outlast it are left, once what is
+        known of them is written."""
         self._draining = True
         self.services.log.info("draining", active_calls=self._active_calls)
         self.services.pauses.shorten()
-        if await self._is_idle_within(timeout_seconds):
+        if await self._is_idle_or_moved_within(timeout_seconds):
             return
         self._broadcast(events.HangUpRequested(EndedBy.SHUTDOWN, instructions=GOODBYE))
         if await self._is_idle_within(self.drain_times.goodbye_seconds):
@@ -177,6 +194,29 @@ class MediaWorker:
         self._farewell = farewell
         for session, event in product(self._sessions.values(), farewell):
             session.dispatch(event)
+
+    async def _is_idle_or_moved_within(self, seconds: float) -> bool:
+        async with asyncio.TaskGroup() as tasks:
+            moving = tasks.create_task(self._move_calls())
+            is_idle = await self._is_idle_within(seconds)
+            moving.cancel()
+        return is_idle
+
+    async def _move_calls(self) -> None:
+        """As long as the task waits for its calls."""
+        while True:
+            await asyncio.sleep(MOVE_LOOK_SECONDS)
+            left = self._seconds_left()
+            is_forced = left <= self.drain_times.forced_moves_seconds
+            if left > self.drain_times.moves_seconds or not self._watch.others_have_room:
+                continue
+            for session in list(self._sessions.values()):
+                if session.can_move and (is_forced or session.waits_for_caller):
+                    session.move()
+
+    def _seconds_left(self) -> float:
+        end_at = self._drain_timeout.when() if self._drain_timeout else None
+        return NEVER if end_at is None else end_at - asyncio.get_running_loop().time()
 
     async def _is_idle_within(self, seconds: float) -> bool:
         try:
@@ -208,6 +248,7 @@ class MediaWorker:
         """A call gives back its reservation once a written heartbeat counts it."""
         match outcome:
             case BeatOutcome.WRITTEN:
+                self._trust_calls(beat)
                 for call in self._claimed[: beat.claimed]:
                     self._writes.add(Job(partial(self._fleet.release, call)))
                 del self._claimed[: beat.claimed]
@@ -225,6 +266,21 @@ class MediaWorker:
         self._claimed.clear()
         self._mailbox.renew()
         self._update_list()
+        self.services.pulse.trust(asyncio.get_running_loop().time())
+
+    def _verify_calls(self) -> None:
+        """The process may have been frozen. The next heartbeat tells whether its calls are still
+        its own."""
+        self.services.log.warning("process was frozen", active_calls=self._active_calls)
+        self._doubted_count = self._heartbeat.count
+        self._heartbeat.hurry()
+
+    def _trust_calls(self, beat: Beat) -> None:
+        """A heartbeat that was composed before the doubt proves nothing."""
+        if self.services.pulse.is_doubtful and beat.state.version > self._doubted_count:
+            self.services.pulse.trust(asyncio.get_running_loop().time())
+            for session in list(self._sessions.values()):
+                session.handle_held()
 
     def _update_list(self) -> None:
         self._list_version += 1
@@ -238,20 +294,32 @@ class MediaWorker:
             self._written_version = version
 
     def _bury(self, task_id: str) -> None:
-        """This task has marked another one. Its calls end as the carrier says, or fail."""
+        """This task has marked another one, and takes over its calls."""
         self._burials.add(Job(partial(self._find_calls_of, task_id)))
 
     def _find_calls_of(self, task_id: str) -> None:
         """In a thread."""
+        self._take_over(call for call in self._possibly_live() if call.owner_task == task_id)
+
+    def _find_waiting_calls(self) -> None:
+        """In a thread. Calls wait for a task if there was none when they lost theirs."""
+        self._take_over(call for call in self._possibly_live() if call.is_parked)
+
+    def _possibly_live(self) -> Iterator[Call]:
+        over = (CallStatus.TRANSFERRED, CallStatus.ENDED)
+        return (c for c in self.services.store.possibly_live() if c.status not in over)
+
+    def _take_over(self, calls: Iterable[Call]) -> None:
+        """In a thread."""
         assert self._loop is not None
-        for call in self.services.store.possibly_live():
-            if call.is_browser_call:
-                continue  # its browser has lost the socket, and comes back by itself
-            if call.owner_task == task_id and call.status is CallStatus.STREAMING:
-                detail = "its media container has been silent for some seconds"
-                fault = CallFailed(Fault("container_lost", detail, self.services.now_ms()))
-                end = Job(partial(self.services.switchboard.settle, call, fault))
-                self._loop.call_soon_threadsafe(self._burials.add, end)
+        for call in calls:
+            if not call.is_browser_call:  # its browser opens the next stream
+                self._loop.call_soon_threadsafe(self._rescue, call)
+
+    def _rescue(self, call: Call) -> None:
+        self.services.log.warning("call is taken over", call_id=call.call_id)
+        self.services.metrics.call_taken_over()
+        self.services.rescues.start(call.call_id, call.attached_stream)
 
     # The metrics.
 
@@ -262,6 +330,7 @@ class MediaWorker:
             due = now() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
             self.services.metrics.loop_lagged(now() - due)
+            self.services.pulse.beat(now())
 
     async def _publish_metrics(self) -> None:
         while True:

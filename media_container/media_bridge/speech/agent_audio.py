@@ -1,5 +1,5 @@
 """The agent's speech on its way from the model to the caller: the sound and words of each item, and
-how much of them was heard."""
+how much of them was played."""
 
 from collections.abc import Iterable
 
@@ -30,8 +30,7 @@ class AgentAudio:
         self._recited: set[str] = set()
 
     def play_recorded(self, item_id: str, words: str, sound: bytes, now: float) -> None:
-        """Play a recording in the codec that we speak. The model receives as text what the caller
-        has heard of it."""
+        """Play a recording in our own codec. The model receives the played part as text."""
         self._recited.add(item_id)
         item = Item(item_id, 0, "", PassThrough(), Loudness(self._playout.codec))
         self._playout.add(item)
@@ -74,8 +73,8 @@ class AgentAudio:
         return [*whole, *self._transcript.response_ended(event.response_id)]
 
     def _is_wanted(self, event: events.TranscriptReceived | events.TranscriptFinished) -> bool:
-        """Return whether the words belong on record. A stopped response has only items there that
-        were heard in part."""
+        """Return whether the words belong on record. Items of a stopped response count only if part
+        of them was played."""
         return event.response_id not in self.cancelled or self._transcript.has_begun(event.item_id)
 
     def is_within_item(self, response_id: str) -> bool:
@@ -90,24 +89,44 @@ class AgentAudio:
             if item.response_id == response_id:
                 self.cancelled.mark_truncated(response_id, item.item_id)
 
+    def lose_session(self) -> bool:
+        """Play what has come to its end. The next session learns of it as text, as far as it was
+        heard. The result is whether sound is missing."""
+        is_broken = False
+        for item in self._playout.items:
+            item.is_broken = not item.finished
+            is_broken |= item.is_broken
+            self._playout.finish(item.item_id)
+            self._recited.add(item.item_id)
+        return is_broken
+
     def finish_response(self, response_id: str) -> None:
         for item in self._playout.items:
             if item.response_id == response_id:
                 self._playout.finish(item.item_id)
 
     def drop(self, event: events.AudioReceived) -> list[BridgeCommand]:
-        """Drop sound of a stopped response. The model learns that nothing was heard of an item that
-        begins only now."""
+        """Drop sound of a stopped response. If an item begins only now, the model is informed that
+        none of it was played."""
         if not self.cancelled.mark_truncated(event.response_id, event.item_id):
             return []
         return [TruncateItem(event.item_id, event.content_index, 0)]
 
     def on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
-        """Record the turns that the caller has heard to their end."""
+        """Record the turns that were played completely."""
         commands: list[BridgeCommand] = []
         for each in played:
-            commands += self._record_turns(each.item, self._transcript.agent_finished(each))
+            if each.item.is_broken:
+                commands += self._record_broken(each)
+            else:
+                commands += self._record_turns(each.item, self._transcript.agent_finished(each))
         return commands
+
+    def _record_broken(self, played: ItemPlayed) -> list[BridgeCommand]:
+        """The caller heard all sound that had come when the session was lost."""
+        received_ms = played.item.model_bytes // self._playout.model_bytes_per_ms
+        cut = ItemTruncated(played.item, received_ms, received_ms)
+        return self._truncate([cut], played.at)
 
     def stop(self, now: float, cancelled: Iterable[BridgeCommand]) -> list[BridgeCommand]:
         """Stop speaking, in this order: stop the pacer, clear, cancel, truncate. Later deltas are
@@ -125,7 +144,7 @@ class AgentAudio:
         return [*commands, *self.on_played(played), *self._truncate(cuts, now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """End all items with what was heard of them so far, because the call is over."""
+        """End all items at their current positions, because the call is over."""
         self._recited.clear()
         played, cuts = self._playout.clear(now)
         return [*self.on_played(played), *self._truncate(cuts, now)]

@@ -1,6 +1,8 @@
 """The caller's audio on its way to the model: put in order, converted, and kept until the model is
 ready."""
 
+from collections import deque
+
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.audio.converters import (
     Converter,
@@ -18,7 +20,12 @@ from media_bridge.commands import AppendAudio, BridgeCommand
 from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
-"""So much of the caller's audio is kept while the model is not ready."""
+"""So much of the caller's audio is kept while the first session is not ready."""
+RECENT_AUDIO_SECONDS = 2.5
+"""So much is given to the next session when one was lost."""
+RECENT_FRAMES = 125
+DETECTION_SECONDS = 0.8
+"""A detector reports speech after about 0.2 s, and its start is needed with some silence before."""
 GAP_TIMEOUT_SECONDS = 0.75
 """Frames come every 20 ms, unless the line is muted, on hold or lossy, or stalls."""
 FRAME_SECONDS = 0.02
@@ -46,6 +53,8 @@ class CallerAudioPath:
         self._looks_needed = STALL_LOOKS
         self._frames_at_last_look = 0
         self._early = bytearray()
+        self._kept_bytes = self._bytes_of(EARLY_AUDIO_SECONDS)
+        self._recent: deque[bytes] = deque(maxlen=RECENT_FRAMES)
         self._is_forwarding = False
         self._limit = PaceLimit()
         self._stopped = False
@@ -100,9 +109,13 @@ class CallerAudioPath:
         return self._jitter_buffer.next_deadline()
 
     def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:
-        """To be called `GAP_TIMEOUT_SECONDS` after the last frame, and after the last look. Without
-        frames the model cannot see the end of a turn, for its detector runs on the audio's clock:
-        while the caller speaks, it gets as much silence as time has passed, never more."""
+        """Fill a gap in the caller's audio with silence. Call this `GAP_TIMEOUT_SECONDS` after the
+        last frame, and after the last check.
+
+        Without frames the model cannot detect the end of a turn, because its detector runs on the
+        clock of the audio. So while the caller speaks, the model gets as much silence as time has
+        passed, never more.
+        """
         received = self.frames - self._frames_at_last_look
         self._frames_at_last_look = self.frames
         if received and self._looks:
@@ -133,6 +146,20 @@ class CallerAudioPath:
         self._early.clear()
         return [*early]
 
+    def lose_session(self, speech_seconds: float | None) -> None:
+        """Keep audio for the next session, together with the speech that the lost session had not
+        committed yet. It began `speech_seconds` ago, or is None if the caller was silent."""
+        self._is_forwarding = False
+        self._kept_bytes = self._bytes_of(RECENT_AUDIO_SECONDS)
+        if speech_seconds is not None:
+            recent = b"".join(self._recent)
+            size = self._bytes_of(min(speech_seconds + DETECTION_SECONDS, RECENT_AUDIO_SECONDS))
+            self._early += recent[-size:]
+        self._recent.clear()
+
+    def _bytes_of(self, seconds: float) -> int:
+        return round(seconds * 1000) * MODEL_BYTES_PER_MS[self._model_audio]
+
     def stop(self) -> None:
         """Drop all audio from now on."""
         self._stopped = True
@@ -148,8 +175,8 @@ class CallerAudioPath:
         if not audio or self._stopped:
             return []
         if self._is_forwarding:
+            self._recent.append(audio)
             return [AppendAudio(audio)]
         self._early += audio
-        keep = EARLY_AUDIO_SECONDS * 1000 * MODEL_BYTES_PER_MS[self._model_audio]
-        del self._early[:-keep]
+        del self._early[: -self._kept_bytes]
         return []

@@ -15,6 +15,9 @@ from phonebridge.call.turn import Latency, Speaker, Turn
 MAX_REVISABLE = 16
 """So many recorded turns may still be revised."""
 
+CARRIED_ITEM = "carried-over"
+"""Stands for the item of a turn that the next session will name."""
+
 Record = RecordTurn | ReviseTurn
 
 
@@ -76,7 +79,11 @@ class Transcript:
     # The caller.
 
     def caller_started(self, item_id: str, now: float) -> None:
-        self._begin(item_id, Speaker.CALLER, now)
+        if carried := self._open.pop(CARRIED_ITEM, None):
+            self._open[item_id] = carried
+            carried.ended, carried.words = None, self._words_ahead.pop(item_id, ItemWords())
+        else:
+            self._begin(item_id, Speaker.CALLER, now)
 
     def caller_stopped(self, item_id: str, at: float) -> None:
         if turn := self._open.get(item_id):
@@ -155,7 +162,7 @@ class Transcript:
         return [record for item_id in ended for record in self._revise(item_id)]
 
     def agent_finished(self, played: ItemPlayed) -> list[Record]:
-        """The caller heard the item to its end."""
+        """Record an item that was played completely."""
         item = played.item
         turn = self._open.get(item.item_id)
         if turn is None:
@@ -168,7 +175,7 @@ class Transcript:
         return [*self._record(item.item_id)]
 
     def agent_interrupted(self, cut: ItemTruncated, now: float) -> list[Record]:
-        """The item was stopped: its text is what was heard."""
+        """Record an item that was stopped. Its text is the part that was played."""
         item_id = cut.item.item_id
         self._words_ahead.pop(item_id, None)
         turn = self._open.get(item_id)
@@ -178,6 +185,26 @@ class Transcript:
         return [*self._record(item_id)]
 
     # The end.
+
+    def lose_session(self, speaking_item: str | None, now: float) -> list[Record]:
+        """The model owes no words any more. The caller's speech that goes on is one turn with what
+        the next session hears of it, unless some of its words are known already."""
+        spoken = self._open.pop(speaking_item, None) if speaking_item is not None else None
+        if spoken:
+            carried = f"{CARRIED_ITEM}-{spoken.number}" if spoken.words.text else CARRIED_ITEM
+            self._open[carried], spoken.ended = spoken, now
+        for turn in (*self._open.values(), *self._recorded.values()):
+            turn.words.is_over = True
+        self._words_ahead.clear()
+        over = [
+            item_id
+            for item_id, turn in self._open.items()
+            if turn.who is Speaker.CALLER and item_id != CARRIED_ITEM
+        ]
+        for item_id in over:
+            turn = self._open[item_id]
+            turn.ended = now if turn.ended is None else turn.ended
+        return [record for item_id in over for record in self._record(item_id)]
 
     def close(self, now: float) -> list[Record]:
         """The call is over: whatever is still open ends here, with the words known so far."""
@@ -241,7 +268,8 @@ class Transcript:
         if turn.cut is None:
             return record
         item = turn.cut.item
-        pace = None if item.finished else self._speaking_rate
+        is_whole = item.finished and not item.is_broken
+        pace = None if is_whole else self._speaking_rate
         steps = item.loudness.steps
         text, unheard = word_alignment.split_at(record.text, steps, turn.cut.played_ms, pace)
         return replace(record, text=text, unheard=unheard, interrupted=True)

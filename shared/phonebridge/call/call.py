@@ -128,6 +128,8 @@ class Call:
     to: str
     from_: str
     created_at_ms: int
+    placed_by: str = ""
+    """The fingerprint of the API key that placed the call. Empty for inbound calls, and locally."""
     changed_at_ms: int = 0
     """By our own clock, while other times may be the carrier's."""
     status: CallStatus = CallStatus.CREATED
@@ -154,6 +156,14 @@ class Call:
     """The latest stream that never came to be."""
     left_stream: int = 0
     """The latest stream whose container has reported that its part is over."""
+    closing_stream: int = 0
+    """The latest stream that the carrier must close before it can open another one."""
+    closed_stream: int = 0
+    """The latest stream that the carrier has closed."""
+    parked_stream: int = 0
+    """The latest stream that was lost while no container could take the next one."""
+    announced_stream: int = 0
+    """The latest lost stream after which the carrier has spoken to the caller."""
     transfer: TransferAttempt | None = None
     transferred_at_ms: int | None = None
     detection: Detection | None = None
@@ -187,8 +197,18 @@ class Call:
     def has_lost_media(self) -> bool:
         """Whether the container has left the call although nothing tells that its leg is over."""
         has_left = self.left_stream == self.attached_stream == self.stream_number
-        # The caller of a transfer may be with its target.
-        return self.status is CallStatus.STREAMING and has_left and self.transfer is None
+        is_wanted = not (self.is_unwanted or self.transfer)  # its target may have the caller
+        return self.status is CallStatus.STREAMING and has_left and is_wanted
+
+    @property
+    def is_parked(self) -> bool:
+        """Whether the caller waits, without a stream, for a container that takes the call."""
+        return self.parked_stream == self.lost_stream == self.stream_number != 0
+
+    @property
+    def is_being_transferred(self) -> bool:
+        """Whether the caller may be with the target of a transfer."""
+        return self.transfer is not None and not self.transfer.end
 
     @property
     def is_unwanted(self) -> bool:

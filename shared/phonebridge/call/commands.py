@@ -31,7 +31,19 @@ class StartStreaming:
 
 @dataclass(frozen=True, slots=True)
 class StopStreaming:
-    """Close the media stream; the call goes on without us."""
+    """Close media stream `stream_number`. The leg stays."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Let the carrier's voice speak to the caller, because stream `stream_number` was lost and no
+    container can take the next one."""
+
+    stream_number: int
+    is_goodbye: bool = False
+    """No stream will follow, so the call is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,15 @@ class ReportEnd:
 
 
 CarrierCommand = (
-    Dial | Answer | Reject | StartStreaming | StopStreaming | SendDigits | TransferCommand | HangUp
+    Dial
+    | Answer
+    | Reject
+    | StartStreaming
+    | StopStreaming
+    | Speak
+    | SendDigits
+    | TransferCommand
+    | HangUp
 )
 Report = ReportTransfer | ReportMachine | ReportAnswer | ReportEnd
 CallCommand = CarrierCommand | Report

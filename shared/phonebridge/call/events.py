@@ -121,8 +121,8 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingFailed:
-    """`streaming.failed`: the carrier could not open, or keep, this media stream, and the call
-    cannot go on with another one."""
+    """`streaming.failed`: the carrier could not open, or keep, this media stream. It ends the call
+    only if the call may have no further stream."""
 
     fault: Fault
     stream_number: int = 1
@@ -130,11 +130,43 @@ class StreamingFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingLost:
-    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` tells the
-    two apart."""
+    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` decides
+    which of the two it is."""
 
     fault: Fault
     stream_number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StreamingStopped:
+    """`streaming.stopped`: the carrier has closed this media stream, for whatever reason."""
+
+    stream_number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NextStreamRequested:
+    """Somebody on our side wants another stream instead of stream `stream_number`, which the
+    carrier may still hold open."""
+
+    stream_number: int
+    has_room: bool = True
+    """Whether a container can take the next stream. Without one, the caller waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """The carrier has carried out `streaming_stop` for this stream, or had nothing to stop."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerInformed:
+    """The carrier was asked to speak to the caller after the loss of this stream. It is not asked
+    again, whether it accepted or refused."""
+
+    stream_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +186,8 @@ class BrowserLeft:
 
 
 BrowserEvent = BrowserCallRequested | StreamRequested | BrowserLeft
-MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamingLost
+StreamEvent = StreamingLost | StreamingStopped | NextStreamRequested | StreamClosed | CallerInformed
+MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamEvent
 LegEvent = (
     CallRequested
     | CallArrived

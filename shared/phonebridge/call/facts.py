@@ -4,7 +4,7 @@ other the earlier counts, so every order of the same events ends in the same rec
 from dataclasses import replace
 from typing import get_args
 
-from phonebridge.call import machine_detection, transfer
+from phonebridge.call import machine_detection, streams, transfer
 from phonebridge.call.call import (
     CLOCK_SKEW_MS,
     FOUND_ENDED,
@@ -23,6 +23,7 @@ from phonebridge.call.events import (
     BrowserLeft,
     CallAnswered,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -38,8 +39,8 @@ from phonebridge.call.events import (
     MediaEvent,
     MediaReported,
     MediaStarted,
+    StreamEvent,
     StreamingFailed,
-    StreamingLost,
     StreamRequested,
 )
 from phonebridge.call.machine_detection import Detection, DetectionEnded, GreetingEnded
@@ -76,10 +77,10 @@ def _is_too_late(call: Call, event: CallEvent) -> bool:
         case EndRequested(_, at_ms):
             # An end that was asked for in time sets the reason, even if it is written later.
             return call.status is CallStatus.ENDED and not _precedes_end(call, at_ms)
-        case MediaReported() | StreamingLost():
+        case MediaReported():
             return call.status is CallStatus.ENDED
         case _:
-            return False
+            return isinstance(event, StreamEvent) and call.status is CallStatus.ENDED
 
 
 def _precedes_end(call: Call, at_ms: int) -> bool:
@@ -127,10 +128,12 @@ def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
             return replace(call, streaming_at_ms=_earliest_ms(call.streaming_at_ms, at_ms))
         case MediaReported():
             return _apply_report(call, event)
-        case StreamingLost(_, number):
-            return _lose_stream(call, number)
         case StreamingFailed(fault):
             return replace(call, fault=_first_fault(call.fault, fault))
+        case CallerInformed(number):
+            return replace(call, announced_stream=max(call.announced_stream, number))
+        case _:
+            return streams.apply_event(call, event)
 
 
 def _apply_browser_event(call: Call, event: BrowserEvent) -> Call:
@@ -202,7 +205,8 @@ def _attach(call: Call, event: MediaAttached) -> Call:
     is_repeated = call.attached_stream == event.stream_number and call.owner_task == event.task_id
     if is_repeated and call.streaming_at_ms == event.at_ms:
         return call  # the answer to the write of this very claim got lost
-    if not call.attached_stream < event.stream_number <= call.stream_number:
+    oldest = max(call.attached_stream, call.lost_stream) + 1
+    if not oldest <= event.stream_number <= call.stream_number:
         raise InvalidTransition(
             f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
         )
@@ -219,12 +223,8 @@ def _attach(call: Call, event: MediaAttached) -> Call:
 def _apply_report(call: Call, report: MediaReported) -> Call:
     number = report.stream_number
     if call.has_early_stream and number == 1 and not report.started:
-        return _lose_stream(call, number)
+        return streams.lose(call, number)
     return replace(call, left_stream=max(call.left_stream, number))
-
-
-def _lose_stream(call: Call, number: int) -> Call:
-    return replace(call, lost_stream=max(call.lost_stream, number))
 
 
 def _known_leg(known: Leg | None, new: Leg) -> Leg | None:

@@ -24,6 +24,7 @@ from phonebridge.call.events import (
     BrowserLeft,
     CallAnswered,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -37,14 +38,18 @@ from phonebridge.call.events import (
     MediaAttached,
     MediaReported,
     MediaStarted,
+    NextStreamRequested,
+    StreamClosed,
     StreamingFailed,
     StreamingLost,
+    StreamingStopped,
     StreamRequested,
 )
 from phonebridge.call.facts import apply_event
 from phonebridge.call.machine_detection import DetectionEnded, GreetingEnded
 from phonebridge.call.outcome import with_outcome
 from phonebridge.call.owed import asked_at
+from phonebridge.call.streams import stream_needed, without_streams
 from phonebridge.call.transfer import (
     BriefingStarted,
     CallTransferred,
@@ -77,6 +82,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaAttached: _S.DIALING,
             MediaReported: _S.DIALING,
             StreamingLost: _S.DIALING,
+            StreamingStopped: _S.DIALING,
+            NextStreamRequested: _S.DIALING,
+            StreamClosed: _S.DIALING,
+            CallerInformed: _S.DIALING,
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
             CallTransferred: _S.TRANSFERRED,
@@ -90,6 +99,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallArrived: _S.INCOMING,
             EndRequested: _S.INCOMING,
             StreamingLost: _S.INCOMING,
+            StreamingStopped: _S.INCOMING,
+            NextStreamRequested: _S.INCOMING,
+            StreamClosed: _S.INCOMING,
+            CallerInformed: _S.INCOMING,
             CallAnswered: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
@@ -106,6 +119,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             EndRequested: _S.ANSWERED,
             MediaReported: _S.ANSWERED,
             StreamingLost: _S.ANSWERED,
+            StreamingStopped: _S.ANSWERED,
+            NextStreamRequested: _S.ANSWERED,
+            StreamClosed: _S.ANSWERED,
+            CallerInformed: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
@@ -127,6 +144,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaStarted: _S.STREAMING,
             MediaReported: _S.STREAMING,
             StreamingLost: _S.STREAMING,
+            StreamingStopped: _S.STREAMING,
+            NextStreamRequested: _S.STREAMING,
+            StreamClosed: _S.STREAMING,
+            CallerInformed: _S.STREAMING,
             TransferRequested: _S.STREAMING,
             TransferRefused: _S.STREAMING,
             TargetInitiated: _S.STREAMING,
@@ -153,6 +174,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaStarted: _S.TRANSFERRED,
             MediaReported: _S.TRANSFERRED,
             StreamingLost: _S.TRANSFERRED,
+            StreamingStopped: _S.TRANSFERRED,
+            NextStreamRequested: _S.TRANSFERRED,
+            StreamClosed: _S.TRANSFERRED,
+            CallerInformed: _S.TRANSFERRED,
             TransferRefused: _S.TRANSFERRED,
             TargetInitiated: _S.TRANSFERRED,
             TargetAnswered: _S.TRANSFERRED,
@@ -176,6 +201,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             MediaStarted: _S.ENDED,
             MediaReported: _S.ENDED,
             StreamingLost: _S.ENDED,
+            StreamingStopped: _S.ENDED,
+            NextStreamRequested: _S.ENDED,
+            StreamClosed: _S.ENDED,
+            CallerInformed: _S.ENDED,
             TransferRefused: _S.ENDED,
             TargetInitiated: _S.ENDED,
             TargetAnswered: _S.ENDED,
@@ -205,44 +234,21 @@ def advance(call: Call, event: CallEvent, now_ms: int) -> Call:
             f"{type(event).__name__} cannot happen to call {call.call_id}, which is {call.status}."
         )
     moved = replace(apply_event(call, event), status=row[type(event)])
-    moved = replace(moved, stream_number=_stream_needed(moved))
+    moved = replace(moved, stream_number=stream_needed(moved))
     if moved.status is CallStatus.ENDED:
-        moved = _without_streams(with_outcome(moved))
+        moved = without_streams(with_outcome(moved))
     moved = replace(moved, asked_at=asked_at(call, moved, now_ms))
     return moved if moved == call else replace(moved, version=call.version + 1)
 
 
-def is_stale(call: Call, stream_number: int | None) -> bool:
-    """Whether a container that has stream `stream_number` may change the call no more, because
-    another container has a later one. None stands for anybody who is no container."""
-    return stream_number is not None and stream_number < call.attached_stream
-
-
 def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
-    """Another stream replaces one that never carried the call. A stream that did takes the call
-    along when it fails, and so does the last one that a call may have. A browser call ends with
-    the request for its end, or with the report of its last container, whichever comes later."""
+    """A stream that fails is replaced by the next one. The last one that a call may have takes the
+    call along. A browser call ends with the request for its end, or with the report of its last
+    container, whichever comes later."""
     if call.is_browser_call and isinstance(event, EndRequested | MediaReported):
         known = apply_event(call, event)
         is_over = known.end_requested_by is not None and not known.has_container
         return BrowserLeft(event) if is_over and call.status is not _S.ENDED else event
-    if not isinstance(event, StreamingFailed):
+    if not isinstance(event, StreamingFailed) or event.stream_number >= MAX_STREAMS:
         return event
-    number = event.stream_number
-    has_carried = number == call.attached_stream and not call.carries_early_stream
-    is_fatal = has_carried or number >= MAX_STREAMS
-    return event if is_fatal else StreamingLost(event.fault, number)
-
-
-def _stream_needed(call: Call) -> int:
-    """The number of the stream that the call needs: the first one as soon as somebody answers, and
-    the next one when the latest is lost."""
-    is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
-    if call.is_unwanted or not is_up or call.stream_number > call.lost_stream:
-        return call.stream_number
-    return min(call.lost_stream + 1, MAX_STREAMS)
-
-
-def _without_streams(call: Call) -> Call:
-    """A call that has ended needs no stream, so what became of each of them makes no difference."""
-    return replace(call, stream_number=call.attached_stream, lost_stream=0, left_stream=0)
+    return StreamingLost(event.fault, event.stream_number)

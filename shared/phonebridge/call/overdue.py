@@ -10,21 +10,25 @@ from dataclasses import dataclass, replace
 
 from phonebridge.call.call import (
     FOUND_ENDED,
+    MAX_STREAMS,
     Call,
     CallStatus,
     EndedBy,
     Fault,
     Hangup,
 )
-from phonebridge.call.commands import CallCommand, Dial, SendDigits
+from phonebridge.call.commands import CallCommand, Dial, SendDigits, Speak, StopStreaming
 from phonebridge.call.events import (
     CallAnswered,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
     DigitsSettled,
     EndRequested,
     MediaReported,
+    NextStreamRequested,
+    StreamClosed,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
 from phonebridge.call.transfer import (
@@ -39,7 +43,9 @@ RING_TIMEOUT_MS = 60_000
 """Telnyx lets a phone ring for 30 s. A leg that is alive after this time was answered."""
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
-HEARTBEAT_TIMEOUT_MS = 45_000  # a task beats every 10 s
+STREAM_TIMEOUT_MS = 6_000  # from `streaming_start` until a container has claimed the next stream
+PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
+GOODBYE_TIMEOUT_MS = 8_000  # to speak the last sentence to a caller who gets no further stream
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
 BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
@@ -81,9 +87,12 @@ def event_of_live_leg(state: LegState, event: CallEvent) -> CallEvent:
     return event
 
 
-def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) -> CallEvent | None:
+def overdue(
+    call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int, has_room: bool = True
+) -> CallEvent | None:
     """Return the event for a call that waits in vain, or None. `is_task_lost` says that the task of
-    the call is dead, or no longer carries it (`control_plane/task_sweep.py`)."""
+    the call is dead, or no longer carries it (`control_plane/task_sweep.py`). `has_room` says that
+    a container can take the call."""
     silent_ms = now_ms - call.changed_at_ms
     if call.is_browser_call and (event := _overdue_browser(call, is_task_lost, now_ms)):
         return event
@@ -96,7 +105,10 @@ def overdue(call: Call, *, is_task_lost: bool, max_call_ms: int, now_ms: int) ->
             ended = EndRequested(EndedBy.MAX_DURATION, now_ms)
             return ended if silent_ms > TRANSFERRED_TIMEOUT_MS else None
         case CallStatus.STREAMING:
-            return _overdue_stream(call, is_task_lost, max_call_ms, now_ms)
+            since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)
+            if since_ms > max_call_ms + MEDIA_TIMEOUT_MS:
+                return _failure(call, "max_duration_overrun", now_ms)
+            return _overdue_stream(call, is_task_lost, has_room, now_ms)
         case CallStatus.ANSWERED:
             late = silent_ms > MEDIA_TIMEOUT_MS
             return _failure(call, "no_media", now_ms) if late else _settle_given_up(call, now_ms)
@@ -129,20 +141,52 @@ def _overdue_browser(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent |
     return None
 
 
+def _overdue_container(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:
+    """A browser opens its next stream by itself, so only its return is awaited."""
+    late = now_ms - call.changed_at_ms > RETURN_TIMEOUT_MS
+    return _failure(call, "container_lost", now_ms) if is_task_lost and late else None
+
+
 def _overdue_stream(
-    call: Call, is_task_lost: bool, max_call_ms: int, now_ms: int
+    call: Call, is_task_lost: bool, has_room: bool, now_ms: int
 ) -> CallEvent | None:
     silent_ms = now_ms - call.changed_at_ms
-    if call.has_lost_media and not call.is_browser_call:
-        late = silent_ms > HANGUP_TIMEOUT_MS
-        return EndRequested(EndedBy.UNKNOWN, now_ms) if late else None
-    since_ms = now_ms - (call.streaming_at_ms or call.changed_at_ms)
-    # A task that came back may have taken this call before its next heartbeat.
-    if is_task_lost and since_ms > HEARTBEAT_TIMEOUT_MS:
-        return _failure(call, "container_lost", now_ms)
-    if since_ms > max_call_ms + MEDIA_TIMEOUT_MS:
-        return _failure(call, "max_duration_overrun", now_ms)
+    if call.is_browser_call:
+        return _overdue_container(call, is_task_lost, now_ms)
+    has_left = call.has_lost_media and silent_ms > HANGUP_TIMEOUT_MS
+    if is_task_lost or has_left or _is_between_streams(call):
+        return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms)
     return _overdue_transfer(call, silent_ms) or _settle_given_up(call, now_ms)
+
+
+def _is_between_streams(call: Call) -> bool:
+    return not call.is_unwanted and (call.stream_number > call.attached_stream or call.is_parked)
+
+
+def event_of_lost_stream(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | None:
+    """What a call needs whose container is lost: the next stream, or the end if it has waited for
+    one too long. None while the carrier may still be at work on the last command."""
+    if call.is_unwanted or call.is_being_transferred:
+        return None
+    if call.is_parked:
+        return _event_of_parked(call, has_room=has_room, now_ms=now_ms)
+    is_asked = call.stream_number > call.attached_stream and call.stream_number > call.lost_stream
+    if is_asked and now_ms < call.asked_at.stream_ms + STREAM_TIMEOUT_MS:
+        return None
+    return _settle_given_up(call, now_ms) or NextStreamRequested(call.stream_number, has_room)
+
+
+def _event_of_parked(call: Call, *, has_room: bool, now_ms: int) -> CallEvent | None:
+    """A fallback number would be dialled here, instead of the end."""
+    is_last = call.parked_stream >= MAX_STREAMS
+    if has_room and not is_last:
+        return NextStreamRequested(call.stream_number)
+    waits_ms = now_ms - call.changed_at_ms
+    if waits_ms > (GOODBYE_TIMEOUT_MS if is_last else PARKED_TIMEOUT_MS):
+        reason = "media_lost" if is_last else "container_lost"
+        detail = "no further media stream could be opened"
+        return CallFailed(Fault(reason, detail, now_ms))
+    return _settle_given_up(call, now_ms)
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
@@ -165,6 +209,10 @@ def _event_of_given_up(command: CallCommand, call: Call) -> CallEvent | None:
             return TransferRefused(call.transfer.number, NO_NEWS)
         case SendDigits(number=number):
             return DigitsSettled(number)
+        case StopStreaming(number) if call.status is CallStatus.STREAMING:
+            return StreamClosed(number)
+        case Speak(number):
+            return CallerInformed(number)
         case _:
             return None
 

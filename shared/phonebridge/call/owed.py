@@ -8,7 +8,8 @@ A command is confirmed by its effect, never by the carrier's 200:
 | `Answer` | `call.answered` |
 | `Reject`, `HangUp`, `HangUpTarget` | the hangup, or the answer that the leg is over (90018) |
 | `StartStreaming` | the media socket that claims the stream |
-| `StopStreaming` | the report of the container that had the stream |
+| `StopStreaming` | the carrier's answer or webhook; after a transfer, the container's report |
+| `Speak` | the carrier's answer, because the sentence must not be spoken twice |
 | `TransferLeg`, `DialTarget` | a known leg of the target's |
 | `SpeakSummary` | `call.speak.started` |
 | `BridgeLegs` | `call.bridged` |
@@ -29,7 +30,7 @@ own. After that it would: commands that must not be carried out twice are given 
 
 from collections.abc import Iterator
 
-from phonebridge.call.call import AskedAt, Call, CallStatus, EndedBy
+from phonebridge.call.call import MAX_STREAMS, AskedAt, Call, CallStatus, EndedBy
 from phonebridge.call.commands import (
     Answer,
     CallCommand,
@@ -40,6 +41,7 @@ from phonebridge.call.commands import (
     ReportEnd,
     ReportMachine,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -66,6 +68,7 @@ GIVEN_UP = (
     BridgeLegs,
     SendDigits,
     StopStreaming,
+    Speak,
     ReportTransfer,
     ReportAnswer,
     ReportMachine,
@@ -168,13 +171,25 @@ def _of_leg(call: Call) -> CallCommand | None:
 def _of_stream(call: Call) -> CallCommand | None:
     if call.status is _S.TRANSFERRED:
         # Stopped by us: a stream that its server closes might count as failed.
-        return StopStreaming() if call.left_stream < call.attached_stream else None
+        is_open = call.left_stream < call.attached_stream
+        return StopStreaming(call.attached_stream) if is_open else None
     if call.is_unwanted or call.status not in (_S.ANSWERED, _S.STREAMING):
         return None
-    if call.stream_number > max(call.attached_stream, call.has_early_stream):
+    if call.closing_stream > call.closed_stream:
+        return StopStreaming(call.closing_stream)
+    if call.is_parked:
+        return _of_waiting_caller(call)
+    known = max(call.attached_stream, call.lost_stream, call.has_early_stream)
+    if call.stream_number > known:
         return StartStreaming(call.stream_number)
     is_waiting = call.carries_early_stream and call.streaming_at_ms is None
     return ReportAnswer() if is_waiting and call.lost_stream == 0 else None
+
+
+def _of_waiting_caller(call: Call) -> CallCommand | None:
+    if call.is_being_transferred or call.announced_stream >= call.parked_stream:
+        return None
+    return Speak(call.parked_stream, is_goodbye=call.parked_stream >= MAX_STREAMS)
 
 
 def _of_target(call: Call) -> CallCommand | None:

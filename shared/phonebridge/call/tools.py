@@ -1,7 +1,8 @@
 """What an agent may do besides talking: the tools of a call, declared with the rest of its
 configuration (docs/tools.md)."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 NO_PARAMETERS = '{"type":"object","properties":{}}'
@@ -68,6 +69,28 @@ class Tools:
         """By its name, or its number if that is all it has."""
         named = wanted.strip().casefold()
         return next((each for each in self.destinations if each.name.casefold() == named), None)
+
+
+def map_secrets(tools: Tools, change: Callable[[str], str]) -> Tools:
+    """The same tools with every secret of theirs changed."""
+
+    def of_headers(headers: dict[str, str]) -> dict[str, str]:
+        return {name: change(value) for name, value in headers.items()}
+
+    def maybe(secret: str | None) -> str | None:
+        return change(secret) if secret else secret
+
+    return replace(
+        tools,
+        functions=tuple(
+            replace(each, headers=of_headers(each.headers), secret=maybe(each.secret))
+            for each in tools.functions
+        ),
+        mcp_servers=tuple(
+            replace(each, headers=of_headers(each.headers), authorization=maybe(each.authorization))
+            for each in tools.mcp_servers
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

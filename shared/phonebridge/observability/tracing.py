@@ -46,6 +46,19 @@ class Span:
     is_whole_call: bool = False
 
 
+def whole_call(call: Call) -> Span:
+    """The span of a call that has ended."""
+    return Span(
+        call.call_id,
+        "call",
+        call.created_at_ms,
+        call.changed_at_ms,
+        {"call.direction": call.direction, "call.outcome": str(call.outcome)},
+        failed=call.fault.reason if call.fault else None,
+        is_whole_call=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Collector:
     """The address and headers of the collector (OpenTelemetry, "OTLP Exporter Configuration")."""

@@ -4,9 +4,8 @@ one conditional write of a single item; `ports.CallStore` is the writing side.""
 import heapq
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,33 @@ import msgspec
 from phonebridge.call.call import Call, CallStatus, Leg
 from phonebridge.call.config import CallConfig
 from phonebridge.call.recording import Recording
+from phonebridge.call.resume import Resume
 from phonebridge.call.tools import Message
 from phonebridge.call.turn import Turn
 from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery
-from phonebridge.errors import Conflict, TooLarge
+from phonebridge.errors import Conflict
 from phonebridge.ports import TimelineEntry
+from phonebridge.storage.call_items import (
+    StoredClaim,
+    StoredConfig,
+    StoredLink,
+    StoredResume,
+    TransferClaim,
+    claim_key,
+    config_key,
+    decode_config,
+    encode_config,
+    head_key,
+    leg_keys,
+    notice_key,
+    partition_key,
+    recording_key,
+    resume_key,
+    session_key,
+)
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 from phonebridge.storage.turn_items import (
     StoredTurns,
@@ -29,6 +48,7 @@ from phonebridge.storage.turn_items import (
     latest_turns,
     sort_key_of,
 )
+from phonebridge.timeline import complete_timeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -37,8 +57,8 @@ DAY_SECONDS = 86_400
 RECORD_SECONDS = 90 * DAY_SECONDS
 LEG_SECONDS = DAY_SECONDS  # a call lasts an hour at most; its last webhooks follow within minutes
 IDEMPOTENCY_SECONDS = DAY_SECONDS
+RESUME_SECONDS = DAY_SECONDS  # if nobody is left to remove it at the end of the call
 TRANSFER_CLAIM_SECONDS = 30  # a container begins a transfer within 20 s, when all has been said
-CONFIG_BYTES_MAX = 65_536
 SWEEP_PAGE = 100
 
 # One partition of an index takes 1000 writes a second, and a throttled index throttles the table
@@ -54,6 +74,7 @@ _PLACE = r"\d{13}#[0-9a-f]{8}"
 class CallRecord:
     call: Call
     config: CallConfig
+    """Secrets of tools are still encrypted in it."""
     turns: tuple[Turn, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[Message, ...] = ()
@@ -61,6 +82,8 @@ class CallRecord:
     charges: tuple[Charge, ...] = ()
     recordings: tuple[Recording, ...] = ()
     webhook_delivery: WebhookDelivery | None = None
+    resume: Resume | None = None
+    """Until the call ends."""
 
     @property
     def usage(self) -> Usage:
@@ -87,31 +110,11 @@ class Claim:
     matches: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredConfig:
-    json: str
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredLink:
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _StoredClaim:
-    call_id: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class _TransferClaim:
-    """Its key says it all."""
-
-
 # What stands in the partition of a call, by the beginning of its sort key.
 _PARTS: Mapping[str, type] = {
     "META": Call,
-    "CONFIG": _StoredConfig,
+    "CONFIG": StoredConfig,
+    "RESUME": StoredResume,
     "TURNS": StoredTurns,
     "EV": TimelineEntry,
     "MESSAGE": Message,
@@ -124,29 +127,34 @@ _PARTS: Mapping[str, type] = {
 
 class DynamoCallStore:
     def __init__(
-        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
+        self._cipher = cipher
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
-        json = encode_config(config)
+        sealed = self._sealed(config)
         # The head makes the call exist, so it comes last: a crash between the two leaves a config
         # that nobody asks for, never a call that speaks with the default persona.
-        self._table.put_if_absent(_config_key(call.call_id), _StoredConfig(json), RECORD_SECONDS)
+        self._table.put_if_absent(config_key(call.call_id), sealed, RECORD_SECONDS)
         head = self._table.put_if_absent(
-            _head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call)
+            head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call)
         )
         return head is call
 
     def load(self, call_id: str) -> Call | None:
-        return self._table.get(_head_key(call_id), Call)
+        return self._table.get(head_key(call_id), Call)
 
     def save(self, call: Call) -> None:
         """Raises `Conflict` unless the stored call is the one before this one."""
         saved = self._table.put_if_version(
-            _head_key(call.call_id),
+            head_key(call.call_id),
             call,
             RECORD_SECONDS,
             version=call.version - 1,
@@ -156,18 +164,36 @@ class DynamoCallStore:
             raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
 
     def config(self, call_id: str) -> CallConfig | None:
-        stored = self._table.get(_config_key(call_id), _StoredConfig)
-        return _config(stored) if stored else None
+        stored = self._table.get(config_key(call_id), StoredConfig)
+        if stored is None:
+            return None
+        config = decode_config(stored)
+        return replace(config, tools=self._cipher.decrypt_tools(config.tools))
+
+    def put_config(self, call_id: str, config: CallConfig) -> None:
+        """Store the settings for the streams to come. Raises `TooLarge`."""
+        self._table.put(config_key(call_id), self._sealed(config), RECORD_SECONDS)
+
+    def _sealed(self, config: CallConfig) -> StoredConfig:
+        encode_config(config)
+        sealed = replace(config, tools=self._cipher.encrypt_tools(config.tools))
+        return StoredConfig(msgspec.json.encode(sealed).decode())
+
+    def put_resume(self, call_id: str, resume: Resume) -> None:
+        self._table.put(resume_key(call_id), StoredResume.of(resume), RESUME_SECONDS)
+
+    def remove_resume(self, call_id: str) -> None:
+        self._table.remove(resume_key(call_id))
 
     def add_timeline_entry(self, call_id: str, entry: TimelineEntry) -> None:
-        key = ItemKey(_pk(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
+        key = ItemKey(partition_key(call_id), f"EV#{entry.at_ms:013d}#{entry.entry_id}")
         self._table.put_if_absent(key, entry, RECORD_SECONDS)
 
     def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
         """Turns of any calls; those that the table had no room for now come back. Turns of one call
         that come together share an item: a write unit has room for several."""
         groups = {
-            ItemKey(_pk(call_id), sort_key_of(group, self._now_ms())): (call_id, group)
+            ItemKey(partition_key(call_id), sort_key_of(group, self._now_ms())): (call_id, group)
             for call_id, group in group_turns(turns)
         }
         values = {key: StoredTurns.of(group) for key, (_, group) in groups.items()}
@@ -175,69 +201,74 @@ class DynamoCallStore:
         return [(call_id, turn) for call_id, group in left for turn in group]
 
     def add_message(self, call_id: str, message: Message) -> None:
-        key = ItemKey(_pk(call_id), f"MESSAGE#{message.stream_number}#{message.number:04d}")
+        key = ItemKey(
+            partition_key(call_id), f"MESSAGE#{message.stream_number}#{message.number:04d}"
+        )
         self._table.put(key, message, RECORD_SECONDS)
 
     def add_usage(self, call_id: str, usage: ModelUsage) -> None:
-        key = ItemKey(_pk(call_id), f"USAGE#{usage.stream_number:04d}")
+        key = ItemKey(partition_key(call_id), f"USAGE#{usage.stream_number:04d}")
         self._table.put(key, usage, RECORD_SECONDS)
 
     def add_charge(self, call_id: str, charge: Charge) -> None:
-        self._table.put(ItemKey(_pk(call_id), f"CHARGE#{charge.leg_id}"), charge, RECORD_SECONDS)
+        self._table.put(
+            ItemKey(partition_key(call_id), f"CHARGE#{charge.leg_id}"), charge, RECORD_SECONDS
+        )
 
     def add_recording(self, call_id: str, recording: Recording) -> Recording:
         """The one on record, if it is there already."""
-        key = _recording_key(call_id, recording.recording_id)
+        key = recording_key(call_id, recording.recording_id)
         return self._table.put_if_absent(key, recording, RECORD_SECONDS)
 
     def put_recording(self, call_id: str, recording: Recording) -> None:
-        key = _recording_key(call_id, recording.recording_id)
+        key = recording_key(call_id, recording.recording_id)
         self._table.put(key, recording, RECORD_SECONDS)
 
     def webhook_delivery(self, call_id: str) -> WebhookDelivery | None:
-        return self._table.get(_notice_key(call_id), WebhookDelivery)
+        return self._table.get(notice_key(call_id), WebhookDelivery)
 
     def put_webhook_delivery(self, call_id: str, notice: WebhookDelivery) -> None:
-        self._table.put(_notice_key(call_id), notice, RECORD_SECONDS)
+        self._table.put(notice_key(call_id), notice, RECORD_SECONDS)
 
     def link_leg(self, leg: Leg, call_id: str) -> None:
-        for key in _leg_keys(leg):
-            self._table.put(key, _StoredLink(call_id), LEG_SECONDS)
+        for key in leg_keys(leg):
+            self._table.put(key, StoredLink(call_id), LEG_SECONDS)
 
     def find_by_leg(self, leg: Leg) -> str | None:
-        for key in _leg_keys(leg):
-            if found := self._table.get(key, _StoredLink):
+        for key in leg_keys(leg):
+            if found := self._table.get(key, StoredLink):
                 return found.call_id
         return None
 
     def link_session(self, leg: Leg, name: str) -> None:
         if leg.call_session_id:
-            self._table.put(_session_key(leg), _StoredLink(name), LEG_SECONDS)
+            self._table.put(session_key(leg), StoredLink(name), LEG_SECONDS)
 
     def linked_session(self, leg: Leg) -> str | None:
         if not leg.call_session_id:
             return None
-        found = self._table.get(_session_key(leg), _StoredLink)
+        found = self._table.get(session_key(leg), StoredLink)
         return found.call_id if found else None
 
     def record(self, call_id: str) -> CallRecord | None:
         """All that is known of a call, in one query."""
         found: dict[type, list[Any]] = {kind: [] for kind in _PARTS.values()}
-        for stored in self._table.partition(_pk(call_id)):
+        for stored in self._table.partition(partition_key(call_id)):
             if kind := _PARTS.get(stored.sk.split("#")[0]):
                 found[kind].append(stored.read(kind))
         if not found[Call]:
             return None
         return CallRecord(
             call=found[Call][0],
-            config=next(map(_config, found[_StoredConfig]), CallConfig()),
+            config=next(map(decode_config, found[StoredConfig]), CallConfig()),
             turns=latest_turns(found[StoredTurns]),
-            timeline=tuple(found[TimelineEntry]),
+            timeline=complete_timeline(found[Call][0], found[TimelineEntry]),
             messages=tuple(found[Message]),
             usages=tuple(found[ModelUsage]),
             charges=tuple(found[Charge]),
             recordings=tuple(found[Recording]),
             webhook_delivery=next(iter(found[WebhookDelivery]), None),
+            resume=next((each.resume for each in found[StoredResume]), None),
         )
 
     def live(self, cursor: str | None, limit: int) -> Page:
@@ -257,19 +288,19 @@ class DynamoCallStore:
     def claim_transfer(self, call_id: str, number: int) -> bool:
         """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
         call itself tells of the attempt, or none came of it."""
-        mine = _TransferClaim()
-        key = ItemKey(_pk(call_id), f"TRANSFER#{number:04d}")
+        mine = TransferClaim()
+        key = ItemKey(partition_key(call_id), f"TRANSFER#{number:04d}")
         return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
 
     def find_claim(self, key: str, fingerprint: str) -> Claim | None:
         """What an Idempotency-Key stands for; None for a new one."""
-        found = self._table.get(_claim_key(key), _StoredClaim)
+        found = self._table.get(claim_key(key), StoredClaim)
         return Claim(found.call_id, found.fingerprint == fingerprint) if found else None
 
     def claim_key(self, key: str, fingerprint: str, call_id: str) -> Claim:
         """Let an Idempotency-Key stand for a call, unless it already stands for another."""
-        mine = _StoredClaim(call_id, fingerprint)
-        found = self._table.put_if_absent(_claim_key(key), mine, IDEMPOTENCY_SECONDS)
+        mine = StoredClaim(call_id, fingerprint)
+        found = self._table.put_if_absent(claim_key(key), mine, IDEMPOTENCY_SECONDS)
         return Claim(found.call_id, found.fingerprint == fingerprint)
 
     def _newest_first(
@@ -285,54 +316,6 @@ class DynamoCallStore:
     ) -> Iterator[Call]:
         for stored in self._table.newest_first(index, partition, before, page_size):
             yield stored.read(Call)
-
-
-def _pk(call_id: str) -> str:
-    return f"CALL#{call_id}"
-
-
-def _head_key(call_id: str) -> ItemKey:
-    return ItemKey(_pk(call_id), "META")
-
-
-def _recording_key(call_id: str, recording_id: str) -> ItemKey:
-    return ItemKey(_pk(call_id), f"RECORDING#{recording_id}")
-
-
-def _notice_key(call_id: str) -> ItemKey:
-    return ItemKey(_pk(call_id), "NOTICE")
-
-
-def _config_key(call_id: str) -> ItemKey:
-    return ItemKey(_pk(call_id), "CONFIG")
-
-
-def _claim_key(key: str) -> ItemKey:
-    return ItemKey(f"IDEM#{sha256(key.encode()).hexdigest()}", "REQ")
-
-
-def encode_config(config: CallConfig) -> str:
-    """As it is stored. Raises `TooLarge`."""
-    json = msgspec.json.encode(config)
-    if len(json) > CONFIG_BYTES_MAX:
-        raise TooLarge(
-            f"The settings of a call may take {CONFIG_BYTES_MAX} bytes; these take {len(json)}."
-        )
-    return json.decode()
-
-
-def _config(stored: _StoredConfig) -> CallConfig:
-    return msgspec.json.decode(stored.json, type=CallConfig)
-
-
-def _leg_keys(leg: Leg) -> list[ItemKey]:
-    """Not by session: a transfer's second leg shares it, but is not this call."""
-    ids = (leg.call_control_id, leg.call_leg_id)
-    return [ItemKey(f"LEG#{leg_id}", "CALL") for leg_id in ids if leg_id]
-
-
-def _session_key(leg: Leg) -> ItemKey:
-    return ItemKey(f"LEG#{leg.call_session_id}", "SESSION")
 
 
 def _index_keys(call: Call) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""What the carrier's answer to a command means to the call. Pure; `refusals.py` has the codes."""
+"""Translates the carrier's response to a command into an event of the call. This module is pure.
+`refusals.py` has the codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,16 +12,20 @@ from phonebridge.call.commands import (
     HangUp,
     Reject,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call.events import (
     CallAnswered,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
     DialAccepted,
     DigitsSettled,
+    NextStreamRequested,
+    StreamClosed,
 )
 from phonebridge.call.overdue import LegState, event_of_leg_state
 from phonebridge.call.transfer import (
@@ -44,6 +49,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
         Reject: "reject",
         StartStreaming: "streaming_start",
         StopStreaming: "streaming_stop",
+        Speak: "speak to the caller",
         SendDigits: "send_dtmf",
         HangUp: "hangup",
         TransferLeg: "transfer",
@@ -56,7 +62,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
 
 
 def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> CallEvent | None:
-    """`leg` is the one that the command dialled, where the answer names it."""
+    """Return the event of a successful command. `leg` is the new leg, if the response names one."""
     match command:
         case Dial() if leg:
             return DialAccepted(leg)
@@ -64,6 +70,10 @@ def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> Ca
             return TargetInitiated(call.transfer.number, leg.call_control_id)
         case SendDigits(number=number):
             return DigitsSettled(number)
+        case StopStreaming(number):
+            return StreamClosed(number)
+        case Speak(number):
+            return CallerInformed(number)
         case _:
             return None
 
@@ -71,7 +81,7 @@ def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> Ca
 def event_of_end(
     command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured, now_ms: int
 ) -> CallEvent | None:
-    """The end of the leg, where the refusal shows it."""
+    """Return the end of the leg, if the refusal shows it."""
     if isinstance(error, NotConfigured):
         return None
     if isinstance(command, HangUpTarget):
@@ -86,9 +96,17 @@ def event_of_end(
 def event_of_failure(
     command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured, now_ms: int
 ) -> CallEvent | None:
-    """What it means that a command had no effect, which holds only if it was sent for the first
-    time: a repetition may be refused because the first attempt had its effect."""
+    """Return the event of a command without effect. This holds only for a first attempt. A
+    repetition may be refused because the first attempt succeeded."""
     match command:
+        case StartStreaming(number) if call.streaming_at_ms is not None:
+            # Most likely the carrier still holds an older stream open (90045).
+            is_refused = isinstance(error, TelnyxRefused)
+            return NextStreamRequested(number) if is_refused else None
+        case StopStreaming(number) if isinstance(error, TelnyxRefused):
+            return StreamClosed(number)
+        case Speak(number):
+            return CallerInformed(number)
         case Dial() | Answer() | Reject() | StartStreaming():
             return CallFailed(Fault(f"{NAMES[type(command)]}_failed", str(error), now_ms))
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() if call.transfer:
@@ -101,9 +119,13 @@ def event_of_failure(
 def event_of_refused_repetition(
     command: CarrierCommand, call: Call, state: LegState, now_ms: int
 ) -> CallEvent | None:
-    """What the carrier says of the leg after it has refused to do something again."""
+    """Return what the carrier reports about the leg after it refused a repetition."""
     if event := event_of_leg_state(call, state, now_ms):
         return event
+    if isinstance(command, Speak):
+        return CallerInformed(command.stream_number)
+    if isinstance(command, StopStreaming) and call.status is CallStatus.STREAMING:
+        return StreamClosed(command.stream_number)
     if isinstance(command, Answer) and call.status is CallStatus.INCOMING and call.leg:
         # A leg that is up and cannot be answered was answered, by the first attempt.
         return CallAnswered(call.leg, now_ms, is_estimated=True)

@@ -141,7 +141,7 @@ def decode(text: Text) -> Frame:
 
 
 CLEAR = b'{"event":"clear"}'
-"""Tells Telnyx to stop playing, drop queued audio, and return all marks."""
+"""Asks Telnyx to stop playing, drop queued audio, and return all marks."""
 
 
 def encode_media(payload: bytes) -> bytes:

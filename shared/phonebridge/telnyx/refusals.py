@@ -97,7 +97,7 @@ _DONE_BEFORE: tuple[tuple[type[CarrierCommand] | None, str], ...] = (
 
 
 def is_passing(command: CarrierCommand, refusal: TelnyxRefused) -> bool:
-    """Whether the same command may be accepted a moment later."""
+    """Return whether the same command may be accepted a moment later."""
     return any(row.matches(command, refusal) for row in PASSING_REFUSALS)
 
 
@@ -113,19 +113,19 @@ def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
     """Whether the refusal shows that the caller's leg has ended.
 
     Telnyx forgets a leg some minutes after its end. A hangup of a forgotten leg has therefore
-    succeeded.
+    succeeded, and a stream of it cannot be closed any more.
     """
     if not isinstance(error, TelnyxRefused):
         return False
     if isinstance(command, SpeakSummary | BridgeLegs | HangUpTarget):
         return False  # it may be the target's leg
     return error.code == CALL_ALREADY_ENDED or (
-        isinstance(command, HangUp) and is_unknown_leg(error)
+        isinstance(command, HangUp | StopStreaming) and is_unknown_leg(error)
     )
 
 
 def tells_of_target_end(error: TelnyxError) -> bool:
-    """The same of the target's leg, where the command was to hang it up."""
+    """Return whether the refusal of a hangup shows that the target's leg has ended."""
     if not isinstance(error, TelnyxRefused):
         return False
     return error.code == CALL_ALREADY_ENDED or is_unknown_leg(error)

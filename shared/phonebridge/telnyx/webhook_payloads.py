@@ -16,6 +16,7 @@ from phonebridge.call.events import (
     CallHungUp,
     CallInitiated,
     StreamingFailed,
+    StreamingStopped,
 )
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded
 from phonebridge.call.recording import SavedRecording
@@ -141,10 +142,22 @@ class _StreamingFailed(Payload):
         return self.failure_reason or _UNSPECIFIED
 
     def _stream_number(self) -> int:
-        """The last part of the URL that we gave it; without one, it can only be the first."""
-        url = self.stream_params.stream_url if self.stream_params else ""
-        number = url.rpartition("/")[2]
-        return int(number) if number in _STREAM_NUMBERS else 1
+        return _stream_number(self.stream_params.stream_url if self.stream_params else "")
+
+
+class _StreamingStopped(Payload):
+    """It names neither the stream's id nor a reason."""
+
+    stream_url: str = ""
+
+    def event(self, at_ms: int) -> CallEvent:
+        return StreamingStopped(_stream_number(self.stream_url))
+
+
+def _stream_number(url: str) -> int:
+    """The last part of the URL that we gave it; without one, it can only be the first."""
+    number = url.rpartition("/")[2]
+    return int(number) if number in _STREAM_NUMBERS else 1
 
 
 class _Detection(Payload):
@@ -242,6 +255,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     "call.bridged": _Bridged,
     "call.hangup": _HungUp,
     "streaming.failed": _StreamingFailed,
+    "streaming.stopped": _StreamingStopped,
     "call.recording.saved": _RecordingSaved,
     "call.machine.detection.ended": _DetectionEnded,
     "call.machine.greeting.ended": _GreetingEnded,

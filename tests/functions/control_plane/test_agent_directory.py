@@ -7,7 +7,8 @@ import pytest
 from control_plane.agent_directory import ANY_NUMBER, DynamoDirectory
 from phonebridge.call.config import CallConfig
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
-from phonebridge.storage.call_store import CONFIG_BYTES_MAX, RECORD_SECONDS
+from phonebridge.storage.call_items import CONFIG_BYTES_MAX
+from phonebridge.storage.call_store import RECORD_SECONDS
 from tests.support.clock import Clock
 
 if TYPE_CHECKING:

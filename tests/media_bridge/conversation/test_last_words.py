@@ -280,9 +280,9 @@ def test_words_of_the_agent_that_were_never_finished_are_marked() -> None:
     assert (
         answering()
         >> words("Good")
-        >> ModelClosed(1011, "")
-        << agent_turn(1, "Good", 0, 2000, interrupted=True, partial=True)
-        << FailCall("model_lost", "the model's server closed with 1011")
+        >> ModelClosed(3000, "")
+        << agent_turn(1, "Good", 0, 1000, interrupted=True)
+        << FailCall("model_lost", "the model's server closed with 3000")
     )
 
 

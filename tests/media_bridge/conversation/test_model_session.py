@@ -22,6 +22,7 @@ from media_bridge.commands import (
     TruncateItem,
 )
 from media_bridge.conversation.model_session import ModelSession
+from media_bridge.conversation.reconnects import ReconnectBudget
 from media_bridge.events import (
     AudioFinished,
     BridgeEvent,
@@ -34,6 +35,7 @@ from media_bridge.events import (
     ModelErrorReceived,
     ModelReady,
     ModelRefused,
+    ModelUnreachable,
     ResponseStarted,
     SettingsDiffer,
     StreamLost,
@@ -59,14 +61,24 @@ from tests.support.bridges import (
     sound,
     words,
 )
-from tests.support.playbook import At, Playbook
+from tests.support.playbook import At, Playbook, pass_time
 
 NO_START = Log("warning", "no start on the early stream")
 GREET = CreateResponse(exact_text=PREPARED.greeting, allow_tools=False)
 
 
 def lost(why: str) -> Log:
-    return Log("warning", "model session lost while the phone rings", why)
+    return Log("warning", "model session lost", why)
+
+
+def session_of(
+    is_ringing: bool, codec: str = "PCMU", model_audio: ModelAudio = ModelAudio.G711
+) -> ModelSession:
+    session = ModelSession(
+        CallConfig(codec=codec), model_audio, is_ringing, ReconnectBudget("call-1")
+    )
+    session.begin(0.0)
+    return session
 
 
 def ready_while_ringing(
@@ -74,6 +86,20 @@ def ready_while_ringing(
 ) -> Playbook:
     story = Playbook(ringing_bridge(config, model_audio))
     assert story >> ModelConnected() << ConfigureModel(Codec.PCMU)
+    return story
+
+
+def preparing(model_audio: ModelAudio = ModelAudio.G711) -> Playbook:
+    """The model has begun to make the greeting."""
+    story = ready_while_ringing(PREPARED, model_audio)
+    assert story >> ModelReady() << GREET >> ResponseStarted("resp-1")
+    return story
+
+
+def prepared() -> Playbook:
+    """The greeting is made, and the phone still rings."""
+    story = preparing()
+    assert story >> said(20) >> done()
     return story
 
 
@@ -91,12 +117,9 @@ def test_the_session_is_ready_when_somebody_answers() -> None:
 
 
 def test_a_prepared_greeting_leaves_with_the_start() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = preparing()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
         >> words("Good evening!")
         >> said(500)
         >> AudioFinished("item-1")
@@ -123,12 +146,9 @@ def test_a_greeting_of_the_models_own_is_prepared_without_doing_anything() -> No
 
 
 def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = preparing()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
         >> words("One two three four five six seven eight nine ten")
         >> said(1000)
         >> done()
@@ -155,19 +175,8 @@ def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
 
 
 def test_a_greeting_that_is_not_prepared_in_time_comes_as_it_is_made() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> At(1.0)
-        >> STARTED
-        << RecordStart()
-        >> At(1.4)
-        >> said(100)
-        << play(100)
-    )
+    story = preparing()
+    assert story >> At(1.0) >> STARTED << RecordStart() >> At(1.4) >> said(100) << play(100)
     assert story.bridge.activity.first_audio_ms == 400
     assert Playbook(ringing_bridge(PREPARED)) >> At(0.1) >> STARTED << RecordStart()
 
@@ -201,46 +210,20 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
 
 
 def test_nobody_answers() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
-        >> At(30.0)
-        >> StreamLost()
-        << LeaveStream(was_lost=False)
-    )
+    story = prepared()
+    assert story >> At(30.0) >> StreamLost() << LeaveStream(was_lost=False)
     assert not story.bridge.has_started
 
 
 def test_a_phone_rings_for_two_minutes_at_most() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
-        >> At(119.9)
-        >> At(120.0)
-        << NO_START
-        << LeaveStream(was_lost=False)
-    )
+    story = prepared()
+    assert story >> At(119.9) >> At(120.0) << NO_START << LeaveStream(was_lost=False)
 
 
 def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_replaced() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = prepared()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
         >> At(20.0)
         >> Answered()
         >> At(22.9)
@@ -265,7 +248,9 @@ def test_the_answer_is_no_news_after_the_start() -> None:
 
 def test_who_comes_after_the_answer_expects_the_start_at_once() -> None:
     late = Bridge(replace(RINGING, answered_at_ms=5_000), WITH_DIAL, ModelAudio.G711, 0.0)
-    assert Playbook(late) >> At(9.9) >> At(10.0) << NO_START << LeaveStream(was_lost=False)
+    story = Playbook(late)
+    assert story >> ModelConnected() << ConfigureModel(Codec.PCMU) >> ModelReady()
+    assert story >> At(9.9) >> At(10.0) << NO_START << LeaveStream(was_lost=False)
 
 
 @pytest.mark.parametrize("saying", [None, "Goodbye!"])
@@ -279,23 +264,36 @@ def test_a_call_that_is_to_end_while_the_phone_rings_ends_without_a_word(
 
 @pytest.mark.parametrize("config", [WITH_DIAL, PREPARED])
 @pytest.mark.parametrize("before", [[], [ModelConnected()], [ModelConnected(), ModelReady()]])
-def test_a_session_lost_while_the_phone_rings_is_opened_anew_on_the_answer(
+def test_a_session_lost_while_the_phone_rings_is_opened_anew(
     config: CallConfig, before: list[BridgeEvent]
 ) -> None:
     story = Playbook(ringing_bridge(config))
     for event in before:
         story.bridge.handle(event, 0.0)
+    closed = ModelClosed(1011, "internal error")
+    commands = story.bridge.handle(closed, 0.0)
+    commands += [command for _, command in pass_time(story.bridge, 0.0, 1.0)]
+    assert commands[0] == lost("the model's server closed with 1011 internal error")
+    assert commands[1:] == [ConnectModel(config)]
+
+
+@pytest.mark.parametrize("config", [WITH_DIAL, PREPARED])
+def test_a_session_that_cannot_be_had_while_the_phone_rings_is_tried_again_on_the_answer(
+    config: CallConfig,
+) -> None:
+    story = Playbook(ringing_bridge(config))
+    for _ in range(4):
+        story.bridge.handle(ModelUnreachable("busy", 503), story.now)
+        list(pass_time(story.bridge, story.now, story.now + 3.0))
+        story.now += 3.0
     assert (
         story
-        >> ModelClosed(1011, "internal error")
-        << lost("the model's server closed with 1011 internal error")
-        >> ModelErrorReceived("server_error", "late")
-        >> At(8.0)
+        >> At(15.0)
         >> STARTED
         << RecordStart()
-        << ConnectModel()
+        << ConnectModel(config)
         >> frame(1)
-        >> At(8.3)
+        >> At(15.3)
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)
         >> ModelReady()
@@ -304,7 +302,7 @@ def test_a_session_lost_while_the_phone_rings_is_opened_anew_on_the_answer(
     )
 
 
-def test_a_greeting_that_fails_again_and_again_is_tried_anew_on_the_answer() -> None:
+def test_a_greeting_that_fails_again_and_again_is_tried_anew_in_another_session() -> None:
     story = ready_while_ringing(PREPARED)
     why = "greeting: failed: rate limit"
     failed, noted = (
@@ -328,26 +326,36 @@ def test_a_greeting_that_fails_again_and_again_is_tried_anew_on_the_answer() -> 
         >> At(1.5)
         << GREET
         >> ResponseStarted("resp-3")
-        >> done("resp-3", "failed", "insufficient_quota")
-        << lost("greeting: failed: insufficient_quota")
-        >> said(100, response="resp-2")
-        >> At(9.0)
-        >> STARTED
-        << RecordStart()
-        << ConnectModel()
+        >> done("resp-3", "failed", "rate limit", Usage(input_text=5))
+        << failed
+        << noted
+        >> At(3.5)
+        << GREET
+        >> ResponseStarted("resp-4")
+        >> done("resp-4", "failed", "rate limit", Usage(input_text=5))
+        << lost(why)
+        << ConnectModel(PREPARED)
+        >> said(100, response="resp-4")
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> ModelReady()
+        << GREET
     )
-    assert story.bridge.usage.input_text == 10, "what was in vain was paid for too"
+    assert story.bridge.usage.input_text == 20, "what was in vain was paid for too"
 
 
 def test_a_session_that_does_not_come_after_the_answer_ends_the_call() -> None:
     timeout = FailCall("model_timeout", "the model session did not become ready")
     story = Playbook(ringing_bridge(WITH_DIAL))
-    assert story >> At(20.0) >> STARTED << RecordStart() >> At(31.9) >> At(32.0) << timeout
+    story.bridge.handle(STARTED, 1.0)
+    ended = [command for _, command in pass_time(story.bridge, 1.0, 14.0)]
+    assert isinstance(ended[-1], FailCall)
+    assert ended[-1].reason == timeout.reason
     story = ready_while_ringing() >> ModelReady() >> STARTED << RecordStart() << CreateResponse()
     assert (
         story
-        >> ModelClosed(1006, "")
-        << FailCall("model_lost", "the model's server closed with 1006")
+        >> ModelClosed(3000, "")
+        << FailCall("model_lost", "the model's server closed with 3000")
     )
 
 
@@ -364,17 +372,16 @@ def test_a_call_that_no_session_would_carry_ends_before_somebody_answers(
 
 
 def test_what_needs_a_ready_session_waits_for_it() -> None:
-    session = ModelSession(False, ModelAudio.G711, Codec.PCMU)
+    session = session_of(is_ringing=False)
     assert session.hold(CreateResponse())
     assert not session.hold(LeaveStream(was_lost=False))
-    session.handle(ModelConnected(), Codec.PCMU)
-    assert session.handle(ModelReady(), Codec.PCMU)[-1] == CreateResponse()
+    session.handle(ModelConnected(), Codec.PCMU, 0.0)
+    assert session.handle(ModelReady(), Codec.PCMU, 0.0)[-1] == CreateResponse()
     assert not session.hold(CreateResponse())
 
 
 def test_pcm_is_played_at_once_too() -> None:
-    story = ready_while_ringing(PREPARED, ModelAudio.PCM24K)
-    assert story >> ModelReady() << GREET >> ResponseStarted("resp-1")
+    story = preparing(ModelAudio.PCM24K)
     story.bridge.handle(replace(said(3000), audio=sound(3000)), 0.0)
     started = story.bridge.handle(STARTED, 5.0)
     assert [type(each) for each in started].count(PlayAudio) == 2
@@ -384,8 +391,8 @@ def test_pcm_is_played_at_once_too() -> None:
 def test_l16_is_refused_where_the_model_has_the_lines_own_g711(
     rings: bool, line: Codec | None
 ) -> None:
-    session = ModelSession(rings, ModelAudio.G711, Codec.L16)
-    [refusal] = session.handle(ModelConnected(), line)
+    session = session_of(rings, "L16")
+    [refusal] = session.handle(ModelConnected(), line, 0.0)
     assert isinstance(refusal, FailCall)
     assert refusal.reason == "unsupported_codec"
 

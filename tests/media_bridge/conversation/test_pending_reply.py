@@ -17,19 +17,21 @@ from media_bridge.commands import (
     CancelResponse,
     ClearPlayback,
     ConfigureModel,
+    ConnectModel,
     CreateResponse,
     EndCall,
     FailCall,
     Log,
     PlayAudio,
     RecordTurn,
+    RestoreHistory,
     Role,
     RunFunction,
     SendDtmf,
     SendToolOutput,
-    TruncateItem,
 )
 from media_bridge.conversation.active_response import MCP_STALL_TIMEOUT, STALL_TIMEOUT
+from media_bridge.conversation.history import finish_sentence
 from media_bridge.conversation.pending_reply import (
     ALREADY_RESPONDING,
 )
@@ -66,6 +68,7 @@ from tests.support.bridges import (
     CALL,
     STARTED,
     agent_turn,
+    caller_turn,
     done,
     frame,
     play,
@@ -263,7 +266,7 @@ def test_a_say_for_a_model_that_never_became_ready_is_told() -> None:
 
 def test_a_say_that_a_lost_session_prevented_is_told() -> None:
     story = saying()
-    commands = story.bridge.handle(ModelClosed(1006, ""), story.now)
+    commands = story.bridge.handle(ModelClosed(3000, ""), story.now)
     assert [each for each in commands if isinstance(each, AddTimelineEntry)] == [
         AddTimelineEntry("not spoken", "say: the call ended first")
     ]
@@ -616,44 +619,59 @@ def test_an_event_of_another_response_is_none() -> None:
     story.bridge.handle(ResponseStarted("resp-1"), story.now)
     after(story, STALL_TIMEOUT - 1)
     story.bridge.handle(ResponseProgressed("resp-0"), story.now)
-    assert CancelResponse("resp-1") in after(story, 2.0)
+    assert ConnectModel(CallConfig()) in after(story, 2.0)
 
 
-def test_a_response_that_stalls_is_cancelled_and_asked_for_again() -> None:
-    why = "stalled: no event for 15 s"
-    log, note = failed(why)
+def stalled(why: str, purpose: str = "answer to the caller") -> tuple[Log, AddTimelineEntry]:
+    log, note = failed(why, purpose)
+    return log, replace(note, detail=f"{note.detail} in a new session")
+
+
+SILENT_SESSION = Log("warning", "model session lost", "it sent no event")
+
+
+def test_a_response_that_stalls_is_asked_for_again_in_a_new_session() -> None:
+    log, note = stalled("stalled: no event for 15 s")
     assert (
         asking()
         >> ResponseStarted("resp-1")
         >> At(24.9)
         >> At(25.0)
-        << CancelResponse("resp-1")
         << log
         << note
-        >> At(25.5)
-        << CreateResponse()
-        >> ResponseStarted("resp-2")
-        >> said(20, response="resp-2")
-        << play(20)
+        << caller_turn(2, "", 10_000, 10_000)
+        << SILENT_SESSION
+        << ConnectModel(CallConfig())
         >> said(20, "late")
-        << TruncateItem("late", 0, 0)
-        >> done(status="cancelled")
-        >> done("resp-2")
+        >> ModelConnected()
+        << ConfigureModel(Codec.PCMU)
+        >> done()
     )
 
 
-def test_a_response_that_never_starts_is_asked_for_again() -> None:
-    log, note = failed("no response began within 15 s", "say")
-    assert saying() >> At(24.9) >> At(25.0) << log << note >> At(25.5) << SAY
+def test_a_response_that_never_starts_is_asked_for_again_in_a_new_session() -> None:
+    log, note = stalled("no response began within 15 s", "say")
+    story = saying()
+    assert (
+        story >> At(24.9) >> At(25.0) << log << note << SILENT_SESSION << ConnectModel(CallConfig())
+    )
+    assert SAY in reconnected(story)
+
+
+def reconnected(story: Playbook) -> list[BridgeCommand]:
+    """Return what the bridge does as soon as the next session is ready."""
+    story.bridge.handle(ModelConnected(), story.now)
+    return story.bridge.handle(ModelReady(), story.now)
 
 
 def test_a_model_that_stalls_again_ends_the_call_and_not_sooner() -> None:
     story = asking(CLIPS)
+    assert ConnectModel(CallConfig()) in after(story, 19.0)
+    assert CreateResponse() in reconnected(story)
     commands = after(story, 60.0)
     assert (
         FailCall("model_stalled", "answer to the caller: no response began within 15 s") in commands
     )
-    assert sum(isinstance(each, CreateResponse) for each in commands) == 2
 
 
 def test_an_mcp_call_may_take_its_time() -> None:
@@ -663,16 +681,19 @@ def test_an_mcp_call_may_take_its_time() -> None:
     assert after(story, MCP_STALL_TIMEOUT - 0.1) == []
     story.bridge.handle(McpReturned("item-7", ok=True), story.now)
     assert after(story, STALL_TIMEOUT - 0.1) == []
-    assert CancelResponse("resp-1") in after(story, 0.2)
+    assert ConnectModel(CallConfig()) in after(story, 0.2)
 
 
-def test_a_reply_that_breaks_off_within_a_sentence_is_asked_for_again() -> None:
+def test_a_reply_that_breaks_off_within_a_sentence_is_finished_in_a_new_session() -> None:
     story = asking()
     story.bridge.handle(ResponseStarted("resp-1"), story.now)
-    story.bridge.handle(said(20), story.now)
-    commands = after(story, 16.0)
+    for event in (words("One"), said(300)):
+        story.bridge.handle(event, story.now)
+    assert stalled("stalled: no event for 15 s")[1] in after(story, 16.0)
+    commands = reconnected(story)
+    [restored] = [each for each in commands if isinstance(each, RestoreHistory)]
+    assert finish_sentence("One") in str(restored.items[-1])
     assert commands[-1] == CreateResponse()
-    assert failed("stalled: no event for 15 s")[1] in commands
 
 
 def test_a_whole_reply_whose_end_is_not_told_is_not_asked_for_again() -> None:
@@ -787,15 +808,16 @@ def test_nobody_asks_the_model_for_anything_during_the_apology() -> None:
 
 def test_a_session_that_is_lost_ends_the_call_after_the_apology() -> None:
     story = greeted(CLIPS)
-    story.bridge.handle(ModelClosed(1006, ""), story.now)
-    story.bridge.handle(ModelClosed(1006, ""), story.now)
+    story.bridge.handle(ModelClosed(3000, ""), story.now)
+    story.bridge.handle(ModelClosed(3000, ""), story.now)
     commands = after(story, 1.0)
-    assert commands[-1] == FailCall("model_lost", "the model's server closed with 1006")
+    assert commands[-1] == FailCall("model_lost", "the model's server closed with 3000")
 
 
 def test_a_session_that_never_becomes_ready_ends_the_call_after_the_apology() -> None:
     story = Playbook(Bridge(CALL, CallConfig(), ModelAudio.G711, 0.0, clips=CLIPS))
-    assert story >> STARTED >> At(11.9)
+    assert story >> STARTED
+    after(story, 11.9)
     commands = after(story, 1.0)
     assert commands[0] == play(100, 0x44)
     assert commands[-1] == FailCall("model_timeout", "the model session did not become ready")

@@ -4,6 +4,7 @@ from media_bridge.commands import (
     AddTimelineEntry,
     AppendAudio,
     CancelResponse,
+    ConnectModel,
     CreateResponse,
     EndCall,
     LeaveStream,
@@ -87,8 +88,9 @@ def test_deadlines_that_come_together_leave_in_peace() -> None:
         << LAST_WORDS
         >> At(49.9)
         << Log("warning", "model gave no reply", why)
-        << AddTimelineEntry("no reply", f"{why}; asked again")
-        << LAST_WORDS
+        << AddTimelineEntry("no reply", f"{why}; asked again in a new session")
+        << Log("warning", "model session lost", "it sent no event")
+        << ConnectModel(CallConfig(max_duration_seconds=30))
         >> At(50.0)
         << END
         >> At(55.0)

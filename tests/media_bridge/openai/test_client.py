@@ -5,7 +5,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request
 
 from media_bridge.openai import client
-from media_bridge.openai.client import ATTEMPTS, OpenAIRealtime
+from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.runtime.model_port import ModelUnreachable
 from media_bridge.runtime.websocket import WebSocket
 from phonebridge.call.config import CallConfig
@@ -19,12 +19,6 @@ from tests.support.bad_servers import (
     bad_server,
 )
 from tests.support.media_plane import settings
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
-
 
 PLAIN = CallConfig()
 
@@ -106,11 +100,11 @@ async def test_azure_looks_for_the_key_in_a_header_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)
-async def test_a_server_that_opens_no_socket_is_asked_once_more(answer: bytes) -> None:
+async def test_a_server_that_opens_no_socket_is_asked_once(answer: bytes) -> None:
     async with bad_server(answer) as server:
         with pytest.raises(ModelUnreachable) as error:
             await open_session(settings(openai_realtime_url=server.url), socket())
-        assert len(server.requests) == ATTEMPTS
+        assert len(server.requests) == 1
     assert server.url.removeprefix("ws://") in str(error.value)
     assert "sk-test" not in str(error.value)
 
@@ -129,20 +123,23 @@ async def test_nobody_listens() -> None:
         await open_session(settings(openai_realtime_url=NOBODY_LISTENS), socket())
 
 
-async def test_a_server_that_recovers_between_the_attempts_is_reached() -> None:
-    refusals = [500]
-
-    def refuse_once(connection: ServerConnection, request: Request) -> object:
-        return connection.respond(refusals.pop(), "not yet") if refusals else None
-
-    async def stay(connection: ServerConnection) -> None:
-        await connection.wait_closed()
-
-    async with serve(stay, "127.0.0.1", 0, process_request=refuse_once) as server:  # type: ignore[arg-type]
-        opened = socket()
-        await open_session(settings(openai_realtime_url=address(server)), opened)
-        opened.close()
-    assert not refusals
+@pytest.mark.parametrize(
+    ("status", "header", "seconds"),
+    [
+        ("429 Too Many Requests", "Retry-After: 2\r\n", 2.0),
+        ("503 Service Unavailable", "", None),
+        ("503 Service Unavailable", "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", None),
+        ("401 Unauthorized", "", None),
+    ],
+)
+async def test_a_refused_upgrade_tells_its_status_and_the_delay_that_the_server_wants(
+    status: str, header: str, seconds: float | None
+) -> None:
+    answer = f"HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\n\r\n".encode()
+    async with bad_server(answer) as server:
+        with pytest.raises(ModelUnreachable) as refused:
+            await open_session(settings(openai_realtime_url=server.url), socket())
+    assert (refused.value.status, refused.value.retry_after) == (int(status[:3]), seconds)
 
 
 async def test_the_key_does_not_follow_a_redirect() -> None:

@@ -25,7 +25,8 @@ from tests.support.browsers import (
     token_of,
     with_next_stream,
 )
-from tests.support.media_plane import SECRET, Frame, MediaPlane, StartsPlane
+from tests.support.media_phone import Frame
+from tests.support.media_plane import SECRET, MediaPlane, StartsPlane
 from tests.support.waiting import until
 
 GREETING = replace(CONFIG, greeting="Good morning!")
@@ -267,6 +268,22 @@ async def test_the_next_stream_takes_the_call_from_one_that_hangs(
         await browser.hear()
         await browser.stop()
         assert (await ended(plane, call)).reason == "caller_hung_up"
+
+
+async def test_a_call_moves_to_another_container_by_its_browser(
+    start_plane: StartsPlane,
+) -> None:
+    async with start_plane(browser_return_seconds=3600.0) as plane:
+        call = opened(plane)
+        moved = await streaming(plane, call)
+        await moved.hear()
+        plane.task._sessions[call.call_id].move()
+        assert await moved.closed() == 1012
+        browser = await streaming(plane, with_next_stream(plane, call))
+        await browser.hear("state", name="listening")
+        await browser.stop()
+        assert (await ended(plane, call)).reason == "caller_hung_up"
+        assert plane.telnyx.commands == []
 
 
 # Who is let in.

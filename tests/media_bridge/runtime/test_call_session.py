@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from media_bridge import bridge
 from media_bridge.bridge import Bridge
 from media_bridge.commands import BridgeCommand
-from media_bridge.conversation import pending_reply, stream_start
+from media_bridge.conversation import active_response, reconnects, stream_start
+from media_bridge.conversation.reconnects import MAX_LOSSES
 from media_bridge.events import BridgeEvent, DigitPressed
-from media_bridge.openai import client
 from phonebridge.call.call import Call, CallStatus, Hangup, Outcome
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallAnswered, CallHungUp
@@ -36,7 +36,11 @@ from tests.support.bad_servers import (
     NOBODY_LISTENS,
     bad_server,
 )
-from tests.support.media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
+from tests.support.media_phone import SILENCE, Frame, Phone
+from tests.support.media_plane import (
+    MediaPlane,
+    StartsPlane,
+)
 from tests.support.realtime_oracle import check_client
 from tests.support.tool_servers import Connection, answer, silence, tool_server
 from tests.support.waiting import until
@@ -157,7 +161,7 @@ async def test_a_fault_of_too_many_words_is_recorded_with_fewer(start_plane: Sta
         assert await plane.failed(phone.call) == "unsupported_codec"
 
 
-async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
+async def test_a_frame_that_is_too_long_ends_its_stream_and_no_other(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with start_plane() as plane:
@@ -165,7 +169,7 @@ async def test_a_frame_that_is_too_long_ends_its_call_and_no_other(
         phone = await plane.greeted()
         await phone.send("x" * 2_000_000)
         assert await phone.closed() == 1009
-        assert await plane.failed(phone.call) == "media_lost"
+        await plane.next_stream(phone.call)
         await plane.converse(other)
 
 
@@ -190,30 +194,34 @@ async def test_a_carrier_that_sends_no_audio_ends_its_call(
 
 
 @pytest.mark.parametrize("leave", [Phone.close, Phone.vanish])
-async def test_a_socket_that_closes_without_stop_fails_its_call(
-    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, leave: Any
+async def test_a_socket_that_closes_without_stop_is_replaced(
+    start_plane: StartsPlane, leave: Any
 ) -> None:
     async with start_plane() as plane:
         other = await plane.greeted()
         phone = await plane.greeted()
         await leave(phone)
-        assert await plane.failed(phone.call) == "media_lost"
+        await plane.converse(await plane.next_stream(phone.call))
+        assert plane.telnyx.names == ["streaming_stop", "streaming_start"]
         await plane.converse(other)
 
 
 async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
     start_plane: StartsPlane,
 ) -> None:
-    async with start_plane(lost_media_grace_seconds=0.5) as plane:
+    async with start_plane() as plane:
         phone = await plane.greeted()
+        plane.telnyx.legs = {"is_alive": False}
         await phone.vanish()
-        await until(lambda: not plane.task.carries(phone.call.call_id))
+        await until(lambda: plane.record(phone.call).call.status is CallStatus.ENDED)
         assert phone.call.leg is not None
         hangup = Hangup("normal_clearing", "callee", plane.now_ms())
         plane.services.switchboard.apply(phone.call.call_id, CallHungUp(phone.call.leg, hangup))
     record = plane.record(phone.call)
     assert (record.call.outcome, record.call.fault) == (Outcome.COMPLETED, None)
+    assert record.call.reason == "callee_hung_up"
     assert record.activity.frames_out > 0
+    assert plane.telnyx.commands == []
 
 
 # The model's side.
@@ -227,9 +235,6 @@ async def test_a_socket_that_closes_because_the_caller_hung_up_is_no_fault(
         (ModelFaults(), {"openai_model": "gpt-4o"}, "model_refused"),
         (ModelFaults(refuse_session_update=True), {}, "model_refused"),
         (ModelFaults(formats_not_honoured=True), {}, "model_refused"),
-        (ModelFaults(close_abruptly_in_response=1), {}, "model_lost"),
-        (ModelFaults(fail_internally_in_response=1), {}, "model_lost"),
-        (ModelFaults(expire_in_response=1), {}, "model_lost"),
         (ModelFaults(fail_responses=True), {}, "model_failed"),
         (ModelFaults(silent_responses=True), {}, "model_silent"),
     ],
@@ -265,23 +270,44 @@ async def test_a_slow_reader_at_the_model_delays_nobody_else(start_plane: Starts
         await plane.converse(slow)
 
 
-async def test_a_model_that_falls_silent_in_its_sentence_is_asked_again_and_then_given_up(
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ModelFaults(close_abruptly_in_response=1),
+        ModelFaults(fail_internally_in_response=1),
+        ModelFaults(expire_in_response=1),
+    ],
+)
+async def test_a_session_that_ends_in_its_sentence_is_replaced_once_after_another_until_given_up(
+    start_plane: StartsPlane, faults: ModelFaults
+) -> None:
+    """Every session of this server ends in its first response."""
+    async with start_plane(faults) as plane:
+        phone = await plane.streaming()
+        assert await plane.failed(phone.call) == "model_lost"
+        assert await phone.closed() == 1000
+        assert len(plane.model.sessions) == 1 + MAX_LOSSES
+
+
+async def test_a_model_that_falls_silent_in_its_sentence_is_asked_again_in_another_session(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending_reply, "STALL_TIMEOUT", 0.3)
+    monkeypatch.setattr(active_response, "STALL_TIMEOUT", 0.3)
     async with start_plane(ModelFaults(stall_in_response=1)) as plane:
         phone = await plane.greeted()
         assert await plane.failed(phone.call) == "model_stalled"
-        [session] = plane.model.sessions
-        requests = [f for f in session.received if f["type"] == "response.create"]
-        assert len(requests) == 2
+        requests = [
+            [f for f in session.received if f["type"] == "response.create"]
+            for session in plane.model.sessions
+        ]
+        assert [len(each) for each in requests] == [1, 1]
 
 
 @pytest.mark.parametrize("answer", [FORBIDDEN, BROKEN, NO_HTTP, NO_ANSWER], ids=repr)
 async def test_a_server_that_opens_no_socket_ends_the_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(reconnects, "FIRST_BACK_OFF_SECONDS", 0)
     async with bad_server(answer) as server, start_plane(openai_realtime_url=server.url) as plane:
         phone = await plane.streaming()
         assert await plane.failed(phone.call) == "model_unreachable"
@@ -290,7 +316,7 @@ async def test_a_server_that_opens_no_socket_ends_the_call(
 async def test_a_server_that_is_not_there_ends_the_call(
     start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(reconnects, "FIRST_BACK_OFF_SECONDS", 0)
     async with start_plane(openai_realtime_url=NOBODY_LISTENS) as plane:
         phone = await plane.streaming()
         assert await plane.failed(phone.call) == "model_unreachable"

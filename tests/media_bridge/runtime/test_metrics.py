@@ -1,5 +1,7 @@
 """What a task measures, as CloudWatch gets it."""
 
+import json
+
 import pytest
 
 from media_bridge.runtime.metrics import WorkerMetrics
@@ -9,7 +11,7 @@ from tests.support.published_metrics import Published, published_in
 
 Output = pytest.CaptureFixture[str]
 NAMESPACE = "Phonebridge/stack"
-COUNTS = {"ActiveCalls", "CallSlots", "DroppedFrames"}
+COUNTS = {"ActiveCalls", "CallSlots", "DroppedFrames", "ModelReconnects"}
 
 
 def agent_turn(latency_ms: int | None) -> Turn:
@@ -60,6 +62,19 @@ def test_what_was_published_is_not_published_again(capsys: Output) -> None:
     )
     assert published.units["TurnLatencyMs"] == "Milliseconds"
     assert publish(figures, capsys) == publish(WorkerMetrics(NAMESPACE), capsys)
+
+
+def test_reconnects_are_counted_with_their_gaps_and_reasons(capsys: Output) -> None:
+    figures = WorkerMetrics(NAMESPACE)
+    for reason, gap_ms in (("closed", 400), ("reset", 900), ("closed", 500)):
+        figures.model_reconnected(reason, gap_ms)
+    figures.publish(active_calls=2, slots=40)
+    output = capsys.readouterr().out
+    [published] = published_in(output)
+    assert published.values["ModelReconnects"] == [3]
+    assert published.values["ModelGapMs"] == [400, 900, 500]
+    assert json.loads(output)["reconnect_reasons"] == {"closed": 2, "reset": 1}
+    assert publish(figures, capsys).values["ModelReconnects"] == [0]
 
 
 def test_a_calls_totals_count_once_however_often_it_is_looked_at(capsys: Output) -> None:

@@ -13,7 +13,6 @@ from botocore.exceptions import EndpointConnectionError
 from media_bridge import bridge
 from media_bridge.runtime import heartbeat, worker
 from phonebridge.call.call import Call, CallStatus, EndedBy
-from phonebridge.call.events import MediaAttached
 from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Speaker
 from phonebridge.call.usage import Activity
@@ -228,24 +227,6 @@ async def test_a_task_lists_the_calls_that_it_carries(
         await until(lambda: lists(phone.call, other.call))
         await phone.hang_up()
         await until(lambda: lists(other.call))
-
-
-@pytest.mark.parametrize(("is_alive", "reason"), [(True, "container_lost"), (False, None)])
-async def test_the_calls_of_a_task_that_is_marked_end_as_the_carrier_says(
-    start_plane: StartsPlane, is_alive: bool, reason: str | None
-) -> None:
-    async with start_plane() as plane:
-        own = await plane.greeted()
-        call = plane.answered()
-        elsewhere = MediaAttached(call.stream_number, "task-2", plane.now_ms())
-        plane.services.switchboard.apply(call.call_id, elsewhere)
-        plane.telnyx.legs = {"is_alive": is_alive}
-        plane.task._bury("task-2")
-        await until(lambda: plane.record(call).call.status is CallStatus.ENDED)
-        fault = plane.record(call).call.fault
-        assert (fault.reason if fault else None) == reason
-        assert plane.telnyx.questions == 1
-        await plane.converse(own)
 
 
 async def test_a_drain_waits_for_the_calls_to_end(start_plane: StartsPlane) -> None:

@@ -21,16 +21,15 @@ from phonebridge.call.events import (
     MediaReported,
     StreamRequested,
 )
-from phonebridge.call.lifecycle import is_stale
 from phonebridge.call.overdue import (
     BROWSER_TIMEOUT_MS,
-    HEARTBEAT_TIMEOUT_MS,
     RETURN_TIMEOUT_MS,
     overdue,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, REPEAT_AFTER_MS, owed_commands, wanted_commands
 from phonebridge.call.reports import report_of
 from phonebridge.call.steering import EndCallNow
+from phonebridge.call.streams import is_stale
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.errors import InvalidTransition
 from tests.support.calls import NOW_MS, after, browser_call, outbound_call, sent, unasked
@@ -216,7 +215,7 @@ def test_a_container_that_does_not_report_does_not_keep_a_call_open(
 
 
 def test_a_call_whose_container_is_lost_fails_unless_its_browser_comes_back() -> None:
-    late_ms = 6_000 + HEARTBEAT_TIMEOUT_MS + 1
+    late_ms = 6_000 + RETURN_TIMEOUT_MS + 1
     event = sweep(streaming(), late_ms, is_task_lost=True)
     assert event
     assert after(streaming(), event).reason == "container_lost"

@@ -4,10 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from phonebridge.call.call import FOUND_ENDED, Call, CallStatus, EndedBy, Fault, Hangup
+from phonebridge.call.call import (
+    FOUND_ENDED,
+    MAX_STREAMS,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+)
+from phonebridge.call.commands import StartStreaming
 from phonebridge.call.events import (
     CallAnswered,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -18,15 +28,20 @@ from phonebridge.call.events import (
     EndRequested,
     MediaAttached,
     MediaReported,
+    NextStreamRequested,
+    StreamClosed,
     StreamingFailed,
+    StreamingStopped,
 )
 from phonebridge.call.overdue import (
     ANSWER_TIMEOUT_MS,
+    GOODBYE_TIMEOUT_MS,
     HANGUP_TIMEOUT_MS,
-    HEARTBEAT_TIMEOUT_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
+    PARKED_TIMEOUT_MS,
     RING_TIMEOUT_MS,
+    STREAM_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
     TRANSFERRED_TIMEOUT_MS,
     LegState,
@@ -41,14 +56,13 @@ from phonebridge.call.transfer import (
     TransferRefused,
     TransferRequested,
 )
-from tests.support.calls import LEG, NOW_MS, after, inbound_call, outbound_call
+from tests.support.calls import LEG, NOW_MS, after, inbound_call, outbound_call, sent
 
 ANSWERED = CallAnswered(LEG, 5_000)
 ATTACHED = MediaAttached(1, "task-1", 6_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("stream_failed", "connection_failed", 5_500))
 SECOND_ATTACHED = MediaAttached(2, "task-2", 6_500)
-CONTAINER_LOST = CallFailed(Fault("container_lost", "no heartbeat", 45_000))
 REQUESTED = TransferRequested("+15550142")
 MAX_CALL_MS = 1_800_000
 SAVED_AT_MS = NOW_MS + 700_000
@@ -68,8 +82,16 @@ def saved(call: Call) -> Call:
     return replace(call, changed_at_ms=SAVED_AT_MS)
 
 
-def sweep(call: Call, now_ms: int, is_task_lost: bool = False) -> CallEvent | None:
-    return overdue(call, is_task_lost=is_task_lost, max_call_ms=MAX_CALL_MS, now_ms=now_ms)
+def sweep(
+    call: Call, now_ms: int, is_task_lost: bool = False, has_room: bool = True
+) -> CallEvent | None:
+    return overdue(
+        call,
+        is_task_lost=is_task_lost,
+        max_call_ms=MAX_CALL_MS,
+        now_ms=now_ms,
+        has_room=has_room,
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,20 +137,49 @@ def test_no_clock_of_the_carriers_hastens_or_delays_the_sweep(carriers_ms: int) 
         assert sweep(saved(call), SAVED_AT_MS + timeout_ms + 1) is not None
 
 
-def test_a_call_fails_once_its_task_is_lost() -> None:
+def test_a_call_whose_task_is_lost_gets_its_next_stream() -> None:
     call = after(dialing(), ANSWERED, ATTACHED)
     assert sweep(call, 600_000) is None
-    event = sweep(call, 600_000, is_task_lost=True)
-    assert isinstance(event, CallFailed)
-    assert event.fault.reason == "container_lost"
-    assert after(call, event).status is CallStatus.ENDED
+    assert sweep(call, 600_000, is_task_lost=True) == NextStreamRequested(1)
 
 
-def test_a_call_that_a_task_has_just_taken_is_given_the_time_of_a_heartbeat() -> None:
+def test_a_stream_that_no_task_claims_in_time_is_replaced_too() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1))
+    assert sweep(call, NOW_MS + STREAM_TIMEOUT_MS - 1, is_task_lost=True) is None
+    assert sweep(call, NOW_MS + STREAM_TIMEOUT_MS) == NextStreamRequested(2)
+    claimed = after(call, SECOND_ATTACHED)
+    assert sweep(claimed, NOW_MS + STREAM_TIMEOUT_MS) is None
+
+
+def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
     call = after(dialing(), ANSWERED, ATTACHED)
-    at_ms = ATTACHED.at_ms + HEARTBEAT_TIMEOUT_MS
-    assert sweep(call, at_ms, is_task_lost=True) is None
-    assert sweep(call, at_ms + 1, is_task_lost=True) is not None
+    event = sweep(call, 600_000, is_task_lost=True, has_room=False)
+    assert event == NextStreamRequested(1, has_room=False)
+    waiting = saved(after(call, event, StreamClosed(1), CallerInformed(1)))
+    assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS, has_room=False) is None
+    assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS) == NextStreamRequested(1)
+    failed = sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False)
+    assert isinstance(failed, CallFailed)
+    assert failed.fault.reason == "container_lost"
+
+
+def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, *map(StreamingStopped, range(1, MAX_STREAMS)))
+    call = after(call, MediaAttached(MAX_STREAMS, "task-2", 7_000), StreamingStopped(MAX_STREAMS))
+    event = sweep(call, NOW_MS, is_task_lost=True)
+    assert event == NextStreamRequested(MAX_STREAMS)
+    waiting = saved(after(call, event, StreamClosed(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
+    assert sweep(waiting, SAVED_AT_MS + GOODBYE_TIMEOUT_MS) is None
+    failed = sweep(waiting, SAVED_AT_MS + GOODBYE_TIMEOUT_MS + 1)
+    assert isinstance(failed, CallFailed)
+    assert failed.fault.reason == "media_lost"
+
+
+def test_a_stop_that_nothing_confirms_is_given_up_and_the_next_stream_begins() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, NextStreamRequested(1))
+    event = sweep(call, NOW_MS + FINAL_AFTER_MS)
+    assert event == StreamClosed(1)
+    assert sent(call, event) == [StartStreaming(2)]
 
 
 def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
@@ -138,14 +189,15 @@ def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
     assert event.fault.reason == "max_duration_overrun"
 
 
-@pytest.mark.parametrize("is_task_lost", [False, True])
-def test_a_leg_that_outlives_its_media_is_ended_and_nobody_knows_why(is_task_lost: bool) -> None:
-    """The webhook that told of its end got lost; its container beats for others, or has gone."""
+def test_a_leg_that_outlives_its_media_gets_its_next_stream() -> None:
+    """Its container has left it, and no webhook tells that it is over. The carrier was asked."""
     call = saved(after(dialing(), ANSWERED, ATTACHED, REPORTED))
     at_ms = SAVED_AT_MS + HANGUP_TIMEOUT_MS
-    assert sweep(call, at_ms, is_task_lost) is None
-    assert sweep(call, at_ms + 1, is_task_lost) == EndRequested(EndedBy.UNKNOWN, at_ms + 1)
+    assert sweep(call, at_ms) is None
+    assert sweep(call, at_ms + 1) == NextStreamRequested(1)
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
+    is_to_end = saved(after(call, EndRequested(EndedBy.AGENT, 8_000)))
+    assert sweep(is_to_end, at_ms + 1) is None
 
 
 def test_the_report_of_an_old_stream_does_not_tell_that_the_media_are_over() -> None:

@@ -17,6 +17,7 @@ from phonebridge.call.commands import (
     ReportAnswer,
     ReportEnd,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -24,6 +25,7 @@ from phonebridge.call.events import (
     BrowserCallRequested,
     CallAnswered,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallFailed,
     CallHungUp,
@@ -37,7 +39,10 @@ from phonebridge.call.events import (
     MediaAttached,
     MediaReported,
     MediaStarted,
+    NextStreamRequested,
+    StreamClosed,
     StreamingFailed,
+    StreamingStopped,
     StreamRequested,
 )
 from phonebridge.call.lifecycle import advance
@@ -81,6 +86,10 @@ EVENTS: tuple[CallEvent, ...] = (
     MediaStarted(6_500),
     *(MediaReported(number, started) for number in (1, 2) for started in (True, False)),
     *(StreamingFailed(FAULT, number) for number in (1, 2, 5)),
+    *(StreamingStopped(number) for number in (1, 2, 5)),
+    *(NextStreamRequested(n, has_room) for n in (1, 2, 5) for has_room in (True, False)),
+    *(StreamClosed(number) for number in (1, 2, 5)),
+    *(CallerInformed(number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
     StreamRequested(),
@@ -134,7 +143,10 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     Reject: lambda call: call.hangup is not None,
     HangUp: lambda call: not call.leg_may_be_up,
     StartStreaming: lambda call: call.attached_stream >= call.stream_number,
-    StopStreaming: lambda call: call.left_stream >= call.attached_stream,
+    StopStreaming: lambda call: (
+        call.left_stream >= call.attached_stream and call.closed_stream >= call.closing_stream
+    ),
+    Speak: lambda call: call.announced_stream >= call.parked_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
     ReportEnd: lambda call: not call.has_container,

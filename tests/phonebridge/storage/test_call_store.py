@@ -21,11 +21,12 @@ from phonebridge.call.events import (
     MediaReported,
     StreamingFailed,
 )
+from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.errors import Conflict, InvalidCursor, TooLarge
 from phonebridge.ports import TimelineEntry
+from phonebridge.storage.call_items import CONFIG_BYTES_MAX, RESUME_BYTES_MAX, StoredResume
 from phonebridge.storage.call_store import (
-    CONFIG_BYTES_MAX,
     IDEMPOTENCY_SECONDS,
     LEG_SECONDS,
     RECORD_SECONDS,
@@ -407,3 +408,32 @@ def test_a_record_is_kept_from_its_last_change(store: DynamoCallStore, clock: Cl
     store.save(after(dialing(), HUNG_UP))
     clock.pass_seconds(RECORD_SECONDS - 1)
     assert store.load("call-1") is not None
+
+
+def test_what_a_new_session_needs_is_kept_until_it_is_removed(store: DynamoCallStore) -> None:
+    call = outbound_call()
+    store.create(call, CallConfig())
+    resume = Resume((PastToolCall("fc-1", "book", "{}", '{"ok": true}', 2),), is_reply_owed=True)
+    store.put_resume("call-1", resume)
+    record = store.record("call-1")
+    assert record
+    assert record.resume == resume
+    store.remove_resume("call-1")
+    record = store.record("call-1")
+    assert record
+    assert record.resume is None
+
+
+def test_the_oldest_tool_calls_are_left_out_of_what_is_too_long() -> None:
+    calls = tuple(PastToolCall(f"fc-{n}", "look_up", "{}", "x" * 3_000, n) for n in range(4))
+    kept = StoredResume.of(Resume(calls))
+    assert len(kept.json) <= RESUME_BYTES_MAX
+    assert kept.resume.tool_calls == calls[2:]
+
+
+def test_an_update_of_the_settings_is_kept_for_the_next_stream(store: DynamoCallStore) -> None:
+    store.create(outbound_call(), CallConfig())
+    store.put_config("call-1", CallConfig(instructions="Be brief."))
+    config = store.config("call-1")
+    assert config
+    assert config.instructions == "Be brief."

@@ -23,6 +23,7 @@ from phonebridge.call.commands import (
     Dial,
     HangUp,
     SendDigits,
+    Speak,
     StartStreaming,
     StopStreaming,
 )
@@ -277,7 +278,8 @@ def test_the_secret_does_not_show() -> None:
         (Dial(1), CallDialParams),
         (Answer(), ActionAnswerParams),
         (StartStreaming(1), ActionStartStreamingParams),
-        (StopStreaming(), ActionStopStreamingParams),
+        (StopStreaming(1), ActionStopStreamingParams),
+        (Speak(1), ActionSpeakParams),
         (SendDigits("1w2#", 250), ActionSendDtmfParams),
         (HangUp(), ActionHangupParams),
         (TransferLeg(), ActionTransferParams),
@@ -301,3 +303,17 @@ def test_the_official_sdk_knows_every_field_and_value(
     for policy in known.get("webhook_retries_policies", {}).values():
         policy["retries_ms"] = list(policy["retries_ms"])  # pydantic validates an iterable lazily
     assert known == body
+
+
+@pytest.mark.parametrize(
+    ("language", "begins"), [("de-CH", "Einen"), ("DE", "Einen"), ("it", "One"), (None, "One")]
+)
+def test_the_carrier_speaks_the_language_of_the_call(language: str | None, begins: str) -> None:
+    _, body = asked(Speak(1), config=CallConfig(language=language))
+    assert body["payload"].startswith(begins)
+    assert body["command_id"] == "call-1-speak-to-caller-1"
+
+
+def test_the_last_sentence_of_the_carrier_is_a_goodbye() -> None:
+    _, body = asked(Speak(5, is_goodbye=True))
+    assert "again later" in body["payload"]

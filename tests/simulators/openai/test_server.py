@@ -5,6 +5,7 @@ import sys
 from asyncio.subprocess import PIPE
 
 import pytest
+from openai import AsyncOpenAI, AuthenticationError, NotFoundError
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
@@ -114,3 +115,17 @@ async def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
         process.send_signal(signal.SIGTERM)
         code = await process.wait()
     assert code == 0
+
+
+async def test_a_model_is_described_to_the_official_client() -> None:
+    async with simulated() as simulator:
+        simulator.shutdown_dates[MODEL] = "2027-05-01"
+        base_url = simulator.url.replace("ws:", "http:").removesuffix("/realtime")
+        async with AsyncOpenAI(api_key="sk-test", base_url=base_url) as client:
+            assert (await client.models.retrieve(MODEL)).shutdown_date == "2027-05-01"
+            assert (await client.models.retrieve("gpt-realtime")).shutdown_date is None
+            with pytest.raises(NotFoundError):
+                await client.models.retrieve("gpt-4o")
+        async with AsyncOpenAI(api_key="sk-wrong", base_url=base_url) as client:
+            with pytest.raises(AuthenticationError):
+                await client.models.retrieve(MODEL)

@@ -1,4 +1,5 @@
-"""How an agent behaves, as the HTTP API takes it and shows it: of a call, and of a named agent."""
+"""How an agent behaves, in requests and responses of the HTTP API. Calls and named agents share
+these fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -82,8 +83,8 @@ class MachineSettings(StrictModel):
 
 
 class AgentSettings(StrictModel):
-    """How an agent behaves. Every field may be left out or null: then the call's agent decides,
-    and without one the default."""
+    """How an agent behaves. An omitted or null field is taken from the call's agent, or else has
+    its default."""
 
     instructions: Annotated[
         Instructions | None, Field(description="What the agent is and does.")
@@ -197,7 +198,7 @@ class AgentSettings(StrictModel):
         return AgentSettings.model_construct(**_settings_of(config))
 
     def config(self, max_seconds: int, agent: Agent | None = None) -> CallConfig:
-        """What is said here wins over what the agent says."""
+        """Return the settings of a call. Fields set here override the agent's."""
         if (self.max_duration_seconds or 0) > max_seconds:
             raise InvalidField("max_duration_seconds", f"must be at most {max_seconds}")
         given = self.overrides()
@@ -215,7 +216,7 @@ class AgentSettings(StrictModel):
         return config.limited_to(max_seconds)
 
     def overrides(self) -> dict[str, Any]:
-        """The fields of a `CallConfig` that are set here."""
+        """Return the `CallConfig` fields that are set here."""
         given = self.model_dump(exclude_none=True, include=set(AgentSettings.model_fields))
         if self.voice:
             given["voice"] = NEAREST_VOICE.get(self.voice, self.voice)
@@ -235,7 +236,7 @@ class AgentSettings(StrictModel):
 
 
 class NamedAgent(AgentSettings):
-    """An agent, as it is read and as it is put. What was read can be put back unchanged."""
+    """A named agent. The response of GET can be sent back with PUT."""
 
     name: Annotated[
         AgentName | None,

@@ -1,5 +1,5 @@
-"""How a call's model speaks, hears and thinks, as the HTTP API takes and shows it. The model's
-server discards all settings of a session for a single bad one, so bad ones are refused here."""
+"""How a call's model speaks, listens and thinks. The model's server discards all settings of a
+session if one is invalid, so they are validated here."""
 
 import re
 from collections.abc import Mapping
@@ -103,7 +103,7 @@ def detection_of(detection: TurnDetection) -> ServerVad | SemanticVad:
 
 
 class TranscriptionSettings(StrictModel):
-    """How the caller's words are written down."""
+    """How the caller's words are transcribed."""
 
     model: Annotated[
         ModelName, Field(description="A transcription model, beside the one that speaks.")

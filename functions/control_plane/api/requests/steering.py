@@ -1,4 +1,4 @@
-"""What a live call may be told over the HTTP API; `api/live_calls.py` passes it on."""
+"""Requests that steer a live call. `api/live_calls.py` passes them on."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ Target = Annotated[
 
 
 class InterruptRequest(StrictModel):
-    """There is nothing to choose."""
+    """An interruption has no options."""
 
 
 class SayRequest(StrictModel):
@@ -47,7 +47,7 @@ class SayRequest(StrictModel):
 
 
 class UpdateRequest(StrictModel):
-    """What is left out stays as it is."""
+    """Omitted settings stay as they are."""
 
     instructions: Annotated[
         Instructions | None, Field(description="What the agent is and does.")
@@ -82,7 +82,7 @@ class UpdateRequest(StrictModel):
 
 
 class MuteRequest(StrictModel):
-    """Who is not to be heard."""
+    """Which side of the call is muted."""
 
     side: Annotated[
         Literal["agent", "caller"], Field(description="Who is not heard by the other.")
@@ -93,7 +93,7 @@ class MuteRequest(StrictModel):
 
 
 class TransferRequest(StrictModel):
-    """Whom to connect the caller with, and what is said before."""
+    """The target of the transfer, and the words before it."""
 
     to: Target
     from_: Annotated[

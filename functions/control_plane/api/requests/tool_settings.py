@@ -1,5 +1,5 @@
-"""How tools are declared over the HTTP API. `phonebridge.call.call.tools` has the types of the
-rest of the system, and `declared_tools.py` goes from one to the other."""
+"""Declarations of tools in the HTTP API. `phonebridge.call.tools` has the types that the rest of
+the system uses, and `declared_tools.py` converts between them."""
 
 import json
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ MAX_SCHEMA_DEPTH = 16
 
 
 class FunctionSettings(StrictModel):
-    """A function that your server carries out: one HTTPS request for each call of it."""
+    """A function on your server. Each call of it is one HTTPS request."""
 
     type: Annotated[Literal["function"], Field(description="May be left out.")] = "function"
     name: Annotated[
@@ -99,7 +99,7 @@ class FunctionSettings(StrictModel):
 
 
 class McpSettings(StrictModel):
-    """A server of the Model Context Protocol. The model's own servers call it."""
+    """A server of the Model Context Protocol. OpenAI's servers call it."""
 
     type: Annotated[Literal["mcp"], Field(description="Names this kind of tool.")]
     server_label: Annotated[
@@ -141,7 +141,7 @@ class BuiltInTool(StrictModel):
 
 
 class TransferTarget(StrictModel):
-    """Somebody to whom the model may transfer the caller."""
+    """A destination to which the model may transfer the caller."""
 
     name: Annotated[
         Annotated[str, Field(min_length=1, max_length=64), NotBlank] | None,
@@ -158,7 +158,7 @@ class TransferTarget(StrictModel):
 
 
 class TransferTool(StrictModel):
-    """Lets the model transfer the caller to these destinations and to nobody else."""
+    """Lets the model transfer the caller, and only to these destinations."""
 
     type: Annotated[Literal["transfer_call"], Field(description="Names this kind of tool.")]
     destinations: Annotated[
@@ -179,8 +179,8 @@ _TAG_OF = {
     "transfer_call": "(transfer_call)",
     **dict.fromkeys(("end_call", "send_dtmf", "take_message"), "(built_in)"),
 }
-"""The types of tools, and the members of the union below. Brackets keep a member's tag apart from
-the fields of a request, since both stand in the path of an error."""
+"""The types of tools, and the members of the union below. Brackets distinguish a member's tag from
+the fields of a request, because both occur in the path of an error."""
 TOOL_TAGS = ("(name)", *_TAG_OF.values())
 _TYPES = ", ".join(f"`{each}`" for each in _TAG_OF)
 
@@ -265,7 +265,7 @@ def _refuse_repeated(field: str, names: Iterable[str]) -> None:
 
 
 def _depth(value: object) -> int:
-    """Read by `json`, which is nested no deeper than Python's own stack."""
+    """Return the depth of nesting. `json` allows no more than Python's own stack."""
     level, deep = [value], 0
     while level:
         deep += 1

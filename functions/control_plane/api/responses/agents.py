@@ -1,4 +1,4 @@
-"""Agents and numbers as the HTTP API answers them. What one `GET` answers, `PUT` takes."""
+"""Agents and numbers in responses of the HTTP API. PUT accepts what GET returns."""
 
 from datetime import datetime
 from typing import Annotated
@@ -27,7 +27,7 @@ class AgentList(ResponseModel):
 
 
 class NumberResource(StrictModel):
-    """A number and the agent that answers it. What was read can be put back unchanged."""
+    """A number and the agent that answers it. The response of GET can be sent back with PUT."""
 
     agent: Annotated[AgentName, Field(description="The agent that answers.")]
     number: Annotated[
@@ -57,7 +57,7 @@ class NumberList(ResponseModel):
 def agent_resource(
     found: agent_directory.Agent, max_seconds: int, warnings: list[str]
 ) -> NamedAgent:
-    """As the next call would get it, with every default."""
+    """Return the agent as the next call would use it, with every default."""
     settings = AgentSettings.of(found.config().limited_to(max_seconds))
     return NamedAgent.model_construct(
         **dict(settings),

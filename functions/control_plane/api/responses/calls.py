@@ -1,5 +1,4 @@
-"""What the HTTP API answers about calls, and its errors. What agents and records look like stands
-in modules of their own."""
+"""Calls and errors in responses of the HTTP API. Agents and records have modules of their own."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,7 +20,7 @@ NextCursor = Annotated[
 
 
 class CallSummary(ResponseModel):
-    """A call in short."""
+    """Summary of a call."""
 
     call_id: Annotated[str, Field(description="The id of the call.")]
     status: Annotated[CallStatus, Field(description="How far the call has come.")]
@@ -34,6 +33,14 @@ class CallSummary(ResponseModel):
     ]
     to: Annotated[str, Field(description="The number, or SIP address, that was called.")]
     from_: Annotated[str, Field(alias="from", description="The number that called.")]
+    placed_by: Annotated[
+        str | None,
+        Field(
+            description="Which API key placed the call: `key-` and the first 12 digits of its "
+            "SHA-256, or `sub-` and those of a token's subject. Null: inbound, or placed locally.",
+            examples=["key-9f86d081884c"],
+        ),
+    ]
     created_at: Annotated[datetime, Field(description="When the call came or was asked for.")]
     answered_at: Annotated[datetime | None, Field(description="When it was answered.")]
     streaming_at: Annotated[datetime | None, Field(description="When its audio began.")]
@@ -44,7 +51,7 @@ class CallSummary(ResponseModel):
 
 
 class CallWithWarnings(CallSummary):
-    """A call in short, and what its settings warn of."""
+    """Summary of a call, with warnings about its settings."""
 
     warnings: Annotated[
         list[str], Field(description="What will not work as it was asked for, and why.")
@@ -59,7 +66,7 @@ class CallList(ResponseModel):
 
 
 class FieldProblem(ResponseModel):
-    """A field of the request, and what is wrong with it."""
+    """An invalid field of the request."""
 
     field: Annotated[
         str,
@@ -74,7 +81,7 @@ class FieldProblem(ResponseModel):
 
 
 class ProviderRefusal(ResponseModel):
-    """What a provider answered."""
+    """The error of a provider."""
 
     provider: Annotated[str, Field(description="Which provider: `telnyx`.")]
     code: Annotated[str | None, Field(description="The provider's own code.")] = None
@@ -83,7 +90,7 @@ class ProviderRefusal(ResponseModel):
 
 
 class ErrorBody(ResponseModel):
-    """What went wrong."""
+    """Code, message and details of an error."""
 
     code: Annotated[
         str, Field(description="The kind of error, for programs.", examples=["invalid_field"])
@@ -96,13 +103,13 @@ class ErrorBody(ResponseModel):
 
 
 class ErrorResponse(ResponseModel):
-    """The one shape of errors."""
+    """The shape of all errors of Phonebridge."""
 
     error: Annotated[ErrorBody, Field(description="The error.")]
 
 
 class GatewayError(ResponseModel):
-    """The shape of errors that API Gateway answers itself, before a request gets here."""
+    """The shape of errors from API Gateway itself, before a request reaches Phonebridge."""
 
     message: Annotated[str, Field(description="What happened.", examples=["Unauthorized"])]
 
@@ -117,6 +124,7 @@ def call_summary(call: Call) -> CallSummary:
         answered_by=call.detection.answered_by if call.detection else None,
         to=call.to,
         from_=call.from_,
+        placed_by=call.placed_by or None,
         created_at=to_datetime(call.created_at_ms),
         answered_at=to_datetime_or_none(call.answered_at_ms),
         streaming_at=to_datetime_or_none(call.streaming_at_ms),

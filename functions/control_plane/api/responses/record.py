@@ -1,6 +1,7 @@
-"""The whole record of a call as the HTTP API answers it."""
+"""The whole record of a call in responses of the HTTP API."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -25,7 +26,8 @@ from phonebridge.storage.call_store import CallRecord
 
 
 class LatencyResource(ResponseModel):
-    """What an answer waited for. The parts follow each other and add up to `latency_ms`."""
+    """What the caller waited for before a reply. The parts follow each other and add up to
+    `latency_ms`."""
 
     detector_ms: Annotated[
         int | None,
@@ -39,7 +41,7 @@ class LatencyResource(ResponseModel):
 
 
 class TurnResource(ResponseModel):
-    """What one side said without a break. Times count from the start of the media stream."""
+    """An uninterrupted utterance of one side. Times count from the start of the media stream."""
 
     number: Annotated[int, Field(description="Counts the turns of a call, from 1.")]
     who: Annotated[Speaker, Field(description="Who spoke.")]
@@ -61,11 +63,24 @@ class TurnResource(ResponseModel):
 
 
 class TimelineItem(ResponseModel):
-    """Something that happened to the call."""
+    """An entry of the call's timeline."""
 
     at: Annotated[datetime, Field(description="When it happened.")]
-    what: Annotated[str, Field(description="What happened.")]
-    detail: Annotated[str, Field(description="More about it; may be empty.")]
+    what: Annotated[
+        str,
+        Field(
+            description="What happened. `model reconnected` means that the model's session was "
+            "lost and replaced while the call went on."
+        ),
+    ]
+    detail: Annotated[
+        str,
+        Field(
+            description="More about it; may be empty. For `model reconnected`, it is the time "
+            "without a model and the reason, such as `after 412 ms: the model's server closed "
+            "with 1011`."
+        ),
+    ]
 
 
 class FaultResource(ResponseModel):
@@ -76,7 +91,7 @@ class FaultResource(ResponseModel):
 
 
 class TransferResource(ResponseModel):
-    """The latest attempt to hand the caller over."""
+    """The latest attempt to transfer the caller."""
 
     number: Annotated[int, Field(description="Counts the attempts of a call, from 1.")]
     to: Annotated[str, Field(description="The number or SIP URI of the target.")]
@@ -86,8 +101,8 @@ class TransferResource(ResponseModel):
 
 
 class UsageResource(ResponseModel):
-    """What the models used: tokens of all responses, cancelled ones too. The transcription of the
-    caller has counts of its own, in tokens or in time."""
+    """Usage of the models. It counts the tokens of all responses, including cancelled ones. The
+    transcription of the caller is counted separately, in tokens or by time."""
 
     input_text: Annotated[int, Field(description="Text tokens in, cached ones included.")]
     input_audio: Annotated[int, Field(description="Audio tokens in, cached ones included.")]
@@ -104,7 +119,7 @@ class UsageResource(ResponseModel):
 
 
 class CostResource(ResponseModel):
-    """What the call cost by list prices. Null is what cannot be told; `notes` say why."""
+    """What the call cost by list prices. Null means unknown; `notes` give the reason."""
 
     currency: Annotated[
         str, Field(description="The currency of every amount, as an ISO 4217 code.")
@@ -120,7 +135,7 @@ class CostResource(ResponseModel):
 
 
 class ActivityResource(ResponseModel):
-    """What was counted over the call."""
+    """Counters of the call."""
 
     interruptions: Annotated[int, Field(description="How often the agent was cut off.")]
     frames_in: Annotated[int, Field(description="Audio frames from the carrier.")]
@@ -136,7 +151,7 @@ class ActivityResource(ResponseModel):
 
 
 class RecordingResource(ResponseModel):
-    """A copy of what the carrier recorded."""
+    """A copy of the carrier's recording."""
 
     id: Annotated[str, Field(description="The carrier's id of the recording.")]
     state: Annotated[
@@ -157,7 +172,7 @@ class RecordingResource(ResponseModel):
 
 
 class OutcomeWebhook(ResponseModel):
-    """Whether the user's server has heard of the end of the call."""
+    """Whether the outcome webhook was delivered to the user's server."""
 
     event_id: Annotated[str, Field(description="The same for every attempt.")]
     state: Annotated[
@@ -169,7 +184,7 @@ class OutcomeWebhook(ResponseModel):
 
 
 class MessageResource(ResponseModel):
-    """What the caller left for somebody (`take_message`)."""
+    """A message that the caller left (`take_message`)."""
 
     number: Annotated[int, Field(description="Counts the messages of a call, from 1.")]
     text: Annotated[str, Field(description="The message.")]
@@ -228,7 +243,10 @@ def call_details(
         fault=FaultResource.model_validate(call.fault) if call.fault else None,
         transfer=_transfer_resource(call),
         transferred_at=to_datetime_or_none(call.transferred_at_ms),
-        turns=[TurnResource.model_validate(turn) for turn in record.turns],
+        turns=[
+            TurnResource.model_validate(replace(turn, number=number))
+            for number, turn in enumerate(record.turns, start=1)
+        ],
         messages=[MessageResource.model_validate(message) for message in record.messages],
         timeline=[_timeline_item(entry) for entry in record.timeline],
         usage=UsageResource.model_validate(record.usage),

@@ -13,7 +13,8 @@ from control_plane.api.requests.declared_tools import MASK
 from control_plane.api.requests.fields import StrictModel
 from control_plane.api.responses.agents import NumberResource
 from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.storage.call_store import CONFIG_BYTES_MAX, DynamoCallStore
+from phonebridge.storage.call_items import CONFIG_BYTES_MAX
+from phonebridge.storage.call_store import DynamoCallStore
 from tests.support.api_events import Answer, api_event, read_answer
 from tests.support.recorded_telnyx import RecordedTelnyx
 

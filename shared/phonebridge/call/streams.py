@@ -1,0 +1,99 @@
+"""The numbered media streams of a call: which one was lost, and which one must follow. Pure.
+
+A call has one stream at a time. Each has a number, and a later stream makes the earlier ones
+powerless: their events change nothing, and their containers may write nothing more.
+
+A stream is lost when the carrier says so (`streaming.failed`, `streaming.stopped`), or when our
+side asks for the next one (`NextStreamRequested`). In the second case, the carrier may still hold
+it open, so it must close it first.
+"""
+
+from dataclasses import replace
+
+from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
+from phonebridge.call.events import (
+    NextStreamRequested,
+    StreamClosed,
+    StreamEvent,
+    StreamingLost,
+    StreamingStopped,
+)
+
+MAX_FAILURES_IN_A_ROW = 2
+"""After so many streams that could not be opened, the next one waits for a container. A balancer
+may still send new sockets to a container that has just died."""
+
+
+def apply_event(call: Call, event: StreamEvent) -> Call:
+    match event:
+        case StreamingStopped(number):
+            return lose(_closed(call, number), number)
+        case StreamingLost(_, number):
+            return _park_after_failures(lose(_closed(call, number), number), number)
+        case NextStreamRequested(number, has_room):
+            return _request_next(call, number, has_room=has_room)
+        case StreamClosed(number):
+            return _closed(call, number)
+        case _:
+            return call
+
+
+def lose(call: Call, number: int) -> Call:
+    return replace(call, lost_stream=max(call.lost_stream, number))
+
+
+def stream_needed(call: Call) -> int:
+    """The number of the stream that the call needs: the first one as soon as somebody answers, and
+    the next one when the latest is lost."""
+    is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
+    if call.is_unwanted or not is_up or call.stream_number > call.lost_stream:
+        return call.stream_number
+    if call.is_parked or call.is_being_transferred:
+        return call.stream_number
+    return min(call.lost_stream + 1, MAX_STREAMS)
+
+
+def without_streams(call: Call) -> Call:
+    """A call that has ended needs no stream, so what became of each of them makes no difference."""
+    return replace(
+        call,
+        stream_number=call.attached_stream,
+        lost_stream=0,
+        left_stream=0,
+        closing_stream=0,
+        closed_stream=0,
+        parked_stream=0,
+        announced_stream=0,
+    )
+
+
+def is_stale(call: Call, stream_number: int | None) -> bool:
+    """Whether a container that has stream `stream_number` may change the call no more, because its
+    stream was lost, or another container has a later one. None means anybody but a container."""
+    if stream_number is None:
+        return False
+    return stream_number < call.attached_stream or stream_number <= call.lost_stream
+
+
+def _closed(call: Call, number: int) -> Call:
+    return replace(call, closed_stream=max(call.closed_stream, number))
+
+
+def _request_next(call: Call, number: int, *, has_room: bool) -> Call:
+    """Requests about an old stream come from somebody who was slower than others."""
+    if number != call.stream_number:
+        return call
+    can_follow = has_room and number < MAX_STREAMS
+    parked = 0 if can_follow else number
+    return replace(lose(call, number), closing_stream=number, parked_stream=parked)
+
+
+def _park_after_failures(call: Call, number: int) -> Call:
+    has_failed_often = number >= call.attached_stream + MAX_FAILURES_IN_A_ROW
+    was_talking = call.attached_stream > 0 and call.streaming_at_ms is not None
+    is_current = number == call.stream_number
+    return (
+        replace(call, parked_stream=number)
+        if was_talking and has_failed_often and is_current
+        else call
+    )

@@ -1,0 +1,211 @@
+"""What follows when a call loses its media stream, and that two agents never speak on one call."""
+
+from contextlib import suppress
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonebridge.call.call import MAX_STREAMS, Call, CallStatus, EndedBy, Fault, Hangup
+from phonebridge.call.commands import Speak, StartStreaming, StopStreaming
+from phonebridge.call.events import (
+    CallAnswered,
+    CallerInformed,
+    CallEvent,
+    CallHungUp,
+    CallRequested,
+    DialAccepted,
+    EndRequested,
+    MediaAttached,
+    MediaReported,
+    NextStreamRequested,
+    StreamClosed,
+    StreamingFailed,
+    StreamingStopped,
+)
+from phonebridge.call.streams import is_stale
+from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
+from phonebridge.errors import InvalidTransition
+from tests.support.calls import LEG, after, outbound_call, sent, unasked
+
+HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
+TRANSFER = TransferRequested("+15550142")
+FIRST = (StreamClosed(1), StreamingStopped(1))
+
+
+def attached(number: int, task: str = "task-1") -> MediaAttached:
+    return MediaAttached(number, task, 6_000)
+
+
+def failed(number: int) -> StreamingFailed:
+    return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), number)
+
+
+def streaming() -> Call:
+    answered = CallAnswered(LEG, 5_000)
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG), answered, attached(1))
+
+
+# The carrier tells.
+
+
+@pytest.mark.parametrize("lost", [StreamingStopped(1), failed(1)])
+def test_a_stream_that_the_carrier_has_closed_is_replaced_at_once(lost: CallEvent) -> None:
+    assert sent(streaming(), lost) == [StartStreaming(2)]
+    call = after(streaming(), lost, attached(2, "task-2"))
+    assert (call.status, call.owner_task, call.attached_stream) == ("streaming", "task-2", 2)
+    assert call.streaming_at_ms == 6_000, "the conversation has gone on since then"
+    assert after(call, HUNG_UP).fault is None
+
+
+def test_news_of_an_old_stream_change_nothing() -> None:
+    call = after(streaming(), StreamingStopped(1), attached(2))
+    for old in (StreamingStopped(1), failed(1), NextStreamRequested(1), MediaReported(1)):
+        assert sent(call, old) == []
+        assert after(call, old).stream_number == 2
+        assert not after(call, old).has_lost_media
+
+
+def test_a_stream_that_stops_because_the_call_ends_is_not_missed() -> None:
+    assert sent(after(streaming(), HUNG_UP), StreamingStopped(1)) == []
+    ending = after(streaming(), EndRequested(EndedBy.AGENT, 9_000))
+    assert sent(ending, StreamingStopped(1)) == []
+    assert after(ending, StreamingStopped(1)).stream_number == 1
+    first = after(streaming(), StreamingStopped(1), HUNG_UP)
+    last = after(streaming(), HUNG_UP, StreamingStopped(1))
+    assert replace(unasked(first), version=0) == replace(unasked(last), version=0)
+
+
+def test_a_stream_that_stops_because_of_a_transfer_is_missed_only_if_the_transfer_fails() -> None:
+    call = after(streaming(), TRANSFER)
+    assert StartStreaming(2) not in sent(call, StreamingStopped(1), CallTransferred(60_000))
+    stopped = after(call, StreamingStopped(1))
+    assert StartStreaming(2) in sent(stopped, TargetHungUp(1, "user_busy"))
+
+
+# Our side asks.
+
+
+def test_the_carrier_closes_a_stream_before_it_opens_the_next_one() -> None:
+    assert sent(streaming(), NextStreamRequested(1)) == [StopStreaming(1)]
+    call = after(streaming(), NextStreamRequested(1))
+    for closed in FIRST:
+        assert sent(call, closed) == [StartStreaming(2)]
+    assert sent(call, NextStreamRequested(1)) == [StopStreaming(1)], "it is still owed"
+
+
+def test_of_two_that_ask_for_the_next_stream_the_slower_changes_nothing() -> None:
+    call = after(streaming(), NextStreamRequested(1), StreamClosed(1))
+    assert after(call, NextStreamRequested(1)) == call
+
+
+@pytest.mark.parametrize("order", [*permutations((NextStreamRequested(1), *FIRST))])
+def test_webhook_and_observer_together_ask_for_one_stream(order: tuple[CallEvent, ...]) -> None:
+    call = after(streaming(), *order)
+    assert call.stream_number == 2
+    assert StartStreaming(2) in sent(streaming(), *order)
+    assert StartStreaming(3) not in sent(streaming(), *order)
+
+
+# No task is left.
+
+
+def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> None:
+    waits = NextStreamRequested(1, has_room=False)
+    assert sent(streaming(), waits, StreamClosed(1), CallerInformed(1)) == [
+        StopStreaming(1),
+        Speak(1),
+    ]
+    call = after(streaming(), waits, StreamClosed(1), CallerInformed(1))
+    assert call.is_parked
+    assert sent(call, waits, StreamingStopped(1)) == []
+    assert sent(call, NextStreamRequested(1)) == [StartStreaming(2)], "a task is there again"
+
+
+def test_streams_that_fail_one_after_the_other_are_not_wasted() -> None:
+    """A balancer may send sockets to a dead task for some seconds."""
+    asked = sent(streaming(), StreamingStopped(1), failed(2), failed(3))
+    assert asked == [StartStreaming(2), StartStreaming(3), Speak(3)]
+    call = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    assert sent(call, NextStreamRequested(3)) == [StartStreaming(4)]
+
+
+def test_a_call_that_loses_its_last_stream_hears_a_goodbye() -> None:
+    call = streaming()
+    for number in range(1, MAX_STREAMS):
+        call = after(call, StreamingStopped(number), attached(number + 1))
+    last = NextStreamRequested(MAX_STREAMS)
+    assert sent(call, StreamingStopped(MAX_STREAMS)) == []
+    assert sent(call, last, StreamClosed(MAX_STREAMS)) == [
+        StopStreaming(MAX_STREAMS),
+        Speak(MAX_STREAMS, is_goodbye=True),
+    ]
+
+
+# Two agents never speak on one call.
+
+
+def test_a_container_whose_stream_was_lost_or_replaced_may_change_the_call_no_more() -> None:
+    assert not is_stale(streaming(), 1)
+    lost = after(streaming(), StreamingStopped(1))
+    assert is_stale(lost, 1)
+    assert not is_stale(lost, 2)
+    assert is_stale(after(lost, attached(2)), 1)
+    assert not is_stale(lost, None), "whoever is no container"
+
+
+def test_a_stream_that_was_given_up_can_not_be_claimed_any_more() -> None:
+    call = after(streaming(), StreamingStopped(1), NextStreamRequested(2))
+    with pytest.raises(InvalidTransition):
+        after(call, attached(2))
+
+
+CLAIMS = [attached(n, task) for n in range(1, MAX_STREAMS + 1) for task in ("task-1", "task-2")]
+EVENTS: list[CallEvent] = [
+    *CLAIMS,
+    *(StreamingStopped(number) for number in range(1, MAX_STREAMS + 1)),
+    *(failed(number) for number in range(1, MAX_STREAMS)),
+    *(NextStreamRequested(n, has_room) for n in (1, 2, 3, 4, 5) for has_room in (True, False)),
+    *(StreamClosed(number) for number in range(1, MAX_STREAMS + 1)),
+    *(MediaReported(number) for number in range(1, MAX_STREAMS + 1)),
+    CallerInformed(1),
+    TRANSFER,
+    TargetHungUp(1, "user_busy"),
+    CallTransferred(60_000),
+    HUNG_UP,
+]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=40))
+def test_at_most_one_container_may_speak_at_any_time(events: list[CallEvent]) -> None:
+    """Whoever has claimed a stream is silent from the moment at which that stream is lost. So the
+    next claim finds no other container that may still act."""
+    call, claims = streaming(), {1}
+    for event in events:
+        with suppress(InvalidTransition):
+            call = after(call, event)
+            if isinstance(event, MediaAttached) and call.attached_stream == event.stream_number:
+                claims.add(event.stream_number)
+        may_act = [number for number in claims if not is_stale(call, number)]
+        assert len(may_act) <= 1
+        assert call.attached_stream == max(claims) or call.status is CallStatus.ENDED
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=40))
+def test_no_stream_is_opened_twice_and_none_while_another_one_is_to_be_closed(
+    events: list[CallEvent],
+) -> None:
+    call, started = streaming(), [1]
+    for event in events:
+        with suppress(InvalidTransition):
+            asked = sent(call, event)
+            before, call = call, after(call, event)
+            new = [each for each in asked if isinstance(each, StartStreaming) and call != before]
+            for each in new:
+                if each.stream_number != started[-1]:
+                    started.append(each.stream_number)
+                assert call.closing_stream <= call.closed_stream
+    assert started == sorted(set(started))
+    assert started[-1] <= MAX_STREAMS
