@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check bench-faults drill diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -117,6 +117,9 @@ bench-interruption: .venv/.stamp ## measure how exactly the model knows what the
 
 bench-steering: .venv/.stamp    ## time a request to its effect on a live call; docs/steering.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.steering $(ARGS)
+
+bench-page: .venv/.browser      ## time the talk page: click to first sound, and its own delay; docs/browser.md
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.console.talk_page $(ARGS)
 
 bench-instructions: .venv/.stamp ## count the instructions of each frame with valgrind; docs/performance.md
 	$(BIN)/python -m benchmarks.media.instructions

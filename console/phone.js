@@ -153,13 +153,14 @@ export class Phone extends EventTarget {
     try {
       const context = new AudioContext({ latencyHint: "interactive" });
       this.#context = context;
-      await Promise.all([this.useMicrophone(), this.#prepareSound(context)]);
-      const ticket = await this.#options.createCall();
-      if (!ticket) throw new PhoneError("call_refused", "The server created no call.");
-      this.callId = ticket.call_id;
-      if (!this.#hasEnded) await this.#connect(ticket);
+      // Nobody should be billed for a call without a microphone. So it must be open before the call
+      // is created, unless the browser has allowed it before.
+      if (!(await isMicrophoneAllowed())) await this.useMicrophone();
+      const microphone = this.#microphone ? null : this.useMicrophone();
+      await Promise.all([microphone, this.#createCall(context)]);
     } catch (error) {
       if (this.#hasEnded) return; // `hangUp` closed what this method was waiting for
+      this.#send({ event: "stop" });
       this.#release();
       throw error;
     }
@@ -215,6 +216,15 @@ export class Phone extends EventTarget {
     } catch (error) {
       throw new PhoneError("speaker_refused", `The browser cannot play there: ${error}`);
     }
+  }
+
+  /** @param {AudioContext} context */
+  async #createCall(context) {
+    const created = this.#options.createCall();
+    const [ticket] = await Promise.all([created, this.#prepareSound(context)]);
+    if (!ticket) throw new PhoneError("call_refused", "The server created no call.");
+    this.callId = ticket.call_id;
+    if (!this.#hasEnded) await this.#connect(ticket);
   }
 
   /** @param {AudioContext} context */
@@ -432,6 +442,15 @@ async function openMicrophone(constraints) {
     return await navigator.mediaDevices.getUserMedia({ audio: constraints });
   } catch (error) {
     throw microphoneError(error instanceof DOMException ? error : new DOMException(String(error)));
+  }
+}
+
+async function isMicrophoneAllowed() {
+  try {
+    const name = /** @type {PermissionName} */ ("microphone");
+    return (await navigator.permissions.query({ name })).state === "granted";
+  } catch {
+    return false; // this browser does not tell
   }
 }
 

@@ -19,7 +19,6 @@ const MAX_POLLS = 30;
 /** @type {Record<string, string>} */
 const REASONS = {
   hung_up: "you hung up",
-  browser_hung_up: "you hung up",
   caller_hung_up: "you hung up",
   ended_by_agent: "the agent hung up",
   ended_by_api: "it was ended through the API",
@@ -27,6 +26,9 @@ const REASONS = {
   max_duration: "it reached its longest duration",
   shutdown: "the server shut down",
   connection_lost: "the connection was lost",
+  browser_lost: "the connection was lost",
+  browser_never_connected: "the page did not connect",
+  container_lost: "the server stopped",
   token_refused: "the server refused the media token",
   in_use: "another page took over the call",
   no_room: "the server has no room for another call",

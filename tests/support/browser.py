@@ -1,6 +1,7 @@
 """Headless Chromium for tests: what a page plays, and what it asks of which server."""
 
 import base64
+import math
 import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from simulators.audio.speech import Samples
 from tests.support.waiting import until
@@ -28,7 +36,7 @@ FLAGS = (
     "--disable-sync",
     "--use-fake-device-for-media-stream",
 )
-EVENTS_SECONDS = 60
+EVENTS_SECONDS = 120
 
 
 def chromium_path() -> str | None:
@@ -44,6 +52,7 @@ def is_missing() -> bool:
 async def chromium(microphone: Path) -> AsyncIterator[Browser]:
     """Run Chromium. Its microphone plays the file once, from the moment a page opens it."""
     flags = (*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    expect.set_options(timeout=EVENTS_SECONDS * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=chromium_path(), args=list(flags)
@@ -87,8 +96,8 @@ class Tab:
         await until(lambda: self._is(loud))
 
     async def plays_until(self, seconds: float) -> None:
-        """Wait until the page has played for this long, be it silence."""
-        await until(lambda: self._is(f"browserOutput.length > {seconds} * browserOutput.rateHz"))
+        """Wait until the clock of the audio shows this time."""
+        await until(lambda: self._is(f"browserOutput.seconds > {seconds}"))
 
     async def _is(self, expression: str) -> bool:
         """Ask the page once. The page's policy forbids Playwright's own way to wait."""
@@ -104,20 +113,22 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a page sent to the sound card. Positions count samples."""
+    """What a page sent to the sound card. Times are seconds of the audio's own clock."""
 
     rate_hz: int
     samples: Samples
-    clears: Sequence[int]
-    """How much was played when the page received each `clear`."""
+    starts_at: float
+    clears: Sequence[float]
+    """When the page received each `clear`."""
 
     @staticmethod
     def of(found: dict[str, Any]) -> "Output":
-        samples = np.frombuffer(base64.b64decode(found["sound"]), "<i2")
-        return Output(found["rateHz"], samples.astype(np.int16), found["clears"])
+        samples = np.frombuffer(base64.b64decode(found["sound"]), "<i2").astype(np.int16)
+        return Output(found["rateHz"], samples, found["startsAt"], found["clears"])
 
-    def since(self, position: int) -> Samples:
-        return self.samples[position:]
+    def between(self, begin: float, end: float = math.inf) -> Samples:
+        times = self.starts_at + np.arange(len(self.samples)) / self.rate_hz
+        return self.samples[(times >= begin) & (times < end)]
 
 
 @asynccontextmanager

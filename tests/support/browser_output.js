@@ -1,6 +1,6 @@
 // Runs in the page before its own scripts, and keeps what the page sends to the sound card.
 (() => {
-  const output = { rateHz: 0, length: 0, chunks: [], clears: [] };
+  const output = { rateHz: 0, seconds: 0, chunks: [], clears: [] };
   window.browserOutput = output;
 
   // Samples travel between page and test as base64 of 16 bit integers.
@@ -10,7 +10,8 @@
     const pieces = Array.from({ length: Math.ceil(bytes.length / 8192) }, (_, index) =>
       String.fromCharCode(...bytes.subarray(8192 * index, 8192 * (index + 1))),
     );
-    return { rateHz: output.rateHz, clears: output.clears, sound: btoa(pieces.join("")) };
+    const { rateHz, startsAt, clears } = output;
+    return { rateHz, startsAt, clears, sound: btoa(pieces.join("")) };
   };
 
   const connect = AudioNode.prototype.connect;
@@ -19,31 +20,45 @@
     return connect.call(this, target, ...rest);
   };
 
+  // The first channel is the output, the second one is the clock of the audio in seconds.
   function tap(node) {
-    const destination = node.context.createMediaStreamDestination();
-    connect.call(node, destination);
-    output.rateHz = node.context.sampleRate;
-    void keep(destination.stream.getAudioTracks()[0]);
+    const { context } = node;
+    const clock = new ConstantSourceNode(context, { offset: 0 });
+    clock.offset.setValueAtTime(0, 0);
+    clock.offset.linearRampToValueAtTime(1000, 1000);
+    clock.start();
+    const merger = new ChannelMergerNode(context, { numberOfInputs: 2 });
+    const copy = context.createMediaStreamDestination();
+    connect.call(node, merger, 0, 0);
+    connect.call(clock, merger, 0, 1);
+    connect.call(merger, copy);
+    output.rateHz = context.sampleRate;
+    output.context = context;
+    void keep(copy.stream.getAudioTracks()[0]);
   }
 
   async function keep(track) {
     const { readable } = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 });
     for await (const data of readable) {
-      const samples = new Float32Array(data.numberOfFrames);
-      data.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
+      const [samples, times] = [0, 1].map((planeIndex) => {
+        const plane = new Float32Array(data.numberOfFrames);
+        data.copyTo(plane, { planeIndex, format: "f32-planar" });
+        return plane;
+      });
       data.close();
+      output.startsAt ??= times[0];
+      output.seconds = times.at(-1);
       output.chunks.push(Array.from(samples, (each) => Math.round(each * 32767)));
-      output.length += samples.length;
     }
   }
 
-  // How much was played when the page received a `clear`.
+  // The time of the audio when the page receives a `clear`.
   const receive = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onmessage");
   Object.defineProperty(WebSocket.prototype, "onmessage", {
     set(listener) {
       receive.set.call(this, (event) => {
         if (JSON.parse(event.data).event === "clear") {
-          output.clears.push(output.length);
+          output.clears.push(output.context.currentTime);
         }
         listener(event);
       });
