@@ -12,7 +12,7 @@ from typing import Any
 PAGE = Path(__file__).resolve().parent / "api.md"
 SAMPLE = Path(__file__).resolve().parent / "sample_record.json"
 METHODS = ("get", "post", "put", "delete")
-TAGS = ("calls", "live calls", "agents", "numbers", "document")
+TAGS = ("calls", "live calls", "browser calls", "agents", "numbers", "document")
 """The order of the routes."""
 HIDDEN_SCHEMAS = ("Error",)
 """Schemas that the introduction explains in prose."""

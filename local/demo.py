@@ -230,10 +230,10 @@ def _shortcomings_after_loss(
 ) -> list[str]:
     """List what went wrong. A line may be cut off where the container is lost, and said again."""
     person = phone.conversation
-    heard = _names(_recognitions(models))
+    understood = _names(_recognitions(models))
     streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
     checks = [
-        ("last line of the caller, as the model recognised it", heard[-1:], person.said[-1:]),
+        ("last line of the caller, as the model recognised it", understood[-1:], person.said[-1:]),
         ("last line of the agent", _names(person.recognitions)[-1:], ["agent_goodbye"]),
         ("outcome", record["outcome"], "completed"),
         ("whether a stream was lost", bool(streams), True),

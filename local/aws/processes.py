@@ -6,7 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,14 +40,14 @@ async def process(
     *command: str, environ: Mapping[str, str] | None = None, output: int = asyncio.subprocess.PIPE
 ) -> AsyncIterator[Process]:
     """Run a Python program of ours until the context ends."""
-    process = await _started(*command, environ=environ, output=output)
+    process = await _start(*command, environ=environ, output=output)
     try:
         yield process
     finally:
         await _stop(process)
 
 
-async def _started(*command: str, environ: Mapping[str, str] | None, output: int) -> Process:
+async def _start(*command: str, environ: Mapping[str, str] | None, output: int) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=HERE, env=environ, stdout=output, start_new_session=True
     )
@@ -75,22 +75,21 @@ async def media_containers(
     try:
         for port in ports:
             command = (*program, "--host", "127.0.0.1", "--port", str(port))
-            start = partial(_started_container, command, port, environ, log)
+            start = partial(_start_container, command, port, environ, log)
             containers.append(Container(port, await start(), start))
         yield containers
     finally:
         await asyncio.gather(*(_stop(each.process) for each in containers))
 
 
-async def _started_container(
+async def _start_container(
     command: Sequence[str], port: int, environ: Mapping[str, str], log: int
 ) -> Process:
-    process = await _started(*command, environ=environ, output=log)
-    try:
+    async with AsyncExitStack() as on_failure:
+        process = await _start(*command, environ=environ, output=log)
+        on_failure.push_async_callback(_stop, process)
         await _answering(f"http://127.0.0.1:{port}/healthz", process)
-    except BaseException:
-        await _stop(process)
-        raise
+        on_failure.pop_all()
     return process
 
 

@@ -28,13 +28,13 @@ may still send new sockets to a container that has just died."""
 def apply_event(call: Call, event: StreamEvent) -> Call:
     match event:
         case StreamingStopped(number):
-            return lose(_closed(call, number), number)
+            return lose(_mark_closed(call, number), number)
         case StreamingLost(_, number):
-            return _park_after_failures(lose(_closed(call, number), number), number)
+            return _park_after_failures(lose(_mark_closed(call, number), number), number)
         case NextStreamRequested(number, has_room):
             return _request_next(call, number, has_room=has_room)
         case StreamClosed(number):
-            return _closed(call, number)
+            return _mark_closed(call, number)
         case LastStreamEnding(number):
             return replace(call, last_stream=max(call.last_stream, number))
         case _:
@@ -81,7 +81,7 @@ def is_stale(call: Call, stream_number: int | None) -> bool:
     return stream_number <= call.lost_stream and not call.has_last_stream
 
 
-def _closed(call: Call, number: int) -> Call:
+def _mark_closed(call: Call, number: int) -> Call:
     return replace(call, closed_stream=max(call.closed_stream, number))
 
 

@@ -139,7 +139,7 @@ class DynamoCallStore:
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
-        sealed = self._sealed(config)
+        sealed = self._seal(config)
         # The head makes the call exist, so it comes last: a crash between the two leaves a config
         # that nobody asks for, never a call that speaks with the default persona.
         self._table.put_if_absent(config_key(call.call_id), sealed, RECORD_SECONDS)
@@ -165,13 +165,13 @@ class DynamoCallStore:
 
     def config(self, call_id: str) -> CallConfig | None:
         """Read the settings with which the call began."""
-        return self._opened(self._table.get_immutable(config_key(call_id), StoredConfig))
+        return self._open(self._table.get_immutable(config_key(call_id), StoredConfig))
 
     def latest_config(self, call_id: str) -> CallConfig | None:
         """Read the settings with all updates of the call."""
-        return self._opened(self._table.get(config_key(call_id), StoredConfig))
+        return self._open(self._table.get(config_key(call_id), StoredConfig))
 
-    def _opened(self, stored: StoredConfig | None) -> CallConfig | None:
+    def _open(self, stored: StoredConfig | None) -> CallConfig | None:
         if stored is None:
             return None
         config = decode_config(stored)
@@ -179,9 +179,9 @@ class DynamoCallStore:
 
     def put_config(self, call_id: str, config: CallConfig) -> None:
         """Store the settings for the streams to come. Raises `TooLarge`."""
-        self._table.put(config_key(call_id), self._sealed(config), RECORD_SECONDS)
+        self._table.put(config_key(call_id), self._seal(config), RECORD_SECONDS)
 
-    def _sealed(self, config: CallConfig) -> StoredConfig:
+    def _seal(self, config: CallConfig) -> StoredConfig:
         encode_config(config)
         sealed = replace(config, tools=self._cipher.encrypt_tools(config.tools))
         return StoredConfig(msgspec.json.encode(sealed).decode())
