@@ -1,6 +1,7 @@
 """The order of the questions: one call, in which the person is kept for some minutes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import httpx
 
@@ -64,7 +65,8 @@ async def interview(line: Line) -> AsyncIterator[Finding]:
             yield each
     finally:
         if not line.is_over:
-            await line.hang_up()
+            with suppress(httpx.HTTPError):  # the dial has set a limit to the call
+                await line.hang_up()
     for names, ask in AFTER_THE_END:
         for each in await _answers(line, names, ask):
             yield each

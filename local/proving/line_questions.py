@@ -112,8 +112,8 @@ async def find_retries(line: Line) -> Finding:
     await line.pause(max(0.0, left))
     same_event = [
         each
-        for each in receiver.of_type(refused[0].event_type)
-        if each.occurred_at == refused[0].occurred_at
+        for each in receiver.webhooks
+        if (each.event_type, each.occurred_at) == (refused[0].event_type, refused[0].occurred_at)
     ]
     if len(same_event) < 2:
         return Finding("webhook_retries", "never")

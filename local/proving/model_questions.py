@@ -121,7 +121,7 @@ async def _ask_audio_item(session: ModelSession) -> Finding:
 
 
 async def _ask_about_response(session: ModelSession) -> list[Finding]:
-    await session.add(_said("user", "What do you sell?"))
+    await session.add(_message("user", "What do you sell?"))
     events = await session.respond()
     done = events[-1][1].get("response") or {}
     sounds = [(at, base64.b64decode(event["delta"])) for at, event in events if _sound(event)]
@@ -158,7 +158,7 @@ def _truncation(answered: Event) -> Finding:
 
 
 async def _ask_cancel(session: ModelSession) -> Finding:
-    await session.add(_said("user", "Tell me all about your bread, in many sentences."))
+    await session.add(_message("user", "Tell me all about your bread, in many sentences."))
     await session.send("response.create")
     await session.receive_until("response.output_audio.delta", "response.done")
     await session.send("response.cancel")
@@ -171,19 +171,19 @@ async def _ask_cancel(session: ModelSession) -> Finding:
 def history() -> list[Event]:
     """A conversation with a tool call, and the sentence that tells the model where it stands."""
     turns = [
-        _said("user" if number % 2 else "assistant", f"This is sentence {number} of our talk.")
+        _message("user" if number % 2 else "assistant", f"This is sentence {number} of our talk.")
         for number in range(1, HISTORY_ITEMS - 2)
     ]
     name = {"name": "opening_hours", "call_id": "call_1"}
     called = {"type": "function_call", **name, "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "call_1", "output": '{"until":"18:00"}'}
-    anchor = _said(
+    anchor = _message(
         "system", "The line was renewed in the middle of this call. Go on. Do not greet."
     )
     return [*turns, called, output, anchor]
 
 
-def _said(role: str, text: str) -> Event:
+def _message(role: str, text: str) -> Event:
     kind = "output_text" if role == "assistant" else "input_text"
     return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
 

@@ -105,7 +105,12 @@ class Receiver:
         self.webhooks = [each for each in self.webhooks if not self._is_ignored(each.payload)]
 
     def of_type(self, event_type: str) -> list[SeenWebhook]:
-        return [each for each in self.webhooks if each.event_type == event_type]
+        """The events of that type, each once, however often it was delivered."""
+        events: dict[str, SeenWebhook] = {}
+        for each in self.webhooks:
+            if each.event_type == event_type:
+                events.setdefault(each.occurred_at, each)
+        return list(events.values())
 
     def _is_ignored(self, payload: Frame) -> bool:
         return bool(self._ignored & {payload.get("call_control_id"), payload.get("call_leg_id")})

@@ -37,7 +37,8 @@ def line_of(finding: Finding) -> str:
 
 def _row(finding: Finding) -> str:
     question = QUESTIONS[finding.question]
-    cells = (question.text, _shown(finding.answer), finding.detail, _meaning(finding))
+    detail = finding.detail.replace("|", "/")
+    cells = (question.text, _shown(finding.answer), detail, _meaning(finding))
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -44,27 +44,27 @@ async def ask_about_frames(line: Line) -> list[Finding]:
         return [Finding(name, UNCLEAR, "no stream was open") for name in names]
     already = len(socket.media)
     await line.pause(line.waits.media)
-    heard = socket.media[already:]
-    if len(heard) < MIN_MEDIA_FRAMES:
-        return [Finding(name, "no_media", f"{len(heard)} frames") for name in names]
-    return [_timestamp_unit(heard), _frame_length(heard), _silence(heard)]
+    received = socket.media[already:]
+    if len(received) < MIN_MEDIA_FRAMES:
+        return [Finding(name, "no_media", f"{len(received)} frames") for name in names]
+    return [_timestamp_unit(received), _frame_length(received), _silence(received)]
 
 
-def _timestamp_unit(heard: Sequence[tuple[float, Frame]]) -> Finding:
-    stamps = [int(frame["media"]["timestamp"]) for _, frame in heard]
+def _timestamp_unit(received: Sequence[tuple[float, Frame]]) -> Finding:
+    stamps = [int(frame["media"]["timestamp"]) for _, frame in received]
     step = median(later - earlier for earlier, later in pairwise(stamps))
     unit = {20: "milliseconds", 160: "samples", 320: "samples"}.get(int(step), "other")
     return Finding("timestamp_unit", unit, f"step of {step:g}")
 
 
-def _frame_length(heard: Sequence[tuple[float, Frame]]) -> Finding:
-    sizes = {len(base64.b64decode(frame["media"]["payload"])) for _, frame in heard}
+def _frame_length(received: Sequence[tuple[float, Frame]]) -> Finding:
+    sizes = {len(base64.b64decode(frame["media"]["payload"])) for _, frame in received}
     is_usual = sizes <= {160, 640}  # of G.711, and of L16 at 16 kHz
     return Finding("frame_length", "20_ms" if is_usual else "other", f"{sorted(sizes)} bytes")
 
 
-def _silence(heard: Sequence[tuple[float, Frame]]) -> Finding:
-    longest = max(later - earlier for (earlier, _), (later, _) in pairwise(heard))
+def _silence(received: Sequence[tuple[float, Frame]]) -> Finding:
+    longest = max(later - earlier for (earlier, _), (later, _) in pairwise(received))
     answer = "gaps" if longest > GAP_SECONDS else "continuous"
     return Finding("frames_in_silence", answer, f"longest gap {longest * 1000:.0f} ms")
 

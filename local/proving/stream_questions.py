@@ -107,14 +107,14 @@ async def _news_after(line: Line, socket: SeenSocket, question: str) -> Finding:
 
     successor = await line.receiver.wait_for(again, line.waits.news)
     webhooks = line.receiver.webhooks[seen_before:]
-    heard = [(kinds[each.event_type], each.at) for each in webhooks if each.event_type in kinds]
-    details = [f"{kind} after {at - ended_at:.1f} s" for kind, at in heard]
+    news = [(kinds[each.event_type], each.at) for each in webhooks if each.event_type in kinds]
+    details = [f"{kind} after {at - ended_at:.1f} s" for kind, at in news]
     if successor:
         same_id = _stream_id(successor) == _stream_id(socket) != ""
         details.append(f"reconnected after {successor.opened_at - ended_at:.1f} s")
         details.append("same stream_id" if same_id else "another stream_id")
         return Finding(question, "reconnects", ", ".join(details))
-    return Finding(question, heard[0][0] if heard else "nothing", ", ".join(details))
+    return Finding(question, news[0][0] if news else "nothing", ", ".join(details))
 
 
 def _stream_id(socket: SeenSocket) -> str:

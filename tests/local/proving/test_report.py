@@ -5,10 +5,10 @@ from proving.report import line_of, report_of, settings_of
 
 
 def test_every_question_has_a_row_even_if_it_was_not_asked() -> None:
-    report = report_of([Finding("second_stream", "both", "200")])
+    report = report_of([Finding("second_stream", "both", "a|b")])
     for question in QUESTIONS.values():
         assert question.text in report
-    assert "| **both** | 200 | Both run" in report
+    assert "| **both** | a/b | Both run" in report
     assert report.count("not asked") == len(QUESTIONS) - 1
 
 
