@@ -316,7 +316,8 @@ class Bridge(CallParts):
             commands += self._on_silence(now)
         if self._start_due_at <= now:
             commands += self._on_missing_start()
-        commands += self._last_resort.due(self._config, now)
+        if self._last_resort.due_at <= now:
+            commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
         commands += self._frame_watch.check(self._caller_audio, self._conversation, now)

@@ -45,23 +45,21 @@ class _Stage(Enum):
 class LastResort:
     def __init__(self) -> None:
         self.due_at = NEVER
+        self.is_used = False
         self._stage = _Stage.UNUSED
         self._failed = FailCall("", "")
 
-    @property
-    def is_used(self) -> bool:
-        return self._stage is not _Stage.UNUSED
-
     def replaces(self, failed: FailCall, config: CallConfig) -> bool:
         """Return whether something else is to be tried before the call ends."""
-        is_unused = self._stage is _Stage.UNUSED
-        return is_unused and config.fallback is not None and failed.reason.startswith(OF_MODEL)
+        has_fallback = config.fallback is not None and not self.is_used
+        return has_fallback and failed.reason.startswith(OF_MODEL)
 
     def begin(
         self, failed: FailCall, config: CallConfig, is_said: bool, now: float
     ) -> list[BridgeCommand]:
         """`is_said` tells whether the caller has heard the apology or the words of the fallback."""
         self._failed, fallback = failed, config.fallback
+        self.is_used = True
         assert fallback
         why = f"{failed.reason}: {failed.detail}"
         if fallback.transfer_to:
@@ -88,8 +86,7 @@ class LastResort:
                 return None
 
     def due(self, config: CallConfig, now: float) -> list[BridgeCommand]:
-        if now < self.due_at:
-            return []
+        """Call it when `due_at` has come."""
         if self._stage is _Stage.TRANSFERRING:
             return self._on_refused("it took too long", config, now)
         return self._end()

@@ -111,8 +111,8 @@ class Talk:
         expected = owed or self._dtmf.entered or self._after_playback
         muted = self._response_queue.muted or self.caller_is_muted
         busy = self.ignores_caller or self.caller_is_speaking or muted
-        has_session = self._response_queue.has_session
-        return self.is_quiet and has_session and not busy and not expected
+        waits = self.is_quiet and not busy and not expected
+        return waits and self._response_queue.has_session
 
     @property
     def has_spoken(self) -> bool:
