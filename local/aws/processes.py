@@ -6,7 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,11 +86,10 @@ async def _started_container(
     command: Sequence[str], port: int, environ: Mapping[str, str], log: int
 ) -> Process:
     process = await _started(*command, environ=environ, output=log)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_stop, process)
         await _answering(f"http://127.0.0.1:{port}/healthz", process)
-    except BaseException:
-        await _stop(process)
-        raise
+        stack.pop_all()
     return process
 
 
