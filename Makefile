@@ -3,22 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAM := SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" sam
 PEERS := pipecat agents_sdk livekit floor
-LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi \
+LOCKED := shared/requirements functions/requirements media_container/requirements local/requirements .ci/requirements-sam .ci/requirements-openapi .ci/requirements-browser \
 	$(PEERS:%=benchmarks/peers/%.requirements) benchmarks/quality.requirements benchmarks/charts.requirements
-# These take real time, or count on their threads being served: they do not share the cores with other tests.
-ALONE := tests/media_bridge/runtime/test_worker.py tests/end_to_end
 UV_VERSION := 0.13.9
 
 # `make image`: the engine is the first one that works, and the image is for this machine.
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup image image-check demo dev ring deploy destroy logs doctor test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-instructions bench-check drill diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
 
 setup: .venv/.stamp             ## install the development environment
+
+environments: .venv/.browser .venv-sam/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## install all that checks and tests need; -j4 side by side
 
 demo: .venv/.stamp              ## run one whole call on this machine and print it as it happens
 	$(BIN)/python local/demo.py $(ARGS)
@@ -28,6 +28,9 @@ dev: .venv/.stamp               ## run the whole system on http://localhost:3000
 
 ring: .venv/.stamp              ## let a simulated caller call a number of `make dev`; TO=+15550100 FROM=+15550123
 	@$(BIN)/python local/ring.py $(TO) $(if $(FROM),--from $(FROM)) $(ARGS)
+
+call: .venv/.stamp              ## call a phone from `make dev` until Ctrl-C; TO=+15550123 ARGS=--set-webhook
+	@$(BIN)/python local/call.py $(TO) $(ARGS)
 
 deploy: .venv/.stamp .venv-sam/.stamp ## deploy this checkout to your AWS account; asks for what it does not know
 	SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(BIN)/python local/deploy.py $(ARGS)
@@ -41,16 +44,29 @@ logs: .venv/.stamp              ## follow the logs of Lambdas and containers; AR
 doctor: .venv/.stamp            ## ask the real services whether a call would work; ARGS="--stack NAME"
 	$(BIN)/python local/doctor.py $(ARGS)
 
-# Without the bytecode of the test modules, each test process compiles all of them again.
-test: export PYTHONDONTWRITEBYTECODE =
-test: .venv/.stamp .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
-	$(BIN)/pytest $(or $(ARGS),-n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ALONE:%=--ignore=%))
-	$(if $(ARGS),,$(BIN)/pytest $(ALONE))
+prove: .venv/.stamp             ## call your phone and ask the providers what their documents leave open; TO=+15550123
+	@$(BIN)/python local/prove.py $(TO) $(ARGS)
 
-check: .venv/.stamp .venv-sam/.stamp ## check format, style, types, the template and its build
+browser: .venv/.browser         ## install what the tests of the pages need: Playwright and Chromium
+
+screenshots: .venv/.browser     ## docs/images, taken by the tests of the talk page
+	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/console/test_appearance.py
+
+# Without bytecode, each process compiles all modules again.
+test check-template: export PYTHONDONTWRITEBYTECODE =
+test: .venv/.browser .venv-openapi/.stamp .build/typescript_client/.stamp ## run all tests; ARGS="…" goes to pytest
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),.ci/tests $(BIN)/pytest)
+
+check: check-style check-types check-template ## check format, style, types, the template and its build
+
+check-style: .venv/.stamp        ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+check-types: .venv/.browser       ## check types
 	$(BIN)/mypy
+
+check-template: .venv-sam/.stamp ## check the template and its build
 	$(SAM) validate --lint
 	$(SAM) build
 
@@ -102,12 +118,18 @@ bench-interruption: .venv/.stamp ## measure how exactly the model knows what the
 bench-steering: .venv/.stamp    ## time a request to its effect on a live call; docs/steering.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.steering $(ARGS)
 
+bench-page: .venv/.browser      ## time the talk page: click to first sound, and its own delay; docs/browser.md
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.console.talk_page $(ARGS)
+
 bench-instructions: .venv/.stamp ## count the instructions of each frame with valgrind; docs/performance.md
 	$(BIN)/python -m benchmarks.media.instructions
 	$(BIN)/python -m benchmarks.media.report
 
 bench-check: .venv/.stamp       ## fail if the container needs more instructions or CPU than it may
 	$(BIN)/python -m benchmarks.media.check
+
+bench-faults: .venv/.stamp      ## measure whether audio is late while the table fails; docs/reliability.md
+	$(BIN)/python -m benchmarks.media.store_faults $(ARGS)
 
 drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)
@@ -129,6 +151,11 @@ lock: .venv-lock/.stamp         ## compile each requirements.in to its requireme
 	@$(PYTHON) -m venv .venv
 	@.ci/install .venv local/requirements.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.browser: .venv/.stamp .ci/requirements-browser.txt
+	@.ci/install .venv .ci/requirements-browser.txt
+	@.ci/browser
 	@touch $@
 
 .venv-peers/quality/.stamp .venv-peers/charts/.stamp: .venv-peers/%/.stamp: benchmarks/%.requirements.txt

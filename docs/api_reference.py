@@ -12,6 +12,8 @@ from typing import Any
 PAGE = Path(__file__).resolve().parent / "api.md"
 SAMPLE = Path(__file__).resolve().parent / "sample_record.json"
 METHODS = ("get", "post", "put", "delete")
+TAGS = ("calls", "live calls", "agents", "numbers", "document")
+"""The order of the routes."""
 HIDDEN_SCHEMAS = ("Error",)
 """Schemas that the introduction explains in prose."""
 
@@ -34,8 +36,8 @@ code:
 
 | status | meaning |
 |---|---|
-| 400 | the body is not readable JSON |
-| 401, 403 | the key is missing, or wrong; `destination_not_allowed`: a number not to be called |
+| 400 | the body is not a JSON object |
+| 401, 403 | the key is missing or wrong; `destination_not_allowed`: the number may not be called |
 | 404 | there is no such call, agent or number |
 | 405 | the path exists, but not with this method; `Allow` lists the methods |
 | 409 | the call's state forbids this, or the `Idempotency-Key` was used with another request |
@@ -44,7 +46,7 @@ code:
 | 502 | Telnyx refused; `details` has its code and title |
 | 503 | a setting is missing, for example "OpenAI API key not configured" |
 
-API Gateway answers some requests itself, in its own shape `{"message": "…"}`: unknown paths
+Some errors come from API Gateway itself, in its own shape `{"message": "…"}`: unknown paths
 (404), more requests than the limit of a route (429), and bodies above 10 MB (413).
 """
 
@@ -67,10 +69,14 @@ def _is_shown(name: str) -> bool:
 
 
 def _routes(document: Schema) -> Iterator[str]:
-    for path, operations in document["paths"].items():
-        for method in METHODS:
-            if operation := operations.get(method):
-                yield _route(f"{method.upper()} {path}", operation)
+    operations = [
+        (f"{method.upper()} {path}", operations[method])
+        for path, operations in document["paths"].items()
+        for method in METHODS
+        if method in operations
+    ]
+    for tag in TAGS:
+        yield from (_route(title, each) for title, each in operations if tag in each["tags"])
 
 
 def _route(title: str, operation: Schema) -> str:
@@ -161,11 +167,11 @@ def _bounds(schema: Schema) -> str:
     ):
         low, high = schema.get(least), schema.get(most)
         if low is not None and high is not None:
-            words.append(f"{low} to {high}{unit}")
+            words.append(f"{low:g} to {high:g}{unit}")
         elif high is not None:
-            words.append(f"at most {high}{unit}")
+            words.append(f"at most {high:g}{unit}")
         elif low is not None:
-            words.append(f"at least {low}{unit}")
+            words.append(f"at least {low:g}{unit}")
     return f", {', '.join(words)}" if words else ""
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from control_plane.api import agents, calls, live_calls
+from control_plane.api import agents, browser_calls, calls, live_calls
 from control_plane.api.document import document, responses_of
 from control_plane.api.resolver import app, handler
 
@@ -13,6 +13,7 @@ __all__ = ["app", "handler"]
 app.include_router(agents.router)
 app.include_router(live_calls.router)
 app.include_router(calls.router)
+app.include_router(browser_calls.router)
 
 
 @app.get(

@@ -1,7 +1,8 @@
-"""Lambda: lets bearers of an API key through, or of a token where JWT_ISSUER names who gives them.
-It knows the keys by their SHA-256 alone.
+"""Authorizes requests with an API key, or with a token of the issuer in JWT_ISSUER.
 
-Keys are long and random, so a plain hash cannot be turned back and needs no salt."""
+Only the SHA-256 hashes of the keys are known here. Keys are long and random, so a plain hash cannot
+be reversed and needs no salt.
+"""
 
 import hashlib
 import hmac
@@ -10,20 +11,33 @@ from collections.abc import Mapping
 from typing import Any
 
 SCHEME = "bearer "
+FINGERPRINT_DIGITS = 12
+"""Of a SHA-256: enough to tell keys apart, and too little to find one by."""
 
 
-def handler(event: Mapping[str, Any], context: object) -> dict[str, bool]:
-    """Answers in API Gateway's simple format, payload 2.0."""
-    return {"isAuthorized": _is_known(event["headers"].get("authorization", ""))}
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Return API Gateway's simple response (payload 2.0). The API finds `client` in its event."""
+    client = _client_of(event["headers"].get("authorization", ""))
+    return {"isAuthorized": True, "context": {"client": client}} if client else _STRANGER
 
 
-def _is_known(authorization: str) -> bool:
+_STRANGER = {"isAuthorized": False}
+
+
+def _client_of(authorization: str) -> str | None:
+    """The fingerprint of whoever sends the request. None for strangers."""
     if not authorization.lower().startswith(SCHEME):
-        return False
+        return None
     credential = authorization[len(SCHEME) :].strip()
     if issuer := os.environ.get("JWT_ISSUER"):
-        return _is_valid_token(credential, issuer, os.environ["JWT_AUDIENCE"])
-    return _is_known_key(credential, os.environ["API_KEY_HASHES"].split(","))
+        subject = _subject_of(credential, issuer, os.environ["JWT_AUDIENCE"])
+        return None if subject is None else f"sub-{_fingerprint(subject)}"
+    is_known = _is_known_key(credential, os.environ["API_KEY_HASHES"].split(","))
+    return f"key-{_fingerprint(credential)}" if is_known else None
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 def _is_known_key(key: str, hashes: list[str]) -> bool:
@@ -32,8 +46,8 @@ def _is_known_key(key: str, hashes: list[str]) -> bool:
     return any([hmac.compare_digest(offered, known) for known in hashes])
 
 
-def _is_valid_token(token: str, issuer: str, audience: str) -> bool:
+def _subject_of(token: str, issuer: str, audience: str) -> str | None:
     # Ten times the rest of this function to import, and mostly not wanted.
-    from control_plane.jwt_validation import is_valid
+    from control_plane.jwt_validation import is_valid, subject_of
 
-    return is_valid(token, issuer, audience)
+    return subject_of(token) if is_valid(token, issuer, audience) else None

@@ -1,5 +1,5 @@
-"""Copies a recording from the carrier into our bucket; the webhook that told of it waits for
-nothing. Its counterpart is the queue of recordings."""
+"""Copies a recording from the carrier to our bucket, so that the webhook which reported it need not
+wait. The jobs come from the recordings queue."""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
-"""Tells the user's server that a call has ended: the whole record, signed. Its counterpart is the
-queue of outcomes."""
+"""Reports the end of a call to the user's server: the whole record, signed. The jobs come from the
+outcomes queue."""
 
 from typing import Any
 

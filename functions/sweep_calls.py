@@ -1,6 +1,8 @@
-"""Every minute: settles calls of which nothing is heard any more, and sends again what is owed.
+"""Runs every minute: settles calls that have fallen silent and repeats commands that had no effect.
 
-The sweep sees every call, so it counts them too: a call that is up now costs a minute."""
+The sweep sees every call, so it also counts them for the limits: each call in progress is charged
+for a minute.
+"""
 
 from collections import Counter
 
@@ -13,7 +15,7 @@ from phonebridge.observability.log import call_on_every_line
 
 
 def handler(event: object, context: object) -> dict[str, int]:
-    """How many calls were seen, were up, ended by the sweep, and could not be ended."""
+    """Return how many calls were seen, in progress, ended by the sweep, and could not be ended."""
     plane = control_plane()
     calls = list(plane.store.possibly_live())
     orphans = plane.task_sweep.find(calls)
@@ -41,7 +43,7 @@ def handler(event: object, context: object) -> dict[str, int]:
 
 
 def _publish(namespace: str, found: Counter[str]) -> None:
-    """Without a namespace nothing is published."""
+    """Publish the figures, if a namespace is configured."""
     if namespace:
         metrics = EphemeralMetrics(namespace=namespace, service="control-plane")
         metrics.add_metric("StuckCalls", "Count", found["swept"] + found["failed"])

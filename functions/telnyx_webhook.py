@@ -1,5 +1,5 @@
-"""POST /webhooks/telnyx: verify, parse, deliver. Telnyx repeats what is answered 408, 429 or 5xx,
-and gives up on any other 4xx (Telnyx, "Voice API webhooks")."""
+"""POST /webhooks/telnyx: verifies, parses and applies webhooks. Telnyx repeats a webhook after 408,
+429 or 5xx, and gives up after any other 4xx (Telnyx, "Voice API webhooks")."""
 
 import json
 from http import HTTPStatus

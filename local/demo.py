@@ -4,6 +4,10 @@ A simulated caller speaks real audio into a simulated Telnyx. The audio crosses 
 handlers and media container to a simulated model, and back. Each side recognises the audio that it
 receives, so every printed line proves that sound crossed the bridge. The exit code is 0 only if
 every line was recognised.
+
+`make demo ARGS="--scenario lost-model"` lets the model's server close the session in the middle of
+a sentence. The call goes on in another session. `--scenario lost-task` kills the media container
+that carries the call. Another container takes it over.
 """
 
 import argparse
@@ -11,6 +15,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -20,6 +25,8 @@ import httpx
 
 from aws.stack import LocalStack, Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
+from simulators.openai.faults import NO_FAULTS, ModelFaults
+from simulators.openai.session import SimulatedSession
 from simulators.scenario import APPOINTMENT, Scenario
 from simulators.telnyx.call import SimulatedCall
 
@@ -32,6 +39,7 @@ MAX_CALL_SECONDS = 300.0
 LAST_WRITES_SECONDS = 30.0
 POLL_SECONDS = 0.1
 TIMEOUT_MS = 15_000
+LOST_IN_RESPONSE = 2
 LINES_BEFORE_KILL = 3
 WITHOUT_INTERRUPTION = replace(
     APPOINTMENT,
@@ -49,7 +57,25 @@ SHOWN = {
     ("phone", "person hangs up"): "hangs up",
     ("phone", "heard"): "agent said",
     ("model", "heard"): "caller said",
+    ("model", "breakdown"): "model lost",
+    ("model", "session.created"): "model",
     ("model", "truncated"): "truncated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """What goes wrong in the call."""
+
+    faults: ModelFaults = NO_FAULTS
+    loses_task: bool = False
+    """The media container that carries the call is killed in the middle of it."""
+
+
+SCENARIOS = {
+    "appointment": Mishap(),
+    "lost-model": Mishap(ModelFaults(close_in_response=LOST_IN_RESPONSE, only_in_session=1)),
+    "lost-task": Mishap(loses_task=True),
 }
 
 
@@ -90,14 +116,6 @@ class Moment:
             self.came.set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """What all sessions of the call have recognised and refused."""
-
-    recognitions: list[Recognition]
-    errors: list[str]
-
-
 class Printer:
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -110,48 +128,46 @@ class Printer:
         print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
 
 
-async def call(printer: Printer, loses_task: bool = False) -> tuple[Result, list[str]]:
-    """`loses_task`: the media container that carries the call is killed in the middle of it."""
+async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
     plan = Plan(
         free_port(),
-        WITHOUT_INTERRUPTION if loses_task else APPOINTMENT,
+        WITHOUT_INTERRUPTION if mishap.loses_task else APPOINTMENT,
         hangs_up=True,
         silence_timeout_ms=TIMEOUT_MS,
         log=LOG,
         keeps_sound=True,
-        containers=2 if loses_task else 1,
+        containers=2 if mishap.loses_task else 1,
     )
     moment = Moment(printer, LINES_BEFORE_KILL)
     async with running(plan, {}, moment) as stack, asyncio.TaskGroup() as tasks:
         log_handlers_to(LOG)
         printer.line("ready", f"{stack.url}, log in {LOG.relative_to(ROOT)}")
-        killing = tasks.create_task(_kill_container(stack, moment, printer)) if loses_task else None
+        assert stack.openai is not None
+        stack.openai.faults = mishap.faults
+        killing = tasks.create_task(_kill_container(stack, moment, printer, mishap))
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
         ) as api:
             record = await _place_and_follow(api, printer)
-        if killing:
-            killing.cancel()
+        killing.cancel()
         assert stack.telnyx is not None
-        assert stack.openai is not None
         phone = stack.telnyx.calls[0]
         assert phone.sound is not None
         phone.sound.save_wav(SOUND)
-        sessions = stack.openai.sessions
-        if not sessions:
+        models = stack.openai.sessions
+        if not models:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
-        model = _Model(
-            [each for session in sessions for each in session.recognitions],
-            [error.message for session in sessions for error in session.errors],
-        )
-        judge = _shortcomings_after_loss if loses_task else _shortcomings
-        return _result(record, phone, model), judge(record, phone, model, plan.scenario)
+        judge = _shortcomings_after_loss if mishap.loses_task else _shortcomings
+        return _result(record, phone, models), judge(record, phone, models, plan.scenario)
 
 
-async def _kill_container(stack: LocalStack, moment: Moment, printer: Printer) -> None:
-    await moment.came.wait()
-    printer.line("kill", "the media container that carries the call is killed")
-    await stack.containers[0].kill()
+async def _kill_container(
+    stack: LocalStack, moment: Moment, printer: Printer, mishap: Mishap
+) -> None:
+    if mishap.loses_task:
+        await moment.came.wait()
+        printer.line("kill", "the media container that carries the call is killed")
+        await stack.containers[0].kill()
 
 
 async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
@@ -176,12 +192,12 @@ async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[st
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _result(record: dict[str, Any], phone: SimulatedCall, model: _Model) -> Result:
+def _result(record: dict[str, Any], phone: SimulatedCall, models: list[SimulatedSession]) -> Result:
     latencies = phone.conversation.turn_latencies_ms
     return Result(
         call_id=record["call_id"],
         outcome=record["outcome"],
-        turns=_lines(record, phone.conversation.recognitions, model.recognitions),
+        turns=_lines(record, phone.conversation.recognitions, _recognitions(models)),
         interruptions=record["activity"]["interruptions"],
         first_audio_ms=phone.conversation.first_audio_ms,
         turn_latency_ms=round(median(latencies)) if latencies else None,
@@ -194,58 +210,97 @@ def _lines(
     record: dict[str, Any], by_caller: list[Recognition], by_model: list[Recognition]
 ) -> list[TurnLine]:
     """Return the turns in the order of the record. An unrecognised turn has a match of 0."""
-    recognised = {"agent": iter(by_caller), "caller": iter(by_model)}
+    recognised = {"agent": deque(by_caller), "caller": deque(by_model)}
     lines = []
     for turn in record["turns"]:
-        recognition = next(recognised[turn["who"]], NOTHING_RECOGNISED)
+        waiting = recognised[turn["who"]]
+        recognition = waiting[0] if waiting else NOTHING_RECOGNISED
+        if waiting and not _is_said_again(turn, record):
+            waiting.popleft()
         match, snr_db = round(recognition.correlation, 3), round(recognition.snr_db, 1)
         lines.append(TurnLine(turn["who"], turn["text"], match, snr_db))
     return lines
 
 
+def _shortcomings_after_loss(
+    record: dict[str, Any],
+    phone: SimulatedCall,
+    models: list[SimulatedSession],
+    scenario: Scenario,
+) -> list[str]:
+    """List what went wrong. A line may be cut off where the container is lost, and said again."""
+    person = phone.conversation
+    heard = _names(_recognitions(models))
+    streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
+    checks = [
+        ("last line of the caller, as the model recognised it", heard[-1:], person.said[-1:]),
+        ("last line of the agent", _names(person.recognitions)[-1:], ["agent_goodbye"]),
+        ("outcome", record["outcome"], "completed"),
+        ("whether a stream was lost", bool(streams), True),
+        ("protocol errors seen by the phone", phone.media.flagged, []),
+        (
+            "errors sent by the model",
+            [error.message for model in models for error in model.errors],
+            [],
+        ),
+    ]
+    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+
+
+def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Return whether the agent was cut off and began anew. The caller hears both as one line."""
+    texts = [each["text"] for each in record["turns"] if each["number"] == turn["number"] + 1]
+    return turn["interrupted"] and any(text.startswith(turn["text"]) for text in texts)
+
+
 def _shortcomings(
-    record: dict[str, Any], phone: SimulatedCall, model: _Model, scenario: Scenario
+    record: dict[str, Any],
+    phone: SimulatedCall,
+    models: list[SimulatedSession],
+    scenario: Scenario,
 ) -> list[str]:
     """List what went wrong in this call. The list is empty if nothing did."""
+    person = phone.conversation
     caller_clips = [line.clip for line in scenario.caller]
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
     checks = [
         (
             "lines of the caller, as the model recognised them",
-            _names(model.recognitions),
+            _names(_recognitions(models)),
             caller_clips,
         ),
         (
             "lines of the agent, as the caller recognised them",
-            _names(phone.conversation.recognitions),
+            _names(person.recognitions),
             answers,
         ),
-        ("lines of the agent in the record", _texts_of(record, "agent"), _texts(answers)),
+        (
+            "lines of the agent in the record",
+            _texts_of(record, "agent"),
+            _texts(_lines_in_record(answers, len(models))),
+        ),
         ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
         ("outcome", record["outcome"], "completed"),
-        ("interruptions", len(phone.conversation.interruptions), interruptions),
+        ("interruptions", len(person.interruptions), interruptions),
         ("protocol errors seen by the phone", phone.media.flagged, []),
-        ("errors sent by the model", model.errors, []),
+        (
+            "errors sent by the model",
+            [error.message for model in models for error in model.errors],
+            [],
+        ),
     ]
     return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
 
 
-def _shortcomings_after_loss(
-    record: dict[str, Any], phone: SimulatedCall, model: _Model, scenario: Scenario
-) -> list[str]:
-    """A line may be cut off where the container is lost, and said once more."""
-    said, heard = phone.conversation.said, _names(model.recognitions)
-    streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
-    checks = [
-        ("last line of the caller, as the model recognised it", heard[-1:], said[-1:]),
-        ("last line of the agent", _names(phone.conversation.recognitions)[-1:], ["agent_goodbye"]),
-        ("outcome", record["outcome"], "completed"),
-        ("whether a stream was lost", bool(streams), True),
-        ("protocol errors seen by the phone", phone.media.flagged, []),
-        ("errors sent by the model", model.errors, []),
-    ]
-    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+def _recognitions(models: list[SimulatedSession]) -> list[Recognition]:
+    return [each for model in models for each in model.recognitions]
+
+
+def _lines_in_record(answers: list[str], sessions: int) -> list[str]:
+    """The simulated model says a reply again that was cut off, so the record has it twice."""
+    again = answers[LOST_IN_RESPONSE - 1 : LOST_IN_RESPONSE] * (sessions - 1)
+    return answers[:LOST_IN_RESPONSE] + again + answers[LOST_IN_RESPONSE:]
 
 
 def _names(recognition: list[Recognition]) -> list[str | None]:
@@ -285,15 +340,10 @@ def _print_summary(result: Result, shortcomings: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--scenario",
-        choices=("appointment", "lost-task"),
-        default="appointment",
-        help="lost-task: the media container is killed, and another one takes over the call",
-    )
+    parser.add_argument("--scenario", choices=SCENARIOS, default="appointment")
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
     arguments = parser.parse_args()
-    result, shortcomings = asyncio.run(call(Printer(), arguments.scenario == "lost-task"))
+    result, shortcomings = asyncio.run(call(Printer(), SCENARIOS[arguments.scenario]))
     _print_summary(result, shortcomings)
     if arguments.json:
         print(json.dumps(asdict(result)))

@@ -7,7 +7,6 @@ a file.
 """
 
 import argparse
-import getpass
 import hashlib
 import secrets
 import subprocess
@@ -22,9 +21,9 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 import doctor
-from deployment import account, image, plan, preconditions
+from deployment import account, image, plan, preconditions, prompts
 from deployment import answers as remembered
-from deployment.answers import QUESTIONS, Answers
+from deployment.answers import Answers
 from deployment.leftovers import start_over
 from deployment.operation import OperationFailed, Operations
 from deployment.problems import Missing
@@ -157,30 +156,8 @@ def run(command: list[str]) -> None:
         raise StepFailed(failed) from error
 
 
-def _ask(known: Answers) -> Answers:
-    """Prompt for missing settings if there is a terminal."""
-    if not sys.stdin.isatty():
-        return known
-    parameters = dict(known.parameters)
-    for question in QUESTIONS:
-        known_answer = parameters.get(question.parameter)
-        if known_answer is None or not (known_answer or question.is_optional):
-            parameters[question.parameter] = input(f"{question.text}\n({question.help}): ").strip()
-    if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
-        parameters["HostedZoneId"] = input(
-            "Route 53 zone of this domain (empty if its DNS is elsewhere): "
-        ).strip()
-    if not (parameters.get("MediaCertificateArn") or parameters.get("HostedZoneId")):
-        parameters["MediaCertificateArn"] = input(
-            "ARN of the certificate (AWS Certificate Manager): "
-        ).strip()
-    optional = {question.parameter for question in QUESTIONS if question.is_optional}
-    kept = {name: held for name, held in parameters.items() if held or name in optional}
-    return replace(known, parameters=kept)
-
-
 def _new_api_key(answers: Answers) -> str | None:
-    """A key for the API if nobody could use it yet. Only its hash is kept."""
+    """Generate an API key if there is no other way to authenticate. Only its hash is stored."""
     return (
         None if answers.get("ApiKeyHashes") or answers.get("JwtIssuer") else secrets.token_hex(32)
     )
@@ -197,14 +174,6 @@ def _keys() -> dict[str, str]:
     """Return the keys given now. Those of an earlier deployment are in its secret."""
     given = load_settings()
     return {name: given[name] for name in preconditions.KEYS if given.get(name)}
-
-
-def _ask_missing_keys(keys: Mapping[str, str], stored: Mapping[str, str]) -> dict[str, str]:
-    typed = dict(keys)
-    for name, how in preconditions.KEYS.items():
-        if not (typed.get(name) or stored.get(name)) and sys.stdin.isatty():
-            typed[name] = getpass.getpass(f"{name} ({how}): ").strip()
-    return {name: value for name, value in typed.items() if value}
 
 
 def _prospect(answers: Answers, keys: Mapping[str, str]) -> DoctorConfig:
@@ -292,7 +261,8 @@ def _start_over(stack: DeployedStack) -> None:
 def _find_missing(
     answers: Answers, stack: DeployedStack | None, keys: Mapping[str, str]
 ) -> list[Missing]:
-    """Asked last, and only then, are the providers: nobody is asked with half of what is needed."""
+    """Find what is missing. The providers are checked last, and only when the settings they need
+    are complete."""
     dns = PublicDns(load_settings().get("DNS_OVER_HTTPS_URL", ""))
     rounds = (
         lambda: (
@@ -329,10 +299,10 @@ def _deploy(answers: Answers, stack: DeployedStack | None, keys: Mapping[str, st
 
 
 def main() -> None:
-    answers = _ask(_answers_from(_options()))
+    answers = prompts.ask(_answers_from(_options()))
     stack, blocked = _settle(answers)
     stored = _stored_keys(stack)
-    keys = _ask_missing_keys(_keys(), stored)
+    keys = prompts.ask_missing_keys(_keys(), stored)
     missing = blocked or _find_missing(answers, stack, {**stored, **keys})
     if missing:
         problems = "\n".join(map(str, missing))

@@ -11,14 +11,13 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 from dotenv import dotenv_values
 
-from aws.gateway import LOOPBACK_NAMES
 from aws.stack import LocalStack, Plan, log_handlers_to, running
 from follow import CallFollower, follow_log, print_with_time
+from real_phone import missing_for_real_phone
 from simulators.scenario import ECHO, SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,14 +30,6 @@ LINGERS_MS = 60 * 1000
 MAX_CALL_MS = 10 * 60 * 1000
 """When the person hangs up at the latest. With a real model, each minute of a call costs money."""
 API_SECONDS = 30.0
-REAL_PHONE = (
-    "TELNYX_API_KEY",
-    "TELNYX_PUBLIC_KEY",
-    "TELNYX_CONNECTION_ID",
-    "TELNYX_FROM_NUMBER",
-    "BASE_PUBLIC_URL",
-)
-"""Settings without which no call reaches a real phone."""
 
 
 def load_settings() -> Mapping[str, str]:
@@ -48,18 +39,10 @@ def load_settings() -> Mapping[str, str]:
     return from_file | dict(os.environ)
 
 
-def missing_for_real_phone(given: Mapping[str, str]) -> list[str]:
-    """Return the settings that a real phone still needs. A loopback address counts as missing,
-    because Telnyx cannot reach it."""
-    missing = [name for name in REAL_PHONE if not given.get(name)]
-    if urlsplit(given.get("BASE_PUBLIC_URL", "")).hostname in LOOPBACK_NAMES:
-        missing.append("BASE_PUBLIC_URL (Telnyx cannot reach this machine's own address)")
-    return missing
-
-
 def welcome(stack: LocalStack, given: Mapping[str, str], plan: Plan) -> str:
     lines = [
         f"Phonebridge API on {stack.url} (this machine only; Ctrl-C stops it)",
+        f"  page   {stack.url}/ (talk to an agent in the browser)",
         f"  phone  {_phone(stack)}",
         *_needs_of_real_phone(given),
         f"  model  {_model(stack)}",

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deployment.stack import DeployedStack, StackMissing, require, stack_environment
 from dev import load_settings
-from doctor_checks import alarms, carrier, model, reachability
+from doctor_checks import alarms, services
 from doctor_checks.config import DoctorConfig
 from doctor_checks.findings import Finding
 
@@ -22,9 +22,7 @@ from doctor_checks.findings import Finding
 def run_checks(
     config: DoctorConfig, now: float, stack: DeployedStack | None = None
 ) -> Iterator[Finding]:
-    yield from model.check(config)
-    yield from carrier.check(config, now)
-    yield from reachability.check(config, now)
+    yield from services.check(config, now)
     if stack:
         yield from alarms.check(stack.outputs, stack.region)
 

@@ -74,7 +74,7 @@ def _outcome_of(record: Record) -> str:
         record["outcome"],
         record["reason"],
         None if talked is None else f"{talked:.0f} s",
-        record["fault"],
+        record["fault"] and record["fault"]["detail"],
     ]
     return ", ".join(part for part in parts if part)
 

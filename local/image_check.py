@@ -22,7 +22,7 @@ from aws.dynamodb import dynamodb
 from aws.stack import free_port
 
 MAX_LAYERS_MB = 60.0
-"""Of our own layers, compressed."""
+"""Maximum compressed size of our own layers."""
 MAX_START_SECONDS = 2.0
 MAX_IDLE_RSS_MB = 90.0
 MAX_STOP_SECONDS = 2.0
@@ -50,7 +50,7 @@ class Measurement:
 @dataclass(frozen=True, slots=True)
 class Image:
     engine: tuple[str, ...]
-    """With its global options."""
+    """The command of the engine, with its global options."""
     name: str
     run_arguments: tuple[str, ...]
     aws: str

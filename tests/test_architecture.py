@@ -46,12 +46,21 @@ CATCH_EVERYTHING = {
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
     "functions/control_plane/api/calls.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/browser_calls.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
     "functions/control_plane/outcome_request.py": "tests/functions/test_send_outcome.py",
     "functions/control_plane/placing.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/sweeping.py": "tests/functions/test_sweep_calls.py",
     "functions/control_plane/webhooks.py": "tests/functions/test_telnyx_webhook.py",
     "functions/control_plane/api/errors.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/agent_settings.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/api/requests/browser_call.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
+    "functions/control_plane/api/responses/browser_calls.py": (
+        "tests/functions/control_plane/api/test_browser_calls.py"
+    ),
     "functions/control_plane/api/requests/create_call.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/requests/declared_tools.py": (
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
@@ -67,6 +76,7 @@ TESTED_ELSEWHERE = {
     "functions/control_plane/api/responses/calls.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/api/responses/record.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/call_record.py": "tests/functions/test_ai_calls.py",
+    "functions/control_plane/recording_download.py": "tests/functions/test_copy_recording.py",
     "functions/control_plane/recordings.py": "tests/functions/test_copy_recording.py",
     "functions/control_plane/api/requests/server_fields.py": (
         "tests/functions/control_plane/api/requests/test_tool_settings.py"
@@ -77,12 +87,14 @@ TESTED_ELSEWHERE = {
     "local/aws/processes.py": "tests/end_to_end/test_calls.py",
     "local/aws/stack.py": "tests/end_to_end/test_calls.py",
     "local/aws/state.py": "tests/end_to_end/test_record.py",
+    "local/real_phone.py": "tests/local/test_dev.py",
     "local/demo.py": "tests/end_to_end/test_demo.py",
     "local/deployment/answers.py": "tests/local/test_deploy.py",
     "local/deployment/image.py": "tests/local/test_deploy.py",
     "local/deployment/leftovers.py": "tests/local/deployment/test_operation.py",
     "local/deployment/plan.py": "tests/local/test_deploy.py",
     "local/deployment/preconditions.py": "tests/local/test_deploy.py",
+    "local/deployment/prompts.py": "tests/local/test_deploy.py",
     "local/deployment/problems.py": "tests/local/test_deploy.py",
     "local/deployment/public_dns.py": "tests/local/deployment/test_names.py",
     "local/deployment/stack.py": "tests/local/test_deploy.py",
@@ -92,13 +104,26 @@ TESTED_ELSEWHERE = {
     "local/doctor_checks/findings.py": "tests/local/test_doctor.py",
     "local/doctor_checks/model.py": "tests/local/test_doctor.py",
     "local/doctor_checks/reachability.py": "tests/local/test_doctor.py",
+    "local/doctor_checks/services.py": "tests/local/test_doctor.py",
+    "local/proving/line.py": "tests/local/proving/test_interview.py",
+    "local/proving/line_questions.py": "tests/local/proving/test_interview.py",
+    "local/proving/questions.py": "tests/local/proving/test_report.py",
+    "local/proving/receiver.py": "tests/local/proving/test_interview.py",
+    "local/proving/stream_questions.py": "tests/local/proving/test_interview.py",
     "local/simulators/openai/__main__.py": "tests/simulators/openai/test_server.py",
     "local/simulators/openai/faults.py": "tests/simulators/openai/test_server.py",
     "local/simulators/openai/wire.py": "tests/simulators/openai/test_server.py",
     "local/simulators/telnyx/__main__.py": "tests/simulators/telnyx/test_server.py",
+    "local/simulators/telnyx/undocumented.py": "tests/local/proving/test_interview.py",
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/audio/loudness.py": (
         "tests/media_bridge/speech/test_word_alignment.py"
+    ),
+    "media_container/media_bridge/browser_frames.py": (
+        "tests/media_bridge/runtime/test_browser_sockets.py"
+    ),
+    "media_container/media_bridge/conversation/call_view.py": (
+        "tests/media_bridge/test_browser_bridge.py"
     ),
     "media_container/media_bridge/commands.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/conversation/call_end.py": (
@@ -173,6 +198,7 @@ TESTED_ELSEWHERE = {
     "shared/phonebridge/storage/call_items.py": "tests/phonebridge/storage/test_call_store.py",
     "shared/phonebridge/telnyx/announcements.py": "tests/phonebridge/telnyx/test_call_control.py",
     "shared/phonebridge/telnyx/leg_name.py": "tests/phonebridge/telnyx/test_webhook.py",
+    "shared/phonebridge/telnyx/request_bodies.py": "tests/phonebridge/telnyx/test_call_control.py",
     "shared/phonebridge/telnyx/refusals.py": "tests/phonebridge/telnyx/test_client.py",
     "shared/phonebridge/telnyx/webhook_payloads.py": "tests/phonebridge/telnyx/test_webhook.py",
 }

@@ -181,8 +181,8 @@ class VirtualCall:
         self.now = 0.0
         self.histories: dict[str, ItemHistory] = {}
         self.errors_ms: list[float] = []
-        """For every item that was not heard completely: what the model believes was heard, minus
-        what was."""
+        """Errors of all items that were not played completely: the position that the model knows,
+        minus the real one."""
         self._line = line
         self._bridge = Bridge(CALL, CallConfig(), ModelAudio.G711, now=0.0)
         self._carrier = Carrier(self, line)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import msgspec
 from moto.dynamodb.responses import DynamoHandler
+from msgspec import structs
 
 from aws.dynamodb import create_table, dynamodb, local_client
 from aws.stack import TABLE, Plan, free_port, running
@@ -61,7 +62,10 @@ def listening() -> Iterator[list[Asked]]:
     def call_action(handler: DynamoHandler) -> Any:
         operation = handler.headers["X-Amz-Target"].partition(".")[2]
         answered = answer(handler)  # which also parses the body
-        requests.extend(_requests_of(operation, handler.body))
+        asked = _requests_of(operation, handler.body)
+        # A refused condition is billed as a write of the table, but nothing goes to an index.
+        is_refused = operation == "PutItem" and answered[0] != 200
+        requests.extend(structs.replace(each, indexed=()) if is_refused else each for each in asked)
         return answered
 
     DynamoHandler.call_action = call_action  # type: ignore[method-assign]
@@ -82,8 +86,9 @@ def _requests_of(operation: str, body: dict[str, Any]) -> Iterator[Asked]:
         case "DeleteItem":
             yield Asked(operation, _kind(body["Key"]["pk"]["S"]), write_units=1)
         case "GetItem":
-            # The head or the configuration of a call, read strongly consistent.
-            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=1)
+            # The head or the configuration of a call, which have up to 4 KB.
+            units = 1 if body["ConsistentRead"] else 0.5
+            yield Asked(operation, _kind(body["Key"]["pk"]["S"]), read_units=units)
         case "Query":
             value = next(iter(body["ExpressionAttributeValues"].values()))["S"]
             consistent = body.get("ConsistentRead", False)

@@ -1,6 +1,7 @@
 """Computes the load of many calls on every shared resource from the requests of one call."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -105,7 +106,6 @@ class Limit:
 def limits(one: OneCall, load: Load) -> list[Limit]:
     calls, rate, tasks = load.calls, load.rate, math.ceil(load.calls / SLOTS)
     busy = rate * (CREATE_SECONDS + WEBHOOKS * WEBHOOK_SECONDS)
-    ended, live = (rate * one.index_writes(index) / SHARDS for index in ("ended", "live"))
     return [
         Limit("Telnyx: calls at a time", calls, 10, "ask their support; account level 2"),
         Limit("API: creates a second", rate, CREATES, "`CreateCallsPerSecond`"),
@@ -113,43 +113,41 @@ def limits(one: OneCall, load: Load) -> list[Limit]:
         Limit("Fargate: vCPU of the account", tasks, 6, "a quota request (L-3032A538)"),
         Limit("Lambda: runs at a time", busy, LAMBDA_RUNS, "a quota request"),
         Limit("load balancer: targets of a group", tasks, 1000, "a quota request, or two groups"),
-        Limit(
-            "partition `FLEET`: writes a second",
-            _fleet_writes(rate, tasks),
-            PARTITION_WRITES,
-            "reservations in partitions of their own",
-            is_quota=False,
-        ),
-        Limit(
-            "partition `FLEET`: reads a second",
-            _fleet_reads(rate, tasks),
-            PARTITION_READS,
-            "a summary of the fleet in place of its rows",
-            is_quota=False,
-        ),
-        Limit(
-            "index `live`: writes a second and shard",
-            live,
-            PARTITION_WRITES,
-            "more `SHARDS`",
-            False,
-        ),
-        Limit(
-            "index `ended`: writes a second and shard",
-            ended,
-            PARTITION_WRITES,
-            "more `SHARDS`",
-            False,
-        ),
+        *_partition_limits(one, rate, tasks),
         Limit("table: writes a second", rate * one.all_writes, TABLE_WRITES, "a quota request"),
-        Limit(
+        _by_design(
             "partition `TASK`: reads a second and task",
             0.5 / MAILBOX_SECONDS,
             PARTITION_READS,
             "none needed: it does not grow",
-            is_quota=False,
         ),
     ]
+
+
+def _partition_limits(one: OneCall, rate: float, tasks: int) -> Iterator[Limit]:
+    yield _by_design(
+        "partition `FLEET`: writes a second",
+        _fleet_writes(rate, tasks),
+        PARTITION_WRITES,
+        "reservations in partitions of their own",
+    )
+    yield _by_design(
+        "partition `FLEET`: reads a second",
+        _fleet_reads(rate, tasks),
+        PARTITION_READS,
+        "a summary of the fleet in place of its rows",
+    )
+    for index in ("live", "ended"):
+        yield _by_design(
+            f"index `{index}`: writes a second and shard",
+            rate * one.index_writes(index) / SHARDS,
+            PARTITION_WRITES,
+            "more `SHARDS`",
+        )
+
+
+def _by_design(name: str, load: float, most: float, remedy: str) -> Limit:
+    return Limit(name, load, most, remedy, is_quota=False)
 
 
 def _fleet_writes(rate: float, tasks: int) -> float:

@@ -97,7 +97,7 @@ async def until(look: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def prepared_bench() -> AsyncIterator[Bench]:
-    """Start the stack and a call on which nobody speaks."""
+    """Start the stack and a call on which no one speaks."""
     LOG.parent.mkdir(exist_ok=True)
     plan = Plan(free_port(), SHORT, hangs_up=False, silence_timeout_ms=600_000, log=LOG)
     async with (

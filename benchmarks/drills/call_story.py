@@ -28,7 +28,7 @@ End = tuple[Outcome, str]
 
 HUNG_UP: End = Outcome.COMPLETED, "callee_hung_up"
 UNKNOWN: End = Outcome.COMPLETED, "unknown"
-"""What only the carrier knew, and no webhook told."""
+"""The end that only the carrier knew, because no webhook reported it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class CallStory(ABC):
         self.to = number_of(number)
         self.call_id: str | None = None
         self.asked_at: float | None = None
-        """When somebody asked for what this story is about."""
+        """When the request of this story was made."""
         self.system.expect(self.to, answers_after_seconds=1.0)
 
     @property
@@ -183,16 +183,16 @@ class CallStory(ABC):
         return [f"{name} of {self.kind}" for name, times in names.items() if times > 1]
 
     def silence(self) -> float:
-        """The longest that the caller heard nothing from the beginning of the fault on."""
+        """Return the longest silence for the caller since the beginning of the fault."""
         if self.leg is None:
             return 0.0
         return self.leg.longest_silence(self.stage.outage.begins, self._speech_ends())
 
     def _speech_ends(self) -> float:
-        """Until then the caller should hear the agent."""
+        """Return the time until which the agent should be audible."""
         return self.stage.closes
 
     def _hung_up_ends(self) -> set[End]:
-        """The carrier's `GET` does not tell who hung up."""
+        """Return the possible ends. The carrier's `GET` does not say who hung up."""
         was_lost = self.leg is not None and "call.hangup" in self.leg.lost_webhooks
         return {HUNG_UP, UNKNOWN} if was_lost else {HUNG_UP}

@@ -35,7 +35,7 @@ _ACTION = re.compile(r"/v2/calls/([^/]+)(?:/actions/(\w+))?$")
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """As far as `TelnyxClient` looks at urllib3's answer."""
+    """The part of urllib3's response that `TelnyxClient` uses."""
 
     status: int
     data: bytes
@@ -83,7 +83,7 @@ class DrillCarrier:
     # Requests. They come from jobs.
 
     def request(self, method: str, url: str, body: bytes | None = None, **_: Any) -> HttpAnswer:
-        """As of `urllib3.PoolManager`."""
+        """Answer a request, like `urllib3.PoolManager`."""
         self._loop.sleep(LATENCY_SECONDS)
         command = json.loads(body or b"{}")
         path = urlsplit(url).path
@@ -201,7 +201,7 @@ class DrillCarrier:
         }
 
     def _times(self, leg: PhoneLeg) -> dict[str, Any]:
-        """As of `GET /v2/calls/{id}`."""
+        """Return the times in the response of `GET /v2/calls/{id}`."""
         ended = leg.ended_at if leg.ended_at is not None else self._loop.time()
         return {
             "is_alive": leg.is_up,

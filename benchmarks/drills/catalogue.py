@@ -37,7 +37,7 @@ SWITCHES = (
     StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.SECOND_LOOK),
     StoreDrill(StoreFault.SLOW, 300.0, 12.0, Mechanism.CLAIM_RETRY),
 )
-"""For each mechanism a drill that reports losses without it."""
+"""A drill for each mechanism. It reports losses without the mechanism."""
 
 LOSSES = tuple(LossDrill(loss, number) for loss in Loss for number in (1, 2))
 LOSS_SWITCH = LossDrill(Loss.RESET, without=Mechanism.NEXT_STREAM)

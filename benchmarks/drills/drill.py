@@ -20,9 +20,10 @@ class KindResult(msgspec.Struct, frozen=True):
     commands_lost: int
     commands_repeated: int
     legs_open_late: int
-    """Legs that were still open ten seconds after the fault although their end was asked for."""
+    """Legs that were still open ten seconds after the fault, although their end had been
+    requested."""
     silences: tuple[float, ...]
-    """The longest time in seconds that each caller heard nothing."""
+    """The longest silence of each caller in seconds."""
     clean_seconds: tuple[float, ...]
     """How long after the fault each record was wrong. Records that stay wrong are not in it."""
 

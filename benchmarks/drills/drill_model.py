@@ -20,7 +20,7 @@ from simulators.openai import wire
 from simulators.openai.settings import DEFAULTS, Pcmu, SessionSettings, merge
 
 TURN_SECONDS = 3.0
-"""From the end of one answer to the next word of the caller."""
+"""Time from the end of a reply to the next word of the caller."""
 CALLER_SECONDS = 0.7
 THINKS_SECONDS = 0.3
 ANSWER_SECONDS = 1.2
@@ -48,7 +48,7 @@ class ModelSession:
         self.is_ready = False
 
     def call_tool(self, name: str, arguments: dict[str, str]) -> None:
-        """In its next response."""
+        """Call a tool in the next response."""
         self._wanted.put_nowait((name, json.dumps(arguments)))
 
     def accept(self, request: bytes) -> None:
@@ -71,7 +71,7 @@ class ModelSession:
         self._send(frame(msgspec.json.encode(event), masked=False))
 
     async def converse(self) -> None:
-        """Answer what is asked for; when nothing is, let the caller say something."""
+        """Answer requests. If there are none, let the caller say something."""
         while not self.is_over:
             try:
                 async with asyncio.timeout(TURN_SECONDS):

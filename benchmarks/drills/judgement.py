@@ -31,7 +31,8 @@ class _Watch:
         self.open_late: set[CallStory] = set()
 
     async def look(self) -> None:
-        """From the return of the table to the end of the drill."""
+        """Compare the records with the stories from the end of the outage to the end of the
+        drill."""
         ends = self._stage.outage.ends
         await self._stage.until(ends)
         while (now := self._stage.system.time()) < self._stage.over:

@@ -23,7 +23,7 @@ _MANY = 1_000_000
 
 
 class _Pool:
-    """As many jobs at a time as the program's own pool has threads."""
+    """Runs as many jobs at a time as the program's own pool has threads."""
 
     def __init__(self, size: int) -> None:
         self.free = size
@@ -44,8 +44,7 @@ class _ClosingConnection(Connection):
 
 
 class LockstepLoop(VirtualLoop):
-    """`answers` is the far end of every connection that the program opens. Servers are told apart
-    by their ports."""
+    """`answers` is the far end of every connection of the program. The port identifies a server."""
 
     def __init__(self, answers: Hears) -> None:
         super().__init__(answers)
@@ -54,7 +53,7 @@ class LockstepLoop(VirtualLoop):
         self._servers: dict[int, Callable[[], Any]] = {}
 
     def sleep(self, seconds: float) -> None:
-        """Of a job: let virtual time pass."""
+        """Let virtual time pass in a job."""
         turn = threading.Semaphore(0)
         self.call_later(seconds, self._resume, turn)
         self._gave_way.release()
@@ -83,7 +82,7 @@ class LockstepLoop(VirtualLoop):
         return future
 
     def run_job(self, job: Callable[[], T]) -> "asyncio.Future[T]":
-        """In a thread of nobody's pool, as an AWS Lambda does."""
+        """Run a job outside of all pools, as an AWS Lambda runs."""
         return self.run_in_executor(None, job)
 
     def _start_next(self, pool: _Pool) -> None:

@@ -1,5 +1,5 @@
-"""Telnyx's end of one media stream: opens the socket, sends what the caller says, and keeps when
-the caller heard something."""
+"""Telnyx's end of one media stream. It opens the socket, sends the caller's audio, and notes when
+the caller received audio."""
 
 import base64
 import re
@@ -46,7 +46,7 @@ class StreamRequest:
 
 @dataclass(slots=True)
 class Heard:
-    """What the caller heard, over all streams of a call."""
+    """The audio that the caller received over all streams of a call."""
 
     times: list[tuple[float, float]] = field(default_factory=list)
     """When a piece of sound began and ended."""
@@ -83,7 +83,7 @@ class MediaLine:
         self._connection: Connection | None = None
 
     def open(self) -> None:
-        """On the loop."""
+        """Open the socket, on the event loop."""
         try:
             self._connection = self._loop.dial_port(self.request.port, self._hear, self._end)
         except ConnectionRefusedError as error:

@@ -25,10 +25,10 @@ def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: Stea
             *markdown(rows_by_fault(others, results)),
             LOSSES,
             *markdown(rows_by_fault(losses, results)),
-            "\n## The same runs, by what happens on the call\n",
+            "\n## The same runs, by what happened on the call\n",
             *markdown(rows_by_kind(known), first="call"),
             LIMITS,
-            "## What the safety costs\n",
+            "## What the protection costs\n",
             _costs(costs),
             WHAT_RUNS,
         )
@@ -62,16 +62,21 @@ INTRODUCTION = """\
 # Reliability
 
 What happens to calls when a part of the system fails? `make drill` causes each fault on purpose,
-counts what becomes of the calls, and writes this page. Nothing on this page was measured on AWS.
+counts its effects on the calls, and writes this page. Nothing on this page was measured on AWS.
+[Operations](operations.md#when-a-task-dies) describes how failures are detected.
 """
 HOW_TO_READ = """\
 ## The table fails
 
-DynamoDB holds the state of all calls. Here it is *unavailable* (it does not answer), *throttled*
-(it refuses each request at once) or *slow* (an answer takes 0.5 to 3.5 s, and many clients do not
-wait for it). A run has 20 calls (7 with real processes). Runs differ in the time of the sweep.
+DynamoDB holds the state of all calls. These runs break it in three ways:
 
-* **Lost**: our side ended a call that should have gone on.
+* *unavailable*: it does not respond.
+* *throttled*: it refuses each request at once.
+* *slow*: a response takes 0.5 to 3.5 s, which is longer than many clients wait.
+
+A run has 20 calls (7 with real processes). Runs differ in the time of the sweep. The columns mean:
+
+* **Lost**: our side ended a call that should have continued.
 * **Silence**: the longest time that each caller heard nothing. In a conversation without a fault
   the caller hears nothing for 4 s while it is the caller's turn.
 * **Wrong records**: status, outcome, reason or duration is wrong 200 s after the fault.
@@ -85,27 +90,31 @@ containers live, and one or two containers. Two of the rows leave out Telnyx's w
 `streaming.stopped`, whose conditions are not documented. Silence includes the caller's own turns.
 """
 LIMITS = """
-## What the figures do not hide
+## What these figures mean for callers
 
-* A callee who picks up while the table is away hears nothing until it is back: no call can be set
-  up without its record. The call then goes on.
+* A callee who answers while the table is unavailable hears nothing until it is back. No call can be
+  set up without its record. Then the call continues.
 * A call that is created while the table is slow can end with `dial_failed`. The record was written,
-  no answer of the table came in time, and after 50 s the dial must not be repeated. Nobody's phone
-  has rung. The client reads the end in the record, and may place the call again.
+  but the table did not confirm it in time, and after 50 s the dial must not be repeated. No phone
+  has rung. The client sees the end in the record and may place the call again.
 """
 WHAT_RUNS = """\
 ## What a drill runs
 
-Most drills run in virtual time: the handlers of the Lambdas and the media container as they are,
-with a carrier, a model and a table in memory that keep the protocols. Rows with *real processes*
-use the local stack of `make dev` with a proxy in front of its DynamoDB.
+Most drills run in virtual time. They use the real handlers and the real media container. The
+carrier, the model and the table are simulations in memory that follow the protocols. Rows with
+*real processes* use the local stack of `make dev` with a proxy in front of its DynamoDB.
 
 Each mechanism has a switch in `benchmarks/drills/mechanism.py`. A test disables it and shows that
 the drills then report losses.
 
 `make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
-have passed. Run it again until it says that nothing is left. A change of the code makes the results
-void.
+have passed. Run it again until it reports that nothing is left. Any change of the code discards
+the stored results.
+
+---
+
+Next: [operations](operations.md), [the life of a call](lifecycle.md), [scale](scale.md).
 """
 
 

@@ -17,7 +17,7 @@ class PhoneLeg:
     client_state: str
     is_incoming: bool = False
     stream: StreamRequest | None = None
-    """Asked for with the dial."""
+    """The stream that the dial requested."""
     retries_ms: dict[str, list[int]] = field(default_factory=dict)
     state: LegState = LegState.RINGING
     answered_at: float | None = None

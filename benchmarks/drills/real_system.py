@@ -130,7 +130,7 @@ class RealLeg:
         return longest_silence(self._sounds, max(since, self.answered_at), end)
 
     def _effective(self) -> Iterator[ReceivedCommand]:
-        """Without repetitions, which the carrier answers and ignores."""
+        """Yield the commands without repetitions, which the carrier answers and ignores."""
         last: dict[str, float] = {}
         for command in self.call.commands:
             key = command.command_id or ""
@@ -259,7 +259,7 @@ def _people(held: Sequence[str]) -> dict[str, Person]:
 
 @contextmanager
 def _sounds_noted(sounds: dict[PersonConversation, list[tuple[float, float]]]) -> Iterator[None]:
-    """Keep when each person heard something."""
+    """Note when each person received audio."""
     hear: Callable[[PersonConversation, Samples], Samples] = PersonConversation.hear
 
     def noting(conversation: PersonConversation, frame: Samples) -> Samples:

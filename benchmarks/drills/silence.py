@@ -1,10 +1,11 @@
-"""How long somebody heard nothing."""
+"""Calculates how long a caller heard nothing."""
 
 from collections.abc import Iterable
 
 
 def longest_silence(heard: Iterable[tuple[float, float]], since: float, until: float) -> float:
-    """`heard` has the begin and the end of each sound, in their order."""
+    """Return the longest silence. `heard` has the beginning and the end of each sound in their
+    order."""
     longest, silent_since = 0.0, since
     for began, ended in heard:
         if ended > silent_since:

@@ -56,7 +56,7 @@ def _call_units(system: VirtualSystem) -> tuple[float, float]:
 
 
 def _sum(units: Units, *, of_tasks: bool) -> float:
-    """Without the sums that the table keeps beside the partitions."""
+    """Add the units. The sums that the table also keeps are left out."""
     return sum(
         sum(by_second.values())
         for partition, by_second in units.items()

@@ -20,8 +20,8 @@ from benchmarks.drills.table_in_memory import ConditionFailed, TableInMemory
 
 LATENCY_SECONDS = 0.004
 SLOW_SECONDS = (0.5, 3.5)
-"""Of a slow table. Whoever waits two seconds for an answer often does not get it, although the
-table does what was asked."""
+"""Delays of a slow table. A client that waits two seconds often gets no response, although the
+table executes the request."""
 THROTTLED_BACKOFF_SECONDS = 1.0
 BACKOFF_SECONDS = 0.025
 
@@ -80,7 +80,8 @@ class FaultyClient:
         pass
 
     def is_known_empty(self, query: dict[str, Any]) -> bool:
-        """What one query without a retry tells; False if it gets no answer. Takes no time."""
+        """Return the result of one query without a retry, or False if there is no response. This
+        takes no time."""
         is_well = self._outage.at(self._loop.time()) is StoreFault.NONE
         return is_well and not self._table.query(**query)["Count"]
 

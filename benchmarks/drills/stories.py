@@ -102,7 +102,7 @@ class Answered(CallStory):
 
 
 class AnsweredInVain(Answered):
-    """As before, but the callee hangs up when nobody has spoken for a while."""
+    """The same, but the callee hangs up after a while of silence."""
 
     kind = "answered, then given up"
 
@@ -116,7 +116,8 @@ class AnsweredInVain(Answered):
         yield "dial"
 
     def ends(self) -> set[End]:
-        """Where no webhook told of the answer, nobody knows that there was one."""
+        """Return the possible ends. If no webhook reported the answer, the record cannot show
+        one."""
         was_lost = self.leg is not None and "call.answered" in self.leg.lost_webhooks
         unheard: set[End] = {(Outcome.FAILED, "unknown")} if was_lost else set()
         return self._hung_up_ends() | unheard
@@ -157,7 +158,7 @@ class Transferred(CallStory):
         await self.hang_up_at_the_end()
 
     def was_refused(self) -> bool:
-        """Whether the model was told that it did not work, so that it could tell the caller."""
+        """Whether the model received an error, so that it could inform the caller."""
         return self.system.model_was_told(self.to, "could not be transferred")
 
     def wanted_commands(self) -> Iterable[str]:
@@ -191,4 +192,4 @@ STORIES: tuple[Callable[[Stage, int], CallStory], ...] = (
     *(partial(Created, share=share) for share in (0.1, 0.6)),
     *(partial(Transferred, share=share) for share in (0.2, 0.7)),
 )
-"""Of one run: 20 calls."""
+"""The 20 calls of one run."""

@@ -49,7 +49,7 @@ class Leg(Protocol):
     def has_stream(self) -> bool: ...
     @property
     def has_heard(self) -> bool:
-        """Whether the person has heard anything at all."""
+        """Whether the person has received any audio."""
 
     def longest_silence(self, since: float, until: float) -> float:
         """The longest time without a sound from us while the leg was answered."""
@@ -76,4 +76,4 @@ class System(Protocol):
         """Send a request to the HTTP API; the answer is status and body."""
 
     def record(self, call_id: str) -> Call | None:
-        """The head of the record as it is in the table, whatever clients are told."""
+        """Return the head of the record as it is in the table, whatever clients see."""

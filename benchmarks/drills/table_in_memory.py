@@ -106,16 +106,9 @@ class TableInMemory:
         wanted = KeyConditionExpression.partition(" AND ")[2]
         partition, *bounds = (value["S"] for value in ExpressionAttributeValues.values())
         sort_key = f"{IndexName}_at" if IndexName else "sk"
-        is_wanted = _RANGES[wanted]
-        found = sorted(
-            (
-                item
-                for item in self._candidates(IndexName, partition)
-                if is_wanted(item[sort_key]["S"], *bounds)
-            ),
-            key=lambda item: str(item[sort_key]["S"]),
-            reverse=not ScanIndexForward,
-        )
+        is_wanted, candidates = _RANGES[wanted], self._candidates(IndexName, partition)
+        found = [item for item in candidates if is_wanted(item[sort_key]["S"], *bounds)]
+        found.sort(key=lambda item: str(item[sort_key]["S"]), reverse=not ScanIndexForward)
         name = f"{IndexName}#{partition}" if IndexName else partition
         self._reads(name, sum(map(item_bytes, found)), ConsistentRead)
         return {"Items": found, "Count": len(found)}

@@ -78,7 +78,7 @@ class ModelOnThisLoop(OpenAIRealtime):
 
 
 class DirectPoll:
-    """In place of `MailboxPoll`, which would open a connection to the table."""
+    """Replaces `MailboxPoll`, which would open a connection to the table."""
 
     def __init__(self, client: FaultyClient, query: Any) -> None:
         self._client = client
@@ -91,7 +91,7 @@ class DirectPoll:
         pass
 
     def renew(self) -> None:
-        """The query tells whose mailbox it is."""
+        """Do nothing, because the query names the mailbox."""
 
 
 class LockstepHeartbeat(Heartbeat):
@@ -135,7 +135,7 @@ class VirtualSystem:
     table: TableInMemory
     worker: MediaWorker
     records: DynamoCallStore
-    """The table as it is, whatever its clients are told."""
+    """The table as it is, whatever its clients see."""
     _api: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def time(self) -> float:
@@ -176,7 +176,7 @@ class VirtualSystem:
         return answer["statusCode"], msgspec.json.decode(answer.get("body") or b"{}")
 
     async def sweep_every_minute(self, first: float) -> None:
-        """As EventBridge starts it: whether or not the last one is over."""
+        """Start the sweep as EventBridge does, whether or not the last one has finished."""
         for number in range(1_000_000):
             await asyncio.sleep(max(0.0, first + number * SWEEP_SECONDS - self.loop.time()))
             sweep = self.loop.run_job(partial(sweep_calls.handler, {}, None))
@@ -223,13 +223,26 @@ def _now_ms(loop: LockstepLoop) -> int:
 def _replaced_parts(
     loop: LockstepLoop, table: TableInMemory, outage: Outage, carrier: DrillCarrier
 ) -> Iterator[None]:
+    environment = ENVIRONMENT | {"TELNYX_PUBLIC_KEY": carrier.public_key}
+    with ExitStack() as stack:
+        stack.enter_context(_environment(environment))
+        stack.enter_context(_quiet_logs())
+        stack.enter_context(_repeatable_chance())
+        for (owner, name), part in _parts(loop, table, outage, carrier).items():
+            stack.enter_context(replaced(owner, name, part))
+        services.control_plane.cache_clear()
+        stack.callback(services.control_plane.cache_clear)
+        yield
+
+
+def _parts(
+    loop: LockstepLoop, table: TableInMemory, outage: Outage, carrier: DrillCarrier
+) -> dict[tuple[Any, str], Any]:
     def client(patience: Patience) -> Any:
         return lambda *_: FaultyClient(loop, table, outage, patience)
 
-    http = partial(_Pool, carrier)
-    telnyx = partial(TelnyxClient, sleep=loop.sleep)
-    now_ms = partial(_now_ms, loop)
-    parts: dict[tuple[Any, str], Any] = {
+    telnyx, now_ms = partial(TelnyxClient, sleep=loop.sleep), partial(_now_ms, loop)
+    return {
         (services, "dynamodb_client"): client(CALLS),
         (services, "TelnyxClient"): telnyx,
         (services, "now_ms"): now_ms,
@@ -244,18 +257,8 @@ def _replaced_parts(
         (container, "OpenAIRealtime"): ModelOnThisLoop,
         (container, "now_ms"): now_ms,
         (server, "ws_create_server"): partial(ws_create_server, use_aiofastnet=False),
-        (urllib3, "PoolManager"): http,
+        (urllib3, "PoolManager"): partial(_Pool, carrier),
     }
-    environment = ENVIRONMENT | {"TELNYX_PUBLIC_KEY": carrier.public_key}
-    with ExitStack() as stack:
-        stack.enter_context(_environment(environment))
-        stack.enter_context(_quiet_logs())
-        stack.enter_context(_repeatable_chance())
-        for (owner, name), part in parts.items():
-            stack.enter_context(replaced(owner, name, part))
-        services.control_plane.cache_clear()
-        stack.callback(services.control_plane.cache_clear)
-        yield
 
 
 @contextmanager
@@ -290,14 +293,14 @@ def _quiet_logs() -> Iterator[None]:
 
 
 class _Pool:
-    """In place of `urllib3.PoolManager`."""
+    """Replaces `urllib3.PoolManager`."""
 
     def __init__(self, carrier: DrillCarrier, **_: Any) -> None:
         self.request = carrier.request
 
 
 class _Context:
-    """What AWS tells a Lambda of itself."""
+    """The context object of a Lambda."""
 
     function_name = "drill"
     memory_limit_in_mb = 256

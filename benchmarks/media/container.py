@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 
+from benchmarks.drills.store_fault import StoreFault
 from benchmarks.media.figures import Ticket
 from phonebridge import stream_token
 from phonebridge.call.call import Call, CallStatus, Direction, Leg
@@ -127,6 +128,23 @@ def database() -> Iterator[Database]:
         )
         store = DynamoCallStore(TABLE, client, _now_ms)
         yield Database(address, store, secrets.token_hex(32))
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyTable:
+    """A proxy in front of the database. SIGUSR1 to `pid` begins its fault."""
+
+    address: str
+    pid: int
+
+
+@contextmanager
+def faulty_table(table: str, fault: StoreFault) -> Iterator[FaultyTable]:
+    program = (sys.executable, "-m", "benchmarks.media.faulty_table", table, fault.value)
+    command = ("chrt", "--idle", "0", *program)
+    with _process(command, GENERATOR_CORE, None, subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield FaultyTable(process.stdout.readline().decode().strip(), process.pid)
 
 
 @contextmanager

@@ -6,17 +6,15 @@ and the copy exits, so the copy's count is everything executed until then.
 
 import argparse
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from benchmarks.media.model_script import SPEECH_MS, is_interrupted, lasts_ms
-from benchmarks.media.virtual_ends import CALL_ID, FRAME_MS, SETUP_SECONDS, Caller, Model
+from benchmarks.media.virtual_ends import FRAME_MS, SETUP_SECONDS, Caller, Model
 from benchmarks.media.virtual_loop import Connection, VirtualLoop
 from phonebridge.settings import ModelAudio
 
@@ -56,72 +54,9 @@ async def nobody(_: asyncio.TaskGroup, caller: Caller, model: Model) -> None:
 
 
 async def phonebridge(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:
-    """Run the container's call, from picows inwards.
+    from benchmarks.media import counted_bridge
 
-    There is no table. A call writes only at its beginning and its end, and writes in between fail.
-    """
-    from picows import ws_connect, ws_create_server
-
-    from media_bridge.openai.client import OpenAIRealtime
-    from media_bridge.runtime.call_session import CallSession
-    from media_bridge.runtime.hangups import Hangups
-    from media_bridge.runtime.metrics import WorkerMetrics
-    from media_bridge.runtime.rescues import Rescues
-    from media_bridge.runtime.retries import RetryPauses
-    from media_bridge.runtime.services import Services
-    from media_bridge.runtime.threads import Threads
-    from media_bridge.runtime.tool_runner import ToolRunner
-    from media_bridge.runtime.turn_writer import TurnWriter
-    from media_bridge.runtime.websocket import WebSocket
-    from phonebridge.call.call import Call, Direction, Leg
-    from phonebridge.call.config import CallConfig
-    from phonebridge.http.public_client import PublicHttpsClient
-    from phonebridge.observability.log import logger
-    from phonebridge.observability.tracing import Tracer
-    from phonebridge.settings import MediaSettings
-
-    class OnThisLoop(OpenAIRealtime):
-        async def connect(self, config: CallConfig, socket: WebSocket) -> None:
-            # aiofastnet would ask the operating system. picows alone asks the loop.
-            await ws_connect(lambda: socket, self.url(config), use_aiofastnet=False)
-
-    def now_ms() -> int:
-        return 0
-
-    settings = MediaSettings.from_env(os.environ)
-    log, nothing, pauses = logger("counted-call"), cast(Any, None), RetryPauses()
-    services = Services(
-        settings=settings,
-        store=nothing,
-        switchboard=nothing,
-        model=OnThisLoop(settings),
-        log=log,
-        turn_writer=TurnWriter(nothing, log, pauses),
-        now_ms=now_ms,
-        tracer=Tracer("counted-call", None, log, now_ms),
-        speech_cache=nothing,
-        tool_runner=ToolRunner("", PublicHttpsClient(frozenset()), log, now_ms),
-        metrics=WorkerMetrics(settings.metrics_namespace),
-        threads=Threads("call", 1),
-        pauses=pauses,
-        hangups=Hangups(nothing, log, pauses, Threads("hangup", 1)),
-        rescues=Rescues(nothing, nothing, nothing, log, now_ms),
-    )
-    call = Call(
-        call_id=CALL_ID,
-        direction=Direction.OUTBOUND,
-        to="+15550123",
-        from_="+15550100",
-        created_at_ms=0,
-        leg=Leg(f"v3:{CALL_ID}"),
-    )
-    phone = WebSocket()
-    session = CallSession(call, CallConfig(), None, phone, services)
-    await ws_create_server(lambda _: phone, "127.0.0.1", 0, use_aiofastnet=False)
-    tasks.create_task(session.run())
-    gc.collect()
-    gc.freeze()  # as the container does
-    await caller.dial()
+    await counted_bridge.run(tasks, caller)
 
 
 async def relay(tasks: asyncio.TaskGroup, caller: Caller, _: Model) -> None:

@@ -121,14 +121,15 @@ def _name(
         box = text.get_window_extent().padded(PADDING)
         end = lines[target][place.of]
         between = Bbox.union([box, Bbox([end, end])])
-        if not (
-            any(box.contains(*point) for point in lines[target])
-            or any(between.contains(*point) for point in others)
-            or any(between.overlaps(name) for name in names)
-        ):
+        covers = _contains_any(box, lines[target]) or _contains_any(between, others)
+        if not (covers or any(between.overlaps(name) for name in names)):
             return box
         text.remove()
     raise ValueError(f"no position for the label of {target} is free")
+
+
+def _contains_any(box: Bbox, points: Sequence[Point]) -> bool:
+    return any(box.contains(*point) for point in points)
 
 
 def main() -> None:

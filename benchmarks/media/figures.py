@@ -38,6 +38,8 @@ class Job(Struct, frozen=True):
     tickets: list[Ticket]
     certificate: str | None = None
     """PEM file with the key and certificate of the simulated model. None means no TLS."""
+    fault_pid: int | None = None
+    """A process that gets SIGUSR1 when the steady window begins, and then causes its fault."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class Count(Struct, frozen=True):
     target: str
     audio: ModelAudio
     caller_frame: int
-    """Instructions per caller frame while nobody answers."""
+    """Instructions per caller frame while no one answers."""
     agent_frame: int
     """Instructions per 20 ms of agent speech, beyond those of the caller's frames. They include
     events, words, marks and interruptions of the turns."""

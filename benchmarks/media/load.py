@@ -9,6 +9,7 @@ import gc
 import heapq
 import os
 import select
+import signal
 import socket
 import ssl
 import sys
@@ -58,6 +59,8 @@ class Load:
         self._until(time.perf_counter() + SETTLE_SECONDS)
         gc.collect()
         gc.freeze()
+        if self._job.fault_pid is not None:
+            os.kill(self._job.fault_pid, signal.SIGUSR1)
         began, own_began, used_began = time.perf_counter(), os.times(), usage(self._job.pid)
         self._measured.recording = True
         self._until(began + self._job.seconds)
@@ -152,11 +155,7 @@ class Load:
     ) -> Figures:
         measured, calls = self._measured, len(self._callers)
         call_minutes = calls * seconds / 60
-        slips = [
-            model.first_slip_ms - model.last_slip_ms
-            for model in self._models
-            if model.first_slip_ms is not None
-        ]
+        lost_ms = sum(model.lost_ms for model in self._models)
         return Figures(
             calls=calls,
             seconds=round(seconds, 3),
@@ -167,7 +166,7 @@ class Load:
             filter_ms=round(median(measured.shift_ms), 3) if measured.shift_ms else None,
             to_phone=delays(measured.to_phone_ms),
             barge_in=delays(measured.barge_in_ms),
-            lost_ms_per_minute=round(sum(slips) / call_minutes, 3),
+            lost_ms_per_minute=round(lost_ms / call_minutes, 3),
             unheard_probes=measured.unheard_probes,
             missing_ms=round(measured.missing_ms, 1),
             late_chunks=measured.late_chunks,

@@ -199,9 +199,12 @@ class ModelSession:
         self.first_slip_ms: float | None = None
         self.last_slip_ms = 0.0
         self._ready = False
-        self._turn = number
-        self._turn_began = 0.0
-        self._next = 0
+        self._turn, self._next, self._turn_began = number, 0, 0.0
+
+    @property
+    def lost_ms(self) -> float:
+        """Sound that did not arrive between the first onset and the last."""
+        return 0.0 if self.first_slip_ms is None else self.first_slip_ms - self.last_slip_ms
 
     def on_open(self) -> None:
         self._tell(wire.SessionCreatedEvent(session=self._state()))

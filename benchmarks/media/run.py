@@ -51,8 +51,15 @@ CLOSE_ENOUGH = 1.1
 class Bench:
     """The database for the calls and, with TLS, a certificate for the model."""
 
-    def __init__(self, store: Database, certificate: str | None, seconds: float) -> None:
+    def __init__(
+        self,
+        store: Database,
+        certificate: str | None,
+        seconds: float,
+        fault_pid: int | None = None,
+    ) -> None:
         self._store = store
+        self._fault_pid = fault_pid
         self._certificate = certificate
         self._seconds = seconds
 
@@ -75,7 +82,8 @@ class Bench:
             media_url = f"ws://127.0.0.1:{media_port}/media-bridge"
             tickets = self._store.admit(case.calls)
             job = Job(pid, media_url, model_port, case.audio, self._seconds, tickets)
-            return _generate(msgspec.structs.replace(job, certificate=self._certificate))
+            more = {"certificate": self._certificate, "fault_pid": self._fault_pid}
+            return _generate(msgspec.structs.replace(job, **more))
 
     def _model(self, port: int) -> dict[str, str]:
         scheme, trust = "ws", {}

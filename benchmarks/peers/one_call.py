@@ -37,16 +37,7 @@ CALLER = StreamLeg(
 async def main(name: str) -> None:
     async with OpenAISimulator() as model, running(name, model.url) as port:
         log = MediaLog()
-        stream = MediaStream(
-            StreamSettings(
-                stream_url=f"ws://127.0.0.1:{port}/media-bridge/one-call/1",
-                stream_bidirectional_mode="rtp",
-                stream_auth_token="any",
-            ),
-            "PCMU",
-            CarrierFaults(),
-            log,
-        )
+        stream = MediaStream(_settings(port), "PCMU", CarrierFaults(), log)
         conversation = PersonConversation(Person(APPOINTMENT), print)
         async with asyncio.TaskGroup() as tasks:
             await stream.open()
@@ -62,6 +53,14 @@ async def main(name: str) -> None:
         for error in session.errors:
             print("model error", error.code, error.message)
         print("frames", log.frames_in, "clears", log.clears, "flagged", log.flagged)
+
+
+def _settings(port: int) -> StreamSettings:
+    return StreamSettings(
+        stream_url=f"ws://127.0.0.1:{port}/media-bridge/one-call/1",
+        stream_bidirectional_mode="rtp",
+        stream_auth_token="any",
+    )
 
 
 async def converse(stream: MediaStream, conversation: PersonConversation) -> None:

@@ -43,13 +43,8 @@ async def answer(phone: WebSocket, model: Model) -> None:
     turns = LLMUserAggregatorParams(user_turn_strategies=ExternalUserTurnStrategies())
     user, assistant = LLMContextAggregatorPair(LLMContext(), user_params=turns)
     pipeline = Pipeline([transport.input(), user, _service(model), transport.output(), assistant])
-    worker = PipelineWorker(
-        pipeline,
-        params=PipelineParams(
-            audio_in_sample_rate=LINE_RATE_HZ, audio_out_sample_rate=LINE_RATE_HZ
-        ),
-        enable_rtvi=False,
-    )
+    rates = PipelineParams(audio_in_sample_rate=LINE_RATE_HZ, audio_out_sample_rate=LINE_RATE_HZ)
+    worker = PipelineWorker(pipeline, params=rates, enable_rtvi=False)
 
     async def greet(*_: object) -> None:
         await worker.queue_frames([LLMRunFrame()])

@@ -23,6 +23,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "liveness",
         "call",
         "ports",
+        "timeline",
         "settings",
         "secrets",
         "stream_token",
@@ -34,6 +35,7 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     ),
     "media_bridge": (
         "deadline",
+        "scrubbing",
         "audio",
         "commands",
         "tool_events",
@@ -41,7 +43,9 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "speech",
         "conversation",
         "telnyx_stream",
+        "browser_frames",
         "bridge",
+        "browser_bridge",
         "runtime",
         "openai",
         "__main__",
@@ -61,9 +65,11 @@ PURE = (
     "shared/phonebridge/http/signature.py",
     "shared/phonebridge/liveness.py",
     "shared/phonebridge/stream_token.py",
+    "shared/phonebridge/timeline.py",
     "shared/phonebridge/telnyx/call_control.py",
     "shared/phonebridge/telnyx/leg_name.py",
     "shared/phonebridge/telnyx/media.py",
+    "shared/phonebridge/telnyx/request_bodies.py",
     "shared/phonebridge/telnyx/webhook*.py",
 )
 """Modules that map values to values, without I/O and without a clock."""

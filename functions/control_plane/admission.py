@@ -1,4 +1,4 @@
-"""Whether there is room for one more call, asked before anybody's phone rings."""
+"""Checks whether there is room for another call before any phone rings."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from phonebridge.liveness import Watch
 from phonebridge.storage.fleet import DynamoFleet, Fleet
 
 MEMORY_MS = 1_000
-"""How long one look at the fleet serves the requests of this process."""
+"""How long a snapshot of the fleet is reused by the requests of this process."""
 
 
 class Admission:
@@ -20,11 +20,11 @@ class Admission:
         self._admitted_since = 0
 
     def admit(self) -> None:
-        """Raises `AtCapacity`. A call that was dialled then must be reserved its place.
+        """Check that there is room for another call. Raises `AtCapacity`.
 
-        Where no container has told of itself for a day there is nothing to judge by, and the call
-        goes out: its own record will say that no media came. Other processes admit calls at the
-        same time, so a few too many may pass; their media sockets are refused then.
+        After dialling, reserve a place for the call. If no container has sent a heartbeat for a
+        day, every call is admitted, and its record says that no media came. Other processes admit
+        calls at the same time, so a few too many may pass. Their media sockets are refused later.
         """
         fleet = self._look()
         if not fleet.tasks:

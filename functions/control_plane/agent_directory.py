@@ -1,23 +1,25 @@
-"""Who answers: agents by name, and numbers mapped to them. Single items, no expiry, two partitions,
-so that both can be listed without a scan."""
+"""Agents by name, and the agent of each number. They are single items without expiry, in two
+partitions, so that both can be listed without a scan."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from phonebridge.call.config import CallConfig
+from phonebridge.call.tools import Tools
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_items import CONFIG_BYTES_MAX
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ANY_NUMBER = "default"
-"""The agent of this name, if there is one, answers every number that has none of its own."""
+"""The agent with this name, if it exists, answers every number without an agent of its own."""
 
 _AGENTS = "AGENTS"
 _NUMBERS = "NUMBERS"
@@ -27,18 +29,18 @@ _NUMBERS = "NUMBERS"
 class Agent:
     name: str
     overrides: str
-    """JSON of those fields of a `CallConfig` that its author set; the rest is by default."""
+    """JSON of the `CallConfig` fields that the author set. All others have their defaults."""
     changed_at_ms: int
 
     def config(self, **more: Any) -> CallConfig:
-        """As a call has it; `more` says what is otherwise on this call."""
+        """Return the settings of a call with this agent. `more` overrides them for one call."""
         settings = msgspec.json.decode(self.overrides) | msgspec.to_builtins(more)
         return msgspec.convert(settings | {"agent": self.name}, CallConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A number of ours, and the agent that answers it."""
+    """One of our numbers and the agent that answers it."""
 
     number: str
     agent: str
@@ -54,10 +56,12 @@ class DynamoDirectory:
         client: "DynamoDBClient",
         now_ms: Callable[[], int],
         max_seconds: int,
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
         self._max_seconds = max_seconds
+        self._cipher = cipher
 
     def put_agent(self, name: str, **overrides: Any) -> Agent:
         """Raises `TooLarge`."""
@@ -65,17 +69,23 @@ class DynamoDirectory:
         if len(json) > CONFIG_BYTES_MAX:
             raise TooLarge(f"An agent may take {CONFIG_BYTES_MAX} bytes; this takes {len(json)}.")
         agent = Agent(name, json.decode(), self._now_ms())
-        self._table.put(ItemKey(_AGENTS, name), agent, None)
+        sealed = _with_tools(agent, self._cipher.encrypt_tools)
+        self._table.put(ItemKey(_AGENTS, name), sealed, None)
         return agent
 
     def agent(self, name: str) -> Agent:
-        """Raises `UnknownAgent`."""
-        if agent := self._table.get(ItemKey(_AGENTS, name), Agent):
+        """Raises `UnknownAgent`, and `NotConfigured` if its secrets cannot be read any more."""
+        if agent := self._find(name):
             return agent
         raise UnknownAgent(name)
 
+    def _find(self, name: str) -> Agent | None:
+        sealed = self._table.get(ItemKey(_AGENTS, name), Agent)
+        return _with_tools(sealed, self._cipher.decrypt_tools) if sealed else None
+
     def agents(self, after: str | None, limit: int) -> list[Agent]:
-        """By name, from the one after `after` on."""
+        """List agents by name, beginning with the first one after `after`. Their tools' secrets
+        stay encrypted."""
         found = self._table.query_after(_AGENTS, after, limit)
         return [stored.read(Agent) for stored in islice(found, limit)]
 
@@ -96,7 +106,7 @@ class DynamoDirectory:
         raise UnknownNumber(number)
 
     def assignments(self, after: str | None, limit: int) -> list[Assignment]:
-        """By number, from the one after `after` on."""
+        """List assignments by number, beginning with the first one after `after`."""
         found = self._table.query_after(_NUMBERS, after, limit)
         return [stored.read(Assignment) for stored in islice(found, limit)]
 
@@ -113,5 +123,13 @@ class DynamoDirectory:
         # A number keeps to its agent: with that one gone, nobody else speaks in its place.
         assigned = self._table.get(ItemKey(_NUMBERS, number), Assignment) if number else None
         name = assigned.agent if assigned else ANY_NUMBER
-        agent = self._table.get(ItemKey(_AGENTS, name), Agent)
+        agent = self._find(name)
         return agent.config().limited_to(self._max_seconds) if agent else None
+
+
+def _with_tools(agent: Agent, change: Callable[[Tools], Tools]) -> Agent:
+    overrides = msgspec.json.decode(agent.overrides)
+    if "tools" not in overrides:
+        return agent
+    overrides["tools"] = change(msgspec.convert(overrides["tools"], Tools))
+    return replace(agent, overrides=msgspec.json.encode(overrides).decode())

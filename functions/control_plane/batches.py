@@ -1,6 +1,5 @@
-"""Handles the messages of a queue with Powertools. What fails is delivered again, until it has been
-tried too often (template.yaml). Imported by the consumers only: the import takes 36 ms.
-"""
+"""Handles the messages of a queue with Powertools. A failed message is delivered again, up to the
+maximum in template.yaml. Only the consumers import this module, because the import takes 36 ms."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ T = TypeVar("T")
 def process_batch(
     event: dict[str, Any], handle: Callable[[SQSRecord], None], queue: JobQueue
 ) -> dict[str, Any]:
-    """The answer of a handler (Lambda, "Partial batch response")."""
+    """Return the handler's result (Lambda, "Partial batch response")."""
 
     def record_handler(record: SQSRecord) -> None:  # called by these names
         handle(record)

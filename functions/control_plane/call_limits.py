@@ -1,5 +1,5 @@
-"""The ledger of `limits.py` in the table: one item, changed by conditional writes, so that requests
-at the same time never share a place."""
+"""Stores the ledger of `limits.py` in one item of the table. Conditional writes keep concurrent
+requests from sharing a place."""
 
 import math
 import random
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 KEEP_SECONDS = 2 * 86_400
 MAX_ATTEMPTS = 200
-"""Each attempt that fails lets another request succeed."""
+"""Every failed attempt means that another request succeeded."""
 MAX_PAUSE_SECONDS = 0.02
 PLACING_MS = 60_000
-"""A call without a record is about to be placed, or was never placed after that time."""
+"""A reservation without a record counts as a call that is still being placed for this long. After
+that it was never placed."""
 
 _KEY = ItemKey("LIMITS", "CURRENT")
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A ledger as JSON: its reservations are of no use one by one."""
+    """A ledger as JSON. Its reservations are never needed one by one."""
 
     version: int = 0
     ledger: str = "{}"
@@ -51,7 +52,8 @@ class CallLimits:
         self._now_ms = now_ms
 
     def reserve(self, call_id: str, seconds: int) -> None:
-        """Raises `LimitReached`, or `Conflict` if too many others ask at the same time."""
+        """Reserve time for a call. Raises `LimitReached`, or `Conflict` if too many requests come
+        at the same time."""
         if not self._limits.is_on:
             return
         for _ in range(MAX_ATTEMPTS):
@@ -66,7 +68,7 @@ class CallLimits:
         raise Conflict("Too many calls are placed at the same time; try again.")
 
     def _with(self, stored: _Stored, call_id: str, seconds: int) -> Ledger:
-        """Ended calls are looked up only when there is no place otherwise."""
+        """Add a reservation. Ended calls are looked up only if there is no room otherwise."""
         ledger = msgspec.json.decode(stored.ledger, type=Ledger)
         now_ms = self._now_ms()
         try:

@@ -1,8 +1,8 @@
-"""Which numbers may be dialled. Pure: a number and a rule in, an error or nothing out.
+"""Which numbers may be dialled. This module is pure.
 
-A stolen key costs most where a call is dear: premium numbers pay a share to whoever owns them, and
-satellite networks charge dollars a minute. The rule counts for every number that a call may reach:
-the callee, and whoever the caller is handed over to.
+A stolen API key does most damage where calls are expensive. Premium numbers pay a share to their
+owner, and satellite networks charge dollars per minute. The rule applies to every number that a
+call may reach: the callee and the targets of transfers.
 """
 
 import re
@@ -41,9 +41,9 @@ _NUMBER_BY_SIP = re.compile(r"sips?:(\+?)([1-9][0-9]{6,14})@([^;?:]+).*", re.IGN
 @dataclass(frozen=True, slots=True)
 class DestinationRule:
     regions: frozenset[str] | None
-    """Regions by ISO 3166-1 code; None is every region."""
+    """Regions by ISO 3166-1 code. None means every region."""
     prefixes: frozenset[str]
-    """Numbers that begin like this are allowed, whatever they cost; each with its `+`."""
+    """Numbers with these prefixes are allowed, whatever they cost. Each prefix begins with `+`."""
 
 
 def check_destination(number: str, rule: DestinationRule) -> None:
@@ -65,22 +65,22 @@ def check_destination(number: str, rule: DestinationRule) -> None:
 
 
 def numbers_of(config: CallConfig, *others: str) -> tuple[str, ...]:
-    """Whom a call with this configuration may reach, besides `others`."""
+    """Return the numbers that a call with these settings may reach, and `others`."""
     fallback = config.fallback.transfer_to if config.fallback else None
     targets = (each.to for each in config.tools.destinations)
     return (*others, *targets, *((fallback,) if fallback else ()))
 
 
 def check_destinations(numbers: Iterable[str], settings: ControlSettings) -> None:
-    """By the settings of a deployment."""
+    """Check the numbers against the settings of the deployment. Raises `DestinationNotAllowed`."""
     rule = rule_of(settings)
     for number in numbers:
         check_destination(number, rule)
 
 
 def rule_of(settings: ControlSettings) -> DestinationRule:
-    """Without a list, the region of our own number counts. A simulated carrier reaches nobody:
-    there, only dear numbers are refused."""
+    """Build the rule from the settings. Without a list, calls may go to the region of our own
+    number. With a simulated carrier, only expensive numbers are refused."""
     given = settings.allowed_destinations
     prefixes = frozenset(each for each in given if each.startswith("+"))
     regions = given - prefixes
@@ -100,8 +100,8 @@ def is_simulated(telnyx_api_base: str) -> bool:
 
 
 def _number_in(target: str) -> str:
-    """The telephone number that is dialled, if any. The carrier's own SIP servers, and many others,
-    dial the number in front of the `@`."""
+    """Return the telephone number in a target, if there is one. The carrier's own SIP servers, and
+    many others, dial the number in front of the `@`."""
     if target.startswith("+"):
         return target
     if found := _NUMBER_BY_SIP.fullmatch(target):
@@ -118,7 +118,8 @@ def _parse(number: str) -> PhoneNumber:
 
 
 def _home_regions(from_number: str) -> frozenset[str]:
-    """The region of our number; those of its country code if the number itself is in none."""
+    """Return the region of our number, or all regions of its country code if the number belongs to
+    none."""
     if not from_number:
         return frozenset()
     try:
@@ -140,7 +141,8 @@ def _dear_kind(number: PhoneNumber) -> str | None:
 
 
 def _begins_dear(number: PhoneNumber) -> bool:
-    """Of a number with too few or too many digits. A carrier may dial it all the same."""
+    """Return whether an invalid number begins like an expensive one. A carrier may dial a number
+    with too few or too many digits all the same."""
     digits = phonenumbers.national_significant_number(number)
     for region in phonenumbers.region_codes_for_country_code(number.country_code or 0):
         metadata = PhoneMetadata.metadata_for_region(region, None)
@@ -151,12 +153,12 @@ def _begins_dear(number: PhoneNumber) -> bool:
 
 
 def _could_become(digits: str, kind: PhoneNumberDesc, length: int) -> bool:
-    """Whether a number of this kind and length begins like the digits."""
+    """Return whether a number of this kind and length can begin with the digits."""
     filled = (digits[:length].ljust(length, filler) for filler in "0123456789")
     return any(re.fullmatch(kind.national_number_pattern or "", each) for each in filled)
 
 
 def _region_of(number: PhoneNumber) -> str | None:
-    """None for a number that no region has assigned, as far as is known."""
+    """Return the region of a number, or None if it is not known to be assigned to a region."""
     region = phonenumbers.region_code_for_number(number)
     return str(region) if region else None

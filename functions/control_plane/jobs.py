@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 MAX_DELAY_SECONDS = 900
 MAX_PAUSE_SECONDS = 43_000
-"""Twelve hours less what it took to find out: SQS counts from the delivery, and refuses what is
-beyond ("Visibility timeout")."""
+"""SQS allows twelve hours from the delivery ("Visibility timeout"). The difference covers the time
+that the attempt took."""
 
 # Telnyx gives a webhook two seconds.
 _CONFIG = Config(
@@ -22,7 +22,7 @@ _CONFIG = Config(
 
 
 class RetryLater(Exception):
-    """The errand is to be tried again, after a pause if one is named."""
+    """The job should be tried again, after the given pause if there is one."""
 
     def __init__(self, problem: str, pause_seconds: int | None = None) -> None:
         super().__init__(problem)
@@ -30,7 +30,7 @@ class RetryLater(Exception):
 
 
 class JobQueue:
-    """Of one kind; without a queue there are none."""
+    """A queue of jobs of one kind. Without a configured queue, jobs are dropped."""
 
     def __init__(self, queue_url: str) -> None:
         self._queue_url = queue_url

@@ -1,4 +1,4 @@
-"""JSON Web Tokens of the one issuer whose bearers may use the API (OpenID Connect Discovery)."""
+"""Validates JSON Web Tokens of the configured issuer (OpenID Connect Discovery)."""
 
 import json
 from functools import cache
@@ -8,12 +8,14 @@ from urllib.request import urlopen
 import jwt
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
-"""Public keys only: whoever can check a token cannot make one."""
+"""Only algorithms with public keys. With a shared secret, everybody who can check a token can also
+issue one."""
 TIMEOUT_SECONDS = 3
 
 
 def is_valid(token: str, issuer: str, audience: str) -> bool:
-    """Raises what `urlopen` does while the issuer's keys cannot be had."""
+    """Return whether the token is valid. Raises `OSError` if the issuer's keys cannot be
+    fetched."""
     try:
         jwt.decode(
             token,
@@ -30,9 +32,15 @@ def is_valid(token: str, issuer: str, audience: str) -> bool:
     return True
 
 
+def subject_of(valid_token: str) -> str:
+    """Whom the issuer gave the token. Without the claim it is the token that tells."""
+    claims = jwt.decode(valid_token, options={"verify_signature": False})
+    return str(claims.get("sub") or claims.get("client_id") or valid_token)
+
+
 @cache
 def _keys(issuer: str) -> jwt.PyJWKClient:
-    """Kept from one request to the next, its keys for five minutes."""
+    """Return the issuer's keys, which are cached for five minutes."""
     discovery = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     with urlopen(discovery, timeout=TIMEOUT_SECONDS) as answer:
         return jwt.PyJWKClient(json.load(answer)["jwks_uri"], timeout=TIMEOUT_SECONDS)

@@ -1,7 +1,8 @@
-"""How many calls and minutes a deployment may place. Pure: a ledger in, a ledger or an error out.
+"""Limits on the calls and minutes of a deployment. This module is pure: it takes a ledger and
+returns a ledger, or raises an error.
 
-A call reserves its longest duration when it is created. What it did not use is returned once it is
-known to have ended. A reservation that nobody returns expires.
+A call reserves its maximum duration when it is created. When the call is known to have ended, the
+unused part is returned. A reservation that is never returned expires.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from phonebridge.errors import LimitReached
 
 GRACE_MS = 120_000
-"""Ringing, and the last writes of a call, come on top of its longest duration."""
+"""Time for ringing and for the last writes, in addition to a call's maximum duration."""
 BUSY_RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None is no limit. Seconds are counted, minutes are what people set."""
+    """Limits of a deployment; None means unlimited. Minutes are configured, seconds are counted."""
 
     concurrent_calls: int | None
     calls_per_day: int | None
@@ -42,7 +43,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Everything that counts on one UTC day, and the calls that are up or may be."""
+    """The usage of one UTC day, and the calls that are or may be in progress."""
 
     day: str = ""
     calls: int = 0
@@ -50,7 +51,8 @@ class Ledger:
     active: tuple[Reservation, ...] = ()
 
     def on_day_of(self, now_ms: int) -> "Ledger":
-        """The same at another time: a new day starts at zero, expired reservations are gone."""
+        """Return the ledger for another time. A new day starts at zero, and expired reservations
+        are removed."""
         day = _day(now_ms)
         active = tuple(each for each in self.active if each.expires_at_ms > now_ms)
         if day == self.day:
@@ -59,7 +61,7 @@ class Ledger:
 
 
 def reserve(ledger: Ledger, limits: Limits, call_id: str, seconds: int, now_ms: int) -> Ledger:
-    """Raises `LimitReached`. A call that has its place already gets no second one."""
+    """Reserve time for a call, once. Raises `LimitReached`."""
     ledger = ledger.on_day_of(now_ms)
     if any(each.call_id == call_id for each in ledger.active):
         return ledger
@@ -76,7 +78,8 @@ def reserve(ledger: Ledger, limits: Limits, call_id: str, seconds: int, now_ms: 
 
 
 def settle(ledger: Ledger, used_seconds: Callable[[str], int | None]) -> Ledger:
-    """Return what ended calls did not use; `used_seconds` is None for a call that may be up."""
+    """Release the unused time of ended calls. `used_seconds` returns None for a call that may be in
+    progress."""
     for each in ledger.active:
         used = used_seconds(each.call_id)
         if used is None:

@@ -1,5 +1,5 @@
-"""The request that tells the user's server of the end of a call: the whole record, signed. Who
-verifies the signature finds how in docs/record.md."""
+"""The request that reports the end of a call to the user's server: the whole record, signed.
+docs/record.md explains how to verify the signature."""
 
 import asyncio
 import json
@@ -14,11 +14,11 @@ from phonebridge.http.signature import derive_secret, sign
 EVENT_ID_HEADER = "Phonebridge-Event-Id"
 TIMEOUT_SECONDS = 15.0
 MAX_RESPONSE_BYTES = 65_536
-"""Of an answer: only its status is of interest."""
+"""Maximum size of a response. Only its status matters."""
 
 
 def post_outcome(plane: ControlPlane, url: str, event_id: str, call_id: str) -> str:
-    """The problem that it met; empty when the server took it."""
+    """Send the outcome. Return the problem, or an empty text if the server accepted it."""
     body = _body(plane, event_id, call_id)
     settings = plane.settings
     secret = settings.outcome_webhook_secret or derive_secret(

@@ -1,4 +1,5 @@
-"""The outcome webhook: whose server hears of the end of a call, and how often that is tried."""
+"""The outcome webhook: which server is notified of the end of a call, and how often delivery is
+tried."""
 
 import uuid
 from collections.abc import Callable
@@ -10,19 +11,17 @@ from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliverySt
 from phonebridge.storage.call_store import CallRecord, DynamoCallStore
 
 FIRST_LOOK_SECONDS = 3
-"""What the container writes last mostly comes before."""
+"""The container's last writes usually arrive within this time."""
 LAST_WORDS_SECONDS = 60
-"""How long the record may stay incomplete before it is sent as it is."""
+"""After this time, an incomplete record is sent as it is."""
 PAUSES_SECONDS = (10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200)
-"""Before the second attempt, the third and so on: in all a day."""
+"""Pauses before the second and all later attempts, one day in total."""
 
 _EVENTS = uuid.UUID("3d1f0f0e-9f0a-4b39-8d0f-5f6a1f1c7c55")
 
 
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
-    """An errand."""
-
     call_id: str
 
 
@@ -40,11 +39,11 @@ class OutcomeWebhooks:
         self._now_ms = now_ms
 
     def url(self, own: str | None) -> str:
-        """Empty: nobody wants to hear of it."""
+        """Return the URL to notify. It is empty if no URL is configured."""
         return own or self._default_url
 
     def announce(self, call: Call) -> None:
-        """A call has ended. To be called again whenever that is heard: then it does nothing."""
+        """Queue the webhook of a call that has ended. A repetition does nothing."""
         config = self._store.config(call.call_id)
         if not self.url(config.webhook_url if config else None):
             return
@@ -55,7 +54,7 @@ class OutcomeWebhooks:
         self._put(call.call_id, WebhookDelivery(event_id=str(uuid.uuid5(_EVENTS, call.call_id))))
 
     def is_complete(self, record: CallRecord) -> bool:
-        """Whether nothing more is to come, or has been waited for long enough."""
+        """Return whether the record is complete, or the wait for the rest has timed out."""
         call = record.call
         ended_ms = max(call.ended_at_ms or 0, call.changed_at_ms)
         if self._now_ms() > ended_ms + LAST_WORDS_SECONDS * 1000:
@@ -71,7 +70,8 @@ class OutcomeWebhooks:
     def mark_failed(
         self, call_id: str, notice: WebhookDelivery, attempt: int, problem: str
     ) -> None:
-        """Raises `RetryLater`, so that the message comes again, or joins the dead ones."""
+        """Note a failed attempt. Raises `RetryLater`, so that the message is delivered again, or
+        moved to the dead-letter queue."""
         over = attempt > len(PAUSES_SECONDS)
         state = WebhookDeliveryState.GIVEN_UP if over else WebhookDeliveryState.WAITING
         self._put(call_id, replace(notice, state=state, attempts=attempt, problem=problem))

@@ -1,11 +1,13 @@
-"""Places calls. A request becomes one call, however often it comes and wherever it broke off."""
+"""Places calls. A request places one call, even if it is repeated or was interrupted."""
 
 import uuid
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.agent_directory import Agent
+from control_plane.api.requests.agent_settings import AgentSettings
 from control_plane.api.requests.create_call import CreateCall
 from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import check_supported
@@ -19,26 +21,30 @@ from phonebridge.errors import DialFailed, IdempotencyKeyReused, UnknownAgent, U
 from phonebridge.storage.call_items import encode_config
 from phonebridge.storage.call_store import Claim
 
+Wanted = TypeVar("Wanted", bound=AgentSettings)
+
 
 @dataclass(frozen=True, slots=True)
-class CallRequest:
-    """What the client wants, and how a repetition of the request is known."""
+class CallRequest(Generic[Wanted]):
+    """The client's request, and the key that identifies its repetitions."""
 
-    wanted: CreateCall
+    wanted: Wanted
     idempotency_key: str | None
     fingerprint: str
+    client: str = ""
+    """Who sends it, as the authorizer names them. Empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedCall:
     call: Call
     is_replayed: bool
-    """Whether an earlier request with the same key had placed it."""
+    """True if an earlier request with the same key placed the call."""
 
 
-def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
-    """Raises what the API answers with an error, `TelnyxError` if the carrier refuses."""
-    if known := _find_placed(plane, request):
+def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
+    """Place a call. Raises the errors of the API, and `TelnyxError` if the carrier refuses."""
+    if known := find_placed(plane, request):
         return PlacedCall(_repeat(plane, known), is_replayed=True)
     plane.settings.require_dialing()
     config = _config(plane, request.wanted)
@@ -47,23 +53,24 @@ def place(plane: ControlPlane, request: CallRequest) -> PlacedCall:
     _check_caller(plane, caller)
     encode_config(config)  # for a request that is refused leaves its key free
     call = Call(
-        call_id=_claim_call_id(plane, request),
+        call_id=claim_call_id(plane, request),
         direction=Direction.OUTBOUND,
         to=request.wanted.to,
         from_=caller,
         created_at_ms=plane.now_ms(),
+        placed_by=request.client,
     )
     with call_context(call.call_id):
         plane.admission.admit()
         plane.limits.reserve(call.call_id, config.max_duration_seconds)
         placed = plane.switchboard.place(call, config)
-        _reserve(plane, placed)
+        reserve_place(plane, placed)
     return PlacedCall(placed, is_replayed=False)
 
 
-def _find_placed(plane: ControlPlane, request: CallRequest) -> Call | None:
-    """The call that an earlier request with this key has placed. It may be missing although the key
-    is claimed: that request has died, or is about to place it."""
+def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
+    """Return the call that an earlier request with this key placed. It may be missing although the
+    key is claimed: the earlier request failed, or is still running."""
     if request.idempotency_key is None:
         return None
     claim = plane.store.find_claim(request.idempotency_key, request.fingerprint)
@@ -71,27 +78,27 @@ def _find_placed(plane: ControlPlane, request: CallRequest) -> Call | None:
 
 
 def _repeat(plane: ControlPlane, call: Call) -> Call:
-    """The answer to the first request stands, whatever became of the call since. If that request
-    broke off before it dialled, this one does."""
+    """Return the call for a repeated request, whatever happened to it since. If the first request
+    stopped before it dialled, dial now."""
     with call_context(call.call_id):
         if call.fault and call.fault.reason == DIAL_FAILED:
             raise DialFailed(call.fault.detail)
         if call.leg is not None:
             return call
         placed = plane.switchboard.repeat(call)
-        _reserve(plane, placed)
+        reserve_place(plane, placed)
     return placed
 
 
 def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
-    agent = _agent_of(plane, wanted.agent) if wanted.agent else None
+    agent = find_agent(plane, wanted.agent) if wanted.agent else None
     config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)
     return config
 
 
 def _check_caller(plane: ControlPlane, number: str) -> None:
-    """Refuse to show a number that is not the operator's. A simulated carrier shows none."""
+    """Refuse a caller id that is not the operator's number. A simulated carrier accepts any."""
     settings = plane.settings
     if number == settings.telnyx_from_number or is_simulated(settings.telnyx_api_base):
         return
@@ -102,8 +109,9 @@ def _check_caller(plane: ControlPlane, number: str) -> None:
         raise InvalidField("from", problem) from error
 
 
-def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
-    """Requests with the same key get the same id, and a call is created once."""
+def claim_call_id(plane: ControlPlane, request: CallRequest[Any]) -> str:
+    """Return the same call id for every request with the same key, so that the call is created
+    once."""
     call_id = str(uuid.uuid4())
     key = request.idempotency_key
     if key is None:
@@ -111,7 +119,7 @@ def _claim_call_id(plane: ControlPlane, request: CallRequest) -> str:
     return _check_matches(plane.store.claim_key(key, request.fingerprint, call_id)).call_id
 
 
-def _reserve(plane: ControlPlane, call: Call) -> None:
+def reserve_place(plane: ControlPlane, call: Call) -> None:
     if call.status is CallStatus.ENDED:
         return
     try:
@@ -127,7 +135,7 @@ def _check_matches(claim: Claim) -> Claim:
     return claim
 
 
-def _agent_of(plane: ControlPlane, name: str) -> Agent:
+def find_agent(plane: ControlPlane, name: str) -> Agent:
     try:
         return plane.directory.agent(name)
     except UnknownAgent as error:

@@ -1,7 +1,7 @@
-"""What a call cost, by a table of list prices with its date. Pure.
+"""Calculates the cost of a call from a dated table of list prices. This module is pure.
 
-Sources: OpenAI, model pages and "Managing costs" of the Realtime guide. Prices are US dollars for
-a million tokens, or for a minute of audio. Discounts, taxes and regional prices are not known here.
+Sources: OpenAI, model pages and "Managing costs" of the Realtime guide. Prices are US dollars per
+million tokens, or per minute of audio. Discounts, taxes and regional prices are not known here.
 """
 
 import re
@@ -16,17 +16,17 @@ CURRENCY = "USD"
 MILLION = 1_000_000
 MINUTE_MS = 60_000
 AUDIO_TOKEN_MS = 100
-"""Of what is heard ("Managing costs": one token for a tenth of a second)."""
+"""Duration of one token of audio input ("Managing costs": one token per tenth of a second)."""
 
 NOT_YET = "What a call costs is counted at its end."
 
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
-"""Of a model, which costs what the model does."""
+"""Suffix of a dated snapshot. A snapshot costs the same as its model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Of a model that speaks."""
+    """Prices of a speech-to-speech model."""
 
     text: float
     cached_text: float
@@ -38,7 +38,7 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionPrices:
-    """By tokens, or by the minute."""
+    """Prices of transcription, which is billed by tokens or by the minute."""
 
     audio: float = 0.0
     text_out: float = 0.0
@@ -66,7 +66,8 @@ TRANSCRIPTION_MODELS: Mapping[str, TranscriptionPrices] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """None is what cannot be told; `total` is the sum of what can, or None if nothing can."""
+    """The cost of a call. None means unknown. `total` is the sum of the known parts, or None if
+    there are none."""
 
     model: float | None
     transcription: float | None
@@ -88,16 +89,18 @@ def cost(
     charges: Sequence[Charge],
     talk_ms: int | None,
     carrier_minute: float | None,
+    *,
+    has_carrier: bool = True,
 ) -> Cost:
-    """`talk_ms` is None until the end. `carrier_minute` is the operator's price of a minute, where
-    the carrier tells no charge."""
+    """Calculate the cost. `talk_ms` is None until the end. `carrier_minute` is the operator's price
+    per minute, for a carrier that reports no charge."""
     if talk_ms is None:
         return Cost(model=None, transcription=None, carrier=None, notes=(NOT_YET,))
     notes: list[str] = []
     return Cost(
         model=_sum([_model(each, notes) for each in usages]),
         transcription=_sum([_transcription(each, notes) for each in usages]),
-        carrier=_carrier(charges, talk_ms, carrier_minute, notes),
+        carrier=_carrier(charges, talk_ms, carrier_minute, notes) if has_carrier else 0.0,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -121,7 +124,8 @@ def _model(used: ModelUsage, notes: list[str]) -> float | None:
 
 
 def _by_tokens(usage: Usage, prices: Prices) -> float:
-    """Cached tokens are part of the input, at a price of their own."""
+    """Calculate the cost of tokens. Cached tokens are part of the input and have their own
+    price."""
     return (
         (usage.input_text - usage.cached_text) * prices.text
         + usage.cached_text * prices.cached_text
@@ -167,7 +171,7 @@ def _carrier(
 
 
 def _sum(parts: Sequence[float | None]) -> float | None:
-    """Of several streams' parts; one that cannot be told makes the sum untold too."""
+    """Add the parts of several streams. If one part is unknown, the sum is unknown too."""
     known = [part for part in parts if part is not None]
     return _round(sum(known)) if len(known) == len(parts) else None
 

@@ -1,32 +1,27 @@
-"""The carrier's recordings, copied into a bucket of ours: the carrier's links live ten minutes."""
+"""Copies the carrier's recordings to our bucket, because the carrier's links expire after ten
+minutes."""
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
-from urllib.parse import urlsplit
+from typing import IO, Any
 
 import boto3
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from control_plane.jobs import JobQueue, RetryLater
 from phonebridge.call.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
+from phonebridge.errors import UpstreamFailed
 from phonebridge.storage.call_store import DynamoCallStore
 
-MAX_BYTES = 512 * 1024 * 1024
-"""The longest call as a stereo WAV file takes 110 MB."""
+MAX_BYTES = 400 * 1024 * 1024
+"""The longest call as a stereo WAV file takes 110 MB. A Lambda has room for 512 MB of files."""
 LINK_TTL_SECONDS = 900
-TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
 
 _CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 
 @dataclass(frozen=True, slots=True)
 class CopyRecording:
-    """An errand."""
-
     call_id: str
     saved: SavedRecording
     announced_at_ms: int
@@ -48,32 +43,30 @@ class RecordingArchive:
         self._now_ms = now_ms
 
     def announce(self, call_id: str, saved: SavedRecording) -> None:
-        """Put it on record, and have it copied, where there is a place for it."""
+        """Record the announcement, and queue the copy if a bucket is configured."""
         if not self._bucket:
             return
         self._store.add_recording(call_id, _recording(call_id, saved))
         self.queue.add(CopyRecording(call_id, saved, self._now_ms()))
 
     def copy(self, job: CopyRecording) -> Recording:
-        """Once, however often it is asked for. Raises `RetryLater` while it is worth another
-        try."""
+        """Copy a recording at most once, even if the job is repeated. Raises `RetryLater` while
+        another attempt may succeed."""
         known = self._store.add_recording(job.call_id, _recording(job.call_id, job.saved))
         if known.state is not RecordingState.COPYING:
             return known
         try:
             size = self._transfer(job.saved.url, known)
-        except RecordingUnavailable as error:
+        except UpstreamFailed as error:
+            is_over = self._now_ms() - job.announced_at_ms > LINK_SECONDS * 1000
+            if error.retryable and not is_over:
+                raise RetryLater(str(error)) from error
             return self._put(job, replace(known, state=RecordingState.LOST, problem=str(error)))
-        except (HTTPError, OSError) as error:
-            problem = f"the link cannot be read: {type(error).__name__}"
-            if self._now_ms() - job.announced_at_ms > LINK_SECONDS * 1000:
-                lost = replace(known, state=RecordingState.LOST, problem=problem)
-                return self._put(job, lost)
-            raise RetryLater(problem) from error
         return self._put(job, replace(known, state=RecordingState.STORED, size_bytes=size))
 
     def link(self, recording: Recording) -> str | None:
-        """For a quarter of an hour, to whoever has it; None while there is no copy."""
+        """Return a link that is valid for 15 minutes for everybody who has it, or None while there
+        is no copy."""
         if recording.state is not RecordingState.STORED:
             return None
         url: str = self._s3.generate_presigned_url(
@@ -92,21 +85,17 @@ class RecordingArchive:
         return recording
 
     def _transfer(self, url: str, recording: Recording) -> int:
-        if not self._is_fetched(url):
-            raise RecordingUnavailable("the link is not https")
-        with (
-            urllib3.PoolManager(timeout=TIMEOUT, retries=False) as pool,
-            closing(pool.request("GET", url, redirect=False, preload_content=False)) as response,
-        ):
-            if response.status >= 500:
-                raise HTTPError(f"status {response.status}")
-            if response.status != 200:
-                raise RecordingUnavailable(f"the link answered {response.status}")
-            content = _BoundedReader(response)
-            self._upload(content, recording)
-            return content.size
+        """By way of a file: the upload needs the whole, and the memory is small."""
+        # Here, for the webhook's cold start does without it.
+        from control_plane.recording_download import download_to_file
 
-    def _upload(self, content: "_BoundedReader", recording: Recording) -> None:
+        with download_to_file(url, self._carrier_url, MAX_BYTES) as file:
+            size = file.tell()
+            file.seek(0)
+            self._upload(file, recording)
+        return size
+
+    def _upload(self, content: IO[bytes], recording: Recording) -> None:
         # Here, for the webhook's cold start does without it.
         from boto3.s3.transfer import TransferConfig
 
@@ -115,30 +104,6 @@ class RecordingArchive:
         self._s3.upload_fileobj(
             content, self._bucket, recording.key, {"ContentType": kind}, Config=one_by_one
         )
-
-    def _is_fetched(self, url: str) -> bool:
-        """The carrier's own address is the operator's choice: a simulator's is plain http."""
-        wanted, carrier = urlsplit(url), urlsplit(self._carrier_url)
-        return wanted.scheme == "https" or wanted[:2] == carrier[:2]
-
-
-class RecordingUnavailable(Exception):
-    """Nothing will be got from the link, however often it is tried."""
-
-
-class _BoundedReader:
-    """A response as a file of limited length."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
-        self._response = response
-        self.size = 0
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._response.read(size if size >= 0 else None)
-        self.size += len(piece)
-        if self.size > MAX_BYTES:
-            raise RecordingUnavailable(f"it is larger than {MAX_BYTES} bytes")
-        return piece
 
 
 def _recording(call_id: str, saved: SavedRecording) -> Recording:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 from control_plane.admission import Admission
@@ -25,6 +25,7 @@ from phonebridge.storage.call_store import CallRecord, DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
@@ -75,35 +76,31 @@ def now_ms() -> int:
 
 
 def _on_ended(call: Call, fleet: DynamoFleet, outcomes: OutcomeWebhooks) -> None:
-    """Called again whenever something happens to a call that has ended."""
-    if call.direction is Direction.OUTBOUND and call.leg and not call.attached_stream:
+    """Release the call's place and announce the end. This is repeated whenever something happens to
+    an ended call."""
+    is_reserved = call.is_browser_call or (call.direction is Direction.OUTBOUND and call.leg)
+    if is_reserved and not call.attached_stream:
         fleet.release(call)  # no container has taken the call, so none will release its place
     outcomes.announce(call)
 
 
 @cache
 def control_plane() -> ControlPlane:
-    """Raises `NotConfigured`, and tries again the next time."""
+    """Build the services once. Raises `NotConfigured`, and tries again at the next request."""
     return _build(with_secrets(os.environ, fetch_secret), now_ms)
 
 
 def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlane:
     settings = ControlSettings.from_env(environ)
-    dynamodb = dynamodb_client()
-    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
-    fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
-    line = CallControlConfig(
-        connection_id=settings.telnyx_connection_id,
-        webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
-        media_url=settings.media_public_url,
-        stream_token_secret=settings.stream_token_secret,
-    )
-    telnyx = TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, line, now_ms=now_ms)
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
-    outcomes = OutcomeWebhooks(
-        store, JobQueue(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
-    )
+    table, dynamodb = settings.calls_table, dynamodb_client()
+    cipher = SecretCipher(settings.stream_token_secret)
+    store = DynamoCallStore(table, dynamodb, now_ms, cipher)
+    fleet = DynamoFleet(table, dynamodb, now_ms)
+    mailbox = DynamoMailbox(table, dynamodb, now_ms, cipher)
+    outcomes = _outcome_webhooks(settings, store, now_ms)
     tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
+    carrier = TracedCarrier(_telnyx_client(settings, now_ms), tracer)
+    on_ended = partial(_on_ended, fleet=fleet, outcomes=outcomes)
     return ControlPlane(
         settings=settings,
         store=store,
@@ -111,29 +108,39 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         fleet=fleet,
         admission=Admission(fleet, now_ms),
         task_sweep=TaskSweep(fleet, now_ms, log, sleep),
-        limits=CallLimits(_limits(settings), store, settings.calls_table, dynamodb, now_ms),
-        directory=DynamoDirectory(
-            settings.calls_table, dynamodb, now_ms, settings.max_call_minutes * 60
-        ),
-        recordings=RecordingArchive(
-            store,
-            settings.recordings_bucket,
-            JobQueue(settings.recordings_queue_url),
-            settings.telnyx_api_base,
-            now_ms,
-        ),
+        limits=CallLimits(_limits(settings), store, table, dynamodb, now_ms),
+        directory=DynamoDirectory(table, dynamodb, now_ms, settings.max_call_minutes * 60, cipher),
+        recordings=_recording_archive(settings, store, now_ms),
         outcome_webhooks=outcomes,
-        switchboard=Switchboard(
-            store,
-            TracedCarrier(telnyx, tracer),
-            mailbox,
-            now_ms,
-            log,
-            tracer.record,
-            lambda call: _on_ended(call, fleet, outcomes),
-        ),
+        switchboard=Switchboard(store, carrier, mailbox, now_ms, log, tracer.record, on_ended),
         tracer=tracer,
         now_ms=now_ms,
+    )
+
+
+def _telnyx_client(settings: ControlSettings, now_ms: Callable[[], int]) -> TelnyxClient:
+    control = CallControlConfig(
+        connection_id=settings.telnyx_connection_id,
+        webhook_url=f"{settings.base_public_url}/webhooks/telnyx",
+        media_url=settings.media_public_url,
+        stream_token_secret=settings.stream_token_secret,
+    )
+    return TelnyxClient(settings.telnyx_api_base, settings.telnyx_api_key, control, now_ms=now_ms)
+
+
+def _outcome_webhooks(
+    settings: ControlSettings, store: DynamoCallStore, now_ms: Callable[[], int]
+) -> OutcomeWebhooks:
+    queue = JobQueue(settings.outcomes_queue_url)
+    return OutcomeWebhooks(store, queue, settings.outcome_webhook_url, now_ms)
+
+
+def _recording_archive(
+    settings: ControlSettings, store: DynamoCallStore, now_ms: Callable[[], int]
+) -> RecordingArchive:
+    queue = JobQueue(settings.recordings_queue_url)
+    return RecordingArchive(
+        store, settings.recordings_bucket, queue, settings.telnyx_api_base, now_ms
     )
 
 

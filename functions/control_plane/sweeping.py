@@ -1,4 +1,4 @@
-"""One look of the sweep at one call."""
+"""Sweeps one call."""
 
 from control_plane.services import ControlPlane, log
 from phonebridge.call.call import Call
@@ -18,8 +18,8 @@ def _fallback_of(plane: ControlPlane, call: Call) -> str:
 def sweep_call(
     plane: ControlPlane, call: Call, *, is_task_lost: bool, has_room: bool = True
 ) -> bool:
-    """Whether there was something to do: to settle a call of which nothing is heard any more, or
-    to send what is owed. Raises what keeps it from being done."""
+    """Settle a silent call, or send the commands it still needs. Return whether there was something
+    to do. Raises the error that prevented it."""
     now_ms = plane.now_ms()
     event = overdue(
         call,

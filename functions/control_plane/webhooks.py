@@ -13,10 +13,12 @@ from phonebridge.observability.log import call_on_every_line
 from phonebridge.telnyx.correlation import find
 from phonebridge.telnyx.webhook import Webhook, parse
 from phonebridge.telnyx.webhook_signature import verify
+from phonebridge.timeline import UNLISTED
 
 
 def verify_webhook(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
-    """Raises `InvalidSignature`, and `MalformedRequest` for what Telnyx cannot have sent."""
+    """Verify a webhook. Raises `InvalidSignature`, or `MalformedRequest` for a request that Telnyx
+    cannot have sent."""
     body = _body(event)
     key = plane.settings.telnyx_public_key
     verify(key, event.get("headers") or {}, body, plane.now_ms())
@@ -24,7 +26,7 @@ def verify_webhook(plane: ControlPlane, event: dict[str, Any]) -> Webhook:
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    """The bytes that were signed."""
+    """Return the signed bytes."""
     body: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return body.encode(errors="surrogatepass")
@@ -37,6 +39,9 @@ def _body(event: dict[str, Any]) -> bytes:
 def deliver(plane: ControlPlane, webhook: Webhook) -> None:
     """Apply the webhook to its call. It has no effect if there is none."""
     switchboard, arrival = plane.switchboard, webhook.arrival
+    if webhook.event_type in UNLISTED and not (webhook.event or webhook.attachment):
+        log.info("webhook ignored", event_type=webhook.event_type)
+        return  # without reading the call
     if arrival:
         _apply(
             plane,

@@ -11,7 +11,7 @@ import math
 
 ASK_EVERY_SECONDS = 0.02
 MAX_AGE_SECONDS = 0.06
-"""Of the last answer: less than the sound that has been sent ahead."""
+"""Maximum age of the last response. It is shorter than the audio that was sent ahead."""
 QUESTION = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
@@ -23,7 +23,7 @@ class ContainerWatch:
         self._answered = asyncio.Event()
 
     async def watch(self) -> None:
-        """Until it is cancelled. Then nobody waits any more."""
+        """Watch the container until cancelled. After that, `wait` returns at once."""
         try:
             while True:
                 asked_at = self._loop.time()
@@ -39,7 +39,7 @@ class ContainerWatch:
         self._answered = asyncio.Event()
 
     async def wait(self) -> bool:
-        """Until the container has run lately. Tells whether that took any time."""
+        """Wait until the container has run recently. Return whether that took any time."""
         has_waited = False
         while self._loop.time() - self._answered_at > MAX_AGE_SECONDS:
             has_waited = True

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -113,22 +114,8 @@ def create_app(
     """
     sys.path.append(str(template_path.parent / "functions"))
     template = load_template(template_path)
-    scheduled = [function for function, _ in _events(template, "ScheduleV2")]
-    queues = [_event_source(function, event) for function, event in _events(template, "SQS")]
-
-    @asynccontextmanager
-    async def ticking(app: Starlette) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as tasks:
-            background = [
-                *(tasks.create_task(_every_minute(function)) for function in scheduled),
-                *(tasks.create_task(queue.poll()) for queue in queues),
-            ]
-            yield
-            for each in background:
-                each.cancel()
-
     return Starlette(
-        lifespan=ticking,
+        lifespan=partial(_run_events, template),
         routes=[
             WebSocketRoute("/media-bridge/{path:path}", MediaRelay(*media_urls).pass_through),
             Route("/healthz", _healthz),
@@ -136,6 +123,21 @@ def create_app(
             Route("/{path:path}", HttpApi(_routes(template), integration_seconds)),
         ],
     )
+
+
+@asynccontextmanager
+async def _run_events(template: Template, app: Starlette) -> AsyncIterator[None]:
+    """Invoke the functions with a schedule or a queue while the application runs."""
+    scheduled = [function for function, _ in _events(template, "ScheduleV2")]
+    queues = [_event_source(function, event) for function, event in _events(template, "SQS")]
+    async with asyncio.TaskGroup() as tasks:
+        background = [
+            *(tasks.create_task(_every_minute(function)) for function in scheduled),
+            *(tasks.create_task(queue.poll()) for queue in queues),
+        ]
+        yield
+        for each in background:
+            each.cancel()
 
 
 class HttpApi:

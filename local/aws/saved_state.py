@@ -1,6 +1,7 @@
 """Keeps the local table and bucket in a folder, so that they survive a restart of `make dev`."""
 
 import base64
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,19 @@ def load(address: str, table: str, folder: Path) -> None:
         if path.is_file():
             bucket, *key = path.relative_to(folder / OBJECTS).parts
             s3.put_object(Bucket=bucket, Key="/".join(key), Body=path.read_bytes())
+
+
+def kept_secret(folder: Path | None) -> str:
+    """The secret that encrypts what is saved in the folder. It stands beside the folder, and is
+    made when it is first needed. Without a folder each run has its own."""
+    if folder is None:
+        return secrets.token_hex(32)
+    file = folder.with_suffix(".secret")
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(32))
+    return file.read_text()
 
 
 def _items(address: str, table: str) -> list[Item]:

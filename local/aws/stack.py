@@ -9,7 +9,6 @@ import importlib
 import logging
 import os
 import random
-import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -18,18 +17,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
+from starlette.routing import Route
 
+from aws.console_routes import console_routes, status_of
 from aws.container_watch import ContainerWatch
 from aws.gateway import INTEGRATION_SECONDS, create_app
 from aws.processes import Container, media_containers, process
 from aws.ring_route import ring_route
-from aws.saved_state import load, save
+from aws.saved_state import kept_secret, load, save
 from aws.state import create_state
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import MAX_CALL_MS, Person
-from simulators.telnyx.server import TelnyxSimulator, never_wait
+from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator, never_wait
 
 TABLE = "phonebridge-local"
 CONTAINER = ("-m", "media_bridge")
@@ -42,6 +43,13 @@ _AWS_LOCAL = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_DEFAULT_REGION": "us-east-1",
+}
+_OURS = {
+    "TELNYX_FROM_NUMBER": "+15550100",
+    "TELNYX_API_KEY": "KEY-local",
+    "OPENAI_API_KEY": "sk-local",
+    "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
+    "POWERTOOLS_SERVICE_NAME": "phonebridge",
 }
 
 
@@ -98,16 +106,18 @@ async def running(plan: Plan, given: Mapping[str, str], show: Show) -> AsyncIter
     with _listening(plan.port) as listener, _log_file(plan.log) as log:
         async with (
             _openai(plan, given, show) as openai,
-            _telnyx(plan, given, show, url, watch) as telnyx,
+            _telnyx(plan, given, show, url, watch, openai) as telnyx,
             table_process() as database,
         ):
             state = await asyncio.to_thread(create_state, database)
-            environ = _environment(given, url, state, openai, telnyx)
+            own = {"STREAM_TOKEN_SECRET": kept_secret(plan.state)}
+            environ = _environment(own | dict(given), url, state, openai, telnyx)
+            routes = _local_routes(given, openai, telnyx)
             async with (
                 _saved_state(plan.state, database),
                 media_containers(plan.container, environ, media_ports, log) as containers,
                 _watching(watch),
-                _gateway(plan, environ, listener, media_ports, telnyx),
+                _gateway(plan, environ, listener, media_ports, routes),
             ):
                 yield LocalStack(url, telnyx, openai, environ, tuple(containers))
 
@@ -123,16 +133,11 @@ def _environment(
     and the bucket."""
     defaults = {
         **_AWS_LOCAL,
+        **_OURS,
         **state,
         "CALLS_TABLE": TABLE,
         "BASE_PUBLIC_URL": url,
-        "STREAM_TOKEN_SECRET": secrets.token_hex(32),
         "TELNYX_CONNECTION_ID": CONNECTION_ID,
-        "TELNYX_FROM_NUMBER": "+15550100",
-        "TELNYX_API_KEY": "KEY-local",
-        "OPENAI_API_KEY": "sk-local",
-        "OPENBLAS_NUM_THREADS": "1",  # frames are small, so a second thread only costs time
-        "POWERTOOLS_SERVICE_NAME": "phonebridge",
     }
     if openai:
         defaults["OPENAI_REALTIME_URL"] = openai.url
@@ -157,8 +162,18 @@ async def _openai(
 
 @asynccontextmanager
 async def _telnyx(
-    plan: Plan, given: Mapping[str, str], show: Show, url: str, watch: ContainerWatch
+    plan: Plan,
+    given: Mapping[str, str],
+    show: Show,
+    url: str,
+    watch: ContainerWatch,
+    openai: OpenAISimulator | None,
 ) -> AsyncIterator[TelnyxSimulator | None]:
+    def on_event(event: CarrierSimulatorEvent) -> None:
+        show("phone", event.name, event.detail)
+        if openai and event.name == "call":
+            openai.expect_call(event.detail.rpartition(" ")[2])
+
     if given.get("TELNYX_API_BASE") or given.get("TELNYX_API_KEY"):
         yield None
         return
@@ -175,7 +190,7 @@ async def _telnyx(
         webhook_url=f"{url}/webhooks/telnyx",
         wait_for_agent=watch.wait if plan.containers == 1 else never_wait,
         keeps_sound=plan.keeps_sound,
-        on_event=lambda event: show("phone", event.name, event.detail),
+        on_event=on_event,
     )
     async with simulator:
         yield simulator
@@ -215,22 +230,37 @@ async def _watching(watch: ContainerWatch) -> AsyncIterator[None]:
             watching.cancel()
 
 
+def _local_routes(
+    given: Mapping[str, str], openai: OpenAISimulator | None, telnyx: TelnyxSimulator | None
+) -> list[Route]:
+    """Return the routes that a deployment does not have."""
+    status = status_of(
+        given, simulates_model=openai is not None, simulates_phone=telnyx is not None
+    )
+    return [ring_route(telnyx), *console_routes(status, given)]
+
+
 @asynccontextmanager
 async def _gateway(
     plan: Plan,
     environ: Mapping[str, str],
     listener: socket.socket,
     media_ports: Sequence[int],
-    telnyx: TelnyxSimulator | None,
+    local_routes: Sequence[Route],
 ) -> AsyncIterator[None]:
     os.environ.update(environ)  # the handlers read it, as they do on AWS
     app = create_app(
         [f"ws://127.0.0.1:{port}" for port in media_ports],
         integration_seconds=plan.integration_seconds,
-        local_routes=[ring_route(telnyx)],
+        local_routes=local_routes,
     )
     config = uvicorn.Config(app, log_level="warning", timeout_keep_alive=KEEP_ALIVE_SECONDS)
-    server = _Server(config)
+    async with _serving(_Server(config), listener):
+        yield
+
+
+@asynccontextmanager
+async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.serve([listener]))
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FILE = Path(".phonebridge.toml")
-"""In the repository, where `make` runs."""
+"""The file is in the repository, where `make` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Answers:
     stack: str = "phonebridge"
     build_in_cloud: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """Of template.yaml, by their names there."""
+    """Parameters of template.yaml by name."""
 
     def get(self, parameter: str) -> str:
         return self.parameters.get(parameter, "")

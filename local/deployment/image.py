@@ -30,7 +30,7 @@ class BuildFailed(Exception):
 
 
 def context_files() -> list[Path]:
-    """As .dockerignore has it."""
+    """List the files of the build context, as `.dockerignore` selects them."""
     sources = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     return sorted([*(ROOT / name for name in CONTEXT), *sources])
 
@@ -85,8 +85,8 @@ def build_here(stack: DeployedStack, run: Callable[[list[str]], None]) -> str:
 
 
 def build_in_cloud(stack: DeployedStack) -> str:
-    """By the stack's own CodeBuild project: the source goes to its bucket, the image comes from
-    its repository."""
+    """Build the image with the stack's own CodeBuild project. The source goes to its bucket, and
+    the image comes from its repository."""
     key = f"sources/{tag()}.zip"
     bucket, project = stack.outputs["ImageSourceBucketName"], stack.outputs["ImageBuildProjectName"]
     boto3.client("s3", region_name=stack.region).put_object(

@@ -44,14 +44,20 @@ def _check_zone(
     if found["HostedZone"].get("Config", {}).get("PrivateZone"):
         yield Missing("HostedZoneId", f"{zone_id} ({zone}) is private; Telnyx needs a public one")
         return
-    names = [each for each in map(answers.get, HOST_NAMES) if each]
-    for name in names:
-        if name != zone and not name.endswith(f".{zone}"):
-            yield Missing(name, f"it is not in the zone {zone_id}, which is {zone}")
-        elif not (deployed and name in deployed.parameters.values()):
-            yield from _check_is_free(route53, zone_id, name)
+    known = deployed.parameters.values() if deployed else ()
+    for name in filter(None, map(answers.get, HOST_NAMES)):
+        yield from _check_name(route53, name, zone_id, zone, is_known=name in known)
     yield from _check_delegation(zone, found["DelegationSet"]["NameServers"], dns)
     yield from _check_authorities(answers, dns)
+
+
+def _check_name(
+    route53: Any, name: str, zone_id: str, zone: str, *, is_known: bool
+) -> Iterator[Problem]:
+    if name != zone and not name.endswith(f".{zone}"):
+        yield Missing(name, f"it is not in the zone {zone_id}, which is {zone}")
+    elif not is_known:
+        yield from _check_is_free(route53, zone_id, name)
 
 
 def _check_delegation(zone: str, servers: list[str], dns: PublicDns) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ class OperationFailed(Exception):
 
 @dataclass(slots=True)
 class Operations:
-    """On one stack, each one followed until CloudFormation has ended it."""
+    """Executes operations on one stack, and follows each until CloudFormation has finished it."""
 
     name: str
     region: str

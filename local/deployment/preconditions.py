@@ -60,25 +60,33 @@ def _docker_works() -> bool:
 def of_answers(answers: Answers, keys: Mapping[str, str]) -> Iterator[Missing]:
     if not answers.region:
         yield Missing("region", "set AWS_REGION, or make deploy ARGS='--region us-east-1'")
-    for unknown in sorted(answers.parameters.keys() - load_template().parameters.keys()):
-        where = f"is it misspelt, or left over in {FILE}?"
-        yield Missing(unknown, f"template.yaml has no such parameter: {where}")
-    yield from check_values(answers.parameters, load_template().parameters)
+    yield from _check_parameters(answers.parameters)
     for question in QUESTIONS:
         if not (question.is_optional or answers.get(question.parameter)):
             remedy = f"{question.help}; then make deploy ARGS='--set {question.parameter}=…'"
             yield Missing(question.parameter, remedy)
     if not (answers.get("MediaCertificateArn") or answers.get("HostedZoneId")):
-        domain = answers.get("MediaDomainName") or "the media host name"
-        yield Missing(
-            "certificate",
-            f"request one for {domain} in AWS Certificate Manager and give its ARN "
-            "(--set MediaCertificateArn=…), or give the Route 53 zone of the domain "
-            "(--set HostedZoneId=…) and the stack makes one",
-        )
+        yield _missing_certificate(answers.get("MediaDomainName") or "the media host name")
     for name, how in KEYS.items():
         if not keys.get(name):
             yield Missing(name, f"{how}, and set it in the environment or in .env")
+
+
+def _check_parameters(parameters: Mapping[str, str]) -> Iterator[Missing]:
+    known = load_template().parameters
+    for unknown in sorted(parameters.keys() - known.keys()):
+        where = f"is it misspelt, or left over in {FILE}?"
+        yield Missing(unknown, f"template.yaml has no such parameter: {where}")
+    yield from check_values(parameters, known)
+
+
+def _missing_certificate(domain: str) -> Missing:
+    return Missing(
+        "certificate",
+        f"request one for {domain} in AWS Certificate Manager and give its ARN "
+        "(--set MediaCertificateArn=…), or give the Route 53 zone of the domain "
+        "(--set HostedZoneId=…) and the stack makes one",
+    )
 
 
 def of_providers(subject: DoctorConfig) -> Iterator[Missing]:

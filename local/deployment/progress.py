@@ -7,7 +7,7 @@ from datetime import datetime
 
 MINUTE_SECONDS = 60
 REPORT_SECONDS = 60
-"""At least one line a minute, so that nobody takes waiting for hanging."""
+"""Print at least one line a minute, so that a wait does not look like a hang."""
 
 
 @dataclass(frozen=True, slots=True)

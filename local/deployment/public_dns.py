@@ -50,7 +50,8 @@ def _canonical(name: str) -> str:
 
 
 def _issuers(records: Iterable[str]) -> set[str]:
-    """Of `0 issue "amazon.com"`; an empty name means nobody."""
+    """Return the issuers of CAA records such as `0 issue "amazon.com"`. An empty name forbids every
+    issuer."""
     issuers = set()
     for record in records:
         _, tag, value = (record.split(maxsplit=2) + ["", ""])[:3]

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 
 class StackMissing(Exception):
-    """There is no such stack in that region and account."""
+    """The region and account have no such stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class DeployedStack:
     parameters: Mapping[str, str]
     outputs: Mapping[str, str]
     status: str = "CREATE_COMPLETE"
-    """As CloudFormation names it."""
+    """The status in CloudFormation's terms."""
 
     @property
     def has_media_plane(self) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 
 from doctor_checks.config import DoctorConfig
-from doctor_checks.findings import Finding, Problem, healthy, problem_found
+from doctor_checks.findings import Finding, Problem, healthy, not_asked, problem_found
 
 CLOCK_TOLERANCE_SECONDS = 60
 TIMEOUT_SECONDS = 10.0
+PUBLIC_KEY_PAGE = "the key at portal.telnyx.com, Keys & Credentials, Public Key"
 
 Data = dict[str, Any]
 
@@ -51,12 +52,33 @@ class TelnyxAccount:
 def check(config: DoctorConfig, now: float) -> Iterator[Finding]:
     if not config.telnyx_api_key:
         yield problem_found(Problem.TELNYX_KEY_MISSING)
+        yield from _settings_without_answer(config)
         return
     with TelnyxAccount(config) as account:
         try:
             yield from _check(config, account, now)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
             yield problem_found(Problem.TELNYX_UNREACHABLE, error)
+            yield from _settings_without_answer(config)
+
+
+def _settings_without_answer(config: DoctorConfig) -> Iterator[Finding]:
+    """List the settings of Telnyx when it answers no question about them."""
+    yield (
+        not_asked("Telnyx application")
+        if config.telnyx_connection_id
+        else problem_found(Problem.APPLICATION_MISSING)
+    )
+    yield (
+        not_asked("from number")
+        if config.telnyx_from_number
+        else problem_found(Problem.FROM_NUMBER_MISSING)
+    )
+    yield (
+        not_asked("Telnyx public key")
+        if config.telnyx_public_key
+        else problem_found(Problem.PUBLIC_KEY_MISSING, PUBLIC_KEY_PAGE)
+    )
 
 
 def _check(config: DoctorConfig, account: TelnyxAccount, now: float) -> Iterator[Finding]:
@@ -64,6 +86,7 @@ def _check(config: DoctorConfig, account: TelnyxAccount, now: float) -> Iterator
     yield _clock(balance, now)
     if balance.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         yield problem_found(Problem.TELNYX_KEY_REFUSED)
+        yield from _settings_without_answer(config)
         return
     yield healthy("Telnyx API key")
     yield _credit(balance.raise_for_status().json()["data"])
@@ -93,6 +116,7 @@ def _application(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Findi
     application_id = config.telnyx_connection_id
     if not application_id:
         yield problem_found(Problem.APPLICATION_MISSING)
+        yield not_asked("Telnyx webhook URL, webhook version and outbound voice profile")
         return
     application = account.data(f"/call_control_applications/{application_id}")
     if application is None:
@@ -100,22 +124,26 @@ def _application(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Findi
         return
     active = application.get("active", True)
     yield healthy("Telnyx application") if active else problem_found(Problem.APPLICATION_INACTIVE)
-    if config.base_public_url:
-        url = application.get("webhook_event_url")
-        is_ours = url == config.webhook_url
-        yield (
-            healthy("Telnyx webhook URL")
-            if is_ours
-            else problem_found(Problem.WEBHOOK_URL_WRONG, url)
-        )
-    version = application.get("webhook_api_version", "2")
-    is_ours = version == "2"
-    yield (
-        healthy("Telnyx webhook version")
-        if is_ours
-        else problem_found(Problem.WEBHOOK_VERSION_WRONG, version)
-    )
+    yield _webhook_url(application, config)
+    yield _webhook_version(application)
     yield _outbound_profile(application, account)
+
+
+def _webhook_url(application: Data, config: DoctorConfig) -> Finding:
+    if not config.has_reachable_url:
+        return not_asked("Telnyx webhook URL")
+    url = application.get("webhook_event_url")
+    is_ours = url == config.webhook_url
+    return (
+        healthy("Telnyx webhook URL") if is_ours else problem_found(Problem.WEBHOOK_URL_WRONG, url)
+    )
+
+
+def _webhook_version(application: Data) -> Finding:
+    version = application.get("webhook_api_version", "2")
+    if version == "2":
+        return healthy("Telnyx webhook version")
+    return problem_found(Problem.WEBHOOK_VERSION_WRONG, version)
 
 
 def _outbound_profile(application: Data, account: TelnyxAccount) -> Finding:
@@ -147,6 +175,8 @@ def _from_number(config: DoctorConfig, account: TelnyxAccount) -> Iterator[Findi
         )
     elif number.get("status") != "active":
         yield problem_found(Problem.FROM_NUMBER_INACTIVE, number.get("status"))
+    elif not config.telnyx_connection_id:
+        yield not_asked("application of the from number")
     elif number.get("connection_id") != config.telnyx_connection_id:
         yield problem_found(Problem.FROM_NUMBER_ELSEWHERE)
     else:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from doctor_checks.addresses import is_local
 from phonebridge.settings import DEFAULT_MODEL, DEFAULT_REALTIME_URL, DEFAULT_TELNYX_API
 
 WEBHOOK_PATH = "/webhooks/telnyx"
@@ -27,6 +28,17 @@ class DoctorConfig:
     @property
     def webhook_url(self) -> str:
         return self.base_public_url + WEBHOOK_PATH
+
+    @property
+    def is_simulated_carrier(self) -> bool:
+        """Whether Telnyx is a simulator on this machine, which reaches local addresses too."""
+        return is_local(self.telnyx_api_base)
+
+    @property
+    def has_reachable_url(self) -> bool:
+        """Whether Telnyx could reach the webhooks at their address."""
+        base = self.base_public_url
+        return bool(base) and (self.is_simulated_carrier or not is_local(base))
 
     @staticmethod
     def from_env(environ: Mapping[str, str]) -> "DoctorConfig":

@@ -23,6 +23,11 @@ class Problem(Enum):
         "the server refuses a session with it: {}",
         "set OPENAI_MODEL to a Realtime model that your OpenAI project may use",
     )
+    MODEL_SHUTDOWN = (
+        "model",
+        "OpenAI shuts down {}",
+        "set OPENAI_MODEL to a newer Realtime model before that day",
+    )
     MODEL_UNREACHABLE = (
         "OpenAI Realtime",
         "no answer: {}",
@@ -123,6 +128,11 @@ class Problem(Enum):
         "BASE_PUBLIC_URL is not set, so Telnyx cannot reach the webhooks",
         "deploy, or start a tunnel to port 3000 and set its https URL",
     )
+    PUBLIC_URL_LOCAL = (
+        "public URL",
+        "BASE_PUBLIC_URL is {}, an address that Telnyx cannot reach",
+        "start a tunnel to port 3000 and set its https URL",
+    )
     PUBLIC_URL_UNREACHABLE = (
         "public URL",
         "no answer: {}",
@@ -137,6 +147,11 @@ class Problem(Enum):
         "webhooks",
         "the server answers: {}",
         "set the named settings where the server runs",
+    )
+    MEDIA_URL_LOCAL = (
+        "media URL",
+        "MEDIA_PUBLIC_URL is {}, an address that Telnyx cannot reach",
+        "leave it empty to use BASE_PUBLIC_URL, or set the wss URL of a tunnel",
     )
     MEDIA_UNREACHABLE = (
         "media URL",
@@ -159,6 +174,11 @@ class Problem(Enum):
         "renew it; ACM renews its own while the validation record exists",
     )
 
+    NOT_ASKED = (
+        "{}",
+        "not asked yet",
+        "repair what failed above first",
+    )
     ALARMS_UNHEARD = (
         "alarms",
         "nobody gets them",
@@ -176,7 +196,13 @@ class Problem(Enum):
     )
 
 
-NOTES = {Problem.ALARMS_UNHEARD, Problem.ALARMS_UNCONFIRMED, Problem.ALARMS_UNKNOWN}
+NOTES = {
+    Problem.MODEL_SHUTDOWN,
+    Problem.NOT_ASKED,
+    Problem.ALARMS_UNHEARD,
+    Problem.ALARMS_UNCONFIRMED,
+    Problem.ALARMS_UNKNOWN,
+}
 """What keeps no call from working."""
 
 
@@ -206,3 +232,8 @@ def healthy(what: str) -> Finding:
 
 def problem_found(problem: Problem, found: object = "") -> Finding:
     return Finding(problem.value[0], problem, str(found))
+
+
+def not_asked(what: str) -> Finding:
+    """Return a note about a check that has to wait for another one."""
+    return problem_found(Problem.NOT_ASKED, what)

@@ -1,4 +1,5 @@
-"""Checks the model: opens a Realtime session and closes it again. Nothing is generated or billed.
+"""Checks the model: opens a Realtime session, closes it again, and asks when the model shuts down.
+Nothing is generated or billed.
 
 The server checks key and model after the upgrade. A refusal is an `error` event and a close
 (OpenAI, "Realtime API").
@@ -7,6 +8,7 @@ The server checks key and model after the upgrade. A refusal is an `error` event
 import asyncio
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -14,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from doctor_checks.config import DoctorConfig
-from doctor_checks.findings import Finding, Problem, healthy, problem_found
+from doctor_checks.findings import Finding, Problem, healthy, not_asked, problem_found
 from phonebridge.settings import AuthHeader
 
 TIMEOUT_SECONDS = 10.0
@@ -32,6 +34,7 @@ FAULTS = (
 def check(config: DoctorConfig) -> Iterator[Finding]:
     if not config.openai_api_key:
         yield problem_found(Problem.OPENAI_KEY_MISSING)
+        yield not_asked(f"model {config.openai_model}")
         return
     try:
         first = asyncio.run(_first_event(config))
@@ -40,6 +43,7 @@ def check(config: DoctorConfig) -> Iterator[Finding]:
         return
     if first.get("type") == "session.created":
         yield healthy(f"OpenAI API key and model {config.openai_model}")
+        yield from _shutdown(config)
         return
     problem = first.get("error") or {}
     message = str(problem.get("message") or first)
@@ -49,15 +53,42 @@ def check(config: DoctorConfig) -> Iterator[Finding]:
         yield problem_found(Problem.MODEL_UNAVAILABLE, message.rstrip("."))
 
 
+def _shutdown(config: DoctorConfig) -> Iterator[Finding]:
+    """Report the `shutdown_date` of the model (OpenAI, "Retrieve model"). Compatible servers may
+    not have this route."""
+    realtime = httpx.URL(config.openai_realtime_url)
+    folder, _, last = realtime.path.rpartition("/")
+    model = realtime.params.get("model", config.openai_model)
+    scheme = {"wss": "https", "ws": "http"}.get(realtime.scheme)
+    if last != "realtime" or scheme is None:
+        return
+    url = realtime.copy_with(scheme=scheme, path=f"{folder}/models/{model}", query=None)
+    if day := _shutdown_date(url, config):
+        yield problem_found(Problem.MODEL_SHUTDOWN, f"{model} on {day}")
+
+
+def _shutdown_date(url: httpx.URL, config: DoctorConfig) -> str:
+    try:
+        answer = httpx.get(url, headers=_credentials(config), timeout=TIMEOUT_SECONDS)
+        described = answer.json() if answer.status_code == HTTPStatus.OK else {}
+    except (httpx.HTTPError, ValueError):
+        return ""
+    date = described.get("shutdown_date") if isinstance(described, dict) else None
+    return date if isinstance(date, str) else ""
+
+
+def _credentials(config: DoctorConfig) -> dict[str, str]:
+    key = config.openai_api_key
+    by_api_key = config.openai_auth_header == AuthHeader.API_KEY
+    return {"api-key": key} if by_api_key else {"Authorization": f"Bearer {key}"}
+
+
 async def _first_event(config: DoctorConfig) -> dict[str, Any]:
     url = httpx.URL(config.openai_realtime_url)
     url = url if "model" in url.params else url.copy_add_param("model", config.openai_model)
-    key = config.openai_api_key
-    by_api_key = config.openai_auth_header == AuthHeader.API_KEY
-    headers = {"api-key": key} if by_api_key else {"Authorization": f"Bearer {key}"}
     async with connect(
         str(url),
-        additional_headers=headers,
+        additional_headers=_credentials(config),
         open_timeout=TIMEOUT_SECONDS,
         close_timeout=TIMEOUT_SECONDS,
     ) as socket:

@@ -14,8 +14,9 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
+from doctor_checks.addresses import is_local
 from doctor_checks.config import DoctorConfig
-from doctor_checks.findings import Finding, Problem, healthy, problem_found
+from doctor_checks.findings import Finding, Problem, healthy, not_asked, problem_found
 from media_bridge.runtime.server import MEDIA_PATH, TOKEN_HEADER
 
 TIMEOUT_SECONDS = 10.0
@@ -23,14 +24,26 @@ SOON_DAYS = 14
 
 
 def check(config: DoctorConfig, now: float) -> Iterator[Finding]:
-    if not config.base_public_url:
-        yield problem_found(Problem.PUBLIC_URL_MISSING)
+    unusable = list(_unusable_urls(config))
+    yield from unusable
+    if unusable:
+        yield not_asked("webhooks and media container")
         return
     addresses = map(_tls_address, (config.base_public_url, config.media_public_url))
     for host, port in sorted(set(filter(None, addresses))):
         yield from _certificate(host, port, now)
     yield _webhooks(config)
     yield _media(config)
+
+
+def _unusable_urls(config: DoctorConfig) -> Iterator[Finding]:
+    """Find the URLs that are missing, or lead to this machine while Telnyx is elsewhere."""
+    if not config.base_public_url:
+        yield problem_found(Problem.PUBLIC_URL_MISSING)
+    elif not config.has_reachable_url:
+        yield problem_found(Problem.PUBLIC_URL_LOCAL, config.base_public_url)
+    elif is_local(config.media_public_url) and not config.is_simulated_carrier:
+        yield problem_found(Problem.MEDIA_URL_LOCAL, config.media_public_url)
 
 
 def _tls_address(url: str) -> tuple[str, int] | None:

@@ -19,7 +19,8 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import uvloop
 from aws_lambda_powertools import Logger
@@ -51,12 +52,16 @@ from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.dynamodb import dynamodb_access, dynamodb_client, heartbeat_client
 from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
+from phonebridge.storage.secret_cipher import SecretCipher
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
-"""They tell themselves of what they catch: a broken frame, a connection tried again."""
+"""Libraries that log by themselves what they catch: a broken frame, a connection tried again."""
 
 SHARED_THREADS = 4 + MAX_THREADS
 """Threads of all calls together that use DynamoDB: for turns, the mailbox, the list of the calls,
@@ -68,55 +73,68 @@ def now_ms() -> int:
 
 
 def media_worker(settings: MediaSettings, collector: Collector | None) -> MediaWorker:
-    log = logger("media-bridge")
-    for library in LIBRARIES:
-        logging.getLogger(library).addHandler(log.registered_handler)
+    log = _log()
     dynamodb = dynamodb_client(settings.max_calls_per_task + SHARED_THREADS)
-    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms)
-    line = _call_control(settings)
-    telnyx = TelnyxClient(
-        settings.telnyx_api_base,
-        settings.telnyx_api_key,
-        line,
-        now_ms=now_ms,
-        max_connections=2 * settings.max_calls_per_task + MAX_THREADS,
-    )
-    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms)
+    cipher = SecretCipher(settings.stream_token_secret)
+    mailbox = DynamoMailbox(settings.calls_table, dynamodb, now_ms, cipher)
     tracer = Tracer("phonebridge media-bridge", collector, log, now_ms)
-    carrier = TracedCarrier(telnyx, tracer)
-    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
-    pauses = RetryPauses()
-    turns = TurnWriter(store, log, pauses)
-    model = OpenAIRealtime(settings)
-    speech = SpeechCache(settings, model, dynamodb, now_ms)
-    toolbox = _tool_runner(settings, log)
-    figures = WorkerMetrics(settings.metrics_namespace)
-    threads = Threads("call", settings.max_calls_per_task)
-    rescues = Rescues(store, switchboard, turns, log, now_ms)
-    hangups = Hangups(carrier, log, pauses, Threads("hangup", settings.max_calls_per_task))
-    services = Services(
-        settings,
-        store,
-        switchboard,
-        model,
-        log,
-        turns,
-        now_ms,
-        tracer,
-        speech,
-        toolbox,
-        threads,
-        figures,
-        pauses,
-        hangups,
-        rescues,
-    )
+    store = DynamoCallStore(settings.calls_table, dynamodb, now_ms, cipher)
+    services = _services(settings, dynamodb, store, mailbox, tracer, log)
     fleet = DynamoFleet(settings.calls_table, dynamodb, now_ms)
     heartbeats = DynamoFleet(settings.calls_table, heartbeat_client(), now_ms)
     poll = MailboxPoll(dynamodb_access(dynamodb), lambda: mailbox.count_query(worker.task_id))
     reader = MailboxReader(mailbox, poll, log)
     worker = MediaWorker(new_task_id(), services, reader, fleet, heartbeats)
     return worker
+
+
+def _log() -> Logger:
+    log = logger("media-bridge")
+    for library in LIBRARIES:
+        logging.getLogger(library).addHandler(log.registered_handler)
+    return log
+
+
+def _services(
+    settings: MediaSettings,
+    dynamodb: "DynamoDBClient",
+    store: DynamoCallStore,
+    mailbox: DynamoMailbox,
+    tracer: Tracer,
+    log: Logger,
+) -> Services:
+    carrier = TracedCarrier(_telnyx_client(settings), tracer)
+    hangup_threads = Threads("hangup", settings.max_calls_per_task)
+    pauses, model = RetryPauses(), OpenAIRealtime(settings)
+    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
+    turns = TurnWriter(store, log, pauses)
+    return Services(
+        settings=settings,
+        store=store,
+        switchboard=switchboard,
+        model=model,
+        log=log,
+        turn_writer=turns,
+        now_ms=now_ms,
+        tracer=tracer,
+        speech_cache=SpeechCache(settings, model, dynamodb, now_ms),
+        tool_runner=_tool_runner(settings, log),
+        threads=Threads("call", settings.max_calls_per_task),
+        metrics=WorkerMetrics(settings.metrics_namespace),
+        pauses=pauses,
+        hangups=Hangups(carrier, log, pauses, hangup_threads),
+        rescues=Rescues(store, switchboard, turns, log, now_ms),
+    )
+
+
+def _telnyx_client(settings: MediaSettings) -> TelnyxClient:
+    return TelnyxClient(
+        settings.telnyx_api_base,
+        settings.telnyx_api_key,
+        _call_control(settings),
+        now_ms=now_ms,
+        max_connections=2 * settings.max_calls_per_task + MAX_THREADS,
+    )
 
 
 def _tool_runner(settings: MediaSettings, log: Logger) -> ToolRunner:
@@ -151,31 +169,37 @@ async def serve(
     port: int,
     ecs_task: EcsTask | None = None,
 ) -> None:
-    task = media_worker(settings, collector)
+    worker = media_worker(settings, collector)
     loop = asyncio.get_running_loop()
-    asked: asyncio.Future[float] = loop.create_future()
+    end_requested: asyncio.Future[float] = loop.create_future()
 
     def end(timeout_seconds: float) -> None:
-        if not asked.done():
-            asked.set_result(timeout_seconds)
+        if not end_requested.done():
+            end_requested.set_result(timeout_seconds)
         else:
-            task.cut_drain_short(timeout_seconds)
+            worker.cut_drain_short(timeout_seconds)
 
-    async def watch_ecs(ecs_task: EcsTask) -> None:
-        await wait_until_draining(ecs_task, task.services.log)
-        end(settings.max_call_minutes * 60.0)
-
-    async with task.running(), run_server(task, host, port), asyncio.TaskGroup() as watches:
-        loop.add_signal_handler(signal.SIGTERM, end, task.drain_times.calls_seconds)
+    async with worker.running(), run_server(worker, host, port), asyncio.TaskGroup() as watches:
+        loop.add_signal_handler(signal.SIGTERM, end, worker.drain_times.calls_seconds)
         loop.add_signal_handler(signal.SIGINT, end, 0.0)
-        # All that was imported stays. A full collection would go through it again and again, and
-        # hold up every call for 60 to 90 ms each time.
-        gc.collect()
-        gc.freeze()
-        watching = watches.create_task(watch_ecs(ecs_task)) if ecs_task else None
-        await task.drain(await asked)
+        _freeze_imports()
+        watching = watches.create_task(_watch_ecs(ecs_task, worker, end)) if ecs_task else None
+        await worker.drain(await end_requested)
         if watching:
             watching.cancel()
+
+
+def _freeze_imports() -> None:
+    """Exempt the imported modules from garbage collection. Otherwise each full collection visits
+    them again and delays every call by 60 to 90 ms."""
+    gc.collect()
+    gc.freeze()
+
+
+async def _watch_ecs(ecs_task: EcsTask, worker: MediaWorker, end: Callable[[float], None]) -> None:
+    services = worker.services
+    await wait_until_draining(ecs_task, services.log)
+    end(services.settings.max_call_minutes * 60.0)
 
 
 def main() -> None:

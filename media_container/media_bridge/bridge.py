@@ -18,17 +18,21 @@ from media_bridge.commands import (
     FailCall,
     LeaveStream,
     Log,
+    MarkPlayback,
+    PlayAudio,
     RecordStart,
     SendToolOutput,
 )
 from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_parts import CallParts
+from media_bridge.conversation.memory import REMEMBERED_EVENTS
 from media_bridge.conversation.reconnects import LossReason
 from media_bridge.conversation.steering import apply_event, needs_model
 from media_bridge.deadline import NEVER
 from phonebridge.call.call import EndedBy
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     MachineAnswered,
     Mute,
     SayGoodbye,
@@ -41,11 +45,8 @@ GOODBYE_TIMEOUT_SECONDS = 5.0
 
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
-_CHANGES_RESUME = (
-    events.ResponseEnded,
-    tool_events.FunctionReturned,
-    Mute,
-)
+_CHANGES_RESUME = frozenset({events.ResponseEnded, tool_events.FunctionReturned, Mute})
+_PLAYBACK = frozenset({PlayAudio, MarkPlayback})
 
 
 class Bridge(CallParts):
@@ -86,11 +87,13 @@ class Bridge(CallParts):
         if self._end is not None:
             return self._until_call_ends(self._end.handle(event, now), now)
         commands = self._answer_about_clip(event, now) if self._clip_recorder else None
-        self._memory.on_event(event, self._conversation.turns.count)
+        kind = type(event)
+        if kind in REMEMBERED_EVENTS:
+            self._memory.on_event(event, self._conversation.turns.count)
         taken = self._until_call_ends(
             self._on_event(event, now) if commands is None else commands, now
         )
-        if isinstance(event, _CHANGES_RESUME) and self._end is None:
+        if kind in _CHANGES_RESUME and self._end is None:
             taken += self._memory.save(self._conversation.resume)
         return taken
 
@@ -116,14 +119,15 @@ class Bridge(CallParts):
         return self._unless_it_rings(commands, now)
 
     def _on_event(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
-        instead = self._last_resort.handle(event, self._config, now)
-        if instead is not None:
-            return instead
+        if self._last_resort.is_used:
+            instead = self._last_resort.handle(event, self._config, now)
+            if instead is not None:
+                return instead
         if isinstance(event, events.DeadlinePassed):
             return self._on_deadline(now)
         if isinstance(event, events.ConversationEvent):
             return self._on_conversation(event, now)
-        if self._is_stale(event):
+        if not self._model.is_ready and self._is_stale(event):
             return []
         if isinstance(event, tool_events.ToolEvent):
             return [*self._conversation.on_tool_event(event, now), *self._tools.handle(event, now)]
@@ -140,6 +144,9 @@ class Bridge(CallParts):
         recorded before it."""
         taken: list[BridgeCommand] = []
         for command in commands:
+            if type(command) in _PLAYBACK:  # most commands by far
+                taken.append(command)
+                continue
             if isinstance(command, FailCall) and self._may_use_fallback(command):
                 return [*taken, *self._until_call_ends(self._use_fallback(command, now), now)]
             self._memory.on_command(command, self._conversation.turns.count)
@@ -149,9 +156,9 @@ class Bridge(CallParts):
                 taken += self._memory.with_call(command)
                 continue
             if isinstance(command, FailCall | LeaveStream):
-                closed = self._close(now, keeps_resume=isinstance(command, LeaveStream))
-                end = self._end = self._end or self._call_end(now)
-                return [*taken, *closed, command, *end.leave(now)]
+                return [*taken, *self._leave(command, now)]
+            if isinstance(command, EndCall) and self._call.is_browser_call:
+                return [*taken, command, *self._leave(LeaveStream(was_lost=False), now)]
             if isinstance(command, EndCall):
                 self._end = self._call_end(now)
                 return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
@@ -164,6 +171,8 @@ class Bridge(CallParts):
         match event:
             case events.StreamStarted():
                 return self._on_stream_started(event, now)
+            case events.StreamStopped() if self._call.is_browser_call:
+                return [EndCall(EndedBy.CALLER)]
             case events.StreamStopped():
                 return [LeaveStream(was_lost=False)]
             case events.StreamLost():
@@ -179,7 +188,8 @@ class Bridge(CallParts):
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:
             return [Log("warning", "second start on one media socket")]
-        line = stream_start.line_of(event, self._call)
+        agreed = Codec[self._config.codec] if self._call.is_browser_call else None
+        line = stream_start.line_of(event, self._call, agreed)
         if isinstance(line, FailCall):
             return [line]
         commands: list[BridgeCommand] = [Log("info", "media stream started", line.value)]
@@ -276,7 +286,7 @@ class Bridge(CallParts):
                 return self._abandon(now)
             case events.CarrierSpoke():
                 return []
-            case events.LeaveRequested() | TransferFinished(failure=None):
+            case EndCallNow() | events.LeaveRequested() | TransferFinished(failure=None):
                 return [LeaveStream(was_lost=False)]
             case events.HangUpRequested(by) if self._model.is_ringing:
                 return [EndCall(by)]

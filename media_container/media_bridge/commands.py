@@ -11,7 +11,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.resume import Resume
 from phonebridge.call.steering import Update
 from phonebridge.call.tools import HttpsFunction, Message
-from phonebridge.call.turn import Turn
+from phonebridge.call.turn import Speaker, Turn
 
 
 class ClipKind(StrEnum):
@@ -39,6 +39,56 @@ class MarkPlayback:
 @dataclass(frozen=True, slots=True)
 class ClearPlayback:
     """Let the carrier drop the sound that it has not played yet."""
+
+
+# Of a browser, which is shown its call.
+
+
+class CallState(StrEnum):
+    CONNECTING = "connecting"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowState:
+    state: CallState
+    reason: str = ""
+    """Why the call ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTranscript:
+    """The words of a turn so far, or all of them. `item_id` is the same for all frames of one
+    turn."""
+
+    speaker: Speaker
+    item_id: str
+    text: str
+    is_final: bool = False
+    unheard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLatency:
+    """How long the caller waited for an answer."""
+
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShowTool:
+    """The model calls a tool. `output` is None while the tool runs."""
+
+    call_id: str
+    name: str
+    arguments: str
+    output: str | None = None
+
+
+BrowserCommand = ShowState | ShowTranscript | ShowLatency | ShowTool
 
 
 # Of the model. Every request has an `event_id`, which an `error` of the server may name (OpenAI,
@@ -75,7 +125,7 @@ class UpdateSession:
 
 @dataclass(frozen=True, slots=True)
 class CommitAudio:
-    """Let the model transcribe what it heard since the last turn, without waiting for silence."""
+    """Let the model transcribe the audio since the last turn, without waiting for silence."""
 
     @property
     def event_id(self) -> str:
@@ -91,7 +141,8 @@ class AppendAudio(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CreateResponse:
-    """Let the model say `exact_text`, follow `instructions`, or answer what it has heard so far."""
+    """Let the model say `exact_text`, follow `instructions`, or reply to the conversation so
+    far."""
 
     exact_text: str | None = None
     instructions: str | None = None
@@ -195,7 +246,7 @@ class CancelResponse:
 
 @dataclass(frozen=True, slots=True)
 class TruncateItem:
-    """Tell the model that the caller heard only the first `audio_end_ms` of an item."""
+    """Inform the model that only the first `audio_end_ms` of an item were played."""
 
     item_id: str
     content_index: int
@@ -366,7 +417,8 @@ BackgroundCommand = (
     | EndCall
 )
 BridgeCommand = (
-    PlayAudio
+    BrowserCommand
+    | PlayAudio
     | MarkPlayback
     | ClearPlayback
     | ConnectModel

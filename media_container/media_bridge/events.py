@@ -9,6 +9,7 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     Interrupt,
     MachineAnswered,
     Mute,
@@ -53,7 +54,7 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class StreamStopped:
-    """The carrier ended the stream. A webhook tells why."""
+    """The carrier ended the stream. A webhook has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ class ModelClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUnreachable:
+class ConnectFailed:
     """An attempt to open a session failed. `status` is the server's HTTP answer, if it gave one."""
 
     detail: str
@@ -323,7 +324,7 @@ SessionEvent = (
     | MalformedEventReceived
     | ModelErrorReceived
     | ModelClosed
-    | ModelUnreachable
+    | ConnectFailed
 )
 TranscriptEvent = (
     CallerAudioCommitted
@@ -351,7 +352,13 @@ SteeringEvent = (
     Interrupt | Say | Mute | Update | StartTransfer | SayGoodbye | HangUpRequested | OutcomeEvent
 )
 OutsideEvent = (
-    SteeringEvent | MachineAnswered | Answered | LeaveRequested | ClaimLost | CarrierSpoke
+    SteeringEvent
+    | MachineAnswered
+    | Answered
+    | EndCallNow
+    | LeaveRequested
+    | ClaimLost
+    | CarrierSpoke
 )
 """The API, the carrier's webhooks and the process itself; the mailbox brings the types of
 `phonebridge.call.steering` as they are."""

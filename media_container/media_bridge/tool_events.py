@@ -64,7 +64,7 @@ class OutputAdded:
 
 @dataclass(frozen=True, slots=True)
 class FunctionReturned:
-    """A function was carried out or has failed. `output` tells the model which."""
+    """A function has succeeded or failed. `output` is the text for the model."""
 
     call_id: str
     output: str

@@ -1,8 +1,9 @@
-"""Whether the media tasks still live, and whether they still carry their calls. Pure.
+"""Decides whether media tasks are alive, and whether they still carry their calls. This module is
+pure.
 
-Each task increments a counter. An observer compares the counts that it reads, by its own clock, and
-never the clocks of two machines. What an observer could not see proves nothing: a failed read, or a
-long pause between two reads, starts all of its timers anew.
+Each task increments a counter. An observer compares the counts that it reads by its own clock, so
+clocks of two machines are never compared. What an observer could not see proves nothing. So a
+failed read, or a long pause between two reads, restarts all of its timers.
 """
 
 from collections.abc import Mapping

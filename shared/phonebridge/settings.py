@@ -163,7 +163,8 @@ def _destinations() -> _Setting:
     return _Setting(parse, _must_be(wanted), lambda _: frozenset())
 
 
-def _websocket_of_base(environ: Mapping[str, str]) -> str:
+def websocket_of_base(environ: Mapping[str, str]) -> str:
+    """Where the media container is if it shares the address of the webhooks."""
     base = environ.get("BASE_PUBLIC_URL", "").strip().rstrip("/")
     return "ws" + base.removeprefix("http") if base.startswith("http") else base
 
@@ -175,7 +176,7 @@ class CommonSettings:
     calls_table: Annotated[str, _text()]
     base_public_url: Annotated[str, _url("http", "https", default="")]
     """Where Telnyx reaches the webhooks, without a trailing slash."""
-    media_public_url: Annotated[str, _url("ws", "wss", default=_websocket_of_base)]
+    media_public_url: Annotated[str, _url("ws", "wss", default=websocket_of_base)]
     """Where Telnyx reaches the media container, without a trailing slash."""
     telnyx_api_base: Annotated[str, _url("http", "https", default=DEFAULT_TELNYX_API)]
     telnyx_api_key: Annotated[str, _key()]
@@ -186,7 +187,7 @@ class CommonSettings:
     model_audio: Annotated[ModelAudio, _choice(ModelAudio.PCM24K)]
     max_call_minutes: Annotated[int, _integer(55, 1, 55)]
     tool_hosts_allowed: Annotated[frozenset[tuple[str, int]], _hosts()]
-    """Host and port of servers that may have a private address, and may be called by plain HTTP."""
+    """Host and port of servers that may have a private address and may be called by plain HTTP."""
     metrics_namespace: Annotated[str, _text("")]
     """The CloudWatch namespace. It must differ for each stack; empty disables metrics."""
 
@@ -223,9 +224,11 @@ class ControlSettings(CommonSettings):
     """The account's raw Ed25519 public key in base64."""
     telnyx_from_number: Annotated[str, _text("")]
     allowed_destinations: Annotated[frozenset[str], _destinations()]
-    """Regions, and beginnings of numbers, that may be called. Empty: the region of our number."""
+    """Regions and number prefixes that may be called. If empty, the region of our number may be
+    called."""
     max_concurrent_calls: Annotated[int, _integer(0, 0, 100_000)]
-    """Calls that may be placed at a time; 0, here and in the next two: no limit."""
+    """Maximum number of concurrent calls. Zero means unlimited, here and in the next two
+    settings."""
     max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     recordings_bucket: Annotated[str, _text("")]
@@ -246,6 +249,12 @@ class ControlSettings(CommonSettings):
             TELNYX_API_KEY=self.telnyx_api_key,
             TELNYX_CONNECTION_ID=self.telnyx_connection_id,
             STREAM_TOKEN_SECRET=self.stream_token_secret,
+        )
+
+    def require_browser_calls(self) -> None:
+        """Raise `NotConfigured`, naming every setting without which no browser call can begin."""
+        self._require(
+            OPENAI_API_KEY=self.openai_api_key, STREAM_TOKEN_SECRET=self.stream_token_secret
         )
 
     def require_webhooks(self) -> None:

@@ -1,8 +1,6 @@
-"""The token that Telnyx carries from a Lambda to the media container: an HMAC over call id, stream
-number and expiry.
-
-The lifecycle makes sure that a token is used only once (`MediaAttached`).
-"""
+"""The token that authorizes a media socket: an HMAC over call id, stream number and expiry. Telnyx
+or a browser carries it from a Lambda to the media container. The lifecycle makes sure that it is
+used only once (`MediaAttached`)."""
 
 import base64
 import hashlib

@@ -24,6 +24,7 @@ from phonebridge.call.commands import (
 )
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
+    BrowserCallRequested,
     CallArrived,
     CallEvent,
     CallHungUp,
@@ -58,16 +59,15 @@ from phonebridge.telnyx.command_results import (
 from phonebridge.telnyx.correlation import MatchedLeg
 from phonebridge.telnyx.leg_name import leg_name
 from phonebridge.telnyx.webhook import Webhook, entry_of
+from phonebridge.timeline import needs_entry
 
 T = TypeVar("T")
 
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
-NOT_NOTED = frozenset({"call.cost", "streaming.started"})
-"""Webhooks that the timeline leaves out: charges and the media have fields of their own."""
 OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)
-"""Events that nobody delivers again. If they change nothing, somebody else was faster."""
+"""Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 
 
 class Switchboard:
@@ -99,6 +99,10 @@ class Switchboard:
         with_stream = config.stream_setup.begins_with_dial
         on_machine = config.machine_detection.mode if config.machine_detection else None
         return self._begin(call, config, CallRequested(with_stream, on_machine))
+
+    def open(self, call: Call, config: CallConfig) -> Call:
+        """Store a new browser call. One that is there already stays as it is."""
+        return self._begin(call, config, BrowserCallRequested())
 
     def repeat(self, call: Call) -> Call:
         """Send again what is owed to a call, because its client repeats the request for it."""
@@ -177,12 +181,15 @@ class Switchboard:
         raise Conflict(f"Call {call_id} changed {ATTEMPTS} times while one event was applied.")
 
     def _begin(
-        self, call: Call, config: CallConfig, event: CallRequested | CallArrived | CallTurnedAway
+        self,
+        call: Call,
+        config: CallConfig,
+        event: CallRequested | BrowserCallRequested | CallArrived | CallTurnedAway,
     ) -> Call:
         now_ms = self._now_ms()
         begun = replace(lifecycle.advance(call, event, now_ms), changed_at_ms=now_ms)
         if not self._store.create(begun, config):
-            is_placed = isinstance(event, CallRequested)
+            is_placed = isinstance(event, CallRequested | BrowserCallRequested)
             known = self._load(call.call_id)
             return self.repeat(known) if is_placed else self._apply(call.call_id, event, known)
         self._log_move(call, begun, event)
@@ -193,7 +200,7 @@ class Switchboard:
         # the redelivered webhook look like a repetition, and the event would be lost.
         if webhook.event is not None:
             call = self._apply(call.call_id, webhook.event, call)
-        if webhook.event_type not in NOT_NOTED:
+        if needs_entry(webhook.event_type, webhook.event, call):
             self._store.add_timeline_entry(call.call_id, entry_of(webhook))
         return call
 
@@ -248,8 +255,8 @@ class Switchboard:
         return CommandFailed(name, call.call_id, kind)
 
     def _on_done(self, command: CarrierCommand, call: Call, leg: Leg | None) -> Call:
-        """What fails here undoes nothing, and webhooks tell the rest: it may neither look as if
-        the carrier had refused, nor hold up what else the call needs."""
+        """Note the success of a command. An error here must not look like a refusal of the carrier,
+        and must not hold up the call's other commands. Webhooks report the rest."""
         if leg:
             transfer = call.transfer if isinstance(command, DialTarget) else None
             name = leg_name(call.call_id, transfer.number if transfer else None)
@@ -311,7 +318,8 @@ class Switchboard:
     def _ask_carrier(
         self, command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured
     ) -> Call:
-        """The refusal of a repeated command tells nothing of the first attempt."""
+        """Ask the carrier about the leg, because the refusal of a repeated command says nothing
+        about the first attempt."""
         if call.leg is None:
             return call
         try:

@@ -1,15 +1,20 @@
-"""The whole system, once for all tests of this folder that need it."""
+"""The whole system, once in each test process, for the tests of this folder that need it.
+
+Most of a conversation is waiting, so several processes share these tests (`.ci/tests`,
+`tests/support/story_scheduling.py`).
+"""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.support.whole_calls import System, whole_system
+from tests.support.whole_calls import EXAMPLE_PORT, System, whole_system
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    given = {"TOOL_HOSTS_ALLOWED": "127.0.0.1:8000"}  # as docs/tools.md starts it
+    servers = f"127.0.0.1:8000,127.0.0.1:{EXAMPLE_PORT}"  # the first as docs/tools.md starts it
+    given = {"TOOL_HOSTS_ALLOWED": servers}
     async with whole_system(tmp_path_factory.mktemp("system"), given) as system:
         yield system

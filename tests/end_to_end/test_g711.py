@@ -52,7 +52,7 @@ async def caller(system: System) -> None:
 
 
 def formats(received: list[Frame]) -> tuple[Frame, Frame]:
-    """In which the model hears, and speaks."""
+    """Return the model's input and output formats."""
     [update] = [frame for frame in received if frame["type"] == "session.update"]
     audio = update["session"]["audio"]
     return audio["input"]["format"], audio["output"]["format"]

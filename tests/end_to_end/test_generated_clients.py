@@ -26,8 +26,8 @@ TOOLS = ROOT / ".venv-openapi/bin"
 """Made by `make test`, as is the next."""
 NODE_MODULES = ROOT / ".build/typescript_client/node_modules"
 EXAMPLES = 2
-"""Of the fuzzer, for each operation and beside those of its fixed phases."""
-SECONDS = 240
+"""Number of random examples per operation, in addition to the fuzzer's fixed phases."""
+SECONDS = 540
 """After which something hangs."""
 
 IS_CI = os.environ.get("CI") == "true"

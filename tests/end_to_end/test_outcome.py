@@ -1,5 +1,5 @@
-"""Calls that somebody makes to us: answered by the agent of the number, or not at all; and the
-server that is told how they ended."""
+"""Inbound calls, with and without an agent for the number, and the server that receives their
+outcomes."""
 
 import json
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ class Story:
     answered: SimulatedCall
     rejected: SimulatedCall
     records: dict[str, Record]
-    """By the number that was called."""
+    """Records by the called number."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -58,7 +58,7 @@ async def put(system: System, path: str, body: dict[str, Any]) -> None:
 
 
 async def both_ended(system: System) -> dict[str, Record]:
-    """Nothing while one of them has not, or is still to be told."""
+    """Return the records once both calls have ended and were reported."""
     listed = (await system.api.get("/api/ai-calls/status?ended=true")).json()["calls"]
     records = [await system.record(call["call_id"]) for call in listed]
     told = [r for r in records if (r["outcome_webhook"] or {}).get("state") != "waiting"]

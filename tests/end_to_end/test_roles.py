@@ -78,7 +78,7 @@ def provider_secret(dynamodb_address: str) -> str:
 
 @pytest.fixture
 def files() -> Iterator[RecordedFiles]:
-    """The carrier's recordings, and the server that is told of calls."""
+    """Serves the carrier's recordings, and receives outcome webhooks."""
     with recorded_files() as served:
         yield served
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 STAYS_ON_THE_LINE, SAYS_NOTHING = "+15550115", "+15550121"
 PATIENT = "+15550131"
 LONG = CLIPS["agent_free_times"]
-"""As a greeting: so long that what a test asks for meanwhile happens before its end."""
+"""A long greeting. Whatever a test requests meanwhile happens before its end."""
 
 
 async def test_hangup_ends_a_call(system: System) -> None:

@@ -1,4 +1,4 @@
-"""A call in which the model uses its tools, and hangs up when its goodbye was heard."""
+"""A call in which the model uses its tools, and hangs up after its goodbye."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""One call as one trace, told by the API, the webhooks and the container."""
+"""One call is one trace with spans of the API, the webhooks and the container."""
 
 from pathlib import Path
 from typing import Any

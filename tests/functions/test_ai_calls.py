@@ -111,6 +111,7 @@ class TestPlacingACall:
             "answered_by": None,
             "to": "+15550100",
             "from": "+15550199",
+            "placed_by": None,
             "created_at": "2026-11-18T11:06:40Z",
             "answered_at": None,
             "streaming_at": None,

@@ -1,4 +1,4 @@
-"""Who may use the API: bearers of a key whose hash is known, and nobody else."""
+"""Only requests with a key whose hash is known may use the API."""
 
 import json
 from hashlib import sha256
@@ -24,11 +24,18 @@ def known_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_authorized(**headers: str) -> bool:
     event: dict[str, Any] = json.loads(EVENT.read_text())
-    return authorizer.handler(event | {"headers": headers}, None)["isAuthorized"]
+    is_known: bool = authorizer.handler(event | {"headers": headers}, None)["isAuthorized"]
+    return is_known
 
 
 def test_the_sample_event_bears_a_known_key() -> None:
-    assert authorizer.handler(json.loads(EVENT.read_text()), None) == {"isAuthorized": True}
+    found = authorizer.handler(json.loads(EVENT.read_text()), None)
+    assert found["isAuthorized"]
+
+
+def test_the_api_learns_the_keys_fingerprint_and_nothing_else_of_it() -> None:
+    found = authorizer.handler(json.loads(EVENT.read_text()), None)
+    assert found["context"] == {"client": f"key-{hash_of(KEY)[:12]}"}
 
 
 @pytest.mark.parametrize("key", [KEY, "the-next-key"])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -25,7 +26,7 @@ KEY = "recordings/call-1/rec-1.mp3"
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterator[RecordedFiles]:
-    """On the carrier's own address, so that plain http is allowed."""
+    """Serves files at the carrier's own address, where plain HTTP is allowed."""
     with recorded_files() as served:
         monkeypatch.setenv("TELNYX_API_BASE", f"{served.base}/v2")
         services.control_plane.cache_clear()
@@ -141,7 +142,7 @@ class TestACopy:
 
         assert (kept(store).state, kept(store).problem) == (
             RecordingState.LOST,
-            f"the link answered {status}",
+            f"The link answered {status}.",
         )
         assert len(files.asked) == 1
 
@@ -158,16 +159,41 @@ class TestACopy:
 
         assert (kept(store).state, kept(store).problem) == (
             RecordingState.LOST,
-            "it is larger than 8 bytes",
+            "The response is longer than 8 bytes.",
         )
 
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:1/1.mp3", "file:///etc/passwd"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1:1/1.mp3",
+            "file:///etc/passwd",
+            "https://[::1/1.mp3",
+            "https://files.example:99999/1.mp3",
+            "1.mp3",
+        ],
+    )
     def test_is_made_of_https_links_alone(
         self, url: str, store: DynamoCallStore, clock: Clock
     ) -> None:
         assert copy(url, clock.now_ms) == []
 
-        assert kept(store).problem == "the link is not https"
+        assert (kept(store).state, kept(store).problem[:20]) == (
+            RecordingState.LOST,
+            "The URL is not https",
+        )
+
+    @pytest.mark.parametrize("host", ["localhost", "127.1", "[::ffff:127.0.0.1]", "169.254.170.2"])
+    def test_is_not_made_of_a_link_into_the_private_network(
+        self, host: str, files: RecordedFiles, store: DynamoCallStore, clock: Clock
+    ) -> None:
+        port = urlsplit(files.base).port
+        assert copy(f"https://{host}:{port}/1.mp3", clock.now_ms) == []
+
+        assert (kept(store).state, kept(store).problem) == (
+            RecordingState.LOST,
+            "The server has an address that is not public.",
+        )
+        assert files.asked == []
 
 
 @pytest.mark.usefixtures("call")

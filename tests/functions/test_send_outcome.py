@@ -85,14 +85,15 @@ def send(attempt: int = 1, receipt: str = "r-1") -> bool:
 
 
 def receipt_of(sqs: Any, state: Mapping[str, str], store: DynamoCallStore) -> str:
-    """Of a message like the one that is being handled: its visibility can be changed."""
+    """Return the receipt of a message like the one in progress, so that its visibility can be
+    changed."""
     sqs.send_message(QueueUrl=state["OutcomesQueue"], MessageBody="{}")
     [message] = sqs.receive_message(QueueUrl=state["OutcomesQueue"])["Messages"]
     return str(message["ReceiptHandle"])
 
 
 def signature(posted: Posted) -> str:
-    """As a receiver works it out."""
+    """Calculate the signature as a receiver does."""
     signed = posted.headers["phonebridge-timestamp"].encode() + b"|" + posted.body
     return "v1=" + hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
 

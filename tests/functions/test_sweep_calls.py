@@ -1,4 +1,4 @@
-"""Calls that nobody hears any more."""
+"""The sweep settles silent calls."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -172,7 +172,7 @@ def test_a_call_that_no_container_takes_fails_and_is_hung_up(
 def test_what_was_saved_but_not_sent_is_sent(
     store: DynamoCallStore, clock: Clock, telnyx: RecordedTelnyx
 ) -> None:
-    """The handler died in between, and nobody delivered the webhook again."""
+    """The handler died in between, and the webhook was not delivered again."""
     call = after(inbound_call(), CallArrived(LEG))
     asked_at = replace(call.asked_at, leg_ms=clock.now_ms)
     store_now(store, clock, replace(call, asked_at=asked_at))

@@ -324,7 +324,7 @@ class TestOverwrittenState:
 
 @pytest.mark.usefixtures("dialing")
 class TestStrange:
-    """What nobody foresaw costs its field, never the webhook."""
+    """Unexpected content voids a field, never the webhook."""
 
     @pytest.mark.parametrize(
         ("change", "fields"),

@@ -30,7 +30,7 @@ def stages() -> list[list[Instruction]]:
 
 
 def arguments(word: str) -> list[str]:
-    """Of an instruction in the last stage, which is the image."""
+    """Return the arguments of an instruction in the last stage, which becomes the image."""
     return [rest for name, rest in stages()[-1] if name == word]
 
 
@@ -138,7 +138,7 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environ(image: Path, dynamodb_address: str, table_name: str) -> dict[str, str]:
-    """As the image and the template set it."""
+    """Return the environment that the image and the template set."""
     (command,) = arguments("ENV")
     assert dict(pair.split("=") for pair in command.split())["PYTHONPATH"] == "/packages"
     return {

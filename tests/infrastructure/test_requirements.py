@@ -21,6 +21,7 @@ SOURCES = [
     ROOT / "local/requirements.in",
     ROOT / ".ci/requirements-sam.in",
     ROOT / ".ci/requirements-openapi.in",
+    ROOT / ".ci/requirements-browser.in",
 ]
 
 each_lock = pytest.mark.parametrize(
@@ -152,7 +153,8 @@ def not_among(packages: set[str], modules: set[str]) -> set[str]:
 
 
 def modules_of(handler: str) -> set[Path]:
-    """Of functions/: the handler's module, and all that it imports directly or not."""
+    """Return the handler's module and everything in functions/ that it imports, directly or
+    indirectly."""
     found: set[Path] = set()
     waiting = [ROOT / "functions" / f"{handler.split('.')[0]}.py"]
     while waiting:

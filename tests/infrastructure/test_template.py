@@ -144,9 +144,9 @@ def test_records_are_read_and_written_but_never_scanned_and_not_deleted_by_lambd
 # HTTP API
 
 
-def test_only_the_signed_webhook_needs_no_key() -> None:
+def test_only_the_signed_webhook_and_the_talk_page_need_no_key() -> None:
     open_routes = {key for key, names in routes().items() if names != ["BearerKey"]}
-    assert open_routes == {"POST /webhooks/telnyx"}
+    assert open_routes == {"POST /webhooks/telnyx", "GET /", "GET /console/{proxy+}"}
 
 
 def test_there_is_a_sample_event_for_every_route_and_no_other() -> None:
@@ -175,7 +175,8 @@ def test_placing_calls_is_throttled_lowest() -> None:
         route: limit["ThrottlingRateLimit"] for route, limit in stage["RouteSettings"].items()
     }
     assert limits.keys() <= routes().keys()
-    assert limits["POST /api/ai-calls/create"] == {"Ref": "CreateCallsPerSecond"}
+    for route in ("POST /api/ai-calls/create", "POST /api/browser-calls"):
+        assert limits[route] == {"Ref": "CreateCallsPerSecond"}
     every_other = stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
     assert TEMPLATE["Parameters"]["CreateCallsPerSecond"]["Default"] < every_other
     # A call makes about ten webhooks.

@@ -1,4 +1,5 @@
-"""The alarms and the dashboard of template.yaml: what they watch exists, and somebody is told."""
+"""The alarms and the dashboard of template.yaml watch metrics that exist, and the alarms reach
+somebody."""
 
 import inspect
 import json

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from aws.stack import LocalStack, Plan
-from dev import REAL_PHONE, missing_for_real_phone, welcome
+from dev import welcome
+from real_phone import REAL_PHONE, missing_for_real_phone
 from simulators.scenario import ECHO
 from simulators.telnyx.behaviour import Person
 from simulators.telnyx.server import TelnyxSimulator

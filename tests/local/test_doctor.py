@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.media.certificate import self_signed
+from doctor import run_checks
 from doctor_checks import reachability
+from doctor_checks.config import DoctorConfig
 from doctor_checks.findings import NOTES, Finding, Problem
 from simulators.telnyx.account import CONNECTION_ID, OwnedNumber
 from tests.support.doctor_setups import NOBODY, NUMBER, House, Patient, error, patient
@@ -30,10 +32,16 @@ def with_setting(name: str, value: str = "") -> Callable[[Patient], None]:
     return lambda patient: patient.suffer(**{name: value})
 
 
+def with_telnyx_elsewhere(**settings: str) -> Callable[[Patient], None]:
+    """Telnyx is not on this machine, so it reaches no local address. Nobody answers for it here."""
+    return lambda patient: patient.suffer(telnyx_api_base=f"https://{ELSEWHERE}/v2", **settings)
+
+
 def with_a_clock_that_is_slow(patient: Patient) -> None:
     patient.now -= 3600
 
 
+ELSEWHERE = "telnyx.invalid"
 A = Problem
 PROVOKED: dict[Problem, Callable[[Patient], None]] = {
     A.OPENAI_KEY_MISSING: with_setting("openai_api_key"),
@@ -59,23 +67,34 @@ PROVOKED: dict[Problem, Callable[[Patient], None]] = {
     A.PUBLIC_KEY_MISSING: with_setting("telnyx_public_key"),
     A.PUBLIC_KEY_WRONG: with_setting("telnyx_public_key", "A" * 43 + "="),
     A.PUBLIC_URL_MISSING: with_setting("base_public_url"),
+    A.PUBLIC_URL_LOCAL: with_telnyx_elsewhere(base_public_url="http://127.0.0.1:3000"),
     A.PUBLIC_URL_UNREACHABLE: with_setting("base_public_url", f"http://{NOBODY}"),
     A.PUBLIC_URL_ELSEWHERE: with_house("webhooks", 404, b"<html>"),
     A.WEBHOOKS_NOT_CONFIGURED: with_house("webhooks", 503, error("not_configured", "no key")),
+    A.MEDIA_URL_LOCAL: with_telnyx_elsewhere(
+        base_public_url="https://phone.invalid", media_public_url="ws://127.0.0.1:3000"
+    ),
     A.MEDIA_UNREACHABLE: with_setting("media_public_url", f"ws://{NOBODY}"),
     A.MEDIA_ELSEWHERE: with_house("media", 503, b"<html>"),
 }
 OF_TLS = {A.CERTIFICATE_INVALID, A.CERTIFICATE_EXPIRES}
 BY_THE_WAY = {
-    A.APPLICATION_MISSING: {A.FROM_NUMBER_ELSEWHERE},
+    A.OPENAI_KEY_MISSING: {A.NOT_ASKED},
+    A.TELNYX_KEY_MISSING: {A.NOT_ASKED},
+    A.TELNYX_KEY_REFUSED: {A.NOT_ASKED},
+    A.TELNYX_UNREACHABLE: {A.NOT_ASKED},
+    A.APPLICATION_MISSING: {A.NOT_ASKED},
     A.APPLICATION_UNKNOWN: {A.FROM_NUMBER_ELSEWHERE},
+    A.PUBLIC_URL_MISSING: {A.NOT_ASKED},
+    A.PUBLIC_URL_LOCAL: {A.NOT_ASKED, A.TELNYX_UNREACHABLE},
+    A.MEDIA_URL_LOCAL: {A.NOT_ASKED, A.TELNYX_UNREACHABLE},
     A.PUBLIC_URL_UNREACHABLE: {A.WEBHOOK_URL_WRONG},
 }
 """Problems that follow from another one."""
 
 
 def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
-    assert set(PROVOKED) | OF_TLS | NOTES == set(Problem), "notes: test_doctor_alarms.py"
+    assert set(PROVOKED) | OF_TLS | NOTES == set(Problem), "notes: below, test_doctor_alarms.py"
     for problem in Problem:
         line = str(Finding("", problem, "x"))
         assert "\n" not in line
@@ -109,7 +128,51 @@ async def test_settings_that_are_no_urls_are_ailments_too(nonsense: str) -> None
         A.TELNYX_UNREACHABLE,
         A.PUBLIC_URL_UNREACHABLE,
         A.MEDIA_UNREACHABLE,
+        A.NOT_ASKED,
     }
+
+
+SETTINGS = (
+    "OPENAI_API_KEY",
+    "TELNYX_API_KEY",
+    "TELNYX_CONNECTION_ID",
+    "TELNYX_FROM_NUMBER",
+    "TELNYX_PUBLIC_KEY",
+    "BASE_PUBLIC_URL",
+)
+
+
+def lines_without_keys(**environ: str) -> list[str]:
+    """The report of a set-up that asks no server."""
+    return [str(each) for each in run_checks(DoctorConfig.from_env(environ), 0.0)]
+
+
+def test_without_any_setting_all_six_are_listed_and_what_waits_for_them() -> None:
+    lines = lines_without_keys()
+    failed = [line for line in lines if line.startswith("FAIL")]
+    assert [any(f"{name} is not set" in line for line in failed) for name in SETTINGS] == [True] * 6
+    assert len(failed) == len(SETTINGS)
+    waiting = [line for line in lines if line.startswith("note")]
+    assert [line.partition(": ")[0].removeprefix("note  ") for line in waiting] == [
+        "model gpt-realtime-2.1-mini",
+        "webhooks and media container",
+    ]
+
+
+@pytest.mark.parametrize("name", SETTINGS[2:5])
+def test_a_setting_that_cannot_be_checked_yet_is_said_to_wait(name: str) -> None:
+    lines = lines_without_keys(**{name: "given"})
+    assert not any(name in line for line in lines)
+    assert sum("not asked yet" in line for line in lines) == 3
+
+
+async def test_the_day_on_which_openai_shuts_the_model_down_is_a_note() -> None:
+    async with patient(House()) as well:
+        well.model.shutdown_dates[well.subject.openai_model] = "2027-05-01"
+        [note] = [each for each in await well.findings() if each.problem]
+    assert note.problem is A.MODEL_SHUTDOWN
+    assert not note.is_fatal
+    assert f"{well.subject.openai_model} on 2027-05-01" in str(note)
 
 
 async def test_a_verified_number_may_be_shown_too() -> None:

@@ -1,4 +1,4 @@
-"""Whether the doctor notices that nobody hears the alarms of a stack."""
+"""The doctor notices if the alarms of a stack reach no one."""
 
 from collections.abc import Iterator
 

@@ -11,7 +11,7 @@ from phonebridge.storage.fleet import DynamoFleet
 from phonebridge.storage.mailbox import DynamoMailbox
 from simulators.openai.faults import NO_FAULTS
 from tests.support.clock import Clock
-from tests.support.media_plane import StartsPlane, media_plane
+from tests.support.media_plane import Providers, StartsPlane, media_plane
 from tests.support.recorded_telnyx import RecordedTelnyx, recorded_telnyx
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def start_plane(
 ) -> StartsPlane:
     """The phones of these tests speak as fast as the sockets take it."""
     monkeypatch.setattr(pace_limit, "BURST_SECONDS", 3600.0)
+    providers = Providers(
+        store=store, mailbox=mailbox, fleet=fleet, telnyx=telnyx, clock=clock, client=client
+    )
     return lambda faults=NO_FAULTS, **changes: media_plane(
-        store, mailbox, fleet, telnyx, clock, client, faults, calls_table=table_name, **changes
+        providers, faults, calls_table=table_name, **changes
     )

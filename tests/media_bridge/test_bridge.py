@@ -40,6 +40,7 @@ from media_bridge.events import (
     CallerSpeechStopped,
     CallerTranscribed,
     CallerTranscriptReceived,
+    ConnectFailed,
     DeadlinePassed,
     DigitPressed,
     HangUpRequested,
@@ -51,7 +52,6 @@ from media_bridge.events import (
     ModelErrorReceived,
     ModelReady,
     ModelRefused,
-    ModelUnreachable,
     ResponseEnded,
     ResponseStarted,
     SettingsDiffer,
@@ -396,7 +396,7 @@ def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, 
     ("closed", "detail"),
     [
         (ModelClosed(4004, ""), "the model's server closed with 4004"),
-        (ModelUnreachable("refused", 401), "refused"),
+        (ConnectFailed("refused", 401), "refused"),
         (
             ModelClosed(3000, "invalid_request_error.invalid_api_key"),
             "the model's server closed with 3000 invalid_request_error.invalid_api_key",
@@ -404,7 +404,7 @@ def test_trouble_on_the_line_is_logged_and_the_call_goes_on(event: BridgeEvent, 
     ],
 )
 def test_a_model_that_wants_no_session_of_ours_ends_the_call(
-    closed: ModelClosed | ModelUnreachable, detail: str
+    closed: ModelClosed | ConnectFailed, detail: str
 ) -> None:
     assert Playbook(new_bridge()) >> STARTED >> closed << FailCall("model_unreachable", detail)
     assert ready_call() >> closed << FailCall("model_lost", detail)

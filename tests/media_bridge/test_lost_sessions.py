@@ -34,11 +34,11 @@ from media_bridge.events import (
     CallerSpeechStopped,
     CallerTranscribed,
     ClaimLost,
+    ConnectFailed,
     LeaveRequested,
     ModelClosed,
     ModelConnected,
     ModelReady,
-    ModelUnreachable,
     ResponseStarted,
     StreamLost,
 )
@@ -174,7 +174,7 @@ def test_the_next_session_is_told_what_was_heard_and_asked_once_for_what_is_owed
         talk.do(frame(round(talk.now * 50)))  # the line goes on
         lost = talk.do(end)
         for _ in range(failures):
-            lost += [*talk.wait(1.2), *talk.do(ModelUnreachable("busy", 503))]
+            lost += [*talk.wait(1.2), *talk.do(ConnectFailed("busy", 503))]
         lost += talk.wait(3.0)
         assert requests(lost) == [], "there is no session to ask"
         assert not [each for each in lost if isinstance(each, TruncateItem | CancelResponse)]
@@ -202,7 +202,7 @@ def test_a_call_that_gets_no_session_any_more_ends_within_its_bound(
     talk.do(end)
     for pause in pauses:
         talk.wait(pause)
-        talk.do(ModelUnreachable("busy", 503))
+        talk.do(ConnectFailed("busy", 503))
     ended = []
     for now, command in pass_time(talk.bridge, talk.now, lost_at + 100.0):
         if isinstance(command, FailCall):
@@ -219,7 +219,7 @@ _any_event: st.SearchStrategy[BridgeEvent] = st.one_of(
             STARTED,
             ModelConnected(),
             ModelReady(),
-            ModelUnreachable("busy", 429),
+            ConnectFailed("busy", 429),
             CallerSpeechStarted("user-1"),
             CallerSpeechStopped("user-1"),
             CallerTranscribed("user-1", "Hello?"),

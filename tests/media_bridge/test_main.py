@@ -79,7 +79,7 @@ async def container(environ: Mapping[str, str]) -> AsyncIterator[tuple[Process, 
 
 
 async def until_draining(outside: Outside, late: Call) -> None:
-    """A bad token is refused as such, until nobody is let in any more."""
+    """A bad token is refused with its own reason until the container accepts no more sockets."""
     status = 401
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while status == 401:
@@ -145,7 +145,7 @@ NEW_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
 async def waiting_for_its_secret(
     environ: Mapping[str, str], prefix: Sequence[str] = ()
 ) -> AsyncIterator[Process]:
-    """A process that has asked for the secret, from a server that never answers."""
+    """A process that has requested the secret from a server that never answers."""
     async with bad_server(None) as server:
         given = {
             **environ,

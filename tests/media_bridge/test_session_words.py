@@ -12,7 +12,10 @@ from phonebridge.storage.call_store import CallRecord
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
-from tests.support.media_plane import Phone, StartsPlane
+from tests.support.media_phone import Phone
+from tests.support.media_plane import (
+    StartsPlane,
+)
 from tests.support.scripted_model import SOUND, ScriptedModel, scripted_model
 from tests.support.waiting import TIMEOUT_SECONDS, until
 

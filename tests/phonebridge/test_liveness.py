@@ -1,4 +1,4 @@
-"""An observer believes that a task is silent only if it could have heard it."""
+"""An observer considers a task silent only if it could have read its heartbeats."""
 
 from dataclasses import dataclass
 

@@ -266,7 +266,7 @@ class World:
         raise AssertionError("this never ends")
 
     def _take(self, stimulus: Stimulus) -> bool:
-        """False if a process died of it; nobody hears of that but whoever waits for the answer."""
+        """Apply a stimulus. Return False if a process died of it, which only its client notices."""
         self.clock.pass_seconds(0.5)
         try:
             return stimulus.act()
@@ -311,7 +311,7 @@ def begin_inbound(world: World) -> None:
 
 
 def begin_media(world: World, effect: str, leg: str) -> None:
-    """Until the container has claimed the stream."""
+    """Report what follows a command, until the container has claimed the stream."""
     match effect:
         case "Dial":
             world.tell("call.initiated", leg, direction="outgoing")

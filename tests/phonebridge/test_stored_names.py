@@ -28,6 +28,7 @@ from phonebridge.call.call import (
     Outcome,
 )
 from phonebridge.call.config import (
+    BrowserEvent,
     CallConfig,
     Fallback,
     StreamSetup,
@@ -45,6 +46,7 @@ from phonebridge.call.recording import Recording, RecordingState, SavedRecording
 from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.steering import (
     Answered,
+    EndCallNow,
     Interrupt,
     MachineAnswered,
     Mute,
@@ -101,6 +103,7 @@ STEERING = {
     "Answered",
     "MachineAnswered",
     "TransferFinished",
+    "EndCallNow",
 }
 
 STORED: dict[type, dict[str, Any]] = {
@@ -110,6 +113,7 @@ STORED: dict[type, dict[str, Any]] = {
         "to": REQUIRED,
         "from_": REQUIRED,
         "created_at_ms": REQUIRED,
+        "placed_by": "",
         "changed_at_ms": 0,
         "status": "created",
         "version": 0,
@@ -228,6 +232,7 @@ STORED: dict[type, dict[str, Any]] = {
     Answered: {},
     MachineAnswered: {"greeting_over": REQUIRED},
     TransferFinished: {"failure": REQUIRED},
+    EndCallNow: {},
     _StoredCommand: {"call_id": REQUIRED, "command": REQUIRED, "arguments": REQUIRED},
     TaskState: {
         "task_id": REQUIRED,
@@ -311,6 +316,7 @@ STORED: dict[type, dict[str, Any]] = {
         "fallback": None,
         "webhook_url": None,
         "metadata": {},
+        "events": [],
     },
     SavedRecording: {
         "recording_id": REQUIRED,
@@ -392,7 +398,7 @@ STORED: dict[type, dict[str, Any]] = {
 }
 
 VALUES: dict[type[StrEnum], set[str]] = {
-    Direction: {"inbound", "outbound"},
+    Direction: {"inbound", "outbound", "browser"},
     CallStatus: {"created", "dialing", "incoming", "answered", "streaming", "transferred", "ended"},
     Speaker: {"caller", "agent"},
     RecordingState: {"copying", "kept", "lost"},
@@ -407,8 +413,12 @@ VALUES: dict[type[StrEnum], set[str]] = {
         "message_left",
         "unknown_number",
         "shutdown",
+        "caller_hung_up",
+        "browser_lost",
+        "browser_never_connected",
         "unknown",
     },
+    BrowserEvent: {"transcript", "state", "latency", "tool"},
     StreamSetup: {"on_answer", "with_dial", "prepared"},
     OnMachine: {"hang_up", "leave_message", "continue"},
     AnsweredBy: {"not_sure", "human", "machine", "fax"},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Samples = Mapping[str, Sequence[Sequence[float]]]
-"""By name of a metric: the values of each minute, oldest first."""
+"""The values of each metric in each minute, oldest first."""
 
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,
@@ -68,7 +68,8 @@ def _value(name: str, queries: Mapping[str, Any], samples: Samples, index: int) 
 
 
 def _evaluate(expression: str, values: Mapping[str, float | None]) -> float | None:
-    """As Python, which has the same operators; None where something is missing."""
+    """Evaluate the expression as Python, which has the same operators. Return None if a value is
+    missing."""
     text = expression.replace(" AND ", " and ").replace(" OR ", " or ")
     functions = {
         "IF": lambda condition, then, otherwise: then if condition else otherwise,

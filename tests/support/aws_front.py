@@ -8,7 +8,6 @@ action without an answer goes to moto. The server also answers questions to the 
 import http.client
 import json
 import re
-import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
+
+from tests.support.served import QuietHandler, served
 
 QUOTAS = "servicequotas:ListServiceQuotas"
 LAMBDA_SETTINGS = "GET /2016-08-19/account-settings"
@@ -61,7 +62,7 @@ class AwsFront:
         self.answer_always(action, body, 400)
 
     def set_quotas(self, **values: float) -> None:
-        """By service: each of its quotas that a deployment looks at has this value."""
+        """Set the quotas that a deployment reads, by service."""
         names = {
             "fargate": "Fargate On-Demand vCPU resource count",
             "codebuild": "Concurrently running builds for ARM/Small environment",
@@ -80,7 +81,8 @@ class AwsFront:
             self.answer_once("cloudformation:DescribeStacks", stack_xml(name, status))
 
     def show_regions(self, **statuses: str) -> None:
-        """By name, with underscores: `opted-in`, `not-opted-in` or `opt-in-not-required`."""
+        """Set the status of regions by name, with underscores: `opted-in`, `not-opted-in` or
+        `opt-in-not-required`."""
         items = "".join(
             f"<item><regionName>{name.replace('_', '-')}</regionName>"
             f"<optInStatus>{status}</optInStatus></item>"
@@ -180,18 +182,12 @@ def aws_front(upstream: str) -> Iterator[AwsFront]:
     front.address = f"http://127.0.0.1:{server.server_port}"
     front.set_quotas(fargate=100, codebuild=1, vpc=10_000)
     front.set_lambda_concurrency(1000)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with served(server):
         yield front
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _handler(front: AwsFront) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
@@ -230,9 +226,6 @@ def _handler(front: AwsFront) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
-
-        def log_message(self, *_: object) -> None:
-            pass
 
     return Handler
 

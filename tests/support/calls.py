@@ -32,6 +32,16 @@ def inbound_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
     )
 
 
+def browser_call(call_id: str = "call-1", created_at_ms: int = 1_000) -> Call:
+    return Call(
+        call_id=call_id,
+        direction=Direction.BROWSER,
+        to="",
+        from_="",
+        created_at_ms=created_at_ms,
+    )
+
+
 def after(call: Call, *events: CallEvent) -> Call:
     """Apply the events to the call and ignore what it needs on the way."""
     for event in events:

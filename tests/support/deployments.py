@@ -24,7 +24,7 @@ ZONES: dict[str, str] = {}
 
 
 def deploying_machine(folder: Path, front: AwsFront) -> Machine:
-    """With a public zone of its own, to which the domain is delegated."""
+    """Return a machine with its own public zone, to which the domain is delegated."""
     machine = Machine(folder, front.address)
     front.change_sets = folder / "change_sets"
     machine.environ["CHANGE_SETS"] = str(front.change_sets)

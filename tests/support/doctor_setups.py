@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from doctor import run_checks
 from doctor_checks.config import DoctorConfig
@@ -18,6 +18,7 @@ from simulators.scenario import SHORT
 from simulators.telnyx.account import CONNECTION_ID
 from simulators.telnyx.behaviour import Person
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support.served import QuietHandler, served
 
 NOBODY = "127.0.0.1:9"
 NUMBER = "+15550100"
@@ -43,7 +44,7 @@ class House:
 
 @contextmanager
 def opened(house: House) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -63,23 +64,14 @@ def opened(house: House) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     house.port = server.server_port
     if house.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(house.certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with served(server):
         yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @dataclass
@@ -88,6 +80,7 @@ class Patient:
 
     subject: DoctorConfig
     telnyx: TelnyxSimulator
+    model: OpenAISimulator
     house: House
     now: float = field(default_factory=time.time)
 
@@ -120,4 +113,4 @@ async def patient(house: House) -> AsyncIterator[Patient]:
             }
             subject = DoctorConfig.from_env(environ)
             telnyx.account.webhook_event_url = subject.webhook_url
-            yield Patient(subject, telnyx, house)
+            yield Patient(subject, telnyx, model, house)

@@ -1,18 +1,15 @@
 """A media container in the test's own process, with the table, a recording Telnyx, a model behind a
 socket, and phones."""
 
-import asyncio
-import base64
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
+from aws_lambda_powertools import Logger
 from botocore.credentials import Credentials
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
 
 from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.runtime.hangups import Hangups
@@ -43,7 +40,6 @@ from phonebridge.storage.mailbox import DynamoMailbox
 from phonebridge.switchboard import Switchboard
 from phonebridge.telnyx.call_control import CallControlConfig
 from phonebridge.telnyx.client import TelnyxClient
-from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.server import OpenAISimulator
@@ -51,6 +47,7 @@ from simulators.openai.session import SimulatedSession
 from simulators.scenario import TOOLS, Scenario
 from tests.support.calls import after, outbound_call
 from tests.support.clock import Clock
+from tests.support.media_phone import Frame, Phone
 from tests.support.recorded_telnyx import RecordedTelnyx
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
@@ -59,14 +56,9 @@ if TYPE_CHECKING:
 
 SECRET = "stream secret"
 CONFIG = CallConfig()
-FRAME_BYTES = 160
-SILENCE = b"\xff" * 8000
-"""One second of silence. The model's detector needs half a second to see the end of a turn."""
 
 UNHURRIED = DrainTimes(calls_seconds=600, goodbye_seconds=600, last_writes_seconds=600)
 """A drain ends when its calls have ended, however slow the machine is."""
-
-Frame = dict[str, Any]
 
 
 def settings(**changes: Any) -> MediaSettings:
@@ -94,105 +86,6 @@ def settings(**changes: Any) -> MediaSettings:
         "tool_hosts_allowed": frozenset(),
     }
     return MediaSettings(**given | changes)
-
-
-class Phone:
-    """Telnyx's end of a media stream. It sends frames as fast as the socket accepts them."""
-
-    def __init__(self, socket: ClientConnection, call: Call) -> None:
-        self.call = call
-        self._socket = socket
-        self._chunk = 0
-        self._heard_since_clear: int | None = None
-        """Frames of sound since the last clear, or None before the first."""
-
-    async def send(self, frame: Frame | str | bytes) -> None:
-        await self._socket.send(json.dumps(frame) if isinstance(frame, dict) else frame)
-
-    async def start(self, encoding: str = "PCMU", **changes: Any) -> None:
-        await self.send({"event": "start", "start": start_of(self.call, encoding) | changes})
-
-    async def say(self, clip: str) -> None:
-        """Send a clip, and the silence by which the model detects its end."""
-        self._heard_since_clear = None
-        for frame in self.frames(MU_LAW.encode(CLIPS[clip].samples) + SILENCE):
-            await self.send(frame)
-
-    def frames(self, sound: bytes) -> list[Frame]:
-        return [
-            self._frame(sound[at : at + FRAME_BYTES]) for at in range(0, len(sound), FRAME_BYTES)
-        ]
-
-    def _frame(self, payload: bytes) -> Frame:
-        self._chunk += 1
-        encoded = base64.b64encode(payload).decode()
-        return {"event": "media", "media": {"chunk": str(self._chunk), "payload": encoded}}
-
-    async def all_read(self) -> None:
-        """Wait until the bridge has read everything that was sent so far."""
-        await (await self._socket.ping())
-
-    async def hear(self, event: str = "media") -> Frame:
-        """Return the next frame of that kind from the bridge."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            while True:
-                frame: Frame = json.loads(await self._socket.recv())
-                self._count(frame["event"])
-                if frame["event"] == event:
-                    return frame
-
-    async def hear_answer(self) -> None:
-        """What is heard next of the agent, whom the caller has interrupted."""
-        while not self._heard_since_clear:
-            await self.hear()
-
-    def _count(self, event: str) -> None:
-        if event == "clear":
-            self._heard_since_clear = 0
-        elif event == "media" and self._heard_since_clear is not None:
-            self._heard_since_clear += 1
-
-    async def stop(self) -> None:
-        await self.send({"event": "stop", "stop": {}})
-
-    async def close(self) -> None:
-        await self._socket.close()
-
-    async def hang_up(self) -> None:
-        with suppress(ConnectionClosed):
-            await self.stop()
-        await self.close()
-
-    async def break_protocol(self) -> None:
-        """Send a frame that WebSocket does not allow."""
-        self._socket.transport.write(b"\x05\x00")
-
-    def read_no_more(self) -> None:
-        """Answer nothing any more, not even pings, as behind a connection that is half-open."""
-        self._socket.transport.pause_reading()
-
-    async def vanish(self) -> None:
-        """Close the connection without a close frame."""
-        self._socket.transport.abort()
-        await self._socket.wait_closed()
-
-    async def closed(self) -> int | None:
-        """Return the code with which the bridge closed the socket."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            try:
-                while True:
-                    await self._socket.recv()
-            except ConnectionClosed:
-                return self._socket.close_code
-
-
-def start_of(call: Call, encoding: str = "PCMU", rate: int = 8000) -> Frame:
-    assert call.leg is not None
-    return {
-        "call_control_id": call.leg.call_control_id,
-        "client_state": base64.b64encode(call.call_id.encode()).decode(),
-        "media_format": {"encoding": encoding, "sample_rate": rate, "channels": 1},
-    }
 
 
 @dataclass(kw_only=True)
@@ -344,81 +237,98 @@ def _instructions(session: SimulatedSession) -> object:
     return session.settings.settings.instructions
 
 
+@dataclass(kw_only=True)
+class Providers:
+    """What a container in a test uses: the table, and the addresses of the simulated providers."""
+
+    store: DynamoCallStore
+    mailbox: DynamoMailbox
+    fleet: DynamoFleet
+    telnyx: RecordedTelnyx
+    clock: Clock
+    client: "DynamoDBClient"
+
+    def services(
+        self, settings: MediaSettings, log: Logger, rescue_pauses_seconds: Sequence[float]
+    ) -> Services:
+        clock, slots, pauses = self.clock, settings.max_calls_per_task, RetryPauses(max_seconds=0.5)
+        carrier = self._carrier(slots)
+        switchboard = Switchboard(self.store, carrier, self.mailbox, clock, log)
+        model, turns = OpenAIRealtime(settings), TurnWriter(self.store, log, pauses)
+        https = PublicHttpsClient(settings.tool_hosts_allowed)
+        return Services(
+            settings=settings,
+            store=self.store,
+            switchboard=switchboard,
+            model=model,
+            log=log,
+            turn_writer=turns,
+            now_ms=clock,
+            tracer=Tracer("media-bridge", None, log, clock),
+            speech_cache=SpeechCache(settings, model, self.client, clock),
+            tool_runner=ToolRunner(SECRET, https, log, clock),
+            threads=Threads("call", slots),
+            metrics=WorkerMetrics(settings.metrics_namespace),
+            pauses=pauses,
+            hangups=Hangups(carrier, log, pauses, Threads("hangup", slots)),
+            rescues=Rescues(self.store, switchboard, turns, log, clock, rescue_pauses_seconds),
+        )
+
+    def _carrier(self, slots: int) -> TelnyxClient:
+        webhook_url = "https://phonebridge.example/webhooks/telnyx"
+        return TelnyxClient(
+            self.telnyx.base,
+            "KEY-test",
+            CallControlConfig("wss://media.example", SECRET, "connection-1", webhook_url),
+            now_ms=self.clock,
+            timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
+            max_connections=2 * slots,
+        )
+
+    def worker(self, task_id: str, services: Services, drain_times: DrainTimes) -> MediaWorker:
+        endpoint = self.client.meta
+        credentials = Credentials("local", "local")
+        access = DynamoAccess(endpoint.endpoint_url, endpoint.region_name, credentials)
+        poll = MailboxPoll(access, lambda: self.mailbox.count_query(worker.task_id))
+        reader = MailboxReader(self.mailbox, poll, services.log)
+        worker = MediaWorker(task_id, services, reader, self.fleet, self.fleet, drain_times)
+        return worker
+
+
 @asynccontextmanager
 async def media_plane(
-    store: DynamoCallStore,
-    mailbox: DynamoMailbox,
-    fleet: DynamoFleet,
-    telnyx: RecordedTelnyx,
-    clock: Clock,
-    client: "DynamoDBClient",
+    providers: Providers,
     faults: ModelFaults,
     *,
     task_id: str = "task-1",
     scenario: Scenario = TOOLS,
     drain_times: DrainTimes = UNHURRIED,
     hangup_grace_seconds: float = 0.0,
+    browser_return_seconds: float = 0.0,
     rescue_pauses_seconds: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0),
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
-        given = {"telnyx_api_base": telnyx.base, "openai_realtime_url": model.url} | changes
-        configured = settings(**given)
-        log = logger(
-            f"media-bridge-{id(model)}"
-        )  # loggers outlive a test, and each test reads its own
-        webhook_url = "https://phonebridge.example/webhooks/telnyx"
-        line = CallControlConfig("wss://media.example", SECRET, "connection-1", webhook_url)
-        slots = configured.max_calls_per_task
-        carrier = TelnyxClient(
-            telnyx.base,
-            "KEY-test",
-            line,
-            now_ms=clock,
-            timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS),
-            max_connections=2 * slots,
-        )
-        switchboard = Switchboard(store, carrier, mailbox, clock, log)
-        pauses = RetryPauses(max_seconds=0.5)
-        turns, tracer = TurnWriter(store, log, pauses), Tracer("media-bridge", None, log, clock)
-        speaker = OpenAIRealtime(configured)
-        speech_cache = SpeechCache(configured, speaker, client, clock)
-        toolbox = ToolRunner(SECRET, PublicHttpsClient(configured.tool_hosts_allowed), log, clock)
-        services = Services(
-            configured,
-            store,
-            switchboard,
-            speaker,
-            log,
-            turns,
-            clock,
-            tracer,
-            speech_cache,
-            toolbox,
-            Threads("call", slots),
-            WorkerMetrics(configured.metrics_namespace),
-            pauses,
-            Hangups(carrier, log, pauses, Threads("hangup", slots)),
-            Rescues(store, switchboard, turns, log, clock, rescue_pauses_seconds),
+        given = {"telnyx_api_base": providers.telnyx.base, "openai_realtime_url": model.url}
+        # Loggers outlive a test, and each test reads its own.
+        log = logger(f"media-bridge-{id(model)}")
+        services = replace(
+            providers.services(settings(**given | changes), log, rescue_pauses_seconds),
             hangup_grace_seconds=hangup_grace_seconds,
+            browser_return_seconds=browser_return_seconds,
         )
-        access = DynamoAccess(
-            client.meta.endpoint_url, client.meta.region_name, Credentials("local", "local")
-        )
-        peek = MailboxPoll(access, lambda: mailbox.count_query(task.task_id))
-        reader = MailboxReader(mailbox, peek, log)
-        task = MediaWorker(task_id, services, reader, fleet, fleet, drain_times)
-        async with task.running(), run_server(task, "127.0.0.1", 0) as server:
+        worker = providers.worker(task_id, services, drain_times)
+        async with worker.running(), run_server(worker, "127.0.0.1", 0) as server:
             host, port = server.sockets[0].getsockname()
             plane = MediaPlane(
                 address=f"{host}:{port}",
-                store=store,
-                telnyx=telnyx,
-                now_ms=clock,
-                task=task,
+                store=providers.store,
+                telnyx=providers.telnyx,
+                now_ms=providers.clock,
+                task=worker,
                 services=services,
-                mailbox=mailbox,
-                fleet=fleet,
+                mailbox=providers.mailbox,
+                fleet=providers.fleet,
                 model=model,
             )
             try:

@@ -1,12 +1,13 @@
 """An OpenTelemetry collector on loopback that keeps the requests it receives."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.support.served import QuietHandler, served
 
 SPAN_KINDS = range(1, 6)
 
@@ -42,7 +43,7 @@ class ReceivedTraces:
 def otlp_receiver() -> Iterator[ReceivedTraces]:
     received = ReceivedTraces()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -52,16 +53,7 @@ def otlp_receiver() -> Iterator[ReceivedTraces]:
             self.end_headers()
             self.wfile.write(b"{}")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with served(server):
         yield received
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

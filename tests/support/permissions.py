@@ -9,13 +9,9 @@ from typing import Any
 
 import botocore.session
 from boto3 import Session
-from botocore.loaders import create_loader
 
 from tests.support.translated import as_list, functions, of_type, resources, statements
 
-DESCRIPTIONS = create_loader()
-"""Descriptions of AWS's services, read once for all sessions, because reading them takes longer
-than most tests."""
 PREFIX = "arn:aws"
 ACCOUNT = "us-east-1:123456789012"
 
@@ -74,7 +70,6 @@ class Caller:
 
     def session(self) -> Session:
         core = botocore.session.get_session()
-        core.register_component("data_loader", DESCRIPTIONS)
         session = Session(botocore_session=core)
         session.events.register("before-parameter-build", self._check)
         return session

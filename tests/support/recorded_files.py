@@ -4,8 +4,9 @@ receiver of outcome webhooks."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import ThreadingHTTPServer
+
+from tests.support.served import QuietHandler, served
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class RecordedFiles:
 
 @contextmanager
 def recorded_files() -> Iterator[RecordedFiles]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers["content-length"]))
@@ -49,16 +50,7 @@ def recorded_files() -> Iterator[RecordedFiles]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     files = RecordedFiles(f"http://127.0.0.1:{server.server_port}")
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with served(server):
         yield files
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.support.served import QuietHandler, served
 
 LEG = {"call_control_id": "v3:leg-1", "call_leg_id": "leg-1", "call_session_id": "session-1"}
 
@@ -48,7 +50,7 @@ def recorded_telnyx() -> Iterator[RecordedTelnyx]:
     telnyx = RecordedTelnyx()
     telnyx.is_answering.set()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             telnyx.questions += 1
             self.send_response(200)
@@ -64,17 +66,10 @@ def recorded_telnyx() -> Iterator[RecordedTelnyx]:
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     telnyx.base = f"http://127.0.0.1:{server.server_port}/v2"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield telnyx
-    finally:
-        telnyx.is_answering.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(server):
+        try:
+            yield telnyx
+        finally:
+            telnyx.is_answering.set()

@@ -1,11 +1,19 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from ctypes import c_double, sizeof
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.support.patient_loop import PatientLoop
+from tests.support.patient_loop import (
+    MAX_LEAD_SECONDS,
+    MAX_STEP_SECONDS,
+    PatientLoop,
+    following_loop,
+    shared_clock,
+)
 
 T = TypeVar("T")
 HELD_UP_SECONDS = 0.05
@@ -64,3 +72,41 @@ def test_a_socket_wakes_a_loop_that_waits_for_nothing_else() -> None:
             return heard
 
     assert run(converse()) == b"x"
+
+
+async def seconds_of(steps: int) -> float:
+    """Return how much time passes for the loop in so many steps, of which each takes a while."""
+    began = asyncio.get_running_loop().time()
+    for _ in range(steps):
+        time.sleep(HELD_UP_SECONDS)  # noqa: ASYNC251 - the time passes for the machine
+        await asyncio.sleep(0)
+    return asyncio.get_running_loop().time() - began
+
+
+@pytest.mark.parametrize(("leader_seconds", "seconds"), [(0.05, 0.05), (60, MAX_LEAD_SECONDS)])
+def test_a_follower_runs_no_further_ahead_and_does_not_make_up_for_missed_time(
+    tmp_path: Path, leader_seconds: float, seconds: float
+) -> None:
+    path = tmp_path / "clock"
+    path.write_bytes(bytes(sizeof(c_double)))
+
+    async def act() -> None:
+        assert await seconds_of(steps=30) <= MAX_LEAD_SECONDS
+        assert await seconds_of(steps=30) == pytest.approx(0, abs=MAX_STEP_SECONDS)
+        shared_clock(path).value += leader_seconds
+        assert await seconds_of(steps=30) == pytest.approx(seconds, abs=MAX_STEP_SECONDS)
+
+    with asyncio.Runner(loop_factory=lambda: following_loop(path)) as runner:
+        runner.run(act())
+
+
+def test_a_loop_shows_its_time_at_each_step(tmp_path: Path) -> None:
+    async def show() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, PatientLoop)
+        with loop.clock_shown_in(tmp_path / "clock"):
+            began = shared_clock(tmp_path / "clock").value
+            await asyncio.sleep(HELD_UP_SECONDS)
+            assert shared_clock(tmp_path / "clock").value - began >= HELD_UP_SECONDS
+
+    run(show())

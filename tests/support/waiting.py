@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 @overload
-async def until(look: Callable[[], Coroutine[Any, Any, T]]) -> T: ...
+async def until(look: Callable[[], Coroutine[Any, Any, T]], *, poll_seconds: float = ...) -> T: ...
 @overload
-async def until(look: Callable[[], T]) -> T: ...
-async def until(look: Callable[[], Any]) -> Any:
+async def until(look: Callable[[], T], *, poll_seconds: float = ...) -> T: ...
+async def until(look: Callable[[], Any], *, poll_seconds: float = POLL_SECONDS) -> Any:
     """Wait until `look` returns something true, and return it."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         while not (found := await _looked(look)):  # noqa: ASYNC110 - it happens elsewhere
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(poll_seconds)
         return found
 
 

@@ -19,9 +19,11 @@ from control_plane.services import control_plane
 from simulators.audio.speech import CLIPS
 from simulators.openai.server import OpenAISimulator
 from simulators.openai.session import SimulatedSession
-from simulators.scenario import CallerLine, Scenario
+from simulators.scenario import CallerLine, Scenario, ToolCall
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.server import TelnyxSimulator
+from tests.support import paced_container
+from tests.support.patient_loop import PatientLoop
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
 Record = dict[str, Any]
@@ -32,8 +34,16 @@ ONE_QUESTION = Scenario(
     caller=(CallerLine("caller_what_to_bring"),),
     replies={"caller_what_to_bring": "agent_what_to_bring"},
     fallback="agent_fallback",
+    tool_calls={
+        "caller_what_to_bring": (
+            ToolCall("find_times", '{"day":"2030-01-31"}'),
+            ToolCall("book", '{"day":"2030-01-31","time":"09:00","name":"Ann"}'),
+        ),
+    },
 )
-"""The shortest conversation: seven seconds."""
+"""The shortest conversation: seven seconds. Only docs/examples/booking_agent.py has the tools."""
+EXAMPLE_PORT = free_port()
+"""Where the server of an example listens."""
 CONVERSATION = [
     ("agent", CLIPS["agent_opening_hours"].text),
     ("caller", CLIPS["caller_what_to_bring"].text),
@@ -41,6 +51,8 @@ CONVERSATION = [
 ]
 """The turns of that conversation in the record."""
 TIMEOUT_MS = 12_000
+API_POLL_SECONDS = 0.1
+"""Each look at a record runs a handler, which takes more CPU than all else in a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +89,10 @@ class System:
         return record
 
     async def streaming(self, call_id: str) -> None:
-        await until(lambda: self._is(call_id, "streaming"))
+        await self._has_status(call_id, "streaming")
 
     async def transferred(self, call_id: str) -> None:
-        await until(lambda: self._is(call_id, "transferred"))
+        await self._has_status(call_id, "transferred")
 
     async def ended(self, call_id: str) -> Record:
         """Return the record of a call when it has ended at Telnyx and here, and is complete."""
@@ -89,13 +101,16 @@ class System:
         for phone in legs:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 await phone.ended.wait()
-        await until(lambda: self._is(call_id, "ended"))
+        await self._has_status(call_id, "ended")
         if any(phone.media.frames_in for phone in legs):
-            await until(lambda: self._is_counted(call_id))
+            await until(lambda: self._is_counted(call_id), poll_seconds=API_POLL_SECONDS)
         return await self.record(call_id)
 
-    async def _is(self, call_id: str, status: str) -> bool:
-        return bool((await self.record(call_id))["status"] == status)
+    async def _has_status(self, call_id: str, status: str) -> None:
+        async def has() -> bool:
+            return bool((await self.record(call_id))["status"] == status)
+
+        await until(has, poll_seconds=API_POLL_SECONDS)
 
     async def _is_counted(self, call_id: str) -> bool:
         """Whether the container has written its figures, which it does last."""
@@ -139,6 +154,7 @@ async def whole_system(
     hangs_up: bool = True,
 ) -> AsyncIterator[System]:
     handlers, container = folder / "handlers.log", folder / "container.log"
+    clock = folder / "clock"
     plan = Plan(
         free_port(),
         scenario,
@@ -146,8 +162,11 @@ async def whole_system(
         silence_timeout_ms=TIMEOUT_MS,
         log=container,
         integration_seconds=TIMEOUT_SECONDS,
+        container=paced_container.program(clock),
     )
-    with _environment_restored(), _handlers_log_to(handlers):
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, PatientLoop)
+    with _environment_restored(), _handlers_log_to(handlers), loop.clock_shown_in(clock):
         async with (
             running(plan, given, lambda *_: None) as stack,
             httpx.AsyncClient(base_url=stack.url, trust_env=False, timeout=TIMEOUT_SECONDS) as api,

@@ -1,5 +1,5 @@
-"""/api/agents and /api/numbers: who answers, and how. The counterpart of the settings that
-`POST /api/ai-calls/create` takes, kept under a name."""
+"""/api/agents and /api/numbers: named agents, and the agent of each number. An agent stores the
+settings that `POST /api/ai-calls/create` takes."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -28,7 +28,7 @@ from control_plane.api.responses.agents import AgentList, NumberList, NumberReso
 from control_plane.destinations import check_destinations, numbers_of
 from control_plane.services import control_plane, log
 from phonebridge.call.tools import Tools
-from phonebridge.errors import AgentInUse, UnknownAgent
+from phonebridge.errors import AgentInUse, NotConfigured, UnknownAgent
 from phonebridge.storage.cursor import decode_cursor
 
 router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
@@ -36,20 +36,22 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 NameInPath = Annotated[AgentName, Path(alias="name", description="The agent's name.")]
 # Some senders write the plus of +1555… as %2B, and API Gateway hands a path on as it was sent.
 NumberInPath = Annotated[
-    PhoneNumber, BeforeValidator(unquote), Path(alias="number", description="The number, E.164.")
+    PhoneNumber,
+    BeforeValidator(unquote),
+    Path(alias="number", description=("The number in E.164 form.")),
 ]
 
 
 @router.put(
     "/api/agents/<name>",
     operation_id="put_agent",
-    summary="Make an agent, or make it anew",
+    summary="Create or replace an agent",
     tags=["agents"],
     responses=responses_of({200: "The agent, with every default."}, *WITH_BODY),
 )
 def put_agent(name: NameInPath, wanted: NamedAgent) -> Response[NamedAgent]:
-    """What the body leaves out is by default, whatever it was before. A secret that is sent back
-    masked, as it was read, stays as it is."""
+    """Omitted fields return to their defaults. A secret that is sent back in its masked form is
+    kept."""
     _check_same("name", wanted.name, name)
     plane = control_plane()
     wanted = _with_secrets(wanted, plane.directory, name)
@@ -79,12 +81,12 @@ def list_agents(limit: Limit = 50, cursor: Cursor = None) -> Response[AgentList]
 @router.get(
     "/api/agents/<name>",
     operation_id="get_agent",
-    summary="How an agent behaves",
+    summary="Get an agent",
     tags=["agents"],
     responses=responses_of({200: "The agent, with every default."}, HTTPStatus.NOT_FOUND),
 )
 def get_agent(name: NameInPath) -> Response[NamedAgent]:
-    """The answer can be put back as it is. Secrets of tools are masked with asterisks."""
+    """The response can be sent back with PUT. Secrets of tools are masked with asterisks."""
     plane = control_plane()
     agent = plane.directory.agent(name)
     warnings = warnings_of(AgentSettings.of(agent.config()), plane.settings)
@@ -94,9 +96,11 @@ def get_agent(name: NameInPath) -> Response[NamedAgent]:
 @router.delete(
     "/api/agents/<name>",
     operation_id="delete_agent",
-    summary="Delete an agent that answers no number",
+    summary="Delete an agent",
     tags=["agents"],
-    responses=responses_of({204: "It is gone."}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+    responses=responses_of(
+        {204: ("The agent was deleted.")}, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    ),
 )
 def delete_agent(name: NameInPath) -> Response[None]:
     directory = control_plane().directory
@@ -110,7 +114,7 @@ def delete_agent(name: NameInPath) -> Response[None]:
 @router.put(
     "/api/numbers/<number>",
     operation_id="put_number",
-    summary="Let an agent answer a number",
+    summary="Assign an agent to a number",
     tags=["numbers"],
     responses=responses_of({200: "The number and its agent."}, *WITH_BODY),
 )
@@ -130,7 +134,7 @@ def put_number(number: NumberInPath, wanted: NumberResource) -> Response[NumberR
 @router.get(
     "/api/numbers",
     operation_id="list_numbers",
-    summary="List the numbers that agents answer",
+    summary="List the numbers with an agent",
     tags=["numbers"],
     responses=responses_of({200: "A page of numbers."}),
 )
@@ -143,7 +147,7 @@ def list_numbers(limit: Limit = 50, cursor: Cursor = None) -> Response[NumberLis
 @router.get(
     "/api/numbers/<number>",
     operation_id="get_number",
-    summary="Which agent answers a number",
+    summary="Get the agent of a number",
     tags=["numbers"],
     responses=responses_of({200: "The number and its agent."}, HTTPStatus.NOT_FOUND),
 )
@@ -156,9 +160,9 @@ def get_number(number: NumberInPath) -> Response[NumberResource]:
 @router.delete(
     "/api/numbers/<number>",
     operation_id="delete_number",
-    summary="Let nobody answer a number",
+    summary="Remove the agent from a number",
     tags=["numbers"],
-    responses=responses_of({204: "It is free."}, HTTPStatus.NOT_FOUND),
+    responses=responses_of({204: "The number has no agent any more."}, HTTPStatus.NOT_FOUND),
 )
 def delete_number(number: NumberInPath) -> Response[None]:
     control_plane().directory.unassign(number)
@@ -172,10 +176,10 @@ def _check_same(field: str, in_body: str | None, in_path: str) -> None:
 
 
 def _with_secrets(wanted: NamedAgent, directory: DynamoDirectory, name: str) -> NamedAgent:
-    """The agent with what is stored in the place of masked secrets."""
+    """Replace masked secrets with the stored ones."""
     try:
         stored = directory.agent(name).config().tools
-    except UnknownAgent:
+    except (UnknownAgent, NotConfigured):
         stored = Tools()
     tools = None if wanted.tools is None else restore_secrets(wanted.tools, stored)
     return wanted.model_copy(update={"tools": tools})

@@ -1,4 +1,4 @@
-"""/api/ai-calls: place calls, list them and show their records. `live_calls.py` steers them."""
+"""/api/ai-calls: place calls, list them and return their records. `live_calls.py` steers them."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from control_plane.api.requests.create_call import (
 )
 from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import warnings_of
-from control_plane.api.resolver import respond
+from control_plane.api.resolver import client_of_request, respond
 from control_plane.api.responses import calls
 from control_plane.api.responses.calls import CallList, CallWithWarnings
 from control_plane.api.responses.record import CallDetails
@@ -46,7 +46,8 @@ def create(
     wanted: CreateCall, idempotency_key: IdempotencyKey = None
 ) -> Response[CallWithWarnings]:
     plane = control_plane()
-    request = CallRequest(wanted, idempotency_key, fingerprint(router.current_event.json_body))
+    body = fingerprint(router.current_event.json_body)
+    request = CallRequest(wanted, idempotency_key, body, client_of_request())
     placed = place(plane, request)
     headers = {"Idempotency-Replayed": "true"} if placed.is_replayed else {}
     warnings = warnings_of(wanted, plane.settings)
@@ -56,7 +57,7 @@ def create(
 @router.get(
     "/api/ai-calls/status",
     operation_id="list_calls",
-    summary="List calls: live ones, or those that ended on a day",
+    summary="List live calls, or the calls that ended on a day",
     tags=["calls"],
     responses=responses_of({200: "A page of calls, newest first."}),
 )
@@ -77,7 +78,7 @@ def list_calls(
 @router.get(
     "/api/ai-calls/<call_id>",
     operation_id="get_call",
-    summary="The whole record of a call",
+    summary="Get the record of a call",
     tags=["calls"],
     responses=responses_of(
         {200: "The record."}, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED
@@ -86,7 +87,7 @@ def list_calls(
 @router.get(
     "/api/ai-calls/<call_id>/status",
     operation_id="get_call_status",
-    summary="The same record, under another path",
+    summary="Get the record of a call (same as `GET /api/ai-calls/{call_id}`)",
     tags=["calls"],
     responses=responses_of({200: "The record."}, HTTPStatus.NOT_FOUND),
 )

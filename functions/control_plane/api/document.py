@@ -1,5 +1,5 @@
-"""The OpenAPI document of the HTTP API: which statuses a route answers, and what Powertools writes
-otherwise than the server behaves."""
+"""The OpenAPI document of the HTTP API: the statuses of each route, and corrections where
+Powertools' document does not match the server."""
 
 import json
 from collections.abc import Iterator
@@ -14,47 +14,56 @@ from phonebridge import __version__
 JSON = "application/json"
 
 _DESCRIPTION = """\
-Places, watches, steers and ends phone calls that a speech-to-speech model speaks on.
+Places, watches, steers and ends phone calls in which a speech-to-speech model speaks.
 
-Errors have one shape, `{"error": {"code", "message", "details"}}`. What API Gateway answers itself
-has the shape `{"message"}`: 401, 403, 413, 429 for too many requests, 500, 503 after 30 seconds,
-and 404 for paths outside `/api`. Below `/api`, an unknown path is a 404, and a method that a path
-does not take is a 405 with `Allow`; both have the one shape.
+Errors have one shape, `{"error": {"code", "message", "details"}}`. Errors of API Gateway itself
+have the shape `{"message"}`. These are 401, 403, 413, 429 for too many requests, 500, 503 after 30
+seconds, and 404 for paths outside `/api`. Below `/api`, an unknown path is a 404 and an unsupported
+method is a 405 with `Allow`, both in the shape of Phonebridge.
 """
 
-_KEY = "On AWS every request bears a key or token. A local stack asks for none."
-_KEY_MISSING = "The request bears no key. Answered by API Gateway."
+_KEY = "On AWS, every request needs a key or a token. A local stack needs none."
+_KEY_MISSING = "The request has no key. This response comes from API Gateway."
 _KEY_UNKNOWN = (
-    "The key is not valid. Answered by API Gateway, and by a local stack to other machines."
+    "The key is not valid. This response comes from API Gateway. A local stack sends "
+    "it to other machines."
 )
 _FORBIDDEN = f"{_KEY_UNKNOWN} Or (`destination_not_allowed`) the number may not be called."
 _ERRORS: dict[HTTPStatus, tuple[str, Any]] = {
     HTTPStatus.BAD_REQUEST: ("The body is not a JSON object.", ErrorResponse),
     HTTPStatus.UNAUTHORIZED: (_KEY_MISSING, GatewayError),
     HTTPStatus.FORBIDDEN: (_FORBIDDEN, ErrorResponse | GatewayError),
-    HTTPStatus.NOT_FOUND: ("There is none of that name or id.", ErrorResponse),
+    HTTPStatus.NOT_FOUND: ("Nothing has this name or id.", ErrorResponse),
     HTTPStatus.METHOD_NOT_ALLOWED: (
-        "The path is another route's, with other methods.",
+        "The path exists, but not with this method.",
         ErrorResponse,
     ),
-    HTTPStatus.CONFLICT: ("Its state does not allow this; the message names it.", ErrorResponse),
+    HTTPStatus.CONFLICT: (
+        ("The state does not allow this. The message names the state."),
+        ErrorResponse,
+    ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
-        "The body is larger than API Gateway takes (10 MB).",
+        "The body is larger than API Gateway accepts (10 MB).",
         GatewayError,
     ),
-    HTTPStatus.UNPROCESSABLE_ENTITY: ("A field is wrong; `details` names each one.", ErrorResponse),
+    HTTPStatus.UNPROCESSABLE_ENTITY: (
+        ("A field is invalid. `details` lists all invalid fields."),
+        ErrorResponse,
+    ),
     HTTPStatus.TOO_MANY_REQUESTS: (
-        "Too many requests, (`at_capacity`) no room for another call, or (`limit_reached`) the "
-        "operator's limit of calls or minutes.",
+        (
+            "Too many requests. `at_capacity`: no container has room for another call. "
+            "`limit_reached`: the operator's limit of calls or minutes is reached."
+        ),
         ErrorResponse | GatewayError,
     ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: ("A fault of ours.", ErrorResponse | GatewayError),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("An internal error.", ErrorResponse | GatewayError),
     HTTPStatus.BAD_GATEWAY: (
-        "Telnyx refused, or did not answer; `details` has its code and title.",
+        "Telnyx refused the request or did not answer. `details` has its code and title.",
         ErrorResponse,
     ),
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "A setting is missing; the message names it. Or there was no answer within 30 seconds.",
+        "A setting is missing; the message names it. Or the request took longer than 30 seconds.",
         ErrorResponse | GatewayError,
     ),
 }
@@ -67,7 +76,7 @@ _ALWAYS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 WITH_BODY = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-"""What a route answers only if it has a body."""
+"""Statuses of routes that take a body."""
 
 _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     HTTPStatus.CREATED: {
@@ -78,15 +87,16 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
     },
     HTTPStatus.METHOD_NOT_ALLOWED: {
         "Allow": {
-            "description": "The methods that the path takes.",
+            "description": "The methods that the path accepts.",
             "required": True,
             "schema": {"type": "string"},
         }
     },
     HTTPStatus.TOO_MANY_REQUESTS: {
         "Retry-After": {
-            "description": "Seconds until it is worth trying again, with `at_capacity` and "
-            "`limit_reached`.",
+            "description": (
+                "Seconds to wait before a retry, with `at_capacity` and `limit_reached`."
+            ),
             "schema": {"type": "integer"},
         }
     },
@@ -94,7 +104,8 @@ _HEADERS: dict[HTTPStatus, dict[str, Any]] = {
 
 
 def responses_of(success: dict[int, str], *errors: HTTPStatus) -> dict[int, Any]:
-    """A route's answers: its own type on success, else one of the two shapes of errors."""
+    """Return the responses of a route: its own type on success, or else one of the two error
+    shapes."""
     refusals = {
         status.value: {"description": what, "content": {JSON: {"model": model}}}
         for status, (what, model) in _ERRORS.items()
@@ -126,7 +137,7 @@ def document(app: APIGatewayHttpResolver) -> dict[str, Any]:
         _correct(operation)
     for schema in found["components"]["schemas"].values():
         for field in schema.get("properties", {}).values():
-            _tell_default(field)
+            _describe_default(field)
     for unused in ("HTTPValidationError", "ResponseValidationError", "ValidationError"):
         del found["components"]["schemas"][unused]
     return found
@@ -137,7 +148,8 @@ def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _correct(operation: dict[str, Any]) -> None:
-    """A 204 has no content. A parameter is left out rather than null, and so is a body."""
+    """Correct an operation. A 204 has no content. Parameters and bodies are omitted rather than
+    null."""
     operation["responses"].get("204", {}).pop("content", None)
     for parameter in operation.get("parameters", ()):
         parameter["schema"] = _without_null(parameter["schema"])
@@ -146,8 +158,9 @@ def _correct(operation: dict[str, Any]) -> None:
         content["schema"] = _without_null(content["schema"])
 
 
-def _tell_default(field: dict[str, Any]) -> None:
-    """Generators for TypeScript take a field with a default for one that must be sent."""
+def _describe_default(field: dict[str, Any]) -> None:
+    """Mention the default in the description instead. Generators for TypeScript treat a field with
+    a default as required."""
     if "default" in field:
         default = json.dumps(field.pop("default"))
         field["description"] = f"{field['description']} Default: `{default}`."

@@ -1,4 +1,5 @@
-"""Errors of the HTTP API: which exception is answered with which status and code, in one shape."""
+"""Errors of the HTTP API. One table maps exceptions to statuses and codes, and all have the same
+shape."""
 
 import binascii
 from collections.abc import Iterable, Sequence
@@ -38,18 +39,18 @@ from phonebridge.errors import (
 )
 
 MAX_QUOTED = 100
-"""Characters of a sender's own names that an error repeats."""
+"""Maximum length of a client's own names in an error message."""
 
 
 class UnknownRoute(RequestRefused):
-    """The path is no route's."""
+    """No route has this path."""
 
     def __init__(self, path: str, known: Iterable[str]) -> None:
         super().__init__(f"There is no route {path[:MAX_QUOTED]}{did_you_mean(path, known)}")
 
 
 class MethodNotAllowed(RequestRefused):
-    """The path is a route's, with other methods."""
+    """A route has this path, but not this method."""
 
     def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
         super().__init__(f"{path[:MAX_QUOTED]} does not take {method}; use {' or '.join(allowed)}.")
@@ -91,7 +92,7 @@ _TELNYX_TIMEOUT_HELP = (
 
 
 def refusal(error: Exception, call_id: str | None) -> tuple[HTTPStatus, ErrorResponse]:
-    """Status and body; `call_id` is the call that a request was about or had begun."""
+    """Return status and body. `call_id` is the call that the request was about or had created."""
     if isinstance(error, RequestValidationError) and _is_without_body(error):
         error = MalformedRequest("The body must be a JSON object, but there is none.")
     kinds = (kind for kind in type(error).__mro__ if kind in _STATUS_AND_CODE)
@@ -137,12 +138,12 @@ def _field_problems(error: RequestValidationError) -> list[FieldProblem]:
 
 
 def _field_problem(field: str, problem: str) -> FieldProblem:
-    """The field's name may be the sender's own, and of any length."""
+    """Shorten the field's name, because the client may have chosen it."""
     return FieldProblem(field=_unicode(field[:MAX_QUOTED]), problem=problem)
 
 
 def _unicode(text: str) -> str:
-    """Fit to be sent: lone surrogates, which JSON can hold, are not."""
+    """Escape lone surrogates, which JSON can contain but UTF-8 cannot."""
     return text.encode(errors="backslashreplace").decode()
 
 

@@ -1,13 +1,16 @@
-"""/api/ai-calls/{call_id}/…: steer and end a live call. What needs its container goes through that
-one's mailbox; what Telnyx can do alone goes there at once."""
+"""/api/ai-calls/{call_id}/…: steer and end a live call. Commands for the media container go through
+its mailbox. Commands for Telnyx are sent at once."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from http import HTTPStatus
+from typing import TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from control_plane.api.document import WITH_BODY, responses_of
+from control_plane.api.requests.browser_call import check_carrier_tools
 from control_plane.api.requests.create_call import CallId, IdempotencyKey
 from control_plane.api.requests.steering import (
     DtmfRequest,
@@ -35,17 +38,33 @@ router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
 _TAGS = ["live calls"]
 _ACCEPTED = responses_of(
-    {202: "The call's container is told."}, *WITH_BODY, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT
+    {202: "The command was passed to the call's container."},
+    *WITH_BODY,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
 )
+
+Handler = TypeVar("Handler", bound=Callable[..., object])
+
+
+def _command_route(name: str, summary: str) -> Callable[[Handler], Handler]:
+    """Declare a route that passes a command to the call's container."""
+    return router.post(
+        f"/api/ai-calls/<call_id>/{name}",
+        operation_id=name,
+        summary=summary,
+        tags=_TAGS,
+        responses=_ACCEPTED,
+    )
 
 
 @router.post(
     "/api/ai-calls/<call_id>/hangup",
     operation_id="hangup",
-    summary="End a call, after a last sentence if there is one",
+    summary="End a call, optionally after a last sentence",
     tags=_TAGS,
     responses=responses_of(
-        {200: "The call had already ended: its record.", 202: "The call is being ended."},
+        {200: "The call had already ended. This is its record.", 202: "The call is being ended."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.BAD_GATEWAY,
@@ -65,36 +84,18 @@ def hang_up(
     return respond(HTTPStatus.ACCEPTED, calls.call_summary(after))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/interrupt",
-    operation_id="interrupt",
-    summary="Stop the agent's speech now",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("interrupt", "Stop the agent's speech")
 def interrupt(call_id: CallId, wanted: InterruptRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), Interrupt())
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/say",
-    operation_id="say",
-    summary="Let the agent say something",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("say", "Make the agent speak")
 def say(call_id: CallId, wanted: SayRequest) -> Response[CallSummary]:
     command = wanted.command()
     return _send(_streaming(call_id), command)
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/update",
-    operation_id="update",
-    summary="Go on with other settings",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("update", "Change the settings of a live call")
 def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]:
     command = wanted.command()
     if command.tools:
@@ -102,6 +103,8 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]
         check_tools(wanted.settings, command.tools, settings)
         check_destinations([each.to for each in command.tools.destinations], settings)
     call = _streaming(call_id)
+    if call.is_browser_call:
+        check_carrier_tools(wanted.settings)
     _post(call, command)
     warnings = voice_warnings(wanted.voice)
     if wanted.voice:
@@ -109,39 +112,22 @@ def update(call_id: CallId, wanted: UpdateRequest) -> Response[CallWithWarnings]
     return respond(HTTPStatus.ACCEPTED, calls.call_with_warnings(call, warnings))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/mute",
-    operation_id="mute",
-    summary="Keep the agent silent, or the caller unheard",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("mute", "Mute the agent or the caller")
 def mute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=True))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/unmute",
-    operation_id="unmute",
-    summary="Take a mute back",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("unmute", "Unmute the agent or the caller")
 def unmute(call_id: CallId, wanted: MuteRequest | None = None) -> Response[CallSummary]:
     return _send(_streaming(call_id), (wanted or MuteRequest()).command(muted=False))
 
 
-@router.post(
-    "/api/ai-calls/<call_id>/transfer",
-    operation_id="transfer",
-    summary="Hand the caller over",
-    tags=_TAGS,
-    responses=_ACCEPTED,
-)
+@_command_route("transfer", "Transfer the caller")
 def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     command = wanted.command()
     check_destinations([command.to], control_plane().settings)
     call = _streaming(call_id)
+    _require_carrier(call, "it cannot be transferred")
     latest = call.transfer
     is_free = latest is None or bool(latest.end)
     # The call tells of a transfer once its container has begun it: until then, others may ask.
@@ -154,10 +140,10 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
 @router.post(
     "/api/ai-calls/<call_id>/dtmf",
     operation_id="dtmf",
-    summary="Press keys",
+    summary="Send DTMF digits",
     tags=_TAGS,
     responses=responses_of(
-        {202: "The carrier was told."},
+        {202: "The carrier accepted the command."},
         *WITH_BODY,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
@@ -169,6 +155,7 @@ def dtmf(
 ) -> Response[CallSummary]:
     plane = control_plane()
     call = plane.call(call_id)
+    _require_carrier(call, "it has no keys to press")
     if call.status in (CallStatus.ANSWERED, CallStatus.STREAMING):
         with call_context(call_id):
             request_id = sha256((idempotency_key or "").encode()).hexdigest()[:16]
@@ -186,6 +173,11 @@ def _press(plane: ControlPlane, call_id: str, wanted: DigitsRequested) -> Call:
         return plane.switchboard.apply(call_id, wanted)
     except InvalidTransition:
         return plane.call(call_id)  # it ended meanwhile
+
+
+def _require_carrier(call: Call, consequence: str) -> None:
+    if call.is_browser_call:
+        raise WrongState(call.call_id, "a browser call", f"no carrier has it, so {consequence}")
 
 
 def _streaming(call_id: str) -> Call:

@@ -1,4 +1,4 @@
-"""The frame of the HTTP API: one resolver, JSON in and out, errors in one shape."""
+"""The resolver of the HTTP API: JSON in and out, and errors in one shape."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -65,10 +65,8 @@ def _headers_of(error: Exception) -> dict[str, str | list[str]]:
 def check_route_and_query(
     app: APIGatewayHttpResolver, next_middleware: NextMiddleware
 ) -> Response[Any]:
-    """Raise for a path or method that no route has, and for a query that the route does not take.
-
-    A literal path hides templates that match it too: `/api/ai-calls/create` is not a call's id.
-    """
+    """Raise for an unknown path, method or query parameter. A literal path hides templates that
+    match it too: `/api/ai-calls/create` is not a call's id."""
     path, method = app.context["_path"], app.current_event.http_method.upper()
     allowed = _methods_at(path)
     if not allowed:
@@ -94,7 +92,7 @@ def _methods_at(path: str) -> list[str]:
 
 
 def _check_query(query: str) -> None:
-    """Raise `InvalidField` for a parameter that would be without effect."""
+    """Raise `InvalidField` for an unknown parameter."""
     known = [field.alias for field in app.context["_route"].dependant.query_params]
     names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
     for name in names:
@@ -110,9 +108,16 @@ def respond(
     return Response(status, JSON, body, headers)
 
 
+def client_of_request() -> str:
+    """The fingerprint of the key, as the authorizer found it. Empty where there is none: locally,
+    only this machine may send requests."""
+    found = app.current_event.raw_event["requestContext"].get("authorizer") or {}
+    return str((found.get("lambda") or {}).get("client") or "")
+
+
 @contextmanager
 def call_context(call_id: str) -> Iterator[None]:
-    """Errors, log lines and traces of what happens inside name the call."""
+    """Add the call's id to errors, log lines and traces inside."""
     app.context["call_id"] = call_id
     tracer = control_plane().tracer
     with call_on_every_line(log, call_id):

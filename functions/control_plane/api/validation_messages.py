@@ -1,4 +1,4 @@
-"""Pydantic's findings in the words of the API: what a field must be, not what Python made of it."""
+"""Translates Pydantic's errors into the words of the API: what a field must be."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,7 +18,8 @@ _Found = Mapping[str, Any]
 
 
 def path_of(found: _Found) -> str:
-    """`turn_detection.threshold` for ("body", "turn_detection", "server_vad", "threshold")."""
+    """Return the path in the body, such as `turn_detection.threshold` for ("body",
+    "turn_detection", "server_vad", "threshold")."""
     _, *parts = found["loc"]
     written = [
         str(part)
@@ -36,7 +37,7 @@ def problem_of(found: _Found) -> str:
 
 
 def _json_type(value: object) -> str:
-    """What the sender wrote, as JSON calls it."""
+    """Return the JSON name of the value's type."""
     names: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (bool, "true or false"),
         ((int, float), "a number"),
@@ -64,7 +65,7 @@ def _too_few(name: str) -> Callable[[_Found], str]:
 
 
 def _choices(found: _Found) -> str:
-    """Pydantic names them as `'a', 'b' or 'c'`."""
+    """Parse the choices, which Pydantic lists as `'a', 'b' or 'c'`."""
     known = re.findall(r"'([^']*)'", found["ctx"].get("expected") or found["ctx"]["expected_tags"])
     value = found["ctx"].get("tag", found["input"])
     rule = "be" if len(known) == 1 else "be one of"

@@ -1,4 +1,4 @@
-"""Linear 16-bit samples at 16 kHz, big-endian (RFC 3551, 4.5.11), for a person who works at 8 kHz.
+"""Linear 16-bit samples at 16 kHz for a person who works at 8 kHz, big-endian (RFC 3551, 4.5.11).
 It is written separately from the bridge's resamplers, so that a mistake there does not cancel
 out."""
 
@@ -9,6 +9,7 @@ Samples = npt.NDArray[np.int16]
 
 RATE_HZ = 16_000
 WIRE = np.dtype(">i2")
+ORDERS = {"big": WIRE, "little": np.dtype("<i2")}
 REACH = 63
 _AT = np.arange(-REACH, REACH + 1)
 # A windowed sinc that ends at 4 kHz, half of 8 kHz. It delays by 4 ms in each direction.
@@ -18,12 +19,13 @@ HALF_BAND = 0.5 * np.sinc(_AT / 2) * np.kaiser(len(_AT), 6.0)
 class L16:
     """The codec of one stream in each direction."""
 
-    def __init__(self) -> None:
+    def __init__(self, order: str = "big") -> None:
+        self._wire = ORDERS[order]
         self._tail = np.zeros(2 * REACH)
         self._said = np.zeros(2 * REACH)
 
     def decode(self, payload: bytes) -> Samples:
-        samples = np.frombuffer(payload, WIRE, len(payload) // WIRE.itemsize)
+        samples = np.frombuffer(payload, self._wire, len(payload) // WIRE.itemsize)
         self._tail = np.concatenate((self._tail, samples))
         filtered = np.convolve(self._tail, HALF_BAND, "valid")[: len(samples) // 2 * 2 : 2]
         self._tail = self._tail[2 * len(filtered) :]
@@ -34,13 +36,13 @@ class L16:
         raised[::2] = 2.0 * samples
         stream = np.concatenate((self._said, raised))
         self._said = stream[len(raised) :]
-        return _whole(np.convolve(stream, HALF_BAND, "valid")).astype(WIRE).tobytes()
+        return _whole(np.convolve(stream, HALF_BAND, "valid")).astype(self._wire).tobytes()
 
 
-def is_turned_round(payload: bytes) -> bool:
+def is_turned_round(payload: bytes, order: str = "big") -> bool:
     """Whether the bytes of each sample are swapped. The low byte is close to noise, so samples in
     the wrong order vary more."""
-    samples = np.frombuffer(payload, WIRE, len(payload) // WIRE.itemsize)
+    samples = np.frombuffer(payload, ORDERS[order], len(payload) // WIRE.itemsize)
     return _roughness(samples) > 2 * _roughness(samples.byteswap())
 
 

@@ -130,7 +130,7 @@ class ModelConversation:
         self.entries.remove(self._get(item_id, "delete"))
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> Truncation:
-        """Cut the audio to what the caller heard, and delete the whole transcript."""
+        """Cut the audio to the played part, and delete the whole transcript."""
         entry = self._get(item_id, "truncate")
         item = entry.item
         if (

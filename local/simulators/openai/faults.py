@@ -1,6 +1,8 @@
 """Faults of the simulated model. All are off by default."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,47 @@ class ModelFaults:
     """The server closes with 1011."""
     expire_in_response: int | None = None
     """The session reaches its limit of 60 minutes: an error, then a close with 1001."""
+    close_in_response: int | None = None
+    """The server closes with `close_code`."""
+    close_code: int = 1011
+    freeze_in_response: int | None = None
+    """The socket stays open, but the server reads and sends nothing more, not even pongs."""
+    only_in_session: int | None = None
+    """The faults of responses happen in the n-th session of the server only."""
+    busy_upgrades: int = 0
+    """So many connections are refused with `busy_status`."""
+    busy_from: int = 1
+    """The first connection that is refused. With 2, those after the loss of the first session."""
+    busy_status: int = 429
     slow_reader_ms: int = 0
     """Delay before each frame is read."""
 
+    def without_endings(self) -> "ModelFaults":
+        """Let all responses come to their end."""
+        return replace(
+            self,
+            stall_in_response=None,
+            close_abruptly_in_response=None,
+            fail_internally_in_response=None,
+            expire_in_response=None,
+            close_in_response=None,
+            freeze_in_response=None,
+        )
+
 
 NO_FAULTS = ModelFaults()
+
+LOST = ModelFaults(close_in_response=2)
+FAULTS_BY_NUMBER: Mapping[str, ModelFaults] = MappingProxyType(
+    {
+        "+15550161": LOST,
+        "+15550162": ModelFaults(close_abruptly_in_response=2),
+        "+15550163": ModelFaults(freeze_in_response=2),
+        "+15550164": replace(LOST, busy_upgrades=2),
+        "+15550165": replace(LOST, close_code=4004),
+    }
+)
+"""What happens to the first session of a call to this number. The next one works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +99,5 @@ EXPIRED = SessionEnding(
 )
 INTERNAL_ERROR = SessionEnding(1011, "internal error")
 GONE = SessionEnding(None)
+FROZEN = SessionEnding(0)
+"""The session does not end. Nothing is read or sent any more."""

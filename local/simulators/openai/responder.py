@@ -8,7 +8,14 @@ from msgspec.structs import replace
 
 from simulators.openai.agent import Part, ResponseContext, ResponsePlanner, plan, with_commentary
 from simulators.openai.conversation import Entry, ModelConversation
-from simulators.openai.faults import EXPIRED, GONE, INTERNAL_ERROR, ModelFaults, SessionEnding
+from simulators.openai.faults import (
+    EXPIRED,
+    FROZEN,
+    GONE,
+    INTERNAL_ERROR,
+    ModelFaults,
+    SessionEnding,
+)
 from simulators.openai.requests import Refusal, ResponseRequest, check_modalities
 from simulators.openai.response import ResponseRun
 from simulators.openai.settings import ActiveSettings
@@ -126,6 +133,8 @@ class Responder:
             (self._faults.close_abruptly_in_response, GONE),
             (self._faults.fail_internally_in_response, INTERNAL_ERROR),
             (self._faults.expire_in_response, EXPIRED),
+            (self._faults.freeze_in_response, FROZEN),
+            (self._faults.close_in_response, SessionEnding(self._faults.close_code)),
         ):
             if number == planned:
                 self._on_breakdown(ending)

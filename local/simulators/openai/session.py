@@ -81,19 +81,24 @@ class Manner:
     faults: ModelFaults
 
 
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """The request that opened the socket."""
+
+    model: str
+    headers: Mapping[str, str]
+
+
+Report = Callable[[ModelSimulatorEvent], None]
+
+
 class SimulatedSession:
     def __init__(
-        self,
-        manner: Manner,
-        model: str,
-        headers: Mapping[str, str],
-        query: Mapping[str, str],
-        report: Callable[[ModelSimulatorEvent], None],
-        tasks: asyncio.TaskGroup,
+        self, manner: Manner, handshake: Handshake, report: Report, tasks: asyncio.TaskGroup
     ) -> None:
         self.id = new_id("sess")
-        self.headers, self.query = headers, query
-        self.settings = ActiveSettings(structs.replace(DEFAULTS, model=model))
+        self.headers = handshake.headers
+        self.settings = ActiveSettings(structs.replace(DEFAULTS, model=handshake.model))
         self.received: list[dict[str, Any]] = []
         self.appended_frames = 0
         self.recognitions: list[Recognition] = []
@@ -108,19 +113,26 @@ class SimulatedSession:
         self._turn_waits = False
         self._stalled = False
         self._conversation = ModelConversation(new_id("conv"))
-        self._listener = Listener(
+        self._listener = self._create_listener(tasks)
+        self._responder = self._create_responder(manner, tasks)
+
+    def _create_listener(self, tasks: asyncio.TaskGroup) -> Listener:
+        return Listener(
             self._conversation,
             self.settings,
-            manner.faults,
+            self._faults,
             emit=self.emit,
             on_speech=self._speech_began,
             on_turn=self._turn_ended,
             on_recognition=self._note_recognition,
             tasks=tasks,
         )
-        self._responder = Responder(
+
+    def _create_responder(self, manner: Manner, tasks: asyncio.TaskGroup) -> Responder:
+        scenario = manner.scenario
+        return Responder(
             self._conversation,
-            SimulatedAgent(manner.scenario) if manner.scenario.is_scripted else EchoAgent(),
+            SimulatedAgent(scenario) if scenario.is_scripted else EchoAgent(),
             manner.faults,
             emit=self.emit,
             on_done=self._response_done,

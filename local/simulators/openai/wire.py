@@ -250,16 +250,18 @@ class ResponseDoneEvent(ServerEvent, tag="response.done"):
     response: RealtimeResponse
 
 
-class OutputItemAddedEvent(ServerEvent, tag="response.output_item.added"):
+class _OutputItemEvent(ServerEvent):
     response_id: str
     output_index: int
     item: Item
 
 
-class OutputItemDoneEvent(ServerEvent, tag="response.output_item.done"):
-    response_id: str
-    output_index: int
-    item: Item
+class OutputItemAddedEvent(_OutputItemEvent, tag="response.output_item.added"):
+    pass
+
+
+class OutputItemDoneEvent(_OutputItemEvent, tag="response.output_item.done"):
+    pass
 
 
 class _PartEvent(ServerEvent):
@@ -291,38 +293,40 @@ class AudioDone(_PartEvent, tag="response.output_audio.done"):
     pass
 
 
-class AudioTranscriptDelta(_PartEvent, tag="response.output_audio_transcript.delta"):
+class _TextPartDelta(_PartEvent):
     delta: str
     obfuscation: str
+
+
+class AudioTranscriptDelta(_TextPartDelta, tag="response.output_audio_transcript.delta"):
+    pass
 
 
 class AudioTranscriptDone(_PartEvent, tag="response.output_audio_transcript.done"):
     transcript: str
 
 
-class TextDelta(_PartEvent, tag="response.output_text.delta"):
-    delta: str
-    obfuscation: str
+class TextDelta(_TextPartDelta, tag="response.output_text.delta"):
+    pass
 
 
 class TextDone(_PartEvent, tag="response.output_text.done"):
     text: str
 
 
-class ArgumentsDelta(ServerEvent, tag="response.function_call_arguments.delta"):
+class _ArgumentsEvent(ServerEvent):
     response_id: str
     item_id: str
     output_index: int
     call_id: str
+
+
+class ArgumentsDelta(_ArgumentsEvent, tag="response.function_call_arguments.delta"):
     delta: str
     obfuscation: str
 
 
-class ArgumentsDone(ServerEvent, tag="response.function_call_arguments.done"):
-    response_id: str
-    item_id: str
-    output_index: int
-    call_id: str
+class ArgumentsDone(_ArgumentsEvent, tag="response.function_call_arguments.done"):
     name: str
     arguments: str
 

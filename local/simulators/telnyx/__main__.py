@@ -6,8 +6,9 @@ import signal
 from typing import get_args
 
 from simulators.scenario import ECHO, SCENARIOS
-from simulators.telnyx.behaviour import CarrierFaults, Person, SecondStart, StopNews
+from simulators.telnyx.behaviour import CarrierFaults, Person, StopNews
 from simulators.telnyx.server import CarrierSimulatorEvent, TelnyxSimulator
+from simulators.telnyx.undocumented import SecondStream, Undocumented
 
 
 def _print_event(event: CarrierSimulatorEvent) -> None:
@@ -20,7 +21,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         reset_after_ms=arguments.reset_after_ms,
         half_open_after_ms=arguments.half_open_after_ms,
         stop_news=arguments.stop_news,
-        second_start=arguments.second_start,
+        undocumented=Undocumented(second_stream=arguments.second_stream),
     )
     stopped = asyncio.Event()
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--reset-after-ms", type=int, help="reset the first socket of each call")
     parser.add_argument("--half-open-after-ms", type=int, help="or let it become half-open")
     parser.add_argument("--stop-news", choices=get_args(StopNews), default="sent")
-    parser.add_argument("--second-start", choices=get_args(SecondStart), default="refused")
+    parser.add_argument("--second-stream", choices=get_args(SecondStream), default="refused")
     parser.add_argument("--stay", action="store_true", help="the person never hangs up")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -34,8 +34,10 @@ REJECTIONS = {
 
 
 def refuse_after_end(call: SimulatedCall) -> None:
-    if call.state == "ended":
-        raise ApiError(422, "90018", "Call has already ended", "This call is no longer active")
+    if call.state == "ended" and call.faults.undocumented.after_hangup != "accepted":
+        is_usual = call.faults.undocumented.after_hangup == "already_over"
+        code = "90018" if is_usual else "90099"
+        raise ApiError(422, code, "Call has already ended", "This call is no longer active")
 
 
 def _require_answer(call: SimulatedCall, code: str = "90034") -> None:
@@ -84,6 +86,9 @@ def _streaming_start(command: StreamingStartBody, call: SimulatedCall) -> None:
     _require_answer(call)
     if call.faults.streaming_start_refused:
         raise ApiError(422, "90046", "Media streaming failed to start", "Connection was refused")
+    is_24k = command.stream_bidirectional_sampling_rate == 24_000
+    if is_24k and not call.faults.undocumented.accepts_l16_24k:
+        raise ApiError(422, "10032", "Value outside of enumeration")
     call.start_streaming(command)
 
 

@@ -85,9 +85,13 @@ class CallControlApi:
         if dial.connection_id.startswith("wrong"):
             raise ApiError(422, "10015", "Invalid connection_id", "", "/connection_id")
         earlier = self._dialled.get(dial.command_id or "")
-        if earlier and time.monotonic() - earlier.at_s < COMMAND_ID_WINDOW_S:
-            return JSONResponse({"data": _call_data(earlier.call)})
         _, faults = self._switch.behind(dial.numbers[0])
+        if earlier and time.monotonic() - earlier.at_s < COMMAND_ID_WINDOW_S:
+            repeated = faults.undocumented.dial_repeated
+            if repeated == "refused":
+                raise ApiError(422, "10015", "Duplicate command_id")
+            if repeated == "same_call":
+                return JSONResponse({"data": _call_data(earlier.call)})
         if faults.dial == "forbidden":
             return _forbidden()
         if faults.dial is not None:
@@ -146,6 +150,8 @@ class CallControlApi:
     async def _show(self, request: Request) -> Response:
         await self._admit(request)
         call = self._find(request.path_params["id"])
+        if call.state == "ended" and call.faults.undocumented.lookup_after_end == "forgotten":
+            raise ApiError(404, "10005", "Resource not found")
         return JSONResponse({"data": _call_data(call) | _times(call)})
 
     async def _list(self, request: Request) -> Response:
@@ -183,7 +189,11 @@ class CallControlApi:
 
 def _command(call: SimulatedCall, command: CommandBody) -> None:
     refuse_after_end(call)
-    if command.command_id is not None and call.knows(command.command_id, COMMAND_ID_WINDOW_S):
+    undocumented = call.faults.undocumented
+    window_s = undocumented.command_id_window_seconds
+    if command.command_id is not None and call.knows(command.command_id, window_s):
+        if undocumented.refuses_used_command_id:
+            raise ApiError(422, "10015", "Duplicate command_id")
         return
     carry_out(command, call)
     call.client_state = command.client_state or call.client_state
@@ -222,7 +232,7 @@ def _call_data(call: SimulatedCall) -> dict[str, Any]:
 
 def _times(call: SimulatedCall) -> dict[str, Any]:
     return {
-        "is_alive": call.state != "ended",
+        "is_alive": call.state != "ended" or call.faults.undocumented.lookup_after_end == "stale",
         "start_time": call.start_time,
         "end_time": call.end_time,
         "call_duration": call.duration_s,

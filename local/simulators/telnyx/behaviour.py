@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simulators.scenario import KEYPAD, NOT_A_WORD, Scenario
+from simulators.telnyx.undocumented import DEFAULT, Undocumented
 
 StopNews = Literal["sent", "missing", "late", "twice"]
 Disturbance = Literal["second_socket", "close", "reset", "half_open"]
-SecondStart = Literal["refused", "replaces"]
 DialFault = Literal["forbidden", "invalid", "rate_limited", "fails_twice", "never_answers"]
 MAX_CALL_MS = 4 * 60 * 60 * 1000
 """Telnyx's limit for the length of a call."""
@@ -26,8 +26,8 @@ class Person:
     with HD voice."""
     refuses: Literal["busy", "rejected", "no_answer"] | None = None
     machine: bool = False
-    """Whether an answering machine answers (`machine.py`). The carrier reports it if the dial asked
-    for detection."""
+    """True if an answering machine answers (`machine.py`). The carrier reports it if the dial
+    requested detection."""
     silence_timeout_ms: int = 15_000
     """How long both sides may be silent before the person hangs up, unless they are one who
     stays."""
@@ -79,8 +79,7 @@ class CarrierFaults:
     """Likewise: the carrier sends and reads nothing more on the socket, and does not notice it."""
     stop_news: StopNews = "sent"
     """What becomes of the webhook `streaming.stopped`."""
-    second_start: SecondStart = "refused"
-    """What becomes of a `streaming_start` while a stream runs. Telnyx does not document it."""
+    undocumented: Undocumented = DEFAULT
 
     def disturbance(self, carried_ms: int) -> Disturbance | None:
         """What happens to a stream that has carried so much of the caller's sound."""
@@ -126,7 +125,10 @@ FAULTS_BY_NUMBER: Mapping[str, Mapping[str, Any]] = {
     "+15550126": {"reset_after_ms": 4000, "stop_news": "missing"},
     "+15550127": {"reset_after_ms": 4000, "stop_news": "late"},
     "+15550128": {"reset_after_ms": 4000, "stop_news": "twice"},
-    "+15550129": {"half_open_after_ms": 4000, "second_start": "replaces"},
+    "+15550129": {
+        "half_open_after_ms": 4000,
+        "undocumented": Undocumented(second_stream="replaces"),
+    },
     "+15550131": {"early_stream_fails": True},
     "+15550132": {"early_stream_closes_after_ms": 100},
 }

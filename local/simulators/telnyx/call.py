@@ -36,7 +36,9 @@ class Exchange(Reporter, Protocol):
     """What a call needs from the simulator."""
 
     calls: "list[SimulatedCall]"
-    wait_for_agent: Callable[[], Awaitable[bool]]
+
+    @property
+    def wait_for_agent(self) -> Callable[[], Awaitable[bool]]: ...
 
     def place(self, plan: CallPlan, person: Person | None = None) -> "SimulatedCall": ...
 
@@ -59,18 +61,20 @@ class SimulatedCall(ReportedCall):
         self.answered_s: float | None = None
         self.partner: SimulatedCall | None = None
         self.sound = sound
-        """Receives everything that is said and heard, even if the call is not recorded."""
+        """Receives the audio of both sides, even if the call is not recorded."""
         self.spoken: list[str] = []
         """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
         self._early_stream_settled = asyncio.Event()
-        """The stream of the dial is open, or will not be, or nobody waits for it any more."""
+        """Set when the stream of the dial is open, has failed, or is no longer awaited."""
         self._tasks: asyncio.TaskGroup
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
         self._stream_task: asyncio.Task[None] | None = None
         self._is_stream_disturbed = False
+        self._is_stream_broken = False
+        """The other side has ended the latest stream, and that keeps the next one from opening."""
         self._luck = random.Random(1)
 
     @property
@@ -119,8 +123,14 @@ class SimulatedCall(ReportedCall):
         other.post(events.CallBridgedPayload)
 
     def speak(self, text: str) -> None:
-        self.spoken.append(text)
-        self.notify("hears", text)
+        beside = self.faults.undocumented.speak_beside_stream if self._stream else "heard"
+        if beside == "refused":
+            raise ApiError(422, "90045", "Media streaming is already in use for this call")
+        if beside == "never_started":
+            return
+        if beside == "heard":
+            self.spoken.append(text)
+            self.notify("hears", text)
         self.post(events.SpeakStartedPayload)
         self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
 
@@ -131,14 +141,25 @@ class SimulatedCall(ReportedCall):
             await self._stream.press(digit)
 
     def start_streaming(self, settings: StreamSettings) -> None:
-        if self.streaming and self.faults.second_start == "refused":
+        self._refuse_stream()
+        if self.streaming and self.faults.undocumented.second_stream == "no_socket":
+            return
+        self._stream_task = self._tasks.create_task(self._carry_stream(settings))
+
+    def _refuse_stream(self) -> None:
+        undocumented = self.faults.undocumented
+        if self._is_stream_broken and undocumented.start_after_break == "never":
+            raise ApiError(422, "90046", "Media streaming failed to start")
+        is_in_use = self.streaming and undocumented.second_stream == "refused"
+        needs_stop = self._is_stream_broken and undocumented.start_after_break == "needs_stop"
+        if is_in_use or needs_stop:
             raise ApiError(422, "90045", "Media streaming is already in use for this call")
-        replaced = list(self._streams)
-        self._stream_task = self._tasks.create_task(self._replace_streams(replaced, settings))
 
     def stop_streaming(self) -> None:
-        if not self.streaming:
+        if not (self.streaming or self._is_stream_broken):
             raise ApiError(422, "90048", "Media streaming is not used for this call")
+        if self.faults.undocumented.start_after_break != "never":
+            self._is_stream_broken = False
         self._tasks.create_task(self._stop_streams())
 
     # From ringing to hangup.
@@ -183,7 +204,8 @@ class SimulatedCall(ReportedCall):
             await self._answer()
 
     async def _answer(self) -> None:
-        """Telnyx opens the stream within milliseconds, so nobody answers before that."""
+        """Answer the call once the stream is open. Telnyx opens it within milliseconds, so no
+        person answers before that."""
         if self.plan.stream is not None:
             await self._early_stream_settled.wait()
         if self.state == "ringing":
@@ -211,7 +233,7 @@ class SimulatedCall(ReportedCall):
             await asyncio.sleep(max(0.0, clock.next_due_s(now_s()) + jitter_s - now_s()))
 
     async def _has_waited_for_agent(self) -> bool:
-        """Only while the agent is heard: meanwhile, what the person says may run ahead."""
+        """Wait only while the agent is audible. Meanwhile the person's speech may run ahead."""
         is_heard = self._stream is not None and self._stream.is_sounding
         return is_heard and await self.exchange.wait_for_agent()
 
@@ -261,11 +283,6 @@ class SimulatedCall(ReportedCall):
         elif disturbance is not None:
             stream.disturb(disturbance)
 
-    async def _replace_streams(self, replaced: list[MediaStream], settings: StreamSettings) -> None:
-        for stream in replaced:
-            await stream.stop(self._leg())
-        await self._carry_stream(settings)
-
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
 
@@ -313,13 +330,34 @@ class SimulatedCall(ReportedCall):
 
     async def _carry_audio(self, stream: MediaStream) -> None:
         await stream.start(self._leg())
-        self._stream = stream
-        self.post(events.StreamingStartedPayload, stream_url=stream.settings.stream_url)
+        replaced, self._stream = self._stream, stream
+        self._is_stream_broken = False
+        if replaced and self.faults.undocumented.second_stream == "replaces":
+            self._tasks.create_task(replaced.stop(self._leg()))
+        known = self.faults.undocumented.has_stream_id_in_started
+        stream_id = {"stream_id": stream.stream_id} if known else {}
+        url = stream.settings.stream_url
+        self.post(events.StreamingStartedPayload, stream_url=url, **stream_id)
         await stream.listen()
         # A stream that another socket has replaced ends without a webhook.
         if self._stream is stream:
             self._stream = None
-            self._tasks.create_task(self.report_stopped(stream.settings.stream_url))
+            self._report_end(stream)
+
+    def _report_end(self, stream: MediaStream) -> None:
+        undocumented = self.faults.undocumented
+        is_broken = not stream.is_closed_here
+        self._is_stream_broken = is_broken and undocumented.start_after_break != "works"
+        how = undocumented.after_break if is_broken else "stopped"
+        match how:
+            case "stopped":
+                self._tasks.create_task(self.report_stopped(stream.settings.stream_url))
+            case "failed":
+                self.post_failed(stream)
+            case "reconnects":
+                self._stream_task = self._tasks.create_task(self._carry_stream(stream.settings))
+            case "nothing":
+                pass
 
     async def _stop_streams(self) -> None:
         if self._stream is None and self._stream_task is not None:

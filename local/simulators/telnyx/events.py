@@ -88,6 +88,7 @@ class DtmfReceivedPayload(LegPayload, kw_only=True):
 class StreamingStartedPayload(WebhookPayload, kw_only=True):
     event_type: ClassVar[str] = "streaming.started"
     stream_url: str
+    stream_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class StreamingStoppedPayload(WebhookPayload, kw_only=True):

@@ -36,11 +36,12 @@ class Coder(Protocol):
     def encode(self, samples: Samples, /) -> bytes: ...
 
 
-CODERS: dict[str, Callable[[], Coder]] = {
-    "PCMU": lambda: MU_LAW,
-    "PCMA": lambda: A_LAW,
+CODERS: dict[str, Callable[[str], Coder]] = {
+    "PCMU": lambda order: MU_LAW,
+    "PCMA": lambda order: A_LAW,
     "L16": l16.L16,
 }
+"""Each takes the byte order of L16."""
 LAWS = ("PCMU", "PCMA")
 L16 = "L16"
 BYTES_PER_MS = {"PCMU": 8, "PCMA": 8, L16: l16.RATE_HZ * 2 // 1000}
@@ -106,7 +107,7 @@ class MediaLog:
     """Names in the order in which the marks were returned."""
     clears: int = 0
     cleared_after_ms: list[int] = field(default_factory=list)
-    """For each clear, how long the interrupted audio had been audible."""
+    """How long the interrupted audio had been audible at each clear."""
     flagged: list[str] = field(default_factory=list)
     close_codes: list[int | None] = field(default_factory=list)
 
@@ -123,8 +124,10 @@ class MediaStream:
         # streamed.
         transcoded = settings.stream_codec in LAWS and leg_codec in LAWS
         self._encoding = settings.stream_codec if transcoded else leg_codec
-        self._ear = CODERS.get(settings.stream_bidirectional_codec, lambda: MU_LAW)()
-        self._mouths = {track: CODERS[self._encoding]() for track in ("inbound", "outbound")}
+        self._undocumented = faults.undocumented
+        order = faults.undocumented.l16_order
+        self._ear = CODERS.get(settings.stream_bidirectional_codec, CODERS["PCMU"])(order)
+        self._mouths = {track: CODERS[self._encoding](order) for track in ("inbound", "outbound")}
         self._log = log
         self._faults = faults
         self._playout = PlayoutQueue()
@@ -137,6 +140,8 @@ class MediaStream:
         self._socket: ClientConnection | None = None
         self._started = False
         self._is_half_open = False
+        self.is_closed_here = False
+        """Whether Telnyx has closed it, and not the other side."""
 
     @property
     def is_sounding(self) -> bool:
@@ -192,6 +197,8 @@ class MediaStream:
     async def carry(self, said: Samples) -> None:
         """Send what the caller said in the same 20 ms."""
         self.carried_ms += FRAME_MS
+        if not self._undocumented.sends_silence and not said.any():
+            return
         if self.settings.stream_track != "outbound_track":
             await self._carry("inbound", SILENT_FRAME if self._faults.muted else said)
 
@@ -226,6 +233,7 @@ class MediaStream:
         if self._is_half_open:
             self.disturb("reset")
         elif self._socket is not None:
+            self.is_closed_here = True
             # Telnyx's close frame has no code, so the other side sees 1005.
             await self._socket.close(code=None)  # type: ignore[arg-type]
 
@@ -236,7 +244,7 @@ class MediaStream:
         media = {
             "track": track,
             "chunk": str(chunk),
-            "timestamp": str((chunk - 1) * FRAME_MS),
+            "timestamp": str((chunk - 1) * self._undocumented.timestamp_step),
             "payload": payload,
         }
         frame = self._with_sequence_number({"event": "media", "media": media})
@@ -280,6 +288,10 @@ class MediaStream:
         except (binascii.Error, ValueError) as error:
             await self._complain(INVALID_MEDIA, "invalid_media", str(error))
             return
+        is_short = len(audio) < BYTES_PER_MS["PCMU"] * MIN_CHUNK_MS
+        if is_short and not self._undocumented.accepts_short_chunks:
+            await self._complain(INVALID_MEDIA, "invalid_media", "chunk below 20 ms")
+            return
         self._playout.add(self._decode(audio))
 
     def _decode(self, audio: bytes) -> Samples:
@@ -295,7 +307,7 @@ class MediaStream:
         duration_ms = len(audio) / BYTES_PER_MS[codec]
         if not MIN_CHUNK_MS <= duration_ms <= MAX_CHUNK_MS:
             self._flag(f"chunk of {duration_ms:g} ms, outside 20 ms to 30 s")
-        if codec == L16 and l16.is_turned_round(audio):
+        if codec == L16 and l16.is_turned_round(audio, self._undocumented.l16_order):
             self._flag("L16 in the wrong byte order, the caller hears noise")
         return self._ear.decode(audio)
 

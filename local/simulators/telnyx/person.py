@@ -156,7 +156,7 @@ class PersonConversation:
             self._begin(self._lines.popleft())
         elif self._my_turn and self._lines:
             self._begin(self._lines.popleft())
-        elif self._my_turn and self._person.hangs_up and self._has_lingered():
+        elif self._is_finished():
             self.goodbye = "finished"
         elif self._has_waited_too_long():
             self.goodbye = "agent_silent"
@@ -171,8 +171,9 @@ class PersonConversation:
             and self.now_ms - self._agent_began_ms >= line.interrupt_after_ms
         )
 
-    def _has_lingered(self) -> bool:
-        return self.now_ms - self._silent_since_ms >= self._person.lingers_ms
+    def _is_finished(self) -> bool:
+        has_lingered = self.now_ms - self._silent_since_ms >= self._person.lingers_ms
+        return self._my_turn and self._person.hangs_up and has_lingered
 
     def _has_waited_too_long(self) -> bool:
         waits = bool(self._lines) or self._person.hangs_up

@@ -18,7 +18,7 @@ class PlayoutQueue:
         self._sounding_marks: list[str] = []
         self._sounding = False
         self.sounded_ms = 0
-        """How long the caller has heard audio without a gap."""
+        """Duration of the audio that was played without a gap."""
 
     @property
     def is_empty(self) -> bool:

@@ -30,7 +30,7 @@ import base64
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import httpx
@@ -66,43 +66,30 @@ async def never_wait() -> bool:
     return False
 
 
+@dataclass(kw_only=True, eq=False)
 class TelnyxSimulator:
-    def __init__(
-        self,
-        *,
-        person: Person,
-        people: Mapping[str, Person] | None = None,
-        faults: CarrierFaults = NO_FAULTS,
-        webhook_url: str | None = None,
-        webhook_failover_url: str | None = None,
-        signing_key: Ed25519PrivateKey | None = None,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        latency_ms: int = 0,
-        webhook_delay_ms: int = 0,
-        account: Account | None = None,
-        wait_for_agent: Callable[[], Awaitable[bool]] = never_wait,
-        keeps_sound: bool = False,
-        on_event: Callable[[CarrierSimulatorEvent], None] = lambda event: None,
-    ) -> None:
+    person: Person
+    """Answers every number that is not among `people`."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    faults: CarrierFaults = NO_FAULTS
+    webhook_url: str | None = None
+    webhook_failover_url: str | None = None
+    signing_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    host: str = "127.0.0.1"
+    port: int = 0
+    latency_ms: int = 0
+    webhook_delay_ms: int = 0
+    account: Account = field(default_factory=Account)
+    wait_for_agent: Callable[[], Awaitable[bool]] = never_wait
+    """Delays everybody who listens to the agent, and returns whether it did."""
+    keeps_sound: bool = False
+    on_event: Callable[[CarrierSimulatorEvent], None] = lambda event: None
+
+    def __post_init__(self) -> None:
         self.calls: list[SimulatedCall] = []
         self.dials: list[ReceivedCommand] = []
         self.closing = asyncio.Event()
-        self.latency_ms = latency_ms
-        self.account = account or Account()
-        self.wait_for_agent = wait_for_agent
-        """Holds up the time of everybody who hears the agent; tells whether it did."""
         self.sender: WebhookSender
-        self._person = person
-        self._people = people or {}
-        self._faults = faults
-        self._webhook_url = webhook_url
-        self._webhook_failover_url = webhook_failover_url
-        self._webhook_delay_ms = webhook_delay_ms
-        self._signing_key = signing_key or Ed25519PrivateKey.generate()
-        self._keeps_sound = keeps_sound
-        self._on_event = on_event
-        self._address = (host, port)
         self._socket: socket.socket
         self._server = _Server(
             uvicorn.Config(CallControlApi(self).app, ws="none", lifespan="off", log_config=None)
@@ -120,14 +107,18 @@ class TelnyxSimulator:
 
     @property
     def public_key(self) -> str:
-        return base64.b64encode(self._signing_key.public_key().public_bytes_raw()).decode()
+        return base64.b64encode(self.signing_key.public_key().public_bytes_raw()).decode()
 
     async def __aenter__(self) -> "TelnyxSimulator":
-        self._socket = self._stack.enter_context(socket.create_server(self._address))
+        self._socket = self._stack.enter_context(socket.create_server((self.host, self.port)))
         client = httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_S, trust_env=False)
         await self._stack.enter_async_context(client)
         self.sender = WebhookSender(
-            client, self._signing_key, self._webhook_failover_url, self._webhook_delay_ms
+            client,
+            self.signing_key,
+            self.webhook_failover_url,
+            self.webhook_delay_ms,
+            self.faults.undocumented,
         )
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._serving = self._tasks.create_task(self._server.serve([self._socket]))
@@ -157,9 +148,9 @@ class TelnyxSimulator:
     def place(self, plan: CallPlan, person: Person | None = None) -> SimulatedCall:
         them = plan.to if plan.direction == "outgoing" else plan.from_
         person, faults = self.behind(them, person)
-        sound = CallSound() if self._keeps_sound else None
+        sound = CallSound() if self.keeps_sound else None
         call = SimulatedCall(self, plan, person, faults, sound)
-        call.webhook_url = plan.webhook_url or self._webhook_url
+        call.webhook_url = plan.webhook_url or self.webhook_url
         self.calls.append(call)
         self.notify(call.call_control_id, "call", f"{plan.direction} {plan.from_} -> {plan.to}")
         call.post_initiated()
@@ -167,8 +158,8 @@ class TelnyxSimulator:
         return call
 
     def behind(self, number: str, person: Person | None = None) -> tuple[Person, CarrierFaults]:
-        person = person or self._people.get(number, self._person)
-        return behind(number, person, self._faults)
+        person = person or self.people.get(number, self.person)
+        return behind(number, person, self.faults)
 
     def run(self, delivery: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(delivery)
@@ -176,4 +167,4 @@ class TelnyxSimulator:
         task.add_done_callback(self._deliveries.discard)
 
     def notify(self, call_control_id: str, name: str, detail: str) -> None:
-        self._on_event(CarrierSimulatorEvent(call_control_id, name, detail))
+        self.on_event(CarrierSimulatorEvent(call_control_id, name, detail))

@@ -17,7 +17,7 @@ class CallSound:
         self._agent: list[Samples] = []
 
     def add(self, said: Samples, received: Samples) -> None:
-        """Add what the person said and heard in the same 20 ms."""
+        """Add the audio of both directions in the same 20 ms."""
         self._person.append(said)
         self._agent.append(received)
 

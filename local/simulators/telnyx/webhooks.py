@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from simulators.telnyx.events import WebhookPayload
+from simulators.telnyx.undocumented import DEFAULT, Undocumented
 
 DELIVERY_TIMEOUT_S = 2.0
 # Telnyx says "exponential backoff" without numbers. webhook_retries_policies can override it per
@@ -72,20 +74,27 @@ class WebhookSender:
         signing_key: Ed25519PrivateKey,
         failover_url: str | None,
         delay_ms: int = 0,
+        undocumented: Undocumented = DEFAULT,
     ) -> None:
         self._client = client
         self._signing_key = signing_key
         self._failover_url = failover_url
         self._delay_ms = delay_ms
+        self._undocumented = undocumented
 
     async def deliver(
         self, webhook: SentWebhook, url: str, retries_ms: Sequence[int] = RETRY_DELAYS_MS
     ) -> None:
+        if self._undocumented.webhook_retries == "never":
+            retries_ms = ()
+        event = webhook.event
         for attempt, delay_ms in enumerate((self._delay_ms, *retries_ms), start=1):
             await asyncio.sleep(delay_ms / 1000)
+            if attempt > 1 and self._undocumented.webhook_retries == "new_id":
+                event = msgspec.structs.replace(event, id=str(uuid.uuid4()))
             if attempt > ATTEMPTS_AT_PRIMARY:
                 url = self._failover_url or url
-            status = await self._attempt(webhook.event, url, attempt)
+            status = await self._attempt(event, url, attempt)
             webhook.statuses.append(status)
             if not _is_retried(status):
                 break

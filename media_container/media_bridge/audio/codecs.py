@@ -18,8 +18,8 @@ PCM16_MIN, PCM16_MAX = -32_768, 32_767
 
 
 class Codec(Enum):
-    """By the names Telnyx gives them in `media_format.encoding`: the two laws of ITU-T G.711, and
-    linear samples, which are PCM16 here whatever their byte order on the wire
+    """The codecs, by their names in Telnyx's `media_format.encoding`: both laws of ITU-T G.711, and
+    linear samples. Linear samples are PCM16 here, whatever their byte order on the wire
     (`media_bridge/telnyx_stream.py`)."""
 
     PCMU = "PCMU"

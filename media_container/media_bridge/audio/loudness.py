@@ -7,8 +7,8 @@ from media_bridge.audio.codecs import MODEL_RATE_HZ, PCM16, Codec, decode
 LOUDNESS_STEP_MS = 20
 
 _MEASURED_TOGETHER_BYTES = 48_000
-"""Six seconds of G.711, one of the model's PCM: numpy takes as long for one step as for many, and
-nobody asks unless words were cut off."""
+"""Six seconds of G.711, or one second of the model's PCM. numpy takes as long for one step as for
+many, and loudness is needed only when words were cut off."""
 
 
 class Loudness:

@@ -16,7 +16,7 @@ class PaceLimit:
     is negative. So a frame that arrives in time costs one subtraction."""
 
     def __init__(self, bytes_per_second: float = 0.0, began: float = 0.0) -> None:
-        """Without a rate there is no limit."""
+        """Limit the rate. Without a rate there is no limit."""
         self.drops = 0
         self._rate = bytes_per_second
         self._began = began

@@ -44,8 +44,8 @@ _WIDE_MIDDLE = 121588
 
 
 _WINDOWS_TOGETHER = 8
-"""Of 1, 2, 4, 8, 16 and 32 the fastest both ways: a frame's windows take 4.9, 3.6, 2.8, 2.6, 3.1
-and 4.1 us, those of 100 ms from the model 15, 18, 11, 8.2, 7.8 and 8.8."""
+"""The fastest of 1, 2, 4, 8, 16 and 32 in both directions. The windows of a frame take 4.9, 3.6,
+2.8, 2.6, 3.1 and 4.1 µs. Those of 100 ms from the model take 15, 18, 11, 8.2, 7.8 and 8.8 µs."""
 
 
 class _Branches:
@@ -136,7 +136,8 @@ class _Resampler:
 
 
 class Upsampler(_Resampler):
-    """To 24 kHz: three samples for each one of 8 kHz, or for each two of 16 kHz, rounded up."""
+    """Converts to 24 kHz: three samples for each sample at 8 kHz, or for every two at 16 kHz,
+    rounded up."""
 
     def __init__(self, line_hz: int = TELEPHONE_RATE_HZ) -> None:
         super().__init__(_UP[line_hz])

@@ -1,5 +1,5 @@
-"""Commands that wait until the caller has heard everything: a hangup after the goodbye, a transfer
-after its announcement."""
+"""Commands that wait until everything has been played: a hangup after the goodbye, a transfer after
+its announcement."""
 
 from dataclasses import dataclass, field
 

@@ -10,6 +10,7 @@ from media_bridge.commands import (
     BridgeCommand,
     ClipKind,
     FailCall,
+    LeaveStream,
     RecordTurn,
 )
 from media_bridge.conversation import stream_start
@@ -150,14 +151,20 @@ class CallParts:
         return answer
 
     def _may_use_fallback(self, failed: FailCall) -> bool:
-        """Only somebody who is on the line needs it."""
-        has_caller = self.has_started and not self._conversation.ignores_caller
+        """Only somebody who is on the phone needs it. A browser shows why its call failed."""
+        is_on_phone = self.has_started and not self._call.is_browser_call
+        has_caller = is_on_phone and not self._conversation.ignores_caller
         return has_caller and self._last_resort.replaces(failed, self._config)
 
     def _use_fallback(self, failed: FailCall, now: float) -> list[BridgeCommand]:
         self._conversation.reply.give_up_model()
         is_said = self._clips.apology is not None
         return self._last_resort.begin(failed, self._config, is_said, now)
+
+    def _leave(self, command: FailCall | LeaveStream, now: float) -> list[BridgeCommand]:
+        closed = self._close(now, keeps_resume=isinstance(command, LeaveStream))
+        end = self._end = self._end or self._call_end(now)
+        return [*closed, command, *end.leave(now)]
 
     def _close(self, now: float, keeps_resume: bool) -> list[BridgeCommand]:
         """Record what is open. Another stream may go on with the call."""
@@ -208,13 +215,13 @@ class CallParts:
         commands += self._caller_audio.start_forwarding()
         commands += reply.open_session(self._caller_was_speaking, now)
         self._caller_was_speaking = False
-        return commands
+        return commands + self._greet(now)
 
-    def _is_stale(self, event: events.ControlEvent) -> bool:
+    @staticmethod
+    def _is_stale(event: events.ControlEvent) -> bool:
         """Return whether the event belongs to a session that is being replaced."""
         of_model = isinstance(event, events.SettingsEvent | tool_events.ToolEvent)
-        of_server = isinstance(event, tool_events.FunctionReturned)
-        return of_model and not of_server and not self._model.is_ready
+        return of_model and not isinstance(event, tool_events.FunctionReturned)
 
     def _with_apology(self, commands: list[BridgeCommand], now: float) -> list[BridgeCommand]:
         """Play the apology, if there is one, before a call fails because of the model."""

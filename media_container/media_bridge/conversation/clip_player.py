@@ -37,7 +37,7 @@ class ClipPlayer:
         self._fillers = 0
 
     def begin(self) -> None:
-        """The media stream started; nobody hears a clip before."""
+        """Allow clips, because the media stream has started."""
         self._has_begun = True
 
     def expect_filler(self, at: float) -> None:
@@ -72,7 +72,7 @@ class ClipPlayer:
         self.end, self.end_at, self.filler_at = None, NEVER, NEVER
 
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
-        """Return the end once the apology was heard or interrupted."""
+        """Return the end once the apology was played or interrupted."""
         if now < self.end_at:
             return []
         if not (self._playout.is_speaking or self._is_playing):

@@ -1,9 +1,9 @@
 """Records the clips that a call's voice and language lack (`speech/clips.py`).
 
-The model says them beside the conversation (OpenAI, "Realtime conversations": out-of-band
-responses), while the call waits for the caller. The caller never hears them. Responses are told
-apart by their metadata, which the server returns. A server that does not do so, or that adds the
-clip to the conversation, is never asked again.
+The model speaks them outside the conversation (OpenAI, "Realtime conversations": out-of-band
+responses), while the call waits for the caller. They are not played to the caller. The responses
+are recognised by their metadata, which the server returns. A server that does not return it, or
+that adds the clip to the conversation, gets no further requests.
 """
 
 from collections import deque
@@ -46,7 +46,8 @@ class _Recording:
 
 
 class ClipRecorder:
-    """One clip at a time. `due_at` is when it may be asked for, or has taken too long."""
+    """Records one clip at a time. `due_at` is when the next one may be requested, or when the
+    current one has taken too long."""
 
     def __init__(
         self, missing: tuple[ClipKind, ...], config: CallConfig, model_audio: ModelAudio
@@ -179,7 +180,7 @@ class ClipRecorder:
         return [CancelResponse(event.response_id), *self._give_up(reason, now)]
 
     def _give_up(self, reason: str, now: float) -> list[BridgeCommand]:
-        """Whoever asks again would get the same."""
+        """Stop recording, because another request would have the same result."""
         self._missing.clear()
         return [DisableClips(reason), *self._end(reason, now)]
 

@@ -1,9 +1,9 @@
 """The conversation of the caller and the agent: who speaks, who is interrupted, and what each of
 them said.
 
-Generation and playback are different things, because a response may be complete long before the
-caller has heard it. So the playout tells whether the agent speaks, and truncation tells the model
-what the caller did not hear.
+Generation and playback are different things, because a response may be complete long before it has
+been played. So the playout decides whether the agent speaks, and truncation informs the model which
+audio was not played.
 """
 
 from media_bridge import events, tool_events
@@ -72,8 +72,7 @@ class Conversation(Talk):
         return []
 
     def due(self, now: float) -> list[BridgeCommand]:
-        """Send audio, record turns that were heard to their end, and do what else has become
-        due."""
+        """Send audio, record completely played turns, and do everything else that is due."""
         played = self._playout.advance(now)
         commands = self._on_played(played, now) if played else []
         if self._barge_in.counts(now):
@@ -91,8 +90,8 @@ class Conversation(Talk):
         commands = self.agent_audio.on_played(played)
         if any(each.item.is_broken for each in played):
             turns = [each.turn for each in commands if isinstance(each, RecordTurn)]
-            heard = " ".join(turn.text for turn in turns if turn.interrupted)
-            commands += self.reply.on_broken_end(heard.strip(), now)
+            spoken_words = " ".join(turn.text for turn in turns if turn.interrupted)
+            commands += self.reply.on_broken_end(spoken_words.strip(), now)
         return commands
 
     def lose_session(self, now: float) -> list[BridgeCommand]:
@@ -217,7 +216,7 @@ class Conversation(Talk):
         return was_speaking
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """End whatever is open with what was heard of it so far, because the call is over."""
+        """End everything that is open at its current position, because the call is over."""
         self._transcript.is_closing = True
         commands = [*self.reply.close(), *self.agent_audio.close(now)]
         if entry := self._dtmf.take_unfinished():
@@ -246,8 +245,8 @@ class Conversation(Talk):
         return self._yield_floor(now) if counts else []
 
     def caller_fell_silent(self, why: str, now: float) -> list[BridgeCommand]:
-        """The caller stopped, although the server did not tell. The server has no turn to answer,
-        so nothing is asked of it; what waited for the caller goes on."""
+        """Handle the end of speech that the server did not report. The server has no turn to
+        answer, so no reply is expected from it. Whatever waited for the caller continues."""
         self.speech_began_at = None
         self._transcript.caller_stopped(self._speech_item, now)
         self._barge_in.speech_stopped(None)
@@ -325,7 +324,8 @@ class Conversation(Talk):
         return self.agent_audio.read_last(event)
 
     def _stop_speaking(self, now: float, cancel: bool) -> list[BridgeCommand]:
-        """The model cancels by itself where its own detector heard the caller."""
+        """Stop the agent's speech. `cancel` is False if the model's server has cancelled the
+        response by itself."""
         self.reply.drop_broken()
         cancelled = []
         if (active := self._response_queue.active) and active not in self.agent_audio.cancelled:

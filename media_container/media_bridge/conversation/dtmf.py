@@ -1,7 +1,7 @@
-"""Keys that the caller presses: gathered into one entry, then told to the model at once.
+"""Keys that the caller presses. They are collected into one entry, which then goes to the model.
 
-The carrier announces each key twice, on the media socket and by webhook (`call.dtmf.received`);
-only the socket's word counts here.
+The carrier reports each key twice, on the media socket and by webhook (`call.dtmf.received`). Only
+the report on the socket counts here.
 """
 
 from dataclasses import dataclass

@@ -48,6 +48,10 @@ class LastResort:
         self._stage = _Stage.UNUSED
         self._failed = FailCall("", "")
 
+    @property
+    def is_used(self) -> bool:
+        return self._stage is not _Stage.UNUSED
+
     def replaces(self, failed: FailCall, config: CallConfig) -> bool:
         """Return whether something else is to be tried before the call ends."""
         is_unused = self._stage is _Stage.UNUSED

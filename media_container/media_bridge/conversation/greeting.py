@@ -1,7 +1,7 @@
-"""The first words of a call: kept from an earlier one, or kept for those to come.
+"""The first words of a call, which may be cached from an earlier call or for later ones.
 
-A kept greeting is played without the model, who learns of it as text: the whole of it when the
-caller has heard it, or as much as was heard when somebody cut in.
+A cached greeting is played without the model. The model receives the played words as text: all of
+them, or those before an interruption.
 """
 
 import re
@@ -110,7 +110,8 @@ class Greeting:
         self.start_over()
 
     def start_over(self) -> None:
-        """The model's session was lost before anybody answered, so nobody was greeted."""
+        """Forget the greeting. The model's session was lost before the call was answered, so the
+        caller was not greeted."""
         self._is_requested = False
         self._recorder = GreetingRecorder.of(self._config, self._model_audio)
 

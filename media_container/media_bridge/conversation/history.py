@@ -98,13 +98,13 @@ def short_call_id(call_id: str) -> str:
     return f"call_{digest}"[:MAX_CALL_ID_LENGTH]
 
 
-def finish_sentence(heard: str) -> str:
+def finish_sentence(spoken_words: str) -> str:
     """Tell the model where its reply was cut off."""
-    words = " ".join(heard.split()[-MAX_QUOTED_WORDS:])
+    words = " ".join(spoken_words.split()[-MAX_QUOTED_WORDS:])
     return f'Your last sentence was heard up to "{words}". Finish it in one short sentence.'
 
 
-def bounded(resume: Resume) -> Resume:
+def limit_size(resume: Resume) -> Resume:
     """Keep as many of the latest tool calls as the stored item has room for."""
     kept: list[PastToolCall] = []
     room = MAX_RESUME_CHARACTERS - len(resume.cut_off_words)

@@ -1,7 +1,7 @@
 """Prompts a silent caller, then ends the call.
 
-The time counts by our own clock, from the moment at which the caller has heard everything. So it is
-the same with every server and detector. OpenAI's `idle_timeout_ms` works with `server_vad` only.
+The time counts by our own clock, from the moment at which everything has been played. So it is the
+same with every server and detector. OpenAI's `idle_timeout_ms` works with `server_vad` only.
 """
 
 from media_bridge.commands import BridgeCommand, CreateResponse, EndCall

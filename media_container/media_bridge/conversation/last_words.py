@@ -33,7 +33,7 @@ class LastWords:
         return [*self._caller_audio.flush(now), CommitAudio()]
 
     def cancel_unheard(self) -> list[BridgeCommand]:
-        """Cancel a response of which nobody has heard or will hear anything."""
+        """Cancel a response that has not been and will not be played."""
         active = self._conversation.generating
         unheard = active and not self._conversation.turns.has_turn_of(active)
         return [CancelResponse(active)] if active and unheard else []

@@ -1,6 +1,6 @@
 """Remembers what a new session of the model has to know about the call so far.
 
-The memory sees every event and every command of the bridge. When the session is lost, it builds the
+The memory sees the events and the commands of the bridge. When the session is lost, it builds the
 history for the next one. It also tells what another task needs, beyond the turns on record, to go
 on with the call on a new media stream.
 """
@@ -23,14 +23,23 @@ from media_bridge.conversation.history import (
     MAX_TURNS,
     History,
     Note,
-    bounded,
     call_items,
     history_of,
+    limit_size,
 )
 from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.steering import Update
 from phonebridge.call.turn import Turn
 
+REMEMBERED_EVENTS = frozenset(
+    {
+        tool_events.FunctionCalled,
+        events.ResponseEnded,
+        events.SettingsUpdated,
+        events.SettingsRefused,
+    }
+)
+"""All other events need not be told."""
 MAX_TOOL_CALLS = 40
 MAX_NOTES = 40
 
@@ -98,7 +107,7 @@ class CallMemory:
     def save(self, now: Resume) -> list[BridgeCommand]:
         """Store what another task would need, if it has changed. Whether a reply is owed follows
         from the turns as a rule, so that alone is stored only to take it back."""
-        resume = bounded(replace(now, tool_calls=tuple(self._calls.values())))
+        resume = limit_size(replace(now, tool_calls=tuple(self._calls.values())))
         saved = self._saved
         owed = resume.is_reply_owed or not saved.is_reply_owed
         if owed and replace(resume, is_reply_owed=saved.is_reply_owed) == saved:

@@ -84,7 +84,7 @@ class ModelSession:
     """The settings that are in force."""
     model_audio: ModelAudio
     is_ringing: bool
-    """Nobody has answered yet."""
+    """The call was not answered yet."""
     budget: ReconnectBudget
     configured_codec: Codec | None = None
     """The codec in which the session expects the caller's audio."""
@@ -148,7 +148,7 @@ class ModelSession:
                 return self._note_once("malformed model event", detail, event_type)
             case events.ModelErrorReceived():
                 return self._on_error(event, now)
-            case events.ModelClosed() | events.ModelUnreachable():
+            case events.ModelClosed() | events.ConnectFailed():
                 return self._on_end(event, now)
 
     def configure(self, line: Codec | None, now: float) -> list[BridgeCommand]:
@@ -276,7 +276,7 @@ class ModelSession:
         return [Log("warning", what, detail), AddTimelineEntry(what, detail[:MAX_NOTE_CHARACTERS])]
 
     def _on_end(
-        self, event: events.ModelClosed | events.ModelUnreachable, now: float
+        self, event: events.ModelClosed | events.ConnectFailed, now: float
     ) -> list[BridgeCommand]:
         if isinstance(event, events.ModelClosed):
             why = f"the model's server closed with {event.code} {event.reason}".strip()

@@ -181,19 +181,19 @@ class OwedReply:
             self._clips.expect_filler(now + RETRY_FILLER_SECONDS)
         return self._record_sent(commands, now)
 
-    def on_broken_end(self, heard: str, now: float) -> list[BridgeCommand]:
+    def on_broken_end(self, spoken_words: str, now: float) -> list[BridgeCommand]:
         """The caller heard all that had come of a broken reply."""
         request, self._broken = self._broken, None
         if request is None:
             return []
-        if not heard:
+        if not spoken_words:
             return self.request_next(request, now)
         may_call = request.command.allow_tools and not request.command.exact_text
         rest = Request(CreateResponse(allow_tools=may_call), request.purpose)
         if self.queue.has_session:
-            where = AddMessage(Role.SYSTEM, finish_sentence(heard))
+            where = AddMessage(Role.SYSTEM, finish_sentence(spoken_words))
             return [where, *self.request_next(rest, now)]
-        self.cut_off_words = heard
+        self.cut_off_words = spoken_words
         return self.request_next(rest, now)
 
     def drop_broken(self) -> None:

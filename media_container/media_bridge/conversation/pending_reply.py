@@ -69,8 +69,6 @@ RATE_LIMITED = ("rate_limit_exceeded", "inference_rate_limit_exceeded")
 class PendingReply(OwedReply):
     """`FailCall` is always the last command of an answer."""
 
-    # Requests, and the caller's turns.
-
     # The session.
 
     def count_stall(self, now: float) -> list[BridgeCommand]:
@@ -170,8 +168,8 @@ class PendingReply(OwedReply):
         return self._fail(failure_of(event), request, now)
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
-        """Find the request that the error is about. An error about nothing of ours changes
-        nothing; without an id only some codes tell what is meant."""
+        """Find the request of an error. An error about something else changes nothing. Without an
+        id, only some codes identify a request."""
         failure = Failure(
             FaultReason.FAILED, f"refused: {error.code}: {error.message}", error.retry_after
         )

@@ -69,13 +69,13 @@ class ReconnectBudget:
         return max(back_off * (1 + SPREAD * spread), retry_after or 0.0)
 
 
-def is_final(event: events.ModelClosed | events.ModelUnreachable) -> bool:
+def is_final(event: events.ModelClosed | events.ConnectFailed) -> bool:
     """Return whether another attempt would end in the same way."""
     match event:
         case events.ModelClosed(code, reason):
             wants_quota = any(each in reason for each in FATAL_CODES)
             return code in FATAL_CLOSE_CODES or wants_quota
-        case events.ModelUnreachable(detail, status):
+        case events.ConnectFailed(detail, status):
             wants_quota = any(each in detail for each in FATAL_CODES)
             return status in FATAL_STATUSES or wants_quota
 

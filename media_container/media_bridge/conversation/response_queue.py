@@ -90,12 +90,12 @@ class ResponseQueue:
 
     @property
     def is_generating(self) -> bool:
-        """A response runs, or was asked for."""
+        """A response is running or was requested."""
         return self._slot is not None
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is being generated, and nothing more was asked for."""
+        """Nothing is being generated, and nothing is waiting."""
         return self._slot is None and not self._waiting
 
     @property

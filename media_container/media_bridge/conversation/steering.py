@@ -89,8 +89,8 @@ def _on_outcome(
 
 
 def _update(update: Update, conversation: Conversation) -> list[BridgeCommand]:
-    """A voice that was heard cannot change, and would take the rest of the update along (OpenAI,
-    `cannot_update_voice`)."""
+    """Apply new settings. A used voice cannot change, and would make the server refuse the whole
+    update (OpenAI, `cannot_update_voice`)."""
     commands: list[BridgeCommand] = []
     if update.voice and conversation.has_spoken:
         update = replace(update, voice=None)
@@ -122,7 +122,7 @@ def _finish(
 
 
 def _inform_model(what: str, conversation: Conversation, now: float) -> list[BridgeCommand]:
-    """Tell the model what happened, so that it can speak about it."""
+    """Inform the model, so that it can speak about the event."""
     return [
         AddMessage(Role.SYSTEM, what),
         *conversation.request_response(CreateResponse(), Purpose.NOTICE, now),

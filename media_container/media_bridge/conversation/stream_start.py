@@ -18,14 +18,17 @@ def start_timeout(call: Call) -> float:
     return RING_TIMEOUT_SECONDS if rings else START_TIMEOUT_SECONDS
 
 
-def line_of(event: StreamStarted, call: Call) -> Codec | FailCall:
-    """Return the caller's codec, or the reason why the stream cannot be carried."""
+def line_of(event: StreamStarted, call: Call, agreed: Codec | None = None) -> Codec | FailCall:
+    """Return the caller's codec, or the reason why the stream cannot be carried. `agreed`
+    is the codec with which a browser call was created."""
     if not _is_of(call, event):
         return FailCall("wrong_call", "the media stream belongs to another call")
     codec = Codec.__members__.get(event.encoding)
-    if codec and codec.rate_hz == event.sample_rate_hz:
-        return codec
     format_ = f"{event.encoding} at {event.sample_rate_hz} Hz"
+    if codec and codec.rate_hz == event.sample_rate_hz:
+        if agreed not in (None, codec):
+            return FailCall("unsupported_codec", f"{format_} is not what the call was created with")
+        return codec
     return FailCall(
         "unsupported_codec", f"{format_} is neither G.711 at 8000 Hz nor L16 at 16000 Hz"
     )

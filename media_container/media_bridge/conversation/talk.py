@@ -86,7 +86,7 @@ class Talk:
 
     @property
     def is_quiet(self) -> bool:
-        """The caller has heard everything that was requested."""
+        """Everything that was requested has been played."""
         return self._response_queue.is_idle and not self._playout.is_speaking
 
     @property
@@ -95,13 +95,24 @@ class Talk:
         return not (self._response_queue.is_generating or self._playout.is_speaking)
 
     @property
+    def agent_is_speaking(self) -> bool:
+        """The caller still has something to hear."""
+        return self._playout.is_speaking
+
+    @property
+    def is_thinking(self) -> bool:
+        """Something is being generated, or was requested, or a tool runs."""
+        return self.is_running_tools or not self._response_queue.is_idle
+
+    @property
     def waits_for_caller(self) -> bool:
-        """Nobody speaks, or is about to: it is the caller's turn."""
+        """It is the caller's turn: no side speaks or is about to speak."""
         owed = self.is_running_tools or self.is_transferring or self.reply.is_over
         expected = owed or self._dtmf.entered or self._after_playback
         muted = self._response_queue.muted or self.caller_is_muted
         busy = self.ignores_caller or self.caller_is_speaking or muted
-        return self.is_quiet and not busy and not expected
+        has_session = self._response_queue.has_session
+        return self.is_quiet and has_session and not busy and not expected
 
     @property
     def has_spoken(self) -> bool:
@@ -110,8 +121,8 @@ class Talk:
     def request_response(
         self, request: CreateResponse, purpose: Purpose, now: float
     ) -> list[BridgeCommand]:
-        """Let the model speak as soon as it may. If nobody listens, it says only what has words of
-        its own."""
+        """Let the model speak as soon as possible. If the caller is ignored, only requests with
+        their own words are accepted."""
         if self.ignores_caller and not request.has_words:
             return []
         return self.reply.request(Request(request, purpose), now)
@@ -119,7 +130,7 @@ class Talk:
     def after_playback(
         self, command: BridgeCommand, now: float, timeout_seconds: float = TIMEOUT_SECONDS
     ) -> None:
-        """Do this when the caller has heard everything that was requested until now."""
+        """Execute the command when everything that was requested until now has been played."""
         self._after_playback.plan(command, now + timeout_seconds)
 
     def withdraw(self, command: BridgeCommand) -> bool:

@@ -14,7 +14,7 @@ _Arguments = TypeVar("_Arguments")
 
 
 class ToolRefused(ModelError):
-    """A call that cannot be carried out; the model is told why."""
+    """A call that cannot be executed. The model receives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,5 @@ def read_arguments(arguments: str, kind: type[_Arguments]) -> _Arguments:
 
 
 def error_output(message: str) -> str:
-    """Tell the model that its call failed, so that it can speak about it."""
+    """Return the output of a failed call, so that the model can speak about it."""
     return msgspec.json.encode({"error": message}).decode()

@@ -1,12 +1,13 @@
-"""The calls that the model makes: which are open, what answers them, when it speaks about it.
+"""The tool calls of the model: which are open, what answers them, and when the model speaks about
+them.
 
-What a response calls is carried out when that response has ended well: one that was cut may have
-been cut because the caller said no. Each output goes to the model as it comes, and when the last
-one of a response is there the model is asked to speak, once. Who says goodbye, or "I'll put you
-through", is heard to the end before it is done.
+The calls of a response are executed when it has ended well. A response that was cut may have been
+cut because the caller objected. Each output goes to the model at once. When the last output of a
+response is there, the model is asked once to speak. `end_call` and `transfer_call` wait until the
+words that announce them have been played.
 
-Every function call gets exactly one output, because the model waits for it otherwise. A call that
-is not carried out is answered with the reason.
+Every function call gets exactly one output, because the model waits for it. A call that is not
+executed is answered with the reason.
 """
 
 import msgspec
@@ -106,7 +107,8 @@ class ToolCalls:
 
     def _may_say_filler(self) -> bool:
         caller_is_busy = self._conversation.caller_is_speaking or self._conversation.ignores_caller
-        return self._conversation.is_quiet and not caller_is_busy
+        has_session = self._conversation.reply.queue.has_session
+        return self._conversation.is_quiet and has_session and not caller_is_busy
 
     def _give_up(self, now: float) -> list[BridgeCommand]:
         calls = [call for batch in self._batches for call in batch.open.items()]

@@ -12,8 +12,8 @@ from media_bridge.speech.caller_audio import CallerAudioPath
 MEASURE_AFTER_SECONDS = 4.0
 """Most turns are shorter."""
 MAX_SPEECH_SECONDS = 90.0
-"""Speech on a line that is never quiet ends after this time. Nobody speaks for so long without a
-pause."""
+"""Speech on a line that is never quiet ends after this time. People do not speak for so long
+without a pause."""
 LOUD_LEVEL = 300
 """Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""
 DETECTOR_MARGIN_SECONDS = 3.0

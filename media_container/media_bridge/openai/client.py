@@ -1,4 +1,4 @@
-"""OpenAI Realtime, and whoever speaks its protocol: how to reach it."""
+"""Connects to OpenAI Realtime, or to another server with its protocol."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit

@@ -1,7 +1,6 @@
 """Translates between the bridge and the Realtime API: commands to client events, and server events
 to the bridge's events. It does no I/O; `client.py` has the socket."""
 
-import re
 from collections.abc import Callable
 
 from media_bridge import commands, events
@@ -11,6 +10,7 @@ from media_bridge.openai import realtime, responses, session, tools, transcripts
 from media_bridge.openai.retry_delay import retry_delay
 from media_bridge.openai.tolerant import Text
 from media_bridge.openai.updates import PendingUpdates, ProposedUpdate
+from media_bridge.scrubbing import scrub
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Update
 from phonebridge.call.tools import Tools
@@ -30,9 +30,6 @@ CONFIGURE = "configure"
 """Names the first `session.update`."""
 CLIP = "phonebridge_clip"
 """Key of the metadata of a response that records a clip."""
-
-# Refusals of a key repeat parts of it.
-_KEY = re.compile(r"\b([se]k[-_])[\w*-]+")
 
 
 class RealtimeProtocol:
@@ -122,7 +119,7 @@ class RealtimeProtocol:
         try:
             event, absent = realtime.repair(text)
         except realtime.MalformedEvent as error:
-            return events.MalformedEventReceived(error.event_type, str(error))
+            return events.MalformedEventReceived(scrub(error.event_type), scrub(str(error)))
         if isinstance(event, realtime.UnknownEvent):
             return self._to_event(event)
         kind = str(event.__struct_config__.tag)
@@ -194,7 +191,9 @@ class RealtimeProtocol:
             case realtime.ResponseDone(response):
                 return responses.to_response_ended(response, response.id or self._response_id)
             case realtime.ServerError(error) if self._updates.reject(error):
-                return events.SettingsRefused(f"{error.code}: {error.param or error.message}")
+                return events.SettingsRefused(
+                    scrub(f"{error.code}: {error.param or error.message}")
+                )
             case realtime.ServerError(error):
                 return _to_error_event(error)
             case _:
@@ -254,12 +253,12 @@ def _plain(
 
 
 def _to_error_event(error: realtime.ErrorDetail) -> events.ModelEvent:
-    message = _KEY.sub(r"\1…", error.message or "")
-    code = error.code or error.type or "error"
+    message = scrub(error.message or "")
+    code = scrub(error.code or error.type or "error")
     if error.event_id == CONFIGURE:
         # The update is lost whole, and the model would go on with a default persona.
         return events.ModelRefused(f"{code}: {message}")
-    delay = retry_delay(message, error.retry_after, error.retry_after_ms)
+    delay = retry_delay(error.message, error.retry_after, error.retry_after_ms)
     return events.ModelErrorReceived(code, message, error.event_id, delay)
 
 

@@ -153,8 +153,7 @@ class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type
 
 
 class AudioCommit(Struct, frozen=True, tag="input_audio_buffer.commit", tag_field="type"):
-    """The server makes an item of what it heard since the last one. The model does not answer
-    it."""
+    """The server makes an item of the audio since the last one. The model does not answer it."""
 
     event_id: str
 

@@ -10,6 +10,7 @@ import msgspec
 from media_bridge import events
 from media_bridge.openai import items, realtime, tolerant, tools, transcripts
 from media_bridge.openai.retry_delay import retry_delay
+from media_bridge.scrubbing import scrub
 from phonebridge.call.usage import Usage
 
 
@@ -51,8 +52,8 @@ def _detail(details: "_StatusDetails | str | None") -> str:
     if isinstance(details, _StatusDetails):
         error = details.error or _StatusError()
         known = (details.reason, error.code or error.type, error.message)
-        return ": ".join(part for part in known if part)
-    return details or ""
+        return scrub(": ".join(part for part in known if part))
+    return scrub(details or "")
 
 
 def _delay(details: "_StatusDetails | str | None") -> float | None:

@@ -1,7 +1,8 @@
-"""A call's settings as a Realtime session, and whether the session in force is the one asked for.
+"""Converts a call's settings to a Realtime session, and checks whether the active session has them.
 
-A refused `session.update` is discarded whole: the model would then talk on with its default
-instructions, voice and formats. So nobody speaks before `session.updated` agrees.
+A refused `session.update` is discarded completely. The model would then continue with its default
+instructions, voice and formats. So the agent does not speak before `session.updated` confirms the
+settings.
 """
 
 from dataclasses import dataclass

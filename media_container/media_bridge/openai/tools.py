@@ -116,7 +116,7 @@ def tool_definitions(tools: Tools) -> tuple[Tool, ...]:
 
 
 def to_event(event: ToolEvent, response_id: str) -> events.ModelEvent | None:
-    """`response_id` is the response that an event belongs to if it does not tell."""
+    """Translate an event. `response_id` is the response to which it belongs if it names none."""
     match event:
         case FunctionCallArgumentsDone(call_id, arguments, of, name):
             # The beta's had no name; the item that is done has it.

@@ -1,8 +1,8 @@
-"""Transcripts on the Realtime wire: what the caller said, and what the agent says.
+"""Transcripts of the Realtime protocol: the words of the caller and of the agent.
 
-Sources: OpenAI API reference, "Realtime server events". The caller's transcripts come from a model
-of their own, at any time after the sound, or never. The agent's words come ahead of its sound as a
-rule; some servers tell them at the end of an item or of its response only.
+Sources: OpenAI API reference, "Realtime server events". The caller's words come from a separate
+model, at any time after the sound, or never. The agent's words usually come before the sound. Some
+servers send them only at the end of an item or of its response.
 """
 
 from typing import Any
@@ -82,7 +82,7 @@ class _Usage(Struct, frozen=True):
 
 
 def to_event(event: TranscriptEvent, response_id: str) -> events.ModelEvent:
-    """`response_id` is the response that an event belongs to if it does not tell."""
+    """Translate an event. `response_id` is the response to which it belongs if it names none."""
     match event:
         case OutputAudioTranscriptDelta(delta, of, item_id, index):
             response_id = of or response_id

@@ -13,7 +13,7 @@ from media_bridge.runtime.continuation import NOTHING_BEFORE, Continuation
 from media_bridge.runtime.hangups import RECORD_TIMEOUT_SECONDS
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
-from phonebridge.call.call import Call, Fault
+from phonebridge.call.call import Call, EndedBy, Fault
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallEvent,
@@ -119,6 +119,10 @@ class CallRecords:
         """Ask for the next stream."""
         self._services.rescues.start(self._call.call_id, self._call.attached_stream)
 
+    def add_end(self, by: EndedBy, at_ms: int) -> None:
+        """End a call that nobody has any more."""
+        self._queue.add_final(self._change(EndRequested(by, at_ms)))
+
     async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
         """The last word of the container about the call. Its turns come first."""
         await self._services.turn_writer.wait_until_written(self._call.call_id)
@@ -164,7 +168,8 @@ class CallRecords:
             self._loop.call_soon_threadsafe(self._on_replaced)
 
     def _command(self, event: CallEvent, failed: Callable[[str], events.SteeringEvent]) -> None:
-        """What the carrier tells later comes by webhook, and by the mailbox."""
+        """Queue a command. The carrier's result arrives later by webhook, and from there through
+        the mailbox."""
         expires_at = self._loop.time() + COMMAND_TIMEOUT_SECONDS
         apply = self._change(event).run
         self._queue.add(Job(apply, self._tell(failed), expires_at))

@@ -9,10 +9,11 @@ import asyncio
 import time
 from dataclasses import replace
 
-from media_bridge import commands, events
+from media_bridge import browser_frames, commands, events
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import BridgeCommand, ModelCommand
+from media_bridge.browser_bridge import BrowserBridge
+from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
 from media_bridge.conversation.greeting import CachedGreeting
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
@@ -20,13 +21,20 @@ from media_bridge.runtime.continuation import Continuation
 from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.speech_cache import FoundClips
-from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.runtime.websocket import (
+    INTERNAL_ERROR,
+    NORMAL_CLOSURE,
+    OTHER_SOCKET,
+    SERVICE_RESTART,
+    Buffer,
+    WebSocket,
+)
 from media_bridge.telnyx_stream import TelnyxStream
-from phonebridge.call.call import Call
+from phonebridge.call.call import Call, EndedBy
 from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
-from phonebridge.settings import MediaSettings
+from phonebridge.settings import ByteOrder, MediaSettings
 
 MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
@@ -57,10 +65,13 @@ class CallSession:
         rest, history = config, None
         if before:
             rest, history = before.rest_of(config), before.history(config)
-        self._bridge = Bridge(
+        kind = BrowserBridge if call.is_browser_call else Bridge
+        self._bridge = kind(
             call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
         )
-        self._stream = TelnyxStream(Codec[config.codec], services.settings.l16_byte_order)
+        is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
+        order = ByteOrder.LITTLE if is_little else services.settings.l16_byte_order
+        self._stream = TelnyxStream(Codec[config.codec], order)
         self._log = CallLog(services.log, call.call_id)
         self._records = CallRecords(
             call, config, services, self._log, self.dispatch, self._on_replaced, before
@@ -81,6 +92,8 @@ class CallSession:
         self.stream_number = call.attached_stream
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
+        self._lost_at: float | None = None
+        self._close_code = NORMAL_CLOSURE
         self._phone = phone
         phone.on_message = self._on_phone_message
         phone.on_close = self._on_phone_close
@@ -156,10 +169,14 @@ class CallSession:
         return self._bridge.has_started and not (self.has_left or self.is_moving)
 
     def move(self) -> None:
-        """Let another task carry the call on. The carrier closes this stream."""
+        """Let another task carry the call on. The carrier closes this stream, and a browser opens
+        the next one when we close it."""
         self._log.write("info", "call moves to another task")
         self.is_moving = True
-        self._records.replace_stream()
+        if self._call.is_browser_call:
+            self.dispatch(events.StreamLost())
+        else:
+            self._records.replace_stream()
 
     def _cancel_functions(self) -> None:
         for task in self._functions:
@@ -169,11 +186,20 @@ class CallSession:
         if self._timer:
             self._timer.cancel()
         self._model.close()
-        self._phone.close()
+        self._phone.close(self._close_code)
 
     async def _report(self) -> None:
         self._measure()
         await self._records.report(self._activity, self._bridge.has_started, self._bridge.usage)
+        if self._lost_at is not None:
+            await self._await_return(self._lost_at)
+
+    async def _await_return(self, lost_at: float) -> None:
+        """A browser that has lost its socket may come back."""
+        lost_ms = self._services.now_ms()
+        seconds = self._services.browser_return_seconds
+        await asyncio.sleep(max(0.0, seconds - (self._loop.time() - lost_at)))
+        self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
 
     # The sockets.
 
@@ -183,7 +209,15 @@ class CallSession:
 
     def _on_phone_close(self, code: int, reason: str) -> None:
         self._log.write("info", "phone disconnected", code=code, reason=reason)
-        self.dispatch(events.StreamLost())
+        # A browser that closes with this code is done (RFC 6455, 7.4.1). A page that is left, or a
+        # network that breaks, has another code.
+        has_hung_up = self._call.is_browser_call and code == NORMAL_CLOSURE
+        self.dispatch(events.StreamStopped() if has_hung_up else events.StreamLost())
+
+    def give_way(self) -> None:
+        """Another stream of the call was claimed here."""
+        self._close_code = OTHER_SOCKET
+        self.dispatch(events.LeaveRequested())
 
     # The timer.
 
@@ -211,7 +245,8 @@ class CallSession:
     def _execute(self, command: BridgeCommand) -> None:
         match command:
             case commands.AppendAudio():
-                self._model.send_audio(command)
+                model = self._model  # without a call of its own: this is done at every frame
+                model.socket.send(model.protocol.encode(command))
             case commands.PlayAudio() | commands.MarkPlayback():
                 self._phone.send(self._stream.encode(command))
             case commands.ClearPlayback():
@@ -246,11 +281,12 @@ class CallSession:
             case commands.Log():
                 self._log.write_entry(command)
             case _:
-                self._tell_model(command)
+                self._send(command)
 
-    def _tell_model(
+    def _send(
         self,
         command: ModelCommand
+        | BrowserCommand
         | commands.ConnectModel
         | commands.RestoreHistory
         | commands.CountReconnect
@@ -265,6 +301,8 @@ class CallSession:
                 self._model.restore(command)
             case commands.CountReconnect(reason, gap_ms):
                 self._services.metrics.model_reconnected(reason, gap_ms)
+            case _ if isinstance(command, BrowserCommand):
+                self._phone.send(browser_frames.encode(command))
             case _:
                 self._model.send(command)
 
@@ -279,15 +317,20 @@ class CallSession:
     def _leave(self, command: commands.FailCall | commands.LeaveStream) -> None:
         match command:
             case commands.FailCall(reason, detail):
+                if self._call.is_browser_call:
+                    self._close_code = INTERNAL_ERROR
                 self._log.write("error", "call FAILED", reason=reason, detail=shorten(detail))
                 self._records.fail(reason, shorten(detail))
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
-                if lost:
+                if lost and self._call.is_browser_call:
+                    self._close_code = SERVICE_RESTART
+                    self._lost_at = self._loop.time()
+                elif lost:
                     self._records.replace_stream()
         self.has_left = True
         self._cancel_functions()
-        self._phone.close()
+        self._phone.close(self._close_code)
 
     def _finish(self) -> None:
         self.is_over = True

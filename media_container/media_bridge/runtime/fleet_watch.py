@@ -17,7 +17,8 @@ READ_SECONDS = liveness.HEARTBEAT_SECONDS
 
 
 class FleetWatch:
-    """`on_won` gets the id of each task that this one has marked: nobody else acts on its calls."""
+    """Watches the other tasks. `on_won` is called with the id of each task that this one has
+    marked, because only this one then acts on its calls."""
 
     def __init__(
         self,

@@ -27,10 +27,10 @@ TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 30.0
 """After one that failed: there may be a proxy, say, through which only boto3 knows the way."""
 SIGNATURE_SECONDS = 30.0
-"""For so long the same request is sent again: to sign it costs as much as to send it, and AWS takes
-signatures of up to five minutes ago (IAM, "AWS Signature Version 4 for API requests")."""
+"""The same signed request is sent again for this long, because signing costs as much as sending.
+AWS accepts signatures up to five minutes old (IAM, "AWS Signature Version 4 for API requests")."""
 MAX_RESPONSE_BYTES = 4096
-"""Of an answer: it is a number or two."""
+"""Maximum size of a response, which holds one or two numbers."""
 
 _FAILURES = (OSError, BotoCoreError, UpstreamFailed, h11.ProtocolError, msgspec.DecodeError)
 
@@ -51,7 +51,8 @@ class _SignedRequest:
 
 
 class MailboxPoll:
-    """`query` is the body of a DynamoDB query that counts what waits; one peek at a time."""
+    """Polls with one request at a time. `query` is the body of a DynamoDB query that counts waiting
+    commands."""
 
     def __init__(self, access: DynamoAccess, query: Callable[[], bytes]) -> None:
         self._access = access

@@ -17,9 +17,11 @@ from phonebridge.storage.mailbox import COMMAND_SECONDS, DynamoMailbox, Posted
 T = TypeVar("T")
 
 READ_SECONDS = 0.15
-"""A poll takes half a read unit, and whoever steers a call waits for half of this on average."""
+"""Interval of the polls. Each costs half a read unit, and a command waits for half of the interval
+on average."""
 MEMORY_SECONDS = 10.0 * COMMAND_SECONDS
-"""A command has long expired then, also by the clock of whoever posted it."""
+"""How long handled commands are remembered. By then a command has expired, even by the sender's
+clock."""
 
 
 class MailboxReader:
@@ -58,7 +60,7 @@ class MailboxReader:
                 self._carry_out(posted, session)
             if posted.command_id in self._done:
                 acknowledge = partial(self._mailbox.acknowledge, task_id, posted)
-                await self._from_table(acknowledge, False)
+                await self._from_table(acknowledge, None)
 
     def _carry_out(self, posted: Posted, session: CallSession) -> None:
         now = asyncio.get_running_loop().time()

@@ -15,13 +15,13 @@ SERVICE = "media-bridge"
 
 class WorkerMetrics:
     def __init__(self, namespace: str) -> None:
-        """Without a namespace nothing is published."""
+        """Collect figures for CloudWatch. Without a namespace, nothing is published."""
         # Named here, because POWERTOOLS_SERVICE_NAME is the same for all services of a stack.
         self._metrics = EphemeralMetrics(namespace=namespace, service=SERVICE)
         self._is_on = bool(namespace)
         self._dropped_frames = 0
-        self._calls_taken_over = self._streams_restarted = 0
         self._reconnects: Counter[str] = Counter()
+        self._calls_taken_over = self._streams_restarted = 0
 
     def model_connected(self, after_seconds: float) -> None:
         self._add_duration("ModelConnectMs", after_seconds * 1000)
@@ -65,9 +65,9 @@ class WorkerMetrics:
             "ActiveCalls": active_calls,
             "CallSlots": slots,
             "DroppedFrames": self._dropped_frames,
+            "ModelReconnects": self._reconnects.total(),
             "CallsTakenOver": self._calls_taken_over,
             "StreamsRestarted": self._streams_restarted,
-            "ModelReconnects": self._reconnects.total(),
         }
         self._dropped_frames = self._calls_taken_over = self._streams_restarted = 0
         if self._is_on:

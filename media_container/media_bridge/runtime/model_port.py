@@ -1,7 +1,5 @@
-"""The port to a speech-to-speech API. What is told and heard of it are the bridge's own commands
-and events; behind it stands one package for each API (`openai/`), chosen in
-`media_bridge/__main__.py`.
-"""
+"""The port to a speech-to-speech API. Its input and output are the bridge's own commands and
+events. Each API has its own package behind it (`openai/`), chosen in `media_bridge/__main__.py`."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -49,4 +47,4 @@ class SpeechModel(Protocol):
         """Connect `socket`, whose callbacks are set. Raises `ModelUnreachable`."""
 
     def name(self, config: CallConfig) -> str:
-        """Of the model that speaks in such a call."""
+        """Return the name of the model that speaks in such a call."""

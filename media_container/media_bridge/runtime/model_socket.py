@@ -12,6 +12,7 @@ from media_bridge.runtime.call_log import CallLog
 from media_bridge.runtime.model_port import ModelProtocol, ModelUnreachable
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.scrubbing import scrub
 from phonebridge.call.config import CallConfig
 
 
@@ -31,34 +32,31 @@ class ModelSocket:
         self._dispatch = dispatch
         self._crash = crash
         self._loop = asyncio.get_running_loop()
-        self._socket = WebSocket()
-        self._protocol: ModelProtocol = services.model.protocol(config)
+        self.socket = WebSocket()
+        self.protocol: ModelProtocol = services.model.protocol(config)
         self._opening: asyncio.Task[None] | None = None
 
     def open(self, config: CallConfig, tasks: asyncio.TaskGroup) -> None:
         """Open a session with these settings in place of the present one."""
         self.close()
         socket, protocol = WebSocket(), self._services.model.protocol(config)
-        socket.on_message = lambda text: self._on_message(protocol, text)
+        socket.on_message = self._reader(protocol)
         socket.on_close = self._on_close
         protocol.on_repair = self._on_repair
-        self._socket, self._protocol = socket, protocol
+        self.socket, self.protocol = socket, protocol
         self._opening = tasks.create_task(self._open(config, socket))
 
     def close(self) -> None:
         """Hear no more of the session, and leave it."""
-        self._socket.on_message = lambda _: None
-        self._socket.on_close = lambda *_: None
-        self._socket.close()
+        self.socket.on_message = lambda _: None
+        self.socket.on_close = lambda *_: None
+        self.socket.close()
         if self._opening:
             self._opening.cancel()
 
-    def send_audio(self, command: ModelCommand) -> None:
-        self._socket.send(self._protocol.encode(command))
-
     def send(self, command: ModelCommand) -> None:
-        protocol = self._protocol
-        self._socket.send(protocol.encode(command))
+        protocol = self.protocol
+        self.socket.send(protocol.encode(command))
         if event := protocol.implied_event(command):
             self._loop.call_soon(self._imply, protocol, event)
 
@@ -73,9 +71,9 @@ class ModelSocket:
                 await self._services.model.connect(config, socket)
         except ModelUnreachable as error:
             self._services.metrics.model_unreachable()
-            self._log.write("warning", "model unreachable", reason=str(error))
-            failed = events.ModelUnreachable(str(error), error.status, error.retry_after)
-            self._dispatch(failed)
+            reason = scrub(str(error))
+            self._log.write("warning", "model unreachable", reason=reason)
+            self._dispatch(events.ConnectFailed(reason, error.status, error.retry_after))
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
         else:
@@ -83,16 +81,23 @@ class ModelSocket:
             self._log.write("info", "model connected")
 
     def _imply(self, protocol: ModelProtocol, event: events.ModelEvent) -> None:
-        if protocol is self._protocol:
+        if protocol is self.protocol:
             self._dispatch(event)
 
-    def _on_message(self, protocol: ModelProtocol, text: Buffer) -> None:
-        if event := protocol.decode(text):
-            self._dispatch(event)
+    def _reader(self, protocol: ModelProtocol) -> Callable[[Buffer], None]:
+        """A closure saves looking up what never changes, at every message."""
+        decode, dispatch = protocol.decode, self._dispatch
+
+        def read(text: Buffer) -> None:
+            if event := decode(text):
+                dispatch(event)
+
+        return read
 
     def _on_repair(self, event_type: str, absent: list[str]) -> None:
         self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
 
     def _on_close(self, code: int, reason: str) -> None:
+        reason = scrub(reason)
         self._log.write("info", "model disconnected", code=code, reason=reason)
         self._dispatch(events.ModelClosed(code, reason))

@@ -8,7 +8,8 @@ MAX_PENDING_PER_ADDRESS = 16
 
 
 class PendingSockets:
-    """Without a load balancer an address is empty. Then only the total is limited."""
+    """Counts the sockets that have not shown a token yet. Without a load balancer, the client's
+    address is unknown, and only the total is limited."""
 
     def __init__(self) -> None:
         self._addresses: Counter[str] = Counter()

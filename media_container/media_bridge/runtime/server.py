@@ -1,5 +1,8 @@
-"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx, `/healthz` for the
-balancer.
+"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx and browsers, `/healthz`
+for the balancer.
+
+Telnyx sends its token in a header. A browser cannot set headers, so it sends the token in its first
+frame, from any origin: no cookie says who it is.
 
 Nothing is spent on a socket before its token is checked: until then it has none of the slots.
 """
@@ -27,7 +30,15 @@ from media_bridge.runtime.continuation import Continuation, continuation_of
 from media_bridge.runtime.pending_sockets import PendingSockets
 from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.speech_cache import FoundClips
-from media_bridge.runtime.websocket import Buffer, WebSocket
+from media_bridge.runtime.websocket import (
+    INTERNAL_ERROR,
+    OTHER_SOCKET,
+    POLICY_VIOLATION,
+    TOKEN_REFUSED,
+    TRY_AGAIN_LATER,
+    Buffer,
+    WebSocket,
+)
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
 from phonebridge.call.call import MAX_STREAMS, Call
@@ -52,11 +63,6 @@ MAX_BUFFERED_BYTES = 128 * 1024
 """Five seconds of frames and more, while the call is being claimed."""
 CLAIM_ATTEMPTS = 5
 """Each takes up to 6 s while the table does not answer."""
-POLICY_VIOLATION = 1008
-INTERNAL_ERROR = 1011
-
-TRY_AGAIN_LATER = 1013
-
 _JSON = {"Content-Type": "application/json"}
 
 Job = Callable[[], Coroutine[None, None, None]]
@@ -104,6 +110,8 @@ class _PhoneSocket(WebSocket):
         self._waiting: list[bytes] = []
         self._room = MAX_BUFFERED_BYTES
         self._end: tuple[int, str] | None = None
+        self.has_header = True
+        """Whether the token came in a header."""
         self.on_message = self._keep
         self.on_close = self._close_early
 
@@ -123,7 +131,7 @@ class _PhoneSocket(WebSocket):
         self.first_message.cancel()
 
     def release(self) -> None:
-        """Hand on what was kept to whoever listens now."""
+        """Pass the frames received so far to the current listener."""
         for message in self._waiting:
             self.on_message(message)
         self._waiting.clear()
@@ -139,6 +147,7 @@ class _UpgradeHandler:
         self._calls = calls
         self._carried: set[asyncio.Task[None]] = set()
         self._pending = PendingSockets()
+        self._open_streams: set[tuple[str, int]] = set()
 
     def on_upgrade(
         self, request: WSUpgradeRequest
@@ -153,15 +162,16 @@ class _UpgradeHandler:
         if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
-            if not self._worker.has_room:
-                return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
             if token := request.headers.get(TOKEN_HEADER):
                 return self._open_media(call_id, int(number), token)
+            # A browser learns why it is refused from a close code only, so its socket opens first.
             return self._open_pending(call_id, int(number), _last_hop(request))
 
     def _open_media(
         self, call_id: str, number: int, token: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
+        if not self._worker.has_room:
+            return self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "no free slot")
         try:
             self._verify(token, call_id, number)
         except InvalidToken as error:
@@ -211,19 +221,28 @@ class _UpgradeHandler:
                 await job()
             except (InvalidToken, UnknownCall, InvalidTransition) as error:
                 self._log.warning("media socket refused", reason=str(error))
-                phone.close(POLICY_VIOLATION)
+                phone.close(self._refusal_code(call_id, phone))
             except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
                 self._log.exception("media socket FAILED")
                 phone.close(INTERNAL_ERROR)
 
+    def _refusal_code(self, call_id: str, phone: _PhoneSocket) -> int:
+        if phone.has_header:
+            return POLICY_VIOLATION
+        return OTHER_SOCKET if self._worker.carries(call_id) else TOKEN_REFUSED
+
     async def _read_token(
         self, call_id: str, number: int, address: str, phone: _PhoneSocket
     ) -> None:
-        """Until it has shown its token, a socket has no slot."""
+        """Accept a socket. It takes no slot before its token was checked."""
+        phone.has_header = False
         try:
-            self._verify(await _token_of_first_frame(phone), call_id, number)
+            frame = await _first_frame(phone)
+            self._verify(frame.auth_token or "", call_id, number)
         finally:
             self._pending.remove(address)
+        if (call_id, number) in self._open_streams:
+            raise InvalidTransition(f"Stream {number} of call {call_id} is open already.")
         if not self._worker.has_room or self._worker.carries(call_id, number):
             self._log.warning("media socket refused", reason="no free slot, or carried already")
             phone.close(TRY_AGAIN_LATER)
@@ -232,6 +251,7 @@ class _UpgradeHandler:
         await self._carry(call_id, number, phone)
 
     async def _carry(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
+        self._open_streams.add((call_id, number))
         try:
             task_id = self._worker.task_id
             claim = partial(self._claim, MediaAttached(number, task_id, self._services.now_ms()))
@@ -252,6 +272,7 @@ class _UpgradeHandler:
             phone.release()
             await self._worker.run_session(found.call, session)
         finally:
+            self._open_streams.discard((call_id, number))
             self._worker.free_slot(call_id)
 
     async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
@@ -268,8 +289,8 @@ class _UpgradeHandler:
                 await self._services.pauses.wait(attempt)
 
     def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
-        """Whoever comes second with a token fails here. The claim comes last: once a call is ours,
-        nothing may fail before its session runs."""
+        """Claim the call. A second socket with the same token fails here. The claim comes last:
+        once the call is ours, nothing may fail before its session runs."""
         config, before = self._settings_and_past(call_id, attached.stream_number)
         greeting, clips = self._recorded_speech(config)
         call = self._services.switchboard.apply(call_id, attached)
@@ -286,7 +307,8 @@ class _UpgradeHandler:
         record = self._services.store.record(call_id)
         if record is None:
             raise UnknownCall(call_id)
-        return record.config, continuation_of(record, self._services.now_ms())
+        config = self._services.store.latest_config(call_id) or CallConfig()
+        return config, continuation_of(record, self._services.now_ms())
 
     def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:
         """A call does without it: it is greeted a little later, and has no clips."""
@@ -317,8 +339,9 @@ def _with_response(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener
     return WSUpgradeResponseWithListener(response, None)
 
 
-async def _token_of_first_frame(phone: _PhoneSocket) -> str:
-    """Telnyx sends the token twice; a proxy may have taken the header away."""
+async def _first_frame(phone: _PhoneSocket) -> media.Connected:
+    """A browser sends the token in this frame alone. Telnyx sends it twice; a proxy may have taken
+    the header away."""
     try:
         async with asyncio.timeout(TOKEN_TIMEOUT_SECONDS):
             frame = media.decode(await phone.first_message)
@@ -326,4 +349,4 @@ async def _token_of_first_frame(phone: _PhoneSocket) -> str:
         raise InvalidToken("The media socket brought no token.") from error
     if not (isinstance(frame, media.Connected) and frame.auth_token):
         raise InvalidToken("The media socket brought no token.")
-    return frame.auth_token
+    return frame

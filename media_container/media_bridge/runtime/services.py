@@ -34,12 +34,14 @@ class Services:
     speech_cache: SpeechCache
     tool_runner: ToolRunner
     threads: Threads
-    """For what calls write and command. A call has at most one job at a time, so with a thread for
-    each slot no call waits for another."""
+    """Threads for the writes and commands of calls. A call has at most one job at a time, so with a
+    thread per slot no call waits for another."""
     metrics: WorkerMetrics
     pauses: RetryPauses
     hangups: Hangups
     rescues: Rescues
+    browser_return_seconds: float = 15.0
+    """The wait for another stream of a browser that has lost its socket."""
     pulse: Pulse = field(default_factory=Pulse)
     hangup_grace_seconds: float = 3.0
     """The wait after the carrier has closed a stream. Usually the caller hung up, and a webhook

@@ -27,16 +27,16 @@ greeting with a name in it."""
 PIECE_BYTES = 4_800
 """100 ms of the model's sound: the resampler's memory grows with what it is fed at once."""
 RECORDING_PAUSE_MS = 60_000
-"""For each set of clips one call a minute and process looks into the table, and may record what is
-missing. A full container would otherwise record each clip many times."""
+"""Once per minute, each process lets one call look up a set of clips and record the missing ones.
+Otherwise a full container would record each clip many times."""
 MAX_SETS = 100
 """Sets of clips that a process holds in memory; the oldest is dropped. A set takes 50 KB or so."""
 
 
 @dataclass(frozen=True, slots=True)
 class _StoredSpeech:
-    """At most 240 KB of G.711, or 384 of L16 (`conversation/greeting.py`), of the 400 that an
-    item may be."""
+    """A stored recording. It has at most 240 KB of G.711 or 384 KB of L16
+    (`conversation/greeting.py`). An item may have 400 KB."""
 
     words: str
     sound: bytes
@@ -107,7 +107,8 @@ class SpeechCache:
 
     def _read_clips(self, pk: str) -> SpeechClips:
         found: dict[str, SpeechClip] = {}
-        for stored in self._table.partition(pk):
+        # A clip that is missed here is only recorded again.
+        for stored in self._table.partition(pk, is_consistent=False):
             speech = stored.read(_StoredSpeech)
             found[stored.sk] = SpeechClip(speech.words, speech.sound)
         return SpeechClips(**found)

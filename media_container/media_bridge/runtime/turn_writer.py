@@ -19,7 +19,8 @@ from phonebridge.storage.call_store import DynamoCallStore
 
 LINGER_SECONDS = 2.0
 MAX_QUEUED_TURNS = 5_000
-"""Of a table that cannot be reached; some minutes of a full container. The oldest go first."""
+"""Maximum number of turns that wait while the table is unreachable, some minutes of a full
+container. The oldest are dropped first."""
 MAX_TEXT_LENGTH = 30_000
 """Characters, of six bytes in JSON at most: said and unheard words together fit into an item. One
 that is too large would be refused with all the turns beside it, again and again."""
@@ -31,6 +32,7 @@ class TurnWriter:
         self._log = log
         self._pauses = pauses
         self._waiting: dict[tuple[str, int, int], Turn] = {}
+        self._has_turns = asyncio.Event()
         self._writing = asyncio.Lock()
         self._threads = Threads("turns", 1)
 
@@ -40,12 +42,16 @@ class TurnWriter:
         self._waiting[call_id, turn.stream_number, turn.number] = shortened
         if len(self._waiting) > MAX_QUEUED_TURNS:
             del self._waiting[next(iter(self._waiting))]
+        self._has_turns.set()
 
     async def write(self) -> None:
-        """As long as the process runs."""
+        """Write turns until the process ends, `LINGER_SECONDS` after the first one that waits."""
         while True:
+            await self._has_turns.wait()
             await asyncio.sleep(LINGER_SECONDS)
             await self.flush()
+            if not self._waiting:
+                self._has_turns.clear()
 
     def discard(self, call_id: str) -> None:
         """Forget the turns of the call that wait: others have taken it over."""

@@ -13,11 +13,20 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 Buffer = bytes | memoryview
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""Of all its fragments; a single frame is limited where its socket is opened."""
+"""Maximum size of a message with all its fragments. The size of a single frame is limited where its
+socket is opened."""
 STALL_SECONDS = 5.0
 """A peer that reads nothing for so long, while we have something to say, is gone."""
 CLOSE_SECONDS = 1.0
 """How long a peer may take to answer our close, or to take what we said before."""
+NORMAL_CLOSURE = 1000
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
+TOKEN_REFUSED = 4401
+OTHER_SOCKET = 4409
+"""Another socket has the call. These two are our own (RFC 6455, 7.4.2)."""
 NO_STATUS_RECEIVED = 1005
 ABNORMAL_CLOSURE = 1006
 
@@ -42,7 +51,7 @@ class WebSocket(WSListener):
         self._unwanted = False
 
     def send(self, message: bytes) -> None:
-        """To a closed socket, nothing is sent."""
+        """Send a message. If the socket is closed, nothing is sent."""
         if self._transport is not None:
             self._transport.send(_TEXT, message)
 
@@ -111,7 +120,7 @@ class WebSocket(WSListener):
 
 
 async def _consume_error(transport: WSTransport) -> None:
-    """A client that was sent what is no WebSocket keeps an exception for whoever asks; one of which
-    nobody hears is a traceback in the log. Its code and reason were told already."""
+    """Retrieve the exception that picows keeps when the server sends no WebSocket. Otherwise
+    asyncio logs a traceback. Its code and reason were reported already."""
     with suppress(Exception):
         await transport.wait_disconnected()

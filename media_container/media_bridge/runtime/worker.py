@@ -36,7 +36,7 @@ class DrainTimes:
     """How long each step of a drain may take: less than ECS's longest stop timeout of 120 s."""
 
     calls_seconds: float = 95.0
-    """For the calls to end by themselves. A drain that SIGINT asks for skips this step."""
+    """Time for the calls to end by themselves. A drain after SIGINT skips this step."""
     goodbye_seconds: float = 15.0
     last_writes_seconds: float = 5.0
     moves_seconds: float = 60.0
@@ -98,8 +98,8 @@ class MediaWorker:
         return self._taken.total()
 
     def take_slot(self, call_id: str) -> None:
-        """Take one call's place, from its token to its last write. It is listed before it is
-        claimed: whoever misses a claimed call in the list is right."""
+        """Take a call's place from its token to its last write. It is listed before it is claimed,
+        so a claimed call that is missing from the list is really missing."""
         self._taken[call_id] += 1
         self._idle.clear()
         self._update_list()
@@ -123,7 +123,7 @@ class MediaWorker:
     def end_earlier_session(self, call_id: str) -> None:
         """Another stream of the call was claimed here."""
         if session := self._sessions.get(call_id):
-            session.dispatch(events.LeaveRequested())
+            session.give_way()
 
     async def run_session(self, call: Call, session: CallSession) -> None:
         self._sessions[call.call_id] = session
@@ -189,7 +189,7 @@ class MediaWorker:
             self._drain_timeout.reschedule(min(end_at, self._drain_timeout.when() or end_at))
 
     def _broadcast(self, *farewell: events.BridgeEvent) -> None:
-        """To every call, those included whose session is about to begin."""
+        """Send events to every call, including those whose session is about to begin."""
         self.services.log.info("ending calls", active_calls=self._active_calls)
         self._farewell = farewell
         for session, event in product(self._sessions.values(), farewell):
@@ -231,7 +231,7 @@ class MediaWorker:
     # The fleet.
 
     def _compose_beat(self, count: int) -> Beat:
-        """In the thread of the heartbeat."""
+        """Compose a heartbeat, in its thread."""
         # The list is read first: what it announces is in the table's list, or on its way.
         version, claimed = self._list_version, len(self._claimed)
         state = TaskState(
@@ -240,7 +240,7 @@ class MediaWorker:
         return Beat(state, claimed)
 
     def _report_beat(self, beat: Beat, outcome: BeatOutcome) -> None:
-        """In the thread of the heartbeat."""
+        """Pass the outcome to the event loop. This runs in the thread of the heartbeat."""
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._on_beat, beat, outcome)
 
@@ -287,7 +287,7 @@ class MediaWorker:
         self._writes.add(Job(self._write_list))
 
     def _write_list(self) -> None:
-        """In a thread. One write serves all changes before it."""
+        """Write the list of calls, in a thread. One write covers all changes before it."""
         version = self._list_version  # before the calls: they may become more meanwhile
         if version > self._written_version:
             self._fleet.list_calls(self.task_id, version, list(self._taken))
@@ -298,7 +298,7 @@ class MediaWorker:
         self._burials.add(Job(partial(self._find_calls_of, task_id)))
 
     def _find_calls_of(self, task_id: str) -> None:
-        """In a thread."""
+        """Find the calls of a task, in a thread."""
         self._take_over(call for call in self._possibly_live() if call.owner_task == task_id)
 
     def _find_waiting_calls(self) -> None:
@@ -313,7 +313,8 @@ class MediaWorker:
         """In a thread."""
         assert self._loop is not None
         for call in calls:
-            self._loop.call_soon_threadsafe(self._rescue, call)
+            if not call.is_browser_call:  # its browser opens the next stream
+                self._loop.call_soon_threadsafe(self._rescue, call)
 
     def _rescue(self, call: Call) -> None:
         self.services.log.warning("call is taken over", call_id=call.call_id)

@@ -17,9 +17,10 @@ from media_bridge.runtime.threads import Threads
 from phonebridge.errors import PhonebridgeError
 
 MAX_QUEUED_JOBS = 500
-"""Of one call. A job takes some hundred bytes, and the longest message some thousand."""
+"""Maximum number of jobs that wait for one call. A job takes some hundred bytes, and the longest
+message some thousand."""
 COMMAND_TIMEOUT_SECONDS = 10.0
-"""Nobody wants a key to be pressed, or a call to be transferred, later than this."""
+"""A key press or a transfer is dropped if it is later than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,7 @@ class WriteQueue:
             self._give_up(job, "too many writes wait for the table")
 
     def add_final(self, job: Job) -> None:
-        """As `add`, for the few jobs with which a call ends: they always find room."""
+        """Add one of the last jobs of a call. These are accepted even if the queue is full."""
         self._jobs.append(job)
         self._changed.set()
 

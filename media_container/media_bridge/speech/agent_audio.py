@@ -1,5 +1,5 @@
 """The agent's speech on its way from the model to the caller: the sound and words of each item, and
-how much of them was heard."""
+how much of them was played."""
 
 from collections.abc import Iterable
 
@@ -30,8 +30,7 @@ class AgentAudio:
         self._recited: set[str] = set()
 
     def play_recorded(self, item_id: str, words: str, sound: bytes, now: float) -> None:
-        """Play a recording in the codec that we speak. The model receives as text what the caller
-        has heard of it."""
+        """Play a recording in our own codec. The model receives the played part as text."""
         self._recited.add(item_id)
         item = Item(item_id, 0, "", PassThrough(), Loudness(self._playout.codec))
         self._playout.add(item)
@@ -74,8 +73,8 @@ class AgentAudio:
         return [*whole, *self._transcript.response_ended(event.response_id)]
 
     def _is_wanted(self, event: events.TranscriptReceived | events.TranscriptFinished) -> bool:
-        """Return whether the words belong on record. A stopped response has only items there that
-        were heard in part."""
+        """Return whether the words belong on record. Items of a stopped response count only if part
+        of them was played."""
         return event.response_id not in self.cancelled or self._transcript.has_begun(event.item_id)
 
     def is_within_item(self, response_id: str) -> bool:
@@ -107,14 +106,14 @@ class AgentAudio:
                 self._playout.finish(item.item_id)
 
     def drop(self, event: events.AudioReceived) -> list[BridgeCommand]:
-        """Drop sound of a stopped response. The model learns that nothing was heard of an item that
-        begins only now."""
+        """Drop sound of a stopped response. If an item begins only now, the model is informed that
+        none of it was played."""
         if not self.cancelled.mark_truncated(event.response_id, event.item_id):
             return []
         return [TruncateItem(event.item_id, event.content_index, 0)]
 
     def on_played(self, played: Iterable[ItemPlayed]) -> list[BridgeCommand]:
-        """Record the turns that the caller has heard to their end."""
+        """Record the turns that were played completely."""
         commands: list[BridgeCommand] = []
         for each in played:
             if each.item.is_broken:
@@ -145,7 +144,7 @@ class AgentAudio:
         return [*commands, *self.on_played(played), *self._truncate(cuts, now)]
 
     def close(self, now: float) -> list[BridgeCommand]:
-        """End all items with what was heard of them so far, because the call is over."""
+        """End all items at their current positions, because the call is over."""
         self._recited.clear()
         played, cuts = self._playout.clear(now)
         return [*self.on_played(played), *self._truncate(cuts, now)]

@@ -109,9 +109,13 @@ class CallerAudioPath:
         return self._jitter_buffer.next_deadline()
 
     def look_for_gap(self, last_frame_at: float, speaks: bool, now: float) -> list[BridgeCommand]:
-        """To be called `GAP_TIMEOUT_SECONDS` after the last frame, and after the last look. Without
-        frames the model cannot see the end of a turn, for its detector runs on the audio's clock:
-        while the caller speaks, it gets as much silence as time has passed, never more."""
+        """Fill a gap in the caller's audio with silence. Call this `GAP_TIMEOUT_SECONDS` after the
+        last frame, and after the last check.
+
+        Without frames the model cannot detect the end of a turn, because its detector runs on the
+        clock of the audio. So while the caller speaks, the model gets as much silence as time has
+        passed, never more.
+        """
         received = self.frames - self._frames_at_last_look
         self._frames_at_last_look = self.frames
         if received and self._looks:
@@ -147,7 +151,7 @@ class CallerAudioPath:
         committed yet. It began `speech_seconds` ago, or is None if the caller was silent."""
         self._is_forwarding = False
         self._kept_bytes = self._bytes_of(RECENT_AUDIO_SECONDS)
-        if speech_seconds is not None:
+        if speech_seconds is not None and not self._stopped:
             recent = b"".join(self._recent)
             size = self._bytes_of(min(speech_seconds + DETECTION_SECONDS, RECENT_AUDIO_SECONDS))
             self._early += recent[-size:]

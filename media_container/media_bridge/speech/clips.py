@@ -16,6 +16,6 @@ class SpeechClips:
     """The clips of a voice and language. A clip is None until it was recorded."""
 
     filler: SpeechClip | None = None
-    """Asks the caller for a moment of patience."""
+    """Asks the caller to wait for a moment."""
     apology: SpeechClip | None = None
     """The last words of a call that cannot go on."""

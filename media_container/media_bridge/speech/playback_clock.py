@@ -123,7 +123,7 @@ class PlaybackClock:
         return name
 
     def mark_returned(self, name: str, now: float) -> None:
-        """Correct the clock. A mark that was sent before a `clear` tells nothing."""
+        """Correct the clock. A mark that was sent before a `clear` is ignored."""
         mark = self._marks.get(name)
         if mark is None:
             return

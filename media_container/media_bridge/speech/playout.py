@@ -1,8 +1,8 @@
-"""Paces the agent's audio, and knows what the caller has heard of each item.
+"""Paces the agent's audio, and knows how much of each item was played.
 
-The model sends faster than real time. Telnyx would queue a long answer whole, and nobody would know
-what the caller has heard. So audio waits here and leaves with a bounded lead: Telnyx never has more
-than `LEAD_MS` that it has not played. `playback_clock.py` tells how far the caller has listened.
+The model sends faster than real time. Telnyx would queue a long answer completely, and then the
+position of the playback would be unknown. So audio waits here and leaves with a bounded lead:
+Telnyx never has more than `LEAD_MS` of unplayed audio. `playback_clock.py` estimates the position.
 """
 
 from collections import deque
@@ -79,7 +79,7 @@ class ItemPlayed:
 
 @dataclass(frozen=True, slots=True)
 class ItemTruncated:
-    """Playback of an item was stopped: the caller heard `played_ms` of `received_ms`."""
+    """Playback of an item was stopped after `played_ms` of `received_ms`."""
 
     item: Item
     played_ms: int
@@ -129,7 +129,7 @@ class Playout:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """Items not known to be heard whole, in the order of their playback."""
+        """Items that are not known to be played completely, in the order of their playback."""
         return tuple(self._items.values())
 
     def item(self, item_id: str) -> Item | None:
@@ -175,7 +175,7 @@ class Playout:
         self._clock.mark_returned(name, now)
 
     def next_deadline(self) -> float:
-        """Return when the next chunk has to leave, or when the last one will have been heard."""
+        """Return when the next chunk has to leave, or when the last one will have been played."""
         if self._sendable():
             return self._clock.sendable_at(self._max_ahead)
         if self._played >= self._clock.sent:
@@ -183,16 +183,15 @@ class Playout:
         return self._clock.confirmed_at
 
     def advance(self, now: float) -> list[ItemPlayed]:
-        """Move playback on to `now`. The result is the items that were thereby heard to their
-        end."""
+        """Move playback on to `now`. Return the items whose playback is thereby complete."""
         if not self._items and self._played == self._clock.confirmed == self._clock.sent:
             return []
         self._played = self._clock.confirmed_position(now)
         return self._take_played(self._played, now)
 
     def clear(self, now: float) -> tuple[list[ItemPlayed], list[ItemTruncated]]:
-        """Stop playback and forget everything. The result is the items that were heard to their
-        end, and where each of the others was cut."""
+        """Stop playback and forget everything. Return the items that were played completely, and
+        where each of the others was cut."""
         played = self._clock.position(now)
         whole = self._take_played(played, now)
         cuts = [self._cut(item, played) for item in self._items.values()]

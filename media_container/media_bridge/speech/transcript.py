@@ -39,6 +39,16 @@ class _Turn:
     """The words that were known when it was recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTurn:
+    """A turn that is not on record yet, with the words known so far."""
+
+    number: int
+    who: Speaker
+    text: str
+    latency: Latency | None
+
+
 @dataclass(slots=True)
 class Transcript:
     """Turns are numbered in the order in which they began and recorded in the order in which they
@@ -60,6 +70,11 @@ class Transcript:
         """The model still owes a transcript. Keys have none."""
         known = (*self._open.values(), *self._recorded.values())
         return any(not (turn.words.is_over or turn.words.is_final) for turn in known)
+
+    def open_turns(self) -> Iterator[OpenTurn]:
+        """The turns that have not ended, or still miss words."""
+        for turn in self._open.values():
+            yield OpenTurn(turn.number, turn.who, turn.words.text, turn.latency)
 
     # The caller.
 
@@ -147,7 +162,7 @@ class Transcript:
         return [record for item_id in ended for record in self._revise(item_id)]
 
     def agent_finished(self, played: ItemPlayed) -> list[Record]:
-        """The caller heard the item to its end."""
+        """Record an item that was played completely."""
         item = played.item
         turn = self._open.get(item.item_id)
         if turn is None:
@@ -160,7 +175,7 @@ class Transcript:
         return [*self._record(item.item_id)]
 
     def agent_interrupted(self, cut: ItemTruncated, now: float) -> list[Record]:
-        """The item was stopped: its text is what was heard."""
+        """Record an item that was stopped. Its text is the part that was played."""
         item_id = cut.item.item_id
         self._words_ahead.pop(item_id, None)
         turn = self._open.get(item_id)

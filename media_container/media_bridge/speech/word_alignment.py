@@ -1,8 +1,8 @@
-"""Which words of an item the caller heard before it was stopped.
+"""Finds the words of an item that were played before it was stopped.
 
-The model tells words and sound of an item apart, in no fixed ratio and mostly the words ahead. So
-the words are laid out over the time in which somebody is heard speaking: by how long each takes to
-say, with the pauses of the sound put where the text has its commas and full stops.
+The model sends the words and the sound of an item separately. Their ratio varies, and the words
+usually come first. So each word gets a share of the time in which there is speech, weighted by how
+long it takes to say. Pauses in the sound are aligned with commas and full stops in the text.
 """
 
 import re
@@ -22,7 +22,7 @@ MIN_PAUSE_STEPS = 6
 MISSING_PAUSE_COST = 80.0
 """Steps: what it costs to leave a comma without its pause, as much as one 1.6 s away."""
 DEFAULT_SPEAKING_RATE = 2.3
-"""Steps for each weight of a word, of a voice not heard before."""
+"""Steps per weight of a word, for a voice without earlier measurements."""
 MAX_CLAUSES, MAX_PAUSES = 12, 24
 """A third of a millisecond, while a caller waits for silence."""
 
@@ -50,8 +50,8 @@ def speaking_rate(text: str, loudness: Sequence[int]) -> float | None:
 def split_at(
     text: str, loudness: Sequence[int], played_ms: int, unfinished_at: float | None = None
 ) -> tuple[str, str]:
-    """What was heard of `text` and what was not, of a sound whose `loudness` is given step by step.
-    Where more sound is to come for that text, `unfinished_at` is the speaker's pace."""
+    """Split `text` into the words that were played and the rest. `loudness` has one value per step
+    of the sound. If more sound of this text is to come, `unfinished_at` is the speaking rate."""
     words = list(_WORD.finditer(text))
     if not words or not played_ms:
         return "", text.strip()

@@ -43,10 +43,12 @@ class Outcome(StrEnum):
 class Direction(StrEnum):
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+    BROWSER = "browser"
+    """Somebody talks in a browser. No carrier has a part in the call."""
 
 
 class EndedBy(StrEnum):
-    """Who on our side asked for the end of a call."""
+    """Who on our side requested the end of a call."""
 
     API = "ended_by_api"
     IDLE = "idle"
@@ -55,8 +57,13 @@ class EndedBy(StrEnum):
     MESSAGE_LEFT = "message_left"
     UNKNOWN_NUMBER = "unknown_number"
     SHUTDOWN = "shutdown"
+    CALLER = "caller_hung_up"
+    """The person in the browser has ended the call."""
+    BROWSER_LOST = "browser_lost"
+    """The browser has lost its socket, and has not come back in time."""
+    BROWSER_ABSENT = "browser_never_connected"
     UNKNOWN = "unknown"
-    """The leg outlived its media, and nothing tells why they ended."""
+    """The leg outlived its media, and the reason of the end is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """The end of the leg, as Telnyx told it (`call.hangup`)."""
+    """The end of the leg, as Telnyx reported it (`call.hangup`)."""
 
     cause: str
     source: str
@@ -121,8 +128,10 @@ class Call:
     to: str
     from_: str
     created_at_ms: int
+    placed_by: str = ""
+    """The fingerprint of the API key that placed the call. Empty for inbound calls, and locally."""
     changed_at_ms: int = 0
-    """By our own clock, while other times may be the carrier's."""
+    """The time by our own clock. Other times may be the carrier's."""
     status: CallStatus = CallStatus.CREATED
     version: int = 0
     leg: Leg | None = None
@@ -137,8 +146,8 @@ class Call:
     end_requested_by: EndedBy | None = None
     end_requested_at_ms: int | None = None
     has_early_stream: bool = False
-    """Whether the dial asked for stream 1. That stream is a convenience: if it is lost before the
-    media begin, another one takes its place."""
+    """Whether the dial requested stream 1. That stream is a convenience: if it is lost before the
+    media begin, another one replaces it."""
     stream_number: int = 0
     """The latest media stream that the call needs; each has a number, from 1 on."""
     attached_stream: int = 0
@@ -167,19 +176,30 @@ class Call:
 
     @property
     def talk_ms(self) -> int | None:
-        """From answer to end; None until the end. Without an answer nobody talked."""
+        """The time from the answer to the end, or None until the end. It is zero without an
+        answer."""
         if self.ended_at_ms is None:
             return None
         return max(0, self.ended_at_ms - (self.answered_at_ms or self.ended_at_ms))
 
     @property
+    def is_browser_call(self) -> bool:
+        return self.direction is Direction.BROWSER
+
+    @property
+    def has_container(self) -> bool:
+        """Whether a container has the latest stream, as far as it has reported."""
+        return self.owner_task is not None and self.left_stream < self.attached_stream
+
+    @property
     def carries_early_stream(self) -> bool:
-        """Whether the stream that was attached last is the one that the dial asked for."""
+        """Whether the last attached stream is the one that the dial requested."""
         return self.has_early_stream and self.attached_stream == 1
 
     @property
     def has_lost_media(self) -> bool:
-        """Whether the container has left the call although nothing tells that its leg is over."""
+        """Whether the container has left the call, although there is no sign that the leg has
+        ended."""
         has_left = self.left_stream == self.attached_stream == self.stream_number
         is_wanted = not (self.is_unwanted or self.transfer)  # its target may have the caller
         return self.status is CallStatus.STREAMING and has_left and is_wanted

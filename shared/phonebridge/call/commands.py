@@ -74,7 +74,13 @@ class ReportMachine:
 
 @dataclass(frozen=True, slots=True)
 class ReportAnswer:
-    """Tell the container, which has had the stream since the phone rang, that `start` is due."""
+    """Report the answer to the container. It has had the stream since the phone rang, and now
+    expects `start`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEnd:
+    """Let the container of a browser call end it, because no carrier does."""
 
 
 CarrierCommand = (
@@ -89,5 +95,5 @@ CarrierCommand = (
     | TransferCommand
     | HangUp
 )
-Report = ReportTransfer | ReportMachine | ReportAnswer
+Report = ReportTransfer | ReportMachine | ReportAnswer | ReportEnd
 CallCommand = CarrierCommand | Report

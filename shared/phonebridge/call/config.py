@@ -24,13 +24,13 @@ class TurnDetection:
     create_response: bool = True
     """Whether the model answers by itself, or because the bridge asks it to."""
     interrupt_response: bool = False
-    """Whether the model stops by itself when the caller speaks, whatever noise it takes for speech,
-    or because the bridge tells it, which knows better (`barge_in.py`)."""
+    """Whether the model's server stops a response at any sound that it takes for speech. If false,
+    the bridge decides (`barge_in.py`)."""
 
     @property
     def silence_seconds(self) -> float | None:
-        """Of silence, that a turn is over. `semantic_vad` waits as long as it likes, and does not
-        say since when."""
+        """Return the silence that ends a turn. It is None for `semantic_vad`, whose delay varies
+        and is not reported."""
         return self.silence_duration_ms / 1000 if self.type == "server_vad" else None
 
 
@@ -73,8 +73,18 @@ _TAKES_NO_REASONING = re.compile(r"gpt-(4o|audio|realtime(?!-2(?!\d)))")
 
 
 def takes_reasoning(model: str) -> bool:
-    """To tell one that does not how hard to think makes it refuse the whole session's settings."""
+    """Return whether the model accepts `reasoning.effort`. A model without reasoning would reject
+    the whole `session.update`."""
     return not _TAKES_NO_REASONING.match(model)
+
+
+class BrowserEvent(StrEnum):
+    """What the media socket of a browser call reports besides the audio."""
+
+    TRANSCRIPT = "transcript"
+    STATE = "state"
+    LATENCY = "latency"
+    TOOL = "tool"
 
 
 DEFAULT_INSTRUCTIONS = (
@@ -106,14 +116,14 @@ class CallConfig:
     max_output_tokens: int | None = None
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
-    """Of silence, until a caller is asked whether they are there; nobody is asked without it."""
+    """After this much silence, the agent asks whether the caller is there. None: never."""
     idle_prompts: int = 2
     """How often in a row, before the call is ended."""
     barge_in_min_ms: int = 0
     """Shorter speech of the caller does not stop the agent."""
     codec: str = "PCMU"
-    """Of what we send: PCMU, PCMA or L16. How the caller comes is told when the media stream
-    starts; L16 is asked for that way too."""
+    """The codec that we send: PCMU, PCMA or L16. The caller's codec is announced when the media
+    stream starts. L16 is requested for both directions."""
     machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True
@@ -123,8 +133,10 @@ class CallConfig:
     fallback: Fallback | None = None
     """Otherwise the deployment's."""
     webhook_url: str | None = None
-    """Where the end of the call is told; None: where the operator says."""
+    """The receiver of the outcome webhook. None: the operator's default."""
     metadata: dict[str, str] = field(default_factory=dict)
+    events: tuple[BrowserEvent, ...] = ()
+    """What a browser is shown of its call."""
 
     def limited_to(self, max_seconds: int) -> "CallConfig":
         """The same, for no longer than the operator allows."""

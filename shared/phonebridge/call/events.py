@@ -17,6 +17,16 @@ class CallRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class BrowserCallRequested:
+    """Somebody asked the API for a call from a browser, which opens the first stream itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequested:
+    """A browser wants to open another stream in place of the one that it has lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallArrived:
     """`call.initiated` of an inbound call."""
 
@@ -49,7 +59,8 @@ class CallAnswered:
     leg: Leg
     at_ms: int
     is_estimated: bool = False
-    """No webhook told of it: the leg is up, and was answered at this time at the earliest."""
+    """No webhook reported the answer. The leg is alive, and was answered at this time at the
+    earliest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +131,8 @@ class StreamingFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingLost:
-    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance` decides
-    which of the two it is."""
+    """`streaming.failed` of a stream that another one can replace. `lifecycle.advance`
+    distinguishes the two cases."""
 
     fault: Fault
     stream_number: int = 1
@@ -175,6 +186,15 @@ class CallHungUp:
     hangup: Hangup
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserLeft:
+    """The last event of a browser call: its end was asked for, and no container has it any more.
+    `lifecycle.advance` makes it out of whichever of the two comes last."""
+
+    event: EndRequested | MediaReported
+
+
+BrowserEvent = BrowserCallRequested | StreamRequested | BrowserLeft
 StreamEvent = (
     StreamingLost
     | StreamingStopped
@@ -199,4 +219,4 @@ LegEvent = (
     | AnsweringEvent
     | MediaEvent
 )
-CallEvent = LegEvent | TransferEvent
+CallEvent = LegEvent | TransferEvent | BrowserEvent

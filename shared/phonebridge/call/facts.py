@@ -2,11 +2,13 @@
 other the earlier counts, so every order of the same events ends in the same record."""
 
 from dataclasses import replace
+from typing import get_args
 
 from phonebridge.call import machine_detection, streams, transfer
 from phonebridge.call.call import (
     CLOCK_SKEW_MS,
     FOUND_ENDED,
+    MAX_STREAMS,
     Call,
     CallStatus,
     EndedBy,
@@ -16,6 +18,9 @@ from phonebridge.call.call import (
     Leg,
 )
 from phonebridge.call.events import (
+    BrowserCallRequested,
+    BrowserEvent,
+    BrowserLeft,
     CallAnswered,
     CallArrived,
     CallerInformed,
@@ -36,25 +41,37 @@ from phonebridge.call.events import (
     MediaStarted,
     StreamEvent,
     StreamingFailed,
+    StreamRequested,
 )
 from phonebridge.call.machine_detection import Detection, DetectionEnded, GreetingEnded
 from phonebridge.call.transfer import CallTransferred, TransferEvent, TransferRequested
 from phonebridge.errors import InvalidTransition
 
+_OF_BROWSER_CALLS = (
+    *get_args(BrowserEvent),
+    MediaAttached,
+    MediaReported,
+    EndRequested,
+    CallFailed,
+)
+
 
 def apply_event(call: Call, event: CallEvent) -> Call:
+    if call.is_browser_call and not isinstance(event, _OF_BROWSER_CALLS):
+        raise InvalidTransition(f"Call {call.call_id} is a browser call: no carrier has it.")
     if _is_too_late(call, event):
         return call
-    return (
-        _apply_transfer_event(call, event)
-        if isinstance(event, TransferEvent)
-        else _apply_leg_event(call, event)
-    )
+    if isinstance(event, TransferEvent):
+        return _apply_transfer_event(call, event)
+    if isinstance(event, BrowserEvent):
+        return _apply_browser_event(call, event)
+    return _apply_leg_event(call, event)
 
 
 def _is_too_late(call: Call, event: CallEvent) -> bool:
-    """Once our part of a call is over, what we failed at or asked for changes nothing: a socket
-    that breaks because the caller hung up is no fault. The carrier's facts count always."""
+    """Return whether the event comes after the end of our part of the call. Then our own failures
+    and requests change nothing: a socket that breaks because the caller hung up is no fault. The
+    carrier's facts always count."""
     match event:
         case CallFailed():
             return call.status in (CallStatus.ENDED, CallStatus.TRANSFERRED)
@@ -120,8 +137,29 @@ def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
             return streams.apply_event(call, event)
 
 
+def _apply_browser_event(call: Call, event: BrowserEvent) -> Call:
+    match event:
+        case BrowserCallRequested():
+            return replace(call, stream_number=1)
+        case BrowserLeft(last):
+            return _apply_leg_event(call, last)
+        case StreamRequested():
+            return _request_stream(call)
+
+
+def _request_stream(call: Call) -> Call:
+    """The same number as long as no container has claimed it."""
+    if not call.is_browser_call:
+        raise InvalidTransition(f"Call {call.call_id} is a phone call; its carrier opens streams.")
+    if call.is_unwanted:
+        raise InvalidTransition(f"Call {call.call_id} is being ended.")
+    if call.attached_stream == MAX_STREAMS:
+        raise InvalidTransition(f"Call {call.call_id} has had {MAX_STREAMS} streams, the most.")
+    return replace(call, stream_number=call.attached_stream + 1)
+
+
 def _answer(call: Call, event: CallAnswered) -> Call:
-    """What a webhook tells counts, whatever was estimated before or after it."""
+    """Note the answer. The time in a webhook replaces every estimate."""
     known_ms = call.answered_at_ms
     if known_ms is not None and call.is_answer_estimated != event.is_estimated:
         at_ms = known_ms if event.is_estimated else event.at_ms
@@ -131,7 +169,7 @@ def _answer(call: Call, event: CallAnswered) -> Call:
 
 
 def _apply_end_request(call: Call, by: EndedBy, at_ms: int) -> Call:
-    """Of two the earlier counts."""
+    """Note a request for the end. The earliest request counts."""
     known_ms, known_by = call.end_requested_at_ms, call.end_requested_by
     if known_ms is not None and known_by and (known_ms, known_by) <= (at_ms, by):
         return call
@@ -173,9 +211,13 @@ def _attach(call: Call, event: MediaAttached) -> Call:
         raise InvalidTransition(
             f"Stream {event.stream_number} of call {call.call_id} was used before or never opened."
         )
+    if call.is_browser_call and call.is_unwanted:
+        raise InvalidTransition(f"Call {call.call_id} is being ended.")
     attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
     if attached.carries_early_stream:
         return attached  # its media begin when somebody answers (`MediaStarted`)
+    if call.is_browser_call:
+        attached = replace(attached, answered_at_ms=call.answered_at_ms or event.at_ms)
     return replace(attached, streaming_at_ms=_earliest_ms(call.streaming_at_ms, event.at_ms))
 
 

@@ -20,6 +20,8 @@ from types import MappingProxyType
 
 from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
 from phonebridge.call.events import (
+    BrowserCallRequested,
+    BrowserLeft,
     CallAnswered,
     CallArrived,
     CallerInformed,
@@ -42,6 +44,7 @@ from phonebridge.call.events import (
     StreamingFailed,
     StreamingLost,
     StreamingStopped,
+    StreamRequested,
 )
 from phonebridge.call.facts import apply_event
 from phonebridge.call.machine_detection import DetectionEnded, GreetingEnded
@@ -68,6 +71,10 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallRequested: _S.DIALING,
             CallArrived: _S.INCOMING,
             CallTurnedAway: _S.INCOMING,
+            BrowserCallRequested: _S.CREATED,
+            StreamRequested: _S.CREATED,
+            MediaAttached: _S.STREAMING,
+            BrowserLeft: _S.ENDED,
         },
         _S.DIALING: {
             DialAccepted: _S.DIALING,
@@ -153,6 +160,8 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             BriefingStarted: _S.STREAMING,
             TargetBriefed: _S.STREAMING,
             TargetHungUp: _S.STREAMING,
+            StreamRequested: _S.STREAMING,
+            BrowserLeft: _S.ENDED,
             CallTransferred: _S.TRANSFERRED,
             DetectionEnded: _S.STREAMING,
             GreetingEnded: _S.STREAMING,
@@ -241,7 +250,12 @@ def advance(call: Call, event: CallEvent, now_ms: int) -> Call:
 
 def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
     """A stream that fails is replaced by the next one. The last one that a call may have takes the
-    call along."""
+    call along. A browser call ends with the request for its end, or with the report of its last
+    container, whichever comes later."""
+    if call.is_browser_call and isinstance(event, EndRequested | MediaReported):
+        known = apply_event(call, event)
+        is_over = known.end_requested_by is not None and not known.has_container
+        return BrowserLeft(event) if is_over and call.status is not _S.ENDED else event
     if not isinstance(event, StreamingFailed) or event.stream_number >= MAX_STREAMS:
         return event
     return StreamingLost(event.fault, event.stream_number)

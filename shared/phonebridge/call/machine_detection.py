@@ -1,13 +1,14 @@
-"""Who answered a call that we placed, as the carrier's detection heard it, and what a machine means
-to the call (Telnyx, "Answering Machine Detection"). Facts only grow, for its webhooks come in any
-order, and the end of a machine's greeting may be all that is told of it."""
+"""Who answered an outbound call, as the carrier detected it, and what a machine means for the call
+(Telnyx, "Answering Machine Detection"). Facts only grow, because the webhooks come in any order.
+The end of a machine's greeting may be the only report of a machine."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
 class AnsweredBy(StrEnum):
-    """Of two words about one call, the later one here counts."""
+    """Who answered the call. If the carrier reports more than one result, the one that is listed
+    later counts."""
 
     UNSURE = "not_sure"
     HUMAN = "human"
@@ -32,7 +33,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MachineDetection:
-    """As it is asked for."""
+    """The requested detection."""
 
     mode: OnMachine
     message: str | None = None

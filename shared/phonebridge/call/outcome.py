@@ -30,13 +30,22 @@ _UNANSWERED: Mapping[str, Outcome] = MappingProxyType(
 
 def with_outcome(call: Call) -> Call:
     outcome, reason = _verdict(call)
-    known = [call.hangup.at_ms] if call.hangup else [call.fault.at_ms] if call.fault else []
-    return replace(call, outcome=outcome, reason=reason, ended_at_ms=known[0] if known else None)
+    return replace(call, outcome=outcome, reason=reason, ended_at_ms=_end_ms(call))
+
+
+def _end_ms(call: Call) -> int | None:
+    if call.hangup:
+        return call.hangup.at_ms
+    return call.fault.at_ms if call.fault else call.end_requested_at_ms
 
 
 def _verdict(call: Call) -> tuple[Outcome, str]:
     if call.fault and not (call.transferred_at_ms is not None and call.hangup):
         return Outcome.FAILED, call.fault.reason
+    if call.is_browser_call:
+        assert call.end_requested_by is not None, "only a fault or a request ends a browser call"
+        has_talked = call.streaming_at_ms is not None
+        return (Outcome.COMPLETED if has_talked else Outcome.CANCELED), call.end_requested_by
     outcome, reason = _of_conversation(call)
     if call.detection and call.detection.ends_call:
         return Outcome.VOICEMAIL, f"{call.detection.answered_by}_detected"
@@ -59,7 +68,8 @@ def _of_conversation(call: Call) -> tuple[Outcome, str]:
 
 
 def _end_requested_in_time(call: Call) -> EndedBy | None:
-    """Who asked for the end before the leg was hung up; later requests have ended nothing."""
+    """Return who requested the end before the leg was hung up. Later requests have ended
+    nothing."""
     assert call.hangup is not None, "asked only of a call that has one"
     at_ms = call.end_requested_at_ms
     in_time = at_ms is not None and at_ms <= call.hangup.at_ms + CLOCK_SKEW_MS

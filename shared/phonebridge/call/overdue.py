@@ -1,9 +1,9 @@
-"""What the sweep must tell a call of which nothing is heard any more. Pure.
+"""Which event the sweep applies to a silent call. This module is pure.
 
-Silence proves nothing: webhooks get lost, and the table may have been away. So the sweep asks the
-carrier first (`GET /calls/{id}`). If the leg is over, the record gets the end that the carrier
-names (`event_of_leg_state`). What `overdue` returns counts only for a leg that is alive, and where
-there is no leg to ask about.
+Silence proves nothing: webhooks get lost, and the table may have been unavailable. So the sweep
+first asks the carrier (`GET /calls/{id}`). If the leg has ended, the record gets the end that the
+carrier reports (`event_of_leg_state`). The result of `overdue` counts only for a leg that is alive,
+or if there is no leg to ask about.
 """
 
 from dataclasses import dataclass, replace
@@ -26,10 +26,11 @@ from phonebridge.call.events import (
     CallHungUp,
     DigitsSettled,
     EndRequested,
+    MediaReported,
     NextStreamRequested,
     StreamClosed,
 )
-from phonebridge.call.owed import commands_given_up
+from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
 from phonebridge.call.streams import MAX_FAILURES_IN_A_ROW
 from phonebridge.call.transfer import (
     BridgeLegs,
@@ -50,6 +51,8 @@ PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
 ANNOUNCED_TIMEOUT_MS = 8_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
+BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
+RETURN_TIMEOUT_MS = 15_000  # for a browser that has lost its socket
 HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
 DIAL_FAILED = "dial_failed"
 """The fault of a call that the carrier did not dial, whether it refused or said nothing."""
@@ -100,9 +103,13 @@ def overdue(
     the call is dead, or no longer carries it (`control_plane/task_sweep.py`). `has_room` says that
     a container can take the call. `fallback` is the number for a caller whom none can take."""
     silent_ms = now_ms - call.changed_at_ms
+    if call.is_browser_call and (event := _overdue_browser(call, is_task_lost, now_ms)):
+        return event
     match call.status:
         case CallStatus.ENDED:
             return None  # what may be up is hung up until the carrier confirms it (`owed.py`)
+        case CallStatus.CREATED:
+            return None
         case CallStatus.TRANSFERRED:
             ended = EndRequested(EndedBy.MAX_DURATION, now_ms)
             return ended if silent_ms > TRANSFERRED_TIMEOUT_MS else None
@@ -127,10 +134,34 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 
+def _overdue_browser(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:
+    """What only browser calls wait for. Their time limit and lost tasks are as those of others."""
+    silent_ms = now_ms - call.changed_at_ms
+    if call.status is CallStatus.CREATED:
+        late = silent_ms > BROWSER_TIMEOUT_MS
+        return EndRequested(EndedBy.BROWSER_ABSENT, now_ms) if late else None
+    if call.status is not CallStatus.STREAMING:
+        return None
+    if not call.has_container:
+        late = silent_ms > RETURN_TIMEOUT_MS
+        return EndRequested(EndedBy.BROWSER_LOST, call.changed_at_ms) if late else None
+    if call.end_requested_by and (is_task_lost or silent_ms > FINAL_AFTER_MS):
+        return MediaReported(call.attached_stream)
+    return None
+
+
+def _overdue_container(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:
+    """A browser opens its next stream by itself, so only its return is awaited."""
+    late = now_ms - call.changed_at_ms > RETURN_TIMEOUT_MS
+    return _failure(call, "container_lost", now_ms) if is_task_lost and late else None
+
+
 def _overdue_stream(
     call: Call, is_task_lost: bool, has_room: bool, fallback: str, now_ms: int
 ) -> CallEvent | None:
     silent_ms = now_ms - call.changed_at_ms
+    if call.is_browser_call:
+        return _overdue_container(call, is_task_lost, now_ms)
     has_left = call.has_lost_media and silent_ms > HANGUP_TIMEOUT_MS
     if is_task_lost or has_left or _is_between_streams(call):
         return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms, fallback=fallback)
@@ -182,7 +213,7 @@ def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) 
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:
-    """Whoever waits for it must hear something, and may try again."""
+    """End an overdue transfer, so that the agent can inform the caller, who may try again."""
     known = call.transfer
     if known is None or known.end or silent_ms <= TRANSFER_TIMEOUT_MS:
         return None

@@ -15,6 +15,7 @@ A command is confirmed by its effect, never by the carrier's 200:
 | `BridgeLegs` | `call.bridged` |
 | `SendDigits` | its settlement, which is written once the carrier has answered |
 | `ReportAnswer` | the start of the media |
+| `ReportEnd` | the report of the container that had the stream |
 
 A report to a container has a key of its own, so a repetition of it is not read twice.
 
@@ -38,6 +39,7 @@ from phonebridge.call.commands import (
     InformCaller,
     Reject,
     ReportAnswer,
+    ReportEnd,
     ReportMachine,
     SendDigits,
     StartStreaming,
@@ -70,6 +72,7 @@ GIVEN_UP = (
     ReportTransfer,
     ReportAnswer,
     ReportMachine,
+    ReportEnd,
 )
 
 _S = CallStatus
@@ -119,7 +122,8 @@ def asked_at(before: Call, after: Call, now_ms: int) -> AskedAt:
 
 
 def new_commands(before: Call, after: Call) -> tuple[CallCommand, ...]:
-    """The commands that nobody can have sent before, because their needs arose just now."""
+    """Return the commands that cannot have been sent before, because this event created their
+    needs."""
     new = _new_fields(before, after)
     return tuple(command for field, command in _needs(after) if field in new)
 
@@ -134,6 +138,9 @@ def _new_fields(before: Call, after: Call) -> set[str]:
 
 def _needs(call: Call) -> Iterator[_Need]:
     """Each thing that commands are sent to needs one command at most."""
+    if call.is_browser_call:
+        yield from (("leg_ms", command) for command in [_of_browser(call)] if command)
+        return
     needs: tuple[tuple[str, CallCommand | None], ...] = (
         ("leg_ms", _of_leg(call)),
         ("stream_ms", _of_stream(call)),
@@ -143,6 +150,13 @@ def _needs(call: Call) -> Iterator[_Need]:
         ("keys_ms", _of_keys(call)),
     )
     yield from ((field, command) for field, command in needs if command)
+
+
+def _of_browser(call: Call) -> CallCommand | None:
+    """The container ends a browser call. It knows already if it has asked for the end itself."""
+    is_asked_elsewhere = call.end_requested_by in (EndedBy.API, EndedBy.UNKNOWN)
+    is_to_end = call.fault is not None if call.status is _S.ENDED else is_asked_elsewhere
+    return ReportEnd() if is_to_end and call.has_container else None
 
 
 def _of_leg(call: Call) -> CallCommand | None:

@@ -1,4 +1,5 @@
-"""The carrier's recording of a call: told by a webhook, copied before its link expires, kept."""
+"""The carrier's recording of a call. A webhook announces it, and it is copied before its link
+expires."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,10 +1,17 @@
-"""What the container of a call is told of the carrier's news, and under which key. Pure."""
+"""Reports of the carrier's events to the container of a call, and their keys. This module is
+pure."""
 
 from dataclasses import dataclass
 
 from phonebridge.call.call import Call
-from phonebridge.call.commands import Report, ReportAnswer, ReportMachine
-from phonebridge.call.steering import Answered, MachineAnswered, News, TransferFinished
+from phonebridge.call.commands import Report, ReportAnswer, ReportEnd, ReportMachine
+from phonebridge.call.steering import (
+    Answered,
+    EndCallNow,
+    MachineAnswered,
+    News,
+    TransferFinished,
+)
 from phonebridge.call.transfer import ReportTransfer
 
 
@@ -26,6 +33,8 @@ def report_of(command: Report, call: Call) -> KeyedReport | None:
             over = call.detection.greeting_over
             what = "greeting-over" if over else "machine"
             return KeyedReport(MachineAnswered(over), _key(asked_at.machine_report_ms, call, what))
+        case ReportEnd():
+            return KeyedReport(EndCallNow(), _key(asked_at.leg_ms, call, "end"))
         case ReportTransfer():
             return _transfer_report(call)
         case _:

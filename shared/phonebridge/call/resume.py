@@ -20,7 +20,7 @@ class PastToolCall:
 class Resume:
     tool_calls: tuple[PastToolCall, ...] = ()
     cut_off_words: str = ""
-    """What the caller heard of a reply that was not finished. It is empty if nothing was cut."""
+    """The played part of an unfinished reply. It is empty if no reply was cut."""
     is_reply_owed: bool = False
     """The caller waits for a reply of the agent."""
     is_muted: bool = False

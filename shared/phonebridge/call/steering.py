@@ -1,4 +1,4 @@
-"""What the container that carries a call may be told; `storage/mailbox.py` takes it there."""
+"""Messages to the container that carries a call. `storage/mailbox.py` delivers them."""
 
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -48,7 +48,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Let one side be heard by the other no more, or again."""
+    """Mute or unmute one side."""
 
     side: Side
     muted: bool
@@ -56,19 +56,19 @@ class Mute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTransfer:
-    """Connect the caller with somebody else, once all that was asked for has been said."""
+    """Connect the caller with a target, once all requested words have been played."""
 
     to: str
     from_: str = ""
     summary: str = ""
-    """What the target is told first."""
+    """The words for the target before the connection."""
     words: str | None = None
-    """What the caller is told first."""
+    """The words for the caller before the transfer."""
 
 
 @dataclass(frozen=True, slots=True)
 class SayGoodbye:
-    """End the call when the caller has heard these words."""
+    """End the call when these words have been played."""
 
     words: str
 
@@ -92,6 +92,11 @@ class Answered:
     """Somebody picked up: the media should begin on the stream that was there meanwhile."""
 
 
-News = Answered | MachineAnswered | TransferFinished
-"""What a webhook told."""
+@dataclass(frozen=True, slots=True)
+class EndCallNow:
+    """The end of a browser call was requested. It has no carrier that could hang up."""
+
+
+News = Answered | MachineAnswered | TransferFinished | EndCallNow
+"""Messages about events elsewhere: webhooks, and requests to end browser calls."""
 Steering = Interrupt | Say | Update | Mute | StartTransfer | SayGoodbye | News

@@ -1,7 +1,8 @@
 """What an agent may do besides talking: the tools of a call, declared with the rest of its
 configuration (docs/tools.md)."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 NO_PARAMETERS = '{"type":"object","properties":{}}'
@@ -26,7 +27,7 @@ class HttpsFunction:
     parameters: str = NO_PARAMETERS
     """A JSON schema, as JSON."""
     timeout_seconds: float = 10.0
-    """For the whole request, with its repetitions."""
+    """The timeout of all attempts of one request together."""
     idempotent: bool = False
     """Whether a request that failed may be sent again."""
     filler: str | None = None
@@ -54,7 +55,7 @@ class Destination:
     name: str
     to: str
     warm: bool = False
-    """Told first what the call is about."""
+    """Whether the target hears a summary before the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,31 @@ class Tools:
     destinations: tuple[Destination, ...] = ()
 
     def destination(self, wanted: str) -> Destination | None:
-        """By its name, or its number if that is all it has."""
+        """Find a destination by its name, or by its number if it has no name."""
         named = wanted.strip().casefold()
         return next((each for each in self.destinations if each.name.casefold() == named), None)
+
+
+def map_secrets(tools: Tools, change: Callable[[str], str]) -> Tools:
+    """The same tools with every secret of theirs changed."""
+
+    def of_headers(headers: dict[str, str]) -> dict[str, str]:
+        return {name: change(value) for name, value in headers.items()}
+
+    def maybe(secret: str | None) -> str | None:
+        return change(secret) if secret else secret
+
+    return replace(
+        tools,
+        functions=tuple(
+            replace(each, headers=of_headers(each.headers), secret=maybe(each.secret))
+            for each in tools.functions
+        ),
+        mcp_servers=tuple(
+            replace(each, headers=of_headers(each.headers), authorization=maybe(each.authorization))
+            for each in tools.mcp_servers
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
-"""Handing the caller over to somebody else, the transfer's target.
+"""Transfers of the caller to a target.
 
-Blind: Telnyx rings the target and connects the two (`transfer`). Warm: the target is rung on a leg
-of its own (`dial`), is told a summary (`speak`), and then both legs are connected (`bridge`).
-An attempt is a set of facts that only grow; `next_step` derives from them what it needs.
+Blind: Telnyx rings the target and connects the two (`transfer`). Warm: the target is dialled on a
+separate leg (`dial`), hears a summary (`speak`), and then both legs are connected (`bridge`). An
+attempt is a set of facts that only grow. `next_step` derives the next command from them.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ class TransferAttempt:
     to: str
     from_: str = ""
     summary: str = ""
-    """What the target is told first; without one the transfer is blind."""
+    """The summary for the target. If it is empty, the transfer is blind."""
     target: str = ""
     """The `call_control_id` of the target's leg, once it is known."""
     answered: bool = False
@@ -84,7 +84,7 @@ class BriefingStarted:
 
 @dataclass(frozen=True, slots=True)
 class TargetBriefed:
-    """`call.speak.ended`: the target has heard the summary."""
+    """`call.speak.ended`: the summary was played to the target."""
 
     number: int
 
@@ -115,7 +115,7 @@ TransferEvent = AttemptEvent | CallTransferred
 
 
 def apply_event(known: TransferAttempt | None, event: AttemptEvent) -> TransferAttempt | None:
-    """What is told of an earlier attempt changes nothing."""
+    """Apply an event to the attempt. Events of earlier attempts change nothing."""
     if isinstance(event, TransferRequested):
         number = known.number + 1 if known else 1
         return TransferAttempt(number=number, to=event.to, from_=event.from_, summary=event.summary)
@@ -137,7 +137,7 @@ def apply_event(known: TransferAttempt | None, event: AttemptEvent) -> TransferA
 
 
 def _first_end(known: TransferAttempt, reason: str) -> str:
-    """The same one in whatever order two are heard of."""
+    """Return the same reason, whatever the order of two reports."""
     return min(filter(None, (known.end, reason)))
 
 
@@ -156,7 +156,7 @@ class DialTarget:
 
 @dataclass(frozen=True, slots=True)
 class SpeakSummary:
-    """Let the carrier's voice tell the target what it is about."""
+    """Let the carrier's voice read the summary to the target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,18 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """From the caller's last word to the first sound of the answer that leaves for them: how long
-    each in turn took (`media_bridge/latency.py`)."""
+    """The time from the caller's last word to the first sound of the reply, in parts that follow
+    each other (`speech/response_latency.py`)."""
 
     response_ms: int
-    """From the detector's word until the response began that speaks; a tool's time is in it."""
+    """Time from the detector's report until the response that speaks began. It includes tool
+    calls."""
     model_ms: int
-    """From there until its first sound came."""
+    """Time from the start of the response until its first sound arrived."""
     bridge_ms: int
-    """From there until it left."""
+    """Time from the arrival of the first sound until it was sent."""
     detector_ms: int | None = None
-    """Until the detector was sure; None where that is not known and counted."""
+    """Time from the caller's last word to the detector's report. None if unknown."""
 
     @property
     def total_ms(self) -> int:
@@ -30,8 +31,8 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What one side said without a break; times count from the start of the media stream. Of a turn
-    that was interrupted, `text` is what was heard and `unheard` the words that were cut off."""
+    """An uninterrupted utterance of one side. Times count from the start of the media stream. If
+    the turn was interrupted, `text` has the played words and `unheard` the others."""
 
     number: int
     who: Speaker
@@ -43,7 +44,7 @@ class Turn:
     partial: bool = False
     """The words may not be all that were said: the final transcript never came."""
     latency: Latency | None = None
-    """Of the first that answers the caller."""
+    """The latency of a reply's first turn."""
     stream_number: int = 1
     """The media stream that carried it; each stream numbers its turns from 1 on."""
 

@@ -42,8 +42,8 @@ class Activity:
     turn_latency_ms: int | None = None
 
     def __add__(self, later: "Activity") -> "Activity":
-        """Counters add up. Of the first audio the earlier stream tells; of two averages the call
-        has the one of the stream with more turns."""
+        """Add two streams. Counters add up. The first audio is the earlier stream's. The latency is
+        that of the stream with more turns."""
         first_audio_ms = self.first_audio_ms
         longer = later if later.turns > self.turns else self
         return Activity(

@@ -4,7 +4,7 @@ h11 implements the protocol and does no I/O. The caller chooses what to connect 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import h11
@@ -26,7 +26,13 @@ class HttpResponse:
 
 
 class HttpConnection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        read_bytes: int = READ_BYTES,
+    ) -> None:
+        self._read_bytes = read_bytes
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.CLIENT)
@@ -38,8 +44,16 @@ class HttpConnection:
         states = {self._http.our_state, self._http.their_state}
         return states != {h11.IDLE} or self._reader.at_eof()
 
-    async def request(self, request: h11.Request, body: bytes, max_bytes: int) -> HttpResponse:
+    async def request(
+        self,
+        request: h11.Request,
+        body: bytes,
+        max_bytes: int,
+        write: Callable[[bytes], object] | None = None,
+    ) -> HttpResponse:
         """Send a request and read its response. There is no timeout here; the caller sets one.
+
+        With `write`, the body of the response goes there in pieces instead of into the result.
 
         Raises `UpstreamFailed` for a response that is too long, `h11.RemoteProtocolError` for an
         invalid one, and `OSError`.
@@ -47,19 +61,23 @@ class HttpConnection:
         for event in (request, h11.Data(data=body), h11.EndOfMessage()):
             self._writer.write(self._http.send(event) or b"")
         await self._writer.drain()
-        answer = await self._read_response(max_bytes)
+        answer = await self._read_response(max_bytes, write)
         if self._http.our_state is self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         return answer
 
-    async def _read_response(self, max_bytes: int) -> HttpResponse:
+    async def _read_response(
+        self, max_bytes: int, write: Callable[[bytes], object] | None
+    ) -> HttpResponse:
         response: h11.Response | None = None
         received = bytearray()
+        write = write or received.extend
+        length = 0
         bytes_left = max_bytes + MAX_WRAPPING_BYTES
         while True:
             match self._http.next_event():
                 case h11.NEED_DATA:
-                    piece = await self._reader.read(READ_BYTES)
+                    piece = await self._reader.read(self._read_bytes)
                     self._http.receive_data(piece)
                     bytes_left -= len(piece)
                     if bytes_left < 0:
@@ -68,9 +86,10 @@ class HttpConnection:
                 case h11.Response() as response:
                     pass
                 case h11.Data(data=data):
-                    received += data
-                    if len(received) > max_bytes:
+                    length += len(data)
+                    if length > max_bytes:
                         raise _too_long(max_bytes)
+                    write(bytes(data))
                 case h11.EndOfMessage() if response:
                     return _to_response(response, bytes(received))
                 case h11.ConnectionClosed():

@@ -1,13 +1,15 @@
-"""The records of calls in DynamoDB (docs/lifecycle.md tells what moves them). Every transition is
-one conditional write of a single item; `ports.CallStore` is the writing side."""
+"""The records of calls in DynamoDB (docs/lifecycle.md shows their states). Every transition is one
+conditional write of a single item. `ports.CallStore` is the writing side."""
 
 import heapq
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from phonebridge.call.call import Call, CallStatus, Leg
 from phonebridge.call.config import CallConfig
@@ -38,6 +40,7 @@ from phonebridge.storage.call_items import (
     session_key,
 )
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 from phonebridge.storage.turn_items import (
     StoredTurns,
@@ -45,6 +48,7 @@ from phonebridge.storage.turn_items import (
     latest_turns,
     sort_key_of,
 )
+from phonebridge.timeline import complete_timeline
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -63,13 +67,14 @@ SWEEP_PAGE = 100
 # beats, beats in the items of tasks, which no index holds.
 SHARDS = 4
 _PLACE = r"\d{13}#[0-9a-f]{8}"
-"""Of a call among those of an index (`_index_keys`)."""
+"""The place of a call in an index (`_index_keys`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     call: Call
     config: CallConfig
+    """Secrets of tools are still encrypted in it."""
     turns: tuple[Turn, ...]
     timeline: tuple[TimelineEntry, ...]
     messages: tuple[Message, ...] = ()
@@ -122,17 +127,22 @@ _PARTS: Mapping[str, type] = {
 
 class DynamoCallStore:
     def __init__(
-        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
+        self._cipher = cipher
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """False when the call exists already. Raises `TooLarge`."""
-        json = encode_config(config)
+        sealed = self._sealed(config)
         # The head makes the call exist, so it comes last: a crash between the two leaves a config
         # that nobody asks for, never a call that speaks with the default persona.
-        self._table.put_if_absent(config_key(call.call_id), StoredConfig(json), RECORD_SECONDS)
+        self._table.put_if_absent(config_key(call.call_id), sealed, RECORD_SECONDS)
         head = self._table.put_if_absent(
             head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call)
         )
@@ -154,13 +164,27 @@ class DynamoCallStore:
             raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
 
     def config(self, call_id: str) -> CallConfig | None:
-        stored = self._table.get(config_key(call_id), StoredConfig)
-        return decode_config(stored) if stored else None
+        """Read the settings with which the call began."""
+        return self._opened(self._table.get_immutable(config_key(call_id), StoredConfig))
+
+    def latest_config(self, call_id: str) -> CallConfig | None:
+        """Read the settings with all updates of the call."""
+        return self._opened(self._table.get(config_key(call_id), StoredConfig))
+
+    def _opened(self, stored: StoredConfig | None) -> CallConfig | None:
+        if stored is None:
+            return None
+        config = decode_config(stored)
+        return replace(config, tools=self._cipher.decrypt_tools(config.tools))
 
     def put_config(self, call_id: str, config: CallConfig) -> None:
-        """For the streams to come. Raises `TooLarge`."""
-        json = encode_config(config)
-        self._table.put(config_key(call_id), StoredConfig(json), RECORD_SECONDS)
+        """Store the settings for the streams to come. Raises `TooLarge`."""
+        self._table.put(config_key(call_id), self._sealed(config), RECORD_SECONDS)
+
+    def _sealed(self, config: CallConfig) -> StoredConfig:
+        encode_config(config)
+        sealed = replace(config, tools=self._cipher.encrypt_tools(config.tools))
+        return StoredConfig(msgspec.json.encode(sealed).decode())
 
     def put_resume(self, call_id: str, resume: Resume) -> None:
         self._table.put(resume_key(call_id), StoredResume.of(resume), RESUME_SECONDS)
@@ -245,7 +269,7 @@ class DynamoCallStore:
             call=found[Call][0],
             config=next(map(decode_config, found[StoredConfig]), CallConfig()),
             turns=latest_turns(found[StoredTurns]),
-            timeline=tuple(found[TimelineEntry]),
+            timeline=complete_timeline(found[Call][0], found[TimelineEntry]),
             messages=tuple(found[Message]),
             usages=tuple(found[ModelUsage]),
             charges=tuple(found[Charge]),
@@ -269,8 +293,8 @@ class DynamoCallStore:
         return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
 
     def claim_transfer(self, call_id: str, number: int) -> bool:
-        """Whether nobody else has just asked for this attempt. It is forgotten soon: by then the
-        call itself tells of the attempt, or none came of it."""
+        """Claim an attempt to transfer. Return False if somebody else has just claimed it. The
+        claim expires soon: by then the call shows the attempt, or the attempt was dropped."""
         mine = TransferClaim()
         key = ItemKey(partition_key(call_id), f"TRANSFER#{number:04d}")
         return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
@@ -302,7 +326,7 @@ class DynamoCallStore:
 
 
 def _index_keys(call: Call) -> dict[str, str]:
-    """Without the keys of an index the call is not in it."""
+    """Return the keys of the indexes that contain the call."""
     # A hash sets calls of one millisecond apart in fewer bytes than the id would take.
     digest = zlib.crc32(call.call_id.encode())
     shard = digest % SHARDS

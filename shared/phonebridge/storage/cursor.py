@@ -1,4 +1,4 @@
-"""Where a list goes on, as its readers hold it: opaque, so that nobody builds on what it holds."""
+"""Cursors of lists. They are opaque, so that clients do not depend on their content."""
 
 import base64
 import re
@@ -11,7 +11,7 @@ def encode_cursor(place: str) -> str:
 
 
 def decode_cursor(cursor: str | None, form: str) -> str | None:
-    """Raises `InvalidCursor` unless the place looks like this."""
+    """Decode a cursor. Raises `InvalidCursor` unless the place has this form."""
     if cursor is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""DynamoDB as both planes reach it."""
+"""Clients of DynamoDB for both planes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ _HEARTBEAT_CONFIG = Config(
 
 @dataclass(frozen=True, slots=True)
 class DynamoAccess:
-    """What a request without boto3's client needs."""
+    """What a request needs that does not use boto3's client."""
 
     endpoint_url: str
     region: str
@@ -30,18 +30,21 @@ class DynamoAccess:
 
 
 def dynamodb_client(max_connections: int = 10) -> "DynamoDBClient":
-    """`max_connections` is how many threads may use the client at the same time."""
+    """Create a client. `max_connections` is the number of threads that may use it at the same
+    time."""
     config = _CONFIG.merge(Config(max_pool_connections=max_connections))
     return boto3.client("dynamodb", config=config)
 
 
 def heartbeat_client() -> "DynamoDBClient":
-    """Gives up soon: the next heartbeat says more than a repetition of this one."""
+    """Create a client for heartbeats. It gives up soon, because the next heartbeat is worth more
+    than a retry."""
     return boto3.client("dynamodb", config=_HEARTBEAT_CONFIG)
 
 
 def dynamodb_access(client: "DynamoDBClient") -> DynamoAccess:
-    """As `dynamodb_client` has it: its credentials are the same, and renewed for both."""
+    """Return the address and credentials of a client. Both share the credentials, which are renewed
+    for both."""
     session = boto3.DEFAULT_SESSION or boto3.Session()
     meta = client.meta
     return DynamoAccess(meta.endpoint_url, meta.region_name, session.get_credentials())

@@ -1,8 +1,8 @@
-"""The media containers and the room they have, in one partition of the table. Whoever wants to
-place a call reads all of them with one query.
+"""The media containers and their free places, in one partition of the table.
 
-A container is full of the calls it carries; a call that is dialled has no container yet, so its
-place is reserved until one claims it, or until it must have been answered.
+To place a call, one query reads all of them. Each call that a container carries takes a place
+there. A call that is being dialled has no container yet. It reserves a place until a container
+claims the call, or until the ringing must be over.
 """
 
 import zlib
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TASK_SECONDS = 86_400
 RESERVATION_SECONDS = 60  # from the request for the call on
-"""Telnyx lets a phone ring for 30 s; then come the answer, its webhook and the media socket."""
+"""Telnyx lets a phone ring for 30 s. Then follow the answer, its webhook and the media socket."""
 
 _PARTITION = "FLEET"
 _TASKS = "TASK#"
@@ -32,9 +32,9 @@ class TaskState:
     """One media container, as its last heartbeat describes it."""
 
     task_id: str
-    """A process takes a new one when it starts, and when it finds itself marked."""
+    """A process gets a new id when it starts, and when it finds itself marked."""
     version: int
-    """This counts the heartbeats, and the mark of whoever found the task silent."""
+    """Counts the heartbeats, and the mark of the task that found this one silent."""
     slots: int
     active_calls: int
     draining: bool
@@ -59,7 +59,8 @@ class Fleet:
         return {task.task_id: task.version for task in self.tasks if not task.is_over}
 
     def room(self, silent: frozenset[str] = frozenset()) -> int:
-        """How many more calls can be carried; less than none when more ring than that."""
+        """Return how many more calls can be carried. It is negative if more are ringing than
+        that."""
         taking = [
             task
             for task in self.tasks
@@ -70,7 +71,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class _TaskCalls:
-    """The calls that a task carries, by eight digits each: a full task's list stays below 1 KB."""
+    """The calls of a task. Each has eight digits, so the list of a full task stays below 1 KB."""
 
     version: int
     call_keys: str
@@ -85,7 +86,7 @@ class _SweepWatch:
 
 @dataclass(frozen=True, slots=True)
 class _Reservation:
-    """Its key says it all."""
+    """A reserved place. The key contains everything."""
 
 
 class DynamoFleet:
@@ -116,7 +117,7 @@ class DynamoFleet:
         return self._table.get(_task_key(task_id), TaskState)
 
     def tasks(self) -> tuple[TaskState, ...]:
-        """One query, eventually consistent."""
+        """List the tasks with one eventually consistent query."""
         stored = self._table.query_prefix(_PARTITION, _TASKS)
         return tuple(each.read(TaskState) for each in stored)
 
@@ -125,7 +126,7 @@ class DynamoFleet:
         self._table.put(_calls_key(task_id), _TaskCalls(version, keys), TASK_SECONDS)
 
     def carried_calls(self, task_id: str) -> CarriedCalls | None:
-        """What a task says of its calls. None if it is over, or has not said anything."""
+        """Return the calls of a task, or None if it is over or has not written a list."""
         task = self.heartbeat(task_id)
         listed = self._table.get(_calls_key(task_id), _TaskCalls)
         if task is None or task.is_over or listed is None:
@@ -134,13 +135,13 @@ class DynamoFleet:
         return CarriedCalls(task.version, task.list_version, listed.version, keys)
 
     def sweep_watch(self) -> Watch:
-        """What the last run of the sweep knew of the tasks."""
+        """Return what the last run of the sweep knew of the tasks."""
         stored = self._table.get(_WATCH_KEY, _SweepWatch)
         return msgspec.json.decode(stored.json, type=Watch) if stored else Watch()
 
     def keep_sweep_watch(self, watch: Watch) -> None:
-        """It lies beside the heartbeats. So a sweep that keeps it could have read them, and the
-        tasks could have written them."""
+        """Store what this run knows. It is in the partition of the heartbeats. So when it can be
+        stored, the sweep could have read heartbeats, and tasks could have written them."""
         self._table.put(_WATCH_KEY, _SweepWatch(msgspec.json.encode(watch).decode()), TASK_SECONDS)
 
     def reserve(self, call: Call) -> None:
@@ -150,8 +151,8 @@ class DynamoFleet:
         self._table.remove(_reservation_key(call))
 
     def look(self) -> Fleet:
-        """One query. It begins behind the reservations that are over: DynamoDB may take days to
-        delete them, and they would be paid for every time."""
+        """Read the fleet with one query. It skips expired reservations, because DynamoDB may take
+        days to delete them, and each read of them costs."""
         tasks, reserved = [], 0
         for stored in self._table.query_from(_PARTITION, f"CALL#{self._now_ms():013d}"):
             if stored.sk.startswith(_TASKS):
@@ -162,7 +163,7 @@ class DynamoFleet:
 
 
 def call_key(call_id: str) -> str:
-    """How the list of a task names a call."""
+    """Return the name of a call in the list of a task."""
     return f"{zlib.crc32(call_id.encode()):08x}"
 
 

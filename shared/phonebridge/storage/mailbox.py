@@ -1,14 +1,16 @@
-"""The commands a task is sent: DynamoDB between the Lambdas and the media container that owns a
-call. The container polls; no Lambda can address one of its tasks."""
+"""Commands from Lambdas to the media container that carries a call. They go through DynamoDB, and
+the container polls, because Lambdas cannot address a single task."""
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
-from phonebridge.call.steering import Steering
+from phonebridge.call.steering import Steering, Update
+from phonebridge.errors import NotConfigured
+from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ _COMMANDS: dict[str, type[Steering]] = {kind.__name__: kind for kind in get_args
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A command in a task's mailbox; its id sorts by time."""
+    """A command in a task's mailbox. Ids sort by time."""
 
     command_id: str
     call_id: str
@@ -37,34 +39,41 @@ class _StoredCommand:
 
 class DynamoMailbox:
     def __init__(
-        self, table_name: str, client: "DynamoDBClient", now_ms: Callable[[], int]
+        self,
+        table_name: str,
+        client: "DynamoDBClient",
+        now_ms: Callable[[], int],
+        cipher: SecretCipher = NO_KEY,
     ) -> None:
         self._table_name = table_name
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
-        self._acknowledged: set[str] = set()
+        self._cipher = cipher
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
-        """Posting again under the same key adds nothing. Without a key, every message is new."""
+        """Post a command. A repetition with the same key adds nothing. Without a key, every message
+        is new."""
         command_id = key or f"{self._now_ms():013d}-{uuid.uuid4().hex}"
+        if isinstance(command, Update) and command.tools:
+            command = replace(command, tools=self._cipher.encrypt_tools(command.tools))
         stored = _StoredCommand(
             call_id, type(command).__name__, msgspec.json.encode(command).decode()
         )
         self._table.put_if_absent(_command_key(task_id, command_id), stored, COMMAND_SECONDS)
 
     def collect(self, task_id: str) -> list[Posted]:
-        """Every command that waits, oldest first; it waits until it is acknowledged."""
+        """Return the waiting commands, oldest first. They stay until they are acknowledged."""
         waiting = []
         for stored in self._table.query_prefix(_pk(task_id), "CMD#"):
             item = stored.read(_StoredCommand)
-            if command := _decode(item):
+            if command := self._decode(item):
                 command_id = stored.sk.removeprefix("CMD#")
                 waiting.append(Posted(command_id, item.call_id, command))
         return waiting
 
     def count_query(self, task_id: str) -> bytes:
-        """The body of a DynamoDB query that counts the commands which wait. What nobody wants any
-        more is not looked for, however long the table may keep it."""
+        """Return the body of a DynamoDB query that counts the waiting commands. Expired commands
+        are left out, even if the table still has them."""
         oldest_ms = self._now_ms() - 2 * COMMAND_SECONDS * 1000  # a Lambda's clock may be another
         between = {":pk": _pk(task_id), ":oldest": f"CMD#{oldest_ms:013d}", ":newest": "CMD#~"}
         query = {
@@ -75,23 +84,20 @@ class DynamoMailbox:
         }
         return msgspec.json.encode(query)
 
-    def acknowledge(self, task_id: str, posted: Posted) -> bool:
-        """False if the message was acknowledged before. It may have been posted again since then,
-        by somebody who could not know."""
-        removed = self._table.remove(_command_key(task_id, posted.command_id))
-        is_new = removed and posted.command_id not in self._acknowledged
-        oldest = f"{self._now_ms() - 2 * COMMAND_SECONDS * 1000:013d}"
-        self._acknowledged = {each for each in self._acknowledged if each >= oldest}
-        self._acknowledged.add(posted.command_id)
-        return is_new
+    def acknowledge(self, task_id: str, posted: Posted) -> None:
+        """Delete a command that has been carried out."""
+        self._table.remove(_command_key(task_id, posted.command_id))
 
-
-def _decode(item: _StoredCommand) -> Steering | None:
-    """None for a command of a newer version: during a deployment the Lambdas may be ahead."""
-    try:
-        return msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
-    except (KeyError, msgspec.ValidationError):
-        return None
+    def _decode(self, item: _StoredCommand) -> Steering | None:
+        """Decode a command. Return None for a command of a newer version or with another key,
+        because the Lambdas may be ahead during a deployment."""
+        try:
+            command = msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
+            if isinstance(command, Update) and command.tools:
+                return replace(command, tools=self._cipher.decrypt_tools(command.tools))
+        except (KeyError, msgspec.ValidationError, NotConfigured):
+            return None
+        return command
 
 
 def _pk(task_id: str) -> str:

@@ -1,7 +1,7 @@
-"""The one DynamoDB table: typed values in and out, an item at a time, conditions as answers.
+"""The DynamoDB table: typed values in and out, one item at a time, with conditional writes.
 
-What has expired is not there, whether DynamoDB has deleted it or not (TTL takes up to two days).
-What is kept for None seconds is kept for ever.
+Expired items are treated as missing, because DynamoDB may take up to two days to delete them. With
+None as lifetime, an item never expires.
 """
 
 import secrets
@@ -30,7 +30,7 @@ class ItemKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as it was read: its sort key tells which type it holds."""
+    """An item as it was read. Its sort key determines its type."""
 
     sk: str
     _attributes: Mapping[str, Any]
@@ -46,7 +46,18 @@ class Table:
         self._now_ms = now_ms
 
     def get(self, key: ItemKey, kind: type[T]) -> T | None:
-        found = self._client.get_item(TableName=self._name, Key=_key(key), ConsistentRead=True)
+        return self._get(key, kind, is_consistent=True)
+
+    def get_immutable(self, key: ItemKey, kind: type[T]) -> T | None:
+        """Return an item that never changes. An eventually consistent read costs half. It may miss
+        an item that was written a moment ago, but it cannot return an older one."""
+        found = self._get(key, kind, is_consistent=False)
+        return found or self._get(key, kind, is_consistent=True)
+
+    def _get(self, key: ItemKey, kind: type[T], *, is_consistent: bool) -> T | None:
+        found = self._client.get_item(
+            TableName=self._name, Key=_key(key), ConsistentRead=is_consistent
+        )
         item = found.get("Item")
         return _read(item, kind) if item and self._is_valid(item) else None
 
@@ -56,7 +67,8 @@ class Table:
     def put_all(
         self, values: Mapping[ItemKey, "DataclassInstance"], keep_seconds: int
     ) -> list[ItemKey]:
-        """In as few requests as can be; the keys of what was not taken, being too much at once."""
+        """Write the items in as few requests as possible. Return the keys of items that DynamoDB
+        did not accept because of its limits."""
         requests: list[Any] = [
             {"PutRequest": {"Item": self._item(key, value, keep_seconds)}}
             for key, value in values.items()
@@ -71,7 +83,7 @@ class Table:
         return left
 
     def put_if_absent(self, key: ItemKey, value: T, keep_seconds: int, **index_keys: str) -> T:
-        """Put the value if there is none yet; returns the one that is there now."""
+        """Store the value if there is none yet. Return the value that is there now."""
         refused = self._put_if(
             "attribute_not_exists(pk) OR expires_at <= :given",
             self._now_seconds(),
@@ -88,19 +100,19 @@ class Table:
         version: int,
         **index_keys: str,
     ) -> bool:
-        """Put the value if the one that is there has this version."""
+        """Store the value if the present one has this version."""
         item = self._item(key, value, keep_seconds, **index_keys)
         return self._put_if("version = :given", version, item) is None
 
     def put_unless_marked(
         self, key: ItemKey, value: "DataclassInstance", keep_seconds: int, *, mark: str
     ) -> bool:
-        """Put the value unless the one that is there has the attribute `mark`."""
+        """Store the value unless the present one has the attribute `mark`."""
         item = self._item(key, value, keep_seconds)
         return self._put_if(f"attribute_not_exists({mark})", None, item) is None
 
     def remove(self, key: ItemKey) -> bool:
-        """False if it was not there any more."""
+        """Delete an item. Return False if it did not exist."""
         try:
             self._client.delete_item(
                 TableName=self._name, Key=_key(key), ConditionExpression="attribute_exists(pk)"
@@ -109,23 +121,24 @@ class Table:
             return False
         return True
 
-    def partition(self, pk: str) -> Iterator[StoredItem]:
-        """All items of a partition, strongly consistent, in the order of their sort keys."""
+    def partition(self, pk: str, *, is_consistent: bool = True) -> Iterator[StoredItem]:
+        """Yield all items of a partition in the order of their sort keys."""
         return self._query(
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": _attribute(pk)},
-            ConsistentRead=True,
+            ConsistentRead=is_consistent,
         )
 
     def query_from(self, pk: str, sk: str) -> Iterator[StoredItem]:
-        """Items of a partition from a sort key on, eventually consistent."""
+        """Yield items of a partition from a sort key on, eventually consistent."""
         return self._query(
             KeyConditionExpression="pk = :pk AND sk >= :sk",
             ExpressionAttributeValues={":pk": _attribute(pk), ":sk": _attribute(sk)},
         )
 
     def query_after(self, pk: str, sk: str | None, page_size: int) -> Iterator[StoredItem]:
-        """Items of a partition in the order of their sort keys, from the one after `sk` on."""
+        """Yield items of a partition in the order of their sort keys, from the one after `sk`
+        on."""
         return self._query(
             KeyConditionExpression="pk = :pk AND sk > :sk",
             # No sort key is empty, and none of ours comes before "!".
@@ -135,7 +148,7 @@ class Table:
         )
 
     def query_prefix(self, pk: str, sk_prefix: str) -> Iterator[StoredItem]:
-        """Items of a partition, eventually consistent (half the price of a poll)."""
+        """Yield items with a sort key prefix, eventually consistent (half the price of a poll)."""
         return self._query(
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
             ExpressionAttributeValues={":pk": _attribute(pk), ":prefix": _attribute(sk_prefix)},
@@ -144,7 +157,7 @@ class Table:
     def newest_first(
         self, index: str, partition: str, before: str | None, page_size: int
     ) -> Iterator[StoredItem]:
-        """Items of an index, whose keys are called `<index>` and `<index>_at`."""
+        """Yield items of an index. Its keys are called `<index>` and `<index>_at`."""
         return self._query(
             IndexName=index,
             KeyConditionExpression=f"{index} = :partition AND {index}_at < :before",
@@ -171,7 +184,8 @@ class Table:
     def _put_if(
         self, condition: str, given: int | None, item: dict[str, Any]
     ) -> Mapping[str, Any] | None:
-        """None when written, else the item that stands in the way (empty if none does)."""
+        """Write an item. Return None if it was written, or else the conflicting item (empty if
+        there is none)."""
         item["write_id"] = _attribute(secrets.token_hex(8))
         # DynamoDB refuses an empty map of values.
         values: Any = (
@@ -220,14 +234,15 @@ def _read(attributes: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _fields_in_key(pk: str) -> dict[str, str]:
-    """The field whose value a partition key tells: `CALL#1` says that `call_id` is `1`."""
+    """Return the field that a partition key contains. `CALL#1` means that `call_id` is `1`."""
     kind, _, name = pk.partition("#")
     return {f"{kind.lower()}_id": name}
 
 
 def _attributes(value: "DataclassInstance", known: Mapping[str, str]) -> dict[str, Any]:
-    """All that the key does not tell and that is not as it is by default: every byte counts
-    towards a write unit. So a stored type's defaults must stay as they are."""
+    """Return the attributes to store. Fields in the key and default values are omitted, because
+    every byte counts towards a write unit. Therefore the defaults of a stored type must never
+    change."""
     return {
         field.name: _attribute(held)
         for field in fields(value)

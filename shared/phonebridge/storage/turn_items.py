@@ -1,5 +1,5 @@
-"""Turns as items of the table. Turns of one call that are written together share an item, because
-a write unit has room for several."""
+"""Stores turns. Turns of one call that are written together share an item, because a write unit has
+room for several."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import msgspec
 from phonebridge.call.turn import Turn
 
 MAX_TEXT_LENGTH_OF_GROUP = 20_000
-"""Characters of the turns that share an item. A longer turn has one of its own."""
+"""Maximum number of characters of the turns in one item. A longer turn has its own item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class StoredTurns:
 
 
 def group_turns(turns: Iterable[tuple[str, Turn]]) -> Iterator[tuple[str, list[Turn]]]:
-    """The turns of each call, in groups that fit into an item."""
+    """Group the turns of each call into items."""
     groups: dict[str, list[Turn]] = {}
     for call_id, turn in turns:
         groups.setdefault(call_id, []).append(turn)
@@ -49,13 +49,15 @@ def _text_length(turn: Turn) -> int:
 
 
 def sort_key_of(group: list[Turn], now_ms: int) -> str:
-    """A turn that is revised is written again, beside others than before: so the time, too."""
+    """Return the sort key of a group. It contains the time, because a revised turn is written again
+    in another group."""
     first = group[0]
     return f"TURNS#{now_ms:013d}#{first.stream_number}#{first.number:04d}"
 
 
 def latest_turns(stored: list[StoredTurns]) -> tuple[Turn, ...]:
-    """In their order; of several versions of a turn, the one that was written last."""
+    """Return the turns in their order. If a turn was stored more than once, the last version
+    counts."""
     latest: dict[tuple[int, int], Turn] = {}
     for each in stored:
         for turn in msgspec.json.decode(each.json, type=list[Turn]):

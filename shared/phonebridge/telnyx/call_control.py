@@ -42,6 +42,19 @@ from phonebridge.call.transfer import (
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.announcements import announcement
 from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.telnyx.request_bodies import (
+    BridgeFields,
+    CommandFields,
+    DetectionConfig,
+    DialFields,
+    DialTargetFields,
+    NewLegFields,
+    RejectFields,
+    SendDtmfFields,
+    SpeakFields,
+    StreamFields,
+    TransferFields,
+)
 
 MAX_TIME_LIMIT_SECONDS = 14_000
 """Telnyx's pages name 14400 as the limit, its error 90029 names 14000."""
@@ -54,23 +67,8 @@ TIME_LIMIT_GRACE_SECONDS = 60
 
 HD_RATE_HZ = 16_000
 """Sample rate of L16. Telnyx sends it at no other rate ("Media Streaming")."""
-WEBHOOK_RETRIES_MS = (1_000, 3_000, 8_000, 18_000, 30_000)
-"""Pauses between the deliveries of one webhook: as many and as long as Telnyx allows ("Dial",
-`webhook_retries_policies`). So a webhook outlives an outage of a minute."""
-RETRIED_WEBHOOKS = (
-    "call.initiated",
-    "call.answered",
-    "call.bridged",
-    "call.hangup",
-    "call.speak.ended",
-    "streaming.failed",
-    "streaming.stopped",
-)
-"""Events without which a call would stay as it is until the sweep."""
 RING_SECONDS = 30
 """How long the target of a transfer may ring. This is Telnyx's default for a dial."""
-CARRIER_VOICE = "Azure.en-US-BrianMultilingualNeural"
-"""A voice of Telnyx's speech providers that speaks the language of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +100,10 @@ def request(
     """Build the request for a command. Raises `NotConfigured` if the command needs a missing
     setting."""
     match command:
-        case Dial(stream_number):
-            dial = _dial(call, config, _require_control(control))
-            stream = (
-                _stream(call, stream_number, config, _require_control(control), now_ms)
-                if stream_number
-                else None
-            )
-            return ControlRequest("/calls", _body(dial, stream))
-        case Answer():
-            return _action("answer", call, _answer(call, config, _require_control(control)))
+        case Dial() | Answer() | StartStreaming():
+            return _media_request(command, call, config, _require_control(control), now_ms)
         case Reject():
             return _action("reject", call, _reject(call))
-        case StartStreaming(stream_number):
-            stream = _stream(call, stream_number, config, _require_control(control), now_ms)
-            return _action("streaming_start", call, _streaming_start(call, stream_number), stream)
         case StopStreaming(stream_number):
             stop = _command(call, f"stop-stream-{stream_number}")
             return _action("streaming_stop", call, stop)
@@ -129,6 +116,26 @@ def request(
         case TransferLeg() | DialTarget() | SpeakSummary() | BridgeLegs() | HangUpTarget():
             assert call.transfer is not None, "the lifecycle asks only for steps of a transfer"
             return _step(command, call, call.transfer, control)
+        case _:
+            assert_never(command)
+
+
+def _media_request(
+    command: Dial | Answer | StartStreaming,
+    call: Call,
+    config: CallConfig,
+    control: CallControlConfig,
+    now_ms: int,
+) -> ControlRequest:
+    match command:
+        case Dial(number):
+            stream = _stream(call, number, config, control, now_ms) if number else None
+            return ControlRequest("/calls", _body(_dial(call, config, control), stream))
+        case Answer():
+            return _action("answer", call, _answer(call, config, control))
+        case StartStreaming(number):
+            stream = _stream(call, number, config, control, now_ms)
+            return _action("streaming_start", call, _command(call, f"stream-{number}"), stream)
         case _:
             assert_never(command)
 
@@ -158,106 +165,11 @@ def _step(
             assert_never(command)
 
 
-class _Command(msgspec.Struct, kw_only=True):
-    client_state: str
-    """Repeated in every later webhook of the leg, so that we find its call."""
-    command_id: str
-
-
-class _RetryPolicy(msgspec.Struct):
-    retries_ms: tuple[int, ...] = WEBHOOK_RETRIES_MS
-
-
-def _retry_policies() -> dict[str, _RetryPolicy]:
-    return {event_type: _RetryPolicy() for event_type in RETRIED_WEBHOOKS}
-
-
-class _NewLeg(_Command, kw_only=True):
-    webhook_url: str
-    webhook_url_method: str = "POST"
-    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
-        default_factory=_retry_policies
-    )
-    record: str | UnsetType = UNSET
-
-
-class _DetectionConfig(msgspec.Struct):
-    greeting_total_analysis_time_millis: int
-
-
-class _Dial(_NewLeg, kw_only=True, rename={"from_": "from"}):
-    connection_id: str
-    to: str
-    from_: str
-    time_limit_secs: int
-    answering_machine_detection: str | UnsetType = UNSET
-    answering_machine_detection_config: _DetectionConfig | UnsetType = UNSET
-
-
-class _Reject(_Command, kw_only=True):
-    cause: str
-
-
-class _Stream(msgspec.Struct, kw_only=True):
-    """Stream settings that `dial` and `streaming_start` share. `answer` takes no token.
-
-    `stream_codec` is omitted for G.711, because its default is the codec of the leg. Telnyx
-    transcodes hardly anything else ("Stream" page of TeXML). If asked for L16, it may still use the
-    leg's codec without notice.
-    """
-
-    stream_url: str
-    stream_auth_token: str
-    stream_track: str = "inbound_track"
-    stream_bidirectional_mode: str = "rtp"
-    """Without it, Telnyx expects mp3 files and the caller hears nothing."""
-    stream_bidirectional_codec: str
-    stream_bidirectional_sampling_rate: int | UnsetType = UNSET
-    stream_codec: str | UnsetType = UNSET
-
-
-class _SendDtmf(_Command, kw_only=True):
-    digits: str
-    duration_millis: int
-
-
-class _Transfer(_Command, kw_only=True, rename={"from_": "from"}):
-    """A blind transfer. `client_state` stays that of the caller's leg."""
-
-    to: str
-    from_: str
-    timeout_secs: int
-    target_leg_client_state: str
-    webhook_url: str
-    webhook_url_method: str = "POST"
-    webhook_retries_policies: dict[str, _RetryPolicy] = msgspec.field(
-        default_factory=_retry_policies
-    )
-
-
-class _DialTarget(_NewLeg, kw_only=True, rename={"from_": "from"}):
-    connection_id: str
-    to: str
-    from_: str
-    timeout_secs: int
-    link_to: str
-    """Puts the new leg into the same session as the caller's leg."""
-
-
-class _Speak(_Command, kw_only=True):
-    payload: str
-    voice: str = CARRIER_VOICE
-
-
-class _Bridge(_Command, kw_only=True):
-    call_control_id: str
-
-
 _JSON = msgspec.json.Encoder()
 
 
-def _dial(call: Call, config: CallConfig, control: CallControlConfig) -> _Dial:
-    return _Dial(
+def _dial(call: Call, config: CallConfig, control: CallControlConfig) -> DialFields:
+    return DialFields(
         client_state=_client_state(call),
         command_id=call.call_id,
         webhook_url=control.webhook_url,
@@ -294,14 +206,14 @@ def _detection(wanted: MachineDetection | None) -> dict[str, Any]:
         case MachineDetection(mode=OnMachine.LEAVE_MESSAGE):
             return {
                 "answering_machine_detection": "greeting_end",
-                "answering_machine_detection_config": _DetectionConfig(MAX_MACHINE_GREETING_MS),
+                "answering_machine_detection_config": DetectionConfig(MAX_MACHINE_GREETING_MS),
             }
         case _:
             return {"answering_machine_detection": "detect"}
 
 
-def _answer(call: Call, config: CallConfig, control: CallControlConfig) -> _NewLeg:
-    return _NewLeg(
+def _answer(call: Call, config: CallConfig, control: CallControlConfig) -> NewLegFields:
+    return NewLegFields(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-answer",
         webhook_url=control.webhook_url,
@@ -309,22 +221,18 @@ def _answer(call: Call, config: CallConfig, control: CallControlConfig) -> _NewL
     )
 
 
-def _reject(call: Call) -> _Reject:
+def _reject(call: Call) -> RejectFields:
     """Choose the cause of a rejection. `NOT_FOUND` is SIP's 404: the caller hears that the number
     does not exist."""
-    return _Reject(
+    return RejectFields(
         client_state=_client_state(call), command_id=f"{call.call_id}-reject", cause="NOT_FOUND"
     )
 
 
-def _streaming_start(call: Call, number: int) -> _Command:
-    return _Command(client_state=_client_state(call), command_id=f"{call.call_id}-stream-{number}")
-
-
 def _stream(
     call: Call, number: int, config: CallConfig, control: CallControlConfig, now_ms: int
-) -> _Stream:
-    return _Stream(
+) -> StreamFields:
+    return StreamFields(
         stream_url=f"{control.media_url}/media-bridge/{call.call_id}/{number}",
         stream_auth_token=stream_token.issue(
             control.stream_token_secret, call.call_id, number, now_ms
@@ -341,14 +249,14 @@ def _hd_voice(config: CallConfig) -> dict[str, Any]:
     return {"stream_codec": "L16", "stream_bidirectional_sampling_rate": HD_RATE_HZ}
 
 
-def _command(call: Call, intent: str, transfer: int | None = None) -> _Command:
-    return _Command(
+def _command(call: Call, intent: str, transfer: int | None = None) -> CommandFields:
+    return CommandFields(
         client_state=_client_state(call, transfer), command_id=f"{call.call_id}-{intent}"
     )
 
 
-def _send_dtmf(call: Call, command: SendDigits) -> _SendDtmf:
-    return _SendDtmf(
+def _send_dtmf(call: Call, command: SendDigits) -> SendDtmfFields:
+    return SendDtmfFields(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-dtmf-{command.number}",
         digits=command.digits,
@@ -356,8 +264,8 @@ def _send_dtmf(call: Call, command: SendDigits) -> _SendDtmf:
     )
 
 
-def _transfer(call: Call, transfer: TransferAttempt, control: CallControlConfig) -> _Transfer:
-    return _Transfer(
+def _transfer(call: Call, transfer: TransferAttempt, control: CallControlConfig) -> TransferFields:
+    return TransferFields(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-transfer-{transfer.number}",
         to=transfer.to,
@@ -368,8 +276,10 @@ def _transfer(call: Call, transfer: TransferAttempt, control: CallControlConfig)
     )
 
 
-def _dial_target(call: Call, transfer: TransferAttempt, control: CallControlConfig) -> _DialTarget:
-    return _DialTarget(
+def _dial_target(
+    call: Call, transfer: TransferAttempt, control: CallControlConfig
+) -> DialTargetFields:
+    return DialTargetFields(
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-transfer-{transfer.number}",
         webhook_url=control.webhook_url,
@@ -381,28 +291,28 @@ def _dial_target(call: Call, transfer: TransferAttempt, control: CallControlConf
     )
 
 
-def _speak(call: Call, transfer: TransferAttempt) -> _Speak:
-    return _Speak(
+def _speak(call: Call, transfer: TransferAttempt) -> SpeakFields:
+    return SpeakFields(
         client_state=_client_state(call, transfer.number),
         command_id=f"{call.call_id}-speak-{transfer.number}",
         payload=transfer.summary,
     )
 
 
-def _sentence(call: Call, config: CallConfig, command: InformCaller | SpeakToCaller) -> _Speak:
+def _sentence(call: Call, config: CallConfig, command: InformCaller | SpeakToCaller) -> SpeakFields:
     match command:
         case SpeakToCaller(text):
             intent = "goodbye"
         case InformCaller(number, is_goodbye):
             intent = f"inform-caller-{number}"
             text = announcement(config.language, is_goodbye=is_goodbye)
-    return _Speak(
+    return SpeakFields(
         client_state=_client_state(call), command_id=f"{call.call_id}-{intent}", payload=text
     )
 
 
-def _bridge(call: Call, transfer: TransferAttempt) -> _Bridge:
-    return _Bridge(
+def _bridge(call: Call, transfer: TransferAttempt) -> BridgeFields:
+    return BridgeFields(
         client_state=_client_state(call),
         command_id=f"{call.call_id}-bridge-{transfer.number}",
         call_control_id=transfer.target,
@@ -419,19 +329,19 @@ def _our_number(call: Call) -> str:
 
 
 def _action(
-    name: str, call: Call, command: _Command, stream: _Stream | None = None
+    name: str, call: Call, command: CommandFields, stream: StreamFields | None = None
 ) -> ControlRequest:
     return _action_on(_control_id(call), name, command, stream)
 
 
 def _action_on(
-    control_id: str, name: str, command: _Command, stream: _Stream | None = None
+    control_id: str, name: str, command: CommandFields, stream: StreamFields | None = None
 ) -> ControlRequest:
     path = f"/calls/{quote(control_id, safe=':')}/actions/{name}"
     return ControlRequest(path, _body(command, stream))
 
 
-def _body(command: _Command, stream: _Stream | None = None) -> bytes:
+def _body(command: CommandFields, stream: StreamFields | None = None) -> bytes:
     return _JSON.encode(msgspec.to_builtins(command) | msgspec.to_builtins(stream or {}))
 
 

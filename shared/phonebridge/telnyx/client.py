@@ -90,8 +90,8 @@ class TelnyxClient:
         return answer.data.leg() if dialled and answer and answer.data else None
 
     def look_up(self, leg: Leg) -> LegState:
-        """What Telnyx says of the leg, for ten minutes after its end. Raises `TelnyxError` where it
-        says nothing: then nothing may be concluded."""
+        """Ask Telnyx for the state of the leg, which it knows until ten minutes after its end.
+        Raises `TelnyxError` if it does not say. Then nothing may be concluded."""
         path = f"/calls/{quote(leg.call_control_id, safe=':')}"
         try:
             answer = self._request("GET", ControlRequest(path, b""))

@@ -1,4 +1,5 @@
-"""What the carrier's answer to a command means to the call. Pure; `refusals.py` has the codes."""
+"""Translates the carrier's response to a command into an event of the call. This module is pure.
+`refusals.py` has the codes."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -63,7 +64,7 @@ NAMES: Mapping[type[CarrierCommand], str] = MappingProxyType(
 
 
 def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> CallEvent | None:
-    """`leg` is the one that the command dialled, where the answer names it."""
+    """Return the event of a successful command. `leg` is the new leg, if the response names one."""
     match command:
         case Dial() if leg:
             return DialAccepted(leg)
@@ -82,7 +83,7 @@ def event_of_success(command: CarrierCommand, call: Call, leg: Leg | None) -> Ca
 def event_of_end(
     command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured, now_ms: int
 ) -> CallEvent | None:
-    """The end of the leg, where the refusal shows it."""
+    """Return the end of the leg, if the refusal shows it."""
     if isinstance(error, NotConfigured):
         return None
     if isinstance(command, HangUpTarget):
@@ -97,8 +98,8 @@ def event_of_end(
 def event_of_failure(
     command: CarrierCommand, call: Call, error: TelnyxError | NotConfigured, now_ms: int
 ) -> CallEvent | None:
-    """What it means that a command had no effect, which holds only if it was sent for the first
-    time: a repetition may be refused because the first attempt had its effect."""
+    """Return the event of a command without effect. This holds only for a first attempt. A
+    repetition may be refused because the first attempt succeeded."""
     match command:
         case StartStreaming(number) if call.streaming_at_ms is not None:
             # Most likely the carrier still holds an older stream open (90045).
@@ -120,7 +121,7 @@ def event_of_failure(
 def event_of_refused_repetition(
     command: CarrierCommand, call: Call, state: LegState, now_ms: int
 ) -> CallEvent | None:
-    """What the carrier says of the leg after it has refused to do something again."""
+    """Return what the carrier reports about the leg after it refused a repetition."""
     if event := event_of_leg_state(call, state, now_ms):
         return event
     if isinstance(command, InformCaller):

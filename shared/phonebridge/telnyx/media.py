@@ -33,10 +33,12 @@ class Connected(_Frame, frozen=True, gc=False, tag="connected"):
     """The first frame. `Start` follows when the call is answered."""
 
     connected: _Connection | None = None
+    token: str | None = None
+    """A browser's token: it cannot set headers."""
 
     @property
     def auth_token(self) -> str | None:
-        return self.connected.auth_token if self.connected else None
+        return self.token or (self.connected.auth_token if self.connected else None)
 
 
 class MediaFormat(msgspec.Struct, frozen=True, gc=False):
@@ -49,8 +51,9 @@ class MediaFormat(msgspec.Struct, frozen=True, gc=False):
 
 
 class StreamedLeg(msgspec.Struct, frozen=True, gc=False):
-    call_control_id: str
     media_format: MediaFormat
+    call_control_id: str = ""
+    """Empty in the frames of a browser."""
     call_session_id: str | None = None
     client_state: str | None = None
     """`client_state` as it was set: base64."""
@@ -138,7 +141,7 @@ def decode(text: Text) -> Frame:
 
 
 CLEAR = b'{"event":"clear"}'
-"""Tells Telnyx to stop playing, drop queued audio, and return all marks."""
+"""Asks Telnyx to stop playing, drop queued audio, and return all marks."""
 
 
 def encode_media(payload: bytes) -> bytes:

@@ -97,7 +97,7 @@ _DONE_BEFORE: tuple[tuple[type[CarrierCommand] | None, str], ...] = (
 
 
 def is_passing(command: CarrierCommand, refusal: TelnyxRefused) -> bool:
-    """Whether the same command may be accepted a moment later."""
+    """Return whether the same command may be accepted a moment later."""
     return any(row.matches(command, refusal) for row in PASSING_REFUSALS)
 
 
@@ -125,7 +125,7 @@ def tells_of_end(command: CarrierCommand, error: TelnyxError) -> bool:
 
 
 def tells_of_target_end(error: TelnyxError) -> bool:
-    """The same of the target's leg, where the command was to hang it up."""
+    """Return whether the refusal of a hangup shows that the target's leg has ended."""
     if not isinstance(error, TelnyxRefused):
         return False
     return error.code == CALL_ALREADY_ENDED or is_unknown_leg(error)

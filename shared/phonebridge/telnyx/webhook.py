@@ -71,11 +71,18 @@ def parse(body: bytes, now_ms: int) -> Webhook:
     except ValueError as error:
         raise MalformedRequest(f"This is not a Telnyx v2 webhook: {error}") from error
     at_ms, time_problem = _time(data.occurred_at, now_ms)
+    event_id, problems = _event_id(data.id, envelope), (*unreadable, *time_problem, *unread)
+    return _webhook(event_id, event_type[:MAX_EVENT_TYPE_LENGTH], at_ms, payload, problems)
+
+
+def _webhook(
+    event_id: str, event_type: str, at_ms: int, payload: Payload, unreadable: tuple[str, ...]
+) -> Webhook:
     event, arrival = payload.event(at_ms), payload.arrival(at_ms)
-    _require_ids(event_type[:MAX_EVENT_TYPE_LENGTH], payload, event, arrival)
+    _require_ids(event_type, payload, event, arrival)
     return Webhook(
-        event_id=_event_id(data.id, envelope),
-        event_type=event_type[:MAX_EVENT_TYPE_LENGTH],
+        event_id=event_id,
+        event_type=event_type,
         occurred_at_ms=at_ms,
         leg=payload.leg,
         client_state=_decode_client_state(payload.client_state),
@@ -83,7 +90,7 @@ def parse(body: bytes, now_ms: int) -> Webhook:
         arrival=arrival,
         detail=mask_numbers(payload.detail())[:MAX_DETAIL_LENGTH],
         attachment=payload.attachment(),
-        unreadable=(*unreadable, *time_problem, *unread),
+        unreadable=unreadable,
     )
 
 

@@ -81,6 +81,6 @@ def row(known: Results, name: str) -> list[str]:
 
 
 def test_the_page_shows_what_the_command_writes() -> None:
-    """To fix it, run `python benchmarks/control_plane/cost.py`."""
+    """Run `python benchmarks/control_plane/cost.py` if this fails."""
     page = cost.PAGE.read_text()
     assert cost.rewritten(page, results.load()) == page

@@ -36,5 +36,5 @@ def test_the_text_ranks_the_targets_and_tells_where_ours_goes() -> None:
 
 @pytest.mark.parametrize("chart", list(charts(results.load())), ids=lambda chart: chart.name)
 def test_a_committed_chart_is_drawn_from_the_committed_results(chart: Chart) -> None:
-    """To fix it, run `make bench-pages`."""
+    """Run `make bench-pages` if this fails."""
     assert chart.alt_text in (FOLDER / chart.file_name).read_text()

@@ -3,7 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
@@ -61,6 +62,21 @@ def test_of_a_hundred_requests_at_once_exactly_the_limit_is_placed(
     with ThreadPoolExecutor(100) as requests:
         found = Counter(requests.map(reserve, range(100)))
     assert found == {"placed": 10, "LimitReached": 90}
+
+
+def create_many(count: int) -> list[int]:
+    return [create(to=f"+155501{number:05d}").status for number in range(count)]
+
+
+def test_of_a_hundred_creates_by_several_lambdas_at_once_exactly_the_limit_is_dialled(
+    reconfigure: Reconfigure, telnyx: RecordedTelnyx
+) -> None:
+    """A process is what a Lambda is: it handles one request at a time."""
+    reconfigure(MAX_CONCURRENT_CALLS="10")
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as lambdas:
+        found = Counter(sum(lambdas.map(create_many, [25] * 4), start=[]))
+    assert found == {201: 10, 429: 90}
+    assert telnyx.names == ["calls"] * 10
 
 
 def test_a_call_beyond_the_limit_is_answered_429_and_not_dialled(

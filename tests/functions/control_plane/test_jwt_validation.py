@@ -2,10 +2,9 @@
 
 import base64
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.error import URLError
 
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 import authorizer
 from control_plane import jwt_validation
 from control_plane.jwt_validation import is_valid
+from tests.support.served import QuietHandler, served
 
 AUDIENCE = "phonebridge"
 
@@ -38,24 +38,17 @@ def issuer(key: RSAPrivateKey) -> Iterator[str]:
         "/keys": {"keys": [public | {"kid": "1", "use": "sig", "alg": "RS256"}]}
     }
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(documents[self.path]).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     base = f"http://127.0.0.1:{server.server_port}"
     documents["/.well-known/openid-configuration"] = {"jwks_uri": f"{base}/keys"}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield base
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield base
 
 
 def claims(issuer: str, **changes: Any) -> dict[str, Any]:
@@ -148,8 +141,24 @@ def test_where_an_issuer_is_set_its_tokens_open_the_api_and_keys_do_not(
 
     def authorized(credential: str) -> bool:
         event = {"headers": {"authorization": f"Bearer {credential}"}}
-        return authorizer.handler(event, None)["isAuthorized"]
+        return bool(authorizer.handler(event, None)["isAuthorized"])
 
     assert authorized(signed(key, claims(issuer)))
     assert not authorized(signed(key, claims(issuer, exp=1)))
     assert not authorized("a-key-of-the-tests")
+
+
+def test_a_subject_has_one_fingerprint_whichever_of_its_tokens_it_sends(
+    issuer: str, key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_ISSUER", issuer)
+    monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
+    soon = int(time.time()) + 300
+
+    def client(**changes: Any) -> str:
+        headers = {"authorization": f"Bearer {signed(key, claims(issuer, **changes))}"}
+        return str(authorizer.handler({"headers": headers}, None)["context"]["client"])
+
+    assert client() == client(exp=soon)
+    assert client() != client(sub="another program")
+    assert client(sub=None).startswith("sub-")

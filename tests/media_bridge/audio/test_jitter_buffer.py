@@ -25,7 +25,7 @@ def spoken(*chunks: int) -> bytes:
 
 
 def lost(frames: int, after: int) -> bytes:
-    """What is heard for frames that were lost after that one."""
+    """Return the audio that replaces frames which were lost after this one."""
     repeated = min(frames, CONCEALMENT_FRAMES)
     return payload(after) * repeated + SILENCE * SIZE * (frames - repeated)
 

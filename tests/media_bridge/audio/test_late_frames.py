@@ -94,7 +94,7 @@ def test_after_a_long_stall_speech_follows_as_time_allows_and_pauses_are_dropped
 
 
 def test_speech_that_waits_too_long_is_dropped() -> None:
-    """On a line of nothing but noise, a delay would otherwise last as long as the call."""
+    """Otherwise, a delay on a line with nothing but noise would last as long as the call."""
     late = LateFrames(JitterBuffer(b"\xff"), Codec.PCMU, began=0.0)
     assert late.fill(0.0, 3.0) == sound(3000, 0xFF)
     burst = [late.push(None, sound(20), 3.0) for _ in range(150)]

@@ -1,4 +1,4 @@
-"""Nobody makes the model hear more than time has passed, and a burst."""
+"""The model receives no more audio than time has passed, plus a burst."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Sample rates: no sample is lost, no image and no alias is heard."""
+"""Resampling loses no sample, and creates no audible image or alias."""
 
 from collections.abc import Callable
 

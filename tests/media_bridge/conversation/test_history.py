@@ -13,9 +13,9 @@ from media_bridge.conversation.history import (
     MAX_TURNS,
     History,
     Note,
-    bounded,
     finish_sentence,
     history_of,
+    limit_size,
     short_call_id,
 )
 from phonebridge.call.resume import PastToolCall, Resume
@@ -162,7 +162,7 @@ def test_arguments_that_are_no_object_are_not_sent_to_a_server_that_would_refuse
 def test_what_is_stored_for_another_task_has_a_limit_and_keeps_the_latest_calls(
     calls: list[PastToolCall],
 ) -> None:
-    kept = bounded(Resume(tuple(calls))).tool_calls
+    kept = limit_size(Resume(tuple(calls))).tool_calls
     size = sum(
         len(each.call_id) + len(each.name) + len(each.arguments) + len(each.output or "")
         for each in kept

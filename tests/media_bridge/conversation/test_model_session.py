@@ -28,6 +28,7 @@ from media_bridge.events import (
     BridgeEvent,
     CallerAudio,
     CallerSpeechStarted,
+    ConnectFailed,
     HangUpRequested,
     MalformedEventReceived,
     ModelClosed,
@@ -35,7 +36,6 @@ from media_bridge.events import (
     ModelErrorReceived,
     ModelReady,
     ModelRefused,
-    ModelUnreachable,
     ResponseStarted,
     SettingsDiffer,
     StreamLost,
@@ -89,6 +89,20 @@ def ready_while_ringing(
     return story
 
 
+def preparing(model_audio: ModelAudio = ModelAudio.G711) -> Playbook:
+    """The model has begun to make the greeting."""
+    story = ready_while_ringing(PREPARED, model_audio)
+    assert story >> ModelReady() << GREET >> ResponseStarted("resp-1")
+    return story
+
+
+def prepared() -> Playbook:
+    """The greeting is made, and the phone still rings."""
+    story = preparing()
+    assert story >> said(20) >> done()
+    return story
+
+
 def test_the_session_is_ready_when_somebody_answers() -> None:
     assert (
         ready_while_ringing()
@@ -103,12 +117,9 @@ def test_the_session_is_ready_when_somebody_answers() -> None:
 
 
 def test_a_prepared_greeting_leaves_with_the_start() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = preparing()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
         >> words("Good evening!")
         >> said(500)
         >> AudioFinished("item-1")
@@ -135,12 +146,9 @@ def test_a_greeting_of_the_models_own_is_prepared_without_doing_anything() -> No
 
 
 def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = preparing()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
         >> words("One two three four five six seven eight nine ten")
         >> said(1000)
         >> done()
@@ -167,19 +175,8 @@ def test_a_prepared_greeting_is_cut_where_the_caller_cut_in() -> None:
 
 
 def test_a_greeting_that_is_not_prepared_in_time_comes_as_it_is_made() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> At(1.0)
-        >> STARTED
-        << RecordStart()
-        >> At(1.4)
-        >> said(100)
-        << play(100)
-    )
+    story = preparing()
+    assert story >> At(1.0) >> STARTED << RecordStart() >> At(1.4) >> said(100) << play(100)
     assert story.bridge.activity.first_audio_ms == 400
     assert Playbook(ringing_bridge(PREPARED)) >> At(0.1) >> STARTED << RecordStart()
 
@@ -213,46 +210,20 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
 
 
 def test_nobody_answers() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
-        >> At(30.0)
-        >> StreamLost()
-        << LeaveStream(was_lost=False)
-    )
+    story = prepared()
+    assert story >> At(30.0) >> StreamLost() << LeaveStream(was_lost=False)
     assert not story.bridge.has_started
 
 
 def test_a_phone_rings_for_two_minutes_at_most() -> None:
-    story = ready_while_ringing(PREPARED)
-    assert (
-        story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
-        >> At(119.9)
-        >> At(120.0)
-        << NO_START
-        << LeaveStream(was_lost=False)
-    )
+    story = prepared()
+    assert story >> At(119.9) >> At(120.0) << NO_START << LeaveStream(was_lost=False)
 
 
 def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_replaced() -> None:
-    story = ready_while_ringing(PREPARED)
+    story = prepared()
     assert (
         story
-        >> ModelReady()
-        << GREET
-        >> ResponseStarted("resp-1")
-        >> said(20)
-        >> done()
         >> At(20.0)
         >> Answered()
         >> At(22.9)
@@ -312,7 +283,7 @@ def test_a_session_that_cannot_be_had_while_the_phone_rings_is_tried_again_on_th
 ) -> None:
     story = Playbook(ringing_bridge(config))
     for _ in range(4):
-        story.bridge.handle(ModelUnreachable("busy", 503), story.now)
+        story.bridge.handle(ConnectFailed("busy", 503), story.now)
         list(pass_time(story.bridge, story.now, story.now + 3.0))
         story.now += 3.0
     assert (
@@ -410,8 +381,7 @@ def test_what_needs_a_ready_session_waits_for_it() -> None:
 
 
 def test_pcm_is_played_at_once_too() -> None:
-    story = ready_while_ringing(PREPARED, ModelAudio.PCM24K)
-    assert story >> ModelReady() << GREET >> ResponseStarted("resp-1")
+    story = preparing(ModelAudio.PCM24K)
     story.bridge.handle(replace(said(3000), audio=sound(3000)), 0.0)
     started = story.bridge.handle(STARTED, 5.0)
     assert [type(each) for each in started].count(PlayAudio) == 2

@@ -47,13 +47,13 @@ from media_bridge.events import (
     CallerSpeechStarted,
     CallerSpeechStopped,
     CallerTranscribed,
+    ConnectFailed,
     DigitPressed,
     HangUpRequested,
     ModelClosed,
     ModelConnected,
     ModelErrorReceived,
     ModelReady,
-    ModelUnreachable,
     ResponseProgressed,
     ResponseStarted,
     SettingsUpdated,
@@ -213,13 +213,13 @@ def test_a_final_code_ends_the_call(code: int) -> None:
     [
         *(ModelClosed(code, "") for code in FINAL_CODES),
         ModelClosed(1008, "insufficient_quota"),
-        ModelUnreachable("refused", 401),
-        ModelUnreachable("refused", 403),
-        ModelUnreachable("billing_hard_limit_reached", 429),
+        ConnectFailed("refused", 401),
+        ConnectFailed("refused", 403),
+        ConnectFailed("billing_hard_limit_reached", 429),
     ],
 )
 def test_what_another_attempt_cannot_change_is_final(
-    event: ModelClosed | ModelUnreachable,
+    event: ModelClosed | ConnectFailed,
 ) -> None:
     assert is_final(event)
 
@@ -242,7 +242,7 @@ def test_attempts_that_fail_follow_each_other_with_a_growing_back_off() -> None:
     do(story, CLOSED)
     begins = [0.0]
     for _ in range(MAX_ATTEMPTS - 1):
-        do(story, ModelUnreachable("busy", 503))
+        do(story, ConnectFailed("busy", 503))
         for now, command in pass_time(story.bridge, story.now, story.now + 5.0):
             assert command == ConnectModel(CONFIG)
             begins.append(now - 2.0)
@@ -250,12 +250,12 @@ def test_attempts_that_fail_follow_each_other_with_a_growing_back_off() -> None:
     pauses = [after - before for before, after in zip(begins, begins[1:], strict=False)]
     for pause, least in zip(pauses, (0.5, 1.0, 2.0), strict=True):
         assert least <= pause <= least * 1.25
-    assert do(story, ModelUnreachable("busy", 503))[-1] == FailCall("model_lost", "busy")
+    assert do(story, ConnectFailed("busy", 503))[-1] == FailCall("model_lost", "busy")
 
 
 def test_a_server_is_asked_again_when_it_wants_to_be() -> None:
     story = greeted()
-    do(story, CLOSED, ModelUnreachable("busy", 429, retry_after=3.0))
+    do(story, CLOSED, ConnectFailed("busy", 429, retry_after=3.0))
     assert wait(story, 2.9) == []
     assert wait(story, 0.2) == [ConnectModel(CONFIG)]
 
@@ -263,7 +263,7 @@ def test_a_server_is_asked_again_when_it_wants_to_be() -> None:
 def test_a_server_that_wants_too_long_a_pause_ends_the_call() -> None:
     story = greeted()
     do(story, CLOSED)
-    ended = do(story, ModelUnreachable("busy", 429, retry_after=TIMEOUT_SECONDS))
+    ended = do(story, ConnectFailed("busy", 429, retry_after=TIMEOUT_SECONDS))
     assert ended == [FailCall("model_lost", "busy")]
 
 
@@ -308,7 +308,7 @@ def test_a_temporary_error_before_the_session_is_ready_is_no_refusal() -> None:
 
 def test_while_the_first_session_is_connecting() -> None:
     story = Playbook(Bridge(CALL, CONFIG, ModelAudio.G711, 0.0))
-    do(story, STARTED, ModelUnreachable("busy", 429))
+    do(story, STARTED, ConnectFailed("busy", 429))
     assert wait(story, 1.0) == [ConnectModel(CONFIG)]
     assert requests(reconnect(story)) == [CreateResponse()]
 
@@ -514,6 +514,26 @@ def test_what_the_api_wants_said_during_the_gap_is_said_after_it() -> None:
     assert requests(reconnect(story)) == [CreateResponse(exact_text="Hi.")]
 
 
+def test_a_session_lost_before_the_stream_starts_greets_nobody_twice_and_nobody_never() -> None:
+    story = Playbook(Bridge(CALL, CONFIG, ModelAudio.G711, 0.0))
+    ringing = replace(CALL, has_early_stream=True, stream_number=1, attached_stream=1)
+    story.bridge = Bridge(ringing, CONFIG, ModelAudio.G711, 0.0)
+    do(story, ModelConnected(), ModelReady(), CLOSED, STARTED)
+    assert requests(reconnect(story)) == [CreateResponse()]
+    do(story, CLOSED)
+    wait(story, 0.5)
+    assert requests(reconnect(story)) == [CreateResponse()], "it was not heard"
+
+
+def test_a_tool_that_takes_long_in_the_gap_gets_no_filler_from_a_model_that_is_not_there() -> None:
+    slow = replace(ORDER, filler="Let me look.")
+    story = asked(CallConfig(tools=Tools(functions=(slow,))))
+    do(story, ResponseStarted("resp-1"), FunctionCalled("resp-1", "call-1", "order", "{}"), done())
+    do(story, CLOSED)
+    wait(story, 5.0)
+    assert requests(reconnect(story)) == []
+
+
 # The gap.
 
 
@@ -559,7 +579,7 @@ def test_events_of_a_session_that_was_given_up_change_nothing(event: BridgeEvent
     story = asked()
     assert ConnectModel(CONFIG) in wait(story, 25.0), "the answer never came"
     for _ in range(2):
-        do(story, ModelUnreachable("busy", 503))
+        do(story, ConnectFailed("busy", 503))
     assert do(story, event) == []
     wait(story, 1.5)
     assert restored(reconnect(story)) == ["assistant: Hello!", "user: Soup, please."]

@@ -104,6 +104,16 @@ def run(arguments: str = "{}", number: int = 1) -> RunFunction:
     return RunFunction(f"call-{number}", ORDER, arguments)
 
 
+def ordering() -> Playbook:
+    """The response that called `order` has ended, and the function runs."""
+    return calling(ORDER) >> call("order") >> done() << run()
+
+
+def waiting() -> Playbook:
+    """A function runs for which the agent has a filler."""
+    return calling(SLOW) >> call("slow") >> done() << RunFunction("call-1", SLOW, "{}")
+
+
 # Functions.
 
 
@@ -198,24 +208,9 @@ def test_after_a_call_of_a_response_that_ended_early_the_model_is_told_and_asked
     )
 
 
-def test_a_call_whose_arguments_were_cut_off_is_answered_too() -> None:
-    unfinished = FunctionCalled("resp-1", "call-1", "order", '{"num', is_whole=False)
-    assert (
-        calling(ORDER)
-        >> unfinished
-        >> done()
-        << answered(error_output(CUT_OFF))
-        << noted("order: refused")
-        << CreateResponse()
-    )
-
-
 def test_a_function_that_returns_twice_is_answered_once() -> None:
     assert (
-        calling(ORDER)
-        >> call("order")
-        >> done()
-        << run()
+        ordering()
         >> returned()
         << answered()
         << noted("order: ok after 0 ms")
@@ -252,24 +247,24 @@ def test_broken_arguments_are_answered_with_an_error(arguments: str) -> None:
     assert (note, respond) == (noted("order: refused"), CreateResponse())
 
 
-def test_an_unknown_tool_is_answered_with_an_error() -> None:
+@pytest.mark.parametrize(
+    ("called", "error"),
+    [
+        (call("sing"), "There is no tool sing."),
+        (call("end_call"), "There is no tool end_call."),
+        (FunctionCalled("resp-1", "call-1", "order", '{"num', is_whole=False), CUT_OFF),
+    ],
+    ids=["unknown", "a built-in tool that was not declared", "arguments that were cut off"],
+)
+def test_a_call_that_cannot_be_run_is_answered_with_an_error(
+    called: FunctionCalled, error: str
+) -> None:
     assert (
         calling(ORDER)
-        >> call("sing")
+        >> called
         >> done()
-        << answered(error_output("There is no tool sing."))
-        << noted("sing: refused")
-        << CreateResponse()
-    )
-
-
-def test_a_built_in_tool_that_was_not_declared_is_unknown() -> None:
-    assert (
-        calling(ORDER)
-        >> call("end_call")
-        >> done()
-        << answered(error_output("There is no tool end_call."))
-        << noted("end_call: refused")
+        << answered(error_output(error))
+        << noted(f"{called.name}: refused")
         << CreateResponse()
     )
 
@@ -309,10 +304,7 @@ def circle(story: Playbook, number: int) -> BridgeCommand:
 
 def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
     assert (
-        calling(ORDER)
-        >> call("order")
-        >> done()
-        << run()
+        ordering()
         >> StreamStopped()
         << noted("order: the call ended first")
         << LeaveStream(was_lost=False)
@@ -325,10 +317,7 @@ def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
 
 def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
     assert (
-        calling(ORDER)
-        >> call("order")
-        >> done()
-        << run()
+        ordering()
         >> CallerSpeechStarted("user-1")
         >> returned()
         << answered()
@@ -344,10 +333,7 @@ def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
 
 def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it() -> None:
     assert (
-        calling(ORDER)
-        >> call("order")
-        >> done()
-        << run()
+        ordering()
         >> CallerSpeechStarted("user-1")
         >> CallerSpeechStopped("user-1")
         >> returned()
@@ -364,10 +350,7 @@ def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it(
 
 def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> None:
     assert (
-        calling(ORDER)
-        >> call("order")
-        >> done()
-        << run()
+        ordering()
         >> returned()
         << answered()
         << noted("order: ok after 0 ms")
@@ -388,10 +371,7 @@ def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> No
 
 def test_who_waits_in_silence_is_told_a_filler_once() -> None:
     assert (
-        calling(SLOW)
-        >> call("slow")
-        >> done()
-        << RunFunction("call-1", SLOW, "{}")
+        waiting()
         >> At(FILLER_SECONDS)
         << CreateResponse(exact_text="One moment.")
         >> ResponseStarted("filler")
@@ -408,10 +388,7 @@ def test_who_waits_in_silence_is_told_a_filler_once() -> None:
 
 def test_an_output_that_comes_during_the_filler_waits_for_its_end() -> None:
     assert (
-        calling(SLOW)
-        >> call("slow")
-        >> done()
-        << RunFunction("call-1", SLOW, "{}")
+        waiting()
         >> At(FILLER_SECONDS)
         << CreateResponse(exact_text="One moment.")
         >> ResponseStarted("filler")
@@ -448,12 +425,9 @@ def test_there_is_no_filler_while_the_agent_still_speaks() -> None:
 
 
 def test_no_filler_without_one_and_none_after_the_answer() -> None:
-    assert calling(ORDER) >> call("order") >> done() << run() >> At(10.0)
+    assert ordering() >> At(10.0)
     assert (
-        calling(SLOW)
-        >> call("slow")
-        >> done()
-        << RunFunction("call-1", SLOW, "{}")
+        waiting()
         >> returned()
         << answered()
         << noted("slow: ok after 0 ms")

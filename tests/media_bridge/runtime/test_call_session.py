@@ -35,7 +35,11 @@ from tests.support.bad_servers import (
     NOBODY_LISTENS,
     bad_server,
 )
-from tests.support.media_plane import SILENCE, Frame, MediaPlane, Phone, StartsPlane
+from tests.support.media_phone import SILENCE, Frame, Phone
+from tests.support.media_plane import (
+    MediaPlane,
+    StartsPlane,
+)
 from tests.support.realtime_oracle import check_client
 from tests.support.tool_servers import Connection, answer, silence, tool_server
 from tests.support.waiting import until

@@ -13,6 +13,7 @@ from websockets.http11 import Request, Response
 
 from media_bridge.conversation import reconnects
 from media_bridge.openai import client
+from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.storage.call_store import CallRecord
 from tests.support.media_plane import StartsPlane
 from tests.support.scripted_model import SOUND
@@ -29,6 +30,8 @@ class Sessions:
     """The answers to the next upgrades, before one is accepted."""
     received: list[list[dict[str, Any]]] = field(default_factory=list)
     sockets: list[ServerConnection] = field(default_factory=list)
+    silent_sessions: int = 0
+    """So many sessions confirm nothing."""
     url: str = ""
 
     def refuse(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -48,7 +51,7 @@ class Sessions:
         async for message in socket:
             frame = json.loads(message)
             self.received[number].append(frame)
-            if frame["type"] == "session.update":
+            if frame["type"] == "session.update" and number >= self.silent_sessions:
                 await self.send(number, "session.updated", session=frame["session"])
 
     async def send(self, number: int, kind: str, **fields: Any) -> None:
@@ -183,3 +186,42 @@ async def test_what_an_old_session_still_sends_changes_nothing(
         await model.asked(1, "response.create")
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await model.sockets[0].wait_closed()
+
+
+async def test_a_server_that_confirms_no_settings_is_given_up_for_another_attempt(
+    start_plane: StartsPlane, model: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_bridge.conversation.model_session.ATTEMPT_TIMEOUT_SECONDS", 0.3)
+    model.silent_sessions = 1
+    async with start_plane(openai_realtime_url=model.url) as plane:
+        await plane.streaming()
+        await model.asked(1, "response.create")
+
+
+async def test_a_caller_whom_no_model_can_serve_is_connected_with_the_fallback(
+    start_plane: StartsPlane, model: Sessions
+) -> None:
+    async with start_plane(
+        openai_realtime_url=model.url, fallback_transfer_to="+15550142"
+    ) as plane:
+        phone = await plane.streaming()
+        await model.greet()
+        await model.lose(0, 4004)
+        await until(lambda: "transfer" in plane.telnyx.names)
+        assert plane.telnyx.commands[-1][1]["to"] == "+15550142"
+        await until(lambda: notes_of(plane.record(phone.call), "fallback"))
+        assert not plane.was_hung_up(phone.call)
+
+
+async def test_a_caller_whom_nobody_can_serve_hears_the_carrier_and_the_call_ends(
+    start_plane: StartsPlane, model: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_bridge.runtime.hangups.MAX_SPEECH_SECONDS", 0.0)
+    config = CallConfig(fallback=Fallback(say="Please call us back."))
+    async with start_plane(openai_realtime_url=model.url) as plane:
+        phone = await plane.streaming(config)
+        await model.greet()
+        await model.lose(0, 4004)
+        assert await plane.failed(phone.call) == "model_lost"
+    names = plane.telnyx.names
+    assert names.index("streaming_stop") < names.index("speak") < names.index("hangup")

@@ -1,4 +1,4 @@
-"""Sockets without a token are few, and nobody takes all of their places."""
+"""The number of sockets without a token is limited, in total and per address."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -21,7 +21,11 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
 from simulators.audio.speech import CLIPS
-from tests.support.media_plane import SILENCE, MediaPlane, Phone, StartsPlane
+from tests.support.media_phone import SILENCE, Phone
+from tests.support.media_plane import (
+    MediaPlane,
+    StartsPlane,
+)
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
 SOUND = "input_audio_buffer.append"
@@ -93,7 +97,7 @@ async def test_without_a_token_the_socket_is_closed(
         call = plane.answered()
         phone = await plane.dial_in(call, None)
         await phone.send(first_frame)
-        assert await phone.closed() == 1008
+        assert await phone.closed() == 4401
         assert untouched(plane, call)
 
 
@@ -104,7 +108,7 @@ async def test_who_says_nothing_is_not_waited_for(
     async with start_plane() as plane:
         call = plane.answered()
         phone = await plane.dial_in(call, None)
-        assert await phone.closed() == 1008
+        assert await phone.closed() == 4401
         assert untouched(plane, call)
 
 
@@ -217,7 +221,7 @@ async def test_a_request_that_is_no_upgrade_takes_no_place_and_no_token(
 
 
 async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPlane) -> None:
-    """As some clients and proxies do; our own client in these tests does not."""
+    """Some clients and proxies send such a header. Our own test client does not."""
     headers = {
         "Connection": "keep-alive, Upgrade",
         "Upgrade": "websocket",

@@ -1,4 +1,4 @@
-"""Functions carried out by a server: what it is asked, and what the model is told of its answer."""
+"""Functions on a server: the request that it gets, and the output that the model gets."""
 
 import json
 from dataclasses import replace

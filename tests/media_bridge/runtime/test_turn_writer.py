@@ -20,7 +20,7 @@ Written = list[tuple[str, Turn]]
 
 
 class Recorder:
-    """The writing side of a store; `fails` and `leaves` tell what the next request comes to."""
+    """The writing side of a store. `fails` and `leaves` are the results of the next requests."""
 
     def __init__(self) -> None:
         self.requests: list[Written] = []

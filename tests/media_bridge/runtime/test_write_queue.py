@@ -45,7 +45,7 @@ LASTING = [
 
 
 class Table:
-    """Takes a job as often as it is told to, after it has failed as often as it is told to."""
+    """Raises the given failures one by one, then accepts the write."""
 
     def __init__(self) -> None:
         self.written: list[int] = []

@@ -1,4 +1,4 @@
-"""What the clips say, and how the model is asked for it."""
+"""The words of the clips, and the instructions for the model."""
 
 import pytest
 

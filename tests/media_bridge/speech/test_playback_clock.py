@@ -149,7 +149,8 @@ _answers = st.builds(
 def test_what_the_model_believes_it_said_is_what_the_caller_heard(
     line: Line, answers: tuple[Answer, ...], seed: int
 ) -> None:
-    """Of every item, also of those that the caller heard whole or not at all."""
+    """Return the truncation of every item, including items that were played completely or not at
+    all."""
     call = VirtualCall(line, answers, seed)
     call.run()
     assert all(abs(error) <= WITHIN_MS for error in call.errors_ms)

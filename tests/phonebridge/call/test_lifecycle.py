@@ -15,6 +15,7 @@ from phonebridge.call.call import (
     MAX_STREAMS,
     Call,
     CallStatus,
+    Direction,
     EndedBy,
     Fault,
     Hangup,
@@ -34,6 +35,9 @@ from phonebridge.call.commands import (
     StopStreaming,
 )
 from phonebridge.call.events import (
+    BrowserCallRequested,
+    BrowserEvent,
+    BrowserLeft,
     CallAnswered,
     CallArrived,
     CallerInformed,
@@ -56,6 +60,7 @@ from phonebridge.call.events import (
     StreamingFailed,
     StreamingLost,
     StreamingStopped,
+    StreamRequested,
 )
 from phonebridge.call.lifecycle import TRANSITIONS, advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -77,7 +82,15 @@ from phonebridge.call.transfer import (
     TransferRequested,
 )
 from phonebridge.errors import InvalidTransition
-from tests.support.calls import LEG, NOW_MS, after, inbound_call, outbound_call, sent, unasked
+from tests.support.calls import (
+    LEG,
+    NOW_MS,
+    after,
+    inbound_call,
+    outbound_call,
+    sent,
+    unasked,
+)
 
 DIALLED_LEG = Leg("v3:as-dialled", "leg-1", "session-1")
 INITIATED = CallInitiated(LEG)
@@ -822,9 +835,12 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     DigitsSettled(1),
     DETECTED,
     GREETED,
+    BrowserCallRequested(),
+    StreamRequested(),
+    BrowserLeft(EndRequested(EndedBy.API, 10_000)),
 )
 IN_EACH_STATUS = (
-    outbound_call(),
+    replace(outbound_call(), stream_number=1),
     replace(dialing(), stream_number=1),
     incoming(),
     after(dialing(), ANSWERED),
@@ -845,6 +861,8 @@ def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
 ) -> None:
     if call.status is CallStatus.STREAMING and isinstance(event, MediaAttached):
         event = replace(event, stream_number=2)
+    if isinstance(event, BrowserEvent):
+        call = replace(call, direction=Direction.BROWSER)
     if isinstance(event, StreamingFailed):
         event = replace(event, stream_number=MAX_STREAMS)  # no other one can take its place
     target = TRANSITIONS[call.status].get(type(event))

@@ -16,11 +16,13 @@ from phonebridge.call.commands import (
     InformCaller,
     Reject,
     ReportAnswer,
+    ReportEnd,
     SendDigits,
     StartStreaming,
     StopStreaming,
 )
 from phonebridge.call.events import (
+    BrowserCallRequested,
     CallAnswered,
     CallArrived,
     CallerInformed,
@@ -42,6 +44,7 @@ from phonebridge.call.events import (
     StreamClosed,
     StreamingFailed,
     StreamingStopped,
+    StreamRequested,
 )
 from phonebridge.call.lifecycle import advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -71,7 +74,7 @@ from phonebridge.call.transfer import (
     TransferRequested,
 )
 from phonebridge.errors import InvalidTransition
-from tests.support.calls import LEG, NOW_MS, after, inbound_call, outbound_call
+from tests.support.calls import LEG, NOW_MS, after, browser_call, inbound_call, outbound_call
 
 ANSWERED = CallAnswered(LEG, 5_000)
 FAULT = Fault("streaming_failed", "timeout", 40_000)
@@ -91,6 +94,7 @@ EVENTS: tuple[CallEvent, ...] = (
     *(CallerInformed(number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
+    StreamRequested(),
     EndRequested(EndedBy.API, 50_000),
     CallFailed(FAULT),
     CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000)),
@@ -107,6 +111,7 @@ EVENTS: tuple[CallEvent, ...] = (
     CallTransferred(60_000),
 )
 BEGINNINGS: tuple[tuple[Call, CallEvent], ...] = (
+    (browser_call(), BrowserCallRequested()),
     *((outbound_call(), CallRequested(on_machine=mode)) for mode in OnMachine),
     (outbound_call(), CallRequested(with_stream=True)),
     (inbound_call(), CallArrived(LEG)),
@@ -146,6 +151,7 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     InformCaller: lambda call: call.announced_stream >= call.parked_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
+    ReportEnd: lambda call: not call.has_container,
     TransferLeg: lambda call: bool(_transfer(call).target),
     DialTarget: lambda call: bool(_transfer(call).target),
     SpeakSummary: lambda call: _transfer(call).speaking or _transfer(call).briefed,

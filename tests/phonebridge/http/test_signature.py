@@ -34,4 +34,6 @@ def test_the_server_of_the_manual_knows_us_from_others() -> None:
     assert not is_ours(headers, body, at + 301.0)
     assert not is_ours(headers, b"{ }", at)
     assert not is_ours(headers | {"Phonebridge-Timestamp": str(at + 1)}, body, at)
+    assert not is_ours(headers | {"Phonebridge-Timestamp": "²"}, body, at)
+    assert not is_ours(headers | {"Phonebridge-Signature": "v1=é"}, body, at)
     assert not is_ours({}, body, at)

@@ -1,6 +1,5 @@
 """Two sides of a mailbox: a Lambda that posts, a container that collects."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ def test_a_command_waits_until_it_is_acknowledged(mailbox: DynamoMailbox) -> Non
     [posted] = mailbox.collect("task-1")
     assert (posted.call_id, posted.command) == ("call-1", Interrupt())
     assert mailbox.collect("task-1") == [posted]
-    assert mailbox.acknowledge("task-1", posted)
+    mailbox.acknowledge("task-1", posted)
     assert mailbox.collect("task-1") == []
 
 
@@ -50,12 +49,12 @@ def test_a_task_sees_its_own_commands_alone(mailbox: DynamoMailbox) -> None:
     assert mailbox.collect("task-1") == []
 
 
-def test_a_command_is_acknowledged_once(mailbox: DynamoMailbox) -> None:
+def test_an_acknowledgement_can_be_repeated(mailbox: DynamoMailbox) -> None:
     mailbox.post("task-1", "call-1", Interrupt())
     [posted] = mailbox.collect("task-1")
-    with ThreadPoolExecutor(4) as threads:
-        answers = threads.map(lambda _: mailbox.acknowledge("task-1", posted), range(4))
-        assert sorted(answers) == [False, False, False, True]
+    for _ in range(2):  # the answer to the first one may get lost
+        mailbox.acknowledge("task-1", posted)
+    assert mailbox.collect("task-1") == []
 
 
 def test_a_late_command_is_not_carried_out(mailbox: DynamoMailbox, clock: Clock) -> None:

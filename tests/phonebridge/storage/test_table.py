@@ -47,6 +47,27 @@ def table(client: "DynamoDBClient", table_name: str, clock: Clock) -> Table:
 
 
 @pytest.fixture
+def lagging_replica(client: "DynamoDBClient") -> Iterator[list[bool]]:
+    """Answers eventually consistent reads without the item. The result lists whether each read was
+    consistent."""
+    reads: list[bool] = []
+
+    def read(params: dict[str, Any], **_: object) -> None:
+        reads.append(params["ConsistentRead"])
+
+    def answer(parsed: dict[str, Any], **_: object) -> None:
+        if not reads[-1]:
+            parsed.pop("Item", None)
+
+    events = client.meta.events
+    events.register("provide-client-params.dynamodb.GetItem", read)
+    events.register("after-call.dynamodb.GetItem", answer)
+    yield reads
+    events.unregister("provide-client-params.dynamodb.GetItem", read)
+    events.unregister("after-call.dynamodb.GetItem", answer)
+
+
+@pytest.fixture
 def lose_next_answer(client: "DynamoDBClient") -> Iterator[Callable[[], None]]:
     """Makes boto3 believe that the answer to the next put got lost, so that it puts again."""
     lost: list[bool] = []
@@ -163,3 +184,11 @@ def test_an_index_holds_what_bears_its_keys_newest_first(table: Table) -> None:
     assert [stored.read(Book).title for stored in found] == ["day 5", "day 3", "day 2", "day 1"]
     found = table.newest_first("live", "LENT", "day 3", 2)
     assert [stored.read(Book).title for stored in found] == ["day 2", "day 1"]
+
+
+def test_an_immutable_item_that_a_replica_lacks_is_read_again(
+    table: Table, lagging_replica: list[bool]
+) -> None:
+    table.put(KEY, Book("Emma"), MINUTE)
+    assert table.get_immutable(KEY, Book) == Book("Emma")
+    assert lagging_replica == [False, True]

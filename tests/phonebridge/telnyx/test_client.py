@@ -31,6 +31,7 @@ from phonebridge.telnyx.client import (
     PAUSES_SECONDS,
     TelnyxClient,
 )
+from tests.support.served import QuietHandler, served
 from tests.support.waiting import TIMEOUT_SECONDS
 
 CALL = Call(
@@ -51,7 +52,7 @@ TRANSFERRING = replace(
 )
 SHORT = urllib3.Timeout(connect=1, read=0.05)
 PATIENT = urllib3.Timeout(TIMEOUT_SECONDS)
-"""For servers that answer, however slow the machine is."""
+"""A timeout for servers that answer, even on a slow machine."""
 
 NO_HEADERS: Mapping[str, str] = {}
 OK = json.dumps({"data": {"result": "ok"}}).encode()
@@ -108,15 +109,11 @@ class Telnyx:
 
     @contextmanager
     def running(self) -> Iterator["Telnyx"]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._released.set()
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()
+        with served(self._server):
+            try:
+                yield self
+            finally:
+                self._released.set()
 
     @property
     def api_base(self) -> str:
@@ -128,7 +125,7 @@ class Telnyx:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         telnyx = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 telnyx.requests.append(Request(self.path, dict(self.headers), json.loads(body)))
@@ -529,7 +526,7 @@ def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
     together = threading.Barrier(4)
     ports: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
@@ -540,9 +537,6 @@ def test_threads_that_send_at_the_same_time_keep_their_connections() -> None:
             self.send_header("Content-Length", str(len(OK)))
             self.end_headers()
             self.wfile.write(OK)
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(5) as threads:
         threads.submit(server.serve_forever, 0.01)

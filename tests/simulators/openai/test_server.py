@@ -3,14 +3,25 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import suppress
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosedError
+from openai import AsyncOpenAI, AuthenticationError, NotFoundError
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
-from tests.support.realtime_caller import MODEL, PCM, PCMA, PCMU, calling, in_session, simulated
+from tests.support.realtime_caller import (
+    MODEL,
+    PCM,
+    PCMA,
+    PCMU,
+    calling,
+    in_session,
+    session_settings,
+    simulated,
+)
 from tests.support.realtime_oracle import Frame, check_server
 
 
@@ -101,6 +112,79 @@ async def test_fault_slow_reader() -> None:
         assert caller.heard(done["response"]["id"]).clip is CLIPS["agent_which_day"]
 
 
+@pytest.mark.parametrize("code", [1000, 1012, 4004])
+async def test_fault_close_in_response(code: int) -> None:
+    faults = ModelFaults(close_in_response=1, close_code=code)
+    async with in_session(faults=faults) as caller:
+        await caller.connection.response.create()
+        with pytest.raises(ConnectionClosed) as closed:
+            await caller.until("response.done")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+
+
+async def test_fault_only_in_session() -> None:
+    faults = ModelFaults(close_in_response=1, only_in_session=2)
+    async with simulated(faults=faults) as simulator:
+        for number in (1, 2, 3):
+            async with calling(simulator) as caller:
+                await caller.update(**session_settings())
+                await caller.connection.response.create()
+                if number == 2:
+                    with pytest.raises(ConnectionClosed):
+                        await caller.until("response.done")
+                else:
+                    await caller.until("response.done")
+
+
+async def test_a_call_to_a_number_with_a_fault_loses_its_first_session_only() -> None:
+    ended = []
+    async with simulated() as simulator:
+        simulator.expect_call("+15550161")
+        for _ in range(2):
+            async with calling(simulator) as caller:
+                await caller.update(**session_settings())
+                await caller.connection.response.create()
+                await caller.until("response.done")
+                await caller.connection.response.create()
+                with suppress(ConnectionClosed):
+                    ended.append(await caller.until("response.done"))
+    assert len(ended) == 1
+
+
+async def test_fault_freeze_in_response() -> None:
+    faults, headers = ModelFaults(freeze_in_response=1), {"Authorization": "Bearer sk-test"}
+    async with (
+        simulated(faults=faults) as simulator,
+        connect(
+            f"{simulator.url}?model={MODEL}", additional_headers=headers, close_timeout=0.1
+        ) as socket,
+    ):
+        await socket.send('{"type": "response.create"}')
+        with pytest.raises(TimeoutError):
+            await _ping_until_unanswered(socket)
+
+
+async def _ping_until_unanswered(socket: ClientConnection) -> None:
+    while True:
+        async with asyncio.timeout(0.5):
+            await (await socket.ping())
+
+
+async def test_fault_busy_upgrades() -> None:
+    faults = ModelFaults(busy_upgrades=2, busy_from=2, busy_status=503)
+    headers = {"Authorization": "Bearer sk-test"}
+    statuses = []
+    async with simulated(faults=faults) as simulator:
+        for _ in range(4):
+            try:
+                async with connect(f"{simulator.url}?model={MODEL}", additional_headers=headers):
+                    statuses.append(101)
+            except InvalidStatus as refused:
+                statuses.append(refused.response.status_code)
+    assert statuses == [101, 503, 503, 101]
+
+
 async def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
     command = ("-m", "simulators.openai", "--port", "0", "--fault", "stall_in_response=2")
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE)
@@ -114,3 +198,17 @@ async def test_the_command_line_serves_until_it_is_told_to_stop() -> None:
         process.send_signal(signal.SIGTERM)
         code = await process.wait()
     assert code == 0
+
+
+async def test_a_model_is_described_to_the_official_client() -> None:
+    async with simulated() as simulator:
+        simulator.shutdown_dates[MODEL] = "2027-05-01"
+        base_url = simulator.url.replace("ws:", "http:").removesuffix("/realtime")
+        async with AsyncOpenAI(api_key="sk-test", base_url=base_url) as client:
+            assert (await client.models.retrieve(MODEL)).shutdown_date == "2027-05-01"
+            assert (await client.models.retrieve("gpt-realtime")).shutdown_date is None
+            with pytest.raises(NotFoundError):
+                await client.models.retrieve("gpt-4o")
+        async with AsyncOpenAI(api_key="sk-wrong", base_url=base_url) as client:
+            with pytest.raises(AuthenticationError):
+                await client.models.retrieve(MODEL)

@@ -12,8 +12,9 @@ import telnyx
 from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.scenario import SCENARIOS
-from simulators.telnyx.behaviour import CarrierFaults, Person, SecondStart, StopNews
+from simulators.telnyx.behaviour import CarrierFaults, Person, StopNews
 from simulators.telnyx.call import SimulatedCall
+from simulators.telnyx.undocumented import SecondStream, Undocumented
 from tests.support.telnyx_counterpart import (
     Exchange,
     MediaServer,
@@ -351,17 +352,19 @@ async def test_a_half_open_socket_sends_nothing_more_and_is_open_until_it_is_sto
         assert dialled.state == "answered"
 
 
-@pytest.mark.parametrize("second_start", ["refused", "replaces"])
+@pytest.mark.parametrize("second_stream", ["refused", "replaces"])
 async def test_a_second_streaming_start_is_refused_or_replaces_the_stream(
-    second_start: SecondStart,
+    second_stream: SecondStream,
 ) -> None:
-    async with stage(RINGING, CarrierFaults(second_start=second_start)) as call:
+    async with stage(
+        RINGING, CarrierFaults(undocumented=Undocumented(second_stream=second_stream))
+    ) as call:
         dialled = await call.dial_streaming()
         dialled.pick_up()
         first = await call.media.socket()
         await first.wait_for("media")
         start = call.phone.sdk.calls.actions.start_streaming
-        if second_start == "refused":
+        if second_stream == "refused":
             with pytest.raises(telnyx.UnprocessableEntityError, match="90045"):
                 await start(dialled.call_control_id, stream_url=call.media.url)
             assert dialled.streaming

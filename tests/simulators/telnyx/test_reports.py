@@ -1,4 +1,4 @@
-"""The record of a call without a network. Webhooks are recorded even if nobody receives them."""
+"""The record of a call without a network. Webhooks are recorded even if there is no receiver."""
 
 import time
 from collections.abc import Coroutine

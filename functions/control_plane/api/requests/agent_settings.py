@@ -1,4 +1,5 @@
-"""How an agent behaves, as the HTTP API takes it and shows it: of a call, and of a named agent."""
+"""How an agent behaves, in requests and responses of the HTTP API. Calls and named agents share
+these fields."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -48,7 +49,7 @@ class MachineSettings(StrictModel):
 
     mode: Annotated[
         Literal["hang_up", "leave_message", "continue"],
-        Field(description="End the call, leave `message` after the beep, or go on as usual."),
+        Field(description="End the call, leave `message` after the beep, or continue as usual."),
     ]
     message: Annotated[
         Words | None,
@@ -113,15 +114,15 @@ class FallbackSettings(StrictModel):
 
 
 class AgentSettings(StrictModel):
-    """How an agent behaves. Every field may be left out or null: then the call's agent decides,
-    and without one the default."""
+    """How an agent behaves. An omitted or null field is taken from the call's agent, or else has
+    its default."""
 
     instructions: Annotated[
-        Instructions | None, Field(description="What the agent is and does.")
+        Instructions | None, Field(description="The agent's role and task (system prompt).")
     ] = None
     model: Annotated[
         ModelName | None,
-        Field(description="The model that hears and speaks. By default the container's."),
+        Field(description="The speech-to-speech model. Default: OPENAI_MODEL of the deployment."),
     ] = None
     voice: Annotated[
         Voice | None,
@@ -132,32 +133,35 @@ class AgentSettings(StrictModel):
     ] = None
     greeting: Annotated[
         Words | None,
-        Field(description="The exact first words. Without them the agent waits for the caller."),
+        Field(description="The exact first words. If omitted, the model chooses them."),
     ] = None
     language: Annotated[
         Language | None, Field(description="The language of the call, as a BCP 47 tag.")
     ] = None
     turn_detection: Annotated[
-        Detection | None, Field(description="How the end of a caller's turn is found.")
+        Detection | None, Field(description="How the end of the caller's turn is detected.")
     ] = None
     noise_reduction: Annotated[
         Literal["near_field", "far_field", "off"] | None,
         Field(description="Applied to the caller's audio before the model hears it."),
     ] = None
     noise_reduction_strength: Annotated[
-        float | None, Field(ge=0, le=1, description="How strong that is, from 0 to 1.")
+        float | None,
+        Field(ge=0, le=1, description=("Strength of the noise reduction, from 0 to 1.")),
     ] = None
     transcription: Annotated[
         TranscriptionSettings | None,
-        Field(description="How the caller's words are written down."),
+        Field(description="How the caller's words are transcribed."),
     ] = None
     reasoning_effort: Annotated[
         Effort | None,
-        Field(description="How hard the model thinks. Refused for models that do not reason."),
+        Field(description="How much the model reasons. Refused for models without reasoning."),
     ] = None
     max_output_tokens: Annotated[
         int | None,
-        Field(ge=1, le=4096, description="Of one response. Speech is cut off at this length."),
+        Field(
+            ge=1, le=4096, description=("Maximum length of one response. Longer speech is cut off.")
+        ),
     ] = None
     temperature: Annotated[
         float | None,
@@ -168,7 +172,9 @@ class AgentSettings(StrictModel):
         Field(
             ge=30,
             le=MAX_DURATION_SECONDS,
-            description="When the call is ended. At most MAX_CALL_MINUTES of the deployment.",
+            description=(
+                "The call is ended after this time. Maximum: MAX_CALL_MINUTES of the deployment."
+            ),
         ),
     ] = None
     idle_timeout_seconds: Annotated[
@@ -176,13 +182,16 @@ class AgentSettings(StrictModel):
         Field(
             ge=3,
             le=120,
-            description="Silence after which the agent asks whether the caller is there. "
-            "Without it, nobody asks.",
+            description=(
+                "After this much silence, the agent asks whether the caller is there. Null: never."
+            ),
         ),
     ] = None
     idle_prompts: Annotated[
         int | None,
-        Field(ge=0, le=5, description="How often it asks in a row before the call is ended."),
+        Field(
+            ge=0, le=5, description=("How often the agent asks in a row before the call is ended.")
+        ),
     ] = None
     barge_in_min_ms: Annotated[
         int | None,
@@ -190,7 +199,11 @@ class AgentSettings(StrictModel):
     ] = None
     codec: Annotated[
         Literal["PCMU", "PCMA", "L16"] | None,
-        Field(description="The codec that is sent. `L16` needs MODEL_AUDIO=pcm24k."),
+        Field(
+            description=(
+                "The codec of the audio that Phonebridge sends. `L16` needs MODEL_AUDIO=pcm24k."
+            )
+        ),
     ] = None
     machine_detection: Annotated[
         MachineSettings | None,
@@ -201,13 +214,15 @@ class AgentSettings(StrictModel):
     )
     record_dtmf: Annotated[
         bool | None,
-        Field(description="Whether the keys that the caller presses stand on the record."),
+        Field(description="Whether keys that the caller presses appear in the record."),
     ] = None
     stream_setup: Annotated[
         Literal["on_answer", "with_dial", "prepared"] | None,
         Field(
-            description="When the media stream is opened: at the answer, or while the phone rings. "
-            "`prepared` also makes the greeting meanwhile."
+            description=(
+                "When the media stream is opened: at the answer, or while the phone "
+                "rings. `prepared` also prepares the greeting during that time."
+            )
         ),
     ] = None
     fallback: Annotated[
@@ -220,13 +235,13 @@ class AgentSettings(StrictModel):
     webhook_url: Annotated[
         Url | None,
         Field(
-            description="Is sent the whole record when the call has ended. By default "
-            "OUTCOME_WEBHOOK_URL of the deployment."
+            description=(
+                "Receives the whole record when the call has ended. Default: "
+                "OUTCOME_WEBHOOK_URL of the deployment."
+            )
         ),
     ] = None
-    tools: Annotated[
-        ToolList | None, Field(description="What the agent may do besides talking.")
-    ] = None
+    tools: Annotated[ToolList | None, Field(description="The tools that the agent may use.")] = None
 
     _distinct = field_validator("tools")(check_distinct)
 
@@ -235,7 +250,7 @@ class AgentSettings(StrictModel):
         return AgentSettings.model_construct(**_settings_of(config))
 
     def config(self, max_seconds: int, agent: Agent | None = None) -> CallConfig:
-        """What is said here wins over what the agent says."""
+        """Return the settings of a call. Fields set here override the agent's."""
         if (self.max_duration_seconds or 0) > max_seconds:
             raise InvalidField("max_duration_seconds", f"must be at most {max_seconds}")
         given = self.overrides()
@@ -253,7 +268,7 @@ class AgentSettings(StrictModel):
         return config.limited_to(max_seconds)
 
     def overrides(self) -> dict[str, Any]:
-        """The fields of a `CallConfig` that are set here."""
+        """Return the `CallConfig` fields that are set here."""
         given = self.model_dump(exclude_none=True, include=set(AgentSettings.model_fields))
         if self.voice:
             given["voice"] = NEAREST_VOICE.get(self.voice, self.voice)
@@ -275,12 +290,12 @@ class AgentSettings(StrictModel):
 
 
 class NamedAgent(AgentSettings):
-    """An agent, as it is read and as it is put. What was read can be put back unchanged."""
+    """A named agent. The response of GET can be sent back with PUT."""
 
     name: Annotated[
         AgentName | None,
         Field(
-            description="As in the path. A request may leave it out.",
+            description="Same as in the path. Requests may omit it.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None
@@ -288,14 +303,14 @@ class NamedAgent(AgentSettings):
         datetime | None,
         Field(
             strict=False,
-            description="When it was last put. Ignored in requests.",
+            description="When it was last changed. Ignored in requests.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None
     warnings: Annotated[
         list[str] | None,
         Field(
-            description="What will not work as it was asked for. Ignored in requests.",
+            description="Settings that have no effect or may not work. Ignored in requests.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None

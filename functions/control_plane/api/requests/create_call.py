@@ -1,5 +1,4 @@
-"""What the HTTP API may be asked for: bodies, parameters of paths and queries, and how a body is
-read."""
+"""Requests of the HTTP API: bodies, path and query parameters, and how a body is parsed."""
 
 import json
 import math
@@ -20,23 +19,26 @@ from phonebridge.errors import MalformedRequest
 
 MAX_DIGITS = 100
 MAX_EXACT = 2**53
-"""Up to here a float holds every whole number."""
+"""A float holds every whole number up to this one."""
 
-CallId = Annotated[str, Path(description="The id of a call, as `create` answered it.")]
+CallId = Annotated[str, Path(description="The `call_id` in the response of `create`.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="Makes the request safe to repeat: the same key with the same body has one "
-        "effect. `create` remembers keys for a day, `dtmf` the latest one of a call.",
+        description=(
+            "Makes retries safe: requests with the same key and body take effect once. "
+            "`create` remembers keys for a day. `dtmf` remembers the latest key of a "
+            "call."
+        ),
     ),
 ]
 
 
 def _page_size(text: object) -> object:
-    """Digits alone: `int` also takes `1_0`, `+5` and blanks."""
+    """Accept digits only. `int` would also accept `1_0`, `+5` and spaces."""
     if isinstance(text, str) and not re.fullmatch(r"[1-9][0-9]?|100", text):
         raise ValueError("must be a whole number from 1 to 100, such as 50")
     return text
@@ -49,7 +51,7 @@ def _truth(text: object) -> object:
 
 
 def _day(text: object) -> object:
-    """Pydantic also takes numbers for days, and times of day."""
+    """Accept only dates. Pydantic would also accept numbers and times of day."""
     if not isinstance(text, str):
         return text
     try:
@@ -66,13 +68,13 @@ Limit = Annotated[
     int,
     BeforeValidator(_page_size),
     Query(
-        description="How many entries a page has.",
+        description="Maximum number of entries per page.",
         json_schema_extra={"minimum": 1, "maximum": 100},
     ),
 ]
 Cursor = Annotated[
     str | None,
-    Query(description="Where to go on: the `cursor` of the page before."),
+    Query(description="The `cursor` of the previous page."),
 ]
 Ended = Annotated[
     bool,
@@ -82,37 +84,48 @@ Ended = Annotated[
 Day = Annotated[
     date | None,
     BeforeValidator(_day),
-    Query(description="The UTC day of `ended=true`; today by default.", examples=["2026-11-25"]),
+    Query(
+        description=("A UTC day, only with `ended=true`. Default: today."), examples=["2026-11-25"]
+    ),
+]
+
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ]
+    | None,
+    Field(
+        max_length=16,
+        description=(
+            "Your own key-value pairs. They are stored with the call and returned in its record."
+        ),
+        examples=[{"order": "1042"}],
+    ),
 ]
 
 
 class CreateCall(AgentSettings):
-    """A call to place. What is not said here is taken from the agent, or is by default."""
+    """A call to place. Omitted fields are taken from the agent, or else have their defaults."""
 
-    to: Annotated[PhoneNumber, Field(description="Whom to call, in E.164 form.")]
+    to: Annotated[PhoneNumber, Field(description="The number to call, in E.164 form.")]
     agent: Annotated[
         AgentName | None,
-        Field(description="The agent whose settings hold where this request has none."),
+        Field(
+            description=(
+                "The name of an agent. Its settings apply to fields that this request omits."
+            )
+        ),
     ] = None
     from_: Annotated[
         PhoneNumber | None,
         Field(
             alias="from",
-            description="The number that is shown, in E.164 form. By default TELNYX_FROM_NUMBER.",
+            description="The caller id, in E.164 form. Default: TELNYX_FROM_NUMBER.",
         ),
     ] = None
-    metadata: Annotated[
-        dict[
-            Annotated[str, Field(min_length=1, max_length=64)],
-            Annotated[str, Field(max_length=512)],
-        ]
-        | None,
-        Field(
-            max_length=16,
-            description="Your own texts, kept with the call and shown in its record.",
-            examples=[{"order": "1042"}],
-        ),
-    ] = None
+    metadata: Metadata = None
 
     def caller(self, default: str) -> str:
         if not (self.from_ or default):
@@ -124,18 +137,16 @@ class CreateCall(AgentSettings):
 
 
 def fingerprint(body: dict[str, Any]) -> str:
-    """The same for bodies with the same JSON; neither the order of names nor blanks count.
-
-    What was sent is what counts, not what this release understands of it: a request that comes
-    again after a new release must still match.
-    """
+    """Return the same hash for bodies with the same JSON, whatever the order of names and the white
+    space. It covers the body as sent, not as parsed, so that a request repeated after an upgrade
+    still matches."""
     return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def read_json_object(text: str) -> dict[str, Any]:
-    """Stricter than RFC 8259 asks for, where senders and readers are known to disagree: no NaN, no
-    infinity, not even as a number too large to be held, no name twice. A byte order mark is
-    overlooked, as section 8.1 allows."""
+    """Parse a JSON object. It must not contain NaN, infinity, numbers too large for a float, or a
+    name twice, because parsers disagree about these. A byte order mark is ignored, as RFC 8259,
+    section 8.1 allows."""
     try:
         value = json.loads(
             text.removeprefix("\ufeff"),

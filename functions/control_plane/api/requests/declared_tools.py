@@ -1,4 +1,5 @@
-"""Tools from the API's declarations to what calls carry, and back again without their secrets."""
+"""Converts tools from the API's declarations to a call's settings, and back without their
+secrets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from control_plane.api.requests.tool_settings import (
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, McpServer, Tools
 
 MASK = "*" * 16
-"""Stands in answers for every secret. Sent back, it means: keep what is stored."""
+"""Replaces every secret in responses. If it is sent back, the stored secret is kept."""
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def to_domain(tools: Sequence[Tool]) -> Tools:
 
 
 def declarations_of(tools: Tools) -> list[Tool]:
-    """The tools as a request would declare them, with every secret masked."""
+    """Return the tools as a request declares them, with every secret masked."""
     built_in = [each for each in tools.built_in if each is not BuiltIn.TRANSFER_CALL]
     transfers = [_transfer(tools.destinations)] if tools.destinations else []
     return [
@@ -52,11 +53,9 @@ def declarations_of(tools: Tools) -> list[Tool]:
 
 
 def restore_secrets(tools: Sequence[Tool], stored: Tools) -> list[Tool]:
-    """Put what is stored in the place of each mask.
-
-    Only a tool that keeps its name and its server keeps its secrets: a declaration must not be
-    able to send them elsewhere. Raise `InvalidField` for a mask that nothing stands behind.
-    """
+    """Replace each mask with the stored secret. A tool keeps its secrets only if its name and
+    server are unchanged, so that a declaration cannot send them elsewhere. Raise `InvalidField` for
+    a mask without a stored secret."""
     functions = {(each.name, _server(each.url)): each for each in stored.functions}
     servers = {(each.label, _server(each.url)): each for each in stored.mcp_servers}
     restored: list[Tool] = []

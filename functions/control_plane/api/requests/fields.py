@@ -1,4 +1,4 @@
-"""What the fields of requests have in common."""
+"""Types that the fields of requests share."""
 
 import difflib
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from phonebridge.errors import RequestRefused
 
 PLAIN = "plain"
-"""The type of those errors whose message is already in our own words."""
+"""The type of errors whose message is already in our own words."""
 
 
 MAX_COMPARED = 100
-"""Characters of a word for which a known one is suggested."""
+"""Maximum length of a word for which a similar one is suggested."""
 
 
 def did_you_mean(written: object, known: Iterable[str]) -> str:
-    """The end of a sentence that names the nearest of the known words, or nothing."""
+    """Return the end of a sentence that suggests the nearest known word, or nothing."""
     if not isinstance(written, str) or len(written) > MAX_COMPARED:
         return ""
     near = difflib.get_close_matches(written, known, 1)
@@ -37,12 +37,12 @@ def did_you_mean(written: object, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text's pattern, for programs, and the same rule in words, for people."""
+    """A pattern for programs, and the same rule in words for people."""
 
     regex: str
     problem: str
     choices: tuple[str, ...] = ()
-    """Words that match; the nearest is suggested in place of one that does not."""
+    """Words that match. The nearest is suggested if a value does not match."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -86,7 +86,7 @@ Target = Annotated[
 
 
 class InvalidField(RequestRefused):
-    """A field that is well-formed, yet not what these settings allow."""
+    """A field has a valid format, but other settings do not allow its value."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -95,8 +95,8 @@ class InvalidField(RequestRefused):
 
 
 class StrictModel(BaseModel):
-    """A body of a request. Unknown fields are refused by name: a misspelt one would otherwise be
-    silently without effect."""
+    """A request body. Unknown fields are refused by name, because a misspelt field would have no
+    effect."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -112,7 +112,7 @@ class StrictModel(BaseModel):
 
 
 def _with_suggestion(error: Any, names: list[str]) -> InitErrorDetails:
-    """The same error; one about an unknown field of this very model suggests a known field."""
+    """Add a suggestion to an error about an unknown field of this model."""
     kind: str | PydanticCustomError = error["type"]
     if kind == "extra_forbidden" and len(error["loc"]) == 1:
         problem = "is unknown here" + did_you_mean(error["loc"][0], names)

@@ -1,5 +1,5 @@
-"""How a call's model speaks, hears and thinks, as the HTTP API takes and shows it. The model's
-server discards all settings of a session for a single bad one, so bad ones are refused here."""
+"""How a call's model speaks, listens and thinks. The model's server discards all settings of a
+session if one is invalid, so they are validated here."""
 
 import re
 from collections.abc import Mapping
@@ -37,15 +37,19 @@ Effort = Literal["minimal", "low", "medium", "high", "xhigh"]
 _CreateResponse = Annotated[
     bool,
     Field(
-        description="Whether the model answers each turn by itself. With false, the bridge asks "
-        "for each answer."
+        description=(
+            "Whether the model's server replies to each turn by itself. If false, "
+            "Phonebridge requests each reply."
+        )
     ),
 ]
 _InterruptResponse = Annotated[
     bool,
     Field(
-        description="Whether the model stops by itself at any sound that it takes for speech. "
-        "With false, the bridge stops it."
+        description=(
+            "Whether the model's server stops its response at any sound that it takes for "
+            "speech. If false, Phonebridge decides."
+        )
     ),
 ]
 
@@ -53,12 +57,17 @@ _InterruptResponse = Annotated[
 class ServerVad(StrictModel):
     """A turn of the caller ends after a silence."""
 
-    type: Annotated[Literal["server_vad"], Field(description="Names this detector.")]
+    type: Annotated[Literal["server_vad"], Field(description="The kind of detector.")]
     threshold: Annotated[
         float, Field(ge=0, le=1, description="How loud speech must be, from 0 to 1.")
     ] = 0.5
     prefix_padding_ms: Annotated[
-        int, Field(ge=0, le=2000, description="Audio kept from before the speech began.")
+        int,
+        Field(
+            ge=0,
+            le=2000,
+            description=("How much audio before the start of the speech is included."),
+        ),
     ] = 300
     silence_duration_ms: Annotated[
         int, Field(ge=100, le=5000, description="Silence that ends a turn.")
@@ -68,8 +77,10 @@ class ServerVad(StrictModel):
         Field(
             ge=5000,
             le=30_000,
-            description="The model itself speaks up after this much silence. Null: it does not. "
-            "Not together with `idle_timeout_seconds`.",
+            description=(
+                "The model's server starts a response after this much silence. Null: "
+                "never. Not together with `idle_timeout_seconds`."
+            ),
         ),
     ] = None
     create_response: _CreateResponse = True
@@ -82,10 +93,10 @@ class ServerVad(StrictModel):
 class SemanticVad(StrictModel):
     """A turn of the caller ends when the sentence seems complete."""
 
-    type: Annotated[Literal["semantic_vad"], Field(description="Names this detector.")]
+    type: Annotated[Literal["semantic_vad"], Field(description="The kind of detector.")]
     eagerness: Annotated[
         Literal["low", "medium", "high", "auto"],
-        Field(description="How soon the model answers: `low` waits longest."),
+        Field(description="How soon the model replies. `low` waits longest."),
     ] = "auto"
     create_response: _CreateResponse = True
     interrupt_response: _InterruptResponse = False
@@ -103,21 +114,27 @@ def detection_of(detection: TurnDetection) -> ServerVad | SemanticVad:
 
 
 class TranscriptionSettings(StrictModel):
-    """How the caller's words are written down."""
+    """How the caller's words are transcribed."""
 
     model: Annotated[
-        ModelName, Field(description="A transcription model, beside the one that speaks.")
+        ModelName,
+        Field(
+            description=("The transcription model, which is separate from the model that speaks.")
+        ),
     ] = Transcription().model
     prompt: Annotated[
         Annotated[str, Field(min_length=1, max_length=1000), NotBlank] | None,
-        Field(description="Hints for that model. `gpt-realtime-whisper` takes none."),
+        Field(
+            description=("Hints for the transcription model. `gpt-realtime-whisper` accepts none.")
+        ),
     ] = None
     keywords: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=100), NotBlank]] | None,
         Field(
             max_length=100,
-            description="Words to expect. Only `gpt-transcribe` and `gpt-live-transcribe` take "
-            "them.",
+            description=(
+                "Expected words. Only `gpt-transcribe` and `gpt-live-transcribe` accept them."
+            ),
         ),
     ] = None
 

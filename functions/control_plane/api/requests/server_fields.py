@@ -1,8 +1,8 @@
-"""Fields that name a server of the user's: its URL, and the headers that it is sent."""
+"""Fields that name a user's server: its URL, and the headers to send."""
 
 import re
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -40,13 +40,7 @@ _URL = (
 def _absolute(url: str) -> str:
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise ValueError("must be ASCII without blanks; escape what is not (RFC 3986)")
-    try:
-        parts = urlsplit(url)
-        is_complete = parts.hostname and parts.port != 0
-    except ValueError:  # brackets without an IPv6 address, or a port that is no number up to 65535
-        is_complete = False
-    if not is_complete or parts.scheme not in ("https", "http"):
-        raise ValueError("must be an https URL with a host, and a port only from 1 to 65535")
+    parts = _split(url)
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not hold a user or a password: use headers")
     if parts.fragment:
@@ -54,6 +48,17 @@ def _absolute(url: str) -> str:
     if not re.fullmatch(_URL, url):
         raise ValueError("must hold nothing that RFC 3986 wants escaped, and a host as in DNS")
     return url
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.hostname and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address, or a port that is no number up to 65535
+        is_complete = False
+    if not is_complete or parts.scheme not in ("https", "http"):
+        raise ValueError("must be an https URL with a host, and a port only from 1 to 65535")
+    return parts
 
 
 def require_tls(url: str) -> str:
@@ -97,7 +102,9 @@ Headers = Annotated[
     dict[HeaderName, HeaderValue],
     Field(
         max_length=16,
-        description="More headers of each request, such as `Authorization`. Answers mask the "
-        "values with asterisks.",
+        description=(
+            "Additional headers of each request, such as `Authorization`. Responses mask "
+            "the values with asterisks."
+        ),
     ),
 ]

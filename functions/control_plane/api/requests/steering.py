@@ -1,4 +1,4 @@
-"""What a live call may be told over the HTTP API; `api/live_calls.py` passes it on."""
+"""Requests that steer a live call. `api/live_calls.py` passes them on."""
 
 from typing import Annotated, Literal
 
@@ -18,19 +18,23 @@ from phonebridge.call.steering import Mute, Say, Side, StartTransfer, Update
 
 
 class InterruptRequest(StrictModel):
-    """There is nothing to choose."""
+    """An interruption has no options."""
 
 
 class SayRequest(StrictModel):
     """Either `text` or `instruction`."""
 
     text: Annotated[Words | None, Field(description="The exact words to say.")] = None
-    instruction: Annotated[Words | None, Field(description="What to speak about.")] = None
+    instruction: Annotated[
+        Words | None, Field(description=("An instruction what to speak about."))
+    ] = None
     interrupt: Annotated[
         bool,
         Field(
-            description="Whether the agent breaks off what it is saying. Otherwise this comes "
-            "after it."
+            description=(
+                "Whether to interrupt the agent's current speech. Otherwise the agent "
+                "speaks afterwards."
+            )
         ),
     ] = False
 
@@ -43,21 +47,19 @@ class SayRequest(StrictModel):
 
 
 class UpdateRequest(StrictModel):
-    """What is left out stays as it is."""
+    """Omitted settings stay as they are."""
 
     instructions: Annotated[
-        Instructions | None, Field(description="What the agent is and does.")
+        Instructions | None, Field(description="The agent's role and task (system prompt).")
     ] = None
     voice: Annotated[
         Voice | None,
         Field(description="Another voice. It has no effect once the agent has spoken."),
     ] = None
     turn_detection: Annotated[
-        Detection | None, Field(description="How the end of a caller's turn is found.")
+        Detection | None, Field(description="How the end of the caller's turn is detected.")
     ] = None
-    tools: Annotated[
-        ToolList | None, Field(description="What the agent may do besides talking.")
-    ] = None
+    tools: Annotated[ToolList | None, Field(description="The tools that the agent may use.")] = None
 
     _distinct = field_validator("tools")(check_distinct)
 
@@ -78,38 +80,43 @@ class UpdateRequest(StrictModel):
 
 
 class MuteRequest(StrictModel):
-    """Who is not to be heard."""
+    """Which side of the call is muted."""
 
-    side: Annotated[
-        Literal["agent", "caller"], Field(description="Who is not heard by the other.")
-    ] = "agent"
+    side: Annotated[Literal["agent", "caller"], Field(description="The side to mute.")] = "agent"
 
     def command(self, muted: bool) -> Mute:
         return Mute(Side(self.side), muted)
 
 
 class TransferRequest(StrictModel):
-    """Whom to connect the caller with, and what is said before."""
+    """The target of the transfer, and the words before it."""
 
     to: Target
     from_: Annotated[
         PhoneNumber | None,
         Field(
             alias="from",
-            description="The number that the target sees, in E.164 form. By default our number "
-            "of this call.",
+            description=(
+                "The caller id for the target, in E.164 form. Default: our number in this call."
+            ),
         ),
     ] = None
     mode: Annotated[
         Literal["blind", "warm"],
-        Field(description="`blind` rings and connects; `warm` tells the target `summary` first."),
+        Field(
+            description=(
+                "`blind` rings the target and connects it. `warm` first reads `summary` to "
+                "the target."
+            )
+        ),
     ] = "blind"
     summary: Annotated[
         Words | None,
-        Field(description="Spoken to the target. Required with `warm`, refused otherwise."),
+        Field(description="Read to the target. Required with `warm`, refused otherwise."),
     ] = None
     say: Annotated[
-        Words | None, Field(description="The exact words for the caller, before anything else.")
+        Words | None,
+        Field(description=("The exact words to say to the caller before the transfer.")),
     ] = None
 
     def command(self) -> StartTransfer:
@@ -133,9 +140,7 @@ class DtmfRequest(StrictModel):
             examples=["1w234#"],
         ),
     ]
-    duration_ms: Annotated[int, Field(ge=100, le=500, description="How long each key sounds.")] = (
-        250
-    )
+    duration_ms: Annotated[int, Field(ge=100, le=500, description="Duration of each tone.")] = 250
 
 
 class HangUpRequest(StrictModel):
@@ -143,5 +148,5 @@ class HangUpRequest(StrictModel):
 
     say: Annotated[
         Words | None,
-        Field(description="A last sentence: the call ends when the caller has heard it."),
+        Field(description="A last sentence. The call ends when it was played."),
     ] = None

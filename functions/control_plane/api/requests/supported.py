@@ -1,5 +1,5 @@
-"""What a deployment can carry out. The rest is refused before anybody's phone rings, or warned of
-where only the provider knows."""
+"""Checks what a deployment supports. Unsupported settings are refused before any phone rings. If
+only the provider can know, the response contains a warning."""
 
 import re
 import socket
@@ -32,8 +32,9 @@ _LAST_DAYS = (
 
 
 def check_supported(wanted: AgentSettings, config: CallConfig, settings: ControlSettings) -> None:
-    """Raise `InvalidField` for what can never work here. `config` is what comes of `wanted` and
-    the agent, if there is one: settings change, so an agent that was accepted is checked again."""
+    """Raise `InvalidField` for settings that can never work here. `config` combines `wanted` with
+    the agent, if there is one. An accepted agent is checked again, because the deployment's
+    settings may have changed."""
     if config.codec == "L16" and settings.model_audio is ModelAudio.G711:
         raise InvalidField("codec", "L16 needs a deployment with MODEL_AUDIO=pcm24k")
     check_tools(wanted, config.tools, settings)
@@ -48,7 +49,7 @@ def check_supported(wanted: AgentSettings, config: CallConfig, settings: Control
 
 
 def check_tools(wanted: AgentSettings, tools: Tools, settings: ControlSettings) -> None:
-    """Raise `InvalidField` for a tool whose server can never be called."""
+    """Raise `InvalidField` for a tool whose server cannot be called."""
     places = {
         name: f"tools.{index}"
         for index, tool in enumerate(wanted.tools or ())
@@ -66,7 +67,7 @@ def check_tools(wanted: AgentSettings, tools: Tools, settings: ControlSettings) 
 
 
 def warnings_of(wanted: AgentSettings, settings: ControlSettings) -> list[str]:
-    """What was understood, but will not work as it was asked for."""
+    """Return a warning for each setting that is valid but has no effect here."""
     return list(_warnings(wanted, settings))
 
 
@@ -97,7 +98,7 @@ def _warnings(wanted: AgentSettings, settings: ControlSettings) -> Iterator[str]
 def _family_warnings(
     model: str | None, transcription: str | None, settings: ControlSettings
 ) -> Iterator[str]:
-    """At other servers a model's name may be anything: Azure OpenAI has names of deployments."""
+    """Other servers accept any model name. On Azure OpenAI, it is the name of a deployment."""
     if model and _is_openai(settings) and not _REALTIME.search(model):
         yield f"model: {model} is not known to be a Realtime model."
     elif model and _is_of_another_family(model):
@@ -107,7 +108,7 @@ def _family_warnings(
 
 
 def _invalid(wanted: AgentSettings, field: str, problem: str) -> InvalidField:
-    """Blames the agent for what the request itself did not say."""
+    """Return the error. It blames the agent for fields that the request did not set."""
     if getattr(wanted, field.partition(".")[0]) is None:
         return InvalidField("agent", f"has {field}, which {problem}")
     return InvalidField(field, problem)
@@ -138,7 +139,8 @@ def _server_problem(url: str, settings: ControlSettings) -> str | None:
 
 
 def _is_private(url: str) -> bool:
-    """Whether the URL itself tells so. Names are resolved, and checked, when they are called."""
+    """Return whether the URL names a private address. Host names are resolved and checked when the
+    tool is called."""
     host = host_and_port(url)[0].rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, section 6.3
         return True

@@ -1,5 +1,5 @@
-"""How tools are declared over the HTTP API. `phonebridge.call.call.tools` has the types of the
-rest of the system, and `declared_tools.py` goes from one to the other."""
+"""Declarations of tools in the HTTP API. `phonebridge.call.tools` has the types that the rest of
+the system uses, and `declared_tools.py` converts between them."""
 
 import json
 from collections.abc import Iterable
@@ -32,19 +32,21 @@ MAX_SCHEMA_DEPTH = 16
 
 
 class FunctionSettings(StrictModel):
-    """A function that your server carries out: one HTTPS request for each call of it."""
+    """A function on your server. Each call of it is one HTTPS request."""
 
-    type: Annotated[Literal["function"], Field(description="May be left out.")] = "function"
+    type: Annotated[Literal["function"], Field(description="May be omitted.")] = "function"
     name: Annotated[
         str,
         Pattern(r"^[A-Za-z0-9_-]{1,64}$", "must be 1 to 64 letters, digits, _ and -"),
-        Field(description="What the model calls it.", examples=["opening_hours"]),
+        Field(description="The name by which the model calls it.", examples=["opening_hours"]),
     ]
     description: Annotated[
         str,
         Field(
             max_length=2048,
-            description="Tells the model when to call it, and what to say meanwhile.",
+            description=(
+                "Instructions for the model: when to call it, and what to say in the meantime."
+            ),
         ),
     ] = ""
     parameters: Annotated[
@@ -54,19 +56,21 @@ class FunctionSettings(StrictModel):
     url: Annotated[
         Url,
         Field(
-            description="Where requests go: https, at a public address. Hosts in "
-            "TOOL_HOSTS_ALLOWED may be otherwise."
+            description=(
+                "Where requests are sent: https with a public address, except for hosts "
+                "in TOOL_HOSTS_ALLOWED."
+            )
         ),
     ]
     timeout_seconds: Annotated[
-        float, Field(ge=0.5, le=30, description="For all attempts of one call together.")
+        float, Field(ge=0.5, le=30, description="Timeout of a call, including all attempts.")
     ] = 10.0
     idempotent: Annotated[
         bool, Field(description="Whether a failed request may be sent again.")
     ] = False
     filler: Annotated[
         Annotated[str, Field(min_length=1, max_length=300), NotBlank] | None,
-        Field(description="A sentence for a caller who has waited in silence."),
+        Field(description="A sentence that the agent says if the caller waits in silence."),
     ] = None
     headers: Headers = Field(default={})
     secret: Annotated[
@@ -74,8 +78,10 @@ class FunctionSettings(StrictModel):
         Field(
             min_length=16,
             max_length=256,
-            description="Signs the requests, in place of the operator's secret. Answers mask it "
-            "with asterisks.",
+            description=(
+                "Signs the requests instead of the operator's secret. Responses mask it "
+                "with asterisks."
+            ),
         ),
     ] = None
 
@@ -99,36 +105,42 @@ class FunctionSettings(StrictModel):
 
 
 class McpSettings(StrictModel):
-    """A server of the Model Context Protocol. The model's own servers call it."""
+    """A server of the Model Context Protocol. OpenAI's servers call it."""
 
-    type: Annotated[Literal["mcp"], Field(description="Names this kind of tool.")]
+    type: Annotated[Literal["mcp"], Field(description="The kind of tool.")]
     server_label: Annotated[
         str,
         Pattern(
             r"^[A-Za-z][A-Za-z0-9_-]{0,63}$",
             "must be 1 to 64 letters, digits, _ and -, the first a letter",
         ),
-        Field(description="What the model calls the server.", examples=["calendar"]),
+        Field(description="The name by which the model calls the server.", examples=["calendar"]),
     ]
     server_url: Annotated[
-        Url, AfterValidator(require_tls), Field(description="Where the server is: https only.")
+        Url, AfterValidator(require_tls), Field(description="The https URL of the server.")
     ]
     authorization: Annotated[
         str | None,
         Field(
             min_length=1,
             max_length=4096,
-            description="A token for the server. Answers mask it with asterisks.",
+            description="A token for the server. Responses mask it with asterisks.",
         ),
     ] = None
     headers: Headers = Field(default={})
     allowed_tools: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=128)]] | None,
-        Field(min_length=1, max_length=64, description="What may be called. Null: everything."),
+        Field(
+            min_length=1,
+            max_length=64,
+            description=("The tools that the model may call. Null: all."),
+        ),
     ] = None
     require_approval: Annotated[
         Literal["never"],
-        Field(description="Always `never`: nobody on the phone could approve a call."),
+        Field(
+            description=("Always `never`, because nobody can approve a call during a phone call.")
+        ),
     ] = "never"
 
 
@@ -136,20 +148,24 @@ class BuiltInTool(StrictModel):
     """A tool that Phonebridge carries out itself."""
 
     type: Annotated[
-        Literal["end_call", "send_dtmf", "take_message"], Field(description="Which of them.")
+        Literal["end_call", "send_dtmf", "take_message"],
+        Field(description=("The name of the tool.")),
     ]
 
 
 class TransferTarget(StrictModel):
-    """Somebody to whom the model may transfer the caller."""
+    """A destination to which the model may transfer the caller."""
 
     name: Annotated[
         Annotated[str, Field(min_length=1, max_length=64), NotBlank] | None,
-        Field(description="What the model calls it. Null: by its number.", examples=["sales"]),
+        Field(
+            description=("The name by which the model calls it. Null: its number."),
+            examples=["sales"],
+        ),
     ] = None
     to: PhoneNumber
     warm: Annotated[
-        bool, Field(description="Whether the model first tells it what the call is about.")
+        bool, Field(description="Whether a summary of the call is read to the target first.")
     ] = False
 
     @property
@@ -158,12 +174,12 @@ class TransferTarget(StrictModel):
 
 
 class TransferTool(StrictModel):
-    """Lets the model transfer the caller to these destinations and to nobody else."""
+    """Lets the model transfer the caller, and only to these destinations."""
 
-    type: Annotated[Literal["transfer_call"], Field(description="Names this kind of tool.")]
+    type: Annotated[Literal["transfer_call"], Field(description="The kind of tool.")]
     destinations: Annotated[
         list[TransferTarget],
-        Field(min_length=1, max_length=32, description="Whom the model can reach."),
+        Field(min_length=1, max_length=32, description="The possible targets."),
     ]
 
     @field_validator("destinations")
@@ -179,8 +195,8 @@ _TAG_OF = {
     "transfer_call": "(transfer_call)",
     **dict.fromkeys(("end_call", "send_dtmf", "take_message"), "(built_in)"),
 }
-"""The types of tools, and the members of the union below. Brackets keep a member's tag apart from
-the fields of a request, since both stand in the path of an error."""
+"""The types of tools, and the members of the union below. Brackets distinguish a member's tag from
+the fields of a request, because both occur in the path of an error."""
 TOOL_TAGS = ("(name)", *_TAG_OF.values())
 _TYPES = ", ".join(f"`{each}`" for each in _TAG_OF)
 
@@ -265,7 +281,7 @@ def _refuse_repeated(field: str, names: Iterable[str]) -> None:
 
 
 def _depth(value: object) -> int:
-    """Read by `json`, which is nested no deeper than Python's own stack."""
+    """Return the depth of nesting. `json` allows no more than Python's own stack."""
     level, deep = [value], 0
     while level:
         deep += 1

@@ -1,4 +1,4 @@
-"""Agents and numbers as the HTTP API answers them. What one `GET` answers, `PUT` takes."""
+"""Agents and numbers in responses of the HTTP API. PUT accepts what GET returns."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,7 +16,7 @@ class AgentEntry(ResponseModel):
     """An agent in a list."""
 
     name: Annotated[str, Field(description="The agent's name.")]
-    changed_at: Annotated[datetime, Field(description="When it was last put.")]
+    changed_at: Annotated[datetime, Field(description="When it was last changed.")]
 
 
 class AgentList(ResponseModel):
@@ -27,13 +27,13 @@ class AgentList(ResponseModel):
 
 
 class NumberResource(StrictModel):
-    """A number and the agent that answers it. What was read can be put back unchanged."""
+    """A number and the agent that answers it. The response of GET can be sent back with PUT."""
 
     agent: Annotated[AgentName, Field(description="The agent that answers.")]
     number: Annotated[
         PhoneNumber | None,
         Field(
-            description="As in the path. A request may leave it out.",
+            description="Same as in the path. Requests may omit it.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None
@@ -41,7 +41,7 @@ class NumberResource(StrictModel):
         datetime | None,
         Field(
             strict=False,
-            description="When it was last put. Ignored in requests.",
+            description="When it was last changed. Ignored in requests.",
             json_schema_extra={"readOnly": True},
         ),
     ] = None
@@ -57,7 +57,7 @@ class NumberList(ResponseModel):
 def agent_resource(
     found: agent_directory.Agent, max_seconds: int, warnings: list[str]
 ) -> NamedAgent:
-    """As the next call would get it, with every default."""
+    """Return the agent as the next call would use it, with every default."""
     settings = AgentSettings.of(found.config().limited_to(max_seconds))
     return NamedAgent.model_construct(
         **dict(settings),

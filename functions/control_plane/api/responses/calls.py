@@ -1,5 +1,4 @@
-"""What the HTTP API answers about calls, and its errors. What agents and records look like stands
-in modules of their own."""
+"""Calls and errors in responses of the HTTP API. Agents and records have modules of their own."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -16,25 +15,35 @@ class ResponseModel(BaseModel):
 
 
 NextCursor = Annotated[
-    str | None, Field(description="Asks for the next page. Null on the last page.")
+    str | None, Field(description="Pass it to get the next page. Null on the last page.")
 ]
 
 
 class CallSummary(ResponseModel):
-    """A call in short."""
+    """Summary of a call."""
 
     call_id: Annotated[str, Field(description="The id of the call.")]
-    status: Annotated[CallStatus, Field(description="How far the call has come.")]
-    direction: Annotated[Direction, Field(description="Who called whom.")]
+    status: Annotated[CallStatus, Field(description="The status of the call.")]
+    direction: Annotated[
+        Direction, Field(description=("Whether Phonebridge placed or received the call."))
+    ]
     outcome: Annotated[Outcome | None, Field(description="How the call ended. Null until the end.")]
     reason: Annotated[str | None, Field(description="Why it ended, as a code. Null until the end.")]
     answered_by: Annotated[
         AnsweredBy | None,
-        Field(description="Who answered, by the carrier's detection. Null where it did not look."),
+        Field(description="Who answered, as the carrier detected it. Null without detection."),
     ]
     to: Annotated[str, Field(description="The number, or SIP address, that was called.")]
     from_: Annotated[str, Field(alias="from", description="The number that called.")]
-    created_at: Annotated[datetime, Field(description="When the call came or was asked for.")]
+    placed_by: Annotated[
+        str | None,
+        Field(
+            description="Which API key placed the call: `key-` and the first 12 digits of its "
+            "SHA-256, or `sub-` and those of a token's subject. Null: inbound, or placed locally.",
+            examples=["key-9f86d081884c"],
+        ),
+    ]
+    created_at: Annotated[datetime, Field(description="When the call arrived or was requested.")]
     answered_at: Annotated[datetime | None, Field(description="When it was answered.")]
     streaming_at: Annotated[datetime | None, Field(description="When its audio began.")]
     ended_at: Annotated[datetime | None, Field(description="When it ended.")]
@@ -44,10 +53,11 @@ class CallSummary(ResponseModel):
 
 
 class CallWithWarnings(CallSummary):
-    """A call in short, and what its settings warn of."""
+    """Summary of a call, with warnings about its settings."""
 
     warnings: Annotated[
-        list[str], Field(description="What will not work as it was asked for, and why.")
+        list[str],
+        Field(description=("Settings that have no effect or may not work, with the reason.")),
     ]
 
 
@@ -59,7 +69,7 @@ class CallList(ResponseModel):
 
 
 class FieldProblem(ResponseModel):
-    """A field of the request, and what is wrong with it."""
+    """An invalid field of the request."""
 
     field: Annotated[
         str,
@@ -68,22 +78,20 @@ class FieldProblem(ResponseModel):
             examples=["turn_detection.threshold"],
         ),
     ]
-    problem: Annotated[
-        str, Field(description="What is wrong, in plain words, with a suggestion if there is one.")
-    ]
+    problem: Annotated[str, Field(description="What is wrong, with a suggestion if there is one.")]
 
 
 class ProviderRefusal(ResponseModel):
-    """What a provider answered."""
+    """The error of a provider."""
 
     provider: Annotated[str, Field(description="Which provider: `telnyx`.")]
     code: Annotated[str | None, Field(description="The provider's own code.")] = None
     title: Annotated[str | None, Field(description="The provider's own title.")] = None
-    call_id: Annotated[str | None, Field(description="The call that this is about.")] = None
+    call_id: Annotated[str | None, Field(description="The id of the call.")] = None
 
 
 class ErrorBody(ResponseModel):
-    """What went wrong."""
+    """Code, message and details of an error."""
 
     code: Annotated[
         str, Field(description="The kind of error, for programs.", examples=["invalid_field"])
@@ -91,18 +99,18 @@ class ErrorBody(ResponseModel):
     message: Annotated[str, Field(description="What happened and what to do about it, for people.")]
     details: Annotated[
         list[FieldProblem] | ProviderRefusal | None,
-        Field(description="Every field that is wrong, or what the provider answered."),
+        Field(description="Every invalid field, or the provider's error."),
     ] = None
 
 
 class ErrorResponse(ResponseModel):
-    """The one shape of errors."""
+    """The shape of all errors of Phonebridge."""
 
     error: Annotated[ErrorBody, Field(description="The error.")]
 
 
 class GatewayError(ResponseModel):
-    """The shape of errors that API Gateway answers itself, before a request gets here."""
+    """The shape of errors from API Gateway itself, before a request reaches Phonebridge."""
 
     message: Annotated[str, Field(description="What happened.", examples=["Unauthorized"])]
 
@@ -117,6 +125,7 @@ def call_summary(call: Call) -> CallSummary:
         answered_by=call.detection.answered_by if call.detection else None,
         to=call.to,
         from_=call.from_,
+        placed_by=call.placed_by or None,
         created_at=to_datetime(call.created_at_ms),
         answered_at=to_datetime_or_none(call.answered_at_ms),
         streaming_at=to_datetime_or_none(call.streaming_at_ms),

@@ -1,4 +1,4 @@
-"""The whole record of a call as the HTTP API answers it."""
+"""The whole record of a call in responses of the HTTP API."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,43 +26,56 @@ from phonebridge.storage.call_store import CallRecord
 
 
 class LatencyResource(ResponseModel):
-    """What an answer waited for. The parts follow each other and add up to `latency_ms`."""
+    """What the caller waited for before a reply. The parts follow each other and add up to
+    `latency_ms`."""
 
     detector_ms: Annotated[
         int | None,
         Field(
-            description="Until the detector was sure that the caller had finished. Null: unknown."
+            description=(
+                "Time until the detector reported the end of the caller's turn. Null if unknown."
+            )
         ),
     ]
-    response_ms: Annotated[int, Field(description="Until the response began, tools included.")]
-    model_ms: Annotated[int, Field(description="Until the response's first sound came.")]
-    bridge_ms: Annotated[int, Field(description="Until that sound left for the carrier.")]
+    response_ms: Annotated[
+        int, Field(description=("Time until the response began, including tool calls."))
+    ]
+    model_ms: Annotated[int, Field(description="Time until the model sent the first sound.")]
+    bridge_ms: Annotated[int, Field(description="Time until that sound was sent to the carrier.")]
 
 
 class TurnResource(ResponseModel):
-    """What one side said without a break. Times count from the start of the media stream."""
+    """An uninterrupted utterance of one side. Times count from the start of the media stream."""
 
     number: Annotated[int, Field(description="Counts the turns of a call, from 1.")]
     who: Annotated[Speaker, Field(description="Who spoke.")]
     text: Annotated[
-        str, Field(description="The words; of a turn that was cut off, those that were heard.")
+        str,
+        Field(description=("The words. For an interrupted turn, only the words that were played.")),
     ]
     started_ms: Annotated[int, Field(description="When it began.")]
     ended_ms: Annotated[int, Field(description="When it ended.")]
-    interrupted: Annotated[bool, Field(description="Whether the other side cut it off.")]
-    unheard: Annotated[str, Field(description="The words that an interruption cut off.")]
+    interrupted: Annotated[bool, Field(description="Whether the other side interrupted it.")]
+    unheard: Annotated[
+        str, Field(description=("The words that were not played because of an interruption."))
+    ]
     partial: Annotated[
-        bool, Field(description="The final transcript never came: words may be missing.")
+        bool,
+        Field(description=("True if the final transcript never arrived, so words may be missing.")),
     ]
     latency_ms: Annotated[
         int | None,
-        Field(description="From the caller's last word to the first sound. Null where none was."),
+        Field(
+            description=(
+                "Time from the caller's last word to the first sound of the reply. Null if unknown."
+            )
+        ),
     ]
     latency: Annotated[LatencyResource | None, Field(description="The parts of `latency_ms`.")]
 
 
 class TimelineItem(ResponseModel):
-    """Something that happened to the call."""
+    """An entry of the call's timeline."""
 
     at: Annotated[datetime, Field(description="When it happened.")]
     what: Annotated[
@@ -75,7 +88,7 @@ class TimelineItem(ResponseModel):
     detail: Annotated[
         str,
         Field(
-            description="More about it; may be empty. For `model reconnected`, it is the time "
+            description="Details; may be empty. For `model reconnected`, it is the time "
             "without a model and the reason, such as `after 412 ms: the model's server closed "
             "with 1011`."
         ),
@@ -90,59 +103,69 @@ class FaultResource(ResponseModel):
 
 
 class TransferResource(ResponseModel):
-    """The latest attempt to hand the caller over."""
+    """The latest attempt to transfer the caller."""
 
     number: Annotated[int, Field(description="Counts the attempts of a call, from 1.")]
     to: Annotated[str, Field(description="The number or SIP URI of the target.")]
-    warm: Annotated[bool, Field(description="Whether the target was told a summary first.")]
-    connected: Annotated[bool, Field(description="Whether the caller was put through.")]
-    end: Annotated[str, Field(description="Why that failed, or how the target's leg ended.")]
+    warm: Annotated[bool, Field(description="Whether a summary was read to the target first.")]
+    connected: Annotated[
+        bool, Field(description=("Whether the caller was connected with the target."))
+    ]
+    end: Annotated[
+        str, Field(description=("Why the transfer failed, or how the target's leg ended."))
+    ]
 
 
 class UsageResource(ResponseModel):
-    """What the models used: tokens of all responses, cancelled ones too. The transcription of the
-    caller has counts of its own, in tokens or in time."""
+    """Usage of the models. It counts the tokens of all responses, including cancelled ones. The
+    transcription of the caller is counted separately, in tokens or by time."""
 
-    input_text: Annotated[int, Field(description="Text tokens in, cached ones included.")]
-    input_audio: Annotated[int, Field(description="Audio tokens in, cached ones included.")]
-    cached_text: Annotated[int, Field(description="Text tokens in that were cached.")]
-    cached_audio: Annotated[int, Field(description="Audio tokens in that were cached.")]
-    output_text: Annotated[int, Field(description="Text tokens out.")]
-    output_audio: Annotated[int, Field(description="Audio tokens out.")]
-    responses: Annotated[int, Field(description="How many responses these counts are of.")]
-    transcribed_input: Annotated[int, Field(description="Tokens that the transcription read.")]
-    transcribed_output: Annotated[int, Field(description="Tokens that the transcription wrote.")]
+    input_text: Annotated[int, Field(description="Text input tokens, including cached ones.")]
+    input_audio: Annotated[int, Field(description="Audio input tokens, including cached ones.")]
+    cached_text: Annotated[int, Field(description="Cached text input tokens.")]
+    cached_audio: Annotated[int, Field(description="Cached audio input tokens.")]
+    output_text: Annotated[int, Field(description="Text output tokens.")]
+    output_audio: Annotated[int, Field(description="Audio output tokens.")]
+    responses: Annotated[int, Field(description="Number of responses.")]
+    transcribed_input: Annotated[int, Field(description="Input tokens of the transcription.")]
+    transcribed_output: Annotated[int, Field(description="Output tokens of the transcription.")]
     transcribed_ms: Annotated[
-        int, Field(description="Audio that was transcribed, where time is what counts.")
+        int, Field(description="Transcribed audio, for models that are billed by time.")
     ]
 
 
 class CostResource(ResponseModel):
-    """What the call cost by list prices. Null is what cannot be told; `notes` say why."""
+    """What the call cost by list prices. Null means unknown; `notes` give the reason."""
 
     currency: Annotated[
         str, Field(description="The currency of every amount, as an ISO 4217 code.")
     ]
-    model: Annotated[float | None, Field(description="For the model's tokens.")]
-    transcription: Annotated[
-        float | None, Field(description="For the transcription of the caller.")
-    ]
-    carrier: Annotated[float | None, Field(description="For the carrier.")]
-    total: Annotated[float | None, Field(description="The sum of those parts that can be told.")]
-    prices_as_of: Annotated[str, Field(description="The day of the list prices.")]
+    model: Annotated[float | None, Field(description="Cost of the model's tokens.")]
+    transcription: Annotated[float | None, Field(description="Cost of the transcription.")]
+    carrier: Annotated[float | None, Field(description="Cost of the carrier.")]
+    total: Annotated[float | None, Field(description="The sum of the known parts.")]
+    prices_as_of: Annotated[str, Field(description="The date of the price list.")]
     notes: Annotated[list[str], Field(description="What is missing or estimated.")]
 
 
 class ActivityResource(ResponseModel):
-    """What was counted over the call."""
+    """Counters of the call."""
 
-    interruptions: Annotated[int, Field(description="How often the agent was cut off.")]
+    interruptions: Annotated[
+        int, Field(description=("How often the caller interrupted the agent."))
+    ]
     frames_in: Annotated[int, Field(description="Audio frames from the carrier.")]
     frames_out: Annotated[int, Field(description="Audio messages to the carrier.")]
-    frames_lost: Annotated[int, Field(description="Audio frames from the carrier that never came.")]
+    frames_lost: Annotated[
+        int, Field(description=("Audio frames from the carrier that were lost."))
+    ]
     first_audio_ms: Annotated[
         int | None,
-        Field(description="From the answer to the agent's first sound. Null where there was none."),
+        Field(
+            description=(
+                "Time from the answer to the agent's first sound. Null if there was no sound."
+            )
+        ),
     ]
     turn_latency_ms: Annotated[
         int | None, Field(description="The median of the turns' `latency_ms`.")
@@ -150,32 +173,30 @@ class ActivityResource(ResponseModel):
 
 
 class RecordingResource(ResponseModel):
-    """A copy of what the carrier recorded."""
+    """A copy of the carrier's recording."""
 
     id: Annotated[str, Field(description="The carrier's id of the recording.")]
     state: Annotated[
-        RecordingState, Field(description="Whether the copy is on its way, kept or lost.")
+        RecordingState, Field(description="Whether the copy is pending, stored or lost.")
     ]
     format: Annotated[str, Field(description="The format of the file.")]
-    channels: Annotated[str, Field(description="`dual`: each side has a channel.")]
+    channels: Annotated[str, Field(description="`dual` if each side has its own channel.")]
     duration_seconds: Annotated[
-        float | None, Field(description="How long it is, if the carrier says so.")
+        float | None, Field(description="Duration, if the carrier reports it.")
     ]
     size_bytes: Annotated[
-        int | None, Field(description="The size of the copy. Null until it is kept.")
+        int | None, Field(description="Size of the copy. Null until it is stored.")
     ]
-    problem: Annotated[str, Field(description="Why it is lost, or not kept yet; may be empty.")]
-    url: Annotated[
-        str | None, Field(description="Where to fetch the copy, for a quarter of an hour.")
-    ]
+    problem: Annotated[str, Field(description="Why it is lost or not stored yet; may be empty.")]
+    url: Annotated[str | None, Field(description="A link to the copy, valid for 15 minutes.")]
 
 
 class OutcomeWebhook(ResponseModel):
-    """Whether the user's server has heard of the end of the call."""
+    """Whether the outcome webhook was delivered to the user's server."""
 
-    event_id: Annotated[str, Field(description="The same for every attempt.")]
+    event_id: Annotated[str, Field(description="The id of the event, the same in every attempt.")]
     state: Annotated[
-        WebhookDeliveryState, Field(description="Whether it waits, was delivered or was given up.")
+        WebhookDeliveryState, Field(description="Whether it is waiting, delivered or given up.")
     ]
     attempts: Annotated[int, Field(description="How many attempts there have been.")]
     changed_at: Annotated[datetime, Field(description="When the latest attempt was made.")]
@@ -183,50 +204,51 @@ class OutcomeWebhook(ResponseModel):
 
 
 class MessageResource(ResponseModel):
-    """What the caller left for somebody (`take_message`)."""
+    """A message that the caller left (`take_message`)."""
 
     number: Annotated[int, Field(description="Counts the messages of a call, from 1.")]
     text: Annotated[str, Field(description="The message.")]
-    name: Annotated[str, Field(description="Who left it; may be empty.")]
-    phone: Annotated[str, Field(description="Where to call back; may be empty.")]
+    name: Annotated[str, Field(description="The caller's name; may be empty.")]
+    phone: Annotated[str, Field(description="The number to call back; may be empty.")]
     taken_ms: Annotated[
-        int, Field(description="When it was taken, from the start of the media stream.")
+        int,
+        Field(
+            description=("When it was left, in milliseconds from the start of the media stream.")
+        ),
     ]
 
 
 class CallDetails(CallSummary):
     """The whole record of a call."""
 
-    agent: Annotated[str | None, Field(description="The agent whose settings the call took.")]
+    agent: Annotated[
+        str | None, Field(description=("The name of the agent whose settings the call uses."))
+    ]
     fault: Annotated[FaultResource | None, Field(description="Why the call failed, if it did.")]
     transfer: Annotated[
         TransferResource | None, Field(description="The latest transfer, if there was one.")
     ]
     transferred_at: Annotated[
-        datetime | None, Field(description="When the caller was put through.")
+        datetime | None, Field(description="When the caller was connected with the target.")
     ]
     turns: Annotated[list[TurnResource], Field(description="Who said what, in order.")]
-    messages: Annotated[
-        list[MessageResource], Field(description="What the caller left for somebody.")
-    ]
+    messages: Annotated[list[MessageResource], Field(description="Messages that the caller left.")]
     timeline: Annotated[list[TimelineItem], Field(description="What happened, in order.")]
     usage: Annotated[UsageResource, Field(description="What the models used.")]
     cost: Annotated[CostResource, Field(description="What the call cost.")]
     recordings: Annotated[
-        list[RecordingResource], Field(description="Copies of what the carrier recorded.")
+        list[RecordingResource], Field(description="Copies of the carrier's recordings.")
     ]
     outcome_webhook: Annotated[
         OutcomeWebhook | None,
-        Field(description="How far the outcome webhook is. Null where there is none."),
+        Field(description="The delivery of the outcome webhook. Null if there is none."),
     ]
-    activity: Annotated[
-        ActivityResource, Field(description="Counts of audio and of interruptions.")
-    ]
+    activity: Annotated[ActivityResource, Field(description="Counters of audio and interruptions.")]
     config: Annotated[
-        AgentSettings, Field(description="The settings of the call, defaults included.")
+        AgentSettings, Field(description="The settings of the call, including defaults.")
     ]
     metadata: Annotated[
-        dict[str, str], Field(description="Your own texts, as `create` was given them.")
+        dict[str, str], Field(description="The metadata that you passed to `create`.")
     ]
 
 

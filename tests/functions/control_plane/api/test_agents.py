@@ -288,7 +288,8 @@ class TestWhatWasRead:
 
 
 def test_the_agents_above_set_every_field_there_is() -> None:
-    """A new field of an agent has to be added to them, or nobody knows that it can be put back."""
+    """A new field of an agent must be added to the agents above. Otherwise nothing tests that it
+    can be sent back."""
     set_fields = set().union(*(fields_set_in(NamedAgent(**each)) for each in EVERY_FIELD))
 
     assert {cls.__name__ for cls, _ in set_fields} >= {

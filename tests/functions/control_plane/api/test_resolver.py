@@ -26,7 +26,7 @@ def request(method: str, path: str, raw_query: str = "", **more: Any) -> Answer:
 
 
 def asked(path: str, raw_query: str) -> Answer:
-    """As API Gateway hands a query on: decoded, and repeated names joined by commas."""
+    """Send a query as API Gateway does: decoded, and with repeated names joined by commas."""
     query: dict[str, str] = {}
     for name, text in parse_qsl(raw_query, keep_blank_values=True):
         query[name] = f"{query[name]},{text}" if name in query else text

@@ -1,0 +1,92 @@
+"""Begins browser calls, and lets their browsers into the media container."""
+
+from dataclasses import dataclass
+
+from control_plane.api.requests.browser_call import CreateBrowserCall
+from control_plane.api.requests.fields import InvalidField
+from control_plane.api.requests.supported import check_supported
+from control_plane.api.resolver import call_context
+from control_plane.placing import (
+    CallRequest,
+    claim_call_id,
+    find_agent,
+    find_placed,
+    reserve_place,
+)
+from control_plane.services import ControlPlane
+from phonebridge import stream_token
+from phonebridge.call.call import Call, Direction
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import StreamRequested
+from phonebridge.errors import WrongState
+from phonebridge.settings import ModelAudio
+from phonebridge.storage.call_items import encode_config
+
+
+@dataclass(frozen=True, slots=True)
+class MediaTicket:
+    """What a browser needs to open one media stream of its call."""
+
+    call_id: str
+    url: str
+    token: str
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCall:
+    ticket: MediaTicket
+    is_replayed: bool
+    """Whether an earlier request with the same key had begun it."""
+
+
+def open_call(plane: ControlPlane, request: CallRequest[CreateBrowserCall]) -> OpenedCall:
+    """Raises what the API answers with an error."""
+    if known := find_placed(plane, request):
+        return OpenedCall(_ticket(plane, known), is_replayed=True)
+    plane.settings.require_browser_calls()
+    config = _config(plane, request.wanted)
+    encode_config(config)  # for a request that is refused leaves its key free
+    call = Call(
+        call_id=claim_call_id(plane, request),
+        direction=Direction.BROWSER,
+        to="",
+        from_="",
+        created_at_ms=plane.now_ms(),
+    )
+    with call_context(call.call_id):
+        plane.admission.admit()
+        plane.limits.reserve(call.call_id, config.max_duration_seconds)
+        opened = plane.switchboard.open(call, config)
+        reserve_place(plane, opened)
+    return OpenedCall(_ticket(plane, opened), is_replayed=False)
+
+
+def renew_media(plane: ControlPlane, call_id: str) -> MediaTicket:
+    """A ticket for the next stream, in place of the one that was lost. Raises `WrongState` and
+    `InvalidTransition`."""
+    call = plane.call(call_id)
+    if not call.is_browser_call:
+        raise WrongState(call_id, f"a call by {call.direction}", "its carrier opens the streams")
+    with call_context(call_id):
+        return _ticket(plane, plane.switchboard.apply(call_id, StreamRequested()))
+
+
+def _config(plane: ControlPlane, wanted: CreateBrowserCall) -> CallConfig:
+    if wanted.audio == "l16" and plane.settings.model_audio is ModelAudio.G711:
+        raise InvalidField("audio", "l16 needs a deployment with MODEL_AUDIO=pcm24k")
+    agent = find_agent(plane, wanted.agent) if wanted.agent else None
+    config = wanted.config(plane.max_call_seconds, agent)
+    check_supported(wanted, config, plane.settings)
+    return config
+
+
+def _ticket(plane: ControlPlane, call: Call) -> MediaTicket:
+    now_ms = plane.now_ms()
+    secret, number = plane.settings.stream_token_secret, call.stream_number
+    return MediaTicket(
+        call_id=call.call_id,
+        url=f"{plane.settings.media_public_url}/media-bridge/{call.call_id}/{number}",
+        token=stream_token.issue(secret, call.call_id, number, now_ms),
+        expires_at_ms=(now_ms // 1000 + stream_token.LIFETIME_SECONDS) * 1000,
+    )

@@ -1,0 +1,20 @@
+"""Frames that show a browser its call, beside those of Telnyx (docs/browser.md)."""
+
+import msgspec
+
+from media_bridge import commands
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(command: commands.BrowserCommand) -> bytes:
+    match command:
+        case commands.ShowState(state, reason):
+            given = {"name": state, "reason": reason} if reason else {"name": state}
+            return _encode({"event": "state", "state": given})
+        case commands.ShowTranscript():
+            return _encode({"event": "transcript", "transcript": command})
+        case commands.ShowLatency():
+            return _encode({"event": "latency", "latency": command})
+        case commands.ShowTool():
+            return _encode({"event": "tool", "tool": command})
