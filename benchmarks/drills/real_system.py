@@ -42,7 +42,7 @@ HANDLERS_LOG = ROOT / ".build" / "drill-handlers.log"
 LINES = 100
 HELD_RINGING_MS = 29_000
 SILENCE_TIMEOUT_MS = 600_000
-REPEATS_AFTER_MS = 9_000
+REPEATS_AFTER_MS = 12_000
 """People who hear nothing for so long say their line again."""
 LOUD = 500
 COMMAND_ID_SECONDS = 60.0

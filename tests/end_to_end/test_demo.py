@@ -30,6 +30,14 @@ async def test_a_caller_who_loses_the_model_is_served_to_the_end() -> None:
     assert all(turn["match"] > 0.95 for turn in result["turns"])
 
 
+async def test_a_caller_whose_container_is_killed_goes_on_with_another_one() -> None:
+    async with python(DEMO, "--scenario", "lost-task", "--json", environ={}) as process:
+        printed = (await output_of(process)).splitlines()
+    assert process.returncode == 0, printed
+    assert any("killed" in line for line in printed)
+    assert json.loads(printed[-1])["outcome"] == "completed"
+
+
 async def test_one_whole_call_is_shown_and_told_as_json() -> None:
     async with python(DEMO, "--json", environ={}) as process:
         printed = (await output_of(process)).splitlines()

@@ -467,7 +467,15 @@ def test_a_line_that_falls_silent_may_be_on_hold() -> None:
 
 
 def test_a_line_that_never_sends_a_frame() -> None:
-    assert ready_call() >> At(59.9) >> At(60.0) << SILENT_LINE
+    story = ready_call()
+    assert (
+        story
+        >> ResponseStarted("resp-1")
+        >> Interrupt()
+        << CancelResponse("resp-1")
+        >> done("resp-1", "cancelled")
+    )
+    assert story >> At(59.9) >> At(60.0) << SILENT_LINE
 
 
 # The end.

@@ -19,6 +19,7 @@ from media_bridge.conversation.clip_recorder import ClipRecorder
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.fallback import LastResort
 from media_bridge.conversation.frame_watch import FrameWatch
+from media_bridge.conversation.gap_prompt import GapPrompt
 from media_bridge.conversation.greeting import CachedGreeting, Greeting
 from media_bridge.conversation.history import History
 from media_bridge.conversation.idle import IdleCaller
@@ -77,7 +78,9 @@ class CallParts:
             ClipRecorder(missing_clips, config, model_audio) if missing_clips else None
         )
         recorders = (self._clip_recorder,) if self._clip_recorder else ()
-        self._monitors = (self._voicemail, self._time_limit, IdleCaller(config), *recorders)
+        self._gap_prompt = GapPrompt(is_wanted=not is_first)
+        idle = IdleCaller(config)
+        self._monitors = (self._voicemail, self._time_limit, idle, self._gap_prompt, *recorders)
         self._caller_audio = CallerAudioPath(model_audio)
         budget = ReconnectBudget(call.call_id)
         self._model = ModelSession(config, model_audio, call.carries_early_stream, budget)

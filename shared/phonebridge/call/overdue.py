@@ -31,6 +31,7 @@ from phonebridge.call.events import (
     StreamClosed,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
+from phonebridge.call.streams import MAX_FAILURES_IN_A_ROW
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -45,6 +46,7 @@ RING_TIMEOUT_MS = 60_000
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
+BALANCER_MS = 12_000  # a balancer may send sockets to a dead container until its next checks
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
 ANNOUNCED_TIMEOUT_MS = 8_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
@@ -197,9 +199,10 @@ def event_of_lost_stream(
 
 def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) -> CallEvent | None:
     is_last = call.parked_stream >= MAX_STREAMS
-    if has_room and not is_last:
-        return NextStreamRequested(call.stream_number)
     waits_ms = now_ms - call.changed_at_ms
+    has_failed_again = call.parked_stream > call.attached_stream + MAX_FAILURES_IN_A_ROW
+    if has_room and not is_last and waits_ms >= (BALANCER_MS if has_failed_again else 0):
+        return NextStreamRequested(call.stream_number)
     if fallback and call.transfer is None and waits_ms > ANNOUNCED_TIMEOUT_MS:
         return TransferRequested(fallback)
     if waits_ms > (ANNOUNCED_TIMEOUT_MS if is_last else PARKED_TIMEOUT_MS):

@@ -36,6 +36,7 @@ from phonebridge.call.events import (
 from phonebridge.call.overdue import (
     ANNOUNCED_TIMEOUT_MS,
     ANSWER_TIMEOUT_MS,
+    BALANCER_MS,
     HANGUP_TIMEOUT_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
@@ -166,6 +167,16 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
     failed = sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False)
     assert isinstance(failed, CallFailed)
     assert failed.fault.reason == "container_lost"
+
+
+def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing() -> None:
+    failures = [replace(STREAM_FAILED, stream_number=number) for number in (2, 3)]
+    call = saved(after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1), *failures))
+    assert sweep(call, SAVED_AT_MS) == NextStreamRequested(3)
+    again = replace(STREAM_FAILED, stream_number=4)
+    call = saved(after(call, NextStreamRequested(3), again, CallerInformed(4)))
+    assert sweep(call, SAVED_AT_MS + BALANCER_MS - 1) is None
+    assert sweep(call, SAVED_AT_MS + BALANCER_MS) == NextStreamRequested(4)
 
 
 def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
