@@ -80,6 +80,8 @@ def settings(**changes: Any) -> MediaSettings:
         "max_calls_per_task": 10,
         "max_call_minutes": 55,
         "metrics_namespace": "Phonebridge",
+        "outcomes_queue_url": "",
+        "outcome_webhook_url": "",
         "tool_signing_secret": "",
         "tool_hosts_allowed": frozenset(),
     }
