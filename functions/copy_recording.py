@@ -6,9 +6,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from control_plane.batches import attempt_of, process_batch, read
-from control_plane.jobs import RetryLater
 from control_plane.recordings import CopyRecording
 from control_plane.services import control_plane, log
+from phonebridge.jobs import RetryLater
 from phonebridge.observability.log import call_on_every_line
 
 

@@ -7,11 +7,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from control_plane.batches import attempt_of, process_batch, read
 from control_plane.outcome_request import post_outcome
-from control_plane.outcome_webhook import FIRST_LOOK_SECONDS, SendOutcome
 from control_plane.services import control_plane, log
 from phonebridge.call.webhook_delivery import WebhookDeliveryState
 from phonebridge.errors import UnknownCall
 from phonebridge.observability.log import call_on_every_line
+from phonebridge.outcomes import FIRST_LOOK_SECONDS, SendOutcome
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

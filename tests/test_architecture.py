@@ -177,6 +177,7 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/speech/clips.py": (
         "tests/media_bridge/runtime/test_speech_cache.py"
     ),
+    "shared/phonebridge/jobs.py": "tests/functions/control_plane/test_jobs.py",
     "shared/phonebridge/call/commands.py": "tests/phonebridge/call/test_lifecycle.py",
     "shared/phonebridge/call/config.py": "tests/phonebridge/storage/test_call_store.py",
     "shared/phonebridge/call/events.py": "tests/phonebridge/call/test_lifecycle.py",

@@ -30,6 +30,8 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
         "http",
         "observability",
         "storage",
+        "jobs",
+        "outcomes",
         "telnyx",
         "switchboard",
     ),

@@ -14,8 +14,8 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from control_plane.jobs import JobQueue, RetryLater
 from control_plane.services import log
+from phonebridge.jobs import JobQueue, RetryLater
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from typing import IO, Any
 
 import boto3
 
-from control_plane.jobs import JobQueue, RetryLater
 from phonebridge.call.recording import LINK_SECONDS, Recording, RecordingState, SavedRecording
 from phonebridge.errors import UpstreamFailed
+from phonebridge.jobs import JobQueue, RetryLater
 from phonebridge.storage.call_store import DynamoCallStore
 
 MAX_BYTES = 400 * 1024 * 1024

@@ -10,13 +10,13 @@ from typing import TypeVar
 from control_plane.admission import Admission
 from control_plane.agent_directory import DynamoDirectory
 from control_plane.call_limits import CallLimits
-from control_plane.jobs import JobQueue
 from control_plane.limits import Limits
 from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
 from control_plane.task_sweep import TaskSweep
 from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call, Direction
 from phonebridge.errors import UnknownCall
+from phonebridge.jobs import JobQueue
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
 from phonebridge.secrets import fetch_secret, with_secrets

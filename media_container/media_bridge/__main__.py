@@ -44,8 +44,10 @@ from media_bridge.runtime.worker import MediaWorker, new_task_id
 from phonebridge.errors import NotConfigured
 from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.http.signature import derive_secret
+from phonebridge.jobs import JobQueue
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import Collector, TracedCarrier, Tracer
+from phonebridge.outcomes import OutcomeAnnouncer
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
@@ -106,7 +108,12 @@ def _services(
     carrier = TracedCarrier(_telnyx_client(settings), tracer)
     hangup_threads = Threads("hangup", settings.max_calls_per_task)
     pauses, model = RetryPauses(), OpenAIRealtime(settings)
-    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record)
+    outcomes = OutcomeAnnouncer(
+        store, JobQueue(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
+    )
+    switchboard = Switchboard(
+        store, carrier, mailbox, now_ms, log, tracer.record, outcomes.announce_browser_call
+    )
     turns = TurnWriter(store, log, pauses)
     return Services(
         settings=settings,

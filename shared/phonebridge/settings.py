@@ -188,6 +188,9 @@ class CommonSettings:
     max_call_minutes: Annotated[int, _integer(55, 1, 55)]
     tool_hosts_allowed: Annotated[frozenset[tuple[str, int]], _hosts()]
     """Host and port of servers that may have a private address and may be called by plain HTTP."""
+    outcomes_queue_url: Annotated[str, _text("")]
+    outcome_webhook_url: Annotated[str, _url("http", "https", default="")]
+    """Receiver of outcome webhooks for calls that name none themselves."""
     metrics_namespace: Annotated[str, _text("")]
     """The CloudWatch namespace. It must differ for each stack; empty disables metrics."""
 
@@ -234,9 +237,6 @@ class ControlSettings(CommonSettings):
     recordings_bucket: Annotated[str, _text("")]
     recordings_queue_url: Annotated[str, _text("")]
     """The queue of recordings to copy. Empty means that recordings stay with the carrier."""
-    outcomes_queue_url: Annotated[str, _text("")]
-    outcome_webhook_url: Annotated[str, _url("http", "https", default="")]
-    """Receiver of outcome webhooks for calls that name none themselves."""
     outcome_webhook_secret: Annotated[str, _text("")]
     """Signs outcome webhooks. If empty, it is derived from the secret of the stream tokens."""
     telnyx_minute_price: Annotated[float | None, _price()]

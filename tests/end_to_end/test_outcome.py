@@ -13,6 +13,7 @@ import pytest_asyncio
 from control_plane import outcome_webhook
 from phonebridge.http.signature import sign
 from simulators.telnyx.call import SimulatedCall
+from tests.support.browsers import open_socket
 from tests.support.recorded_files import RecordedFiles, recorded_files
 from tests.support.waiting import until
 from tests.support.whole_calls import CONVERSATION, Record, System, said, whole_system
@@ -105,3 +106,19 @@ async def test_every_answer_says_whom_it_waited_for(story: Story) -> None:
     parts = answer["latency"]
     assert answer["latency_ms"] == sum(parts.values())
     assert parts["detector_ms"] == 500
+
+
+async def test_the_server_is_told_of_a_browser_call_that_the_page_ends(story: Story) -> None:
+    """No webhook of the carrier tells a Lambda of it, so the container announces the end."""
+    system, before = story.system, len(story.server.posted)
+    wanted = {"greeting": "Good morning!", "webhook_url": f"{story.server.base}/browser"}
+    ticket = (await system.api.post("/api/browser-calls", json=wanted)).raise_for_status().json()
+    browser = await open_socket(ticket["media_url"])
+    await browser.connected(ticket["media_token"])
+    await browser.start()
+    await browser.hear("transcript", is_final=True)
+    await browser.stop()
+    await until(lambda: len(story.server.posted) > before)
+    record = await system.record(ticket["call_id"])
+    assert record["reason"] == "caller_hung_up"
+    assert record["outcome_webhook"]

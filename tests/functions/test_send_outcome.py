@@ -12,7 +12,7 @@ import pytest
 import send_outcome
 from aws import state
 from control_plane import services
-from control_plane.outcome_webhook import LAST_WORDS_SECONDS, SendOutcome
+from control_plane.outcome_webhook import LAST_WORDS_SECONDS
 from phonebridge.call.call import Hangup
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
@@ -25,6 +25,7 @@ from phonebridge.call.events import (
 from phonebridge.call.turn import Speaker, Turn
 from phonebridge.call.usage import ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDeliveryState
+from phonebridge.outcomes import SendOutcome
 from phonebridge.storage.call_store import DynamoCallStore
 from tests.support.calls import LEG, after, outbound_call
 from tests.support.clock import Clock

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from control_plane.agent_directory import Agent, Assignment
-from control_plane.outcome_webhook import SendOutcome
 from control_plane.recordings import CopyRecording
 from phonebridge.call.call import (
     AskedAt,
@@ -63,6 +62,7 @@ from phonebridge.call.transfer import TransferAttempt
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
+from phonebridge.outcomes import SendOutcome
 from phonebridge.ports import TimelineEntry
 from phonebridge.storage import call_store
 from phonebridge.storage.call_items import (

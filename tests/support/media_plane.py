@@ -82,6 +82,8 @@ def settings(**changes: Any) -> MediaSettings:
         "fallback_transfer_to": "",
         "max_call_minutes": 55,
         "metrics_namespace": "Phonebridge",
+        "outcomes_queue_url": "",
+        "outcome_webhook_url": "",
         "tool_signing_secret": "",
         "tool_hosts_allowed": frozenset(),
     }

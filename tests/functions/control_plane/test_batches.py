@@ -13,9 +13,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws import state
 from control_plane import services
 from control_plane.batches import attempt_of, process_batch, read
-from control_plane.jobs import JobQueue, RetryLater
-from control_plane.outcome_webhook import SendOutcome
 from control_plane.recordings import CopyRecording
+from phonebridge.jobs import JobQueue, RetryLater
+from phonebridge.outcomes import SendOutcome
 
 EVENTS = Path(__file__).parents[3] / "events"
 

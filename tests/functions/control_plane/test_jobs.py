@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aws import state
-from control_plane.jobs import JobQueue
+from phonebridge.jobs import JobQueue
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from control_plane.jobs import RetryLater
 from control_plane.outcome_webhook import (
     LAST_WORDS_SECONDS,
     PAUSES_SECONDS,
     OutcomeWebhooks,
-    SendOutcome,
 )
 from phonebridge.call.call import Call, Fault, Hangup
 from phonebridge.call.config import CallConfig
@@ -25,6 +23,8 @@ from phonebridge.call.events import (
 )
 from phonebridge.call.usage import ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
+from phonebridge.jobs import RetryLater
+from phonebridge.outcomes import SendOutcome
 from phonebridge.storage.call_store import CallRecord, DynamoCallStore
 from tests.support.calls import LEG, after, outbound_call
 from tests.support.clock import Clock

@@ -1,0 +1,59 @@
+"""Announces that a call has ended: to the function that sends its outcome webhook."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from phonebridge.call.call import Call
+from phonebridge.call.webhook_delivery import WebhookDelivery
+from phonebridge.jobs import JobQueue
+from phonebridge.storage.call_store import DynamoCallStore
+
+FIRST_LOOK_SECONDS = 3
+"""The container's last writes usually arrive within this time."""
+
+_EVENTS = uuid.UUID("3d1f0f0e-9f0a-4b39-8d0f-5f6a1f1c7c55")
+
+
+@dataclass(frozen=True, slots=True)
+class SendOutcome:
+    call_id: str
+
+
+class OutcomeAnnouncer:
+    """The carrier's webhook tells a Lambda of the end of a phone call. A browser call has no
+    carrier, so the container that ends it announces it."""
+
+    def __init__(
+        self,
+        store: DynamoCallStore,
+        queue: JobQueue,
+        default_url: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.queue = queue
+        self._store = store
+        self._default_url = default_url
+        self._now_ms = now_ms
+
+    def url(self, own: str | None) -> str:
+        """Return the URL to notify. It is empty if no URL is configured."""
+        return own or self._default_url
+
+    def announce(self, call: Call) -> None:
+        """Queue the webhook of a call that has ended. A repetition does nothing."""
+        config = self._store.config(call.call_id)
+        if not self.url(config.webhook_url if config else None):
+            return
+        if self._store.webhook_delivery(call.call_id):
+            return
+        # In this order: a crash in between costs a repetition, not the notice.
+        self.queue.add(SendOutcome(call.call_id), FIRST_LOOK_SECONDS)
+        self._put(call.call_id, WebhookDelivery(event_id=str(uuid.uuid5(_EVENTS, call.call_id))))
+
+    def announce_browser_call(self, call: Call) -> None:
+        if call.is_browser_call:
+            self.announce(call)
+
+    def _put(self, call_id: str, notice: WebhookDelivery) -> None:
+        self._store.put_webhook_delivery(call_id, replace(notice, changed_at_ms=self._now_ms()))
