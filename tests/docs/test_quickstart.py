@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from call import build_parser
-from dev import REAL_PHONE
 from doctor_checks.config import WEBHOOK_PATH
+from real_phone import REAL_PHONE
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
