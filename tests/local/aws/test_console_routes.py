@@ -54,7 +54,7 @@ async def test_an_empty_key_is_missing_and_not_simulated() -> None:
 async def test_the_findings_are_those_of_the_doctor() -> None:
     async with client_of({}) as client:
         findings = (await client.get("/console/findings")).json()["findings"]
-    assert [finding["level"] for finding in findings] == ["fail"] * len(findings)
+    assert {finding["level"] for finding in findings} <= {"fail", "note"}
     assert any(
         each["text"].startswith("OpenAI API key: OPENAI_API_KEY is not set. To do: ")
         for each in findings
