@@ -140,9 +140,11 @@ async def test_a_refused_stream_is_logged_with_its_reason(
     system: System, afternoon: Afternoon
 ) -> None:
     call_id = afternoon[STREAMING_REFUSED].answer["call_id"]
-    [line] = [each for each in system.log_lines() if each["message"] == "streaming_start FAILED"]
-    assert line["call_id"] == call_id
-    assert "422" in line["reason"]
+    lines = [each for each in system.log_lines() if each["message"] == "streaming_start FAILED"]
+    assert lines  # more than one if a busy machine has the webhook delivered again
+    for line in lines:
+        assert line["call_id"] == call_id
+        assert "422" in line["reason"]
 
 
 async def test_a_call_is_dialled_once_however_often_it_takes(
