@@ -139,8 +139,9 @@ async def test_a_refused_stream_is_logged_with_its_reason(
 ) -> None:
     call_id = afternoon[STREAMING_REFUSED].answer["call_id"]
     failed = [each for each in system.log_lines() if each["message"] == "streaming_start FAILED"]
-    [line] = [each for each in failed if each["call_id"] == call_id]
-    assert "422" in line["reason"]
+    lines = [each for each in failed if each["call_id"] == call_id]
+    assert lines  # more than one if a busy machine has the webhook delivered again
+    assert all("422" in line["reason"] for line in lines)
 
 
 async def test_a_call_is_dialled_once_however_often_it_takes(
