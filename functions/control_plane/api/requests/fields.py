@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -73,6 +74,20 @@ PhoneNumber = Annotated[
     str,
     E164,
     Field(description="A phone number in E.164 form.", examples=["+15550100"]),
+]
+
+
+READ_ONLY: dict[str, Any] = {"readOnly": True}
+IN_PATH = Field(
+    description="Same as in the path. Requests may omit it.", json_schema_extra=READ_ONLY
+)
+ChangedAt = Annotated[
+    datetime | None,
+    Field(
+        strict=False,
+        description="When it was last changed. Ignored in requests.",
+        json_schema_extra=READ_ONLY,
+    ),
 ]
 
 
