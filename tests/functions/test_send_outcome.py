@@ -24,7 +24,7 @@ from phonebridge.call.events import (
 )
 from phonebridge.call.turn import Speaker, Turn
 from phonebridge.call.usage import ModelUsage, Usage
-from phonebridge.call.webhook_delivery import WebhookDeliveryState
+from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.outcomes import SendOutcome
 from phonebridge.storage.call_store import DynamoCallStore
 from tests.support.calls import LEG, after, outbound_call
@@ -74,6 +74,12 @@ def report(store: DynamoCallStore) -> None:
     store.add_usage("call-1", ModelUsage(1, "gpt-realtime-2.1", "gpt-transcribe", BUSINESS))
 
 
+def delivery(store: DynamoCallStore) -> WebhookDelivery:
+    found = store.webhook_delivery("call-1")
+    assert found
+    return found
+
+
 def send(attempt: int = 1, receipt: str = "r-1") -> bool:
     """Whether it is done with."""
     message = {
@@ -118,8 +124,7 @@ class TestTheWholeRecord:
         assert (event["call"]["outcome"], event["call"]["duration_seconds"]) == ("completed", 30.0)
         assert [turn["text"] for turn in event["call"]["turns"]] == ["Hello!"]
         assert event["call"]["cost"]["model"] == 0.004
-        notice = store.webhook_delivery("call-1")
-        assert notice
+        notice = delivery(store)
         assert (notice.state, notice.attempts) == (WebhookDeliveryState.DELIVERED, 1)
 
     def test_is_posted_once_though_it_is_asked_for_twice(
@@ -167,8 +172,7 @@ class TestTheWholeRecord:
         report(store)
 
         assert not send(1, receipt_of(sqs, state, store))
-        notice = store.webhook_delivery("call-1")
-        assert notice
+        notice = delivery(store)
         assert (notice.state, notice.problem) == (
             WebhookDeliveryState.WAITING,
             "The server answered 500.",
@@ -177,8 +181,7 @@ class TestTheWholeRecord:
 
         assert len({posted.headers["phonebridge-event-id"] for posted in server.posted}) == 1
         assert len(server.posted) == 2
-        notice = store.webhook_delivery("call-1")
-        assert notice
+        notice = delivery(store)
         assert (notice.state, notice.attempts) == (WebhookDeliveryState.DELIVERED, 2)
 
     @pytest.mark.parametrize(
@@ -205,8 +208,7 @@ class TestTheWholeRecord:
 
         assert not send(1, receipt_of(sqs, state, store))
 
-        notice = store.webhook_delivery("call-1")
-        assert notice
+        notice = delivery(store)
         assert notice.problem == problem
 
     def test_of_a_call_that_has_expired_is_not_sent(self, server: RecordedFiles) -> None:

@@ -67,6 +67,12 @@ def streaming_call(call_id: str, clock: Clock) -> Call:
     return after(outbound_call(call_id), *events)
 
 
+def loaded(store: DynamoCallStore, call_id: str) -> Call:
+    call = store.load(call_id)
+    assert call
+    return call
+
+
 def sweep() -> dict[str, int]:
     return sweep_calls.handler({}, None)
 
@@ -86,8 +92,7 @@ def test_a_call_whose_answer_was_never_heard_of_is_streamed_once_the_carrier_say
 
     assert sweep()["swept"] == 1
 
-    call = store.load("dialing")
-    assert call
+    call = loaded(store, "dialing")
     assert (call.status, call.answered_at_ms) == (CallStatus.ANSWERED, clock.now_ms - 50_000)
     assert telnyx.names == ["streaming_start"]
 
@@ -101,8 +106,7 @@ def test_a_call_that_nobody_answered_during_an_outage_ends_when_the_carrier_says
 
     assert sweep()["swept"] == 1
 
-    call = store.load("dialing")
-    assert call
+    call = loaded(store, "dialing")
     assert (call.status, call.outcome, call.reason) == (
         CallStatus.ENDED,
         Outcome.FAILED,
@@ -124,8 +128,7 @@ def test_a_caller_who_hung_up_during_an_outage_ends_the_call_when_the_carrier_sa
 
     assert sweep()["swept"] == 1
 
-    call = store.load("streaming")
-    assert call
+    call = loaded(store, "streaming")
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "unknown")
     assert call.talk_ms == 500
 
@@ -135,8 +138,7 @@ def iso(at_ms: int) -> str:
 
 
 def saved_after(store: DynamoCallStore, clock: Clock, call_id: str, event: CallEvent) -> Call:
-    call = store.load(call_id)
-    assert call
+    call = loaded(store, call_id)
     return replace(after(call, event), changed_at_ms=clock.now_ms)
 
 
@@ -149,8 +151,7 @@ def test_nothing_is_final_while_the_carrier_does_not_answer(
 
     assert sweep() == {"seen": 1, "up": 1, "swept": 0, "failed": 1}
 
-    call = store.load("streaming")
-    assert call
+    call = loaded(store, "streaming")
     assert call.status is CallStatus.STREAMING
 
 
@@ -163,8 +164,7 @@ def test_a_call_that_no_container_takes_fails_and_is_hung_up(
 
     assert sweep()["swept"] == 1
 
-    call = store.load("call-1")
-    assert call
+    call = loaded(store, "call-1")
     assert (call.status, call.reason) == (CallStatus.ENDED, "no_media")
     assert (telnyx.questions, telnyx.names) == (1, ["hangup"])
 
@@ -216,8 +216,7 @@ def task(fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> T
 
 
 def status_of(store: DynamoCallStore, call_id: str = "streaming") -> tuple[CallStatus, str | None]:
-    call = store.load(call_id)
-    assert call
+    call = loaded(store, call_id)
     return call.status, call.reason
 
 
@@ -424,8 +423,7 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
 
     assert sweep()["swept"] == 1
 
-    call = store.load("call-1")
-    assert call
+    call = loaded(store, "call-1")
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "ended_by_agent")
     assert call.ended_at_ms == ended_ms, "the carrier knows when"
     assert telnyx.names == ["hangup"]
@@ -455,8 +453,7 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
 
     assert sweep()["swept"] == 1
 
-    call = store.load("call-1")
-    assert call
+    call = loaded(store, "call-1")
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert not call.may_be_up
     assert telnyx.names == ["streaming_stop"]
@@ -488,8 +485,7 @@ def test_one_bad_call_does_not_keep_the_others_alive(
     assert sweep() == {"seen": 2, "up": 1, "swept": 1, "failed": 1}
 
     for call_id in ("dialing", "streaming"):
-        call = store.load(call_id)
-        assert call
+        call = loaded(store, call_id)
         assert call.status is CallStatus.ENDED
     assert sorted(telnyx.names) == ["hangup", "hangup", "streaming_start"]
 

@@ -250,18 +250,16 @@ class ResponseDoneEvent(ServerEvent, tag="response.done"):
     response: RealtimeResponse
 
 
-class _OutputItemEvent(ServerEvent):
+class OutputItemAddedEvent(ServerEvent, tag="response.output_item.added"):
     response_id: str
     output_index: int
     item: Item
 
 
-class OutputItemAddedEvent(_OutputItemEvent, tag="response.output_item.added"):
-    pass
-
-
-class OutputItemDoneEvent(_OutputItemEvent, tag="response.output_item.done"):
-    pass
+class OutputItemDoneEvent(ServerEvent, tag="response.output_item.done"):
+    response_id: str
+    output_index: int
+    item: Item
 
 
 class _PartEvent(ServerEvent):
@@ -293,21 +291,18 @@ class AudioDone(_PartEvent, tag="response.output_audio.done"):
     pass
 
 
-class _TextPartDelta(_PartEvent):
+class AudioTranscriptDelta(_PartEvent, tag="response.output_audio_transcript.delta"):
     delta: str
     obfuscation: str
-
-
-class AudioTranscriptDelta(_TextPartDelta, tag="response.output_audio_transcript.delta"):
-    pass
 
 
 class AudioTranscriptDone(_PartEvent, tag="response.output_audio_transcript.done"):
     transcript: str
 
 
-class TextDelta(_TextPartDelta, tag="response.output_text.delta"):
-    pass
+class TextDelta(_PartEvent, tag="response.output_text.delta"):
+    delta: str
+    obfuscation: str
 
 
 class TextDone(_PartEvent, tag="response.output_text.done"):

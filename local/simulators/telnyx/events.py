@@ -56,28 +56,28 @@ class CallBridgedPayload(LegPayload, kw_only=True):
     event_type: ClassVar[str] = "call.bridged"
 
 
-class MachineDetectionEndedPayload(LegPayload, kw_only=True):
+class _ResultPayload(LegPayload, kw_only=True):
+    result: str
+
+
+class MachineDetectionEndedPayload(_ResultPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.detection.ended"
-    result: str
 
 
-class MachineGreetingEndedPayload(LegPayload, kw_only=True):
+class MachineGreetingEndedPayload(_ResultPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.greeting.ended"
-    result: str
 
 
 class PremiumDetectionStartedPayload(LegPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.premium.detection.started"
 
 
-class PremiumGreetingEndedPayload(LegPayload, kw_only=True):
+class PremiumGreetingEndedPayload(_ResultPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.premium.greeting.ended"
-    result: str
 
 
-class PremiumDetectionEndedPayload(LegPayload, kw_only=True):
+class PremiumDetectionEndedPayload(_ResultPayload, kw_only=True):
     event_type: ClassVar[str] = "call.machine.premium.detection.ended"
-    result: str
 
 
 class DtmfReceivedPayload(LegPayload, kw_only=True):

@@ -1,14 +1,22 @@
 """How an agent behaves, in requests and responses of the HTTP API. Calls and named agents share
 these fields."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from control_plane.agent_directory import Agent
 from control_plane.api.requests.declared_tools import declarations_of, to_domain
-from control_plane.api.requests.fields import InvalidField, NotBlank, Pattern, StrictModel, Target
+from control_plane.api.requests.fields import (
+    IN_PATH,
+    READ_ONLY,
+    ChangedAt,
+    InvalidField,
+    NotBlank,
+    Pattern,
+    StrictModel,
+    Target,
+)
 from control_plane.api.requests.model_settings import (
     NEAREST_VOICE,
     Detection,
@@ -292,26 +300,13 @@ class AgentSettings(StrictModel):
 class NamedAgent(AgentSettings):
     """A named agent. The response of GET can be sent back with PUT."""
 
-    name: Annotated[
-        AgentName | None,
-        Field(
-            description="Same as in the path. Requests may omit it.",
-            json_schema_extra={"readOnly": True},
-        ),
-    ] = None
-    changed_at: Annotated[
-        datetime | None,
-        Field(
-            strict=False,
-            description="When it was last changed. Ignored in requests.",
-            json_schema_extra={"readOnly": True},
-        ),
-    ] = None
+    name: Annotated[AgentName | None, IN_PATH] = None
+    changed_at: ChangedAt = None
     warnings: Annotated[
         list[str] | None,
         Field(
             description="Settings that have no effect or may not work. Ignored in requests.",
-            json_schema_extra={"readOnly": True},
+            json_schema_extra=READ_ONLY,
         ),
     ] = None
 

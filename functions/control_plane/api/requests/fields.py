@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
@@ -82,6 +83,20 @@ Target = Annotated[
         "sip:desk@pbx.example",
     ),
     Field(description="A number in E.164 form, or a SIP URI.", examples=["+15550142"]),
+]
+
+
+READ_ONLY: dict[str, Any] = {"readOnly": True}
+IN_PATH = Field(
+    description="Same as in the path. Requests may omit it.", json_schema_extra=READ_ONLY
+)
+ChangedAt = Annotated[
+    datetime | None,
+    Field(
+        strict=False,
+        description="When it was last changed. Ignored in requests.",
+        json_schema_extra=READ_ONLY,
+    ),
 ]
 
 

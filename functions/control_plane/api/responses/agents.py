@@ -7,7 +7,12 @@ from pydantic import Field
 
 from control_plane import agent_directory
 from control_plane.api.requests.agent_settings import AgentName, AgentSettings, NamedAgent
-from control_plane.api.requests.fields import PhoneNumber, StrictModel
+from control_plane.api.requests.fields import (
+    IN_PATH,
+    ChangedAt,
+    PhoneNumber,
+    StrictModel,
+)
 from control_plane.api.responses.calls import NextCursor, ResponseModel, to_datetime
 from phonebridge.storage.cursor import encode_cursor
 
@@ -30,21 +35,8 @@ class NumberResource(StrictModel):
     """A number and the agent that answers it. The response of GET can be sent back with PUT."""
 
     agent: Annotated[AgentName, Field(description="The agent that answers.")]
-    number: Annotated[
-        PhoneNumber | None,
-        Field(
-            description="Same as in the path. Requests may omit it.",
-            json_schema_extra={"readOnly": True},
-        ),
-    ] = None
-    changed_at: Annotated[
-        datetime | None,
-        Field(
-            strict=False,
-            description="When it was last changed. Ignored in requests.",
-            json_schema_extra={"readOnly": True},
-        ),
-    ] = None
+    number: Annotated[PhoneNumber | None, IN_PATH] = None
+    changed_at: ChangedAt = None
 
 
 class NumberList(ResponseModel):
