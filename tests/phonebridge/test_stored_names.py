@@ -131,6 +131,7 @@ STORED: dict[type, dict[str, Any]] = {
         "has_early_stream": False,
         "stream_number": 0,
         "attached_stream": 0,
+        "attached_at_ms": 0,
         "lost_stream": 0,
         "left_stream": 0,
         "closing_stream": 0,

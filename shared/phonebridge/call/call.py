@@ -152,6 +152,8 @@ class Call:
     """The latest media stream that the call needs; each has a number, from 1 on."""
     attached_stream: int = 0
     """The latest stream that a media container has claimed."""
+    attached_at_ms: int = 0
+    """When it did, by its clock. So a claim whose answer got lost is known when it is repeated."""
     lost_stream: int = 0
     """The latest stream that never came to be."""
     left_stream: int = 0

@@ -204,7 +204,7 @@ def _apply_transfer_event(call: Call, event: TransferEvent) -> Call:
 
 def _attach(call: Call, event: MediaAttached) -> Call:
     is_repeated = call.attached_stream == event.stream_number and call.owner_task == event.task_id
-    if is_repeated and call.streaming_at_ms == event.at_ms:
+    if is_repeated and call.attached_at_ms == event.at_ms:
         return call  # the answer to the write of this very claim got lost
     oldest = max(call.attached_stream, call.lost_stream) + 1
     if not oldest <= event.stream_number <= call.stream_number:
@@ -213,7 +213,12 @@ def _attach(call: Call, event: MediaAttached) -> Call:
         )
     if call.is_browser_call and call.is_unwanted:
         raise InvalidTransition(f"Call {call.call_id} is being ended.")
-    attached = replace(call, attached_stream=event.stream_number, owner_task=event.task_id)
+    attached = replace(
+        call,
+        attached_stream=event.stream_number,
+        attached_at_ms=event.at_ms,
+        owner_task=event.task_id,
+    )
     if attached.carries_early_stream:
         return attached  # its media begin when somebody answers (`MediaStarted`)
     if call.is_browser_call:

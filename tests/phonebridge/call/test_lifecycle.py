@@ -893,6 +893,13 @@ def test_a_claim_that_is_written_twice_is_one_claim() -> None:
     assert after(claimed, claim) == claimed
 
 
+def test_a_claim_of_a_later_stream_may_be_repeated_too() -> None:
+    lost = after(dialing(), ANSWERED, MediaAttached(1, "task-1", 6_000), StreamingStopped(1))
+    claim = MediaAttached(2, "task-2", 9_000)
+    claimed = after(lost, claim)
+    assert after(claimed, claim) == claimed
+
+
 def test_the_same_task_cannot_use_a_token_again() -> None:
     claimed = after(dialing(), ANSWERED, MediaAttached(1, "task-1", 6_000))
     with pytest.raises(InvalidTransition):
