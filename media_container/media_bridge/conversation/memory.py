@@ -100,8 +100,10 @@ class CallMemory:
         history = [RestoreHistory(items)] if items else []
         return [*history, *(UpdateSession(update) for update in updates)]
 
-    def with_call(self, command: SendToolOutput) -> list[BridgeCommand]:
+    def with_call(self, command: BridgeCommand) -> list[BridgeCommand]:
         """An output whose call the session has not seen is sent together with the call."""
+        if not isinstance(command, SendToolOutput):
+            return [command]
         if command.call_id not in self._calls_of_lost_session:
             return [command]
         self._calls_of_lost_session.discard(command.call_id)
