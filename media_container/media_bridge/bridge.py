@@ -21,7 +21,6 @@ from media_bridge.commands import (
     MarkPlayback,
     PlayAudio,
     RecordStart,
-    SendToolOutput,
 )
 from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_parts import CallParts
@@ -152,9 +151,6 @@ class Bridge(CallParts):
             self._memory.on_command(command, self._conversation.turns.count)
             if not self._model.is_ready and self._model.hold(command):
                 continue
-            if isinstance(command, SendToolOutput):
-                taken += self._memory.with_call(command)
-                continue
             if isinstance(command, FailCall | LeaveStream):
                 return [*taken, *self._leave(command, now)]
             if isinstance(command, EndCall) and self._call.is_browser_call:
@@ -162,7 +158,7 @@ class Bridge(CallParts):
             if isinstance(command, EndCall):
                 self._end = self._call_end(now)
                 return [*taken, command, *self._end.hang_up(now + GOODBYE_TIMEOUT_SECONDS, now)]
-            taken.append(command)
+            taken += self._memory.with_call(command)
         return taken
 
     # The phone.

@@ -278,11 +278,12 @@ class CallParts:
         times = [
             self._start_due_at,
             self._model.due_at,
-            self._last_resort.due_at,
             self._frame_watch.due_at,
             self._caller_audio.next_deadline(),
             self._tools.next_deadline(),
         ]
+        if self._last_resort.is_used:
+            times.append(self._last_resort.due_at)
         if self._speaks:
             times.append(self._conversation.next_deadline())
             times += [monitor.due_at for monitor in self._monitors]

@@ -56,6 +56,8 @@ class CallMemory:
         self._updates: list[Update] = []
         self._calls_of_lost_session: set[str] = set()
         self._saved = earlier.resume
+        self._looked_at: Resume | None = None
+        self._has_new_calls = False
 
     def on_event(self, event: events.ControlEvent, turn_count: int) -> None:
         match event:
@@ -79,6 +81,7 @@ class CallMemory:
                 del self._notes[:-MAX_NOTES]
             case SendToolOutput(call_id, output) if call_id in self._calls:
                 self._calls[call_id] = replace(self._calls[call_id], output=output)
+                self._has_new_calls = True
             case UpdateSession(update):
                 self._updates.append(update)
 
@@ -97,8 +100,10 @@ class CallMemory:
         history = [RestoreHistory(items)] if items else []
         return [*history, *(UpdateSession(update) for update in updates)]
 
-    def with_call(self, command: SendToolOutput) -> list[BridgeCommand]:
+    def with_call(self, command: BridgeCommand) -> list[BridgeCommand]:
         """An output whose call the session has not seen is sent together with the call."""
+        if not isinstance(command, SendToolOutput):
+            return [command]
         if command.call_id not in self._calls_of_lost_session:
             return [command]
         self._calls_of_lost_session.discard(command.call_id)
@@ -107,6 +112,10 @@ class CallMemory:
     def save(self, now: Resume) -> list[BridgeCommand]:
         """Store what another task would need, if it has changed. Whether a reply is owed follows
         from the turns as a rule, so that alone is stored only to take it back."""
+        was_owed = self._saved.is_reply_owed and not now.is_reply_owed
+        if now == self._looked_at and not self._has_new_calls and not was_owed:
+            return []
+        self._looked_at, self._has_new_calls = now, False
         resume = limit_size(replace(now, tool_calls=tuple(self._calls.values())))
         saved = self._saved
         owed = resume.is_reply_owed or not saved.is_reply_owed
@@ -121,5 +130,6 @@ class CallMemory:
         position = self._turns_before + turn_count
         past = PastToolCall(call.call_id, call.name, call.arguments, None, position)
         self._calls[call.call_id] = past
+        self._has_new_calls = True
         if len(self._calls) > MAX_TOOL_CALLS:
             del self._calls[next(iter(self._calls))]
