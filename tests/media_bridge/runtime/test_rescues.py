@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from media_bridge.runtime import heartbeat, rescues, server
+from media_bridge.runtime.websocket import OTHER_SOCKET
 from phonebridge.call.call import Call, CallStatus, Hangup
 from phonebridge.call.config import TurnDetection
 from phonebridge.call.events import CallHungUp, MediaAttached, StreamingStopped
@@ -97,7 +98,7 @@ async def test_a_new_socket_replaces_the_one_that_the_same_task_still_holds(
         phone = await plane.greeted()
         plane.services.switchboard.apply(phone.call.call_id, StreamingStopped(1))
         second = await plane.next_stream(phone.call)
-        assert await phone.closed() == 1000
+        assert await phone.closed() == OTHER_SOCKET
         await plane.converse(second)
         await until(lambda: len(plane.record(phone.call).usages) == 1)
 
