@@ -307,7 +307,7 @@ async def media_plane(
     drain_times: DrainTimes = UNHURRIED,
     hangup_grace_seconds: float = 0.0,
     browser_return_seconds: float = 0.0,
-    rescue_pauses_seconds: Sequence[float] = (0.0, 0.05, 0.1, 0.2, 0.5, 1.0),
+    rescue_pauses_seconds: Sequence[float] = (0.0, *(0.1,) * 600),
     **changes: Any,
 ) -> AsyncIterator[MediaPlane]:
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from media_bridge.runtime import heartbeat, rescues, server
+from media_bridge.runtime.websocket import OTHER_SOCKET
 from phonebridge.call.call import Call, CallStatus, Hangup
 from phonebridge.call.config import TurnDetection
 from phonebridge.call.events import CallHungUp, MediaAttached, StreamingStopped
@@ -12,6 +13,7 @@ from phonebridge.call.steering import Update
 from phonebridge.storage.call_store import CallRecord
 from phonebridge.storage.fleet import TaskState
 from simulators.audio.speech import CLIPS
+from tests.support.clock import Clock
 from tests.support.media_plane import MediaPlane, StartsPlane
 from tests.support.recorded_telnyx import RecordedTelnyx
 from tests.support.waiting import until
@@ -28,10 +30,6 @@ def hang_up(plane: MediaPlane, call: Call) -> None:
     assert call.leg
     hangup = Hangup("normal_clearing", "callee", plane.now_ms())
     plane.services.switchboard.apply(call.call_id, CallHungUp(call.leg, hangup))
-
-
-def streams(plane: MediaPlane) -> int:
-    return plane.telnyx.names.count("streaming_start")
 
 
 async def test_one_record_has_all_streams_of_a_call(start_plane: StartsPlane) -> None:
@@ -97,7 +95,7 @@ async def test_a_new_socket_replaces_the_one_that_the_same_task_still_holds(
         phone = await plane.greeted()
         plane.services.switchboard.apply(phone.call.call_id, StreamingStopped(1))
         second = await plane.next_stream(phone.call)
-        assert await phone.closed() == 1000
+        assert await phone.closed() == OTHER_SOCKET
         await plane.converse(second)
         await until(lambda: len(plane.record(phone.call).usages) == 1)
 
@@ -122,14 +120,14 @@ async def test_the_calls_of_a_task_that_is_marked_go_on_or_end_as_the_carrier_sa
         await plane.converse(own)
 
 
-async def test_a_stream_that_no_task_claims_is_asked_for_again(
-    start_plane: StartsPlane, monkeypatch: pytest.MonkeyPatch
+async def test_a_stream_that_no_task_claims_is_followed_by_another(
+    start_plane: StartsPlane, clock: Clock
 ) -> None:
-    monkeypatch.setattr(rescues, "STREAM_TIMEOUT_MS", 0)
     async with start_plane() as plane:
         call = carried_elsewhere(plane)
         plane.task._bury("task-9")
-        await until(lambda: streams(plane) == 2)
+        await until(lambda: "streaming_start" in plane.telnyx.names)
+        clock.pass_seconds(rescues.STREAM_TIMEOUT_MS / 1000)
         await plane.converse(await plane.next_stream(replace(call, stream_number=2)))
 
 
