@@ -68,8 +68,10 @@ def turns(record: Record, who: str) -> list[dict[str, Any]]:
 async def test_the_agent_greets_repeats_what_it_hears_and_hangs_up(
     browser: Browser, system: System
 ) -> None:
-    async with tab(browser, url_of(system)) as opened:
+    async with tab(browser, url_of(system), microphone="scripted") as opened:
         await start_call(opened, GREETING, '["end_call"]')
+        await expect(opened.page.locator("#announcer")).to_have_text(f"Agent: {GREETING}")
+        await opened.speak(SPOKEN.samples, SPOKEN.rate_hz)
         record = await shown_record(opened.page)
         played = await opened.played()
         transcript = await opened.page.inner_text("#transcript")

@@ -31,9 +31,8 @@ async def call(opened: Tab, server: ScriptedServer) -> MediaSocket:
 
 
 async def test_both_sides_hear_each_other(browser: Browser, server: ScriptedServer) -> None:
-    async with tab(browser, server.url, microphone="scripted") as opened:
+    async with tab(browser, server.url) as opened:
         socket = await call(opened, server)
-        await opened.speak(SPOKEN.samples, SPOKEN.rate_hz)
         await socket.play(CLIPS["agent_greeting"].samples)
         await socket.send("mark", {"name": "greeted"})
         assert (await socket.frame("mark"))["name"] == "greeted"
