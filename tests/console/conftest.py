@@ -14,7 +14,7 @@ from tests.support.browser import chromium, is_missing
 from tests.support.scripted_calls import ScriptedServer, scripted_server
 
 SPOKEN = CLIPS["caller_book"]
-SILENT_SECONDS = 8
+SILENT_SECONDS = 4
 """The silence before the words of the microphone, in which an agent can greet."""
 
 
