@@ -20,7 +20,7 @@ from doctor_checks.config import DoctorConfig
 from proving.interview import interview
 from proving.line import CarrierApi, Line, Numbers, Waits
 from proving.model_questions import ask_model
-from proving.questions import Finding
+from proving.questions import ProviderAnswer
 from proving.receiver import Receiver, serve
 from proving.report import line_of, report_of, settings_of
 from real_phone import missing_for_real_phone
@@ -32,11 +32,11 @@ QUICK_LOOKUPS = (0.0,)
 
 async def prove(
     config: DoctorConfig, to: str, port: int, waits: Waits, model_seconds: float = MODEL_SECONDS
-) -> list[Finding]:
+) -> list[ProviderAnswer]:
     """Ask everything, and print each answer as it comes."""
-    findings: list[Finding] = []
+    findings: list[ProviderAnswer] = []
 
-    def add(finding: Finding) -> None:
+    def add(finding: ProviderAnswer) -> None:
         findings.append(finding)
         print(line_of(finding), flush=True)
 
@@ -51,7 +51,7 @@ async def prove(
 
 async def ask_line(
     config: DoctorConfig, to: str, port: int, waits: Waits
-) -> AsyncIterator[Finding]:
+) -> AsyncIterator[ProviderAnswer]:
     receiver = Receiver(config.telnyx_public_key, now_ms, secrets.token_hex(8))
     headers = {"Authorization": f"Bearer {config.telnyx_api_key}"}
     numbers = Numbers(
@@ -75,7 +75,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def write_report(findings: list[Finding], path: Path) -> str:
+def write_report(findings: list[ProviderAnswer], path: Path) -> str:
     """Write the report. Returns what is left to do."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(report_of(findings))

@@ -14,7 +14,7 @@ from proving.line_questions import (
     ask_lookup_after_end,
     find_retries,
 )
-from proving.questions import NOT_ASKED, UNCLEAR, Finding
+from proving.questions import NOT_ASKED, UNCLEAR, ProviderAnswer
 from proving.sound_questions import ask_about_frames, ask_l16, ask_l16_24k, ask_short_chunks
 from proving.stream_questions import (
     ask_closed_socket,
@@ -26,7 +26,7 @@ from proving.stream_questions import (
     ask_stream_id_in_started,
 )
 
-Ask = Callable[[Line], Awaitable[Finding | list[Finding]]]
+Ask = Callable[[Line], Awaitable[ProviderAnswer | list[ProviderAnswer]]]
 
 ON_THE_LINE: tuple[tuple[tuple[str, ...], Ask], ...] = (
     (("stream_id_in_started",), ask_stream_id_in_started),
@@ -50,12 +50,12 @@ AFTER_THE_END: tuple[tuple[tuple[str, ...], Ask], ...] = (
 )
 
 
-async def interview(line: Line) -> AsyncIterator[Finding]:
+async def interview(line: Line) -> AsyncIterator[ProviderAnswer]:
     """Place the call, and ask one question after the other. Ends the call in any case."""
     try:
         finding, dialled = await ask_dial_repeated(line)
     except httpx.HTTPError as error:
-        yield Finding("dial_repeated", UNCLEAR, type(error).__name__)
+        yield ProviderAnswer("dial_repeated", UNCLEAR, type(error).__name__)
         return
     yield finding
     if not dialled.is_ok:
@@ -72,9 +72,9 @@ async def interview(line: Line) -> AsyncIterator[Finding]:
             yield each
 
 
-async def _talk(line: Line) -> AsyncIterator[Finding]:
+async def _talk(line: Line) -> AsyncIterator[ProviderAnswer]:
     if await line.webhook("call.answered", line.waits.answer) is None:
-        yield Finding("key_press", "no_key", "nobody answered")
+        yield ProviderAnswer("key_press", "no_key", "nobody answered")
         return
     key = await ask_key_press(line)
     yield key
@@ -85,11 +85,11 @@ async def _talk(line: Line) -> AsyncIterator[Finding]:
             yield each
 
 
-async def _answers(line: Line, names: tuple[str, ...], ask: Ask) -> list[Finding]:
+async def _answers(line: Line, names: tuple[str, ...], ask: Ask) -> list[ProviderAnswer]:
     if line.is_over and ask not in [late for _, late in AFTER_THE_END]:
-        return [Finding(name, NOT_ASKED, "the call was over") for name in names]
+        return [ProviderAnswer(name, NOT_ASKED, "the call was over") for name in names]
     try:
         found = await ask(line)
     except (httpx.HTTPError, KeyError, ValueError) as error:
-        return [Finding(name, UNCLEAR, type(error).__name__) for name in names]
+        return [ProviderAnswer(name, UNCLEAR, type(error).__name__) for name in names]
     return found if isinstance(found, list) else [found]

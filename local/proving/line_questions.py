@@ -4,42 +4,42 @@ import asyncio
 import uuid
 
 from proving.line import ALREADY_OVER, Line, Reply
-from proving.questions import NOT_ASKED, UNCLEAR, Finding
+from proving.questions import NOT_ASKED, UNCLEAR, ProviderAnswer
 
 PROMPT = "This is the test call of Phonebridge. Please press one."
 STAY = "Thank you. Please stay on the line. The test takes about three minutes."
 
 
-async def ask_dial_repeated(line: Line) -> tuple[Finding, Reply]:
+async def ask_dial_repeated(line: Line) -> tuple[ProviderAnswer, Reply]:
     """Dial, and repeat the dial at once, while the phone does not ring yet."""
     command_id = str(uuid.uuid4())
     first = await line.dial(command_id)
     line.control_id = str(first.data.get("call_control_id", ""))
     if not first.is_ok:
-        return Finding("dial_repeated", NOT_ASKED, f"the dial was refused: {first}"), first
+        return ProviderAnswer("dial_repeated", NOT_ASKED, f"the dial was refused: {first}"), first
     second = await line.dial(command_id)
     other_id = str(second.data.get("call_control_id", ""))
     if not second.is_ok:
-        return Finding("dial_repeated", "refused", str(second)), first
+        return ProviderAnswer("dial_repeated", "refused", str(second)), first
     if other_id in ("", line.control_id):
-        return Finding("dial_repeated", "same_call", str(second)), first
+        return ProviderAnswer("dial_repeated", "same_call", str(second)), first
     line.receiver.ignore(other_id)
     line.receiver.ignore(str(second.data.get("call_leg_id", "")))
     await line.api.send("POST", f"/calls/{other_id}/actions/hangup", {})
-    return Finding("dial_repeated", "second_call"), first
+    return ProviderAnswer("dial_repeated", "second_call"), first
 
 
-async def ask_key_press(line: Line) -> Finding:
+async def ask_key_press(line: Line) -> ProviderAnswer:
     """The first spoken sentence also makes the webhook that is refused (`find_retries`)."""
     line.receiver.refused_type = "call.speak.ended"
     pressed = await line.key_after(lambda: line.speak(PROMPT))
     if pressed is None:
-        return Finding("key_press", "no_key")
+        return ProviderAnswer("key_press", "no_key")
     await line.say(STAY)
-    return Finding("key_press", "heard")
+    return ProviderAnswer("key_press", "heard")
 
 
-async def ask_command_ids(line: Line) -> list[Finding]:
+async def ask_command_ids(line: Line) -> list[ProviderAnswer]:
     """Repeat a sentence after some seconds, and after more than a minute."""
     await line.stop_streams()
     command_id = str(uuid.uuid4())
@@ -47,7 +47,10 @@ async def ask_command_ids(line: Line) -> list[Finding]:
     first = await line.speak("Please stay on the line for one more minute.", command_id)
     if not first.is_ok:
         detail = f"the first was refused: {first}"
-        return [Finding(name, UNCLEAR, detail) for name in ("command_id_early", "command_id_late")]
+        return [
+            ProviderAnswer(name, UNCLEAR, detail)
+            for name in ("command_id_early", "command_id_late")
+        ]
     await line.webhook("call.speak.ended", line.waits.key, after=ended)
     await line.pause(line.waits.early_repetition)
     early = await _repeat(line, command_id, "command_id_early")
@@ -55,26 +58,26 @@ async def ask_command_ids(line: Line) -> list[Finding]:
     return [early, await _repeat(line, command_id, "command_id_late")]
 
 
-async def _repeat(line: Line, command_id: str, question: str) -> Finding:
+async def _repeat(line: Line, command_id: str, question: str) -> ProviderAnswer:
     before = len(line.receiver.of_type("call.speak.started"))
     reply = await line.speak("This sentence is spoken again.", command_id)
     if not reply.is_ok:
-        return Finding(question, "refused", str(reply))
+        return ProviderAnswer(question, "refused", str(reply))
     started = await line.webhook("call.speak.started", line.waits.spoken, after=before)
-    return Finding(question, "executed" if started else "ignored", str(reply))
+    return ProviderAnswer(question, "executed" if started else "ignored", str(reply))
 
 
-async def ask_hangup_repeated(line: Line) -> Finding:
+async def ask_hangup_repeated(line: Line) -> ProviderAnswer:
     await line.hang_up()
     await line.webhook("call.hangup", line.waits.news)
     reply = await line.hang_up()
     if reply.is_ok:
-        return Finding("hangup_repeated", "accepted", str(reply))
+        return ProviderAnswer("hangup_repeated", "accepted", str(reply))
     known = reply.code == ALREADY_OVER
-    return Finding("hangup_repeated", "already_over" if known else "other", str(reply))
+    return ProviderAnswer("hangup_repeated", "already_over" if known else "other", str(reply))
 
 
-async def ask_lookup_after_end(line: Line) -> Finding:
+async def ask_lookup_after_end(line: Line) -> ProviderAnswer:
     said: list[str] = []
     details: list[str] = []
     passed = 0.0
@@ -90,7 +93,7 @@ async def ask_lookup_after_end(line: Line) -> Finding:
         answer = "forgotten"
     else:
         answer = "over" if said and set(said) == {"over"} else UNCLEAR
-    return Finding("lookup_after_end", answer, ", ".join(details))
+    return ProviderAnswer("lookup_after_end", answer, ", ".join(details))
 
 
 def _state(reply: Reply) -> str:
@@ -101,12 +104,12 @@ def _state(reply: Reply) -> str:
     return "alive" if reply.data.get("is_alive") else "over"
 
 
-async def find_retries(line: Line) -> Finding:
+async def find_retries(line: Line) -> ProviderAnswer:
     """Look at what came of the webhook that was refused since the beginning of the call."""
     receiver = line.receiver
     refused = [each for each in receiver.webhooks if each.event_id == receiver.refused_id]
     if not refused:
-        return Finding("webhook_retries", UNCLEAR, "there was no webhook to refuse")
+        return ProviderAnswer("webhook_retries", UNCLEAR, "there was no webhook to refuse")
     loop = asyncio.get_running_loop()
     left = refused[0].at + line.waits.retries - loop.time()
     await line.pause(max(0.0, left))
@@ -116,12 +119,12 @@ async def find_retries(line: Line) -> Finding:
         if (each.event_type, each.occurred_at) == (refused[0].event_type, refused[0].occurred_at)
     ]
     if len(same_event) < 2:
-        return Finding("webhook_retries", "never")
+        return ProviderAnswer("webhook_retries", "never")
     gaps = [
         f"{later.at - earlier.at:.1f} s"
         for earlier, later in zip(same_event, same_event[1:], strict=False)
     ]
     ids = {each.event_id for each in same_event}
-    return Finding(
+    return ProviderAnswer(
         "webhook_retries", "same_id" if len(ids) == 1 else "new_id", "after " + ", ".join(gaps)
     )

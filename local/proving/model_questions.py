@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from doctor_checks.config import DoctorConfig
 from phonebridge.settings import AuthHeader
-from proving.questions import MODEL_QUESTIONS, NOT_ASKED, UNCLEAR, Finding
+from proving.questions import MODEL_QUESTIONS, NOT_ASKED, UNCLEAR, ProviderAnswer
 
 Event = dict[str, Any]
 
@@ -24,7 +24,7 @@ INSTRUCTIONS = "You are on the phone with a customer of a bakery. Answer in one 
 FAULTS = (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed, ValueError)
 
 
-class ModelSession:
+class ProbeSession:
     """A Realtime session in G.711 without a detector."""
 
     def __init__(self, socket: ClientConnection, timeout_seconds: float) -> None:
@@ -56,14 +56,14 @@ class ModelSession:
 
 
 @asynccontextmanager
-async def open_session(config: DoctorConfig, timeout_seconds: float) -> AsyncIterator[ModelSession]:
+async def open_session(config: DoctorConfig, timeout_seconds: float) -> AsyncIterator[ProbeSession]:
     url = httpx.URL(config.openai_realtime_url)
     url = url if "model" in url.params else url.copy_add_param("model", config.openai_model)
     by_api_key = config.openai_auth_header == AuthHeader.API_KEY
     key = config.openai_api_key
     headers = {"api-key": key} if by_api_key else {"Authorization": f"Bearer {key}"}
     async with connect(str(url), additional_headers=headers, max_size=None) as socket:
-        session = ModelSession(socket, timeout_seconds)
+        session = ProbeSession(socket, timeout_seconds)
         await session.receive_until("session.created")
         g711 = {"format": {"type": "audio/pcmu"}}
         audio = {"input": {**g711, "turn_detection": None}, "output": g711}
@@ -73,11 +73,11 @@ async def open_session(config: DoctorConfig, timeout_seconds: float) -> AsyncIte
         yield session
 
 
-async def ask_model(config: DoctorConfig, timeout_seconds: float) -> list[Finding]:
+async def ask_model(config: DoctorConfig, timeout_seconds: float) -> list[ProviderAnswer]:
     """All questions. What cannot be asked counts as unclear."""
     if not config.openai_api_key:
-        return [Finding(name, NOT_ASKED) for name in MODEL_QUESTIONS]
-    findings: list[Finding] = []
+        return [ProviderAnswer(name, NOT_ASKED) for name in MODEL_QUESTIONS]
+    findings: list[ProviderAnswer] = []
     try:
         async with open_session(config, timeout_seconds) as session:
             findings.append(await _ask_restore(session))
@@ -88,39 +88,41 @@ async def ask_model(config: DoctorConfig, timeout_seconds: float) -> list[Findin
     except FAULTS as error:
         known = {finding.question for finding in findings}
         missing = (name for name in MODEL_QUESTIONS if name not in known)
-        findings += [Finding(name, UNCLEAR, type(error).__name__) for name in missing]
+        findings += [ProviderAnswer(name, UNCLEAR, type(error).__name__) for name in missing]
     return findings
 
 
-async def _ask_restore(session: ModelSession) -> Finding:
+async def _ask_restore(session: ProbeSession) -> ProviderAnswer:
     for item in history():
         answer = await session.add(item)
         if answer["type"] == "error":
-            return Finding("restore", "refused", _code(answer))
+            return ProviderAnswer("restore", "refused", _code(answer))
     asked_at = asyncio.get_running_loop().time()
     events = await session.respond()
     if events[-1][1]["type"] == "error":
-        return Finding("restore", "refused", _code(events[-1][1]))
+        return ProviderAnswer("restore", "refused", _code(events[-1][1]))
     sounds = [at for at, event in events if _sound(event)]
     if not sounds:
         wrote = any(event["type"].endswith("text.delta") for _, event in events)
-        return Finding("restore", "text_only" if wrote else "silent")
+        return ProviderAnswer("restore", "text_only" if wrote else "silent")
     usage = (events[-1][1].get("response") or {}).get("usage") or {}
     cached = (usage.get("input_token_details") or {}).get("cached_tokens")
     tokens = f"{usage.get('input_tokens')} tokens in, {cached} of them cached"
-    return Finding("restore", "speaks", f"first sound after {sounds[0] - asked_at:.1f} s, {tokens}")
+    return ProviderAnswer(
+        "restore", "speaks", f"first sound after {sounds[0] - asked_at:.1f} s, {tokens}"
+    )
 
 
-async def _ask_audio_item(session: ModelSession) -> Finding:
+async def _ask_audio_item(session: ProbeSession) -> ProviderAnswer:
     silence = base64.b64encode(b"\xff" * BYTES_PER_SECOND).decode()
     content = [{"type": "input_audio", "audio": silence}]
     answer = await session.add({"type": "message", "role": "user", "content": content})
     if answer["type"] == "error":
-        return Finding("audio_item", "refused", _code(answer))
-    return Finding("audio_item", "accepted")
+        return ProviderAnswer("audio_item", "refused", _code(answer))
+    return ProviderAnswer("audio_item", "accepted")
 
 
-async def _ask_about_response(session: ModelSession) -> list[Finding]:
+async def _ask_about_response(session: ProbeSession) -> list[ProviderAnswer]:
     await session.add(_message("user", "What do you sell?"))
     events = await session.respond()
     done = events[-1][1].get("response") or {}
@@ -133,31 +135,31 @@ async def _ask_about_response(session: ModelSession) -> list[Finding]:
     return [_pace(sounds), _status_details(done), _truncation(answered)]
 
 
-def _pace(sounds: list[tuple[float, bytes]]) -> Finding:
+def _pace(sounds: list[tuple[float, bytes]]) -> ProviderAnswer:
     seconds = sum(len(sound) for _, sound in sounds) / BYTES_PER_SECOND
     if seconds < MIN_SOUND_SECONDS:
-        return Finding("delta_pace", UNCLEAR, f"{seconds:.1f} s of sound")
+        return ProviderAnswer("delta_pace", UNCLEAR, f"{seconds:.1f} s of sound")
     took = sounds[-1][0] - sounds[0][0]
     sizes = sorted(len(sound) for _, sound in sounds)
     detail = f"{seconds:.1f} s of sound in {took:.1f} s, deltas of {sizes[0]} to {sizes[-1]} bytes"
-    return Finding("delta_pace", "faster" if took < seconds / 1.5 else "real_time", detail)
+    return ProviderAnswer("delta_pace", "faster" if took < seconds / 1.5 else "real_time", detail)
 
 
-def _status_details(response: Event) -> Finding:
+def _status_details(response: Event) -> ProviderAnswer:
     kinds = {dict: "object", str: "text", type(None): "null"}
     kind = kinds.get(type(response.get("status_details")), UNCLEAR)
-    return Finding("status_details", kind, f"status {response.get('status')}")
+    return ProviderAnswer("status_details", kind, f"status {response.get('status')}")
 
 
-def _truncation(answered: Event) -> Finding:
+def _truncation(answered: Event) -> ProviderAnswer:
     if answered["type"] != "error":
-        return Finding("truncate_error", "accepted")
+        return ProviderAnswer("truncate_error", "accepted")
     error = answered.get("error") or {}
     detail = f"type {error.get('type')}, code {error.get('code')}"
-    return Finding("truncate_error", "code" if error.get("code") else "no_code", detail)
+    return ProviderAnswer("truncate_error", "code" if error.get("code") else "no_code", detail)
 
 
-async def _ask_cancel(session: ModelSession) -> Finding:
+async def _ask_cancel(session: ProbeSession) -> ProviderAnswer:
     await session.add(_message("user", "Tell me all about your bread, in many sentences."))
     await session.send("response.create")
     await session.receive_until("response.output_audio.delta", "response.done")
@@ -165,7 +167,9 @@ async def _ask_cancel(session: ModelSession) -> Finding:
     events = await session.receive_until("response.done", "error")
     done = {event["type"] for _, event in events if event["type"].endswith(".done")}
     parts = sorted(done - {"response.done"})
-    return Finding("cancel_events", "done_events" if parts else "only_response", ", ".join(parts))
+    return ProviderAnswer(
+        "cancel_events", "done_events" if parts else "only_response", ", ".join(parts)
+    )
 
 
 def history() -> list[Event]:

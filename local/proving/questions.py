@@ -9,30 +9,30 @@ UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenQuestion:
     text: str
     answers: Mapping[str, str]
     """What each answer means for Phonebridge."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An answer. `detail` has figures and codes of the provider, and nothing personal."""
+class ProviderAnswer:
+    """An answer of a provider. `detail` has figures and codes of the provider, and nothing personal."""
 
     question: str
     answer: str
     detail: str = ""
 
 
-_LINE: Mapping[str, Question] = {
-    "key_press": Question(
+_LINE: Mapping[str, OpenQuestion] = {
+    "key_press": OpenQuestion(
         "Does a person hear Telnyx's voice, and does a key press arrive?",
         {
             "heard": "The line works.",
             "no_key": "Nobody pressed a key. The answers about sound are missing.",
         },
     ),
-    "dial_repeated": Question(
+    "dial_repeated": OpenQuestion(
         "What does a dial with a used `command_id` do?",
         {
             "same_call": "A repeated dial is safe.",
@@ -40,7 +40,7 @@ _LINE: Mapping[str, Question] = {
             "refused": "A repeated dial is refused: ask for the call before repeating it.",
         },
     ),
-    "hangup_repeated": Question(
+    "hangup_repeated": OpenQuestion(
         "What does a second hangup do?",
         {
             "already_over": "90018 means that the call is over, as the code assumes.",
@@ -48,7 +48,7 @@ _LINE: Mapping[str, Question] = {
             "other": "The code of the refusal is new: add it to `refusals.py`.",
         },
     ),
-    "command_id_early": Question(
+    "command_id_early": OpenQuestion(
         "Is a command with a used `command_id` ignored after some seconds?",
         {
             "ignored": "A command may be repeated with its id.",
@@ -56,7 +56,7 @@ _LINE: Mapping[str, Question] = {
             "refused": "A duplicate is refused: the code of the refusal counts as success.",
         },
     ),
-    "command_id_late": Question(
+    "command_id_late": OpenQuestion(
         "Is it ignored after more than a minute, too?",
         {
             "ignored": "The window is longer than documented.",
@@ -64,7 +64,7 @@ _LINE: Mapping[str, Question] = {
             "refused": "A duplicate is refused: the code of the refusal counts as success.",
         },
     ),
-    "webhook_retries": Question(
+    "webhook_retries": OpenQuestion(
         "Are webhooks delivered again by default, under the same id?",
         {
             "same_id": "`data.id` finds repetitions, as the code assumes.",
@@ -72,7 +72,7 @@ _LINE: Mapping[str, Question] = {
             "never": "Without `webhook_retries_policies` a lost webhook stays lost.",
         },
     ),
-    "lookup_after_end": Question(
+    "lookup_after_end": OpenQuestion(
         "What does `GET /calls/{id}` say after the end of a call?",
         {
             "over": "The end can be asked for during all of that time.",
@@ -82,8 +82,8 @@ _LINE: Mapping[str, Question] = {
     ),
 }
 
-_STREAMS: Mapping[str, Question] = {
-    "stream_id_in_started": Question(
+_STREAMS: Mapping[str, OpenQuestion] = {
+    "stream_id_in_started": OpenQuestion(
         "Does `streaming.started` have a `stream_id`?",
         {
             "yes": "A stream can be stopped by its id once it has started.",
@@ -91,7 +91,7 @@ _STREAMS: Mapping[str, Question] = {
             "no_webhook": "`streaming.started` did not come: do not wait for it.",
         },
     ),
-    "speak_beside_stream": Question(
+    "speak_beside_stream": OpenQuestion(
         "Is `speak` heard while a media stream is open?",
         {
             "heard": "The carrier can speak without a stop of the stream.",
@@ -100,7 +100,7 @@ _STREAMS: Mapping[str, Question] = {
             "refused": "It is refused: stop the stream first.",
         },
     ),
-    "second_stream": Question(
+    "second_stream": OpenQuestion(
         "What does a second `streaming_start` do while a stream is open?",
         {
             "refused": "Stop the stream before the next one, as the code does.",
@@ -109,7 +109,7 @@ _STREAMS: Mapping[str, Question] = {
             "no_socket": "It is accepted and nothing opens: do not rely on a 200.",
         },
     ),
-    "stop_then_start": Question(
+    "stop_then_start": OpenQuestion(
         "Does a stream open after `streaming_stop`?",
         {
             "works": "A take-over works.",
@@ -117,7 +117,7 @@ _STREAMS: Mapping[str, Question] = {
             "no_socket": "It is accepted and nothing opens: do not rely on a 200.",
         },
     ),
-    "dropped_socket": Question(
+    "dropped_socket": OpenQuestion(
         "What happens when our process dies (the socket breaks)?",
         {
             "reconnects": "Telnyx opens the socket again: accept a used token for a broken stream.",
@@ -126,7 +126,7 @@ _STREAMS: Mapping[str, Question] = {
             "nothing": "Nothing tells: only heartbeats and the sweep notice.",
         },
     ),
-    "start_after_drop": Question(
+    "start_after_drop": OpenQuestion(
         "Does a stream open on a leg whose socket broke?",
         {
             "works": "The next stream can be asked for at once.",
@@ -134,7 +134,7 @@ _STREAMS: Mapping[str, Question] = {
             "never": "The call cannot be taken over: it needs the fallback.",
         },
     ),
-    "closed_socket": Question(
+    "closed_socket": OpenQuestion(
         "What happens when we close the socket in an orderly way?",
         {
             "reconnects": "Telnyx opens the socket again: stop the stream before you close.",
@@ -145,8 +145,8 @@ _STREAMS: Mapping[str, Question] = {
     ),
 }
 
-_SOUND: Mapping[str, Question] = {
-    "timestamp_unit": Question(
+_SOUND: Mapping[str, OpenQuestion] = {
+    "timestamp_unit": OpenQuestion(
         "In which unit does `media.timestamp` count?",
         {
             "milliseconds": "Gaps can be measured by it.",
@@ -155,7 +155,7 @@ _SOUND: Mapping[str, Question] = {
             "no_media": "No audio came from the line.",
         },
     ),
-    "frame_length": Question(
+    "frame_length": OpenQuestion(
         "How long is a media frame?",
         {
             "20_ms": "As the code assumes.",
@@ -163,7 +163,7 @@ _SOUND: Mapping[str, Question] = {
             "no_media": "No audio came from the line.",
         },
     ),
-    "frames_in_silence": Question(
+    "frames_in_silence": OpenQuestion(
         "Do frames come while the line is silent?",
         {
             "continuous": "Missing frames mean a broken line.",
@@ -171,7 +171,7 @@ _SOUND: Mapping[str, Question] = {
             "no_media": "No audio came from the line.",
         },
     ),
-    "short_chunks": Question(
+    "short_chunks": OpenQuestion(
         "Are chunks below 20 ms accepted?",
         {
             "accepted": "The tail of a sentence needs no padding.",
@@ -179,7 +179,7 @@ _SOUND: Mapping[str, Question] = {
             "no_answer": "Pad the tail of a sentence to 20 ms, to be safe.",
         },
     ),
-    "l16_order": Question(
+    "l16_order": OpenQuestion(
         "Which byte order has L16 that we send?",
         {
             "big": "`L16_BYTE_ORDER=big`, the default.",
@@ -189,7 +189,7 @@ _SOUND: Mapping[str, Question] = {
             "refused": "Do not use L16.",
         },
     ),
-    "l16_order_received": Question(
+    "l16_order_received": OpenQuestion(
         "Which byte order has L16 that we receive?",
         {
             "big": "`L16_BYTE_ORDER=big`, the default.",
@@ -198,7 +198,7 @@ _SOUND: Mapping[str, Question] = {
             "no_media": "No audio came from the line.",
         },
     ),
-    "l16_24k": Question(
+    "l16_24k": OpenQuestion(
         "Is L16 at 24 kHz accepted?",
         {
             "accepted": "The model's audio could pass without resampling.",
@@ -207,8 +207,8 @@ _SOUND: Mapping[str, Question] = {
     ),
 }
 
-_MODEL: Mapping[str, Question] = {
-    "restore": Question(
+_MODEL: Mapping[str, OpenQuestion] = {
+    "restore": OpenQuestion(
         "Does a new session speak after 40 items of an earlier conversation?",
         {
             "speaks": "A session can be restored item by item.",
@@ -217,14 +217,14 @@ _MODEL: Mapping[str, Question] = {
             "silent": "Pack the history into one item.",
         },
     ),
-    "audio_item": Question(
+    "audio_item": OpenQuestion(
         "Can the caller's buffered G.711 be given as an item?",
         {
             "accepted": "An unanswered turn can be restored as sound.",
             "refused": "Append the sound to the buffer instead.",
         },
     ),
-    "truncate_error": Question(
+    "truncate_error": OpenQuestion(
         "Does the refusal of a truncation that is too long have a code?",
         {
             "code": "Match on the code.",
@@ -232,21 +232,21 @@ _MODEL: Mapping[str, Question] = {
             "accepted": "There is no refusal.",
         },
     ),
-    "delta_pace": Question(
+    "delta_pace": OpenQuestion(
         "Does sound come faster than it plays?",
         {
             "faster": "The pacer is needed.",
             "real_time": "The buffer may run dry: raise the lead.",
         },
     ),
-    "cancel_events": Question(
+    "cancel_events": OpenQuestion(
         "Do `*.done` events follow a cancelled response?",
         {
             "done_events": "Parts of a cancelled response are closed.",
             "only_response": "Only `response.done` closes a cancelled response.",
         },
     ),
-    "status_details": Question(
+    "status_details": OpenQuestion(
         "What is `status_details` of a completed response?",
         {
             "null": "As documented.",
@@ -256,6 +256,6 @@ _MODEL: Mapping[str, Question] = {
     ),
 }
 
-QUESTIONS: Mapping[str, Question] = MappingProxyType({**_LINE, **_STREAMS, **_SOUND, **_MODEL})
+QUESTIONS: Mapping[str, OpenQuestion] = MappingProxyType({**_LINE, **_STREAMS, **_SOUND, **_MODEL})
 LINE_QUESTIONS = (*_LINE, *_STREAMS, *_SOUND)
 MODEL_QUESTIONS = tuple(_MODEL)

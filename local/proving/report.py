@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from proving.questions import NOT_ASKED, QUESTIONS, UNCLEAR, Finding
+from proving.questions import NOT_ASKED, QUESTIONS, UNCLEAR, ProviderAnswer
 
 _SETTING = re.compile(r"`([A-Z0-9_]+)=(\w+)`")
 
@@ -16,33 +16,33 @@ Written by `make prove`. It has no numbers of phones, no ids and no keys, so you
 """
 
 
-def report_of(findings: Iterable[Finding]) -> str:
+def report_of(findings: Iterable[ProviderAnswer]) -> str:
     rows = {finding.question: finding for finding in findings}
-    lines = [_row(rows.get(name, Finding(name, NOT_ASKED))) for name in QUESTIONS]
+    lines = [_row(rows.get(name, ProviderAnswer(name, NOT_ASKED))) for name in QUESTIONS]
     return HEAD + "".join(lines)
 
 
-def settings_of(findings: Iterable[Finding]) -> dict[str, str]:
+def settings_of(findings: Iterable[ProviderAnswer]) -> dict[str, str]:
     """The settings that the answers ask for."""
     meanings = (_meaning(finding) for finding in findings)
     found = (_SETTING.search(meaning) for meaning in meanings)
     return {match[1]: match[2] for match in found if match}
 
 
-def line_of(finding: Finding) -> str:
+def line_of(finding: ProviderAnswer) -> str:
     """One line for the terminal."""
     detail = f" ({finding.detail})" if finding.detail else ""
     return f"  {QUESTIONS[finding.question].text} {_shown(finding.answer)}{detail}"
 
 
-def _row(finding: Finding) -> str:
+def _row(finding: ProviderAnswer) -> str:
     question = QUESTIONS[finding.question]
     detail = finding.detail.replace("|", "/")
     cells = (question.text, _shown(finding.answer), detail, _meaning(finding))
     return f"| {' | '.join(cells)} |\n"
 
 
-def _meaning(finding: Finding) -> str:
+def _meaning(finding: ProviderAnswer) -> str:
     return QUESTIONS[finding.question].answers.get(finding.answer, "")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prove import check_settings, write_report
-from proving.questions import Finding
+from proving.questions import ProviderAnswer
 
 REAL = {
     "TELNYX_API_KEY": "KEY-test",
@@ -26,6 +26,6 @@ def test_it_needs_a_real_phone_and_a_public_url() -> None:
 
 def test_the_report_is_a_file_and_the_last_line_says_what_to_set(tmp_path: Path) -> None:
     path = tmp_path / "build" / "prove.md"
-    said = write_report([Finding("l16_order", "little", "pressed 2")], path)
+    said = write_report([ProviderAnswer("l16_order", "little", "pressed 2")], path)
     assert said == f"The report is {path}.\nSet L16_BYTE_ORDER=little."
     assert "**little**" in path.read_text()

@@ -14,7 +14,7 @@ from doctor_checks.config import DoctorConfig
 from prove import ask_line
 from proving.line import Waits
 from proving.line_questions import PROMPT
-from proving.questions import LINE_QUESTIONS, NOT_ASKED, QUESTIONS, Finding
+from proving.questions import LINE_QUESTIONS, NOT_ASKED, QUESTIONS, ProviderAnswer
 from proving.report import report_of
 from proving.sound_questions import BEEP_PROMPT
 from proving.stream_questions import SPEAK_PROMPT
@@ -97,7 +97,7 @@ def loud_parts(call: SimulatedCall) -> npt.NDArray[np.bool_]:
 @asynccontextmanager
 async def proving(
     undocumented: Undocumented, *, presses: bool = True, waits: Waits = SOON, **person: Any
-) -> AsyncIterator[tuple[TelnyxSimulator, list[Finding]]]:
+) -> AsyncIterator[tuple[TelnyxSimulator, list[ProviderAnswer]]]:
     port = free_port()
     patient = {"hangs_up": False, "silence_timeout_ms": 600_000}
     callee = Person(TALKATIVE, answers_after_ms=20, **patient | person)

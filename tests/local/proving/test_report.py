@@ -1,11 +1,11 @@
 """The report: every question, its answer, and the settings that follow."""
 
-from proving.questions import NOT_ASKED, QUESTIONS, UNCLEAR, Finding
+from proving.questions import NOT_ASKED, QUESTIONS, UNCLEAR, ProviderAnswer
 from proving.report import line_of, report_of, settings_of
 
 
 def test_every_question_has_a_row_even_if_it_was_not_asked() -> None:
-    report = report_of([Finding("second_stream", "both", "a|b")])
+    report = report_of([ProviderAnswer("second_stream", "both", "a|b")])
     for question in QUESTIONS.values():
         assert question.text in report
     assert "| **both** | a/b | Both run" in report
@@ -13,15 +13,18 @@ def test_every_question_has_a_row_even_if_it_was_not_asked() -> None:
 
 
 def test_an_answer_names_the_setting_that_it_asks_for() -> None:
-    assert settings_of([Finding("l16_order", "little")]) == {"L16_BYTE_ORDER": "little"}
-    assert settings_of([Finding("l16_order", UNCLEAR), Finding("restore", "speaks")]) == {}
+    assert settings_of([ProviderAnswer("l16_order", "little")]) == {"L16_BYTE_ORDER": "little"}
+    assert (
+        settings_of([ProviderAnswer("l16_order", UNCLEAR), ProviderAnswer("restore", "speaks")])
+        == {}
+    )
 
 
 def test_a_line_for_the_terminal_shows_question_answer_and_detail() -> None:
-    assert line_of(Finding("l16_24k", "refused", "422 10032")) == (
+    assert line_of(ProviderAnswer("l16_24k", "refused", "422 10032")) == (
         "  Is L16 at 24 kHz accepted? **refused** (422 10032)"
     )
-    assert line_of(Finding("l16_24k", NOT_ASKED)) == "  Is L16 at 24 kHz accepted? not asked"
+    assert line_of(ProviderAnswer("l16_24k", NOT_ASKED)) == "  Is L16 at 24 kHz accepted? not asked"
 
 
 def test_no_cell_breaks_the_table() -> None:
