@@ -17,7 +17,7 @@ class OpenQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ProviderAnswer:
-    """An answer of a provider. `detail` has figures and codes of the provider, and nothing personal."""
+    """An answer of a provider. `detail` has its figures and codes, and nothing personal."""
 
     question: str
     answer: str
