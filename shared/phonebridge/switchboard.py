@@ -26,6 +26,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     BrowserCallRequested,
     CallArrived,
+    CallerInformed,
     CallEvent,
     CallHungUp,
     CallRequested,
@@ -34,6 +35,7 @@ from phonebridge.call.events import (
     MediaReported,
     MediaStarted,
     NextStreamRequested,
+    StreamClosed,
 )
 from phonebridge.call.overdue import event_of_leg_state, event_of_live_leg
 from phonebridge.call.owed import new_commands, owed_commands, wanted_commands
@@ -66,7 +68,7 @@ T = TypeVar("T")
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
-OF_CONTAINER = (MediaStarted, MediaReported, NextStreamRequested)
+OF_OURS = (MediaStarted, MediaReported, NextStreamRequested, StreamClosed, CallerInformed)
 """Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 
 
@@ -173,7 +175,7 @@ class Switchboard:
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            repeats = after == before and not isinstance(event, OF_CONTAINER)
+            repeats = after == before and not isinstance(event, OF_OURS)
             after = self._send_owed(before, after, now_ms, repeats=repeats)
             if after.status is CallStatus.ENDED:
                 self._ended(after)

@@ -8,7 +8,7 @@ A command is confirmed by its effect, never by the carrier's 200:
 | `Answer` | `call.answered` |
 | `Reject`, `HangUp`, `HangUpTarget` | the hangup, or the answer that the leg is over (90018) |
 | `StartStreaming` | the media socket that claims the stream |
-| `StopStreaming` | the carrier's answer or webhook; after a transfer, the container's report |
+| `StopStreaming` | the carrier's answer or webhook, or the container's report |
 | `InformCaller` | the carrier's answer, because the sentence must not be spoken twice |
 | `TransferLeg`, `DialTarget` | a known leg of the target's |
 | `SpeakSummary` | `call.speak.started` |
@@ -172,7 +172,7 @@ def _of_leg(call: Call) -> CallCommand | None:
 def _of_stream(call: Call) -> CallCommand | None:
     if call.status is _S.TRANSFERRED:
         # Stopped by us: a stream that its server closes might count as failed.
-        is_open = call.left_stream < call.attached_stream
+        is_open = max(call.left_stream, call.closed_stream) < call.attached_stream
         return StopStreaming(call.attached_stream) if is_open else None
     if call.is_unwanted or call.status not in (_S.ANSWERED, _S.STREAMING):
         return None

@@ -11,7 +11,14 @@ from tests.support.published_metrics import Published, published_in
 
 Output = pytest.CaptureFixture[str]
 NAMESPACE = "Phonebridge/stack"
-COUNTS = {"ActiveCalls", "CallSlots", "DroppedFrames", "ModelReconnects"}
+COUNTS = {
+    "ActiveCalls",
+    "CallSlots",
+    "CallsTakenOver",
+    "DroppedFrames",
+    "ModelReconnects",
+    "StreamsRestarted",
+}
 
 
 def agent_turn(latency_ms: int | None) -> Turn:

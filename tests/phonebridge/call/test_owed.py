@@ -146,7 +146,8 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
     HangUp: lambda call: not call.leg_may_be_up,
     StartStreaming: lambda call: call.attached_stream >= call.stream_number,
     StopStreaming: lambda call: (
-        call.left_stream >= call.attached_stream and call.closed_stream >= call.closing_stream
+        max(call.left_stream, call.closed_stream) >= call.attached_stream
+        and call.closed_stream >= call.closing_stream
     ),
     InformCaller: lambda call: call.announced_stream >= call.parked_stream,
     SendDigits: lambda call: call.keys is None or call.keys.settled,
