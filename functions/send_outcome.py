@@ -27,7 +27,9 @@ def _send(message: SQSRecord) -> None:
         except UnknownCall:
             return
         notice = record.webhook_delivery
-        if notice is None or notice.state is WebhookDeliveryState.DELIVERED:
+        if notice is None or notice.job != job.job:
+            return  # another job delivers
+        if notice.state is WebhookDeliveryState.DELIVERED:
             return
         if not plane.outcome_webhooks.is_complete(record):
             plane.outcome_webhooks.queue.add(job, FIRST_LOOK_SECONDS)

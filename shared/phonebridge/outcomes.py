@@ -18,6 +18,7 @@ _EVENTS = uuid.UUID("3d1f0f0e-9f0a-4b39-8d0f-5f6a1f1c7c55")
 @dataclass(frozen=True, slots=True)
 class SendOutcome:
     call_id: str
+    job: str = ""
 
 
 class OutcomeAnnouncer:
@@ -48,8 +49,11 @@ class OutcomeAnnouncer:
         if self._store.webhook_delivery(call.call_id):
             return
         # In this order: a crash in between costs a repetition, not the notice.
-        self.queue.add(SendOutcome(call.call_id), FIRST_LOOK_SECONDS)
-        self._put(call.call_id, WebhookDelivery(event_id=str(uuid.uuid5(_EVENTS, call.call_id))))
+        job = SendOutcome(call.call_id, str(uuid.uuid4()))
+        self.queue.add(job, FIRST_LOOK_SECONDS)
+        event_id = str(uuid.uuid5(_EVENTS, call.call_id))
+        first = WebhookDelivery(event_id=event_id, changed_at_ms=self._now_ms(), job=job.job)
+        self._store.add_webhook_delivery(call.call_id, first)
 
     def announce_browser_call(self, call: Call) -> None:
         if call.is_browser_call:

@@ -109,7 +109,7 @@ async def test_what_fails_on_our_side_is_hung_up_at_telnyx(
     system: System, afternoon: Afternoon, number: str
 ) -> None:
     hangups = [each for each in system.phone(number).commands if each.name == "hangup"]
-    assert [each.status for each in hangups] == [200]
+    assert [each.status for each in hangups if each.status != 422] == [200]  # 422: it is over
 
 
 @pytest.mark.parametrize(

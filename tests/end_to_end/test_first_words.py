@@ -85,8 +85,9 @@ async def test_a_conversation_is_heard_and_recorded_as_it_is_without(
 async def test_only_a_stream_that_was_lost_is_asked_for_again(
     system: System, records: Records, number: str, streams_started: int
 ) -> None:
-    commands = [each.name for each in system.phone(number).commands]
-    assert commands.count("streaming_start") == streams_started
+    commands = system.phone(number).commands
+    started = [each for each in commands if each.name == "streaming_start" and each.status == 200]
+    assert len(started) == streams_started  # one more may be refused, because the call is over
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
     media = Caller(caller.physical, MEDIA_ROLE)
     async with media_container(media, store, telnyx) as outside:
         call_id = await _whole_call(plane, outside)
-        _recorded(plane, call_id, files, state)
+        await asyncio.to_thread(_copy_recording, plane, call_id, files, state)
         _busy_call(plane)
         _lost_call(plane, store)
         _refused_call(plane, telnyx)
@@ -297,7 +297,7 @@ def _refused_call(plane: ControlPlane, telnyx: RecordedTelnyx) -> None:
     assert refused["statusCode"] == 502
 
 
-def _recorded(
+def _copy_recording(
     plane: ControlPlane, call_id: str, files: RecordedFiles, state: Mapping[str, str]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -81,11 +81,16 @@ def delivery(store: DynamoCallStore) -> WebhookDelivery:
 
 
 def send(attempt: int = 1, receipt: str = "r-1") -> bool:
-    """Whether it is done with."""
+    """Deliver the announced job. Return whether it is done with."""
+    announced = services.control_plane().store.webhook_delivery("call-1")
+    return deliver(SendOutcome("call-1", announced.job if announced else ""), attempt, receipt)
+
+
+def deliver(job: SendOutcome, attempt: int = 1, receipt: str = "r-1") -> bool:
     message = {
         "messageId": "m-1",
         "receiptHandle": receipt,
-        "body": msgspec.json.encode(SendOutcome("call-1")).decode(),
+        "body": msgspec.json.encode(job).decode(),
         "attributes": {"ApproximateReceiveCount": str(attempt)},
     }
     return not send_outcome.handler({"Records": [message]}, None)["batchItemFailures"]
@@ -126,6 +131,16 @@ class TestTheWholeRecord:
         assert event["call"]["cost"]["model"] == 0.004
         notice = delivery(store)
         assert (notice.state, notice.attempts) == (WebhookDeliveryState.DELIVERED, 1)
+
+    def test_is_posted_once_though_two_events_announce_it_at_the_same_moment(
+        self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
+    ) -> None:
+        end(store, clock, f"{server.base}/calls", caller)
+        report(store)
+        assert deliver(SendOutcome("call-1", "the job of the other event"))
+        assert server.posted == []
+        assert send()
+        assert len(server.posted) == 1
 
     def test_is_posted_once_though_it_is_asked_for_twice(
         self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller

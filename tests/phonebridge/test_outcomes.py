@@ -44,10 +44,10 @@ def test_the_end_of_a_browser_call_is_announced_once(
     store.create(ENDED, CallConfig())
     for _ in range(2):
         announce(store, clock, queue, ENDED)
-    assert queue.jobs == [SendOutcome(ENDED.call_id)]
     notice = store.webhook_delivery(ENDED.call_id)
     assert notice
     assert notice.event_id
+    assert queue.jobs == [SendOutcome(ENDED.call_id, notice.job)]
 
 
 def test_the_end_of_a_phone_call_is_for_the_webhook_of_the_carrier(

@@ -223,6 +223,7 @@ STORED: dict[type, dict[str, Any]] = {
         "attempts": 0,
         "changed_at_ms": 0,
         "problem": "",
+        "job": "",
     },
     Interrupt: {},
     Say: {"words": None, "instruction": None, "interrupt": False},
@@ -253,7 +254,7 @@ STORED: dict[type, dict[str, Any]] = {
     Agent: {"name": REQUIRED, "overrides": REQUIRED, "changed_at_ms": REQUIRED},
     Assignment: {"number": REQUIRED, "agent": REQUIRED, "changed_at_ms": REQUIRED},
     CopyRecording: {"call_id": REQUIRED, "saved": REQUIRED, "announced_at_ms": REQUIRED},
-    SendOutcome: {"call_id": REQUIRED},
+    SendOutcome: {"call_id": REQUIRED, "job": ""},
     Activity: {
         "turns": 0,
         "interruptions": 0,

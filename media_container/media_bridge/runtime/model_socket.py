@@ -49,7 +49,7 @@ class ModelSocket:
     def close(self) -> None:
         """Hear no more of the session, and leave it."""
         self.socket.on_message = lambda _: None
-        self.socket.on_close = lambda *_: None
+        self.socket.on_close = self._log_close
         self.socket.close()
         if self._opening:
             self._opening.cancel()
@@ -98,6 +98,8 @@ class ModelSocket:
         self._log.write("warning", "model event repaired", event_type=event_type, absent=absent)
 
     def _on_close(self, code: int, reason: str) -> None:
-        reason = scrub(reason)
-        self._log.write("info", "model disconnected", code=code, reason=reason)
-        self._dispatch(events.ModelClosed(code, reason))
+        self._log_close(code, reason)
+        self._dispatch(events.ModelClosed(code, scrub(reason)))
+
+    def _log_close(self, code: int, reason: str) -> None:
+        self._log.write("info", "model disconnected", code=code, reason=scrub(reason))

@@ -18,3 +18,5 @@ class WebhookDelivery:
     attempts: int = 0
     changed_at_ms: int = 0
     problem: str = ""
+    job: str = ""
+    """The job that delivers. Two events of an ended call may queue one each at the same moment."""

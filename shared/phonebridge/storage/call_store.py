@@ -234,6 +234,10 @@ class DynamoCallStore:
     def webhook_delivery(self, call_id: str) -> WebhookDelivery | None:
         return self._table.get(notice_key(call_id), WebhookDelivery)
 
+    def add_webhook_delivery(self, call_id: str, notice: WebhookDelivery) -> None:
+        """Store the first notice of a call. A second one changes nothing."""
+        self._table.put_if_absent(notice_key(call_id), notice, RECORD_SECONDS)
+
     def put_webhook_delivery(self, call_id: str, notice: WebhookDelivery) -> None:
         self._table.put(notice_key(call_id), notice, RECORD_SECONDS)
 

@@ -12,6 +12,7 @@ sys.path.insert(0, sys.argv[1])
 
 from phonebridge_client import Client
 from phonebridge_client.api.agents import delete_agent, get_agent, list_agents, put_agent
+from phonebridge_client.api.browser_calls import create_browser_call, renew_browser_media
 from phonebridge_client.api.calls import create_call, get_call, get_call_status, list_calls
 from phonebridge_client.api.document import get_openapi
 from phonebridge_client.api.live_calls import (
@@ -26,6 +27,7 @@ from phonebridge_client.api.live_calls import (
 )
 from phonebridge_client.api.numbers import delete_number, get_number, list_numbers, put_number
 from phonebridge_client.models import (
+    CreateBrowserCall,
     CreateCall,
     DtmfRequest,
     FunctionSettings,
@@ -83,6 +85,17 @@ def calls() -> None:
     assert created.call_id in [each.call_id for each in listed.calls]
 
 
+def a_browser_call() -> None:
+    wanted = CreateBrowserCall(agent=AGENT)
+    created = parsed(
+        HTTPStatus.CREATED, create_browser_call.sync_detailed(client=client, body=wanted)
+    )
+    renewed = parsed(
+        HTTPStatus.CREATED, renew_browser_media.sync_detailed(created.call_id, client=client)
+    )
+    assert renewed.call_id == created.call_id
+
+
 def a_live_call() -> None:
     keys = DtmfRequest(digits="1w2")
     target = TransferRequest(to="+15550142")
@@ -118,5 +131,5 @@ def the_end() -> None:
     assert parsed(HTTPStatus.OK, get_openapi.sync_detailed(client=client))["openapi"] == "3.1.0"
 
 
-for step in (agents_and_numbers, calls, a_live_call, errors, the_end):
+for step in (agents_and_numbers, calls, a_browser_call, a_live_call, errors, the_end):
     step()

@@ -65,6 +65,11 @@ data(200, await api.GET("/api/ai-calls/{call_id}/status", placed));
 const query = { ended: true, day: "2026-11-25" };
 same(data(200, await api.GET("/api/ai-calls/status", { params: { query } })).calls, []);
 
+// A browser call
+const browser = data(201, await api.POST("/api/browser-calls", { body: { agent: name } }));
+const renewal = { params: { path: { call_id: browser.call_id } } };
+same(data(201, await api.POST("/api/browser-calls/{call_id}/media", renewal)).call_id, browser.call_id);
+
 // A live call
 const live = { params: { path: { call_id } } };
 const steered = [
