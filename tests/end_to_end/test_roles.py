@@ -23,6 +23,8 @@ from media_bridge.runtime.draining import EcsTask
 from media_bridge.runtime.server import run_server
 from phonebridge.call.call import Call, CallStatus, Outcome
 from phonebridge.call.overdue import ANSWER_TIMEOUT_MS
+from phonebridge.jobs import JobQueue
+from phonebridge.outcomes import OutcomeAnnouncer
 from phonebridge.secrets import fetch_secret, with_secrets
 from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
@@ -30,6 +32,7 @@ from simulators.openai.server import OpenAISimulator
 from simulators.scenario import SHORT
 from tests.support import moto_stack
 from tests.support.api_events import Answer, api_event, read_answer
+from tests.support.calls import NOW_MS, browser_call
 from tests.support.doctor_setups import House, opened
 from tests.support.media_plane import SECRET, Outside
 from tests.support.permissions import Caller, granted, role_of
@@ -246,12 +249,22 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
         left = await asyncio.to_thread(plane.work_off, "send_outcome.handler", queue, 4)
         assert left == 1
     _ask_ecs(media)
+    _announce_browser_call(media, store, state)
 
     assert caller.refused == media.refused == []
     for role in (*_roles_of_functions(), MEDIA_ROLE):
         asked = (media if role == MEDIA_ROLE else caller).asked.get(role, set())
         unused = {each for each in granted(role) if not any(map(each.allows, asked))}
         assert not unused, role
+
+
+def _announce_browser_call(media: Caller, store: DynamoCallStore, state: Mapping[str, str]) -> None:
+    """No webhook of a carrier tells of the end of a browser call, so the container does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", media.session())
+        queue = JobQueue(state["OutcomesQueue"])
+        announcer = OutcomeAnnouncer(store, queue, "https://crm.example/calls", lambda: NOW_MS)
+        announcer.announce_browser_call(browser_call())
 
 
 def _ask_ecs(media: Caller) -> None:
