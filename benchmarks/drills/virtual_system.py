@@ -100,7 +100,7 @@ class LockstepHeartbeat(Heartbeat):
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, LockstepLoop), "drills run on this loop alone"
-        self._is_ending = _LockstepEvent(loop)
+        self._is_awaited = _LockstepEvent(loop)
         self._thread = _LockstepThread(loop, self._run)
 
 
