@@ -85,6 +85,7 @@ class CallSession:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
         self._over = asyncio.Event()
+        self._is_replaced = asyncio.Event()
         self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
         self.is_moving = False
@@ -198,8 +199,11 @@ class CallSession:
         """A browser that has lost its socket may come back."""
         lost_ms = self._services.now_ms()
         seconds = self._services.browser_return_seconds
-        await asyncio.sleep(max(0.0, seconds - (self._loop.time() - lost_at)))
-        self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
+        try:
+            async with asyncio.timeout_at(lost_at + seconds):
+                await self._is_replaced.wait()
+        except TimeoutError:
+            self._records.add_end(EndedBy.BROWSER_LOST, lost_ms)
 
     # The sockets.
 
@@ -216,6 +220,7 @@ class CallSession:
 
     def give_way(self) -> None:
         """Another stream of the call was claimed here."""
+        self._is_replaced.set()
         self._close_code = OTHER_SOCKET
         self.dispatch(events.LeaveRequested())
 
