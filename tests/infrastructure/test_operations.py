@@ -20,7 +20,8 @@ def test_every_section_says_something() -> None:
 
 
 def test_commands_are_such_that_a_shell_can_read_them() -> None:
-    commands = re.findall(r"(?ms)^ *```\n(.+?)^ *```$", PAGE)
+    blocks = re.findall(r"(?ms)^ *```(\w*)\n(.+?)^ *```$", PAGE)
+    commands = [text for language, text in blocks if not language]
     assert commands
     for block in commands:
         read = subprocess.run(

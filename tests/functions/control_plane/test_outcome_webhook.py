@@ -71,9 +71,9 @@ def test_an_end_is_announced_once_however_often_it_is_heard(
     store.create(ended(), CallConfig(webhook_url=URL))
     for _ in range(3):
         outcomes.announce(ended())
-    assert [job for job, _ in errands.added] == [SendOutcome("call-1")]
     notice = store.webhook_delivery("call-1")
     assert notice
+    assert [job for job, _ in errands.added] == [SendOutcome("call-1", notice.job)]
     assert (notice.state, notice.attempts) == (WebhookDeliveryState.WAITING, 0)
 
 
