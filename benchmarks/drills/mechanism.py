@@ -12,6 +12,7 @@ from control_plane import sweeping, task_sweep
 from control_plane.task_sweep import TaskSweep
 from media_bridge.runtime import server, write_queue
 from media_bridge.runtime.hangups import Hangups
+from media_bridge.runtime.rescues import Rescues
 from phonebridge import switchboard
 from phonebridge.call import lifecycle
 from phonebridge.call.call import Call, CallStatus
@@ -39,8 +40,10 @@ class Mechanism(StrEnum):
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
+        """Disable the mechanism, and the next stream too, which repairs what others miss."""
+        parts = {*_PARTS[self], *(_PARTS[Mechanism.NEXT_STREAM] if _PARTS[self] else ())}
         with ExitStack() as stack:
-            for owner, name, part in _PARTS[self]:
+            for owner, name, part in parts:
                 stack.enter_context(replaced(owner, name, part))
             yield
 
@@ -72,6 +75,10 @@ def _believe_first_look(self: TaskSweep, suspects: frozenset[str]) -> dict[str, 
     return {task_id: tasks.get(task_id) for task_id in suspects}
 
 
+def _rescue_nobody(self: Rescues, *_: object) -> None:
+    pass
+
+
 def _never_replace(call: Call) -> int:
     is_up = call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)
     return 1 if is_up else call.stream_number
@@ -91,5 +98,8 @@ _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
         (TaskSweep, "_watch_closely", _believe_first_look),
     ),
     Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
-    Mechanism.NEXT_STREAM: ((lifecycle, "stream_needed", _never_replace),),
+    Mechanism.NEXT_STREAM: (
+        (lifecycle, "stream_needed", _never_replace),
+        (Rescues, "start", _rescue_nobody),
+    ),
 }
