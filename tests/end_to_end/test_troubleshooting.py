@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from control_plane.services import control_plane
 from simulators.openai.faults import NO_FAULTS, ModelFaults
+from tests.support.waiting import until
 from tests.support.whole_calls import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -47,12 +49,18 @@ async def test_openai_api_key_not_configured(system: System) -> None:
     assert not system.phones(HEALTHY), "nothing was dialled"
 
 
+async def _refusal(system: System, call_id: str) -> dict[str, Any] | None:
+    timeline = (await system.record(call_id))["timeline"]
+    return next((each for each in timeline if each["what"] == "streaming_start FAILED"), None)
+
+
 async def test_streaming_start_failed(system: System) -> None:
     call_id = await system.dialled(STREAM_REFUSED)
     record = await system.ended(call_id)
     assert (record["outcome"], record["reason"]) == ("failed", "streaming_start_failed")
-    [entry] = [each for each in record["timeline"] if each["what"] == "streaming_start FAILED"]
-    assert "422" in entry["detail"]
+    # The call ends first, and the timeline tells of the refusal afterwards.
+    refusal = await until(lambda: _refusal(system, call_id))
+    assert "422" in refusal["detail"]
     logged = [line for line in system.log_lines() if line["message"] == "streaming_start FAILED"]
     assert call_id in [line["call_id"] for line in logged]
 
