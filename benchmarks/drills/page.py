@@ -105,9 +105,9 @@ Most drills run in virtual time. They use the real handlers and the real media c
 carrier, the model and the table are simulations in memory that follow the protocols. Rows with
 *real processes* use the local stack of `make dev` with a proxy in front of its DynamoDB.
 
-Each mechanism has a switch in `benchmarks/drills/mechanism.py`. Tests disable three of them and show
-that the drills then report losses. What the others miss, the next stream and the carrier's answer
-usually repair.
+Each mechanism has a switch in `benchmarks/drills/mechanism.py`. Tests disable three of them and
+show that the drills then report losses. What the others miss, the next stream and the carrier's
+answer usually repair.
 
 `make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
 have passed. Run it again until it reports that nothing is left. Any change of the code discards

@@ -60,6 +60,7 @@ async def test_streaming_start_failed(system: System) -> None:
     assert (record["outcome"], record["reason"]) == ("failed", "streaming_start_failed")
     # The call ends first, and the timeline tells of the refusal afterwards.
     refusal = await until(lambda: _refusal(system, call_id))
+    assert refusal
     assert "422" in refusal["detail"]
     logged = [line for line in system.log_lines() if line["message"] == "streaming_start FAILED"]
     assert call_id in [line["call_id"] for line in logged]
