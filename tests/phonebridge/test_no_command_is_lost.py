@@ -492,7 +492,7 @@ def test_the_sweep_alone_sends_what_is_owed_and_ends_every_call(story: Story, ru
     undisturbed = run(story)
     for point in range(1, undisturbed.points.reached + 1):
         world = run(story, point, only_sweep=True)
-        # Without its caller, the target of a transfer is hung up. The whole story does not need that.
+        # The target of a transfer is hung up if its caller is gone.
         effects = world.effects.items()
         assert all(count <= story.effects.get(name, 1) for name, count in effects), point
         assert not any(line.is_alive for line in world.lines.values())
