@@ -12,7 +12,7 @@ from typing import Any
 
 SCHEME = "bearer "
 FINGERPRINT_DIGITS = 12
-"""Of a SHA-256: enough to tell keys apart, and too little to find one by."""
+"""The first digits of a SHA-256 distinguish keys, and do not reveal them."""
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
@@ -25,7 +25,7 @@ _STRANGER = {"isAuthorized": False}
 
 
 def _client_of(authorization: str) -> str | None:
-    """The fingerprint of whoever sends the request. None for strangers."""
+    """Return the fingerprint of the client, or None if its credential is not valid."""
     if not authorization.lower().startswith(SCHEME):
         return None
     credential = authorization[len(SCHEME) :].strip()

@@ -33,7 +33,7 @@ def is_valid(token: str, issuer: str, audience: str) -> bool:
 
 
 def subject_of(valid_token: str) -> str:
-    """Whom the issuer gave the token. Without the claim it is the token that tells."""
+    """Return the token's `sub` claim, or the token itself if it has none."""
     claims = jwt.decode(valid_token, options={"verify_signature": False})
     return str(claims.get("sub") or claims.get("client_id") or valid_token)
 

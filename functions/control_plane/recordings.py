@@ -85,7 +85,7 @@ class RecordingArchive:
         return recording
 
     def _transfer(self, url: str, recording: Recording) -> int:
-        """By way of a file: the upload needs the whole, and the memory is small."""
+        """Download to a file, then upload it, because it may not fit into memory."""
         # Here, for the webhook's cold start does without it.
         from control_plane.recording_download import download_to_file
 

@@ -1,4 +1,4 @@
-"""Tells whether a URL leads only to this machine or its network, where Telnyx cannot reach it."""
+"""Detects URLs that lead only to this machine or its network, where Telnyx cannot reach them."""
 
 import socket
 from ipaddress import ip_address

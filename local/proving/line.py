@@ -23,7 +23,7 @@ class Waits:
     key: float = 20.0
     socket: float = 10.0
     news: float = 20.0
-    """For webhooks and sockets after something broke."""
+    """The wait for webhooks and sockets after a break."""
     media: float = 4.0
     spoken: float = 8.0
     early_repetition: float = 10.0

@@ -173,7 +173,7 @@ async def _ask_cancel(session: ProbeSession) -> ProviderAnswer:
 
 
 def history() -> list[Event]:
-    """A conversation with a tool call, and the sentence that tells the model where it stands."""
+    """Return a conversation with a tool call, and the message that re-anchors the model."""
     turns = [
         _message("user" if number % 2 else "assistant", f"This is sentence {number} of our talk.")
         for number in range(1, HISTORY_ITEMS - 2)

@@ -1,8 +1,8 @@
 """Questions about the sound of a media stream: frames, clocks, and the byte order of L16.
 
-The byte order is asked of the person. One beep is sent in one order, two beeps in the other, at a
-level whose low byte is zero. In the wrong order such a sound is next to silent, so nobody's ears
-hurt, and the number of beeps that is heard tells the order.
+The person decides the byte order. One beep is sent in one order, two beeps in the other, at a
+level whose low byte is zero. In the wrong order such a sound is almost silent. The number of
+audible beeps therefore shows the order.
 """
 
 import base64

@@ -49,7 +49,7 @@ _PHONE_NUMBER = re.compile(
 
 
 def scrub(text: str) -> str:
-    """The text without secrets and without what tells who the caller is."""
+    """Return the text without secrets and without data that identifies the caller."""
     text = text[:MAX_LENGTH]
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

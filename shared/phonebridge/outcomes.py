@@ -22,8 +22,8 @@ class SendOutcome:
 
 
 class OutcomeAnnouncer:
-    """The carrier's webhook tells a Lambda of the end of a phone call. A browser call has no
-    carrier, so the container that ends it announces it."""
+    """A Lambda announces the end of a phone call, which it learns from the carrier's webhook. A
+    browser call has no carrier, so its container announces the end."""
 
     def __init__(
         self,

@@ -285,7 +285,7 @@ class MediaSettings(CommonSettings):
     fallback_say: Annotated[str, _text("")]
     """What a caller hears when no model can carry the call on. Empty: an apology."""
     fallback_transfer_to: Annotated[str, _phone_number()]
-    """Whom that caller is connected with. Empty: nobody; the call ends."""
+    """The number that the caller is connected with. Without a number, the call ends."""
     tool_signing_secret: Annotated[str, _text("")]
     """Signs requests to tools. If empty, it is derived from the secret of the stream tokens."""
 

@@ -20,7 +20,7 @@ class Undocumented:
     l16_order: Literal["big", "little"] = "big"
     accepts_l16_24k: bool = True
     timestamp_step: int = 20
-    """By how much `media.timestamp` grows with each frame of 20 ms."""
+    """The growth of `media.timestamp` with each frame of 20 ms."""
     sends_silence: bool = True
     """Whether frames come while the person says nothing."""
     accepts_short_chunks: bool = True

@@ -43,7 +43,7 @@ from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
 MEDIA_TIMEOUT_SECONDS = 60.0
-"""From the start of the stream until the first frame."""
+"""The longest time from the start of the stream to the first frame."""
 
 
 class CallParts:
@@ -60,8 +60,8 @@ class CallParts:
         missing_clips: tuple[ClipKind, ...] = (),
         history: History | None = None,
     ) -> None:
-        """With a history, the call has been carried by another stream before. The bridge goes on
-        where that one stopped: it does not greet, and it does not wait for a machine's greeting."""
+        """A history means that an earlier stream carried the call. The bridge then continues the
+        conversation: it does not greet, and it does not wait for a machine's greeting."""
         self._call = call
         self._config = config
         self._model_audio = model_audio
@@ -209,7 +209,7 @@ class CallParts:
         return [*self._conversation.lose_session(now), *self._tools.lose_session(now)]
 
     def _restore(self, now: float) -> list[BridgeCommand]:
-        """Tell the next session what it has to know, then let the caller and the agent go on."""
+        """Restore the conversation in the next session, then continue it."""
         reply = self._conversation.reply
         commands = self._memory.restore(reply.cut_off_words, self._config.language)
         commands += self._caller_audio.start_forwarding()

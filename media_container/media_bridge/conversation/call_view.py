@@ -25,7 +25,7 @@ from phonebridge.call.turn import Latency, Turn
 
 
 class CallView:
-    """`wanted` is what the creator of the call asked for."""
+    """`wanted` are the events that the creator of the call selected."""
 
     def __init__(self, wanted: Iterable[BrowserEvent], stream_number: int) -> None:
         self._wanted = frozenset(wanted)

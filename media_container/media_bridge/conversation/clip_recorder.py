@@ -102,7 +102,7 @@ class ClipRecorder:
         return [] if getattr(event, "item_id", None) in self._items else None
 
     def lose_session(self) -> None:
-        """The clip that was asked for is asked for again in a later pause."""
+        """Request the clip again in a later pause."""
         if self._recording:
             self._missing.appendleft(self._recording.command.kind)
         self._recording, self.due_at, self._is_answer_due = None, NEVER, False

@@ -95,7 +95,7 @@ class Conversation(Talk):
         return commands
 
     def lose_session(self, now: float) -> list[BridgeCommand]:
-        """Go on without the model, which will be told what was heard until then."""
+        """Continue without a model. The next session gets what was played until then."""
         speaking = self._speech_item if self.caller_is_speaking else None
         is_broken = self.agent_audio.lose_session()
         self.reply.lose_session(is_broken, self.caller_is_speaking, now)

@@ -57,7 +57,7 @@ class LastResort:
     def begin(
         self, failed: FailCall, config: CallConfig, is_said: bool, now: float
     ) -> list[BridgeCommand]:
-        """`is_said` tells whether the caller has heard the apology or the words of the fallback."""
+        """`is_said` is True if the apology or the words of the fallback were played."""
         self._failed, fallback = failed, config.fallback
         self.is_used = True
         assert fallback

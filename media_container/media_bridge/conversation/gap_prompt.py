@@ -1,4 +1,4 @@
-"""Speaks up once if nobody does after a call has got another media stream.
+"""Asks the caller once to continue, if both sides are silent after a new media stream.
 
 What the caller said in the gap is lost, so the caller may wait for an answer that never comes.
 """
@@ -9,8 +9,8 @@ from media_bridge.conversation.response_queue import Purpose
 from media_bridge.deadline import NEVER
 
 SILENCE_SECONDS = 5.5
-"""After a reply that the record shows as owed, nobody has to ask. So this is for the rare case in
-which the last words before the loss reached no record."""
+"""The agent replies at once if the record shows that a reply is due. This silence means that the
+last words before the loss may not be on record."""
 PROMPT = CreateResponse(
     instructions="The line was interrupted for a moment, and words of the caller may be lost. In "
     "one short sentence, say that you are there and ask the caller to go on or to repeat."

@@ -140,7 +140,7 @@ class Greeting:
         return conversation.request_response(request, Purpose.GREETING, now)
 
     def lose_session(self) -> None:
-        """A greeting that was cut is not cached. One that is asked for again may be."""
+        """Do not cache a greeting that was cut. A repeated one may be cached."""
         if self._recorder and self._recorder.has_begun:
             self._recorder = None
 

@@ -1,8 +1,8 @@
 """Builds the conversation that a new session of the model starts with.
 
-The session gets the turns as texts: of a reply that was cut off, only what the caller heard. Calls
-of tools stand in their place, together with their outputs, so that the model does not call them a
-second time. One system message at the end tells the model to go on.
+The session gets the turns as texts. A reply that was cut off is limited to the words that were
+played. Tool calls keep their place and have their outputs, so that the model does not repeat them.
+One system message at the end instructs the model to continue.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def short_call_id(call_id: str) -> str:
 
 
 def finish_sentence(spoken_words: str) -> str:
-    """Tell the model where its reply was cut off."""
+    """Return the instruction to finish a reply that was cut off."""
     words = " ".join(spoken_words.split()[-MAX_QUOTED_WORDS:])
     return f'Your last sentence was heard up to "{words}". Finish it in one short sentence.'
 

@@ -1,8 +1,8 @@
-"""Remembers what a new session of the model has to know about the call so far.
+"""Remembers what a new session of the model needs to continue the call.
 
 The memory sees the events and the commands of the bridge. When the session is lost, it builds the
-history for the next one. It also tells what another task needs, beyond the turns on record, to go
-on with the call on a new media stream.
+history for the next one. It also provides what another task needs, beyond the turns on record, to
+continue the call on a new media stream.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ REMEMBERED_EVENTS = frozenset(
         events.SettingsRefused,
     }
 )
-"""All other events need not be told."""
+"""The memory ignores all other events."""
 MAX_TOOL_CALLS = 40
 MAX_NOTES = 40
 

@@ -15,7 +15,7 @@
 
 Nothing may be requested before a session is ready. Whatever another part of the bridge wants to
 send before the first session is ready is kept. While a lost session is being replaced, such
-commands are dropped, because `memory.py` tells the next session everything.
+commands are dropped, because `memory.py` restores everything in the next session.
 """
 
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ class ModelSession:
     """The codec in which the session expects the caller's audio."""
     is_ready: bool = False
     has_conversation: bool = False
-    """A conversation has begun, of which every further session has to be told."""
+    """A conversation has begun. Every further session must get it."""
     due_at: float = NEVER
     """Call `due` at that time."""
     _stage: _Stage = _Stage.CONNECTING
@@ -217,7 +217,7 @@ class ModelSession:
         return self._retry(why, "model_timeout", now)
 
     def start_over(self) -> None:
-        """Nobody has heard anything of the session that was lost."""
+        """Forget a session that was lost before any of its audio was played."""
         self.has_conversation, self._lost_at = False, None
         self._held.clear()
 

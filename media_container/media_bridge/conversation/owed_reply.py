@@ -1,7 +1,7 @@
-"""What the caller is owed: who asked the model to speak, and what a lost session leaves open.
+"""Keeps the replies that are due: the requests to the model, and what a lost session left open.
 
-Whoever asks the model to speak tells this module, and so does a caller who stops speaking. What
-the model makes of it is judged in `pending_reply.py`.
+All requests to speak, and the ends of the caller's speech, are reported here. `pending_reply.py`
+judges the model's responses to them.
 """
 
 from media_bridge.commands import (
@@ -37,7 +37,7 @@ GAP_FILLER_SECONDS = 0.7
 WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
 """The caller waits for these, and wonders about silence."""
 _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
-"""Somebody ordered these words, so the timeline tells if they were not spoken."""
+"""These words were requested, so the timeline reports it if they were not spoken."""
 
 
 class OwedReply:
@@ -50,7 +50,7 @@ class OwedReply:
         """Call `due` at that time. A sign of life does not move the deadline; `due` computes the
         next one."""
         self.nobody_listens = False
-        """Nobody listens, so only ordered words are worth another attempt."""
+        """True if no one listens, so that only requested words are worth another attempt."""
         self._speech = speech
         self._clips = clips
         self._known: set[str] = set()
@@ -66,7 +66,7 @@ class OwedReply:
 
     @property
     def is_over(self) -> bool:
-        """The model was given up; the call ends when the apology has been heard."""
+        """The model was given up. The call ends when the apology has been played."""
         return self._has_given_up or self._clips.end is not None
 
     @property
@@ -125,7 +125,8 @@ class OwedReply:
         return []
 
     def on_caller_silence(self, now: float) -> list[BridgeCommand]:
-        """The server never told that the caller stopped: whatever waits for that goes on."""
+        """Continue what waits for the end of the caller's speech, which the server did not
+        report."""
         return self._record_sent(self.queue.release(), now)
 
     def unmute(self, now: float) -> list[BridgeCommand]:
@@ -182,7 +183,7 @@ class OwedReply:
         return self._record_sent(commands, now)
 
     def on_broken_end(self, spoken_words: str, now: float) -> list[BridgeCommand]:
-        """The caller heard all that had come of a broken reply."""
+        """Everything that was received of a broken reply has been played."""
         request, self._broken = self._broken, None
         if request is None:
             return []

@@ -1,9 +1,8 @@
-"""What the caller waits for, and what happens when the model does not deliver it.
+"""Judges the model's responses, and decides what follows if the caller gets no reply.
 
-Whoever asks the model to speak tells this module, and so does a caller who stops speaking. From
-then on the caller is owed a reply. A reply is what the caller gets: sound, or a tool call that is
-carried out. The status of a response does not count: one that is `completed` without a sound is as
-silent as one that `failed`.
+A reply is due after every request to speak, and whenever the caller stops speaking. A reply is what
+the caller gets: sound, or a tool call that is carried out. The status of a response does not count:
+one that is `completed` without a sound is as silent as one that `failed`.
 
     the caller waits because ...          until ...                     and then
     ----------------------------          ---------                     --------

@@ -120,7 +120,7 @@ class CallRecords:
         self._services.rescues.start(self._call.call_id, self._call.attached_stream)
 
     def add_end(self, by: EndedBy, at_ms: int) -> None:
-        """End a call that nobody has any more."""
+        """End a call that neither a browser nor a container carries any more."""
         self._queue.add_final(self._change(EndRequested(by, at_ms)))
 
     async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
@@ -139,7 +139,7 @@ class CallRecords:
         self._queue.add_final(Job(partial(self._report_media, report)))
 
     def _report_media(self, report: MediaReported) -> None:
-        """In a thread. If nothing tells that the call is over, the carrier is asked."""
+        """Report the end of the stream, in a thread. If the call is not over, start its rescue."""
         services, call_id, number = self._services, self._call.call_id, report.stream_number
         call = services.switchboard.apply(call_id, report, number)
         if call.has_lost_media:
@@ -161,7 +161,7 @@ class CallRecords:
         return Job(partial(self._apply, event))
 
     def _apply(self, event: CallEvent) -> None:
-        """In a thread."""
+        """Apply an event, in a thread."""
         number = self._call.attached_stream
         call = self._services.switchboard.apply(self._call.call_id, event, number)
         if call.attached_stream > number:

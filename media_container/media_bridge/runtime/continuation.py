@@ -19,7 +19,7 @@ class Continuation:
     """Those of all earlier streams. Each stream numbers its turns from 1 on."""
     resume: Resume
     elapsed_ms: int
-    """From the start of the first stream until now."""
+    """The time since the start of the first stream."""
 
     def history(self, config: CallConfig) -> History:
         return history_of(self.turns, self.resume, language=config.language)

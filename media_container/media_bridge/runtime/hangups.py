@@ -48,8 +48,8 @@ class Hangups:
             await self._pauses.wait(attempt)
 
     async def speak(self, call: Call, words: str) -> None:
-        """Let the carrier speak to the caller in place of the stream, which it stops. Return when
-        the words have been spoken, as far as their length tells."""
+        """Let the carrier stop the stream and speak to the caller. Return after the estimated
+        duration of the words."""
         try:
             for command in (StopStreaming(call.attached_stream), SpeakToCaller(words)):
                 await self._threads.run(partial(self._carrier.execute, command, call, CallConfig()))

@@ -60,7 +60,7 @@ class Rescues:
             rescue.add_done_callback(lambda _: self._running.discard(call_id))
 
     async def run(self) -> None:
-        """As long as the process runs."""
+        """Run rescues until the process ends."""
         async with asyncio.TaskGroup() as self._tasks:
             await asyncio.Event().wait()
 
@@ -86,7 +86,7 @@ class Rescues:
         await asyncio.wait({writing}, timeout=TURNS_TIMEOUT_SECONDS)
 
     def _look(self, call_id: str, lost_stream: int, has_room: bool) -> bool:
-        """In a thread. Return whether nothing more is to be done."""
+        """Look at the call, in a thread. Return True if the rescue is finished."""
         call = self._store.load(call_id)
         if call is None:
             return True

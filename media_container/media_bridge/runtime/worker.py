@@ -203,7 +203,7 @@ class MediaWorker:
         return is_idle
 
     async def _move_calls(self) -> None:
-        """As long as the task waits for its calls."""
+        """Move calls while the task waits for them to end."""
         while True:
             await asyncio.sleep(MOVE_LOOK_SECONDS)
             left = self._seconds_left()
@@ -269,8 +269,8 @@ class MediaWorker:
         self.services.pulse.trust(asyncio.get_running_loop().time())
 
     def _verify_calls(self) -> None:
-        """The process may have been frozen. The next heartbeat tells whether its calls are still
-        its own."""
+        """Write a heartbeat at once, because the process may have been frozen. Its result shows
+        whether the task still owns its calls."""
         self.services.log.warning("process was frozen", active_calls=self._active_calls)
         self._doubted_count = self._heartbeat.count
         self._heartbeat.hurry()
@@ -302,7 +302,7 @@ class MediaWorker:
         self._take_over(call for call in self._possibly_live() if call.owner_task == task_id)
 
     def _find_waiting_calls(self) -> None:
-        """In a thread. Calls wait for a task if there was none when they lost theirs."""
+        """Find calls without a task, in a thread. They wait if there was none when theirs died."""
         self._take_over(call for call in self._possibly_live() if call.is_parked)
 
     def _possibly_live(self) -> Iterator[Call]:
@@ -310,7 +310,7 @@ class MediaWorker:
         return (c for c in self.services.store.possibly_live() if c.status not in over)
 
     def _take_over(self, calls: Iterable[Call]) -> None:
-        """In a thread."""
+        """Start the rescue of phone calls, in a thread."""
         assert self._loop is not None
         for call in calls:
             if not call.is_browser_call:  # its browser opens the next stream

@@ -90,8 +90,8 @@ class AgentAudio:
                 self.cancelled.mark_truncated(response_id, item.item_id)
 
     def lose_session(self) -> bool:
-        """Play what has come to its end. The next session learns of it as text, as far as it was
-        heard. The result is whether sound is missing."""
+        """Play everything that was received. The next session gets the played part as text. Return
+        whether audio is missing."""
         is_broken = False
         for item in self._playout.items:
             item.is_broken = not item.finished
@@ -123,7 +123,7 @@ class AgentAudio:
         return commands
 
     def _record_broken(self, played: ItemPlayed) -> list[BridgeCommand]:
-        """The caller heard all sound that had come when the session was lost."""
+        """Everything that was received before the loss of the session has been played."""
         received_ms = played.item.model_bytes // self._playout.model_bytes_per_ms
         cut = ItemTruncated(played.item, received_ms, received_ms)
         return self._truncate([cut], played.at)

@@ -188,8 +188,8 @@ class CallHungUp:
 
 @dataclass(frozen=True, slots=True)
 class BrowserLeft:
-    """The last event of a browser call: its end was asked for, and no container has it any more.
-    `lifecycle.advance` makes it out of whichever of the two comes last."""
+    """A browser call ends: its end was requested, and no container carries it. `lifecycle.advance`
+    replaces the later of these two events by this one."""
 
     event: EndRequested | MediaReported
 

@@ -153,7 +153,7 @@ def _needs(call: Call) -> Iterator[_Need]:
 
 
 def _of_browser(call: Call) -> CallCommand | None:
-    """The container ends a browser call. It knows already if it has asked for the end itself."""
+    """The container ends a browser call. It needs no report of an end that it requested itself."""
     is_asked_elsewhere = call.end_requested_by in (EndedBy.API, EndedBy.UNKNOWN)
     is_to_end = call.fault is not None if call.status is _S.ENDED else is_asked_elsewhere
     return ReportEnd() if is_to_end and call.has_container else None

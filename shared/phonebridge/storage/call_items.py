@@ -83,7 +83,7 @@ def claim_key(key: str) -> ItemKey:
 
 
 def encode_config(config: CallConfig) -> str:
-    """As it is stored. Raises `TooLarge`."""
+    """Encode the settings as they are stored. Raises `TooLarge`."""
     json = msgspec.json.encode(config)
     if len(json) > CONFIG_BYTES_MAX:
         raise TooLarge(

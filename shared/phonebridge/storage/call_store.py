@@ -83,7 +83,7 @@ class CallRecord:
     recordings: tuple[Recording, ...] = ()
     webhook_delivery: WebhookDelivery | None = None
     resume: Resume | None = None
-    """Until the call ends."""
+    """It is None after the end of the call."""
 
     @property
     def usage(self) -> Usage:

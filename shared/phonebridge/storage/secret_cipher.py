@@ -1,7 +1,7 @@
 """Encrypts the secrets of tools before they are stored: signing secrets, headers, and what an MCP
 server is authorized with.
 
-Whoever reads the table, an export or a backup of it, learns none of them. The key is derived from
+The table, its exports and its backups therefore contain no readable secret. The key is derived from
 `STREAM_TOKEN_SECRET`, which both planes have, and which is not in the table.
 """
 
@@ -15,12 +15,12 @@ from phonebridge.errors import NotConfigured
 from phonebridge.http.signature import derive_secret
 
 _NONCE_BYTES = 12
-"""As AES-GCM wants it (NIST SP 800-38D, 8.2.2). Random nonces are safe up to 2**32 values."""
+"""The length for AES-GCM (NIST SP 800-38D, 8.2.2). Random nonces are safe up to 2**32 values."""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretCipher:
-    """Without a secret there is no key. Then nothing that is secret can be stored or read."""
+    """A cipher without a secret has no key. It refuses to store or read secrets."""
 
     secret: str = field(default="", repr=False)
 
