@@ -63,6 +63,10 @@ SHOWN = {
 }
 
 
+Check = tuple[str, object, object]
+"""What is checked, what it is, and what it should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mishap:
     """What goes wrong in the call."""
@@ -232,19 +236,12 @@ def _shortcomings_after_loss(
     person = phone.conversation
     understood = _names(_recognitions(models))
     streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
-    checks = [
+    checks: list[Check] = [
         ("last line of the caller, as the model recognised it", understood[-1:], person.said[-1:]),
         ("last line of the agent", _names(person.recognitions)[-1:], ["agent_goodbye"]),
-        ("outcome", record["outcome"], "completed"),
         ("whether a stream was lost", bool(streams), True),
-        ("protocol errors seen by the phone", phone.media.flagged, []),
-        (
-            "errors sent by the model",
-            [error.message for model in models for error in model.errors],
-            [],
-        ),
     ]
-    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
+    return _differences([*checks, *_checks_of_every_call(record, phone, models)])
 
 
 def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:
@@ -264,7 +261,7 @@ def _shortcomings(
     caller_clips = [line.clip for line in scenario.caller]
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
-    checks = [
+    checks: list[Check] = [
         (
             "lines of the caller, as the model recognised them",
             _names(_recognitions(models)),
@@ -281,15 +278,23 @@ def _shortcomings(
             _texts(_lines_in_record(answers, len(models))),
         ),
         ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
-        ("outcome", record["outcome"], "completed"),
         ("interruptions", len(person.interruptions), interruptions),
-        ("protocol errors seen by the phone", phone.media.flagged, []),
-        (
-            "errors sent by the model",
-            [error.message for model in models for error in model.errors],
-            [],
-        ),
     ]
+    return _differences([*checks, *_checks_of_every_call(record, phone, models)])
+
+
+def _checks_of_every_call(
+    record: dict[str, Any], phone: SimulatedCall, models: list[SimulatedSession]
+) -> list[Check]:
+    errors = [error.message for model in models for error in model.errors]
+    return [
+        ("outcome", record["outcome"], "completed"),
+        ("protocol errors seen by the phone", phone.media.flagged, []),
+        ("errors sent by the model", errors, []),
+    ]
+
+
+def _differences(checks: list[Check]) -> list[str]:
     return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
 
 

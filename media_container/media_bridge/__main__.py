@@ -108,12 +108,8 @@ def _services(
     carrier = TracedCarrier(_telnyx_client(settings), tracer)
     hangup_threads = Threads("hangup", settings.max_calls_per_task)
     pauses, model = RetryPauses(), OpenAIRealtime(settings)
-    outcomes = OutcomeAnnouncer(
-        store, JobQueue(settings.outcomes_queue_url), settings.outcome_webhook_url, now_ms
-    )
-    switchboard = Switchboard(
-        store, carrier, mailbox, now_ms, log, tracer.record, outcomes.announce_browser_call
-    )
+    announce = _outcomes(settings, store).announce_browser_call
+    switchboard = Switchboard(store, carrier, mailbox, now_ms, log, tracer.record, announce)
     turns = TurnWriter(store, log, pauses)
     return Services(
         settings=settings,
@@ -132,6 +128,11 @@ def _services(
         hangups=Hangups(carrier, log, pauses, hangup_threads),
         rescues=Rescues(store, switchboard, turns, log, now_ms),
     )
+
+
+def _outcomes(settings: MediaSettings, store: DynamoCallStore) -> OutcomeAnnouncer:
+    queue = JobQueue(settings.outcomes_queue_url)
+    return OutcomeAnnouncer(store, queue, settings.outcome_webhook_url, now_ms)
 
 
 def _telnyx_client(settings: MediaSettings) -> TelnyxClient:

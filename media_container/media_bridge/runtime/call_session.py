@@ -61,17 +61,13 @@ class CallSession:
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
-        audio = services.settings.model_audio
         rest, history = config, None
         if before:
             rest, history = before.rest_of(config), before.history(config)
         kind = BrowserBridge if call.is_browser_call else Bridge
-        self._bridge = kind(
-            call, rest, audio, self._loop.time(), greeting, found.clips, found.missing, history
-        )
-        is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
-        order = ByteOrder.LITTLE if is_little else services.settings.l16_byte_order
-        self._stream = TelnyxStream(Codec[config.codec], order)
+        audio, now = services.settings.model_audio, self._loop.time()
+        self._bridge = kind(call, rest, audio, now, greeting, found.clips, found.missing, history)
+        self._stream = _stream_of(call, config, services.settings)
         self._log = CallLog(services.log, call.call_id)
         self._records = CallRecords(
             call, config, services, self._log, self.dispatch, self._on_replaced, before
@@ -89,7 +85,7 @@ class CallSession:
         self._is_abandoned = False
         self.is_over = False  # to ask the event takes a tenth of all that a frame takes
         self.is_moving = False
-        """Another task is to carry the call on, and the carrier was asked for its stream."""
+        """Another task will continue the call. The carrier was requested to open its stream."""
         self.stream_number = call.attached_stream
         self.has_left = False
         """The media stream has ended. The model may still owe transcripts of what was said."""
@@ -161,7 +157,7 @@ class CallSession:
 
     @property
     def waits_for_caller(self) -> bool:
-        """A pause of the conversation, in which nobody notices that the call moves."""
+        """The conversation pauses, so the call can move without being noticed."""
         return self._bridge.waits_for_caller and not self.has_left
 
     @property
@@ -263,20 +259,7 @@ class CallSession:
                 task = self._tasks.create_task(self._run_function(command))
                 self._functions.add(task)
                 task.add_done_callback(self._functions.discard)
-            case (
-                commands.RecordTurn()
-                | commands.ReviseTurn()
-                | commands.RecordMessage()
-                | commands.SaveResume()
-                | commands.SaveSettings()
-                | commands.AddTimelineEntry()
-                | commands.RecordStart()
-                | commands.CacheGreeting()
-                | commands.KeepClip()
-                | commands.TransferCall()
-                | commands.SendDtmf()
-                | commands.EndCall()
-            ):
+            case _ if isinstance(command, commands.BackgroundCommand):
                 self._record(command)
             case commands.FailCall() | commands.LeaveStream():
                 self._leave(command)
@@ -373,6 +356,12 @@ class CallSession:
     def _measure(self) -> None:
         before, self._activity = self._activity, self._bridge.activity
         self._services.metrics.call_went_on(before, self._activity)
+
+
+def _stream_of(call: Call, config: CallConfig, settings: MediaSettings) -> TelnyxStream:
+    is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
+    order = ByteOrder.LITTLE if is_little else settings.l16_byte_order
+    return TelnyxStream(Codec[config.codec], order)
 
 
 def _with_fallback(config: CallConfig, settings: MediaSettings) -> CallConfig:
