@@ -40,7 +40,8 @@ COVERED = (Mechanism.WRITE_QUEUE, Mechanism.SECOND_LOOK, Mechanism.CLAIM_RETRY)
 """Without one of these, the drills do not always report losses, because others repair what it
 misses: the carrier is asked, and the call gets its next stream."""
 
-LOSSES = tuple(LossDrill(loss, number) for loss in Loss for number in (1, 2))
+REPETITIONS = {Loss.KILL: 4, Loss.KILL_SILENTLY: 4}
+LOSSES = tuple(LossDrill(loss, 1 + n) for loss in Loss for n in range(REPETITIONS.get(loss, 1)))
 LOSS_SWITCH = LossDrill(Loss.RESET, without=Mechanism.NEXT_STREAM)
 """It takes minutes, so it does not run with the tests."""
 

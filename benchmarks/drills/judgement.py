@@ -1,7 +1,8 @@
 """Plays the stories of a drill side by side and counts what became of them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from benchmarks.drills.call_story import CallStory, Stage
 from benchmarks.drills.drill import DrillResult, KindResult
@@ -18,7 +19,7 @@ async def play(stories: list[CallStory], stage: Stage) -> DrillResult:
             tasks.create_task(story.play())
             tasks.create_task(watch.count_open_legs(story))
         await watch.look()
-    return _judge(stories, watch)
+    return judge(stories, watch.open_late, watch.wrong_until)
 
 
 class _Watch:
@@ -49,15 +50,24 @@ class _Watch:
             self.open_late.add(story)
 
 
-def _judge(stories: list[CallStory], watch: _Watch) -> DrillResult:
+def judge(
+    stories: Sequence[CallStory],
+    open_late: Collection[CallStory] = (),
+    wrong_until: Mapping[CallStory, float] = MappingProxyType({}),
+) -> DrillResult:
     by_kind: dict[str, list[CallStory]] = {}
     for story in stories:
         by_kind.setdefault(story.kind, []).append(story)
-    kinds = tuple(_judge_kind(kind, own, watch) for kind, own in by_kind.items())
+    kinds = tuple(_judge_kind(kind, own, open_late, wrong_until) for kind, own in by_kind.items())
     return DrillResult(kinds, tuple(note for story in stories for note in _notes(story)))
 
 
-def _judge_kind(kind: str, stories: list[CallStory], watch: _Watch) -> KindResult:
+def _judge_kind(
+    kind: str,
+    stories: list[CallStory],
+    open_late: Collection[CallStory],
+    wrong_until: Mapping[CallStory, float],
+) -> KindResult:
     right = [story for story in stories if story.is_right()]
     return KindResult(
         kind=kind,
@@ -66,9 +76,9 @@ def _judge_kind(kind: str, stories: list[CallStory], watch: _Watch) -> KindResul
         wrong=len(stories) - len(right),
         commands_lost=sum(len(story.commands_lost()) for story in stories),
         commands_repeated=sum(len(story.commands_repeated()) for story in stories),
-        legs_open_late=sum(story in watch.open_late for story in stories),
+        legs_open_late=sum(story in open_late for story in stories),
         silences=tuple(round(story.silence(), 1) for story in stories),
-        clean_seconds=tuple(round(watch.wrong_until.get(story, 0.0), 1) for story in right),
+        clean_seconds=tuple(round(wrong_until.get(story, 0.0), 1) for story in right),
     )
 
 

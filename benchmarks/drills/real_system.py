@@ -19,7 +19,7 @@ import numpy as np
 
 from aws.dynamodb import local_client
 from aws.stack import CONTAINER, TABLE, LocalStack, Plan, free_port, running, table_process
-from benchmarks.drills.balancer import balancer
+from benchmarks.drills.balancer import Balancer, balancer
 from benchmarks.drills.call_story import TARGET
 from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.results import ROOT
@@ -33,7 +33,7 @@ from phonebridge.storage.call_store import DynamoCallStore
 from simulators.audio.speech import Samples
 from simulators.scenario import CallerLine, Scenario, ToolCall
 from simulators.telnyx.behaviour import Person
-from simulators.telnyx.call import SimulatedCall
+from simulators.telnyx.call import SPEAKING_MS_PER_CHARACTER, SimulatedCall
 from simulators.telnyx.person import FRAME_MS, PersonConversation
 from simulators.telnyx.reports import ReceivedCommand
 
@@ -151,6 +151,7 @@ class RealSystem:
     api: httpx.AsyncClient
     records: DynamoCallStore
     sounds: dict[PersonConversation, list[tuple[float, float]]]
+    balancer: Balancer
 
     def time(self) -> float:
         return time.monotonic()
@@ -243,7 +244,7 @@ async def real_system(
             httpx.AsyncClient(base_url=local.url, trust_env=False, timeout=30.0)
         )
         records = DynamoCallStore(TABLE, local_client(table), lambda: time.time_ns() // 1_000_000)
-        yield RealSystem(local, api, records, sounds)
+        yield RealSystem(local, api, records, sounds, balancing)
 
 
 def _people(held: Sequence[str]) -> dict[str, Person]:
@@ -259,8 +260,9 @@ def _people(held: Sequence[str]) -> dict[str, Person]:
 
 @contextmanager
 def _sounds_noted(sounds: dict[PersonConversation, list[tuple[float, float]]]) -> Iterator[None]:
-    """Note when each person received audio."""
+    """Note when each person heard the agent or the carrier."""
     hear: Callable[[PersonConversation, Samples], Samples] = PersonConversation.hear
+    speak: Callable[[SimulatedCall, str], None] = SimulatedCall.speak
 
     def noting(conversation: PersonConversation, frame: Samples) -> Samples:
         if np.abs(frame).max(initial=0) > LOUD:
@@ -268,7 +270,16 @@ def _sounds_noted(sounds: dict[PersonConversation, list[tuple[float, float]]]) -
             sounds.setdefault(conversation, []).append((now, now + FRAME_MS / 1000))
         return hear(conversation, frame)
 
-    with replaced(PersonConversation, "hear", noting):
+    def noting_words(call: SimulatedCall, text: str) -> None:
+        speak(call, text)
+        now = time.monotonic()
+        ends = now + len(text) * SPEAKING_MS_PER_CHARACTER / 1000
+        sounds.setdefault(call.conversation, []).append((now, ends))
+
+    with (
+        replaced(PersonConversation, "hear", noting),
+        replaced(SimulatedCall, "speak", noting_words),
+    ):
         yield
 
 

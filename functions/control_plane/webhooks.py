@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from control_plane.services import ControlPlane, log
+from control_plane.sweeping import sweep_call
 from phonebridge.call.call import Call
+from phonebridge.call.events import AnnouncementEnded
 from phonebridge.call.recording import SavedRecording
+from phonebridge.call.streams import may_find_container
 from phonebridge.call.usage import Charge
 from phonebridge.errors import InvalidTransition, MalformedRequest, TelnyxRefused
 from phonebridge.observability.log import call_on_every_line
@@ -69,8 +72,10 @@ def _apply(
             log.warning("webhook fields unreadable", fields=webhook.unreadable)
         try:
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
-                deliver()
+                call = deliver()
             _keep(plane, call_id, webhook.attachment)
+            if isinstance(webhook.event, AnnouncementEnded) and call.is_parked:
+                sweep_call(plane, call, is_task_lost=False, has_room=may_find_container(call))
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))

@@ -79,7 +79,8 @@ class Bridge(CallParts):
             return self._conversation.reply.on_progress(event.response_id, now)
         if not self._conversation.append_audio(event, now):
             return False
-        self._greeting.record(event)
+        if self._greeting.is_recording:
+            self._greeting.record(event)
         return True
 
     def _respond(self, event: events.ControlEvent, now: float) -> list[BridgeCommand]:
@@ -89,9 +90,9 @@ class Bridge(CallParts):
         kind = type(event)
         if kind in REMEMBERED_EVENTS:
             self._memory.on_event(event, self._conversation.turns.count)
-        taken = self._until_call_ends(
-            self._on_event(event, now) if commands is None else commands, now
-        )
+        taken = self._on_event(event, now) if commands is None else commands
+        if taken:
+            taken = self._until_call_ends(taken, now)
         if kind in _CHANGES_RESUME and self._end is None:
             taken += self._memory.save(self._conversation.resume)
         return taken
@@ -100,7 +101,9 @@ class Bridge(CallParts):
         """Do what has become due, as long as nothing ends the call."""
         if self._end is not None or not self._speaks:
             return []
-        commands = self._until_call_ends(self._conversation.due(now), now)
+        commands = self._conversation.due(now)
+        if commands:
+            commands = self._until_call_ends(commands, now)
         for monitor in self._monitors:
             if self._end is None and (found := monitor.check(self._conversation, now)):
                 commands += self._until_call_ends(found, now)
@@ -268,7 +271,9 @@ class Bridge(CallParts):
         commands += [*self._conversation.handle(event, now), *self._tools.on_event(event, now)]
         if self._model.is_ringing and any(isinstance(each, FailCall) for each in commands):
             return self._unless_it_rings(commands, now)
-        return commands + self._greeting.record(event)
+        if self._greeting.is_recording:
+            commands += self._greeting.record(event)
+        return commands
 
     # What it is told from outside.
 
@@ -308,7 +313,9 @@ class Bridge(CallParts):
     # Time.
 
     def _on_deadline(self, now: float) -> list[BridgeCommand]:
-        commands = [*self._caller_audio.due(now), *self._tools.due(now)]
+        commands = self._tools.due(now)
+        if self._caller_audio.next_deadline() <= now:
+            commands = [*self._caller_audio.due(now), *commands]
         if self._conversation.reply.deadline <= now:
             commands += self._on_silence(now)
         if self._start_due_at <= now:
@@ -317,7 +324,8 @@ class Bridge(CallParts):
             commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
-        commands += self._frame_watch.check(self._caller_audio, self._conversation, now)
+        if self._frame_watch.due_at <= now:
+            commands += self._frame_watch.check(self._caller_audio, self._conversation, now)
         return commands
 
     def _on_missing_start(self) -> list[BridgeCommand]:

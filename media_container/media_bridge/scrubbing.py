@@ -50,6 +50,8 @@ _PHONE_NUMBER = re.compile(
 
 def scrub(text: str) -> str:
     """Return the text without secrets and without data that identifies the caller."""
+    if not text:
+        return text
     text = text[:MAX_LENGTH]
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

@@ -24,6 +24,7 @@ from phonebridge.call.commands import (
 )
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
+    AnnouncementEnded,
     BrowserCallRequested,
     CallArrived,
     CallerInformed,
@@ -68,7 +69,14 @@ T = TypeVar("T")
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
-OF_OURS = (MediaStarted, MediaReported, NextStreamRequested, StreamClosed, CallerInformed)
+OF_OURS = (
+    MediaStarted,
+    MediaReported,
+    NextStreamRequested,
+    StreamClosed,
+    CallerInformed,
+    AnnouncementEnded,
+)
 """Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 
 

@@ -13,9 +13,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import telnyx_webhook
 from control_plane import services
-from phonebridge.call.call import Call, CallStatus, Leg, Outcome
-from phonebridge.call.config import CallConfig
-from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
+from phonebridge.call.call import MAX_STREAMS, Call, CallStatus, Fault, Leg, Outcome
+from phonebridge.call.config import CallConfig, Fallback
+from phonebridge.call.events import (
+    CallAnswered,
+    CallerInformed,
+    CallEvent,
+    CallRequested,
+    DialAccepted,
+    MediaAttached,
+    NextStreamRequested,
+    StreamClosed,
+    StreamingFailed,
+    StreamingStopped,
+)
 from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Charge
@@ -37,6 +48,8 @@ LEG = Leg("v3:sample-Kq1Zt0u7Jw3mXyB_4cR9vQ", "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9
 
 SESSION_LEG = replace(LEG, call_session_id="c2f4a7d9-91c3-4e0a-a1f4-6f0b5f8f2c11")
 INCOMING_LEG = Leg("v3:sample-Zx8Pq2Lw5nTgHs_7dE1yUa", "e41b1d35-6f0a-4b0f-9d55-7b1d9f7c2a12")
+
+LATER_MS = 1_900_000_000_000
 
 Deliver = Callable[..., Answer]
 LogLines = Callable[[], list[dict[str, Any]]]
@@ -133,6 +146,84 @@ class TestTransferring:
         assert call.status is CallStatus.STREAMING
         [posted] = mailbox.collect("task-1")
         assert posted.command == TransferFinished("user_busy")
+
+
+class TestParked:
+    """What follows the carrier's sentence to a caller whose media streams failed to open."""
+
+    @pytest.fixture(autouse=True)
+    def began(self, clock: Clock) -> None:
+        self.began_ms = clock.now_ms
+
+    def park(self, store: DynamoCallStore, *events: CallEvent) -> None:
+        begun = (
+            CallRequested(),
+            DialAccepted(LEG),
+            CallAnswered(LEG, self.began_ms),
+            MediaAttached(1, "task-1", self.began_ms),
+        )
+        config = CallConfig(fallback=Fallback(transfer_to="+15550142"))
+        store.create(after(outbound_call(CALL_ID), *begun, *events), config)
+
+    def test_the_next_stream_is_tried(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        self.park(store, StreamingStopped(1), failed(2), failed(3), CallerInformed(3))
+
+        assert deliver(speak_ended()).status == 200
+
+        assert telnyx.names == ["streaming_start"]
+        [(_, start)] = telnyx.commands
+        assert start["stream_url"].endswith(f"/{CALL_ID}/4")
+
+    def test_the_fallback_is_called_if_no_container_has_room(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        parked = NextStreamRequested(1, has_room=False)
+        self.park(store, parked, StreamClosed(1), CallerInformed(1))
+
+        assert deliver(speak_ended()).status == 200
+
+        assert telnyx.names == ["transfer"]
+        [(_, transfer)] = telnyx.commands
+        assert transfer["to"] == "+15550142"
+
+    def test_the_fallback_is_called_after_the_goodbye_of_the_last_stream(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        events: list[CallEvent] = []
+        for number in range(1, MAX_STREAMS):
+            events += [StreamingStopped(number), attached(number + 1)]
+        self.park(store, *events, StreamingStopped(MAX_STREAMS), CallerInformed(MAX_STREAMS))
+
+        assert deliver(speak_ended()).status == 200
+
+        assert telnyx.names == ["transfer"]
+
+    def test_words_that_end_at_any_other_time_change_nothing(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        self.park(store)
+        before = store.load(CALL_ID)
+
+        assert deliver(speak_ended()).status == 200
+
+        assert store.load(CALL_ID) == before
+        assert telnyx.names == []
+
+
+def attached(stream_number: int) -> MediaAttached:
+    return MediaAttached(stream_number, "task-1", LATER_MS)
+
+
+def failed(stream_number: int) -> StreamingFailed:
+    return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), stream_number)
+
+
+def speak_ended() -> bytes:
+    webhook = json.loads(sample("call.answered"))
+    webhook["data"] |= {"event_type": "call.speak.ended", "id": "speak-1"}
+    return json.dumps(webhook).encode()
 
 
 @pytest.mark.usefixtures("dialing")

@@ -31,6 +31,7 @@ from phonebridge.call.commands import (
 )
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallEvent,
     CallHungUp,
@@ -814,7 +815,7 @@ def test_a_warm_transfer_dials_tells_and_bridges(
     switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
     assert store.find_by_leg(TARGET) == "call-1/transfer/1"
     answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
-    spoken = of_target(None, "call.speak.ended", "call-1/transfer/1")
+    spoken = of_target(AnnouncementEnded(), "call.speak.ended", "call-1/transfer/1")
     for event in (answered, answered, spoken, spoken):
         deliver(switchboard, event, NOBODY)
     steps = [DialTarget(), SpeakSummary(), BridgeLegs()]
@@ -849,7 +850,9 @@ def test_a_step_that_is_refused_leaves_the_call_up_and_is_told(
     switchboard.apply("call-1", TransferRequested("+15550142", summary="A caller from Ulm."))
     answered = of_target(CallAnswered(TARGET, 50_000), "call.answered", "call-1/transfer/1")
     deliver(switchboard, answered, NOBODY)
-    deliver(switchboard, of_target(None, "call.speak.ended", "call-1/transfer/1"), NOBODY)
+    deliver(
+        switchboard, of_target(AnnouncementEnded(), "call.speak.ended", "call-1/transfer/1"), NOBODY
+    )
     assert loaded(store).status is CallStatus.STREAMING
     [posted] = mailbox.collect("task-1")
     assert isinstance(posted.command, TransferFinished)

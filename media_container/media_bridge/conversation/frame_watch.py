@@ -35,8 +35,7 @@ class FrameWatch:
     def check(
         self, caller_audio: CallerAudioPath, conversation: Conversation, now: float
     ) -> list[BridgeCommand]:
-        if now < self.due_at:
-            return []
+        """Call it when it is due."""
         if not self._has_frames:
             self.due_at = NEVER
             return [FailCall("media_silent", "the carrier sends no audio")]

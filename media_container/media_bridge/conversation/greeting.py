@@ -144,6 +144,10 @@ class Greeting:
         if self._recorder and self._recorder.has_begun:
             self._recorder = None
 
+    @property
+    def is_recording(self) -> bool:
+        return self._recorder is not None
+
     def record(self, event: events.ConversationEvent) -> list[BridgeCommand]:
         """Record the model's greeting. At its end, ask for it to be cached."""
         recording = self._recorder.record(event) if self._recorder else None

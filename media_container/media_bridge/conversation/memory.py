@@ -73,7 +73,7 @@ class CallMemory:
     def on_command(self, command: BridgeCommand, turn_count: int) -> None:
         match command:
             case RecordTurn(turn) | ReviseTurn(turn):
-                self._turns[turn.number] = replace(turn, stream_number=self._stream_number)
+                self._turns[turn.number] = turn.on_stream(self._stream_number)
                 if len(self._turns) > MAX_TURNS:
                     del self._turns[min(self._turns)]
             case AddMessage(role) if role is not Role.ASSISTANT:

@@ -11,6 +11,7 @@ from media_bridge import commands, events
 from media_bridge.runtime.call_log import CallLog
 from media_bridge.runtime.continuation import NOTHING_BEFORE, Continuation
 from media_bridge.runtime.hangups import RECORD_TIMEOUT_SECONDS
+from media_bridge.runtime.retries import WRITE_FAILURES
 from media_bridge.runtime.services import Services
 from media_bridge.runtime.write_queue import COMMAND_TIMEOUT_SECONDS, Job, WriteQueue
 from phonebridge.call.call import Call, EndedBy, Fault
@@ -29,6 +30,11 @@ from phonebridge.call.steering import TransferFinished
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Activity, ModelUsage, Usage
 from phonebridge.ports import TimelineEntry
+
+SPOKEN_TIMEOUT_SECONDS = 10.0
+SECONDS_PER_CHARACTER = 0.08
+"""No voice of the carrier speaks more slowly."""
+SPOKEN_POLL_SECONDS = 0.5
 
 
 class CallRecords:
@@ -78,7 +84,7 @@ class CallRecords:
         store, call_id = self._services.store, self._call.call_id
         match command:
             case commands.RecordTurn(turn) | commands.ReviseTurn(turn):
-                numbered = replace(turn, stream_number=self._call.attached_stream)
+                numbered = turn.on_stream(self._call.attached_stream)
                 self._services.turn_writer.add(call_id, self._before.in_call(numbered))
             case commands.RecordMessage(message):
                 numbered_message = replace(message, stream_number=self._call.attached_stream)
@@ -114,6 +120,24 @@ class CallRecords:
         with suppress(TimeoutError):
             async with asyncio.timeout(RECORD_TIMEOUT_SECONDS):
                 await job.done.wait()
+
+    async def wait_until_spoken(self, words: str) -> None:
+        """Return when the carrier's webhook says that the caller has heard the words. Without the
+        webhook, return when they must be over."""
+        seconds = max(SPOKEN_TIMEOUT_SECONDS, len(words) * SECONDS_PER_CHARACTER)
+        ends = self._loop.time() + seconds
+        while self._loop.time() < ends:
+            if await self._services.threads.run(self._has_spoken):
+                return
+            await asyncio.sleep(SPOKEN_POLL_SECONDS)
+
+    def _has_spoken(self) -> bool:
+        """Look at the record, in a thread."""
+        try:
+            call = self._services.store.load(self._call.call_id)
+        except WRITE_FAILURES:
+            return False
+        return call is not None and call.spoken_stream >= self._call.attached_stream
 
     def replace_stream(self) -> None:
         """Ask for the next stream."""

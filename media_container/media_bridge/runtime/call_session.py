@@ -80,6 +80,8 @@ class CallSession:
         self._activity = self._bridge.activity
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = 0.0
+        self._planned_for: float | None = 0.0
+        """The bridge's deadline when the timer was last looked at."""
         self._over = asyncio.Event()
         self._is_replaced = asyncio.Event()
         self._is_abandoned = False
@@ -109,7 +111,8 @@ class CallSession:
         try:
             for command in self._bridge.handle(event, now):
                 self._execute(command)
-            self._set_timer()
+            if self._bridge.next_deadline() != self._planned_for:
+                self._set_timer()
         except Exception:  # noqa: BLE001 - the border of a call: its faults must not reach others
             self._crash()
 
@@ -225,7 +228,7 @@ class CallSession:
     def _set_timer(self) -> None:
         """Never later than the bridge's deadline. A timer that fires early costs one look, so it
         is not moved for every frame that puts a deadline off."""
-        deadline = self._bridge.next_deadline()
+        deadline = self._planned_for = self._bridge.next_deadline()
         if deadline is None:
             if self._bridge.is_over:
                 self._finish()
@@ -239,6 +242,7 @@ class CallSession:
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._planned_for = 0.0
         self.dispatch(events.DeadlinePassed())
 
     # The commands.
@@ -332,7 +336,8 @@ class CallSession:
 
     async def _speak_by_carrier(self, words: str) -> None:
         await self._records.end_last_stream()
-        await self._services.hangups.speak(self._call, words)
+        if await self._services.hangups.speak(self._call, words):
+            await self._records.wait_until_spoken(words)
         self.dispatch(events.CarrierSpoke())
 
     def _crash(self) -> None:

@@ -26,6 +26,8 @@ class Continuation:
 
     def in_call(self, turn: Turn) -> Turn:
         """Time a turn of this stream from the start of the first one."""
+        if not self.elapsed_ms:
+            return turn
         started_ms, ended_ms = turn.started_ms, turn.ended_ms
         return replace(
             turn, started_ms=self.elapsed_ms + started_ms, ended_ms=self.elapsed_ms + ended_ms

@@ -14,9 +14,6 @@ from phonebridge.call.config import CallConfig
 from phonebridge.errors import TelnyxError, TelnyxUnreachable
 from phonebridge.ports import Carrier
 
-SPEECH_START_SECONDS = 1.5
-SPEECH_SECONDS_PER_CHARACTER = 0.08
-MAX_SPEECH_SECONDS = 10.0
 RECORD_TIMEOUT_SECONDS = 0.5
 """A healthy table confirms within milliseconds, and the hangup follows within this time."""
 
@@ -47,17 +44,15 @@ class Hangups:
                 return
             await self._pauses.wait(attempt)
 
-    async def speak(self, call: Call, words: str) -> None:
-        """Let the carrier stop the stream and speak to the caller. Return after the estimated
-        duration of the words."""
+    async def speak(self, call: Call, words: str) -> bool:
+        """Let the carrier stop the stream and speak to the caller. Return False if it refused."""
         try:
             for command in (StopStreaming(call.attached_stream), SpeakToCaller(words)):
                 await self._threads.run(partial(self._carrier.execute, command, call, CallConfig()))
         except TelnyxError as error:
             self._log.warning("carrier did not speak", call_id=call.call_id, reason=str(error))
-            return
-        seconds = SPEECH_START_SECONDS + len(words) * SPEECH_SECONDS_PER_CHARACTER
-        await asyncio.sleep(min(seconds, MAX_SPEECH_SECONDS))
+            return False
+        return True
 
     async def _is_sent(self, call: Call) -> bool:
         """Return False if the carrier did not answer."""

@@ -41,7 +41,7 @@ from media_bridge.runtime.websocket import (
 )
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
-from phonebridge.call.call import MAX_STREAMS, Call
+from phonebridge.call.call import MAX_STREAM_NUMBER, Call
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import MediaAttached
 from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
@@ -49,7 +49,7 @@ from phonebridge.observability.log import call_on_every_line
 from phonebridge.telnyx import media
 
 MEDIA_PATH = "/media-bridge/"
-STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
+STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAM_NUMBER + 1))
 TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 TOKEN_TIMEOUT_SECONDS = 5.0
 """How long a socket without the header may take to send the token in its first frame."""

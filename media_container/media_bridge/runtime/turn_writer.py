@@ -37,9 +37,10 @@ class TurnWriter:
         self._threads = Threads("turns", 1)
 
     def add(self, call_id: str, turn: Turn) -> None:
-        words, unheard = turn.text[:MAX_TEXT_LENGTH], turn.unheard[:MAX_TEXT_LENGTH]
-        shortened = replace(turn, text=words, unheard=unheard)
-        self._waiting[call_id, turn.stream_number, turn.number] = shortened
+        if max(len(turn.text), len(turn.unheard)) > MAX_TEXT_LENGTH:
+            words, unheard = turn.text[:MAX_TEXT_LENGTH], turn.unheard[:MAX_TEXT_LENGTH]
+            turn = replace(turn, text=words, unheard=unheard)
+        self._waiting[call_id, turn.stream_number, turn.number] = turn
         if len(self._waiting) > MAX_QUEUED_TURNS:
             del self._waiting[next(iter(self._waiting))]
         self._has_turns.set()

@@ -14,7 +14,10 @@ FOUND_ENDED = "found_ended"
 """Cause of a hangup that no webhook reported: the carrier refused a command because the leg is
 over, or answered a question about it. Any `call.hangup` webhook overrides it."""
 MAX_STREAMS = 5
-"""How many media streams a call gets at most."""
+"""A call gets so many streams that carry audio."""
+MAX_FAILURES = 5
+"""So many streams in a row may fail to open."""
+MAX_STREAM_NUMBER = MAX_STREAMS * MAX_FAILURES
 CLOCK_SKEW_MS = 2_000
 """How far our clock and the carrier's may differ when their times are compared."""
 MAX_CALL_ID_LENGTH = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
@@ -154,6 +157,8 @@ class Call:
     """The latest stream that a media container has claimed."""
     attached_at_ms: int = 0
     """When it did, by its clock. So a claim whose answer got lost is known when it is repeated."""
+    carried_streams: int = 0
+    """How many streams a media container has claimed."""
     lost_stream: int = 0
     """The latest stream that never came to be."""
     left_stream: int = 0
@@ -167,7 +172,9 @@ class Call:
     last_stream: int = 0
     """The latest stream that is not to be followed by another one."""
     announced_stream: int = 0
-    """The latest lost stream after which the carrier has spoken to the caller."""
+    """The latest lost stream after which the carrier was asked to speak to the caller."""
+    spoken_stream: int = 0
+    """The latest lost stream after which the carrier has finished speaking to the caller."""
     transfer: TransferAttempt | None = None
     transferred_at_ms: int | None = None
     detection: Detection | None = None

@@ -179,6 +179,11 @@ class CallerInformed:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnouncementEnded:
+    """`call.speak.ended`: the carrier has finished speaking to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallHungUp:
     """`call.hangup`, or the carrier's answer that the call is over (`FOUND_ENDED`)."""
 
@@ -202,6 +207,7 @@ StreamEvent = (
     | LastStreamEnding
     | StreamClosed
     | CallerInformed
+    | AnnouncementEnded
 )
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamEvent
 LegEvent = (

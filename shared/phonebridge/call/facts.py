@@ -153,7 +153,7 @@ def _request_stream(call: Call) -> Call:
         raise InvalidTransition(f"Call {call.call_id} is a phone call; its carrier opens streams.")
     if call.is_unwanted:
         raise InvalidTransition(f"Call {call.call_id} is being ended.")
-    if call.attached_stream == MAX_STREAMS:
+    if call.carried_streams == MAX_STREAMS:
         raise InvalidTransition(f"Call {call.call_id} has had {MAX_STREAMS} streams, the most.")
     return replace(call, stream_number=call.attached_stream + 1)
 
@@ -217,6 +217,7 @@ def _attach(call: Call, event: MediaAttached) -> Call:
         call,
         attached_stream=event.stream_number,
         attached_at_ms=event.at_ms,
+        carried_streams=call.carried_streams + 1,
         owner_task=event.task_id,
     )
     if attached.carries_early_stream:

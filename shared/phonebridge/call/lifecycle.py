@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
+from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.events import (
+    AnnouncementEnded,
     BrowserCallRequested,
     BrowserLeft,
     CallAnswered,
@@ -50,7 +51,7 @@ from phonebridge.call.facts import apply_event
 from phonebridge.call.machine_detection import DetectionEnded, GreetingEnded
 from phonebridge.call.outcome import with_outcome
 from phonebridge.call.owed import asked_at
-from phonebridge.call.streams import stream_needed, without_streams
+from phonebridge.call.streams import last_stream_number, stream_needed, without_streams
 from phonebridge.call.transfer import (
     BriefingStarted,
     CallTransferred,
@@ -88,6 +89,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.DIALING,
             StreamClosed: _S.DIALING,
             CallerInformed: _S.DIALING,
+            AnnouncementEnded: _S.DIALING,
             CallAnswered: _S.ANSWERED,
             MediaStarted: _S.STREAMING,
             CallTransferred: _S.TRANSFERRED,
@@ -106,6 +108,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.INCOMING,
             StreamClosed: _S.INCOMING,
             CallerInformed: _S.INCOMING,
+            AnnouncementEnded: _S.INCOMING,
             CallAnswered: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
@@ -127,6 +130,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.ANSWERED,
             StreamClosed: _S.ANSWERED,
             CallerInformed: _S.ANSWERED,
+            AnnouncementEnded: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
@@ -153,6 +157,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.STREAMING,
             StreamClosed: _S.STREAMING,
             CallerInformed: _S.STREAMING,
+            AnnouncementEnded: _S.STREAMING,
             TransferRequested: _S.STREAMING,
             TransferRefused: _S.STREAMING,
             TargetInitiated: _S.STREAMING,
@@ -184,6 +189,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.TRANSFERRED,
             StreamClosed: _S.TRANSFERRED,
             CallerInformed: _S.TRANSFERRED,
+            AnnouncementEnded: _S.TRANSFERRED,
             TransferRefused: _S.TRANSFERRED,
             TargetInitiated: _S.TRANSFERRED,
             TargetAnswered: _S.TRANSFERRED,
@@ -212,6 +218,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             LastStreamEnding: _S.ENDED,
             StreamClosed: _S.ENDED,
             CallerInformed: _S.ENDED,
+            AnnouncementEnded: _S.ENDED,
             TransferRefused: _S.ENDED,
             TargetInitiated: _S.ENDED,
             TargetAnswered: _S.ENDED,
@@ -249,13 +256,17 @@ def advance(call: Call, event: CallEvent, now_ms: int) -> Call:
 
 
 def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
-    """A stream that fails is replaced by the next one. The last one that a call may have takes the
-    call along. A browser call ends with the request for its end, or with the report of its last
-    container, whichever comes later."""
+    """A stream that fails is replaced by the next one. If no stream has ever carried audio, the
+    last one that may be tried takes the call along.
+
+    A browser call ends with the request for its end, or with the report of its last container,
+    whichever comes later.
+    """
     if call.is_browser_call and isinstance(event, EndRequested | MediaReported):
         known = apply_event(call, event)
         is_over = known.end_requested_by is not None and not known.has_container
         return BrowserLeft(event) if is_over and call.status is not _S.ENDED else event
-    if not isinstance(event, StreamingFailed) or event.stream_number >= MAX_STREAMS:
+    if not isinstance(event, StreamingFailed):
         return event
-    return StreamingLost(event.fault, event.stream_number)
+    is_final = call.carried_streams == 0 and event.stream_number >= last_stream_number(call)
+    return event if is_final else StreamingLost(event.fault, event.stream_number)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from phonebridge.call.call import (
     FOUND_ENDED,
-    MAX_STREAMS,
     Call,
     CallStatus,
     EndedBy,
@@ -31,7 +30,7 @@ from phonebridge.call.events import (
     StreamClosed,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
-from phonebridge.call.streams import MAX_FAILURES_IN_A_ROW
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, has_used_all_streams
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -46,9 +45,9 @@ RING_TIMEOUT_MS = 60_000
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
-BALANCER_MS = 12_000  # a balancer may send sockets to a dead container until its next checks
+RETRY_MS = (0, 4_000, 12_000)  # a balancer may send sockets to a dead container for some seconds
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
-ANNOUNCED_TIMEOUT_MS = 8_000  # to speak a sentence to a caller whom no container can take
+ANNOUNCED_TIMEOUT_MS = 10_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
 TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the longest summary
 BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
@@ -198,18 +197,24 @@ def event_of_lost_stream(
 
 
 def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) -> CallEvent | None:
-    is_last = call.parked_stream >= MAX_STREAMS
+    is_last = has_used_all_streams(call)
     waits_ms = now_ms - call.changed_at_ms
-    has_failed_again = call.parked_stream > call.attached_stream + MAX_FAILURES_IN_A_ROW
-    if has_room and not is_last and waits_ms >= (BALANCER_MS if has_failed_again else 0):
+    is_informed = call.spoken_stream >= call.parked_stream or waits_ms > ANNOUNCED_TIMEOUT_MS
+    if has_room and not is_last and waits_ms >= _retry_ms(call):
         return NextStreamRequested(call.stream_number)
-    if fallback and call.transfer is None and waits_ms > ANNOUNCED_TIMEOUT_MS:
+    if fallback and call.transfer is None and is_informed:
         return TransferRequested(fallback)
-    if waits_ms > (ANNOUNCED_TIMEOUT_MS if is_last else PARKED_TIMEOUT_MS):
+    if is_informed if is_last else waits_ms > PARKED_TIMEOUT_MS:
         reason = "media_lost" if is_last else "container_lost"
         detail = "no further media stream could be opened"
         return CallFailed(Fault(reason, detail, now_ms))
     return _settle_given_up(call, now_ms)
+
+
+def _retry_ms(call: Call) -> int:
+    """How long to wait before the next stream, after so many that failed to open."""
+    again = call.parked_stream - call.attached_stream - MAX_FAILURES_AT_ONCE
+    return RETRY_MS[min(max(again, 0), len(RETRY_MS) - 1)]
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:

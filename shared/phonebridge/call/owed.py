@@ -30,7 +30,7 @@ own. After that it would: commands that must not be carried out twice are given 
 
 from collections.abc import Iterator
 
-from phonebridge.call.call import MAX_STREAMS, AskedAt, Call, CallStatus, EndedBy
+from phonebridge.call.call import AskedAt, Call, CallStatus, EndedBy
 from phonebridge.call.commands import (
     Answer,
     CallCommand,
@@ -45,6 +45,7 @@ from phonebridge.call.commands import (
     StartStreaming,
     StopStreaming,
 )
+from phonebridge.call.streams import has_used_all_streams
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -190,7 +191,7 @@ def _of_stream(call: Call) -> CallCommand | None:
 def _of_waiting_caller(call: Call) -> CallCommand | None:
     if call.is_being_transferred or call.announced_stream >= call.parked_stream:
         return None
-    return InformCaller(call.parked_stream, is_goodbye=call.parked_stream >= MAX_STREAMS)
+    return InformCaller(call.parked_stream, is_goodbye=has_used_all_streams(call))
 
 
 def _of_target(call: Call) -> CallCommand | None:

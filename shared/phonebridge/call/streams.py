@@ -6,12 +6,26 @@ powerless: their events change nothing, and their containers may write nothing m
 A stream is lost when the carrier says so (`streaming.failed`, `streaming.stopped`), or when our
 side asks for the next one (`NextStreamRequested`). In the second case, the carrier may still hold
 it open, so it must close it first.
+
+What follows the loss of a stream, if the call has carried audio before:
+
+| the stream that was lost | what follows |
+|---|---|
+| carried audio, as one of fewer than `MAX_STREAMS` | the next stream, at once |
+| failed to open | the next stream, at once |
+| failed to open, as number `MAX_FAILURES_AT_ONCE` in a row or later | the call is parked |
+| was the last one that the call may have | the call is parked, and ends |
+| any, while no container has room | the call is parked |
+
+A parked caller hears a sentence of the carrier. After it, `overdue.py` says whether another stream
+is tried, the fallback is called, or the call ends.
 """
 
 from dataclasses import replace
 
-from phonebridge.call.call import MAX_STREAMS, Call, CallStatus
+from phonebridge.call.call import MAX_FAILURES, MAX_STREAMS, Call, CallStatus
 from phonebridge.call.events import (
+    AnnouncementEnded,
     LastStreamEnding,
     NextStreamRequested,
     StreamClosed,
@@ -20,17 +34,20 @@ from phonebridge.call.events import (
     StreamingStopped,
 )
 
-MAX_FAILURES_IN_A_ROW = 2
-"""After so many streams that could not be opened, the next one waits for a container. A balancer
-may still send new sockets to a container that has just died."""
+MAX_FAILURES_AT_ONCE = 2
+"""After so many streams that could not be opened, the next one waits. A balancer may still send new
+sockets to a container that has just died."""
 
 
 def apply_event(call: Call, event: StreamEvent) -> Call:
     match event:
         case StreamingStopped(number):
-            return lose(_mark_closed(call, number), number)
+            return _park_if_stuck(lose(_mark_closed(call, number), number), number)
         case StreamingLost(_, number):
-            return _park_after_failures(lose(_mark_closed(call, number), number), number)
+            return _park_if_stuck(lose(_mark_closed(call, number), number), number)
+        case AnnouncementEnded():
+            waits_for = max(call.last_stream, call.parked_stream)
+            return replace(call, spoken_stream=max(call.spoken_stream, waits_for))
         case NextStreamRequested(number, has_room):
             return _request_next(call, number, has_room=has_room)
         case StreamClosed(number):
@@ -53,7 +70,23 @@ def stream_needed(call: Call) -> int:
         return call.stream_number
     if call.is_parked or call.is_being_transferred or call.has_last_stream:
         return call.stream_number
-    return min(call.lost_stream + 1, MAX_STREAMS)
+    return min(call.lost_stream + 1, last_stream_number(call))
+
+
+def last_stream_number(call: Call) -> int:
+    """The number of the last stream that the call may have."""
+    may_follow = call.carried_streams < MAX_STREAMS
+    return call.attached_stream + (MAX_FAILURES if may_follow else 0)
+
+
+def has_used_all_streams(call: Call) -> bool:
+    return call.stream_number >= last_stream_number(call)
+
+
+def may_find_container(call: Call) -> bool:
+    """Whether a parked call waits because its streams failed to open, which the next one may not.
+    Otherwise a container has said that there is no other one."""
+    return call.parked_stream > call.attached_stream
 
 
 def without_streams(call: Call) -> Call:
@@ -68,6 +101,7 @@ def without_streams(call: Call) -> Call:
         parked_stream=0,
         last_stream=0,
         announced_stream=0,
+        spoken_stream=0,
     )
 
 
@@ -89,17 +123,15 @@ def _request_next(call: Call, number: int, *, has_room: bool) -> Call:
     """Requests about an old stream come from somebody who was slower than others."""
     if number != call.stream_number:
         return call
-    can_follow = has_room and number < MAX_STREAMS
+    can_follow = has_room and not has_used_all_streams(call)
     parked = 0 if can_follow else number
     return replace(lose(call, number), closing_stream=number, parked_stream=parked)
 
 
-def _park_after_failures(call: Call, number: int) -> Call:
-    has_failed_often = number >= call.attached_stream + MAX_FAILURES_IN_A_ROW
+def _park_if_stuck(call: Call, number: int) -> Call:
+    """Let the caller wait if the streams fail to open, or if no other stream may follow."""
     was_talking = call.attached_stream > 0 and call.streaming_at_ms is not None
+    has_failed_often = number >= call.attached_stream + MAX_FAILURES_AT_ONCE
+    is_stuck = has_failed_often or number >= last_stream_number(call)
     is_current = number == call.stream_number
-    return (
-        replace(call, parked_stream=number)
-        if was_talking and has_failed_often and is_current
-        else call
-    )
+    return replace(call, parked_stream=number) if was_talking and is_stuck and is_current else call

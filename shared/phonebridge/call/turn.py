@@ -1,6 +1,6 @@
 """A turn of the conversation, and how long its answer took."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -47,6 +47,9 @@ class Turn:
     """The latency of a reply's first turn."""
     stream_number: int = 1
     """The media stream that carried it; each stream numbers its turns from 1 on."""
+
+    def on_stream(self, number: int) -> "Turn":
+        return self if number == self.stream_number else replace(self, stream_number=number)
 
     @property
     def latency_ms(self) -> int | None:

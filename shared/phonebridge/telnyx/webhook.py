@@ -12,7 +12,13 @@ from typing import Any
 import msgspec
 
 from phonebridge.call.call import Call, Leg
-from phonebridge.call.events import CallAnswered, CallEvent, CallHungUp, CallInitiated
+from phonebridge.call.events import (
+    AnnouncementEnded,
+    CallAnswered,
+    CallEvent,
+    CallHungUp,
+    CallInitiated,
+)
 from phonebridge.call.recording import SavedRecording
 from phonebridge.call.transfer import (
     BriefingStarted,
@@ -116,7 +122,7 @@ def about_target(webhook: Webhook, transfer: int, is_warm: bool) -> Webhook:
             event = connected
         case None if webhook.event_type == "call.speak.started":
             event = BriefingStarted(transfer)
-        case None if webhook.event_type == "call.speak.ended":
+        case AnnouncementEnded():
             event = TargetBriefed(transfer)
     detail = f"transfer {transfer}: {webhook.detail}".removesuffix(": ")
     return replace(webhook, event=event, detail=detail)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from phonebridge.call.call import MAX_STREAMS, Call, Direction, Fault, Hangup, Leg
+from phonebridge.call.call import MAX_STREAM_NUMBER, Call, Direction, Fault, Hangup, Leg
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -123,7 +124,7 @@ class _HungUp(Payload):
         return cause[:MAX_WORD_LENGTH], source[:MAX_WORD_LENGTH]
 
 
-_STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAMS + 1))
+_STREAM_NUMBERS = frozenset(str(number) for number in range(1, MAX_STREAM_NUMBER + 1))
 
 
 class _StreamParams(msgspec.Struct):
@@ -232,6 +233,11 @@ class _GreetingEnded(_Detection):
         return None if self.result == "not_sure" else GreetingEnded()
 
 
+class _SpeakEnded(Payload):
+    def event(self, at_ms: int) -> CallEvent:
+        return AnnouncementEnded()
+
+
 class _RecordingFailed(Payload):
     reason: str = ""
 
@@ -256,6 +262,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     "call.hangup": _HungUp,
     "streaming.failed": _StreamingFailed,
     "streaming.stopped": _StreamingStopped,
+    "call.speak.ended": _SpeakEnded,
     "call.recording.saved": _RecordingSaved,
     "call.machine.detection.ended": _DetectionEnded,
     "call.machine.greeting.ended": _GreetingEnded,

@@ -20,15 +20,12 @@ def watch_from(now: float) -> FrameWatch:
 
 
 def test_nothing_is_expected_before_the_stream_starts() -> None:
-    watch = FrameWatch(60.0)
-    assert watch.due_at == NEVER
-    assert watch.check(CALLER_AUDIO, CONVERSATION, 1e6) == []
+    assert FrameWatch(60.0).due_at == NEVER
 
 
 def test_a_stream_without_any_frame_fails_after_the_timeout() -> None:
     watch = watch_from(10.0)
     assert watch.due_at == 70.0
-    assert watch.check(CALLER_AUDIO, CONVERSATION, 69.9) == []
     assert watch.check(CALLER_AUDIO, CONVERSATION, 70.0) == [SILENT]
     assert watch.due_at == NEVER
 

@@ -216,7 +216,7 @@ async def test_a_caller_whom_no_model_can_serve_is_connected_with_the_fallback(
 async def test_a_caller_whom_nobody_can_serve_hears_the_carrier_and_the_call_ends(
     start_plane: StartsPlane, model: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_bridge.runtime.hangups.MAX_SPEECH_SECONDS", 0.0)
+    monkeypatch.setattr("media_bridge.runtime.call_records.SPOKEN_TIMEOUT_SECONDS", 0.0)
     config = CallConfig(fallback=Fallback(say="Please call us back."))
     async with start_plane(openai_realtime_url=model.url) as plane:
         phone = await plane.streaming(config)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phonebridge.call.call import (
     CLOCK_SKEW_MS,
     FOUND_ENDED,
-    MAX_STREAMS,
+    MAX_FAILURES,
     Call,
     CallStatus,
     Direction,
@@ -35,6 +35,7 @@ from phonebridge.call.commands import (
     StopStreaming,
 )
 from phonebridge.call.events import (
+    AnnouncementEnded,
     BrowserCallRequested,
     BrowserEvent,
     BrowserLeft,
@@ -101,7 +102,7 @@ WARM_TRANSFER = TransferRequested("+15550142", summary="The caller wants to move
 TRANSFERRED = CallTransferred(60_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
-LAST_STREAM_FAILED = replace(STREAM_FAILED, stream_number=MAX_STREAMS)
+LAST_STREAM_FAILED = replace(STREAM_FAILED, stream_number=MAX_FAILURES)
 STOPPED = StreamingStopped(1)
 STARTED = MediaStarted(6_500)
 NEVER_STARTED = MediaReported(1, started=False)
@@ -232,7 +233,7 @@ def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> 
 
 @pytest.mark.parametrize("failed", [LAST_STREAM_FAILED, CONTAINER_LOST])
 def test_a_fault_ends_the_call_and_the_leg(failed: StreamingFailed | CallFailed) -> None:
-    call = after(dialing(), ANSWERED, ATTACHED)
+    call = after(dialing(), ANSWERED)
     assert sent(call, failed) == [HangUp()]
     call = after(call, failed)
     assert (call.outcome, call.reason) == (Outcome.FAILED, failed.fault.reason)
@@ -258,9 +259,9 @@ def failure_of(stream_number: int) -> StreamingFailed:
 
 
 def test_the_last_stream_that_a_call_may_have_ends_it_when_it_fails() -> None:
-    failures = [failure_of(number) for number in range(1, MAX_STREAMS + 1)]
+    failures = [failure_of(number) for number in range(1, MAX_FAILURES + 1)]
     call = after(dialing(), ANSWERED)
-    streams = [StartStreaming(number) for number in range(2, MAX_STREAMS + 1)]
+    streams = [StartStreaming(number) for number in range(2, MAX_FAILURES + 1)]
     assert sent(call, *failures) == [*streams, HangUp()]
     ended = after(call, *failures)
     assert (ended.outcome, ended.fault) == (Outcome.FAILED, failures[-1].fault)
@@ -348,29 +349,36 @@ def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) 
     assert (call.reason, call.ended_at_ms) == ("caller_hung_up", 90_000)
     later_fault = Fault("streaming_failed", "dns_failed", 60_000)
     failures = [LAST_STREAM_FAILED, replace(LAST_STREAM_FAILED, fault=later_fault)]
-    call = after(dialing(), ANSWERED, ATTACHED, *failures[::order])
+    call = after(dialing(), ANSWERED, *failures[::order])
     assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
 
 
 @pytest.mark.parametrize("end", [HUNG_UP, LAST_STREAM_FAILED])
 def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
     """A socket breaks because the caller hung up, and its time may yet be the earlier one."""
-    ended = after(dialing(), ANSWERED, ATTACHED, end)
+    ended = after(dialing(), ANSWERED, end)
     assert after(ended, CONTAINER_LOST) == ended
 
 
 def test_a_failure_of_the_carriers_counts_after_the_end_too() -> None:
-    hung_up_first = after(dialing(), ANSWERED, ATTACHED, HUNG_UP, LAST_STREAM_FAILED)
+    hung_up_first = after(dialing(), ANSWERED, HUNG_UP, LAST_STREAM_FAILED)
     assert (hung_up_first.outcome, hung_up_first.reason) == (Outcome.FAILED, "streaming_failed")
     assert hung_up_first.ended_at_ms == 90_000
     earlier = replace(STREAM_FAILED.fault, at_ms=44_999)
     failed_first = replace(LAST_STREAM_FAILED, fault=earlier)
-    call = after(dialing(), ANSWERED, ATTACHED, CONTAINER_LOST, failed_first)
+    call = after(dialing(), ANSWERED, CONTAINER_LOST, failed_first)
     assert (call.reason, call.ended_at_ms) == ("streaming_failed", 44_999)
 
 
+def test_a_call_that_has_talked_is_not_failed_by_a_stream_that_is_not_opened() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    assert after(call, LAST_STREAM_FAILED).status is CallStatus.STREAMING
+    assert after(call, LAST_STREAM_FAILED, HUNG_UP).outcome is Outcome.COMPLETED
+    assert after(call, HUNG_UP, LAST_STREAM_FAILED).outcome is Outcome.COMPLETED
+
+
 def test_an_end_asked_for_after_the_end_changes_nothing_but_hangs_up_what_is_up() -> None:
-    ended = after(dialing(), ANSWERED, ATTACHED, LAST_STREAM_FAILED)
+    ended = after(dialing(), ANSWERED, LAST_STREAM_FAILED)
     assert after(ended, EndRequested(EndedBy.API, 10_000)) == ended
     assert sent(ended, EndRequested(EndedBy.API, 10_000)) == [HangUp()]
     assert sent(after(ended, HUNG_UP), EndRequested(EndedBy.API, 10_000)) == []
@@ -623,9 +631,9 @@ OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
 MACHINE = (*OUTBOUND[:-1], UNSURE, DetectionEnded(AnsweredBy.HUMAN), DETECTED, GREETED, HUNG_UP)
 INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
 SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000), 2)
-LAST_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 45_000), MAX_STREAMS)
+LAST_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 45_000), MAX_FAILURES)
 FAILURES = (STREAM_FAILED, SECOND_FAILURE, LAST_FAILURE)
-STOPS = tuple(StreamingStopped(number) for number in range(1, MAX_STREAMS + 1))
+STOPS = tuple(StreamingStopped(number) for number in range(1, MAX_FAILURES + 1))
 LOSSES: tuple[CallEvent, ...] = (*FAILURES, *STOPS)
 FOUND = CallHungUp(LEG, Hangup(FOUND_ENDED, "unknown", 89_000))
 
@@ -782,7 +790,7 @@ def test_no_order_opens_a_stream_twice_or_one_after_the_end(
         asked += new_commands(before, call)
     numbers = [each.stream_number for each in asked if isinstance(each, StartStreaming)]
     assert numbers == sorted(set(numbers))
-    assert all(number <= MAX_STREAMS for number in numbers)
+    assert all(number <= MAX_FAILURES + 1 for number in numbers)
     failed = any(isinstance(event, StreamingFailed | StreamingStopped) for event in alive)
     answered = ANSWERED in alive and not begun.answered_at_ms
     assert failed or len(numbers) == answered
@@ -822,6 +830,7 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     LastStreamEnding(1),
     StreamClosed(1),
     CallerInformed(1),
+    AnnouncementEnded(),
     HUNG_UP,
     TRANSFER,
     TransferRefused(1, "not allowed"),
@@ -864,7 +873,8 @@ def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
     if isinstance(event, BrowserEvent):
         call = replace(call, direction=Direction.BROWSER)
     if isinstance(event, StreamingFailed):
-        event = replace(event, stream_number=MAX_STREAMS)  # no other one can take its place
+        call = replace(call, carried_streams=0)  # a call that talked would hear a goodbye first
+        event = replace(event, stream_number=call.attached_stream + MAX_FAILURES)
     target = TRANSITIONS[call.status].get(type(event))
     if target is None:
         with pytest.raises(InvalidTransition, match=f"call-1, which is {call.status}"):

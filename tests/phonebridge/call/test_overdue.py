@@ -15,6 +15,7 @@ from phonebridge.call.call import (
 )
 from phonebridge.call.commands import StartStreaming
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallArrived,
     CallerInformed,
@@ -36,11 +37,11 @@ from phonebridge.call.events import (
 from phonebridge.call.overdue import (
     ANNOUNCED_TIMEOUT_MS,
     ANSWER_TIMEOUT_MS,
-    BALANCER_MS,
     HANGUP_TIMEOUT_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
     PARKED_TIMEOUT_MS,
+    RETRY_MS,
     RING_TIMEOUT_MS,
     STREAM_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
@@ -175,8 +176,12 @@ def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing(
     assert sweep(call, SAVED_AT_MS) == NextStreamRequested(3)
     again = replace(STREAM_FAILED, stream_number=4)
     call = saved(after(call, NextStreamRequested(3), again, CallerInformed(4)))
-    assert sweep(call, SAVED_AT_MS + BALANCER_MS - 1) is None
-    assert sweep(call, SAVED_AT_MS + BALANCER_MS) == NextStreamRequested(4)
+    assert sweep(call, SAVED_AT_MS + RETRY_MS[1] - 1) is None
+    assert sweep(call, SAVED_AT_MS + RETRY_MS[1]) == NextStreamRequested(4)
+    once_more = replace(STREAM_FAILED, stream_number=5)
+    call = saved(after(call, NextStreamRequested(4), once_more, CallerInformed(5)))
+    assert sweep(call, SAVED_AT_MS + RETRY_MS[2] - 1) is None
+    assert sweep(call, SAVED_AT_MS + RETRY_MS[2]) == NextStreamRequested(5)
 
 
 def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
@@ -192,16 +197,25 @@ def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() ->
     assert isinstance(failed, CallFailed)
 
 
+def call_without_further_streams() -> Call:
+    call = after(dialing(), ANSWERED, ATTACHED)
+    for number in range(2, MAX_STREAMS + 1):
+        call = after(call, StreamingStopped(number - 1), MediaAttached(number, "task-2", 7_000))
+    return saved(after(call, StreamingStopped(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
+
+
 def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
-    call = after(dialing(), ANSWERED, ATTACHED, *map(StreamingStopped, range(1, MAX_STREAMS)))
-    call = after(call, MediaAttached(MAX_STREAMS, "task-2", 7_000), StreamingStopped(MAX_STREAMS))
-    event = sweep(call, NOW_MS, is_task_lost=True)
-    assert event == NextStreamRequested(MAX_STREAMS)
-    waiting = saved(after(call, event, StreamClosed(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
+    waiting = call_without_further_streams()
     assert sweep(waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS) is None
     failed = sweep(waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1)
     assert isinstance(failed, CallFailed)
     assert failed.fault.reason == "media_lost"
+
+
+def test_the_end_of_the_goodbye_is_not_waited_for_once_the_carrier_has_reported_it() -> None:
+    waiting = saved(after(call_without_further_streams(), AnnouncementEnded()))
+    assert isinstance(sweep(waiting, SAVED_AT_MS), CallFailed)
+    assert sweep(waiting, SAVED_AT_MS, fallback="+15550142") == TransferRequested("+15550142")
 
 
 def test_a_stop_that_nothing_confirms_is_given_up_and_the_next_stream_begins() -> None:

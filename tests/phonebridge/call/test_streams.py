@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonebridge.call.call import MAX_STREAMS, Call, CallStatus, EndedBy, Fault, Hangup
+from phonebridge.call.call import (
+    MAX_FAILURES,
+    MAX_STREAMS,
+    Call,
+    CallStatus,
+    EndedBy,
+    Fault,
+    Hangup,
+)
 from phonebridge.call.commands import InformCaller, StartStreaming, StopStreaming
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallerInformed,
     CallEvent,
@@ -26,6 +35,7 @@ from phonebridge.call.events import (
     StreamingFailed,
     StreamingStopped,
 )
+from phonebridge.call.owed import wanted_commands
 from phonebridge.call.streams import is_stale
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.errors import InvalidTransition
@@ -147,12 +157,37 @@ def test_a_call_that_loses_its_last_stream_hears_a_goodbye() -> None:
     call = streaming()
     for number in range(1, MAX_STREAMS):
         call = after(call, StreamingStopped(number), attached(number + 1))
+    goodbye = InformCaller(MAX_STREAMS, is_goodbye=True)
+    assert sent(call, StreamingStopped(MAX_STREAMS)) == [goodbye]
     last = NextStreamRequested(MAX_STREAMS)
-    assert sent(call, StreamingStopped(MAX_STREAMS)) == []
-    assert sent(call, last, StreamClosed(MAX_STREAMS)) == [
-        StopStreaming(MAX_STREAMS),
-        InformCaller(MAX_STREAMS, is_goodbye=True),
-    ]
+    assert sent(call, last, StreamClosed(MAX_STREAMS)) == [StopStreaming(MAX_STREAMS), goodbye]
+
+
+def test_streams_that_failed_to_open_do_not_count_once_another_one_has_carried_audio() -> None:
+    call = streaming()
+    for round_ in range(1, MAX_STREAMS):
+        number = call.stream_number
+        call = after(call, StreamingStopped(number), failed(number + 1), failed(number + 2))
+        call = after(call, NextStreamRequested(number + 2), attached(number + 3))
+        assert call.carried_streams == round_ + 1
+        assert not call.is_parked
+
+
+def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
+    call = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    for number in range(3, MAX_FAILURES + 1):
+        call = after(call, NextStreamRequested(number))
+        assert call.stream_number == number + 1
+        call = after(call, failed(number + 1))
+    assert call.status is CallStatus.STREAMING
+    assert InformCaller(MAX_FAILURES + 1, is_goodbye=True) in wanted_commands(call)
+
+
+def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> None:
+    parked = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    assert parked.spoken_stream == 0
+    assert after(parked, AnnouncementEnded()).spoken_stream == 3
+    assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
 
 
 # Two agents never speak on one call.
@@ -182,6 +217,7 @@ EVENTS: list[CallEvent] = [
     *(StreamClosed(number) for number in range(1, MAX_STREAMS + 1)),
     *(MediaReported(number) for number in range(1, MAX_STREAMS + 1)),
     CallerInformed(1),
+    AnnouncementEnded(),
     TRANSFER,
     TargetHungUp(1, "user_busy"),
     CallTransferred(60_000),
@@ -219,4 +255,4 @@ def test_no_stream_is_opened_twice_and_none_while_another_one_is_to_be_closed(
                     started.append(each.stream_number)
                 assert call.closing_stream <= call.closed_stream
     assert started == sorted(set(started))
-    assert started[-1] <= MAX_STREAMS
+    assert started[-1] <= call.attached_stream + MAX_FAILURES
