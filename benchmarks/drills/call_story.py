@@ -20,8 +20,8 @@ REQUESTS_END_SECONDS = 60.0
 """After the return of the table no client asks any more."""
 DURATION_TOLERANCE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
-NUMBERED = ("streaming_start", "streaming_stop")
-"""Each stream of a call may be opened and closed once."""
+NUMBERED = ("streaming_start", "streaming_stop", "speak")
+"""Each stream of a call may be opened and closed once, and the carrier may speak once after it."""
 TARGET = "+15550190"
 
 End = tuple[Outcome, str]

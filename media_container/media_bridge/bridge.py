@@ -201,7 +201,6 @@ class Bridge(CallParts):
         self._caller_audio.begin(line, self._model.configured_codec or line, now)
         self._conversation.begin(now)
         self._time_limit.begin(now)
-        self._gap_prompt.begin(now)
         known = self._call.detection
         machine = known if known and known.takes_message else None
         commands = self._on_machine(machine.greeting_over, now) if machine else []

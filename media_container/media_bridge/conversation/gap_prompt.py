@@ -1,6 +1,8 @@
 """Asks the caller once to continue, if both sides are silent after a new media stream.
 
-What the caller said in the gap is lost, so the caller may wait for an answer that never comes.
+What the caller said in the gap is lost, and so are turns that were not on record yet. So the caller
+may wait for an answer that never comes. If the record shows that a reply is due, the agent replies
+at once, and nothing is asked.
 """
 
 from media_bridge.commands import BridgeCommand, CreateResponse
@@ -8,9 +10,8 @@ from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.response_queue import Purpose
 from media_bridge.deadline import NEVER
 
-SILENCE_SECONDS = 5.5
-"""The agent replies at once if the record shows that a reply is due. This silence means that the
-last words before the loss may not be on record."""
+SILENCE_SECONDS = 1.5
+"""People take up a pause after less than a second, so this silence means that they wait."""
 PROMPT = CreateResponse(
     instructions="The line was interrupted for a moment, and words of the caller may be lost. In "
     "one short sentence, say that you are there and ask the caller to go on or to repeat."
@@ -22,17 +23,19 @@ class GapPrompt:
         self.due_at = NEVER
         self._is_wanted = is_wanted
 
-    def begin(self, now: float) -> None:
-        if self._is_wanted:
-            self.due_at = now + SILENCE_SECONDS
-
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """Once somebody speaks, nothing is asked any more."""
-        if self.due_at == NEVER:
+        """Once somebody has spoken, nothing is asked any more."""
+        if not self._is_wanted:
             return []
-        if not conversation.waits_for_caller or conversation.last_sign_of_caller_at is not None:
+        has_caller_spoken = conversation.last_sign_of_caller_at is not None
+        if conversation.has_spoken or has_caller_spoken:
+            self._is_wanted = False
+        waits = self._is_wanted and conversation.waits_for_caller
+        if not waits:
             self.due_at = NEVER
+        elif self.due_at == NEVER:
+            self.due_at = now + SILENCE_SECONDS
         elif self.due_at <= now:
-            self.due_at = NEVER
+            self.due_at, self._is_wanted = NEVER, False
             return conversation.request_response(PROMPT, Purpose.NOTICE, now)
         return []

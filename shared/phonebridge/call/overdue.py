@@ -30,7 +30,7 @@ from phonebridge.call.events import (
     StreamClosed,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
-from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, has_used_all_streams
+from phonebridge.call.streams import has_used_all_streams, last_stream_number
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -45,7 +45,7 @@ RING_TIMEOUT_MS = 60_000
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
-RETRY_MS = (0, 4_000, 12_000)  # a balancer may send sockets to a dead container for some seconds
+LAST_RETRY_MS = 12_000  # a balancer may send sockets to a dead container for some seconds
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
 ANNOUNCED_TIMEOUT_MS = 10_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
@@ -200,7 +200,8 @@ def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) 
     is_last = has_used_all_streams(call)
     waits_ms = now_ms - call.changed_at_ms
     is_informed = call.spoken_stream >= call.parked_stream or waits_ms > ANNOUNCED_TIMEOUT_MS
-    if has_room and not is_last and waits_ms >= _retry_ms(call):
+    is_next_last = call.stream_number + 1 >= last_stream_number(call)
+    if has_room and not is_last and waits_ms >= (LAST_RETRY_MS if is_next_last else 0):
         return NextStreamRequested(call.stream_number)
     if fallback and call.transfer is None and is_informed:
         return TransferRequested(fallback)
@@ -209,12 +210,6 @@ def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) 
         detail = "no further media stream could be opened"
         return CallFailed(Fault(reason, detail, now_ms))
     return _settle_given_up(call, now_ms)
-
-
-def _retry_ms(call: Call) -> int:
-    """How long to wait before the next stream, after so many that failed to open."""
-    again = call.parked_stream - call.attached_stream - MAX_FAILURES_AT_ONCE
-    return RETRY_MS[min(max(again, 0), len(RETRY_MS) - 1)]
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:

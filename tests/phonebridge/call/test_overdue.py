@@ -38,10 +38,10 @@ from phonebridge.call.overdue import (
     ANNOUNCED_TIMEOUT_MS,
     ANSWER_TIMEOUT_MS,
     HANGUP_TIMEOUT_MS,
+    LAST_RETRY_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
     PARKED_TIMEOUT_MS,
-    RETRY_MS,
     RING_TIMEOUT_MS,
     STREAM_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
@@ -176,12 +176,11 @@ def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing(
     assert sweep(call, SAVED_AT_MS) == NextStreamRequested(3)
     again = replace(STREAM_FAILED, stream_number=4)
     call = saved(after(call, NextStreamRequested(3), again, CallerInformed(4)))
-    assert sweep(call, SAVED_AT_MS + RETRY_MS[1] - 1) is None
-    assert sweep(call, SAVED_AT_MS + RETRY_MS[1]) == NextStreamRequested(4)
+    assert sweep(call, SAVED_AT_MS) == NextStreamRequested(4)
     once_more = replace(STREAM_FAILED, stream_number=5)
     call = saved(after(call, NextStreamRequested(4), once_more, CallerInformed(5)))
-    assert sweep(call, SAVED_AT_MS + RETRY_MS[2] - 1) is None
-    assert sweep(call, SAVED_AT_MS + RETRY_MS[2]) == NextStreamRequested(5)
+    assert sweep(call, SAVED_AT_MS + LAST_RETRY_MS - 1) is None
+    assert sweep(call, SAVED_AT_MS + LAST_RETRY_MS) == NextStreamRequested(5)
 
 
 def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
