@@ -14,9 +14,9 @@ FOUND_ENDED = "found_ended"
 """Cause of a hangup that no webhook reported: the carrier refused a command because the leg is
 over, or answered a question about it. Any `call.hangup` webhook overrides it."""
 MAX_STREAMS = 5
-"""A call gets so many streams that carry audio."""
-MAX_FAILURES = 5
-"""So many streams in a row may fail to open."""
+"""A call gets so many streams that carry audio. As many may fail to open at its beginning."""
+MAX_FAILURES = 6
+"""So many streams in a row may fail to open once the call has carried audio."""
 MAX_STREAM_NUMBER = MAX_STREAMS * MAX_FAILURES
 CLOCK_SKEW_MS = 2_000
 """How far our clock and the carrier's may differ when their times are compared."""

@@ -30,7 +30,7 @@ from phonebridge.call.events import (
     StreamClosed,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
-from phonebridge.call.streams import has_used_all_streams, last_stream_number
+from phonebridge.call.streams import has_used_all_streams
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -45,7 +45,6 @@ RING_TIMEOUT_MS = 60_000
 ANSWER_TIMEOUT_MS = 120_000  # how long an inbound call may wait for our answer
 MEDIA_TIMEOUT_MS = 60_000  # from the answer until a container has claimed the call
 STREAM_TIMEOUT_MS = 30_000  # from `streaming_start` until a container has claimed the next stream
-LAST_RETRY_MS = 12_000  # a balancer may send sockets to a dead container for some seconds
 PARKED_TIMEOUT_MS = 90_000  # a new task needs as long, and its health checks
 ANNOUNCED_TIMEOUT_MS = 10_000  # to speak a sentence to a caller whom no container can take
 TRANSFERRED_TIMEOUT_MS = 14_460_000  # longer than any leg may last at Telnyx
@@ -53,6 +52,9 @@ TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the long
 BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
 RETURN_TIMEOUT_MS = 15_000  # for a browser that has lost its socket
 HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
+RETRY_MS = {5: 4_000, 6: 12_000}
+"""How long to wait before the fifth and the sixth attempt to open a stream. A balancer may send
+sockets to a dead container for some seconds."""
 DIAL_FAILED = "dial_failed"
 """The fault of a call that the carrier did not dial, whether it refused or said nothing."""
 NO_NEWS = "nothing was heard of it"
@@ -200,8 +202,8 @@ def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) 
     is_last = has_used_all_streams(call)
     waits_ms = now_ms - call.changed_at_ms
     is_informed = call.spoken_stream >= call.parked_stream or waits_ms > ANNOUNCED_TIMEOUT_MS
-    is_next_last = call.stream_number + 1 >= last_stream_number(call)
-    if has_room and not is_last and waits_ms >= (LAST_RETRY_MS if is_next_last else 0):
+    attempt = call.stream_number + 1 - call.attached_stream
+    if has_room and not is_last and waits_ms >= RETRY_MS.get(attempt, 0):
         return NextStreamRequested(call.stream_number)
     if fallback and call.transfer is None and is_informed:
         return TransferRequested(fallback)

@@ -75,8 +75,9 @@ def stream_needed(call: Call) -> int:
 
 def last_stream_number(call: Call) -> int:
     """The number of the last stream that the call may have."""
-    may_follow = call.carried_streams < MAX_STREAMS
-    return call.attached_stream + (MAX_FAILURES if may_follow else 0)
+    if call.carried_streams == 0:
+        return MAX_STREAMS
+    return call.attached_stream + (MAX_FAILURES if call.carried_streams < MAX_STREAMS else 0)
 
 
 def has_used_all_streams(call: Call) -> bool:

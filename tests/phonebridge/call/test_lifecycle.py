@@ -13,6 +13,7 @@ from phonebridge.call.call import (
     CLOCK_SKEW_MS,
     FOUND_ENDED,
     MAX_FAILURES,
+    MAX_STREAMS,
     Call,
     CallStatus,
     Direction,
@@ -102,7 +103,7 @@ WARM_TRANSFER = TransferRequested("+15550142", summary="The caller wants to move
 TRANSFERRED = CallTransferred(60_000)
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 STREAM_FAILED = StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000))
-LAST_STREAM_FAILED = replace(STREAM_FAILED, stream_number=MAX_FAILURES)
+LAST_STREAM_FAILED = replace(STREAM_FAILED, stream_number=MAX_STREAMS)
 STOPPED = StreamingStopped(1)
 STARTED = MediaStarted(6_500)
 NEVER_STARTED = MediaReported(1, started=False)
@@ -259,9 +260,9 @@ def failure_of(stream_number: int) -> StreamingFailed:
 
 
 def test_the_last_stream_that_a_call_may_have_ends_it_when_it_fails() -> None:
-    failures = [failure_of(number) for number in range(1, MAX_FAILURES + 1)]
+    failures = [failure_of(number) for number in range(1, MAX_STREAMS + 1)]
     call = after(dialing(), ANSWERED)
-    streams = [StartStreaming(number) for number in range(2, MAX_FAILURES + 1)]
+    streams = [StartStreaming(number) for number in range(2, MAX_STREAMS + 1)]
     assert sent(call, *failures) == [*streams, HangUp()]
     ended = after(call, *failures)
     assert (ended.outcome, ended.fault) == (Outcome.FAILED, failures[-1].fault)
@@ -631,7 +632,7 @@ OUTBOUND = (DialAccepted(DIALLED_LEG), INITIATED, ANSWERED, HUNG_UP)
 MACHINE = (*OUTBOUND[:-1], UNSURE, DetectionEnded(AnsweredBy.HUMAN), DETECTED, GREETED, HUNG_UP)
 INBOUND = (CallArrived(LEG), ANSWERED, HUNG_UP)
 SECOND_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 40_000), 2)
-LAST_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 45_000), MAX_FAILURES)
+LAST_FAILURE = StreamingFailed(Fault("streaming_failed", "timeout", 45_000), MAX_STREAMS)
 FAILURES = (STREAM_FAILED, SECOND_FAILURE, LAST_FAILURE)
 STOPS = tuple(StreamingStopped(number) for number in range(1, MAX_FAILURES + 1))
 LOSSES: tuple[CallEvent, ...] = (*FAILURES, *STOPS)
@@ -874,7 +875,7 @@ def test_an_event_moves_a_call_as_the_table_says_or_is_refused(
         call = replace(call, direction=Direction.BROWSER)
     if isinstance(event, StreamingFailed):
         call = replace(call, carried_streams=0)  # a call that talked would hear a goodbye first
-        event = replace(event, stream_number=call.attached_stream + MAX_FAILURES)
+        event = replace(event, stream_number=MAX_STREAMS)
     target = TRANSITIONS[call.status].get(type(event))
     if target is None:
         with pytest.raises(InvalidTransition, match=f"call-1, which is {call.status}"):

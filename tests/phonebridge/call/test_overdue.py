@@ -38,10 +38,10 @@ from phonebridge.call.overdue import (
     ANNOUNCED_TIMEOUT_MS,
     ANSWER_TIMEOUT_MS,
     HANGUP_TIMEOUT_MS,
-    LAST_RETRY_MS,
     MEDIA_TIMEOUT_MS,
     NO_NEWS,
     PARKED_TIMEOUT_MS,
+    RETRY_MS,
     RING_TIMEOUT_MS,
     STREAM_TIMEOUT_MS,
     TRANSFER_TIMEOUT_MS,
@@ -171,16 +171,16 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
 
 
 def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing() -> None:
-    failures = [replace(STREAM_FAILED, stream_number=number) for number in (2, 3)]
-    call = saved(after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1), *failures))
-    assert sweep(call, SAVED_AT_MS) == NextStreamRequested(3)
-    again = replace(STREAM_FAILED, stream_number=4)
-    call = saved(after(call, NextStreamRequested(3), again, CallerInformed(4)))
-    assert sweep(call, SAVED_AT_MS) == NextStreamRequested(4)
-    once_more = replace(STREAM_FAILED, stream_number=5)
-    call = saved(after(call, NextStreamRequested(4), once_more, CallerInformed(5)))
-    assert sweep(call, SAVED_AT_MS + LAST_RETRY_MS - 1) is None
-    assert sweep(call, SAVED_AT_MS + LAST_RETRY_MS) == NextStreamRequested(5)
+    call = after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1))
+    call = saved(after(call, replace(STREAM_FAILED, stream_number=2)))
+    for number in (3, 4, 5, 6):
+        call = after(call, replace(STREAM_FAILED, stream_number=number), CallerInformed(number))
+        call, at_ms = saved(call), SAVED_AT_MS + RETRY_MS.get(number, 0)
+        assert sweep(call, at_ms - 1) is None
+        assert sweep(call, at_ms) == NextStreamRequested(number)
+        call = after(call, NextStreamRequested(number))
+    call = saved(after(call, replace(STREAM_FAILED, stream_number=7), CallerInformed(7)))
+    assert isinstance(sweep(call, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1), CallFailed)
 
 
 def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
