@@ -17,18 +17,21 @@ async def play(stories: list[CallStory], stage: Stage) -> DrillResult:
         for story in stories:
             tasks.create_task(story.play())
             tasks.create_task(watch.count_open_legs(story))
+        tasks.create_task(watch.find_left_calls())
         await watch.look()
     return _judge(stories, watch)
 
 
 class _Watch:
-    """Notes when a record was last seen to be wrong, and which legs were open too late."""
+    """Notes when a record was last seen to be wrong, which legs were open too late, and which calls
+    were left when the drill closed."""
 
     def __init__(self, stories: list[CallStory], stage: Stage) -> None:
         self._stories = stories
         self._stage = stage
         self.wrong_until: dict[CallStory, float] = {}
         self.open_late: set[CallStory] = set()
+        self.left: set[CallStory] = set()
 
     async def look(self) -> None:
         """Compare the records with the stories from the end of the outage to the end of the
@@ -40,6 +43,11 @@ class _Watch:
                 if now < self._stage.closes and not story.is_right():
                     self.wrong_until[story] = now + LOOK_SECONDS - ends
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def find_left_calls(self) -> None:
+        """Find calls that are not as they should be shortly before everybody hangs up."""
+        await self._stage.until(self._stage.closes - LOOK_SECONDS)
+        self.left = {story for story in self._stories if story.is_left()}
 
     async def count_open_legs(self, story: CallStory) -> None:
         asked_at = self._stage.within(story.share) + self._stage.agent_seconds
@@ -54,7 +62,7 @@ def _judge(stories: list[CallStory], watch: _Watch) -> DrillResult:
     for story in stories:
         by_kind.setdefault(story.kind, []).append(story)
     kinds = tuple(_judge_kind(kind, own, watch) for kind, own in by_kind.items())
-    return DrillResult(kinds, tuple(note for story in stories for note in _notes(story)))
+    return DrillResult(kinds, tuple(note for story in stories for note in _notes(story, watch)))
 
 
 def _judge_kind(kind: str, stories: list[CallStory], watch: _Watch) -> KindResult:
@@ -62,7 +70,8 @@ def _judge_kind(kind: str, stories: list[CallStory], watch: _Watch) -> KindResul
     return KindResult(
         kind=kind,
         calls=len(stories),
-        lost=sum(story.is_lost() for story in stories),
+        lost=sum(story.is_lost() or story in watch.left for story in stories),
+        moved=sum(story.is_moved() for story in stories),
         wrong=len(stories) - len(right),
         commands_lost=sum(len(story.commands_lost()) for story in stories),
         commands_repeated=sum(len(story.commands_repeated()) for story in stories),
@@ -72,9 +81,13 @@ def _judge_kind(kind: str, stories: list[CallStory], watch: _Watch) -> KindResul
     )
 
 
-def _notes(story: CallStory) -> Iterator[str]:
+def _notes(story: CallStory, watch: _Watch) -> Iterator[str]:
     if story.is_lost():
         yield f"{story.kind}: ended by us"
+    if story in watch.left:
+        yield f"{story.kind}: left without its media"
+    if story.is_moved():
+        yield f"{story.kind}: got another stream"
     if not story.is_right():
         record = story.record()
         told = f"{record.status}, {record.outcome}, {record.reason}" if record else "no record"
