@@ -7,7 +7,7 @@ moment whether the record is right, and whether a command was lost.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.drills.store_fault import Outage
@@ -20,8 +20,9 @@ REQUESTS_END_SECONDS = 60.0
 """After the return of the table no client asks any more."""
 DURATION_TOLERANCE_SECONDS = 2.0
 PATIENCE_SECONDS = 20.0
-NUMBERED = ("streaming_start", "streaming_stop", "speak")
-"""Each stream of a call may be opened and closed once, and the carrier may speak once after it."""
+STARTED = "streaming_start"
+NUMBERED = (STARTED, "streaming_stop", "speak")
+"""Each stream of a call may be opened and closed once, and announced to the caller who waits."""
 TARGET = "+15550190"
 
 End = tuple[Outcome, str]
@@ -41,6 +42,8 @@ class Stage:
     """When the drill is judged."""
     agent_seconds: float = 0.0
     """How long it takes until the agent does what a story wants of it."""
+    keeps_streams: bool = False
+    """Whether no container and no socket is lost, so that each call needs one stream only."""
 
     def within(self, share: float) -> float:
         """A moment in the outage."""
@@ -73,9 +76,12 @@ class CallStory(ABC):
         self.system.expect(self.to, answers_after_seconds=1.0)
 
     @property
+    def _legs(self) -> Sequence[Leg]:
+        return self.system.legs_to(self.to)
+
+    @property
     def leg(self) -> Leg | None:
-        legs = self.system.legs_to(self.to)
-        return legs[0] if legs else None
+        return self._legs[0] if self._legs else None
 
     @abstractmethod
     async def play(self) -> None: ...
@@ -92,7 +98,7 @@ class CallStory(ABC):
     def wanted_commands(self) -> Iterable[str]:
         yield "dial"
         if self.leg and self.leg.answered_at is not None:
-            yield "streaming_start"
+            yield STARTED
 
     async def create(self, at: float) -> None:
         await self.stage.until(at)
@@ -168,16 +174,25 @@ class CallStory(ABC):
             return False
         return leg.ended_by_us
 
+    def is_left(self) -> bool:
+        """Whether the call is up now, but not as it should be: without its media, for example."""
+        leg = self.leg
+        return leg is not None and leg.state is LegState.ANSWERED and not self.is_right()
+
+    def is_moved(self) -> bool:
+        """Whether the call got another media stream without a reason."""
+        started = [each for leg in self._legs for each in leg.executed if each.name == STARTED]
+        return self.stage.keeps_streams and len(started) > 1
+
     def commands_lost(self) -> list[str]:
         done = {each.name for each in self.leg.executed} if self.leg else set()
         return [f"{name} of {self.kind}" for name in self.wanted_commands() if name not in done]
 
     def commands_repeated(self) -> list[str]:
         """Commands that had an effect twice. A stream has a number in its command's id."""
-        legs = self.system.legs_to(self.to)
         names = Counter(
             each.command_id if each.name in NUMBERED else each.name
-            for leg in legs
+            for leg in self._legs
             for each in leg.executed
         )
         return [f"{name} of {self.kind}" for name, times in names.items() if times > 1]

@@ -76,6 +76,8 @@ class DrillCarrier:
         self._numbers = count(1)
         self._event_ids = count(1)
         self._known: dict[tuple[str, str], tuple[float, bytes]] = {}
+        self.reports_breaks = True
+        """Whether `streaming.stopped` follows a socket that breaks. No document says so."""
 
     def legs_to(self, number: str) -> list[PhoneLeg]:
         return [leg for leg in self.legs if leg.to == number]
@@ -238,6 +240,12 @@ class DrillCarrier:
         if leg.partner:
             self._post_bridged(leg.partner, leg)
 
+    def break_sockets(self) -> None:
+        """Every media socket is reset, and every leg stays up."""
+        for leg in self.legs:
+            if leg.line:
+                leg.line.drop()
+
     def hang_up(self, leg: PhoneLeg) -> None:
         """The person ends the call."""
         self.end(leg, "normal_clearing", _other_side(leg))
@@ -261,9 +269,9 @@ class DrillCarrier:
         self._loop.call_soon(line.open)
 
     def _on_end(self, leg: PhoneLeg, line: MediaLine) -> None:
-        if line.was_open:
+        if line.was_open and (line.was_stopped or self.reports_breaks):
             self.post(leg, events.StreamingStoppedPayload, stream_url=line.request.url)
-        elif leg.is_up:
+        elif leg.is_up and not line.was_open:
             params = events.StreamParams(line.request.url, "inbound_track")
             fields = {"failure_reason": "connection_failed", "stream_params": params}
             self.post(leg, events.StreamingFailedPayload, stream_id="stream", **fields)

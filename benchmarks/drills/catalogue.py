@@ -7,6 +7,7 @@ from benchmarks.drills.drill import Drill
 from benchmarks.drills.loss_drill import Loss, LossDrill
 from benchmarks.drills.mechanism import Mechanism
 from benchmarks.drills.real_drill import RealDrill
+from benchmarks.drills.socket_drill import SocketDrill
 from benchmarks.drills.store_drill import StoreDrill
 from benchmarks.drills.store_fault import StoreFault
 
@@ -29,16 +30,16 @@ SHORT = (
     StoreDrill(StoreFault.THROTTLED, 4.0, 5.0),
 )
 """These run with the tests."""
-SWITCHES = (
+SWITCHES: tuple[StoreDrill | SocketDrill, ...] = (
+    StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.WRITE_QUEUE),
     StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.HANGUP_AT_ONCE),
     StoreDrill(StoreFault.SLOW, 60.0, 5.0, Mechanism.OWED_COMMANDS),
     StoreDrill(StoreFault.UNAVAILABLE, 300.0, 12.0, Mechanism.ASK_CARRIER),
+    StoreDrill(StoreFault.UNAVAILABLE, 61.75, -1.95, Mechanism.SECOND_LOOK),
+    StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.CLAIM_RETRY),
+    SocketDrill(Mechanism.NEXT_STREAM),
 )
-"""A drill for each of these mechanisms. It reports losses without the mechanism."""
-
-COVERED = (Mechanism.WRITE_QUEUE, Mechanism.SECOND_LOOK, Mechanism.CLAIM_RETRY)
-"""Without one of these, the drills do not always report losses, because others repair what it
-misses: the carrier is asked, and the call gets its next stream."""
+"""A drill for each mechanism. It reports losses without the mechanism."""
 
 REPETITIONS = {Loss.KILL: 4, Loss.KILL_SILENTLY: 4}
 LOSSES = tuple(LossDrill(loss, 1 + n) for loss in Loss for n in range(REPETITIONS.get(loss, 1)))

@@ -14,7 +14,9 @@ class KindResult(msgspec.Struct, frozen=True):
     kind: str
     calls: int
     lost: int
-    """Calls that our side ended although they should have gone on."""
+    """Calls that our side ended although they should have gone on, or left without their media."""
+    moved: int
+    """Healthy calls that got another media stream, although no container and no socket was lost."""
     wrong: int
     """Records that are wrong at the end of the run."""
     commands_lost: int
@@ -32,11 +34,13 @@ class DrillResult(msgspec.Struct, frozen=True):
     kinds: tuple[KindResult, ...]
     notes: tuple[str, ...] = ()
     """What was lost, wrong or repeated, in words."""
+    runs: int = 1
 
     @property
     def is_clean(self) -> bool:
         return not any(
             each.lost
+            + each.moved
             + each.wrong
             + each.commands_lost
             + each.commands_repeated

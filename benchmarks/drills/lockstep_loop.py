@@ -30,17 +30,62 @@ class _Pool:
         self.waiting: deque[Job] = deque()
 
 
-class _ClosingConnection(Connection):
-    """Lets the far end know that it was closed, as TCP does."""
+class CutConnection(Connection):
+    """Lets the far end know that it was closed, as TCP does. `cut` breaks it without a word to the
+    program, which is dead by then."""
 
     def __init__(self, protocol: Any, hears: Hears, on_closed: Callable[[], None]) -> None:
         self._on_closed = on_closed
+        self._is_cut = False
         super().__init__(protocol, hears)
+
+    def deliver(self, data: bytes) -> None:
+        if not self._is_cut:
+            super().deliver(data)
+
+    def write(self, data: Any) -> None:
+        if not self._is_cut:
+            super().write(data)
 
     def close(self) -> None:
         if not self.is_closing():
             self._on_closed()
         super().close()
+
+    def cut(self) -> None:
+        self._is_cut = True
+        if not self.is_closing():
+            self._closing = True
+            self._socket.close()
+            self._on_closed()
+
+
+class Listener:
+    """A server of the program, like `asyncio.Server`."""
+
+    sockets = ()
+
+    def __init__(self, protocol_factory: Callable[[], Any]) -> None:
+        self.is_open = True
+        self._protocol_factory = protocol_factory
+        self._connections: list[CutConnection] = []
+
+    def accept(self, hears: Hears, on_closed: Callable[[], None]) -> CutConnection:
+        connection = CutConnection(self._protocol_factory(), hears, on_closed)
+        self._connections.append(connection)
+        return connection
+
+    def is_serving(self) -> bool:
+        return self.is_open
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def cut(self) -> None:
+        """The process has died."""
+        self.close()
+        for connection in self._connections:
+            connection.cut()
 
 
 class LockstepLoop(VirtualLoop):
@@ -50,7 +95,7 @@ class LockstepLoop(VirtualLoop):
         super().__init__(answers)
         self._gave_way = threading.Semaphore(0)
         self._pools: dict[object, _Pool] = {}
-        self._servers: dict[int, Callable[[], Any]] = {}
+        self._listeners: dict[int, list[Listener]] = {}
 
     def sleep(self, seconds: float) -> None:
         """Let virtual time pass in a job."""
@@ -62,14 +107,21 @@ class LockstepLoop(VirtualLoop):
     async def create_server(
         self, protocol_factory: Any, host: Any = None, port: Any = None, *_: Any, **__: Any
     ) -> Any:
-        self._servers[port] = protocol_factory
-        return await super().create_server(protocol_factory)
+        listener = Listener(protocol_factory)
+        self._listeners.setdefault(port, []).append(listener)
+        return listener
 
-    def dial_port(self, port: int, hears: Hears, on_closed: Callable[[], None]) -> Connection:
-        """Raises `ConnectionRefusedError`."""
-        if port not in self._servers:
+    async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:
+        protocol = protocol_factory()
+        return CutConnection(protocol, self._answers, lambda: None), protocol
+
+    def dial_port(self, port: int, hears: Hears, on_closed: Callable[[], None]) -> CutConnection:
+        """Connect to the first server that is open. Raises `ConnectionRefusedError`."""
+        is_open = (each for each in self._listeners.get(port, ()) if each.is_open)
+        listener = next(is_open, None)
+        if listener is None:
             raise ConnectionRefusedError(f"nobody listens on port {port}")
-        return _ClosingConnection(self._servers[port](), hears, on_closed)
+        return listener.accept(hears, on_closed)
 
     def run_in_executor(  # type: ignore[override]  # the parent's takes type variables
         self, executor: Any, func: Callable[..., T], *args: Any

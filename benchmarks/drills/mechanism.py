@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from aws.stack import CONTAINER
-from control_plane import sweeping, task_sweep
+from control_plane import sweeping
 from control_plane.task_sweep import TaskSweep
-from media_bridge.runtime import server, write_queue
+from media_bridge.runtime import server, turn_writer, write_queue
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.rescues import Rescues
 from phonebridge import switchboard
@@ -28,7 +28,7 @@ class Mechanism(StrEnum):
     HANGUP_AT_ONCE = "the container hangs up although the table is away"
     OWED_COMMANDS = "commands that nothing confirms are sent again"
     ASK_CARRIER = "the carrier is asked before a silent call is ended"
-    SECOND_LOOK = "a task is dead only if several looks find it silent"
+    SECOND_LOOK = "the sweep looks again before it believes that a task is dead"
     CLAIM_RETRY = "a claim whose answer got lost is tried again"
     NEXT_STREAM = "a call that loses its media stream gets the next one"
 
@@ -40,10 +40,9 @@ class Mechanism(StrEnum):
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """Disable the mechanism, and the next stream too, which repairs what others miss."""
-        parts = {*_PARTS[self], *(_PARTS[Mechanism.NEXT_STREAM] if _PARTS[self] else ())}
+        """Disable this mechanism and no other."""
         with ExitStack() as stack:
-            for owner, name, part in parts:
+            for owner, name, part in _PARTS[self]:
                 stack.enter_context(replaced(owner, name, part))
             yield
 
@@ -86,17 +85,17 @@ def _never_replace(call: Call) -> int:
 
 _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
     Mechanism.NONE: (),
-    Mechanism.WRITE_QUEUE: ((write_queue, "is_passing", lambda error: False),),
+    Mechanism.WRITE_QUEUE: (
+        (write_queue, "is_passing", lambda error: False),
+        (turn_writer, "is_passing", lambda error: False),
+    ),
     Mechanism.HANGUP_AT_ONCE: ((Hangups, "ensure", _never_hang_up),),
     Mechanism.OWED_COMMANDS: (
         (switchboard, "owed_commands", _owe_nothing),
         (sweeping, "owed_commands", _owe_nothing),
     ),
     Mechanism.ASK_CARRIER: ((TelnyxClient, "look_up", _say_nothing),),
-    Mechanism.SECOND_LOOK: (
-        (task_sweep, "SILENT_RUNS_SECONDS", 0.0),
-        (TaskSweep, "_watch_closely", _believe_first_look),
-    ),
+    Mechanism.SECOND_LOOK: ((TaskSweep, "_watch_closely", _believe_first_look),),
     Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
     Mechanism.NEXT_STREAM: (
         (lifecycle, "stream_needed", _never_replace),

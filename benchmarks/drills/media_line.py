@@ -74,6 +74,8 @@ class MediaLine:
         self.request = request
         self.was_open = False
         self.is_over = False
+        self.was_stopped = False
+        """Whether the carrier ended it."""
         self.refusal = ""
         self._loop = loop
         self._heard = heard
@@ -104,6 +106,7 @@ class MediaLine:
 
     def stop(self) -> None:
         """The carrier ends the stream."""
+        self.was_stopped = True
         if self.was_open and not self.is_over:
             self._send(b'{"event":"stop","stop":{}}')
         self.drop()

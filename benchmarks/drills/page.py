@@ -8,11 +8,19 @@ from benchmarks.drills.loss_drill import LossDrill
 from benchmarks.drills.results import ROOT
 from benchmarks.drills.steady_costs import SteadyCosts
 from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
+from benchmarks.media import store_faults
+from benchmarks.media.store_faults import StoredFigures
 
 PAGE = ROOT / "docs" / "reliability.md"
 
 
-def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: SteadyCosts) -> str:
+def render(
+    drills: Sequence[Drill],
+    results: dict[str, DrillResult],
+    costs: SteadyCosts,
+    audio: StoredFigures | None = None,
+) -> str:
+    """`audio` is what `make bench-faults` has stored."""
     known = [results[drill.name] for drill in drills if drill.name in results]
     by_fault = rows_by_fault(drills, results)
     losses = [drill for drill in drills if isinstance(drill, LossDrill)]
@@ -28,6 +36,7 @@ def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: Stea
             "\n## The same runs, by what happened on the call\n",
             *markdown(rows_by_kind(known), first="call"),
             LIMITS,
+            *_audio_section(audio),
             "## What the protection costs\n",
             _costs(costs),
             WHAT_RUNS,
@@ -40,6 +49,7 @@ def _verdict(rows: Sequence[Row]) -> str:
     runs = sum(row.repetitions for row in rows)
     facts = (
         (sum(row.lost for row in rows), "healthy calls were ended"),
+        (sum(row.moved for row in rows), "healthy calls got another media stream"),
         (sum(row.legs_open_late for row in rows), "legs were open 10 s after the fault"),
         (sum(row.wrong for row in rows), "records were wrong in the end"),
         (sum(row.commands_lost for row in rows), "commands were lost"),
@@ -47,6 +57,13 @@ def _verdict(rows: Sequence[Row]) -> str:
     )
     listed = "\n".join(f"* **{count}** {what}." for count, what in facts)
     return f"In {runs} drills with {calls:,} calls:\n\n{listed}\n"
+
+
+def _audio_section(audio: StoredFigures | None) -> list[str]:
+    if audio is None:
+        return []
+    text = AUDIO.format(calls=audio.calls, rounds=audio.rounds, machine=audio.machine)
+    return [text, *store_faults.table(audio), ""]
 
 
 def _costs(costs: SteadyCosts) -> str:
@@ -74,7 +91,7 @@ DynamoDB holds the state of all calls. These runs break it in three ways:
 * *throttled*: it refuses each request at once.
 * *slow*: a response takes 0.5 to 3.5 s, which is longer than many clients wait.
 
-A run has 20 calls (7 with real processes). Runs differ in the time of the sweep. The columns mean:
+A run has 21 calls (7 with real processes). Runs differ in the time of the sweep. The columns mean:
 
 * **Lost**: our side ended a call that should have continued.
 * **Silence**: the longest time that each caller heard nothing. In a conversation without a fault
@@ -98,6 +115,13 @@ LIMITS = """
   but the table did not confirm it in time, and after 50 s the dial must not be repeated. No phone
   has rung. The client sees the end in the record and may place the call again.
 """
+AUDIO = """\
+## The audio while the table fails
+
+The audio path never waits for the table. `make bench-faults` measures the delay that the container
+adds to the audio of {calls} calls on one core ({machine}). The table fails during the whole
+measurement. Each figure is the median of {rounds} rounds.
+"""
 WHAT_RUNS = """\
 ## What a drill runs
 
@@ -105,13 +129,12 @@ Most drills run in virtual time. They use the real handlers and the real media c
 carrier, the model and the table are simulations in memory that follow the protocols. Rows with
 *real processes* use the local stack of `make dev` with a proxy in front of its DynamoDB.
 
-Each mechanism has a switch in `benchmarks/drills/mechanism.py`. Tests disable three of them and
-show that the drills then report losses. What the others miss, the next stream and the carrier's
-answer usually repair.
+Each mechanism has a switch in `benchmarks/drills/mechanism.py`. A test disables one mechanism after
+the other, and shows that a drill then reports losses.
 
 `make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
-have passed. Run it again until it reports that nothing is left. Any change of the code discards
-the stored results.
+have passed. Run it again until it reports that nothing is left. A change of the code that drills
+run discards the stored results. A change of comments, of docstrings or of this page does not.
 
 ---
 

@@ -57,7 +57,7 @@ class StoreDrill:
 
 async def _play(drill: StoreDrill, system: VirtualSystem, outage: Outage) -> DrillResult:
     closes, over = outage.ends + CLOSING_SECONDS, outage.ends + OVER_SECONDS
-    stage = Stage(system, outage, closes, over, AGENT_SECONDS)
+    stage = Stage(system, outage, closes, over, AGENT_SECONDS, keeps_streams=True)
     stories = [make(stage, number) for number, make in enumerate(STORIES)]
     async with asyncio.TaskGroup() as tasks:
         first_sweep = (outage.ends + drill.sweep_phase) % SWEEP_SECONDS

@@ -9,6 +9,9 @@ from benchmarks.drills.system import Leg, LegState
 from phonebridge.call.call import Call, CallStatus, EndedBy, Outcome
 
 RING_SECONDS = 2.0
+CLAIM_BEGINS_SECONDS = 0.062
+CLAIM_SECONDS = 0.01
+"""A container claims a call so long after the answer, and takes so long, in virtual time."""
 MAX_RING_SECONDS = 27.0
 """A phone rings for 30 s by default (Telnyx, "Dial")."""
 
@@ -101,6 +104,20 @@ class Answered(CallStory):
         return self._hung_up_ends()
 
 
+class AnsweredAtOnset(Answered):
+    """The callee picks up just before the fault, which begins while a container claims the call."""
+
+    kind = "answered at the onset"
+
+    async def play(self) -> None:
+        self.system.expect(self.to, answers_after_seconds=None)
+        await self.create(self.stage.outage.begins - self.created_before_seconds)
+        await self.stage.until(self.stage.outage.begins - CLAIM_BEGINS_SECONDS - CLAIM_SECONDS / 2)
+        if self.leg:
+            self.system.pick_up(self.leg)
+        await self.hang_up_at_the_end()
+
+
 class AnsweredInVain(Answered):
     """The same, but the callee hangs up after a while of silence."""
 
@@ -150,12 +167,15 @@ class Transferred(CallStory):
     kind = "transferred"
 
     async def play(self) -> None:
-        self.system.expect(TARGET, RING_SECONDS)
+        self.expect_target()
         await self.create(self.stage.outage.begins - self.created_before_seconds)
         await self.stage.until(self.stage.within(self.share))
         self.system.let_agent(self.to, "transfer_call", {"destination": "reception"})
         self.asked_at = self.system.time()
         await self.hang_up_at_the_end()
+
+    def expect_target(self) -> None:
+        self.system.expect(TARGET, RING_SECONDS)
 
     def was_refused(self) -> bool:
         """Whether the model received an error, so that it could inform the caller."""
@@ -188,8 +208,9 @@ STORIES: tuple[Callable[[Stage, int], CallStory], ...] = (
     *(partial(EndedByCaller, share=share) for share in (0.1, 0.5, 0.9)),
     *(partial(EndedByApi, share=share) for share in (0.2, 0.7)),
     *(partial(Answered, share=share) for share in (0.1, 0.5, 0.9)),
+    partial(AnsweredAtOnset, share=0.0),
     partial(AnsweredInVain, share=0.2),
     *(partial(Created, share=share) for share in (0.1, 0.6)),
     *(partial(Transferred, share=share) for share in (0.2, 0.7)),
 )
-"""The 20 calls of one run."""
+"""The 21 calls of one run."""

@@ -13,6 +13,7 @@ class Row:
     repetitions: int
     calls: int
     lost: int
+    moved: int
     silences: tuple[float, ...]
     wrong: int
     clean_seconds: tuple[float, ...]
@@ -41,7 +42,11 @@ def rows_by_fault(drills: Iterable[Drill], results: Mapping[str, DrillResult]) -
         if drill.name in results:
             runs.setdefault(drill.fault, []).append(results[drill.name])
     return [
-        _row(fault, len(own), [kind for result in own for kind in result.kinds])
+        _row(
+            fault,
+            sum(result.runs for result in own),
+            [kind for result in own for kind in result.kinds],
+        )
         for fault, own in runs.items()
     ]
 
@@ -60,6 +65,7 @@ def _row(name: str, repetitions: int, kinds: Sequence[KindResult]) -> Row:
         repetitions=repetitions,
         calls=sum(each.calls for each in kinds),
         lost=sum(each.lost for each in kinds),
+        moved=sum(each.moved for each in kinds),
         silences=tuple(seconds for each in kinds for seconds in each.silences),
         wrong=sum(each.wrong for each in kinds),
         clean_seconds=tuple(seconds for each in kinds for seconds in each.clean_seconds),

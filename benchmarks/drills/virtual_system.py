@@ -20,36 +20,30 @@ from typing import Any
 
 import msgspec
 import urllib3
-from picows import ws_connect, ws_create_server
+from picows import ws_create_server
 
 import ai_calls
 import sweep_calls
 import telnyx_webhook
 from benchmarks.drills.carrier import Callee, DrillCarrier
+from benchmarks.drills.container_process import MEDIA_PORT, ContainerProcess, Ports
 from benchmarks.drills.drill_model import DrillModel
 from benchmarks.drills.lockstep_loop import LockstepLoop
 from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.phone_leg import PhoneLeg
-from benchmarks.drills.store_fault import CALLS, HEARTBEATS, FaultyClient, Outage, Patience
+from benchmarks.drills.store_fault import CALLS, HEARTBEATS, FaultyClient, Outage
 from benchmarks.drills.system import Leg
 from benchmarks.drills.table_in_memory import TableInMemory
 from control_plane import services
 from media_bridge import __main__ as container
-from media_bridge.openai.client import OpenAIRealtime
 from media_bridge.runtime import server, worker
 from media_bridge.runtime.fleet_watch import FleetWatch
 from media_bridge.runtime.heartbeat import Heartbeat
-from media_bridge.runtime.server import run_server
-from media_bridge.runtime.websocket import WebSocket
-from media_bridge.runtime.worker import MediaWorker
 from phonebridge.call.call import Call
-from phonebridge.call.config import CallConfig
-from phonebridge.settings import MediaSettings
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.telnyx.client import TelnyxClient
 
 BEGINNING_MS = 1_795_000_000_000
-MEDIA_PORT = 8080
 SWEEP_SECONDS = 60.0
 TABLE = "calls"
 LOOK_SECONDS = 0.1
@@ -69,29 +63,6 @@ ENVIRONMENT = {
     "OPENAI_REALTIME_URL": "ws://model.example/v1/realtime",
     "MODEL_AUDIO": "g711",
 }
-
-
-class ModelOnThisLoop(OpenAIRealtime):
-    async def connect(self, config: CallConfig, socket: WebSocket) -> None:
-        # aiofastnet would ask the operating system, where picows alone asks the loop.
-        await ws_connect(lambda: socket, self.url(config), use_aiofastnet=False)
-
-
-class DirectPoll:
-    """Replaces `MailboxPoll`, which would open a connection to the table."""
-
-    def __init__(self, client: FaultyClient, query: Any) -> None:
-        self._client = client
-        self._query = query
-
-    async def is_empty(self) -> bool:
-        return self._client.is_known_empty(msgspec.json.decode(self._query()))
-
-    def close(self) -> None:
-        pass
-
-    def renew(self) -> None:
-        """Do nothing, because the query names the mailbox."""
 
 
 class LockstepHeartbeat(Heartbeat):
@@ -133,9 +104,9 @@ class VirtualSystem:
     carrier: DrillCarrier
     model: DrillModel
     table: TableInMemory
-    worker: MediaWorker
     records: DynamoCallStore
     """The table as it is, whatever its clients see."""
+    containers: Sequence[ContainerProcess]
     _api: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def time(self) -> float:
@@ -166,6 +137,10 @@ class VirtualSystem:
     def record(self, call_id: str) -> Call | None:
         return self.records.load(call_id)
 
+    @property
+    def has_lost_container(self) -> bool:
+        return any(process.is_dead for process in self.containers)
+
     async def ask(
         self, method: str, path: str, body: object = None, **headers: str
     ) -> tuple[int, dict[str, Any]]:
@@ -191,8 +166,12 @@ def _forget(sweep: "asyncio.Future[dict[str, int]]") -> None:
 
 @asynccontextmanager
 async def virtual_system(
-    loop: LockstepLoop, model: DrillModel, outage: Outage
+    loop: LockstepLoop,
+    model: DrillModel,
+    outage: Outage,
+    containers: Sequence[ContainerProcess] = (),
 ) -> AsyncIterator[VirtualSystem]:
+    """Run the system, with one container unless others are given."""
     try:
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
@@ -200,12 +179,15 @@ async def virtual_system(
             table = TableInMemory(loop.time, lambda: None)
             stack.enter_context(_replaced_parts(loop, table, outage, carrier))
             model.serve(tasks)
-            task = container.media_worker(MediaSettings.from_env(os.environ), None)
-            await stack.enter_async_context(task.running())
-            await stack.enter_async_context(run_server(task, "0.0.0.0", MEDIA_PORT))
+            processes = await stack.enter_async_context(asyncio.TaskGroup())
+            client = partial(FaultyClient, loop, table, outage)
+            ports = Ports(partial(client, CALLS), partial(client, HEARTBEATS), carrier)
+            containers = containers or (ContainerProcess(),)
+            for process in containers:
+                process.start(processes, ports)
             raw: Any = table
             records = DynamoCallStore(TABLE, raw, lambda: _now_ms(loop))
-            yield VirtualSystem(loop, carrier, model, table, task, records)
+            yield VirtualSystem(loop, carrier, model, table, records, containers)
             raise _Over
     except* _Over:
         pass
@@ -238,27 +220,26 @@ def _replaced_parts(
 def _parts(
     loop: LockstepLoop, table: TableInMemory, outage: Outage, carrier: DrillCarrier
 ) -> dict[tuple[Any, str], Any]:
-    def client(patience: Patience) -> Any:
-        return lambda *_: FaultyClient(loop, table, outage, patience)
-
     telnyx, now_ms = partial(TelnyxClient, sleep=loop.sleep), partial(_now_ms, loop)
     return {
-        (services, "dynamodb_client"): client(CALLS),
+        (services, "dynamodb_client"): lambda: FaultyClient(loop, table, outage, CALLS),
         (services, "TelnyxClient"): telnyx,
         (services, "now_ms"): now_ms,
         (services, "sleep"): loop.sleep,
         (worker, "Heartbeat"): LockstepHeartbeat,
         (worker, "FleetWatch"): partial(FleetWatch, now=loop.time),
-        (container, "dynamodb_client"): client(CALLS),
-        (container, "heartbeat_client"): client(HEARTBEATS),
-        (container, "dynamodb_access"): lambda client: client,
-        (container, "MailboxPoll"): DirectPoll,
         (container, "TelnyxClient"): telnyx,
-        (container, "OpenAIRealtime"): ModelOnThisLoop,
         (container, "now_ms"): now_ms,
-        (server, "ws_create_server"): partial(ws_create_server, use_aiofastnet=False),
+        (server, "ws_create_server"): _create_server,
         (urllib3, "PoolManager"): partial(_Pool, carrier),
     }
+
+
+async def _create_server(*args: Any, **options: Any) -> Any:
+    """Serve without pings. picows decides by the clock of the machine whether a socket is idle, so
+    each run would take another course. In virtual time no socket is idle."""
+    quiet: dict[str, Any] = options | {"use_aiofastnet": False, "enable_auto_ping": False}
+    return await ws_create_server(*args, **quiet)
 
 
 @contextmanager

@@ -43,7 +43,10 @@ class StoredFigures(Struct, frozen=True):
     rows: tuple[AudioDuringFault, ...]
 
 
-def load(path: Path = RESULTS) -> StoredFigures:
+def load(path: Path = RESULTS) -> StoredFigures | None:
+    """None if nothing was measured yet."""
+    if not path.exists():
+        return None
     return msgspec.json.decode(path.read_bytes(), type=StoredFigures)
 
 

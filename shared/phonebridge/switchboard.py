@@ -24,22 +24,16 @@ from phonebridge.call.commands import (
 )
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
-    AnnouncementEnded,
     BrowserCallRequested,
     CallArrived,
-    CallerInformed,
     CallEvent,
     CallHungUp,
     CallRequested,
     CallTurnedAway,
     DigitsSettled,
-    MediaReported,
-    MediaStarted,
-    NextStreamRequested,
-    StreamClosed,
 )
 from phonebridge.call.overdue import event_of_leg_state, event_of_live_leg
-from phonebridge.call.owed import new_commands, owed_commands, wanted_commands
+from phonebridge.call.owed import is_repetition, new_commands, owed_commands, wanted_commands
 from phonebridge.call.reports import report_of
 from phonebridge.call.streams import is_stale
 from phonebridge.call.transfer import DialTarget, TransferLeg
@@ -69,15 +63,6 @@ T = TypeVar("T")
 ATTEMPTS = 10
 """A call has few concurrent writers: some webhooks, the API, its container and the sweep."""
 NEED_CONFIG = (Dial, Answer, StartStreaming, InformCaller)
-OF_OURS = (
-    MediaStarted,
-    MediaReported,
-    NextStreamRequested,
-    StreamClosed,
-    CallerInformed,
-    AnnouncementEnded,
-)
-"""Events that come once. If one of them leaves a call as it is, it is not a repetition."""
 
 
 class Switchboard:
@@ -172,7 +157,7 @@ class Switchboard:
         for _ in range(ATTEMPTS):
             before = loaded or self._load(call_id)
             loaded = None
-            if is_stale(before, stream_number):
+            if is_stale(before, stream_number, event):
                 return before
             now_ms = self._now_ms()
             after = lifecycle.advance(before, event, now_ms)
@@ -183,7 +168,7 @@ class Switchboard:
                 except Conflict:
                     continue
                 self._log_move(before, after, event)
-            repeats = after == before and not isinstance(event, OF_OURS)
+            repeats = after == before and is_repetition(event, before)
             after = self._send_owed(before, after, now_ms, repeats=repeats)
             if after.status is CallStatus.ENDED:
                 self._ended(after)

@@ -15,6 +15,7 @@ from phonebridge.call.call import (
     Call,
     CallStatus,
     EndedBy,
+    Fault,
     Hangup,
     Leg,
     Outcome,
@@ -34,11 +35,13 @@ from phonebridge.call.events import (
     AnnouncementEnded,
     CallAnswered,
     CallEvent,
+    CallFailed,
     CallHungUp,
     CallInitiated,
     DigitsRequested,
     EndRequested,
     MediaAttached,
+    StreamingStopped,
 )
 from phonebridge.call.machine_detection import (
     AnsweredBy,
@@ -409,7 +412,7 @@ ASKED_TO_END = EndRequested(EndedBy.API, 4_000)
 @pytest.mark.parametrize(
     ("slower", "faster", "commands"),
     [
-        (ANSWERED.event, ASKED_TO_END, [HangUp(), HangUp()]),
+        (ANSWERED.event, ASKED_TO_END, [HangUp()]),
         (ASKED_TO_END, ANSWERED.event, [StartStreaming(1), HangUp()]),
     ],
 )
@@ -482,6 +485,18 @@ def test_a_hangup_of_a_leg_that_telnyx_has_forgotten_is_the_end(
     hangups = carrier.executed.count(HangUp())
     switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert carrier.executed.count(HangUp()) == hangups, "nothing is left to hang up"
+
+
+def test_the_stream_that_a_hangup_closes_does_not_repeat_the_hangup(
+    switchboard: Switchboard, carrier: RecordingCarrier
+) -> None:
+    """`streaming.stopped` comes before `call.hangup`."""
+    place(switchboard)
+    switchboard.apply("call-1", CallAnswered(LEG, 5_000))
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    switchboard.apply("call-1", CallFailed(Fault("model_lost", "closed", 7_000)))
+    switchboard.apply("call-1", StreamingStopped(1))
+    assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
 
 
 def test_a_leg_that_is_answered_after_it_was_unknown_is_hung_up_again(

@@ -32,12 +32,6 @@ class RecordedTelnyx:
         """Return the names of the commands. `calls` is the dial."""
         return [path.rsplit("/", 1)[-1] for path, _ in self.commands]
 
-    @property
-    def kinds(self) -> list[str]:
-        """The names without repetitions. While the clock of a test stands still, what is owed is
-        sent again at every look."""
-        return list(dict.fromkeys(self.names))
-
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.commands.append((path, body))
         if self.refusals:

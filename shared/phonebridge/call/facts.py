@@ -11,6 +11,7 @@ from phonebridge.call.call import (
     MAX_STREAMS,
     Call,
     CallStatus,
+    Direction,
     EndedBy,
     Fault,
     Hangup,
@@ -73,8 +74,9 @@ def _is_too_late(call: Call, event: CallEvent) -> bool:
     and requests change nothing: a socket that breaks because the caller hung up is no fault. The
     carrier's facts always count."""
     match event:
-        case CallFailed():
-            return call.status in (CallStatus.ENDED, CallStatus.TRANSFERRED)
+        case CallFailed(fault):
+            is_over = call.status in (CallStatus.ENDED, CallStatus.TRANSFERRED)
+            return is_over and not _explains_end(call, fault)
         case EndRequested(_, at_ms):
             # An end that was asked for in time sets the reason, even if it is written later.
             return call.status is CallStatus.ENDED and not _precedes_end(call, at_ms)
@@ -86,6 +88,15 @@ def _is_too_late(call: Call, event: CallEvent) -> bool:
 
 def _precedes_end(call: Call, at_ms: int) -> bool:
     return call.hangup is not None and at_ms <= call.hangup.at_ms + CLOCK_SKEW_MS
+
+
+def _explains_end(call: Call, fault: Fault) -> bool:
+    """Return whether our side hung up because of this failure. The carrier's report of the hangup
+    may be written before the failure, for example after the table was unavailable."""
+    person = "callee" if call.direction is Direction.OUTBOUND else "caller"
+    is_ours = call.hangup is not None and call.hangup.source != person
+    is_unexplained = call.end_requested_by is None and call.transferred_at_ms is None
+    return is_ours and is_unexplained and _precedes_end(call, fault.at_ms)
 
 
 def _apply_leg_event(call: Call, event: LegEvent) -> Call:

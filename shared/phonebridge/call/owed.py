@@ -20,8 +20,8 @@ A command is confirmed by its effect, never by the carrier's 200:
 A report to a container has a key of its own, so a repetition of it is not read twice.
 
 The write that creates a need stores when it did (`Call.asked_at`), and its writer sends the
-command. A redelivered webhook or a client's retry sends it again at once. Anybody else does so
-`REPEAT_AFTER_MS` later, because the first sender may still be at work.
+command at once (`new_commands`). A redelivered webhook or a client's retry sends it again at once.
+Anybody else does so `REPEAT_AFTER_MS` later, because the first sender may still be at work.
 
 Telnyx ignores a `command_id` that it has seen within 60 s, so a repetition has no effect of its
 own. After that it would: commands that must not be carried out twice are given up before
@@ -44,6 +44,16 @@ from phonebridge.call.commands import (
     SendDigits,
     StartStreaming,
     StopStreaming,
+)
+from phonebridge.call.events import (
+    AnnouncementEnded,
+    CallerInformed,
+    CallEvent,
+    MediaReported,
+    MediaStarted,
+    NextStreamRequested,
+    StreamClosed,
+    StreamingStopped,
 )
 from phonebridge.call.streams import has_used_all_streams
 from phonebridge.call.transfer import (
@@ -76,6 +86,16 @@ GIVEN_UP = (
     ReportEnd,
 )
 
+_ONCE = (
+    MediaStarted,
+    MediaReported,
+    NextStreamRequested,
+    StreamClosed,
+    CallerInformed,
+    AnnouncementEnded,
+)
+"""Events that come once."""
+
 _S = CallStatus
 _Need = tuple[str, CallCommand]
 """A field of `AskedAt`, and the command that is needed there."""
@@ -89,6 +109,13 @@ def owed_commands(call: Call, now_ms: int, *, repeats: bool = False) -> tuple[Ca
         if _is_due(getattr(call.asked_at, field), now_ms, repeats=repeats)
         and not _is_given_up(command, getattr(call.asked_at, field), now_ms)
     )
+
+
+def is_repetition(event: CallEvent, call: Call) -> bool:
+    """Return whether an event that leaves the call as it is has come before. The end of a call
+    closes its stream, so `streaming.stopped` changes nothing then, although it comes once."""
+    has_closed_stream = isinstance(event, StreamingStopped) and call.status is _S.ENDED
+    return not (has_closed_stream or isinstance(event, _ONCE))
 
 
 def wanted_commands(call: Call) -> tuple[CallCommand, ...]:
@@ -222,7 +249,7 @@ def _of_keys(call: Call) -> CallCommand | None:
 
 
 def _is_due(asked_ms: int, now_ms: int, *, repeats: bool) -> bool:
-    return repeats or asked_ms == now_ms or now_ms >= asked_ms + REPEAT_AFTER_MS
+    return repeats or now_ms >= asked_ms + REPEAT_AFTER_MS
 
 
 def _is_given_up(command: CallCommand, asked_ms: int, now_ms: int) -> bool:

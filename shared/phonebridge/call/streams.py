@@ -23,9 +23,12 @@ is tried, the fallback is called, or the call ends.
 
 from dataclasses import replace
 
-from phonebridge.call.call import MAX_FAILURES, MAX_STREAMS, Call, CallStatus
+from phonebridge.call.call import MAX_FAILURES, MAX_STREAMS, Call, CallStatus, Fault
 from phonebridge.call.events import (
     AnnouncementEnded,
+    CallEvent,
+    CallFailed,
+    EndRequested,
     LastStreamEnding,
     NextStreamRequested,
     StreamClosed,
@@ -106,14 +109,25 @@ def without_streams(call: Call) -> Call:
     )
 
 
-def is_stale(call: Call, stream_number: int | None) -> bool:
+def is_stale(call: Call, stream_number: int | None, event: CallEvent | None = None) -> bool:
     """Whether a container that has stream `stream_number` may change the call no more, because its
     stream was lost, or another container has a later one. None means anybody but a container."""
     if stream_number is None:
         return False
     if stream_number < call.attached_stream:
         return True
-    return stream_number <= call.lost_stream and not call.has_last_stream
+    is_lost = stream_number <= call.lost_stream and not call.has_last_stream
+    return is_lost and not _precedes_loss(call, event)
+
+
+def _precedes_loss(call: Call, event: CallEvent | None) -> bool:
+    """Whether the container ended the call before the loss of its stream was written. Then the
+    carrier probably closed the stream because the container had hung up."""
+    match event:
+        case EndRequested(_, at_ms) | CallFailed(Fault(at_ms=at_ms)):
+            return at_ms <= call.asked_at.stream_ms
+        case _:
+            return False
 
 
 def _mark_closed(call: Call, number: int) -> Call:

@@ -1,16 +1,21 @@
 """docs/reliability.md begins with what the reader wants to know."""
 
+from pathlib import Path
+
 from benchmarks.drills import page
 from benchmarks.drills.catalogue import NO_FAULT
 from benchmarks.drills.drill import DrillResult, KindResult
 from benchmarks.drills.steady_costs import SteadyCosts
+from benchmarks.drills.store_fault import StoreFault
+from benchmarks.media.store_faults import AudioDuringFault, StoredFigures, load
+from phonebridge.settings import ModelAudio
 
 COSTS = SteadyCosts(1800, 40, 12)
 
 
 def result(**counts: int) -> DrillResult:
     nothing = dict.fromkeys(
-        ("lost", "wrong", "commands_lost", "commands_repeated", "legs_open_late"), 0
+        ("lost", "moved", "wrong", "commands_lost", "commands_repeated", "legs_open_late"), 0
     )
     kind = KindResult(
         kind="talking", calls=4, silences=(4.0,), clean_seconds=(0.0,), **(nothing | counts)
@@ -18,8 +23,8 @@ def result(**counts: int) -> DrillResult:
     return DrillResult((kind,))
 
 
-def rendered(found: DrillResult) -> str:
-    return page.render([NO_FAULT], {NO_FAULT.name: found}, COSTS)
+def rendered(found: DrillResult, audio: StoredFigures | None = None) -> str:
+    return page.render([NO_FAULT], {NO_FAULT.name: found}, COSTS, audio)
 
 
 def test_the_page_says_first_how_many_healthy_calls_were_ended() -> None:
@@ -36,3 +41,15 @@ def test_the_page_names_the_command_that_writes_it() -> None:
 
 def test_the_page_states_what_heartbeats_cost() -> None:
     assert "Heartbeats: 1,800 write units for each hour of a task" in rendered(result())
+
+
+def test_the_page_shows_how_late_audio_is_while_the_table_fails() -> None:
+    throttled = AudioDuringFault(StoreFault.THROTTLED, ModelAudio.G711, 0.08, 0.21, 0.17, 0.94, 0)
+    audio = StoredFigures("2026-11-30", "2 cores", calls=40, rounds=3, rows=(throttled,))
+    shown = rendered(result(), audio)
+    assert "audio of 40 calls on one core (2 cores)" in shown
+    assert "| throttled | g711 | 0.08 / 0.21 ms | 0.17 / 0.94 ms | 0 |" in shown
+
+
+def test_without_a_measurement_the_page_says_nothing_about_audio(tmp_path: Path) -> None:
+    assert "bench-faults" not in rendered(result(), load(tmp_path / "store_faults.json"))

@@ -21,3 +21,30 @@ def test_results_of_other_code_are_forgotten(tmp_path: Path) -> None:
     of_other_code = results.Results("0123", {"store away": DrillResult(())})
     path.write_bytes(msgspec.json.encode(of_other_code))
     assert results.load(path).by_name == {}
+
+
+DOCUMENTED = '''
+"""A module."""
+
+LIMIT = 3
+"""Maximum number of calls."""
+
+
+def double(number: int) -> int:
+    """Double a number."""
+    return 2 * number  # as expected
+'''
+BARE = """
+LIMIT = 3
+
+def double(number: int) -> int:
+    return 2 * number
+"""
+
+
+def test_other_words_in_comments_and_docstrings_are_the_same_code() -> None:
+    assert results.code_of(DOCUMENTED) == results.code_of(BARE)
+
+
+def test_another_number_is_other_code() -> None:
+    assert results.code_of(BARE) != results.code_of(BARE.replace("3", "4"))

@@ -26,6 +26,7 @@ def result(silence: float = 4.0, lost: int = 0) -> DrillResult:
         kind="talking",
         calls=2,
         lost=lost,
+        moved=0,
         wrong=1,
         commands_lost=0,
         commands_repeated=0,

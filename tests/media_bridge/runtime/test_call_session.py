@@ -201,7 +201,7 @@ async def test_a_socket_that_closes_without_stop_is_replaced(
         phone = await plane.greeted()
         await leave(phone)
         await plane.converse(await plane.next_stream(phone.call))
-        assert plane.telnyx.kinds == ["streaming_stop", "streaming_start"]
+        assert plane.telnyx.names == ["streaming_stop", "streaming_start"]
         await plane.converse(other)
 
 

@@ -111,7 +111,7 @@ async def test_the_calls_of_a_task_that_is_marked_go_on_or_end_as_the_carrier_sa
         plane.task._bury("task-9")
         if is_alive:
             await plane.converse(await plane.next_stream(call))
-            assert plane.telnyx.kinds == ["streaming_stop", "streaming_start"]
+            assert plane.telnyx.names == ["streaming_stop", "streaming_start"]
         else:
             await until(lambda: plane.record(call).call.status is CallStatus.ENDED)
             assert plane.telnyx.commands == []
@@ -139,7 +139,7 @@ async def test_a_call_without_a_task_waits_until_one_starts(
         plane.task._draining = True
         plane.task._bury("task-9")
         await until(lambda: "speak" in telnyx.names)
-        assert telnyx.kinds == ["streaming_stop", "speak"]
+        assert telnyx.names == ["streaming_stop", "speak"]
         call = plane.record(call).call
     async with start_plane(task_id="task-2") as plane:
         await plane.converse(await plane.next_stream(call))

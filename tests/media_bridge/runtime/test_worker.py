@@ -265,7 +265,7 @@ async def test_a_drain_moves_calls_to_a_task_that_has_room(
         second = await other.next_stream(phone.call)
         await draining
         await other.converse(second)
-        assert other.telnyx.kinds == ["streaming_stop", "streaming_start"]
+        assert other.telnyx.names == ["streaming_stop", "streaming_start"]
         record = other.record(phone.call)
         assert (record.call.owner_task, record.call.end_requested_by) == ("task-2", None)
 

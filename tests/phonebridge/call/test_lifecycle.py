@@ -354,11 +354,32 @@ def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) 
     assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
 
 
-@pytest.mark.parametrize("end", [HUNG_UP, LAST_STREAM_FAILED])
+CALLEE_HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "callee", 90_000))
+
+
+@pytest.mark.parametrize("end", [CALLEE_HUNG_UP, LAST_STREAM_FAILED])
 def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
-    """A socket breaks because the caller hung up, and its time may yet be the earlier one."""
+    """A socket breaks because the callee hung up, and its time may yet be the earlier one."""
     ended = after(dialing(), ANSWERED, end)
     assert after(ended, CONTAINER_LOST) == ended
+
+
+@pytest.mark.parametrize("source", ["caller", "unknown"])
+def test_a_failure_because_of_which_we_hung_up_is_the_reason_even_if_it_is_written_later(
+    source: str,
+) -> None:
+    hung_up = CallHungUp(LEG, Hangup("normal_clearing", source, CONTAINER_LOST.fault.at_ms + 500))
+    call = after(dialing(), ANSWERED, ATTACHED)
+    events: tuple[CallEvent, ...] = (CONTAINER_LOST, hung_up)
+    for order in permutations(events):
+        ended = after(call, *order)
+        assert (ended.outcome, ended.reason) == (Outcome.FAILED, "container_lost")
+        assert ended.ended_at_ms == hung_up.hangup.at_ms
+
+
+def test_a_failure_after_the_hangup_that_was_requested_is_no_reason() -> None:
+    call = after(dialing(), ANSWERED, ATTACHED, EndRequested(EndedBy.AGENT, 44_000), HUNG_UP)
+    assert after(call, CONTAINER_LOST) == call
 
 
 def test_a_failure_of_the_carriers_counts_after_the_end_too() -> None:

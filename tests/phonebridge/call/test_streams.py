@@ -23,6 +23,7 @@ from phonebridge.call.events import (
     CallAnswered,
     CallerInformed,
     CallEvent,
+    CallFailed,
     CallHungUp,
     CallRequested,
     DialAccepted,
@@ -39,7 +40,7 @@ from phonebridge.call.owed import wanted_commands
 from phonebridge.call.streams import is_stale
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.errors import InvalidTransition
-from tests.support.calls import LEG, after, outbound_call, sent, unasked
+from tests.support.calls import LEG, NOW_MS, after, outbound_call, sent, unasked
 
 HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 TRANSFER = TransferRequested("+15550142")
@@ -191,6 +192,21 @@ def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> Non
 
 
 # Two agents never speak on one call.
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "may_end"), [(NOW_MS - 500, True), (NOW_MS, True), (NOW_MS + 1, False)]
+)
+def test_a_container_may_still_write_that_it_has_ended_the_call_before_the_stream_was_lost(
+    at_ms: int, may_end: bool
+) -> None:
+    """It hung up without waiting for the table, and the carrier closed the stream."""
+    fault = CallFailed(Fault("model_silent", "no reply", at_ms))
+    for event in (EndRequested(EndedBy.AGENT, at_ms), fault):
+        lost = after(streaming(), StreamingStopped(1))
+        assert is_stale(lost, 1, event) is not may_end
+        assert is_stale(after(lost, attached(2)), 1, event), "another container has the call"
+    assert after(lost, fault, HUNG_UP).reason == "model_silent"
 
 
 def test_a_container_whose_stream_was_lost_or_replaced_may_change_the_call_no_more() -> None:
