@@ -35,13 +35,13 @@ def save(results: Results, path: Path = RESULTS) -> None:
     path.write_bytes(msgspec.json.encode(results))
 
 
-def fingerprint() -> str:
+def fingerprint(*more_folders: str) -> str:
     digest = sha256()
-    for path in _sources():
+    for path in _sources(*more_folders):
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _sources() -> Iterator[Path]:
-    for folder in FOLDERS:
+def _sources(*more_folders: str) -> Iterator[Path]:
+    for folder in (*FOLDERS, *more_folders):
         yield from sorted((ROOT / folder).rglob("*.py"))
