@@ -1,6 +1,6 @@
 """docs/reliability.md, from the results of the drills."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.drills.drill import Drill, DrillResult
@@ -8,11 +8,18 @@ from benchmarks.drills.loss_drill import LossDrill
 from benchmarks.drills.results import ROOT
 from benchmarks.drills.steady_costs import SteadyCosts
 from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
+from benchmarks.soak import figures
+from benchmarks.soak.figures import Soak
 
 PAGE = ROOT / "docs" / "reliability.md"
 
 
-def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: SteadyCosts) -> str:
+def render(
+    drills: Sequence[Drill],
+    results: dict[str, DrillResult],
+    costs: SteadyCosts,
+    soak: Soak | None = None,
+) -> str:
     known = [results[drill.name] for drill in drills if drill.name in results]
     by_fault = rows_by_fault(drills, results)
     losses = [drill for drill in drills if isinstance(drill, LossDrill)]
@@ -28,6 +35,7 @@ def render(drills: Sequence[Drill], results: dict[str, DrillResult], costs: Stea
             "\n## The same runs, by what happened on the call\n",
             *markdown(rows_by_kind(known), first="call"),
             LIMITS,
+            *(_soak(soak) if soak else ()),
             "## What the protection costs\n",
             _costs(costs),
             WHAT_RUNS,
@@ -47,6 +55,19 @@ def _verdict(rows: Sequence[Row]) -> str:
     )
     listed = "\n".join(f"* **{count}** {what}." for count, what in facts)
     return f"In {runs} drills with {calls:,} calls:\n\n{listed}\n"
+
+
+def _soak(soak: Soak) -> Iterator[str]:
+    yield "## Half an hour at capacity\n"
+    yield (
+        f"`make soak` on {soak.date} ({soak.machine}): {soak.slots} calls at a time for "
+        f"{soak.minutes:.0f} minutes, {soak.calls:,} calls in all. {soak.streams_lost} media "
+        f"sockets and {soak.sessions_lost} sessions of the model were lost on purpose, and "
+        f"{soak.wrong_records} records were wrong. Between the second quarter of the run and the "
+        f"last one, memory grew by {figures.growth_mb(soak):.1f} MB.\n"
+    )
+    yield from figures.table(soak)
+    yield ""
 
 
 def _costs(costs: SteadyCosts) -> str:
@@ -112,6 +133,14 @@ answer usually repair.
 `make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
 have passed. Run it again until it reports that nothing is left. Any change of the code discards
 the stored results.
+
+## Broken input
+
+`make fuzz` gives broken input to all readers: a million changed frames, model events, webhooks and
+messages to the decoders, the bridge and the life of a call, and 20,000 to each route, handler and
+socket. It changes genuine messages: bits, lengths, types, depth, numbers, Unicode and order. A
+failure is an exception, a status 500, an endless loop, growing memory, or a call that does not end.
+`ARGS="--seed N --only NAME --round R"` repeats one.
 
 ---
 

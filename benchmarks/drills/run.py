@@ -7,6 +7,7 @@ from benchmarks.drills import page, results, steady_costs
 from benchmarks.drills.catalogue import all_drills
 from benchmarks.drills.drill import Drill
 from benchmarks.drills.table import markdown, rows_by_fault
+from benchmarks.soak import figures
 
 MAX_SECONDS = 480.0
 """No drill begins later than this, so that a run of the command ends within ten minutes."""
@@ -23,7 +24,8 @@ def main() -> None:
     if left:
         print(f"{len(left)} of {len(drills)} drills are left. Run the command again.")
     elif not wanted:
-        page.write(page.render(drills, known.by_name, steady_costs.measure()))
+        costs = steady_costs.measure()
+        page.write(page.render(drills, known.by_name, costs, figures.load()))
         print(f"wrote {page.PAGE.relative_to(results.ROOT)}")
 
 
