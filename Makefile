@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill fuzz soak diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -133,6 +133,12 @@ bench-faults: .venv/.stamp      ## measure whether audio is late while the table
 
 drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)
+
+fuzz: .venv/.stamp              ## give broken input to all decoders, handlers and sockets; ARGS="--seed N --only NAME"
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.fuzz.run $(ARGS)
+
+soak: .venv/.stamp              ## run a container at capacity for 30 minutes; fails if memory grows; ARGS="--minutes 3"
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.soak.run $(ARGS)
 
 diagrams: .venv/.stamp          ## docs/lifecycle.md and docs/design.md, drawn from the code
 	PYTHONPATH=docs $(BIN)/python docs/diagrams/lifecycle.py

@@ -37,11 +37,16 @@ def _client_of(authorization: str) -> str | None:
 
 
 def _fingerprint(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_DIGITS]
+    return _hash(text)[:FINGERPRINT_DIGITS]
+
+
+def _hash(text: str) -> str:
+    # A lone surrogate is no character, so such a text equals no key. It must not raise either.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _is_known_key(key: str, hashes: list[str]) -> bool:
-    offered = hashlib.sha256(key.encode()).hexdigest()
+    offered = _hash(key)
     # A list, so that the time does not tell which key matched.
     return any([hmac.compare_digest(offered, known) for known in hashes])
 

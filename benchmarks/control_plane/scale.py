@@ -135,9 +135,9 @@ A Python process uses one core. More calls need more processes: either several p
 task that share a port (`SO_REUSEPORT`), or one task of one vCPU for each process. Phonebridge uses
 one task for each process:
 
-* The load balancer sends a new call to the task with the fewest open sockets. Linux would choose a
-  process by a hash of the addresses, whatever its load. One process would refuse calls while
-  another has room.
+* The load balancer sends new calls to the tasks in turn, so each has about as many. Linux would
+  choose a process by a hash of the addresses, whatever its load. One process would refuse calls
+  while another has room.
 * A larger task is not cheaper. The price of Fargate is linear in vCPU.
 * A health check of a shared port reaches one process only. It would miss another one that hangs.
 * Nothing has to be built: no supervisor, and no second kind of slot. The service grows and shrinks

@@ -32,7 +32,7 @@ LANES = 6
 """Calls at a time. The simulators share the machine with the containers."""
 LANE_PAUSE_SECONDS = 1.0
 FIRST_LOSS_SECONDS = 20.0
-RUN_SECONDS = 320.0
+RUN_SECONDS = 200.0
 """No loss begins later than this in a run."""
 CALL_SECONDS = 55.0
 PATIENT_CALL_SECONDS = 130.0

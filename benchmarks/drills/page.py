@@ -1,6 +1,6 @@
 """docs/reliability.md, from the results of the drills."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.drills.drill import Drill, DrillResult
@@ -10,6 +10,8 @@ from benchmarks.drills.steady_costs import SteadyCosts
 from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
 from benchmarks.media import store_faults
 from benchmarks.media.store_faults import StoredFigures
+from benchmarks.soak import figures
+from benchmarks.soak.figures import Soak
 
 PAGE = ROOT / "docs" / "reliability.md"
 
@@ -19,8 +21,9 @@ def render(
     results: dict[str, DrillResult],
     costs: SteadyCosts,
     audio: StoredFigures | None = None,
+    soak: Soak | None = None,
 ) -> str:
-    """`audio` is what `make bench-faults` has stored."""
+    """`audio` is what `make bench-faults` has stored, and `soak` what `make soak` has."""
     known = [results[drill.name] for drill in drills if drill.name in results]
     by_fault = rows_by_fault(drills, results)
     losses = [drill for drill in drills if isinstance(drill, LossDrill)]
@@ -37,6 +40,7 @@ def render(
             *markdown(rows_by_kind(known), first="call"),
             LIMITS,
             *_audio_section(audio),
+            *(_soak(soak) if soak else ()),
             "## What the protection costs\n",
             _costs(costs),
             WHAT_RUNS,
@@ -64,6 +68,19 @@ def _audio_section(audio: StoredFigures | None) -> list[str]:
         return []
     text = AUDIO.format(calls=audio.calls, rounds=audio.rounds, machine=audio.machine)
     return [text, *store_faults.table(audio), ""]
+
+
+def _soak(soak: Soak) -> Iterator[str]:
+    yield "## Half an hour at capacity\n"
+    yield (
+        f"`make soak` on {soak.date} ({soak.machine}): {soak.slots} calls at a time for "
+        f"{soak.minutes:.0f} minutes, {soak.calls:,} calls in all. {soak.streams_lost} media "
+        f"sockets and {soak.sessions_lost} sessions of the model were lost on purpose, and "
+        f"{soak.wrong_records} records were wrong. Between the second quarter of the run and the "
+        f"last one, memory grew by {figures.growth_mb(soak):.1f} MB.\n"
+    )
+    yield from figures.table(soak)
+    yield ""
 
 
 def _costs(costs: SteadyCosts) -> str:
@@ -135,6 +152,14 @@ the other, and shows that a drill then reports losses.
 `make drill` stores the result of each run in `.build/drills.json` and stops before ten minutes
 have passed. Run it again until it reports that nothing is left. A change of the code that drills
 run discards the stored results. A change of comments, of docstrings or of this page does not.
+
+## Broken input
+
+`make fuzz` gives broken input to all readers: a million changed frames, model events, webhooks and
+messages to the decoders, the bridge and the life of a call, and 20,000 to each route, handler and
+socket. It changes genuine messages: bits, lengths, types, depth, numbers, Unicode and order. A
+failure is an exception, a status 500, an endless loop, growing memory, or a call that does not end.
+`ARGS="--seed N --only NAME --round R"` repeats one.
 
 ---
 

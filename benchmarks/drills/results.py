@@ -49,9 +49,9 @@ def save(results: Results, path: Path = RESULTS) -> None:
 
 
 @cache
-def fingerprint() -> str:
+def fingerprint(*more_folders: str) -> str:
     digest = sha256()
-    for path in _sources():
+    for path in _sources(*more_folders):
         digest.update(path.relative_to(ROOT).as_posix().encode() + code_of(path.read_text()))
     return digest.hexdigest()
 
@@ -74,9 +74,9 @@ def _is_docstring(node: ast.stmt) -> bool:
             return False
 
 
-def _sources() -> Iterator[Path]:
+def _sources(*more_folders: str) -> Iterator[Path]:
     drills = ROOT / DRILLS
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, *more_folders):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if not (path.parent == drills and path.name in PRINTS):
                 yield path

@@ -34,9 +34,11 @@ _CONDITIONS: Mapping[str, Callable[[Item | None, int], bool]] = {
 _RANGES: Mapping[str, Callable[..., bool]] = {
     "": lambda _: True,
     "sk >= :sk": lambda sort_key, given: sort_key >= given,
+    "sk > :sk": lambda sort_key, given: sort_key > given,
     "sk BETWEEN :oldest AND :newest": lambda sort_key, low, high: low <= sort_key <= high,
     "begins_with(sk, :prefix)": lambda sort_key, given: sort_key.startswith(given),
     "live_at < :before": lambda sort_key, given: sort_key < given,
+    "ended_at < :before": lambda sort_key, given: sort_key < given,
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from phonebridge.call.config import CallConfig
+from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.tools import Tools
 from phonebridge.errors import TooLarge, UnknownAgent, UnknownNumber
 from phonebridge.storage.call_items import CONFIG_BYTES_MAX
@@ -57,11 +57,13 @@ class DynamoDirectory:
         now_ms: Callable[[], int],
         max_seconds: int,
         cipher: SecretCipher = NO_KEY,
+        fallback: Fallback | None = None,
     ) -> None:
         self._table = Table(table_name, client, now_ms)
         self._now_ms = now_ms
         self._max_seconds = max_seconds
         self._cipher = cipher
+        self._fallback = fallback
 
     def put_agent(self, name: str, **overrides: Any) -> Agent:
         """Raises `TooLarge`."""
@@ -124,7 +126,9 @@ class DynamoDirectory:
         assigned = self._table.get(ItemKey(_NUMBERS, number), Assignment) if number else None
         name = assigned.agent if assigned else ANY_NUMBER
         agent = self._find(name)
-        return agent.config().limited_to(self._max_seconds) if agent else None
+        if agent is None:
+            return None
+        return agent.config().limited_to(self._max_seconds).with_fallback(self._fallback)
 
 
 def _with_tools(agent: Agent, change: Callable[[Tools], Tools]) -> Agent:

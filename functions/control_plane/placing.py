@@ -51,6 +51,7 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
     caller = request.wanted.caller(plane.settings.telnyx_from_number)
     check_destinations(numbers_of(config, request.wanted.to), plane.settings)
     _check_caller(plane, caller)
+    config = config.with_fallback(plane.fallback)  # the operator's own number needs no check
     encode_config(config)  # for a request that is refused leaves its key free
     call = Call(
         call_id=claim_call_id(plane, request),

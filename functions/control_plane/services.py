@@ -15,6 +15,7 @@ from control_plane.outcome_webhook import OutcomeWebhooks
 from control_plane.recordings import RecordingArchive
 from control_plane.task_sweep import TaskSweep
 from phonebridge.call.call import MAX_CALL_ID_LENGTH, Call, Direction
+from phonebridge.call.config import Fallback
 from phonebridge.errors import UnknownCall
 from phonebridge.jobs import JobQueue
 from phonebridge.observability.log import logger
@@ -51,6 +52,8 @@ class ControlPlane:
     switchboard: Switchboard
     tracer: Tracer
     now_ms: Callable[[], int]
+    fallback: Fallback | None
+    """For calls that have none of their own."""
 
     @property
     def max_call_seconds(self) -> int:
@@ -97,7 +100,7 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
     store = DynamoCallStore(table, dynamodb, now_ms, cipher)
     fleet = DynamoFleet(table, dynamodb, now_ms)
     mailbox = DynamoMailbox(table, dynamodb, now_ms, cipher)
-    outcomes = _outcome_webhooks(settings, store, now_ms)
+    outcomes, fallback = _outcome_webhooks(settings, store, now_ms), _fallback(settings)
     tracer = Tracer("phonebridge control-plane", Collector.from_env(environ), log, now_ms)
     carrier = TracedCarrier(_telnyx_client(settings, now_ms), tracer)
     on_ended = partial(_on_ended, fleet=fleet, outcomes=outcomes)
@@ -109,13 +112,21 @@ def _build(environ: Mapping[str, str], now_ms: Callable[[], int]) -> ControlPlan
         admission=Admission(fleet, now_ms),
         task_sweep=TaskSweep(fleet, now_ms, log, sleep),
         limits=CallLimits(_limits(settings), store, table, dynamodb, now_ms),
-        directory=DynamoDirectory(table, dynamodb, now_ms, settings.max_call_minutes * 60, cipher),
+        directory=DynamoDirectory(
+            table, dynamodb, now_ms, settings.max_call_minutes * 60, cipher, fallback
+        ),
         recordings=_recording_archive(settings, store, now_ms),
         outcome_webhooks=outcomes,
         switchboard=Switchboard(store, carrier, mailbox, now_ms, log, tracer.record, on_ended),
         tracer=tracer,
         now_ms=now_ms,
+        fallback=fallback,
     )
+
+
+def _fallback(settings: ControlSettings) -> Fallback | None:
+    say, transfer_to = settings.fallback_say or None, settings.fallback_transfer_to or None
+    return Fallback(say=say, transfer_to=transfer_to) if say or transfer_to else None
 
 
 def _telnyx_client(settings: ControlSettings, now_ms: Callable[[], int]) -> TelnyxClient:

@@ -234,6 +234,10 @@ class ControlSettings(CommonSettings):
     settings."""
     max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
+    fallback_say: Annotated[str, _text("")]
+    """What a caller hears when nobody can carry the call on. Empty: an apology."""
+    fallback_transfer_to: Annotated[str, _phone_number()]
+    """The number that the caller is connected with. Without a number, the call ends."""
     recordings_bucket: Annotated[str, _text("")]
     recordings_queue_url: Annotated[str, _text("")]
     """The queue of recordings to copy. Empty means that recordings stay with the carrier."""
@@ -282,10 +286,6 @@ class MediaSettings(CommonSettings):
     l16_byte_order: Annotated[ByteOrder, _choice(ByteOrder.BIG)]
     """The byte order of L16 samples on the media stream."""
     max_calls_per_task: Annotated[int, _integer(40, 1, 1000)]
-    fallback_say: Annotated[str, _text("")]
-    """What a caller hears when no model can carry the call on. Empty: an apology."""
-    fallback_transfer_to: Annotated[str, _phone_number()]
-    """The number that the caller is connected with. Without a number, the call ends."""
     tool_signing_secret: Annotated[str, _text("")]
     """Signs requests to tools. If empty, it is derived from the secret of the stream tokens."""
 

@@ -22,7 +22,8 @@ def verify(secret: str, token: str, call_id: str, now_ms: int) -> int:
     if not (_is_decimal(number) and _is_decimal(expiry)):
         raise InvalidToken("The stream token was not issued by this installation.")
     expected = _signature(secret, call_id, int(number), int(expiry))
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+    # picows marks bytes that are not ASCII as lone surrogates, which plain UTF-8 cannot encode.
+    if not hmac.compare_digest(expected.encode(), signature.encode(errors="surrogatepass")):
         raise InvalidToken("The stream token was not issued for this call.")
     if int(expiry) * 1000 < now_ms:
         raise InvalidToken("The stream token has expired.")

@@ -15,7 +15,7 @@ from control_plane import services
 from control_plane.api.requests.create_call import CreateCall, fingerprint
 from control_plane.pricing import PRICES_AS_OF
 from phonebridge.call.call import Call, Hangup
-from phonebridge.call.config import CallConfig, StreamSetup, Transcription, TurnDetection
+from phonebridge.call.config import CallConfig, Fallback, StreamSetup, Transcription, TurnDetection
 from phonebridge.call.events import (
     CallAnswered,
     CallHungUp,
@@ -123,6 +123,19 @@ class TestPlacingACall:
         assert path == "/v2/calls"
         assert (dial["to"], dial["from"], dial["command_id"]) == ("+15550100", "+15550199", call_id)
         assert store.config(call_id) == CallConfig(instructions="Be friendly.")
+
+    def test_a_call_without_a_fallback_gets_that_of_the_deployment(
+        self, telnyx: RecordedTelnyx, store: DynamoCallStore, reconfigure: Reconfigure
+    ) -> None:
+        """The operator's own number need not be among the allowed destinations."""
+        reconfigure(FALLBACK_SAY="We are sorry.", FALLBACK_TRANSFER_TO="+442079460000")
+        config = store.config(create(TO).json["call_id"])
+        assert config
+        assert config.fallback == Fallback(say="We are sorry.", transfer_to="+442079460000")
+        own = create(TO | {"fallback": {"say": "Please call us back."}})
+        config = store.config(own.json["call_id"])
+        assert config
+        assert config.fallback == Fallback(say="Please call us back.")
 
     def test_where_there_is_no_room_nobodys_phone_rings(
         self, telnyx: RecordedTelnyx, fleet: DynamoFleet, clock: Clock

@@ -55,6 +55,7 @@ def test_the_scheme_may_be_spelt_in_any_case() -> None:
         "Bearer ",
         "Bearer another-key",
         f"Bearer {KEY}x",
+        f"Bearer {KEY}\udcff",
         f"Bearer {hash_of(KEY)}",  # who has seen the hash has not seen the key
         f"Basic {KEY}",
         KEY,

@@ -535,6 +535,17 @@ class TestSignedForNobody:
             agent="reception", greeting="Good morning!", max_duration_seconds=3_300
         )
 
+    def test_an_inbound_call_gets_the_fallback_of_the_deployment(
+        self, deliver: Deliver, store: DynamoCallStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FALLBACK_TRANSFER_TO", "+15550142")
+        services.control_plane.cache_clear()
+        services.control_plane().directory.put_agent("default")
+        assert deliver("call.initiated.incoming").status == 200
+        config = store.config(inbound_call_id(INCOMING_LEG))
+        assert config
+        assert config.fallback == Fallback(transfer_to="+15550142")
+
     def test_an_inbound_call_to_an_unknown_number_is_rejected(
         self, deliver: Deliver, telnyx: RecordedTelnyx
     ) -> None:

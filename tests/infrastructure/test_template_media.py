@@ -96,13 +96,20 @@ def test_a_replaced_task_can_end_its_longest_call() -> None:
     assert phases < container["StopTimeout"] <= FARGATE_STOP_SECONDS
 
 
-def test_late_answers_to_health_checks_stop_no_calls() -> None:
+def test_a_late_answer_to_a_health_check_stops_no_calls() -> None:
     """ECS stops a task that its balancer calls unhealthy. The default is two late answers."""
     group = properties("MediaTargetGroup")
-    tolerated = group["HealthCheckIntervalSeconds"] * group["UnhealthyThresholdCount"]
-    assert tolerated >= 90
+    assert group["UnhealthyThresholdCount"] == 10
+    assert group["HealthCheckTimeoutSeconds"] >= 8
     assert group["HealthCheckTimeoutSeconds"] < group["HealthCheckIntervalSeconds"]
     assert group["HealthyThresholdCount"] == 2, "a new task takes calls soon"
+
+
+def test_a_task_that_has_died_attracts_no_sockets() -> None:
+    """It has the fewest of all, and stays registered until its checks have failed."""
+    group = properties("MediaTargetGroup")
+    values = attributes(group["TargetGroupAttributes"])
+    assert values["load_balancing.algorithm.type"] == "round_robin"
 
 
 def test_a_new_version_of_the_secret_replaces_the_processes_of_both_planes() -> None:

@@ -28,7 +28,7 @@ def test_a_token_lasts_long_enough_to_open_a_socket_and_no_longer() -> None:
         stream_token.verify(SECRET, TOKEN, "call-1", last_ms + 1)
 
 
-@given(st.integers(0, len(TOKEN) - 1), st.characters(exclude_categories=["Cs"]))
+@given(st.integers(0, len(TOKEN) - 1), st.characters(exclude_categories=[]))
 def test_a_token_with_one_other_character_is_refused(position: int, character: str) -> None:
     forged = TOKEN[:position] + character + TOKEN[position + 1 :]
     assume(forged != TOKEN)
@@ -36,13 +36,15 @@ def test_a_token_with_one_other_character_is_refused(position: int, character: s
         stream_token.verify(SECRET, forged, "call-1", NOW_MS)
 
 
-@given(st.text())
+@given(st.text(st.characters(exclude_categories=[])))
 def test_what_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken):
         stream_token.verify(SECRET, text, "call-1", NOW_MS)
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "3", "3.9999999999", "3.9999999999.", "³.1.x"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "3", "3.9999999999", "3.9999999999.", "³.1.x", "3.1.\udcff"]
+)
 def test_a_part_of_a_token_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken):
         stream_token.verify(SECRET, text, "call-1", NOW_MS)

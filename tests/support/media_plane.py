@@ -78,8 +78,6 @@ def settings(**changes: Any) -> MediaSettings:
         "model_audio": ModelAudio.G711,
         "l16_byte_order": ByteOrder.BIG,
         "max_calls_per_task": 10,
-        "fallback_say": "",
-        "fallback_transfer_to": "",
         "max_call_minutes": 55,
         "metrics_namespace": "Phonebridge",
         "outcomes_queue_url": "",

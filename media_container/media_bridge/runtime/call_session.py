@@ -7,7 +7,6 @@ what is recorded queues elsewhere (`call_records.py`).
 
 import asyncio
 import time
-from dataclasses import replace
 
 from media_bridge import browser_frames, commands, events
 from media_bridge.audio.codecs import Codec
@@ -31,7 +30,7 @@ from media_bridge.runtime.websocket import (
 )
 from media_bridge.telnyx_stream import TelnyxStream
 from phonebridge.call.call import Call, EndedBy
-from phonebridge.call.config import CallConfig, Fallback
+from phonebridge.call.config import CallConfig
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
 from phonebridge.settings import ByteOrder, MediaSettings
@@ -56,7 +55,6 @@ class CallSession:
         before: Continuation | None = None,
     ) -> None:
         """`before` is what an earlier stream of the call has left."""
-        config = _with_fallback(config, services.settings)
         self._call = call
         self._config = config
         self._services = services
@@ -367,11 +365,3 @@ def _stream_of(call: Call, config: CallConfig, settings: MediaSettings) -> Telny
     is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
     order = ByteOrder.LITTLE if is_little else settings.l16_byte_order
     return TelnyxStream(Codec[config.codec], order)
-
-
-def _with_fallback(config: CallConfig, settings: MediaSettings) -> CallConfig:
-    """The deployment's fallback counts for calls that have none of their own."""
-    say, transfer_to = settings.fallback_say, settings.fallback_transfer_to
-    if config.fallback or not (say or transfer_to):
-        return config
-    return replace(config, fallback=Fallback(say=say or None, transfer_to=transfer_to or None))

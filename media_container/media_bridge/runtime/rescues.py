@@ -17,6 +17,7 @@ from media_bridge.runtime.turn_writer import TurnWriter
 from phonebridge.call.call import Call, CallStatus
 from phonebridge.call.overdue import event_of_lost_stream
 from phonebridge.errors import PhonebridgeError
+from phonebridge.observability.log import call_on_every_line
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 
@@ -47,17 +48,20 @@ class Rescues:
         self._now_ms = now_ms
         self._pauses_seconds = pauses_seconds
         self._threads = Threads("rescue", MAX_THREADS)
-        self._running: set[str] = set()
+        self._running: set[tuple[str, int]] = set()
+        """The calls and the lost streams of rescues under way. Two streams of a call may be lost in
+        a row, and the first rescue ends with the second stream."""
         self._tasks: asyncio.TaskGroup
         self.has_room: Callable[[], bool] = lambda: True
         """Whether this task, or another one, can take a call."""
 
     def start(self, call_id: str, lost_stream: int, after_seconds: float = 0.0) -> None:
         """Let another stream replace `lost_stream`, unless that has been done."""
-        if call_id not in self._running:
-            self._running.add(call_id)
+        key = call_id, lost_stream
+        if key not in self._running:
+            self._running.add(key)
             rescue = self._tasks.create_task(self._rescue(call_id, lost_stream, after_seconds))
-            rescue.add_done_callback(lambda _: self._running.discard(call_id))
+            rescue.add_done_callback(lambda _: self._running.discard(key))
 
     async def run(self) -> None:
         """Run rescues until the process ends."""
@@ -87,7 +91,10 @@ class Rescues:
 
     def _look(self, call_id: str, lost_stream: int, has_room: bool) -> bool:
         """Look at the call, in a thread. Return True if the rescue is finished."""
-        call = self._store.load(call_id)
+        with call_on_every_line(self._log, call_id):
+            return self._look_at(self._store.load(call_id), lost_stream, has_room)
+
+    def _look_at(self, call: Call | None, lost_stream: int, has_room: bool) -> bool:
         if call is None:
             return True
         if _is_settled(call, lost_stream):
@@ -102,7 +109,7 @@ class Rescues:
             fallback=self._fallback_of(call),
         )
         if event is None:
-            self._switchboard.pursue(call_id)
+            self._switchboard.pursue(call.call_id)
         else:
             call = self._switchboard.settle(call, event)
         self._forget(call)

@@ -131,12 +131,15 @@ class CallConfig:
     tools: Tools = field(default_factory=Tools)
     stream_setup: StreamSetup = StreamSetup.ON_ANSWER
     fallback: Fallback | None = None
-    """Otherwise the deployment's."""
     webhook_url: str | None = None
     """The receiver of the outcome webhook. None: the operator's default."""
     metadata: dict[str, str] = field(default_factory=dict)
     events: tuple[BrowserEvent, ...] = ()
     """What a browser is shown of its call."""
+
+    def with_fallback(self, fallback: Fallback | None) -> "CallConfig":
+        """The same, with the deployment's fallback if it has none of its own."""
+        return replace(self, fallback=self.fallback or fallback)
 
     def limited_to(self, max_seconds: int) -> "CallConfig":
         """The same, for no longer than the operator allows."""

@@ -95,7 +95,7 @@ class DynamoMailbox:
             command = msgspec.json.decode(item.arguments, type=_COMMANDS[item.command])
             if isinstance(command, Update) and command.tools:
                 return replace(command, tools=self._cipher.decrypt_tools(command.tools))
-        except (KeyError, msgspec.ValidationError, NotConfigured):
+        except (KeyError, RecursionError, msgspec.DecodeError, NotConfigured):
             return None
         return command
 

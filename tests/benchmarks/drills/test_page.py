@@ -8,6 +8,7 @@ from benchmarks.drills.drill import DrillResult, KindResult
 from benchmarks.drills.steady_costs import SteadyCosts
 from benchmarks.drills.store_fault import StoreFault
 from benchmarks.media.store_faults import AudioDuringFault, StoredFigures, load
+from benchmarks.soak.figures import Sample, Soak
 from phonebridge.settings import ModelAudio
 
 COSTS = SteadyCosts(1800, 40, 12)
@@ -37,6 +38,27 @@ def test_the_page_says_first_how_many_healthy_calls_were_ended() -> None:
 
 def test_the_page_names_the_command_that_writes_it() -> None:
     assert "`make drill`" in rendered(result())
+
+
+def test_the_page_shows_a_soak_once_there_is_one() -> None:
+    before, steady = Sample(0, 60.0, 20, 9, 0), Sample(1, 80.0, 90, 40, 40)
+    soak = Soak(
+        date="2026-11-30",
+        machine="two cores",
+        minutes=30,
+        slots=40,
+        calls=1_200,
+        streams_lost=90,
+        sessions_lost=120,
+        wrong_records=0,
+        before=before,
+        samples=(steady,) * 30,
+        after=steady,
+    )
+    found = page.render([NO_FAULT], {NO_FAULT.name: result()}, COSTS, soak=soak)
+    assert "40 calls at a time for 30 minutes, 1,200 calls in all" in found
+    assert "| after | 80.0 MB | 90 | 40 | 40 |" in found
+    assert "at capacity" not in rendered(result())
 
 
 def test_the_page_states_what_heartbeats_cost() -> None:

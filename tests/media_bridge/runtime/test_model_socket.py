@@ -201,10 +201,9 @@ async def test_a_server_that_confirms_no_settings_is_given_up_for_another_attemp
 async def test_a_caller_whom_no_model_can_serve_is_connected_with_the_fallback(
     start_plane: StartsPlane, model: Sessions
 ) -> None:
-    async with start_plane(
-        openai_realtime_url=model.url, fallback_transfer_to="+15550142"
-    ) as plane:
-        phone = await plane.streaming()
+    config = CallConfig(fallback=Fallback(transfer_to="+15550142"))
+    async with start_plane(openai_realtime_url=model.url) as plane:
+        phone = await plane.streaming(config)
         await model.greet()
         await model.lose(0, 4004)
         await until(lambda: "transfer" in plane.telnyx.names)

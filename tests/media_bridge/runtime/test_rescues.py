@@ -67,6 +67,18 @@ def texts(record: CallRecord) -> list[str]:
     return [turn.text for turn in record.turns]
 
 
+async def test_a_stream_that_is_lost_soon_after_its_predecessor_is_replaced_too(
+    start_plane: StartsPlane,
+) -> None:
+    """The first rescue has not looked at the call again yet."""
+    async with start_plane(rescue_pauses_seconds=(0.0, 600.0)) as plane:
+        phone = await plane.greeted()
+        await phone.vanish()
+        second = await plane.next_stream(phone.call)
+        await second.vanish()
+        await plane.converse(await plane.next_stream(second.call))
+
+
 async def test_an_update_counts_for_the_next_stream_too(start_plane: StartsPlane) -> None:
     async with start_plane() as plane:
         phone = await plane.greeted()

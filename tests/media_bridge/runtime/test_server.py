@@ -61,7 +61,13 @@ def expired(plane: MediaPlane, call: Call) -> str:
     return stream_token.issue("stream secret", call.call_id, 1, long_ago)
 
 
-@pytest.mark.parametrize("token", [forged, of_another_call, expired, lambda *_: "nonsense"])
+def not_in_ascii(plane: MediaPlane, call: Call) -> str:
+    return f"{plane.token(call)}é"
+
+
+@pytest.mark.parametrize(
+    "token", [forged, of_another_call, expired, not_in_ascii, lambda *_: "nonsense"]
+)
 async def test_a_bad_token_opens_nothing(start_plane: StartsPlane, token: object) -> None:
     assert callable(token)
     async with start_plane() as plane:
