@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill fuzz soak diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove invoke browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill fuzz soak diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -46,6 +46,9 @@ doctor: .venv/.stamp            ## ask the real services whether a call would wo
 
 prove: .venv/.stamp             ## call your phone and ask the providers what their documents leave open; TO=+15550123
 	@$(BIN)/python local/prove.py $(TO) $(ARGS)
+
+invoke: .venv/.stamp .venv-sam/.stamp ## run every function with its sample events by sam local; needs docker or podman
+	@SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$$PATH" $(BIN)/python local/invoke_events.py $(ARGS)
 
 browser: .venv/.browser         ## install what the tests of the pages need: Playwright and Chromium
 

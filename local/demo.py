@@ -23,7 +23,7 @@ from typing import Any
 
 import httpx
 
-from aws.stack import LocalStack, Plan, free_port, log_handlers_to, running
+from aws.stack import CONTAINER, LocalStack, Plan, free_port, log_handlers_to, running
 from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
 from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.openai.session import SimulatedSession
@@ -132,16 +132,21 @@ class Printer:
         print(f"{time.monotonic() - self._started:7.2f}  {label:<12} {text}", flush=True)
 
 
-async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
-    plan = Plan(
+def plan_call(loses_task: bool = False, container: tuple[str, ...] = CONTAINER) -> Plan:
+    return Plan(
         free_port(),
-        WITHOUT_INTERRUPTION if mishap.loses_task else APPOINTMENT,
+        WITHOUT_INTERRUPTION if loses_task else APPOINTMENT,
         hangs_up=True,
         silence_timeout_ms=TIMEOUT_MS,
         log=LOG,
         keeps_sound=True,
-        containers=2 if mishap.loses_task else 1,
+        containers=2 if loses_task else 1,
+        container=container,
     )
+
+
+async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
+    plan = plan_call(mishap.loses_task)
     moment = Moment(printer, LINES_BEFORE_KILL)
     async with running(plan, {}, moment) as stack, asyncio.TaskGroup() as tasks:
         log_handlers_to(LOG)
@@ -152,7 +157,7 @@ async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
         async with httpx.AsyncClient(
             base_url=stack.url, trust_env=False, timeout=MAX_CALL_SECONDS
         ) as api:
-            record = await _place_and_follow(api, printer)
+            record = await place_and_follow(api, printer)
         killing.cancel()
         assert stack.telnyx is not None
         phone = stack.telnyx.calls[0]
@@ -174,7 +179,7 @@ async def _kill_container(
         await stack.containers[0].kill()
 
 
-async def _place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
+async def place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str, Any]:
     """Create a call, print its statuses, and return its record once it has ended."""
     body = {"to": CALLEE, "instructions": INSTRUCTIONS}
     created = (await api.post("/api/ai-calls/create", json=body)).raise_for_status().json()
@@ -248,6 +253,13 @@ def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:
     """Return whether the agent was cut off and began anew. The caller hears both as one line."""
     texts = [each["text"] for each in record["turns"] if each["number"] == turn["number"] + 1]
     return turn["interrupted"] and any(text.startswith(turn["text"]) for text in texts)
+
+
+def differences_of(record: dict[str, Any], stack: LocalStack, plan: Plan) -> list[str]:
+    """List what went wrong in the only call of the stack."""
+    assert stack.telnyx
+    assert stack.openai
+    return _shortcomings(record, stack.telnyx.calls[0], stack.openai.sessions, plan.scenario)
 
 
 def _shortcomings(

@@ -33,6 +33,7 @@ from deployment.stack import (
     fill_secret,
     keys_of,
     look_up,
+    protect,
     require,
     secret_version,
 )
@@ -79,6 +80,8 @@ class Deployment:
                 self.image = self._image(in_cloud)
             case plan.PointTelnyx():
                 point_telnyx(self._subject())
+            case plan.ProtectStack():
+                protect(self.answers.stack, self.answers.region, is_protected=True)
             case plan.Examine():
                 self._examine()
 
@@ -199,19 +202,24 @@ def _options() -> argparse.Namespace:
         help="build the image on AWS, without docker on this machine",
     )
     parser.add_argument("--set", action="append", default=[], metavar="PARAMETER=VALUE")
+    parser.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE")
     return parser.parse_args()
+
+
+def _pairs(option: str, given: list[str]) -> dict[str, str]:
+    if wrong := [each for each in given if "=" not in each]:
+        sys.exit(f"deploy: {option} takes NAME=VALUE, not {wrong[0]}")
+    return dict(each.split("=", 1) for each in given)
 
 
 def _answers_from(options: argparse.Namespace) -> Answers:
     known = remembered.load(remembered.FILE)
-    given = dict(each.split("=", 1) for each in options.set if "=" in each)
-    if len(given) != len(options.set):
-        sys.exit("deploy: --set takes PARAMETER=VALUE")
     return Answers(
         region=options.region or known.region or boto3.Session().region_name or "",
         stack=options.stack or known.stack,
         build_in_cloud=options.build_in_cloud or known.build_in_cloud,
-        parameters={**known.parameters, **given},
+        parameters={**known.parameters, **_pairs("--set", options.set)},
+        tags={**known.tags, **_pairs("--tag", options.tag)},
     )
 
 
@@ -281,7 +289,7 @@ def _find_missing(
 
 def _deploy(answers: Answers, stack: DeployedStack | None, keys: Mapping[str, str]) -> None:
     is_failed = stack is not None and first_action(stack.status) is FirstAction.START_OVER
-    deployment = Deployment(answers, keys)
+    deployment = Deployment(answers, keys, answers.get("MediaImageUri") or None)
     try:
         if stack and is_failed:
             _start_over(stack)

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from deployment import answers as remembered
 from deployment.leftovers import empty_bucket, shorten_drain, wait_until_deleted
-from deployment.stack import DeployedStack, StackMissing, require
+from deployment.stack import DeployedStack, StackMissing, protect, require
 
 
 def destroy(stack: DeployedStack, *, delete_table: bool) -> None:
@@ -18,6 +18,7 @@ def destroy(stack: DeployedStack, *, delete_table: bool) -> None:
     client = boto3.client("cloudformation", region_name=stack.region)
     if "MediaLoadBalancerName" in stack.outputs:
         shorten_drain(client, stack.name, stack.region)
+    protect(stack.name, stack.region, is_protected=False)
     client.delete_stack(StackName=stack.name)
     print(f"deleting {stack.name}; this takes some minutes, and calls that still run are cut off")
     wait_until_deleted(client, stack.name)

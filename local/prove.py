@@ -11,12 +11,15 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
 
+from application_webhook import webhook_set
 from dev import BUILD, load_settings
 from doctor_checks.config import DoctorConfig
+from proving.inbound_questions import ask_answer_token
 from proving.interview import interview
 from proving.line import CarrierApi, Line, Numbers, Waits
 from proving.model_questions import ask_model
@@ -31,7 +34,12 @@ QUICK_LOOKUPS = (0.0,)
 
 
 async def prove(
-    config: DoctorConfig, to: str, port: int, waits: Waits, model_seconds: float = MODEL_SECONDS
+    config: DoctorConfig,
+    to: str,
+    port: int,
+    waits: Waits,
+    inbound: AbstractAsyncContextManager[None] | None = None,
+    model_seconds: float = MODEL_SECONDS,
 ) -> list[ProviderAnswer]:
     """Ask everything, and print each answer as it comes."""
     findings: list[ProviderAnswer] = []
@@ -42,7 +50,7 @@ async def prove(
 
     async with asyncio.TaskGroup() as tasks:
         model = tasks.create_task(ask_model(config, model_seconds))
-        async for finding in ask_line(config, to, port, waits):
+        async for finding in ask_line(config, to, port, waits, inbound):
             add(finding)
     for finding in model.result():
         add(finding)
@@ -50,8 +58,13 @@ async def prove(
 
 
 async def ask_line(
-    config: DoctorConfig, to: str, port: int, waits: Waits
+    config: DoctorConfig,
+    to: str,
+    port: int,
+    waits: Waits,
+    inbound: AbstractAsyncContextManager[None] | None = None,
 ) -> AsyncIterator[ProviderAnswer]:
+    """Ask about an inbound call first, while `inbound` leads its webhooks here. None: do not."""
     receiver = Receiver(config.telnyx_public_key, now_ms, secrets.token_hex(8))
     headers = {"Authorization": f"Bearer {config.telnyx_api_key}"}
     numbers = Numbers(
@@ -67,7 +80,10 @@ async def ask_line(
             base_url=config.telnyx_api_base, headers=headers, timeout=API_SECONDS
         ) as http,
     ):
-        async for finding in interview(Line(CarrierApi(http), receiver, numbers, waits)):
+        line = Line(CarrierApi(http), receiver, numbers, waits)
+        if inbound:
+            yield await ask_answer_token(line, inbound)
+        async for finding in interview(line):
             yield finding
 
 
@@ -95,12 +111,16 @@ def main() -> None:
     parser.add_argument("to", help="a number of yours, such as +15550123; you must answer it")
     parser.add_argument("--port", type=int, default=3000, help="where your tunnel leads")
     parser.add_argument("--quick", action="store_true", help="do not wait 11 minutes after the end")
+    parser.add_argument("--no-inbound", action="store_true", help="do not wait for a call of yours")
     parser.add_argument("--build", type=Path, default=BUILD, help="folder of the report")
     options = parser.parse_args()
     config = check_settings(load_settings())
     waits = Waits(lookups=QUICK_LOOKUPS) if options.quick else Waits()
-    print(f"Calling {options.to}. Answer it, and do what the voice says.", flush=True)
-    findings = asyncio.run(prove(config, options.to, options.port, waits))
+    inbound = None if options.no_inbound else webhook_set(config, print)
+    if inbound:
+        print(f"Call {config.telnyx_from_number} now, and wait until it hangs up.", flush=True)
+    print(f"Then {options.to} rings. Answer it, and do what the voice says.", flush=True)
+    findings = asyncio.run(prove(config, options.to, options.port, waits, inbound))
     print(write_report(findings, options.build / "prove.md"))
 
 

@@ -104,7 +104,7 @@ def check_quotas(
     for quota in _quotas(answers):
         yield from _check_quota(session, quota)
     yield from _check_lambda(session)
-    if not (deployed and deployed.has_media_plane):
+    if not (answers.get("VpcId") or (deployed and deployed.has_media_plane)):
         yield from _check_vpcs(session)
 
 

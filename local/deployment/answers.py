@@ -18,6 +18,13 @@ class Answers:
     build_in_cloud: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Parameters of template.yaml by name."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the stack, which CloudFormation gives to its resources."""
+
+    @property
+    def needs_docker(self) -> bool:
+        """Whether this machine builds the image."""
+        return not (self.build_in_cloud or self.get("MediaImageUri"))
 
     def get(self, parameter: str) -> str:
         return self.parameters.get(parameter, "")
@@ -67,6 +74,7 @@ def load(path: Path) -> Answers:
         stack=known.get("stack", "phonebridge"),
         build_in_cloud=known.get("build_in_cloud", False),
         parameters=known.get("parameters", {}),
+        tags=known.get("tags", {}),
     )
 
 
@@ -80,5 +88,8 @@ def save(answers: Answers, path: Path) -> None:
         "",
         "[parameters]",
         *(f"{name} = {json.dumps(value)}" for name, value in answers.parameters.items()),
+        "",
+        "[tags]",
+        *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in answers.tags.items()),
     ]
     path.write_text("\n".join(lines) + "\n")

@@ -56,27 +56,45 @@ class PointTelnyx:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectStack:
+    """Protect the stack against deletion; `make destroy` lifts this."""
+
+    usually: ClassVar[str] = "seconds"
+
+
+@dataclass(frozen=True, slots=True)
 class Examine:
     """Ask everything whether it answers."""
 
     usually: ClassVar[str] = "seconds"
 
 
-Step = PrepareAccount | BuildCode | DeployStack | FillSecret | MakeImage | PointTelnyx | Examine
+Step = (
+    PrepareAccount
+    | BuildCode
+    | DeployStack
+    | FillSecret
+    | MakeImage
+    | PointTelnyx
+    | ProtectStack
+    | Examine
+)
 
 
 def steps(answers: Answers, deployed: DeployedStack | None, *, has_new_keys: bool) -> list[Step]:
     """The repository and the secret are born with the stack, and a container does not start
-    without its keys: so the first time the stack is deployed twice."""
+    without its keys: so the first time the stack is deployed twice. A published image needs no
+    build."""
     is_first = deployed is None or "MediaRepositoryUri" not in deployed.outputs
     return [
         BuildCode(),
         PrepareAccount(),
         *([DeployStack(with_image=False)] if is_first else []),
         *([FillSecret()] if has_new_keys else []),
-        MakeImage(answers.build_in_cloud),
+        *([] if answers.get("MediaImageUri") else [MakeImage(answers.build_in_cloud)]),
         DeployStack(with_image=True),
         PointTelnyx(),
+        ProtectStack(),
         Examine(),
     ]
 
@@ -98,10 +116,15 @@ def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
         "--resolve-s3",
         "--no-execute-changeset",
         "--no-fail-on-empty-changeset",
+        *(["--tags", *_pairs(answers.tags)] if answers.tags else []),
         "--parameter-overrides",
-        # Quoted, or sam would cut a value at its first space and refuse an empty one.
-        *(f'{name}="{value}"' for name, value in sorted(parameters.items())),
+        *_pairs(parameters),
     ]
+
+
+def _pairs(values: Mapping[str, str]) -> list[str]:
+    """Quoted, or sam would cut a value at its first space and refuse an empty one."""
+    return [f'{name}="{value}"' for name, value in sorted(values.items())]
 
 
 def parameters(
@@ -119,6 +142,7 @@ def parameters(
         given.setdefault("BasePublicUrl", deployed.outputs.get("ApiUrl", ""))
     if answers.build_in_cloud:
         given["BuildInCloud"] = "yes"
+    given.pop("MediaImageUri", None)  # until the secret is filled
     if image:
         given["MediaImageUri"] = image
     if secret_version:

@@ -15,6 +15,7 @@ from aws.template import load_template
 from deployment import account, image
 from deployment.answers import FILE, QUESTIONS, Answers
 from deployment.names import check_names
+from deployment.network import check_network
 from deployment.problems import Doubt, Missing, Problem
 from deployment.public_dns import PublicDns
 from deployment.stack import DeployedStack
@@ -39,11 +40,11 @@ KEYS = {
 def of_tools(answers: Answers) -> Iterator[Missing]:
     if shutil.which("sam") is None:
         yield Missing("sam", "run `make deploy`, which installs it, or pip install aws-sam-cli")
-    if not answers.build_in_cloud and not _docker_works():
+    if answers.needs_docker and not _docker_works():
         yield Missing(
             "docker",
-            "install docker with buildx and start it, or build in AWS: "
-            "make deploy ARGS=--build-in-cloud",
+            "install docker with buildx and start it, build in AWS (make deploy "
+            "ARGS=--build-in-cloud), or give a published image (--set MediaImageUri=…)",
         )
 
 
@@ -103,6 +104,7 @@ def of_account(
     session = boto3.Session(region_name=answers.region)
     yield from account.check_region(session)
     yield from check_names(session, answers, deployed, dns)
+    yield from check_network(session, answers, deployed)
     yield from account.check_quotas(session, answers, deployed)
     yield from account.check_service_roles(session)
 
@@ -115,7 +117,7 @@ def of_sign_in(answers: Answers) -> Iterator[Missing]:
 
 def of_engine(answers: Answers) -> Iterator[Missing]:
     """A login that does not work would stop the deployment halfway."""
-    if answers.build_in_cloud:
+    if not answers.needs_docker:
         return
     try:
         image.log_in(answers.region)

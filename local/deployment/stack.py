@@ -92,6 +92,12 @@ def fill_secret(stack: DeployedStack, keys: Mapping[str, str]) -> None:
         client.put_secret_value(SecretId=arn, SecretString=json.dumps(filled))
 
 
+def protect(name: str, region: str, *, is_protected: bool) -> None:
+    """Let CloudFormation refuse to delete the stack, or not."""
+    client = boto3.client("cloudformation", region_name=region)
+    client.update_termination_protection(StackName=name, EnableTerminationProtection=is_protected)
+
+
 def secret_version(stack: DeployedStack) -> str:
     """The version of the secret that a process reads which starts now."""
     client = boto3.client("secretsmanager", region_name=stack.region)

@@ -7,12 +7,15 @@ import httpx
 
 from proving.line import Line
 from proving.line_questions import (
+    COMMAND_ID_QUESTIONS,
     ask_command_ids,
     ask_dial_repeated,
     ask_hangup_repeated,
     ask_key_press,
     ask_lookup_after_end,
+    find_rate_limit,
     find_retries,
+    find_source_addresses,
 )
 from proving.questions import NOT_ASKED, UNCLEAR, ProviderAnswer
 from proving.sound_questions import ask_about_frames, ask_l16, ask_l16_24k, ask_short_chunks
@@ -40,13 +43,15 @@ ON_THE_LINE: tuple[tuple[tuple[str, ...], Ask], ...] = (
     (("closed_socket",), ask_closed_socket),
     (("l16_24k",), ask_l16_24k),
     (("l16_order", "l16_order_received"), ask_l16),
-    (("command_id_early", "command_id_late"), ask_command_ids),
+    (COMMAND_ID_QUESTIONS, ask_command_ids),
     (("hangup_repeated",), ask_hangup_repeated),
 )
 """The questions in the order in which they are asked. A broken stream comes after a whole one."""
 AFTER_THE_END: tuple[tuple[tuple[str, ...], Ask], ...] = (
+    (("source_addresses",), find_source_addresses),
     (("webhook_retries",), find_retries),
     (("lookup_after_end",), ask_lookup_after_end),
+    (("rate_limit",), find_rate_limit),
 )
 
 

@@ -13,12 +13,15 @@ from proving.receiver import Receiver, SeenSocket, SeenWebhook
 VOICE = "AWS.Polly.Joanna"
 G711 = {"stream_bidirectional_mode": "rtp", "stream_bidirectional_codec": "PCMU"}
 ALREADY_OVER = "90018"
+RATE_LIMIT_PREFIX = "x-ratelimit-"
+TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
     """How long to wait, in seconds."""
 
+    inbound: float = 60.0
     answer: float = 45.0
     key: float = 20.0
     socket: float = 10.0
@@ -51,9 +54,18 @@ class Reply:
 class CarrierApi:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
+        self.rate_limit: dict[str, str] = {}
+        """What the latest answer told about the limit, such as `remaining`."""
+        self.was_too_fast = False
 
     async def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
         answer = await self._http.request(method, path, json=body)
+        self.was_too_fast |= answer.status_code == TOO_MANY_REQUESTS
+        self.rate_limit |= {
+            name.removeprefix(RATE_LIMIT_PREFIX): value
+            for name, value in answer.headers.items()
+            if name.startswith(RATE_LIMIT_PREFIX)
+        }
         try:
             content = answer.json()
         except ValueError:
@@ -74,6 +86,10 @@ class Numbers:
     connection_id: str
     webhook_url: str
     media_url: str
+
+
+def token_of(stream_number: int) -> str:
+    return f"token-{stream_number}"
 
 
 class Line:
@@ -112,14 +128,22 @@ class Line:
         if (await self.speak(text)).is_ok:
             await self.webhook("call.speak.ended", self.waits.key, after=said)
 
+    async def answer(self, control_id: str) -> tuple[Reply, SeenSocket | None]:
+        """Answer an inbound call with a stream."""
+        self.control_id = control_id
+        return await self._stream_by("answer")
+
     async def start_stream(self, **settings: Any) -> tuple[Reply, SeenSocket | None]:
         """Start the next stream. Returns its socket once Telnyx has sent `start`."""
+        return await self._stream_by("streaming_start", **settings)
+
+    async def _stream_by(self, action: str, **settings: Any) -> tuple[Reply, SeenSocket | None]:
         self._streams += 1
         number = self._streams
         url = f"{self._numbers.media_url}{self.receiver.media_path}/{number}"
-        token = f"token-{number}"
+        token = token_of(number)
         reply = await self.command(
-            "streaming_start", stream_url=url, stream_auth_token=token, **(G711 | settings)
+            action, stream_url=url, stream_auth_token=token, **(G711 | settings)
         )
         if not reply.is_ok:
             return reply, None

@@ -2,11 +2,22 @@
 
 import asyncio
 import uuid
+from ipaddress import ip_network
 
 from proving.line import ALREADY_OVER, Line, Reply
 from proving.questions import NOT_ASKED, UNCLEAR, ProviderAnswer
 
 PROMPT = "This is the test call of Phonebridge. Please press one."
+PUBLISHED = tuple(
+    ip_network(each)
+    for each in (
+        *("192.76.120.128/29", "192.76.120.136/29", "192.76.120.144/29", "192.76.120.192/27"),
+        *("185.246.41.0/29", "185.246.41.8/29", "185.246.41.16/29"),
+        *("103.115.244.0/29", "103.115.244.8/29"),
+    )
+)
+"""Addresses of Telnyx's webhooks and media sockets (Telnyx, "Telnyx IP addresses")."""
+COMMAND_ID_QUESTIONS = ("command_id_early", "silent_leg", "command_id_late")
 STAY = "Thank you. Please stay on the line. The test takes about three minutes."
 
 
@@ -47,15 +58,24 @@ async def ask_command_ids(line: Line) -> list[ProviderAnswer]:
     first = await line.speak("Please stay on the line for one more minute.", command_id)
     if not first.is_ok:
         detail = f"the first was refused: {first}"
-        return [
-            ProviderAnswer(name, UNCLEAR, detail)
-            for name in ("command_id_early", "command_id_late")
-        ]
+        return [ProviderAnswer(name, UNCLEAR, detail) for name in COMMAND_ID_QUESTIONS]
     await line.webhook("call.speak.ended", line.waits.key, after=ended)
     await line.pause(line.waits.early_repetition)
     early = await _repeat(line, command_id, "command_id_early")
-    await line.pause(line.waits.late_repetition)
-    return [early, await _repeat(line, command_id, "command_id_late")]
+    silent = await _stay_silent(line)
+    if line.is_over:
+        return [early, silent, ProviderAnswer("command_id_late", UNCLEAR, "the call was over")]
+    return [early, silent, await _repeat(line, command_id, "command_id_late")]
+
+
+async def _stay_silent(line: Line) -> ProviderAnswer:
+    """Neither a stream nor the voice of the carrier reaches the person meanwhile."""
+    began, seconds = asyncio.get_running_loop().time(), line.waits.late_repetition
+    hangup = await line.webhook("call.hangup", seconds)
+    if hangup is None:
+        return ProviderAnswer("silent_leg", "stays", f"{seconds:g} s at least")
+    cause = hangup.payload.get("hangup_cause", "no cause")
+    return ProviderAnswer("silent_leg", "ended", f"after {hangup.at - began:.0f} s: {cause}")
 
 
 async def _repeat(line: Line, command_id: str, question: str) -> ProviderAnswer:
@@ -128,3 +148,21 @@ async def find_retries(line: Line) -> ProviderAnswer:
     return ProviderAnswer(
         "webhook_retries", "same_id" if len(ids) == 1 else "new_id", "after " + ", ".join(gaps)
     )
+
+
+async def find_rate_limit(line: Line) -> ProviderAnswer:
+    """Look at the headers of the answers to all requests so far."""
+    if line.api.was_too_fast:
+        return ProviderAnswer("rate_limit", "reached")
+    told = ", ".join(f"{name} {value}" for name, value in sorted(line.api.rate_limit.items()))
+    return ProviderAnswer("rate_limit", "told" if told else "hidden", told)
+
+
+async def find_source_addresses(line: Line) -> ProviderAnswer:
+    """Look at where webhooks and sockets came from. The addresses are those of Telnyx."""
+    public = sorted(each for each in line.receiver.sources if each.is_global)
+    if not public:
+        return ProviderAnswer("source_addresses", "hidden")
+    unknown = [each for each in public if not any(each in known for known in PUBLISHED)]
+    shown = ", ".join(str(each) for each in unknown or public)
+    return ProviderAnswer("source_addresses", "others" if unknown else "published", shown)

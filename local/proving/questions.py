@@ -64,6 +64,29 @@ _LINE: Mapping[str, OpenQuestion] = {
             "refused": "A duplicate is refused: the code of the refusal counts as success.",
         },
     ),
+    "silent_leg": OpenQuestion(
+        "Does a leg end that has no stream and no sound from us?",
+        {
+            "stays": "A call may wait so long for the next stream.",
+            "ended": "Say something in time, or open the next stream before that.",
+        },
+    ),
+    "rate_limit": OpenQuestion(
+        "Do the answers of the API tell its limit?",
+        {
+            "told": "Programs that place many calls can pace themselves by the headers.",
+            "hidden": "Only a 429 tells: wait and repeat, as the code does.",
+            "reached": "This test was refused for its pace: ask Telnyx for a higher limit.",
+        },
+    ),
+    "source_addresses": OpenQuestion(
+        "Do webhooks and media sockets come from the addresses that Telnyx publishes?",
+        {
+            "published": "A firewall may allow these addresses alone.",
+            "others": "Do not filter addresses: signature and token decide, as the code does.",
+            "hidden": "The tunnel hides them. Look into the access log of a load balancer.",
+        },
+    ),
     "webhook_retries": OpenQuestion(
         "Are webhooks delivered again by default, under the same id?",
         {
@@ -256,6 +279,22 @@ _MODEL: Mapping[str, OpenQuestion] = {
     ),
 }
 
-QUESTIONS: Mapping[str, OpenQuestion] = MappingProxyType({**_LINE, **_STREAMS, **_SOUND, **_MODEL})
+_INBOUND: Mapping[str, OpenQuestion] = {
+    "answer_token": OpenQuestion(
+        "Does `answer` pass its `stream_auth_token` to the media socket?",
+        {
+            "header": "`answer` can begin the stream: one command less until the first word.",
+            "frame": "The same, because the code accepts a token in the `connected` frame.",
+            "absent": "Send `streaming_start` after the answer, as the code does.",
+            "refused": "Send `streaming_start` after the answer, as the code does.",
+            "no_socket": "Send `streaming_start` after the answer, as the code does.",
+            "no_call": "Nobody called, or the webhook did not arrive: ask again.",
+        },
+    ),
+}
+
+QUESTIONS: Mapping[str, OpenQuestion] = MappingProxyType(
+    {**_INBOUND, **_LINE, **_STREAMS, **_SOUND, **_MODEL}
+)
 LINE_QUESTIONS = (*_LINE, *_STREAMS, *_SOUND)
 MODEL_QUESTIONS = tuple(_MODEL)

@@ -9,11 +9,12 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -27,6 +28,7 @@ T = TypeVar("T")
 MAX_KEPT_FRAMES = 3000
 """A minute of media."""
 ABNORMAL_CLOSURE = 1006
+TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 
 Frame = dict[str, Any]
 
@@ -67,6 +69,14 @@ class SeenSocket:
         with suppress(RuntimeError):
             await self.websocket.close()
 
+    def token_place(self, token: str) -> str | None:
+        """Where Telnyx put the token: `header` or `frame`. None: nowhere."""
+        connected = self.frame("connected") or {}
+        if self.websocket.headers.get(TOKEN_HEADER) == token:
+            return "header"
+        inner = connected.get("connected")
+        return "frame" if isinstance(inner, dict) and inner.get(TOKEN_HEADER) == token else None
+
     def drop(self) -> None:
         """Break the connection, as the death of a process does."""
         self.websocket.scope["transport"].abort()
@@ -79,6 +89,8 @@ class Receiver:
         self.refused_type = ""
         """The first webhook of this type is answered with 500, and so are its repetitions."""
         self.refused_id = ""
+        self.sources: set[IPv4Address | IPv6Address] = set()
+        """Where signed webhooks and sockets came from, as the tunnel tells."""
         self._ignored: set[str] = set()
         self._public_key = public_key
         self._now_ms = now_ms
@@ -104,6 +116,11 @@ class Receiver:
         self._ignored.add(call_id)
         self.webhooks = [each for each in self.webhooks if not self._is_ignored(each.payload)]
 
+    def forget_calls(self) -> None:
+        """Forget all webhooks so far, and what those calls will still send."""
+        for each in list(self.webhooks):
+            self.ignore(str(each.payload.get("call_control_id")))
+
     def of_type(self, event_type: str) -> list[SeenWebhook]:
         """The events of that type, each once, however often it was delivered."""
         events: dict[str, SeenWebhook] = {}
@@ -121,6 +138,7 @@ class Receiver:
             verify(self._public_key, request.headers, body, self._now_ms())
         except InvalidSignature:
             return Response(status_code=401)
+        self.sources |= source_of(request)
         data = json.loads(body)["data"]
         seen = SeenWebhook(
             asyncio.get_running_loop().time(),
@@ -138,6 +156,7 @@ class Receiver:
 
     async def _take_socket(self, websocket: WebSocket) -> None:
         await websocket.accept()
+        self.sources |= source_of(websocket)
         now = asyncio.get_running_loop().time
         seen = SeenSocket(websocket.path_params["number"], websocket, now())
         await self._add(lambda: self.sockets.append(seen))
@@ -162,6 +181,16 @@ class Receiver:
         async with self._news:
             change()
             self._news.notify_all()
+
+
+def source_of(connection: HTTPConnection) -> set[IPv4Address | IPv6Address]:
+    """The last address of the chain is the one that the tunnel itself has seen."""
+    forwarded = connection.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    peer = connection.client.host if connection.client else ""
+    try:
+        return {ip_address(forwarded or peer)}
+    except ValueError:
+        return set()
 
 
 class _Protocol(WebSocketsSansIOProtocol):

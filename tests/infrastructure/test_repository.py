@@ -87,6 +87,14 @@ def test_actions_are_pinned_to_a_commit_with_their_version_beside_it() -> None:
     ] == []
 
 
+def test_no_checkout_leaves_its_token_behind() -> None:
+    _, described = workflow()
+    steps = [step for job in described["jobs"].values() for step in job["steps"]]
+    checkouts = [each for each in steps if each.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(each["with"]["persist-credentials"] is False for each in checkouts)
+
+
 def test_node_is_set_up_before_the_tests_of_the_typescript_client_run() -> None:
     _, described = workflow()
     steps = [

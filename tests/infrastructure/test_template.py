@@ -170,15 +170,16 @@ def test_a_sample_event_agrees_with_itself(path: Path) -> None:
 
 
 def test_placing_calls_is_throttled_lowest() -> None:
+    """By the default of the stage, the only limit whose type CloudFormation knows."""
     stage = properties("HttpApiApiGatewayDefaultStage")
-    limits = {
-        route: limit["ThrottlingRateLimit"] for route, limit in stage["RouteSettings"].items()
-    }
-    assert limits.keys() <= routes().keys()
-    for route in ("POST /api/ai-calls/create", "POST /api/browser-calls"):
-        assert limits[route] == {"Ref": "CreateCallsPerSecond"}
-    every_other = stage["DefaultRouteSettings"]["ThrottlingRateLimit"]
-    assert TEMPLATE["Parameters"]["CreateCallsPerSecond"]["Default"] < every_other
+    parameter = {"Ref": "CreateCallsPerSecond"}
+    assert set(map(str, stage["DefaultRouteSettings"].values())) == {str(parameter)}
+    creating = {"POST /api/ai-calls/create", "POST /api/browser-calls"}
+    others = stage["RouteSettings"]
+    assert others.keys() == routes().keys() - creating
+    limits = {route: limit["ThrottlingRateLimit"] for route, limit in others.items()}
+    assert all(isinstance(limit, int) for each in others.values() for limit in each.values())
+    assert TEMPLATE["Parameters"]["CreateCallsPerSecond"]["Default"] < min(limits.values())
     # A call makes about ten webhooks.
     most_creates = TEMPLATE["Parameters"]["CreateCallsPerSecond"]["MaxValue"]
     assert limits["POST /webhooks/telnyx"] >= 10 * most_creates
@@ -282,7 +283,9 @@ def test_recordings_are_closed_encrypted_and_forgotten() -> None:
     assert expiry["Prefix"] == "recordings/"
     assert expiry["ExpirationInDays"] == {"Ref": "RecordingRetentionDays"}
     assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    [statement] = properties("RecordingsBucketPolicy")["PolicyDocument"]["Statement"]
+    policy = resources()["RecordingsBucketPolicy"]
+    assert policy["DeletionPolicy"] == bucket["DeletionPolicy"], "a kept bucket keeps its policy"
+    [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
@@ -311,4 +314,7 @@ def test_wheels_are_fetched_for_the_platform_they_run_on() -> None:
         recipe = (ROOT / name).read_text()
         (version,) = re.findall(r"--implementation cp\W+--python-version (3\.\d+)", recipe)
         assert f"python{version}" == runtime
+        recipe = recipe.replace(
+            "$(MACHINE)", *re.findall(r"(?m)^MACHINE \?= (.*)$", recipe) or [""]
+        )
         assert set(re.findall(r"--platform \w+?_(aarch64|x86_64)", recipe)) == {"aarch64"}

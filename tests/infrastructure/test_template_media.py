@@ -1,13 +1,22 @@
 """The media plane of template.yaml: network, load balancer, container service and its scaling."""
 
+import json
 from typing import Any
 
+import pytest
 import yaml
 
 from media_bridge.runtime.server import PING_SECONDS
 from media_bridge.runtime.worker import DRAIN_TIMES, METRICS_SECONDS
 from tests.support.conditions import parameters, resources_with
-from tests.support.translated import TEMPLATE, attributes, of_type, properties, resources
+from tests.support.translated import (
+    TEMPLATE,
+    as_list,
+    attributes,
+    of_type,
+    properties,
+    resources,
+)
 
 FARGATE_STOP_SECONDS = 120
 ANYWHERE = "0.0.0.0/0"
@@ -34,7 +43,8 @@ def test_a_nat_gateway_is_paid_for_only_when_asked_for() -> None:
 def test_private_tasks_have_no_address_and_go_out_by_their_own_zone() -> None:
     network = properties("MediaService")["NetworkConfiguration"]["AwsvpcConfiguration"]
     assert network["AssignPublicIp"] == {"Fn::If": ["IsPrivate", "DISABLED", "ENABLED"]}
-    _, private, _ = network["Subnets"]["Fn::If"]
+    _, own, _ = network["Subnets"]["Fn::If"]
+    _, private, _ = own["Fn::If"]
     assert private == [{"Ref": "PrivateSubnetA"}, {"Ref": "PrivateSubnetB"}]
     for zone in "AB":
         routes = {"Ref": f"PrivateRoutes{zone}"}
@@ -44,6 +54,43 @@ def test_private_tasks_have_no_address_and_go_out_by_their_own_zone() -> None:
         zones = [properties(f"{kind}Subnet{zone}") for kind in ("Public", "Private")]
         assert zones[0]["AvailabilityZone"] == zones[1]["AvailabilityZone"]
         assert properties(f"NatGateway{zone}")["SubnetId"] == {"Ref": f"PublicSubnet{zone}"}
+
+
+def own_vpc(**more: str) -> dict[str, object]:
+    subnets = {"BalancerSubnetIds": "subnet-1,subnet-2", "TaskSubnetIds": "subnet-3"}
+    return {"MediaImageUri": IMAGE, "VpcId": "vpc-1", **subnets, **more}
+
+
+@pytest.mark.parametrize("mode", ["public", "private"])
+def test_in_a_vpc_of_the_user_nothing_of_the_network_is_made_but_security_groups(mode: str) -> None:
+    there = resources_with(parameters(**own_vpc(VpcMode=mode))).values()
+    network = {each["Type"] for each in there if each["Type"].startswith("AWS::EC2::")}
+    assert network == {"AWS::EC2::SecurityGroup", "AWS::EC2::SecurityGroupIngress"}
+
+
+def test_everything_of_the_media_plane_is_in_the_same_vpc() -> None:
+    vpc = {"Fn::If": ["MakesVpc", {"Ref": "Vpc"}, {"Ref": "VpcId"}]}
+    groups = of_type("AWS::EC2::SecurityGroup", "AWS::ElasticLoadBalancingV2::TargetGroup")
+    assert [each["VpcId"] for each in groups.values()] == [vpc] * 3
+    _, _, balancer = properties("MediaLoadBalancer")["Subnets"]["Fn::If"]
+    network = properties("MediaService")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    _, _, tasks = network["Subnets"]["Fn::If"]
+    assert balancer == {"Fn::Split": [",", {"Ref": "BalancerSubnetIds"}]}
+    assert tasks == {"Fn::Split": [",", {"Ref": "TaskSubnetIds"}]}
+
+
+def test_nothing_starts_before_its_way_out_whatever_the_conditions() -> None:
+    """By a reference: DependsOn knows no conditions."""
+    conditional = {name for name, each in resources().items() if "Condition" in each}
+    for name, each in resources_with(parameters(**own_vpc())).items():
+        needed = set(as_list(each.get("DependsOn", []))) & conditional
+        assert needed <= resources_with(parameters(**own_vpc())).keys(), name
+    for name in ("MediaLoadBalancer", "MediaService"):
+        assert "RouteToInternet" in json.dumps(properties(name)["Tags"])
+
+
+def test_the_tags_of_the_stack_are_on_its_tasks() -> None:
+    assert properties("MediaService")["PropagateTags"] == "SERVICE"
 
 
 def test_no_two_subnets_share_addresses() -> None:

@@ -39,6 +39,12 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/phonebridge"
         ("OpenAiRealtimeUrl", "wss://example.com/v1/realtime", "ws://example.com/v1/realtime"),
         ("OpenAiModel", "gpt-realtime-2.1-mini", "gpt realtime"),
         ("MediaImageUri", f"{REPOSITORY}@{DIGEST}", f"{REPOSITORY}:latest"),
+        ("MediaImageUri", f"public.ecr.aws/a1b2c3/media@{DIGEST}", f"media@{DIGEST}"),
+        ("MediaImageUri", f"ghcr.io/someone/phone_bridge@{DIGEST}", f"ghcr.io@{DIGEST}"),
+        ("AvailabilityZones", "us-west-1a,us-west-1c", "us-west-1a"),
+        ("VpcId", "vpc-0123456789abcdef0", "10.0.0.0/16"),
+        ("BalancerSubnetIds", "subnet-0a1b2c3d,subnet-0c2d4e6f", "subnet-0a1b2c3d"),
+        ("TaskSubnetIds", "subnet-0a1b2c3d", "subnet-0a1b2c3d, subnet-0c2d4e6f"),
         ("ApiDomainName", "api.example.com", "https://api.example.com"),
         ("MediaDomainName", "media.example.com", "https://media.example.com"),
         ("JwtIssuer", "https://id.example.com/pool", "http://id.example.com"),
@@ -73,6 +79,17 @@ MEDIA = {
     "MediaDomainName": "media.example.com",
     "MediaCertificateArn": CERTIFICATE,
 }
+
+
+OWN_VPC = {
+    "VpcId": "vpc-0a1b",
+    "BalancerSubnetIds": "subnet-0a1b,subnet-0c2d",
+    "TaskSubnetIds": "subnet-0a1b,subnet-0c2d",
+}
+
+
+def test_a_vpc_of_the_user_takes_the_place_of_ours() -> None:
+    assert complaints(**MEDIA | OWN_VPC) == []
 
 
 def test_the_first_deployment_needs_no_more_than_somebody_to_let_in() -> None:
@@ -118,6 +135,12 @@ def test_a_hosted_zone_does_instead_of_certificates() -> None:
         ({"ApiCertificateArn": CERTIFICATE}, "ApiCertificateArn needs ApiDomainName"),
         ({"MediaTaskCpu": 256}, "MaxCallsPerTask is more than MediaTaskCpu carries"),
         ({"MediaTasksMin": 5, "MediaTasksMax": 2}, "MediaTasksMin is above MediaTasksMax"),
+        ({"VpcId": "vpc-1"}, "VpcId needs BalancerSubnetIds and TaskSubnetIds"),
+        ({"TaskSubnetIds": "subnet-1"}, "BalancerSubnetIds and TaskSubnetIds need VpcId"),
+        (
+            OWN_VPC | {"AvailabilityZones": "us-east-1a,us-east-1b"},
+            "AvailabilityZones is for the stack's own VPC",
+        ),
     ],
     ids=str,
 )

@@ -23,7 +23,7 @@ from benchmarks.media.certificate import self_signed
 from deployment import image, plan
 from deployment.answers import QUESTIONS, Answers
 from deployment.stack import DeployedStack
-from tests.support.aws_front import AwsFront, aws_front
+from tests.support.aws_front import PROTECTION, AwsFront, aws_front
 from tests.support.aws_programs import DIGEST
 from tests.support.deployers import Machine
 from tests.support.deployments import KEYS, deploying_machine, settings, world
@@ -153,6 +153,45 @@ async def test_an_image_that_the_repository_has_is_not_built_again(machine: Mach
     assert machine.parameters(2)["MediaImageUri"].endswith(digest)
 
 
+PUBLISHED = "public.ecr.aws/phonebridge/media@sha256:" + "1e" * 32
+
+
+async def test_a_published_image_needs_neither_docker_nor_a_build(machine: Machine) -> None:
+    (machine.folder / "bin" / "docker").unlink()
+    async with world(machine) as (_, given):
+        code, printed = await machine.deploy(*given, "--set", f"MediaImageUri={PUBLISHED}")
+    assert code == 0, printed
+    assert [each["arguments"][0] for each in machine.notes] == ["build", "deploy", "deploy"]
+    assert "MediaImageUri" not in machine.parameters(0), "the keys are not in the secret yet"
+    assert machine.parameters(1)["MediaImageUri"] == PUBLISHED
+    assert machine.secret()["OPENAI_API_KEY"] == KEYS["OPENAI_API_KEY"]
+
+
+async def test_tags_reach_the_stack_and_are_remembered(machine: Machine) -> None:
+    async with world(machine) as (_, given):
+        code, printed = await machine.deploy(*given, "--tag", "cost-center=voice bots")
+        assert code == 0, printed
+        assert (await machine.deploy())[0] == 0
+    deploys = [each["arguments"] for each in machine.notes if each["arguments"][0] == "deploy"]
+    for arguments in deploys:
+        after = arguments[arguments.index("--tags") + 1 :]
+        assert after[:2] == ['cost-center="voice bots"', "--parameter-overrides"]
+
+
+async def test_a_tag_without_a_value_is_refused(machine: Machine) -> None:
+    code, printed = await machine.deploy("--tag", "production")
+    assert (code, printed.strip()) == (1, "deploy: --tag takes NAME=VALUE, not production")
+
+
+async def test_a_deployed_stack_is_protected_against_deletion(
+    machine: Machine, front: AwsFront
+) -> None:
+    async with world(machine) as (_, given):
+        assert (await machine.deploy(*given))[0] == 0
+    executed = [n for n, each in enumerate(front.asked) if each.endswith(":ExecuteChangeSet")]
+    assert front.asked.index(PROTECTION) > executed[-1]
+
+
 @pytest.fixture
 def build_project(machine: Machine) -> str:
     """Create a project like the stack's own. moto supports neither the resource nor its builds."""
@@ -228,8 +267,8 @@ async def test_a_docker_that_does_not_run_is_no_docker(machine: Machine) -> None
     code, printed = await machine.deploy(*settings(machine))
     assert code == 1
     assert problems(printed) == [
-        "  docker: install docker with buildx and start it, or build in AWS: "
-        "make deploy ARGS=--build-in-cloud"
+        "  docker: install docker with buildx and start it, build in AWS (make deploy "
+        "ARGS=--build-in-cloud), or give a published image (--set MediaImageUri=…)"
     ]
 
 

@@ -1,10 +1,12 @@
 """`make destroy`: what it asks, and what it keeps."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.aws_front import PROTECTION, AwsFront, aws_front
 from tests.support.deployers import Machine
 
 TABLE = {
@@ -19,9 +21,15 @@ OUTPUTS = {"MediaLoadBalancerName": "balancer", "RecordingsBucketName": "recordi
 
 
 @pytest.fixture
-def machine(tmp_path: Path, dynamodb_address: str) -> Machine:
+def front(dynamodb_address: str) -> Iterator[AwsFront]:
+    with aws_front(dynamodb_address) as front:
+        yield front
+
+
+@pytest.fixture
+def machine(tmp_path: Path, front: AwsFront) -> Machine:
     """A machine with a stack, and the table that outlives the stack."""
-    machine = Machine(tmp_path, dynamodb_address)
+    machine = Machine(tmp_path, front.address)
     name = f"{machine.stack}-calls"
     machine.client("dynamodb").create_table(TableName=name, **TABLE)
     create_stack(machine, machine.stack, CallsTableName=name, **OUTPUTS)
@@ -118,3 +126,11 @@ async def test_a_stack_that_never_came_about_is_deleted_too(machine: Machine) ->
 async def test_a_stack_that_is_not_there(machine: Machine) -> None:
     code, printed = await machine.run("destroy.py", "--stack", "another", typed="another\n")
     assert (code, printed.startswith("destroy: there is no stack another")) == (1, True)
+
+
+async def test_the_protection_is_lifted_before_the_stack_is_deleted(
+    machine: Machine, front: AwsFront
+) -> None:
+    code, printed = await destroy(machine, machine.stack)
+    assert code == 0, printed
+    assert front.asked.index(PROTECTION) < front.asked.index("cloudformation:DeleteStack")

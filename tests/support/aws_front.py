@@ -22,6 +22,7 @@ import boto3
 from tests.support.served import QuietHandler, served
 
 QUOTAS = "servicequotas:ListServiceQuotas"
+PROTECTION = "cloudformation:UpdateTerminationProtection"
 LAMBDA_SETTINGS = "GET /2016-08-19/account-settings"
 DNS_PATH = "/resolve"
 ZONE_PREFIX = "ZMOTO"
@@ -182,6 +183,8 @@ def aws_front(upstream: str) -> Iterator[AwsFront]:
     front.address = f"http://127.0.0.1:{server.server_port}"
     front.set_quotas(fargate=100, codebuild=1, vpc=10_000)
     front.set_lambda_concurrency(1000)
+    # moto has no such action.
+    front.answer_always(PROTECTION, _result("UpdateTerminationProtection", ""))
     with served(server):
         yield front
 

@@ -66,7 +66,9 @@ def _answer(command: AnswerBody, call: SimulatedCall) -> None:
         call.recording_id = str(uuid.uuid4())
     if command.stream_url:
         # `answer` has neither parameter. Only streaming_start has both, and dial has the token.
-        call.start_streaming(replace_fields(command, stream_auth_token=None, custom_parameters=[]))
+        has_token = call.faults.undocumented.answer_has_token == "header"
+        token = command.stream_auth_token if has_token else None
+        call.start_streaming(replace_fields(command, stream_auth_token=token, custom_parameters=[]))
     call.pick_up()
 
 

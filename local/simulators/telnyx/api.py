@@ -152,7 +152,8 @@ class CallControlApi:
         call = self._find(request.path_params["id"])
         if call.state == "ended" and call.faults.undocumented.lookup_after_end == "forgotten":
             raise ApiError(404, "10005", "Resource not found")
-        return JSONResponse({"data": _call_data(call) | _times(call)})
+        told = RATE_HEADERS if call.faults.undocumented.tells_rate_limit else None
+        return JSONResponse({"data": _call_data(call) | _times(call)}, headers=told)
 
     async def _list(self, request: Request) -> Response:
         await self._admit(request)

@@ -30,6 +30,7 @@ BUSY = CallEnding("user_busy", "callee", "486")
 REJECTED = CallEnding("call_rejected", "callee", "603")
 CANCELED = CallEnding("originator_cancel", "caller", "487")
 TIME_LIMIT = CallEnding("time_limit", "unknown", "200")
+NO_MEDIA = CallEnding("media_timeout", "unknown", "200")
 
 
 class Exchange(Reporter, Protocol):
@@ -72,6 +73,8 @@ class SimulatedCall(ReportedCall):
         self._stream: MediaStream | None = None
         self._streams: list[MediaStream] = []
         self._stream_task: asyncio.Task[None] | None = None
+        self._speaking = 0
+        self._sounded_at_ms = 0
         self._is_stream_disturbed = False
         self._is_stream_broken = False
         """The other side has ended the latest stream, and that keeps the next one from opening."""
@@ -132,6 +135,7 @@ class SimulatedCall(ReportedCall):
             self.spoken.append(text)
             self.notify("hears", text)
         self.post(events.SpeakStartedPayload)
+        self._speaking += 1
         self._tasks.create_task(self._finish_speaking(len(text) * SPEAKING_MS_PER_CHARACTER))
 
     async def press(self, digit: str) -> None:
@@ -184,6 +188,8 @@ class SimulatedCall(ReportedCall):
             self.post(events.SpeakEndedPayload)
         else:
             self.post(events.SpeakEndedPayload, status="call_hangup")
+        finally:
+            self._speaking -= 1
 
     async def _ring(self) -> None:
         if self.plan.direction == "incoming":
@@ -264,6 +270,8 @@ class SimulatedCall(ReportedCall):
             self.hang_up()
         if now_ms >= self.plan.time_limit_ms:
             self.end(TIME_LIMIT)
+        if self._is_silent_too_long(now_ms):
+            self.end(NO_MEDIA)
         if now_ms == DETECTION_TAKES_MS:
             self.post_detection()
         if not self._greeting_is_over and self._is_recorded_by_machine():
@@ -271,6 +279,12 @@ class SimulatedCall(ReportedCall):
             self.post_greeting_ended()
         if self._stream is not None and not self._is_stream_disturbed:
             self._disturb_stream(self._stream)
+
+    def _is_silent_too_long(self, now_ms: int) -> bool:
+        limit_ms = self.faults.undocumented.silent_leg_ends_after_ms
+        if self._stream or self._speaking:
+            self._sounded_at_ms = now_ms
+        return limit_ms is not None and now_ms - self._sounded_at_ms >= limit_ms
 
     def _disturb_stream(self, stream: MediaStream) -> None:
         """Does once what the faults of the call ask for, so long after the stream's start."""

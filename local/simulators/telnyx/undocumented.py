@@ -30,6 +30,11 @@ class Undocumented:
     refuses_used_command_id: bool = False
     after_hangup: Literal["already_over", "accepted", "other"] = "already_over"
     lookup_after_end: Literal["over", "forgotten", "stale"] = "over"
+    answer_has_token: Literal["absent", "header"] = "absent"
+    """Whether the socket of an `answer` with a stream gets its `stream_auth_token`."""
+    silent_leg_ends_after_ms: int | None = None
+    """A leg ends that has had neither a stream nor the carrier's voice for so long."""
+    tells_rate_limit: bool = False
     webhook_retries: Literal["same_id", "new_id", "never"] = "same_id"
 
 

@@ -14,7 +14,7 @@ from doctor_checks.config import DoctorConfig
 from prove import ask_line
 from proving.line import Waits
 from proving.line_questions import PROMPT
-from proving.questions import LINE_QUESTIONS, NOT_ASKED, QUESTIONS, ProviderAnswer
+from proving.questions import LINE_QUESTIONS, NOT_ASKED, QUESTIONS, UNCLEAR, ProviderAnswer
 from proving.report import report_of
 from proving.sound_questions import BEEP_PROMPT
 from proving.stream_questions import SPEAK_PROMPT
@@ -29,6 +29,7 @@ from tests.support.waiting import until
 TO, FROM = "+15550142", "+15550199"
 TALKATIVE = replace(NOT_A_WORD, caller=(CallerLine("caller_book"),))
 SOON = Waits(
+    inbound=10,
     answer=10,
     key=6,
     socket=2,
@@ -153,6 +154,9 @@ async def test_a_carrier_as_the_simulator_has_always_been() -> None:
         "l16_order_received": "other_codec",
         "command_id_early": "ignored",
         "command_id_late": "ignored",
+        "silent_leg": "stays",
+        "source_addresses": "hidden",
+        "rate_limit": "hidden",
         "hangup_repeated": "already_over",
         "webhook_retries": "same_id",
         "lookup_after_end": "over",
@@ -174,6 +178,7 @@ async def test_a_carrier_that_reconnects_and_turns_bytes_round() -> None:
         after_hangup="accepted",
         lookup_after_end="forgotten",
         webhook_retries="new_id",
+        tells_rate_limit=True,
     )
     found = await answers_of(undocumented, codec="L16")
     assert found["second_stream"] == "replaces"
@@ -189,6 +194,7 @@ async def test_a_carrier_that_reconnects_and_turns_bytes_round() -> None:
     assert found["hangup_repeated"] == "accepted"
     assert found["lookup_after_end"] == "forgotten"
     assert found["webhook_retries"] == "new_id"
+    assert found["rate_limit"] == "told"
 
 
 async def test_a_carrier_that_tells_nothing_and_refuses_much() -> None:
@@ -233,6 +239,15 @@ async def test_a_carrier_whose_broken_streams_stay_broken() -> None:
     assert found["start_after_drop"] == "never"
     assert found["speak_beside_stream"] == "refused"
     assert found["command_id_late"] == "executed"
+
+
+async def test_a_carrier_that_ends_a_silent_leg() -> None:
+    undocumented = Undocumented(silent_leg_ends_after_ms=1_000)
+    async with proving(undocumented, waits=replace(SOON, late_repetition=10)) as (_, findings):
+        found = {finding.question: finding for finding in findings}
+    assert found["silent_leg"].answer == "ended"
+    assert found["silent_leg"].detail.endswith("s: media_timeout")
+    assert found["command_id_late"].answer == UNCLEAR
 
 
 async def test_a_call_that_nobody_reacts_to_is_ended_and_leaves_questions_open() -> None:

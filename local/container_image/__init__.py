@@ -1,0 +1,1 @@
+"""The media container's image, run by a container engine of this machine."""
