@@ -5,22 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
-from aws import state
 from phonebridge.jobs import JobQueue
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
     what: str
-
-
-@pytest.fixture
-def sqs(dynamodb_address: str) -> Any:
-    client = state.client("sqs", dynamodb_address)
-    yield client
-    client.close()
 
 
 def test_an_errand_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
