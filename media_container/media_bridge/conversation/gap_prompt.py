@@ -27,7 +27,7 @@ class GapPrompt:
             self.due_at = now + SILENCE_SECONDS
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """Once somebody speaks, nothing is asked any more."""
+        """Return the prompt when it is due. It is dropped once somebody speaks."""
         if self.due_at == NEVER:
             return []
         if not conversation.waits_for_caller or conversation.last_sign_of_caller_at is not None:

@@ -1,4 +1,4 @@
-"""What the model is told of the tools that Phonebridge carries out itself."""
+"""The definitions of the tools that Phonebridge carries out itself."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Whoever wants the model to speak is served in turn."""
+"""All requests to speak are served in turn."""
 
 from media_bridge.commands import CreateResponse
 from media_bridge.conversation.response_queue import ANSWER as CALLER_TURN
