@@ -33,7 +33,8 @@ def with_setting(name: str, value: str = "") -> Callable[[Patient], None]:
 
 
 def with_telnyx_elsewhere(**settings: str) -> Callable[[Patient], None]:
-    """Telnyx is not on this machine, so it reaches no local address. Nobody answers for it here."""
+    """Telnyx is not on this machine, so it reaches no local address. No server answers for it
+    here."""
     return lambda patient: patient.suffer(telnyx_api_base=f"https://{ELSEWHERE}/v2", **settings)
 
 
