@@ -102,7 +102,7 @@ def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
         assert ". To do: " in line
 
 
-async def test_who_is_well_hears_so() -> None:
+async def test_a_sound_set_up_is_reported_as_such() -> None:
     async with patient(House()) as well:
         findings = await well.findings()
     assert [str(each) for each in findings if each.problem] == []

@@ -103,7 +103,7 @@ async def test_a_transcript_that_never_comes_does_not_keep_the_call_for_long(
 
 
 @pytest.mark.usefixtures("awaits_transcripts")
-async def test_who_hangs_up_in_the_middle_of_a_sentence_is_understood(
+async def test_a_caller_who_hangs_up_in_the_middle_of_a_sentence_is_transcribed(
     start_plane: StartsPlane,
 ) -> None:
     """No silence follows by which the model's detector could see the end of the turn."""

@@ -52,5 +52,5 @@ def test_the_relay_carries_it_and_paces_nothing(audio: ModelAudio) -> None:
     assert call.clears == SETTLING_TURNS + TURNS, "whenever the caller speaks"
 
 
-def test_nobody_answers_nothing() -> None:
+def test_a_target_that_answers_nothing_is_counted_too() -> None:
     assert run_target("nobody", ModelAudio.G711) == Heard(0, 0.0, 0)

@@ -13,12 +13,12 @@ class Fetch:
     what: str
 
 
-def test_an_errand_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
+def test_a_job_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
     queue = state["RecordingsQueue"]
     JobQueue(queue).add(Fetch("water"))
     [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
     assert json.loads(message["Body"]) == {"what": "water"}
 
 
-def test_without_a_queue_there_are_no_errands(environment: None) -> None:
+def test_without_a_queue_there_are_no_jobs(environment: None) -> None:
     JobQueue("").add(Fetch("water"))

@@ -33,7 +33,7 @@ def test_a_hangup_lets_the_last_words_reach_the_ear() -> None:
     assert afterwards.due_at() == NEVER
 
 
-def test_who_goes_on_speaking_is_not_cut_off() -> None:
+def test_an_agent_who_goes_on_speaking_is_not_cut_off() -> None:
     afterwards = with_plans(END)
     afterwards.take(is_quiet=True, now=2.0)
     assert afterwards.take(is_quiet=False, now=2.0 + LAST_WORDS_SECONDS) == []
@@ -42,7 +42,7 @@ def test_who_goes_on_speaking_is_not_cut_off() -> None:
     assert afterwards.take(is_quiet=True, now=5.0 + LAST_WORDS_SECONDS) == [END]
 
 
-def test_nobody_speaks_for_ever() -> None:
+def test_a_planned_command_is_executed_after_its_timeout() -> None:
     afterwards = with_plans(END)
     assert afterwards.take(is_quiet=False, now=19.9) == []
     assert afterwards.take(is_quiet=False, now=20.0) == [END]

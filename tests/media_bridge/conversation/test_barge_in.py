@@ -105,7 +105,7 @@ def test_long_speech_that_came_in_a_burst_is_an_interruption() -> None:
     )
 
 
-def test_who_goes_on_speaking_is_given_the_floor() -> None:
+def test_a_caller_who_goes_on_speaking_interrupts() -> None:
     story = greeting()
     story.bridge.handle(said(5000), 0.4)
     story.bridge.handle(CLICK, 0.5)

@@ -213,7 +213,7 @@ def test_the_answer_to_a_caller_is_not_taken_for_a_clip() -> None:
     )
 
 
-def test_neither_is_what_the_agent_was_asked_to_say() -> None:
+def test_requested_words_are_not_taken_for_a_clip() -> None:
     request = CreateResponse(exact_text="Are you there?")
     assert (
         greeted_call()
@@ -254,7 +254,7 @@ def test_nothing_is_recorded_where_the_server_speaks_up_by_itself() -> None:
     assert story >> done() >> At(30.0) << agent_turn(1, "", 0, 100)
 
 
-def test_neither_is_what_comes_late() -> None:
+def test_a_late_response_is_not_taken_for_a_clip() -> None:
     assert (
         greeted_call()
         >> At(ASKED_AT + UNLABELLED_SECONDS)
@@ -328,7 +328,7 @@ def test_a_clip_that_did_not_come_whole_is_left_to_another_call(status: str) -> 
         (clip_words("One moment."), of_clip(100), of_clip(100, "item-d")),
     ],
 )
-def test_whoever_says_something_else_is_not_asked_again(instead: tuple[BridgeEvent, ...]) -> None:
+def test_a_model_that_says_other_words_is_not_asked_again(instead: tuple[BridgeEvent, ...]) -> None:
     story = greeted_call() >> CLIP_STARTED
     for event in instead:
         story >>= event

@@ -231,7 +231,7 @@ def test_speaking_ends_with_playback() -> None:
     )
 
 
-def test_each_interruption_is_its_own() -> None:
+def test_two_interruptions_are_counted_as_two() -> None:
     story = speaking(0.5)
     assert (
         story
@@ -329,7 +329,7 @@ def test_only_the_first_item_of_an_answer_ends_the_callers_wait() -> None:
     assert story.bridge.activity.turn_latency_ms == 400
 
 
-def test_each_part_of_the_wait_has_its_owner() -> None:
+def test_each_part_of_the_wait_is_attributed_to_its_cause() -> None:
     """The detector is sure after 200 ms, a function takes its time, and the model thinks. Its first
     delta is too short to be sent on."""
     story = ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))

@@ -67,7 +67,7 @@ def test_silence_counts_from_the_end_of_playback_whatever_the_detector(detection
     )
 
 
-def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
+def test_a_silent_caller_is_asked_again_and_then_hears_a_goodbye() -> None:
     story = greeted_call()
     assert story >> At(10.0) << PROMPT
     respond(story, "resp-2")
@@ -95,7 +95,7 @@ def test_no_prompt_where_none_is_wished() -> None:
     assert greeted_call(prompts=0) >> At(10.0) << LAST_WORDS
 
 
-def test_who_speaks_is_not_idle_and_starts_anew() -> None:
+def test_speech_restarts_the_idle_count() -> None:
     story = greeted_call(prompts=1)
     assert story >> At(10.0) << PROMPT
     respond(story, "resp-2")
@@ -127,7 +127,7 @@ def test_a_key_is_a_sign_of_life() -> None:
     assert story >> At(21.9) >> At(22.0) << PROMPT
 
 
-def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
+def test_a_caller_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
     story = greeted_call(prompts=0)
     assert story >> At(10.0) << LAST_WORDS
     assert (
@@ -149,7 +149,7 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
     )
 
 
-def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None:
+def test_a_caller_who_waits_for_a_transfer_is_not_idle_until_it_fails() -> None:
     transfer = TransferCall("+15550101")
     story = greeted_call()
     assert story >> StartTransfer(to=transfer.to) << transfer >> At(40.0)
@@ -160,7 +160,7 @@ def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None
     assert story >> At(49.9) >> At(50.0) << PROMPT
 
 
-def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
+def test_without_an_idle_timeout_a_caller_may_be_silent_for_ever() -> None:
     story = silent_call()
     assert story >> At(59.9)
 

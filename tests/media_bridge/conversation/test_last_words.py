@@ -331,7 +331,7 @@ def test_a_carrier_that_is_slower_than_that_is_not_waited_for_any_longer() -> No
     assert story.bridge.is_over
 
 
-def test_who_is_hung_up_on_while_speaking_is_transcribed_at_once() -> None:
+def test_speech_that_the_hangup_cuts_off_is_transcribed_at_once() -> None:
     story = speaking()
     assert (
         story

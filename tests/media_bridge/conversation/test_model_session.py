@@ -246,7 +246,7 @@ def test_the_answer_is_no_news_after_the_start() -> None:
     )
 
 
-def test_who_comes_after_the_answer_expects_the_start_at_once() -> None:
+def test_a_stream_after_the_answer_expects_the_start_at_once() -> None:
     late = Bridge(replace(RINGING, answered_at_ms=5_000), WITH_DIAL, ModelAudio.G711, 0.0)
     story = Playbook(late)
     assert story >> ModelConnected() << ConfigureModel(Codec.PCMU) >> ModelReady()

@@ -531,7 +531,7 @@ def test_a_delay_that_the_server_names_is_kept(told: float, waits: float) -> Non
     assert after(story, 0.02) == [CreateResponse()]
 
 
-def test_without_one_the_pauses_grow() -> None:
+def test_without_a_delay_from_the_server_the_pauses_grow() -> None:
     story = asking()
     pauses = []
     for number in range(1, MAX_ATTEMPTS):
@@ -789,7 +789,7 @@ def test_a_caller_who_interrupts_the_apology_ends_it_and_the_call() -> None:
     assert END in after(story, 1.0)
 
 
-def test_nobody_asks_the_model_for_anything_during_the_apology() -> None:
+def test_nothing_is_requested_of_the_model_during_the_apology() -> None:
     story = asking(CLIPS)
     give_up(story)
     assert story >> say_of(SAY) >> Mute(Side.AGENT, False)

@@ -101,7 +101,7 @@ def test_what_is_to_be_said_waits_for_what_the_agent_says_just_now() -> None:
     )
 
 
-def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
+def test_a_say_with_interrupt_stops_the_agent_and_comes_before_all_that_waits() -> None:
     assert (
         ready_call()
         >> ResponseStarted("resp-1")

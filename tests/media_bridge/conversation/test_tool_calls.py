@@ -262,7 +262,7 @@ def test_a_call_that_cannot_be_run_is_answered_with_an_error(
     )
 
 
-def test_only_so_many_functions_run_at_one_time() -> None:
+def test_at_most_eight_functions_run_at_a_time() -> None:
     story = calling(ORDER)
     for number in range(MAX_OPEN_CALLS + 1):
         story.bridge.handle(call("order", number=number), 0.0)
@@ -341,7 +341,7 @@ def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it(
     )
 
 
-def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> None:
+def test_a_request_that_met_an_active_response_is_repeated_after_it() -> None:
     assert (
         ordering()
         >> result_of()
@@ -362,7 +362,7 @@ def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> No
 # Fillers.
 
 
-def test_who_waits_in_silence_is_told_a_filler_once() -> None:
+def test_a_caller_who_waits_in_silence_hears_one_filler() -> None:
     assert (
         waiting()
         >> At(FILLER_SECONDS)
@@ -495,7 +495,7 @@ def ending() -> Playbook:
     return story
 
 
-def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
+def test_a_caller_who_speaks_during_the_goodbye_is_not_hung_up_on() -> None:
     story = ending()
     assert (
         story
@@ -509,7 +509,7 @@ def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
     )
 
 
-def test_nor_who_speaks_right_after_the_goodbye() -> None:
+def test_a_caller_who_speaks_right_after_the_goodbye_is_not_hung_up_on() -> None:
     assert (
         ending()
         >> At(0.4)
@@ -604,7 +604,7 @@ def test_a_transfer_waits_for_the_words_that_announce_it() -> None:
     )
 
 
-def test_without_words_it_is_done_at_once() -> None:
+def test_a_final_action_without_words_is_done_at_once() -> None:
     arguments = '{"destination":"support","summary":" The line is dead. "}'
     assert (
         calling(BuiltIn.TRANSFER_CALL)
@@ -635,7 +635,7 @@ def test_the_model_cannot_call_whom_it_likes(arguments: str, why: str) -> None:
     )
 
 
-def test_one_response_parts_once() -> None:
+def test_one_response_has_one_final_action() -> None:
     assert (
         calling(BuiltIn.TRANSFER_CALL, BuiltIn.END_CALL)
         >> call("transfer_call", '{"destination":"sales"}')

@@ -97,7 +97,7 @@ def test_an_end_that_is_told_after_all_is_an_end_like_any_other() -> None:
     assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 3.1)]
 
 
-def test_who_stops_and_speaks_again_is_measured_anew() -> None:
+def test_a_caller_who_stops_and_speaks_again_is_measured_anew() -> None:
     story = speaking()
     hear(story, LOUD, 5.0)
     story.bridge.handle(CallerSpeechStopped("user-1"), story.now)

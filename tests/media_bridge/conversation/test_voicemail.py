@@ -167,7 +167,7 @@ def test_a_machine_heard_of_before_the_model_is_ready_gets_the_message_when_it_i
     )
 
 
-def test_without_a_message_the_talk_goes_on() -> None:
+def test_without_a_message_the_conversation_goes_on() -> None:
     assert (
         ready_call()
         >> MachineAnswered(greeting_over=True)

@@ -44,7 +44,7 @@ async def poll_once(access: DynamoAccess, mailbox: DynamoMailbox) -> bool:
         peek.close()
 
 
-async def test_it_tells_an_empty_mailbox_from_one_in_which_something_waits(
+async def test_a_poll_distinguishes_an_empty_mailbox_from_one_with_a_command(
     access: DynamoAccess, mailbox: DynamoMailbox
 ) -> None:
     assert await poll_once(access, mailbox)
@@ -61,7 +61,7 @@ async def test_what_waits_for_others_is_not_looked_for(
     assert await poll_once(access, mailbox)
 
 
-async def test_nor_is_what_nobody_wants_any_more_though_the_table_still_has_it(
+async def test_an_expired_command_is_not_counted_though_the_table_still_has_it(
     access: DynamoAccess, mailbox: DynamoMailbox, clock: Clock
 ) -> None:
     mailbox.post("task-1", "call-1", Interrupt())
@@ -246,7 +246,7 @@ async def test_credentials_that_cannot_be_had_are_told_of_by_boto3() -> None:
         assert not await peek.is_empty()
 
 
-async def test_without_credentials_nobody_is_asked() -> None:
+async def test_without_credentials_the_table_is_not_asked() -> None:
     async with server(keep) as (access, connections):
         async with peeking(replace(access, credentials=None)) as peek:
             assert not await peek.is_empty()

@@ -149,7 +149,7 @@ async def test_what_may_be_repeated_is_tried_three_times(reply: Reply) -> None:
         assert len({each.body for each in server.received}) == 1
 
 
-async def test_and_no_oftener() -> None:
+async def test_a_request_is_tried_three_times_at_most() -> None:
     async with tool_server(answer(500)) as server:
         assert not (await run_tool(server, idempotent=True)).ok
         assert len(server.received) == 3
@@ -163,7 +163,7 @@ async def test_what_may_not_be_repeated_is_not(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", [answer(404), answer(302), answer(200, b"{")])
-async def test_nor_what_would_not_be_otherwise_the_next_time(reply: Reply) -> None:
+async def test_an_answer_that_would_stay_the_same_is_not_asked_for_again(reply: Reply) -> None:
     async with tool_server(reply, OK) as server:
         assert not (await run_tool(server, idempotent=True)).ok
         assert len(server.received) == 1

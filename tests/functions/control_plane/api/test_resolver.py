@@ -52,7 +52,7 @@ class TestAMethod:
             ("POST", "/api/openapi.json", "GET"),
         ],
     )
-    def test_that_a_path_does_not_take_is_told_which_it_takes(
+    def test_that_a_path_does_not_take_is_answered_with_those_it_takes(
         self, method: str, path: str, allow: str
     ) -> None:
         refused = request(method, path)
