@@ -1,4 +1,4 @@
-"""Which settings a real phone needs."""
+"""The settings that a real phone needs."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit

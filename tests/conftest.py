@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEMPLATE = load_template()
 MAX_WORKERS = 8
 STREAM_TOKEN_SECRET = "stream secret"
-"""Of the environments that the tests give to handlers and containers."""
+"""The secret in the environments that the tests give to handlers and containers."""
 
 # boto3 reads the descriptions of AWS's services for each session: longer than most tests take.
 botocore.session.create_loader = functools.cache(create_loader)

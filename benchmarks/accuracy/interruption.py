@@ -1,6 +1,6 @@
-"""Measures how exact interruptions are: what the model was told that the caller heard of each item,
-compared with what the carrier really played. It runs thousands of conversations in virtual time and
-prints the table of docs/interruption.md.
+"""Measures how exact interruptions are. It compares the truncation of each item, as the model
+received it, with the audio that the carrier really played. It runs thousands of conversations in
+virtual time and prints the table of docs/interruption.md.
 
 make bench-interruption ARGS="--conversations 300"
 """

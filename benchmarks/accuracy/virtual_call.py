@@ -1,8 +1,8 @@
 """Whole conversations in virtual time: a bridge, a model that sends faster than real time, and a
 carrier that plays frame by frame, with network delays between them.
 
-What the caller really heard of each item is counted at the carrier's loudspeaker. It can then be
-compared with what the model was told.
+The carrier counts how much of each item it really played. This can then be compared with the
+truncation that the model received.
 """
 
 import heapq

@@ -27,14 +27,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from aws.stack import Plan, free_port, log_handlers_to, running
+from benchmarks.page_section import DOCS, PageSection, percentile_95
 from simulators.scenario import ECHO
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSOLE = ROOT / "console"
-PAGE = ROOT / "docs" / "browser.md"
+SECTION = PageSection(DOCS / "browser.md", "talk page")
 LOG = ROOT / ".build" / "talk_page.log"
 PROBE = Path(__file__).with_name("page_probe.js")
-BEGIN, END = "<!-- talk page: begin -->\n", "<!-- talk page: end -->\n"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -137,7 +137,7 @@ async def _running(flag: str) -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def _opened(browser: Browser, url: str, script: str = "") -> AsyncIterator[Page]:
+async def _open_page(browser: Browser, url: str, script: str = "") -> AsyncIterator[Page]:
     async with await browser.new_context(permissions=["microphone"]) as context:
         await context.add_init_script(path=PROBE)
         await context.add_init_script(script)
@@ -155,7 +155,7 @@ async def _onsets(page: Page, side: str, count: int) -> list[float]:
 
 
 async def _first_sound_ms(browser: Browser, url: str) -> float:
-    async with _opened(browser, url) as page:
+    async with _open_page(browser, url) as page:
         await page.click("#talk")
         [heard_at] = await _onsets(page, "heard", 1)
         return heard_at - float(await page.evaluate("probe.clickedAt"))
@@ -175,7 +175,7 @@ async def measure_delay(browser: Browser, pulses: int) -> list[float]:
     """The first sounds may be spoken before the call is connected."""
     async with (
         _echo_server() as url,
-        _opened(browser, url, f"usePulses({PULSE_SECONDS}, {2 * pulses})") as page,
+        _open_page(browser, url, f"usePulses({PULSE_SECONDS}, {2 * pulses})") as page,
     ):
         await page.click("#talk")
         heard = await _onsets(page, "heard", pulses)
@@ -196,19 +196,13 @@ HEAD = """\
 
 
 def _row(what: str, found_ms: list[float]) -> str:
-    ordered = sorted(found_ms)
-    p95 = ordered[int(0.95 * (len(ordered) - 1))]
-    return f"| {what} | {median(ordered):.0f} ms | {p95:.0f} ms | {LIMITS_MS[what]:.0f} ms |"
+    shown = (median(found_ms), percentile_95(found_ms), LIMITS_MS[what])
+    figures = " | ".join(f"{each:.0f} ms" for each in shown)
+    return f"| {what} | {figures} |"
 
 
 def table(found: Mapping[str, list[float]]) -> str:
     return HEAD + "".join(f"{_row(what, found_ms)}\n" for what, found_ms in found.items())
-
-
-def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table(found) + END + after
 
 
 def too_slow(found: Mapping[str, list[float]]) -> list[str]:
@@ -222,7 +216,7 @@ def main() -> None:
     options = parser.parse_args()
     found = asyncio.run(measure(options.calls, options.pulses))
     print(table(found), end="")
-    PAGE.write_text(rewritten(PAGE.read_text(), found))
+    SECTION.write(table(found))
     if slow := too_slow(found):
         sys.exit(f"slower than allowed: {'; '.join(slow)}")
 

@@ -19,6 +19,7 @@ from statistics import median
 import httpx
 
 from aws.stack import Plan, free_port, running
+from benchmarks.page_section import DOCS, PageSection
 from simulators.audio.speech import CLIPS
 from simulators.openai.server import OpenAISimulator
 from simulators.scenario import Scenario
@@ -26,9 +27,8 @@ from simulators.telnyx.behaviour import Person
 from simulators.telnyx.call import SimulatedCall
 from simulators.telnyx.server import TelnyxSimulator
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-words.md"
+SECTION = PageSection(DOCS / "first-words.md", "first words")
 LOG = Path(__file__).resolve().parents[2] / ".build" / "first_words.log"
-BEGIN, END = "<!-- first words: begin -->\n", "<!-- first words: end -->\n"
 TELNYX_API_MS, WEBHOOK_MS, MODEL_CONNECT_MS, FIRST_AUDIO_MS = 80, 60, 350, 450
 RINGS_MS = 2_000
 MAX_AFTER_START_MS = 60
@@ -102,14 +102,14 @@ async def with_dial(bench: Bench, number: int) -> SimulatedCall:
     return await bench.dial(greeting=GREETING, stream_setup="with_dial")
 
 
-async def prepared(bench: Bench, number: int) -> SimulatedCall:
+async def dial_prepared(bench: Bench, number: int) -> SimulatedCall:
     # Every greeting is different, and the simulated model does not speak the number. So no greeting
     # is ever cached.
     greeting = f"{GREETING} {number}"
     return await bench.dial(greeting=greeting, stream_setup="prepared")
 
 
-async def kept(bench: Bench, number: int) -> SimulatedCall:
+async def dial_kept(bench: Bench, number: int) -> SimulatedCall:
     return await bench.dial(greeting=GREETING, stream_setup="prepared")
 
 
@@ -126,8 +126,8 @@ async def inbound_kept(bench: Bench, number: int) -> SimulatedCall:
 CASES: dict[str, Case] = {
     "`on_answer`": on_answer,
     "`with_dial`": with_dial,
-    "`prepared`, generated while the phone rings": prepared,
-    "`prepared`, cached by an earlier call": kept,
+    "`prepared`, generated while the phone rings": dial_prepared,
+    "`prepared`, cached by an earlier call": dial_kept,
     "inbound, `on_answer`": inbound,
     "inbound, `prepared`, cached": inbound_kept,
 }
@@ -198,12 +198,6 @@ def table(found: dict[str, list[FirstWords]]) -> str:
     return HEAD + "\n".join(_row(name, measured) for name, measured in found.items()) + "\n"
 
 
-def rewritten(page: str, found: dict[str, list[FirstWords]]) -> str:
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table(found) + END + after
-
-
 def too_slow(found: dict[str, list[FirstWords]]) -> list[str]:
     """The cases with prepared greetings that exceed the limit."""
     return [
@@ -219,7 +213,7 @@ def main() -> None:
     options = parser.parse_args()
     print(HEAD, end="")
     found = asyncio.run(measure(options.calls))
-    PAGE.write_text(rewritten(PAGE.read_text(), found))
+    SECTION.write(table(found))
     if slow := too_slow(found):
         sys.exit(f"more than {MAX_AFTER_START_MS} ms after `start`: {', '.join(slow)}")
 

@@ -19,14 +19,14 @@ from statistics import median
 import httpx
 
 from aws.stack import Plan, free_port, log_handlers_to, running
+from benchmarks.page_section import DOCS, PageSection, percentile_95
 from simulators.audio.speech import CLIPS
 from simulators.openai.session import SimulatedSession
 from simulators.scenario import SHORT
 from simulators.telnyx.call import SimulatedCall
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "steering.md"
+SECTION = PageSection(DOCS / "steering.md", "steering")
 LOG = Path(__file__).resolve().parents[2] / ".build" / "steering.log"
-BEGIN, END = "<!-- steering: begin -->\n", "<!-- steering: end -->\n"
 ROUNDS = 40
 MAX_MS = 200
 """Limit for the median of each action."""
@@ -154,20 +154,13 @@ HEAD = """\
 
 
 def _row(action: str, effect_ms: list[float]) -> str:
-    ordered = sorted(effect_ms)
-    p95 = ordered[int(0.95 * (len(ordered) - 1))]
-    figures = " | ".join(f"{each:.0f} ms" for each in (median(ordered), p95, ordered[-1]))
+    shown = (median(effect_ms), percentile_95(effect_ms), max(effect_ms))
+    figures = " | ".join(f"{each:.0f} ms" for each in shown)
     return f"| `{action}` | {EFFECTS[action]} | {figures} |"
 
 
 def table(found: Mapping[str, list[float]]) -> str:
     return HEAD + "".join(f"{_row(action, effect_ms)}\n" for action, effect_ms in found.items())
-
-
-def rewritten(page: str, found: Mapping[str, list[float]]) -> str:
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table(found) + END + after
 
 
 def too_slow(found: Mapping[str, list[float]]) -> list[str]:
@@ -180,7 +173,7 @@ def main() -> None:
     options = parser.parse_args()
     found = asyncio.run(measure(options.rounds))
     print(table(found), end="")
-    PAGE.write_text(rewritten(PAGE.read_text(), found))
+    SECTION.write(table(found))
     if slow := too_slow(found):
         sys.exit(f"more than half of the requests took longer than {MAX_MS} ms: {', '.join(slow)}")
 

@@ -71,7 +71,7 @@ class Windows:
     conversation: int
 
 
-def executed(report: str) -> int:
+def executed_instructions(report: str) -> int:
     """Read the total from the end of a cachegrind file."""
     for line in reversed(report.splitlines()):
         if line.startswith("summary:"):
@@ -155,7 +155,7 @@ def _windows(target: str, audio: ModelAudio) -> Windows:
         evidence = _play(("valgrind", "--quiet", *tool), target, audio)
         if target != FAR_ENDS and evidence.clears < INTERRUPTIONS:
             raise SystemExit(f"{target} {audio}: the call ended too early, {evidence}")
-        return windows(executed(path.read_text()) for path in Path(folder).iterdir())
+        return windows(executed_instructions(path.read_text()) for path in Path(folder).iterdir())
 
 
 def _play(counter: Sequence[str], target: str, audio: ModelAudio) -> Heard:

@@ -262,7 +262,7 @@ class ModelSession:
         self._at(self._turn_began + self._script[self._next].at_ms / 1000, self._go_on)
 
     def _say(self, event: Scripted) -> None:
-        message = frame(event.named(b"%d_%d" % (self._number, self._turn)), False)
+        message = frame(event.named_payload(b"%d_%d" % (self._number, self._turn)), False)
         now = time.perf_counter()
         if event.kind is Kind.SPEECH_STARTED:
             self._caller.answer_ends(now, is_interrupted(self._turn - 1))

@@ -57,7 +57,7 @@ class Scripted:
     payload: bytes
     kind: Kind = Kind.PLAIN
 
-    def named(self, turn_name: bytes) -> bytes:
+    def named_payload(self, turn_name: bytes) -> bytes:
         return self.payload.replace(PLACEHOLDER.encode(), turn_name)
 
 

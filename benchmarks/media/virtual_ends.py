@@ -102,7 +102,7 @@ class Model:
             for event in self._script:
                 await asyncio.sleep((event.at_ms - passed_ms) / 1000)
                 passed_ms = event.at_ms
-                self.line.deliver(frame(event.named(b"%d" % turn), masked=False))
+                self.line.deliver(frame(event.named_payload(b"%d" % turn), masked=False))
             await asyncio.sleep((lasts_ms(turn) - passed_ms) / 1000)
 
     def hear(self, line: Connection, data: bytes) -> None:

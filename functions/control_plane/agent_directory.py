@@ -122,7 +122,7 @@ class DynamoDirectory:
             raise UnknownNumber(number)
 
     def answering(self, number: str) -> CallConfig | None:
-        # A number keeps to its agent: with that one gone, nobody else speaks in its place.
+        # A number keeps its agent. If that agent was deleted, no other one answers instead.
         assigned = self._table.get(ItemKey(_NUMBERS, number), Assignment) if number else None
         name = assigned.agent if assigned else ANY_NUMBER
         agent = self._find(name)

@@ -4,19 +4,11 @@ from dataclasses import dataclass
 
 from control_plane.api.requests.browser_call import CreateBrowserCall
 from control_plane.api.requests.fields import InvalidField
-from control_plane.api.requests.supported import check_supported
 from control_plane.api.resolver import call_context
-from control_plane.placing import (
-    CallRequest,
-    claim_call_id,
-    find_agent,
-    find_placed,
-    reserve_place,
-)
+from control_plane.placing import CallRequest, begin_call, claim_call_id, config_of, find_placed
 from control_plane.services import ControlPlane
 from phonebridge import stream_token
 from phonebridge.call.call import Call, Direction
-from phonebridge.call.config import CallConfig
 from phonebridge.call.events import StreamRequested
 from phonebridge.errors import WrongState
 from phonebridge.settings import ModelAudio
@@ -37,15 +29,16 @@ class MediaTicket:
 class OpenedCall:
     ticket: MediaTicket
     is_replayed: bool
-    """Whether an earlier request with the same key had begun it."""
+    """True if an earlier request with the same key began the call."""
 
 
 def open_call(plane: ControlPlane, request: CallRequest[CreateBrowserCall]) -> OpenedCall:
-    """Raises what the API answers with an error."""
+    """Begin a browser call. Raises the errors of the API."""
     if known := find_placed(plane, request):
         return OpenedCall(_ticket(plane, known), is_replayed=True)
     plane.settings.require_browser_calls()
-    config = _config(plane, request.wanted)
+    _check_audio(plane, request.wanted)
+    config = config_of(plane, request.wanted)
     encode_config(config)  # for a request that is refused leaves its key free
     call = Call(
         call_id=claim_call_id(plane, request),
@@ -54,16 +47,12 @@ def open_call(plane: ControlPlane, request: CallRequest[CreateBrowserCall]) -> O
         from_="",
         created_at_ms=plane.now_ms(),
     )
-    with call_context(call.call_id):
-        plane.admission.admit()
-        plane.limits.reserve(call.call_id, config.max_duration_seconds)
-        opened = plane.switchboard.open(call, config)
-        reserve_place(plane, opened)
+    opened = begin_call(plane, call, config, plane.switchboard.open)
     return OpenedCall(_ticket(plane, opened), is_replayed=False)
 
 
 def renew_media(plane: ControlPlane, call_id: str) -> MediaTicket:
-    """A ticket for the next stream, in place of the one that was lost. Raises `WrongState` and
+    """Return a ticket for the next stream, in place of the lost one. Raises `WrongState` and
     `InvalidTransition`."""
     call = plane.call(call_id)
     if not call.is_browser_call:
@@ -72,13 +61,9 @@ def renew_media(plane: ControlPlane, call_id: str) -> MediaTicket:
         return _ticket(plane, plane.switchboard.apply(call_id, StreamRequested()))
 
 
-def _config(plane: ControlPlane, wanted: CreateBrowserCall) -> CallConfig:
+def _check_audio(plane: ControlPlane, wanted: CreateBrowserCall) -> None:
     if wanted.audio == "l16" and plane.settings.model_audio is ModelAudio.G711:
         raise InvalidField("audio", "l16 needs a deployment with MODEL_AUDIO=pcm24k")
-    agent = find_agent(plane, wanted.agent) if wanted.agent else None
-    config = wanted.config(plane.max_call_seconds, agent)
-    check_supported(wanted, config, plane.settings)
-    return config
 
 
 def _ticket(plane: ControlPlane, call: Call) -> MediaTicket:

@@ -73,7 +73,7 @@ def security_policy(media_origin: str) -> str:
 
 
 def media_origin(environ: Mapping[str, str]) -> str:
-    """Where the media sockets of this deployment are; empty before it has an address."""
+    """Return the origin of the media sockets. It is empty before the deployment has an address."""
     url = urlsplit(environ.get("MEDIA_PUBLIC_URL", "").strip() or websocket_of_base(environ))
     is_known = url.scheme in ("ws", "wss") and _HOST.fullmatch(url.netloc)
     return f"{url.scheme}://{url.netloc}" if is_known else ""
@@ -82,8 +82,8 @@ def media_origin(environ: Mapping[str, str]) -> str:
 def respond(
     path: str, if_none_match: str, environ: Mapping[str, str], folder: Path | None = None
 ) -> dict[str, Any]:
-    """Return the answer in API Gateway's format. Browsers ask again each time, and get 304 for what
-    they have."""
+    """Return the response in API Gateway's format. Browsers revalidate each time, and get 304 for
+    files that they have."""
     file = find_file(path, folder or FOLDER)
     if file is None:
         return _answer(HTTPStatus.NOT_FOUND, {"content-type": "text/plain"}, b"Not Found")

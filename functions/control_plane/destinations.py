@@ -91,7 +91,7 @@ def rule_of(settings: ControlSettings) -> DestinationRule:
 
 @cache
 def is_simulated(telnyx_api_base: str) -> bool:
-    """Whether the carrier runs on this machine."""
+    """Return whether the carrier runs on this machine."""
     host = urlsplit(telnyx_api_base).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -142,7 +142,7 @@ def _dear_kind(number: PhoneNumber) -> str | None:
 
 def _begins_dear(number: PhoneNumber) -> bool:
     """Return whether an invalid number begins like an expensive one. A carrier may dial a number
-    with too few or too many digits all the same."""
+    that has too few or too many digits."""
     digits = phonenumbers.national_significant_number(number)
     for region in phonenumbers.region_codes_for_country_code(number.country_code or 0):
         metadata = PhoneMetadata.metadata_for_region(region, None)

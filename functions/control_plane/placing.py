@@ -1,6 +1,7 @@
 """Places calls. A request places one call, even if it is repeated or was interrupted."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -8,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.agent_directory import Agent
 from control_plane.api.requests.agent_settings import AgentSettings
+from control_plane.api.requests.browser_call import CreateBrowserCall
 from control_plane.api.requests.create_call import CreateCall
 from control_plane.api.requests.fields import InvalidField
 from control_plane.api.requests.supported import check_supported
@@ -32,7 +34,7 @@ class CallRequest(Generic[Wanted]):
     idempotency_key: str | None
     fingerprint: str
     client: str = ""
-    """Who sends it, as the authorizer names them. Empty where there is none."""
+    """The fingerprint of the client's key. It is empty without an authorizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
     if known := find_placed(plane, request):
         return PlacedCall(_repeat(plane, known), is_replayed=True)
     plane.settings.require_dialing()
-    config = _config(plane, request.wanted)
+    config = config_of(plane, request.wanted)
     caller = request.wanted.caller(plane.settings.telnyx_from_number)
     check_destinations(numbers_of(config, request.wanted.to), plane.settings)
     _check_caller(plane, caller)
@@ -61,12 +63,20 @@ def place(plane: ControlPlane, request: CallRequest[CreateCall]) -> PlacedCall:
         created_at_ms=plane.now_ms(),
         placed_by=request.client,
     )
+    placed = begin_call(plane, call, config, plane.switchboard.place)
+    return PlacedCall(placed, is_replayed=False)
+
+
+def begin_call(
+    plane: ControlPlane, call: Call, config: CallConfig, begin: Callable[[Call, CallConfig], Call]
+) -> Call:
+    """Begin the call if there is room for it, and reserve its place in a media container."""
     with call_context(call.call_id):
         plane.admission.admit()
         plane.limits.reserve(call.call_id, config.max_duration_seconds)
-        placed = plane.switchboard.place(call, config)
-        reserve_place(plane, placed)
-    return PlacedCall(placed, is_replayed=False)
+        begun = begin(call, config)
+        reserve_place(plane, begun)
+    return begun
 
 
 def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
@@ -79,8 +89,8 @@ def find_placed(plane: ControlPlane, request: CallRequest[Any]) -> Call | None:
 
 
 def _repeat(plane: ControlPlane, call: Call) -> Call:
-    """Return the call for a repeated request, whatever happened to it since. If the first request
-    stopped before it dialled, dial now."""
+    """Return the call of a repeated request. If the first request stopped before it dialled, dial
+    now."""
     with call_context(call.call_id):
         if call.fault and call.fault.reason == DIAL_FAILED:
             raise DialFailed(call.fault.detail)
@@ -91,7 +101,8 @@ def _repeat(plane: ControlPlane, call: Call) -> Call:
     return placed
 
 
-def _config(plane: ControlPlane, wanted: CreateCall) -> CallConfig:
+def config_of(plane: ControlPlane, wanted: CreateCall | CreateBrowserCall) -> CallConfig:
+    """Return the settings of the request on top of those of its agent. Refuse what cannot work."""
     agent = find_agent(plane, wanted.agent) if wanted.agent else None
     config = wanted.config(plane.max_call_seconds, agent)
     check_supported(wanted, config, plane.settings)

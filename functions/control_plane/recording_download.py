@@ -1,4 +1,5 @@
-"""Downloads a recording from the link that the carrier gave, into a temporary file.
+"""Downloads a recording from the carrier's link into a temporary file. Webhooks do not import this
+module, which keeps their cold start short.
 
 It has a module of its own, because webhooks do without it, and their cold start too.
 """
@@ -19,8 +20,9 @@ TIMEOUT_SECONDS = 20.0
 
 @contextmanager
 def download_to_file(url: str, carrier_url: str, max_bytes: int) -> Iterator[IO[bytes]]:
-    """The content of the link, at its end. Only the carrier's own address, which the operator
-    chooses, may be private or without TLS. Raises `UpstreamFailed`."""
+    """Write the content of the link to a file, and yield the file at its start. Only the carrier's
+    own address may be private or without TLS, because the operator chooses it. Raises
+    `UpstreamFailed`."""
     with tempfile.TemporaryFile() as file:
         status = asyncio.run(_download(url, carrier_url, max_bytes, file))
         if status != 200:

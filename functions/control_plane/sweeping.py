@@ -9,7 +9,8 @@ MINUTE_MS = 60_000
 
 
 def _fallback_of(plane: ControlPlane, call: Call) -> str:
-    """Few calls wait for a container, so the settings of all others are not read."""
+    """Return the number of the fallback, or an empty text. The settings are read only for calls
+    that wait for a container."""
     config = plane.store.config(call.call_id) if call.is_parked else None
     fallback = config.fallback if config else None
     return (fallback.transfer_to if fallback else None) or ""

@@ -1,8 +1,8 @@
-"""Which calls the sweep finds without a task: their task is silent, or does not list them.
+"""Finds the calls whose task is silent or does not list them.
 
-A task is marked after two runs, at least 45 s apart, that read the same count, and only if the
-count then stays the same while this run goes on reading. A run may begin in the last moment of an
-outage, when no task has had the time to beat again.
+A task is marked if two runs, at least 45 s apart, read the same count, and if the count stays the
+same while this run goes on reading. The second condition is needed because a run may begin in the
+last moment of an outage, before any task has written a heartbeat again.
 """
 
 import math
@@ -14,19 +14,13 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from phonebridge.call.call import Call, CallStatus
-from phonebridge.liveness import (
-    HEARTBEAT_SECONDS,
-    SILENCE_SECONDS,
-    CarriedCalls,
-    Watch,
-    is_missing,
-)
+from phonebridge.liveness import HEARTBEAT_SECONDS, SILENCE_SECONDS, CarriedCalls, Watch, is_missing
 from phonebridge.storage.fleet import DynamoFleet, TaskState, call_key
 
 SILENT_RUNS_SECONDS = 45.0
 """Two runs are a minute apart. EventBridge may start one some seconds late."""
 MAX_RUN_GAP_SECONDS = 150.0
-"""One run may fail or be skipped. After a longer gap the table was probably away."""
+"""One run may fail or be skipped. After a longer gap, the table was probably unavailable."""
 CLOSE_READS = 1 + math.ceil(SILENCE_SECONDS / HEARTBEAT_SECONDS)
 NO_HEARTBEAT = -1
 """The count of a task of which the table has no heartbeat."""
@@ -59,8 +53,8 @@ class TaskSweep:
         self._sleep = sleep
 
     def find(self, calls: Iterable[Call]) -> Orphans:
-        """Look at the tasks of all calls that stream. It takes some seconds, but only if a task or
-        a call is suspect. If the table fails meanwhile, nothing is found."""
+        """Return the calls without a task. This takes some seconds if a task or a call is suspect.
+        If the table fails meanwhile, nothing is found."""
         carried = {
             call.call_id: call.owner_task
             for call in calls
@@ -101,7 +95,7 @@ class TaskSweep:
         return watch.silent_tasks(SILENT_RUNS_SECONDS)
 
     def _watch_closely(self, suspects: frozenset[str]) -> dict[str, TaskState | None]:
-        """Return those that are silent for `SILENCE_SECONDS` more, as they were read last."""
+        """Return the tasks that stay silent for `SILENCE_SECONDS` more, as they were read last."""
         watch = Watch()
         for _ in range(CLOSE_READS):
             self._sleep(HEARTBEAT_SECONDS)
@@ -118,7 +112,8 @@ class TaskSweep:
     def _missing(
         self, unlisted: dict[str, str], first: dict[str, CarriedCalls | None]
     ) -> frozenset[str]:
-        """Return the calls that their living tasks lack once more."""
+        """Return the calls that are missing from the lists of their living tasks at a second look,
+        too."""
         second = {owner: self._fleet.carried_calls(owner) for owner in set(unlisted.values())}
         return frozenset(
             call_id

@@ -15,7 +15,7 @@ TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 BAD_GATEWAY = 502
 
 # Codes that report a close without a frame, or a frame without a code. Neither may be sent (RFC
-# 6455, 7.4.1). Servers under uvicorn cannot tell the two apart.
+# 6455, 7.4.1). Servers under uvicorn cannot distinguish the two.
 _WITHOUT_CODE = (CloseCode.NO_STATUS_RCVD, CloseCode.ABNORMAL_CLOSURE)
 
 

@@ -47,8 +47,8 @@ def load(address: str, table: str, folder: Path) -> None:
 
 
 def kept_secret(folder: Path | None) -> str:
-    """The secret that encrypts what is saved in the folder. It stands beside the folder, and is
-    made when it is first needed. Without a folder each run has its own."""
+    """Return the secret that encrypts the saved state. It is stored beside the folder when it is
+    first needed. Without a folder, each run has its own."""
     if folder is None:
         return secrets.token_hex(32)
     file = folder.with_suffix(".secret")

@@ -66,7 +66,7 @@ class Plan:
     repeats_after_ms: int | None = None
     """A simulated person who hears nothing for so long says the last line again."""
     max_call_ms: int = MAX_CALL_MS
-    """When a simulated person hangs up at the latest."""
+    """The longest call of a simulated person, who then hangs up."""
     keeps_sound: bool = False
     """Whether the simulated phones keep what both sides say."""
     state: Path | None = None

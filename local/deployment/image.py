@@ -1,5 +1,5 @@
-"""The media container's image in the stack's repository: named for its content, so that what has
-not changed is not built again, and deployed by digest."""
+"""The media container's image in the stack's repository. Its tag is a hash of its content, so an
+unchanged image is not built again. It is deployed by its digest."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ def tag() -> str:
 
 
 def find(stack: DeployedStack) -> str | None:
-    """The image of this content, if the repository has it."""
+    """Return the image with this content, if the repository has it."""
     repository = stack.outputs["MediaRepositoryUri"]
     client = boto3.client("ecr", region_name=stack.region)
     try:

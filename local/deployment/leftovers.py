@@ -1,4 +1,4 @@
-"""What an operation on the stack leaves or holds up: found, released, deleted."""
+"""Finds, releases and deletes what an operation on the stack leaves or waits for."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ DELETE_ATTEMPTS = 540
 
 
 def start_over(cloudformation: Any, name: str, region: str) -> list[str]:
-    """Delete a stack whose creation failed, with what its rollback could not delete. Returns what
-    is still there."""
+    """Delete a stack whose creation failed, with the resources that its rollback could not delete.
+    Return the remaining ones."""
     kept = dict(_data_stores(cloudformation, name))
     unprotect_table(cloudformation, name, region)
     if sources := physical_id(cloudformation, name, "ImageSourceBucket"):
@@ -73,7 +73,7 @@ def empty_bucket(bucket: str, region: str) -> None:
 
 
 def physical_id(cloudformation: Any, name: str, resource: str) -> str | None:
-    """None if the stack does not have it, or no longer."""
+    """Return the physical id of a resource, or None if the stack does not have it, or no longer."""
     for each in _resources(cloudformation, name):
         if each["LogicalResourceId"] == resource:
             return each.get("PhysicalResourceId") or None
@@ -94,7 +94,8 @@ def _data_stores(cloudformation: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _delete_store(store: str, kind: str, region: str) -> bool:
-    """Whether it is gone. S3 refuses to delete a bucket that holds something."""
+    """Delete a table or a bucket. Return whether it is gone. S3 refuses to delete a bucket with
+    content."""
     try:
         if kind == "AWS::S3::Bucket":
             boto3.client("s3", region_name=region).delete_bucket(Bucket=store)

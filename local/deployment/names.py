@@ -81,7 +81,7 @@ def _check_delegation(zone: str, servers: list[str], dns: PublicDns) -> Iterator
 
 
 def _check_authorities(answers: Answers, dns: PublicDns) -> Iterator[Problem]:
-    """Names for which the stack requests a certificate."""
+    """Check the authorities of the names for which the stack requests a certificate."""
     for name, certificate in HOST_NAMES.items():
         host = answers.get(name)
         if not host or answers.get(certificate):

@@ -36,7 +36,7 @@ class Operations:
         self._client = boto3.client("cloudformation", region_name=self.region)
 
     def change_sets(self) -> set[str]:
-        """Those that could be executed now."""
+        """Return the change sets that could be executed now."""
         try:
             pages = self._client.get_paginator("list_change_sets").paginate(StackName=self.name)
             found = pages.build_full_result()["Summaries"]
@@ -59,7 +59,7 @@ class Operations:
             raise OperationFailed(self._explain(status, started))
 
     def follow(self, started: datetime, *, is_media_plane_new: bool = False) -> str:
-        """Show what is waited for until the operation has ended; its final status."""
+        """Show the progress of the operation, and return its final status."""
         progress, seen = Progress(started), set[str]()
         is_rolling_back = False
         while True:
@@ -80,7 +80,7 @@ class Operations:
     def _ease_rollback(self, status: str, is_media_plane_new: bool) -> None:
         self.show("  CloudFormation undoes what it did (usually 5 to 15 min)")
         if is_media_plane_new:
-            # Nobody points at it yet: its tasks have no calls to wait an hour for.
+            # No call can reach it yet, so its tasks need not wait an hour for calls to end.
             shorten_drain(self._client, self.name, self.region)
         if status == "ROLLBACK_IN_PROGRESS":
             unprotect_table(self._client, self.name, self.region)
@@ -115,7 +115,7 @@ class Operations:
         return str(stack["StackStatus"])
 
     def _events(self, since: datetime) -> Iterator[tuple[str, StackEvent]]:
-        """Oldest first."""
+        """Return the events of the operation, oldest first."""
         pages = self._client.get_paginator("describe_stack_events").paginate(StackName=self.name)
         newest_first = pages.build_full_result()["StackEvents"]
         for each in reversed(newest_first):

@@ -1,4 +1,4 @@
-"""What the checks before a deployment find."""
+"""The problems that the checks before a deployment find."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,5 @@
-"""What a deployment waits for, how long that usually takes, and why it failed. Pure: events of
-CloudFormation in, lines of text out."""
+"""Describes the progress of a deployment, its usual duration, and why it failed. This module is
+pure: it turns events of CloudFormation into lines of text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class StackEvent:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How long a resource of a kind takes, estimated: no stack has been deployed yet."""
+    """Estimated duration for a kind of resource. No stack has been deployed yet."""
 
     what: str
     minutes: tuple[int, int]
@@ -59,7 +59,7 @@ class Progress:
     _reported_at: datetime | None = None
 
     def lines(self, events: Iterable[StackEvent], now: datetime) -> list[str]:
-        """`events` are those since the last call, oldest first."""
+        """Return the lines for the events since the last call, which are sorted oldest first."""
         lines = [line for event in events for line in self._line_of(event)]
         lines += self._overdue_lines(now)
         silent_since = self._reported_at or self.started
@@ -98,7 +98,7 @@ class Progress:
 
 
 def failures(events: Sequence[StackEvent]) -> list[str]:
-    """Why an operation failed: what failed by itself, oldest first."""
+    """Return the resources that failed by themselves, oldest first."""
     return [
         f"{event.resource} ({event.kind}): {event.reason}"
         for event in events

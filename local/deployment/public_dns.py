@@ -1,4 +1,4 @@
-"""What the public DNS answers, asked over HTTPS: the resolver of this machine may be a private one.
+"""Queries the public DNS over HTTPS, because the resolver of this machine may be a private one.
 
 The service is Google's (Google Public DNS, "JSON API for DNS over HTTPS"); DNS_OVER_HTTPS_URL names
 another one with the same answers.
@@ -27,8 +27,8 @@ class PublicDns:
         return {_canonical(data) for data in self._ask(zone, "NS")}
 
     def authorities(self, name: str) -> set[str]:
-        """Who may issue a certificate for a name; empty if anybody. The nearest name with a CAA
-        record counts (RFC 8659, 3)."""
+        """Return the authorities that may issue a certificate for a name. The list is empty if all
+        may. The nearest name with a CAA record counts (RFC 8659, 3)."""
         labels = name.split(".")
         for start in range(len(labels) - 1):
             if records := self._ask(".".join(labels[start:]), "CAA"):

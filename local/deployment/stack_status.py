@@ -1,5 +1,5 @@
-"""What a deployment has to do first, by the status of the stack (CloudFormation, "Stack status
-codes"). Pure."""
+"""Decides from the status of the stack what a deployment must do first (CloudFormation, "Stack
+status codes"). This module is pure."""
 
 from enum import Enum
 
@@ -13,7 +13,7 @@ class FirstAction(Enum):
 
 # The creation never finished, so no call was ever placed and there are no records to keep.
 FAILED_CREATION = {"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED"}
-# CloudFormation made the stack for a change set that nobody has executed.
+# CloudFormation created the stack for a change set that was never executed.
 NOT_CREATED = "REVIEW_IN_PROGRESS"
 
 REMEDIES = {
@@ -48,7 +48,7 @@ def is_busy(status: str) -> bool:
 
 
 def is_deployed(status: str) -> bool:
-    """Whether the last operation did what it was asked to do."""
+    """Return whether the last operation succeeded."""
     return status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 
 

@@ -1,5 +1,5 @@
-"""The answers as template.yaml wants them: CloudFormation would refuse the others, but only after
-minutes of building. Pure."""
+"""Checks the answers against template.yaml. CloudFormation would refuse invalid ones only after
+minutes of building. This module is pure."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Does somebody hear the alarms of a deployed stack?"""
+"""Checks that the alarms of a deployed stack are sent to somebody."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -203,7 +203,7 @@ NOTES = {
     Problem.ALARMS_UNCONFIRMED,
     Problem.ALARMS_UNKNOWN,
 }
-"""What keeps no call from working."""
+"""Problems that do not keep a call from working."""
 
 
 @dataclass(frozen=True, slots=True)

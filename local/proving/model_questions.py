@@ -36,7 +36,7 @@ class ProbeSession:
         await self._socket.send(json.dumps({"type": kind, **fields}))
 
     async def receive_until(self, *kinds: str) -> list[tuple[float, Event]]:
-        """Every event up to the first one of these kinds, with the time of each."""
+        """Return every event up to the first one of these kinds, with the time of each."""
         received: list[tuple[float, Event]] = []
         async with asyncio.timeout(self._timeout_seconds):
             while not received or received[-1][1].get("type") not in kinds:
@@ -74,7 +74,7 @@ async def open_session(config: DoctorConfig, timeout_seconds: float) -> AsyncIte
 
 
 async def ask_model(config: DoctorConfig, timeout_seconds: float) -> list[ProviderAnswer]:
-    """All questions. What cannot be asked counts as unclear."""
+    """Ask all questions. A question that cannot be asked has an unclear answer."""
     if not config.openai_api_key:
         return [ProviderAnswer(name, NOT_ASKED) for name in MODEL_QUESTIONS]
     findings: list[ProviderAnswer] = []

@@ -23,14 +23,14 @@ def report_of(findings: Iterable[ProviderAnswer]) -> str:
 
 
 def settings_of(findings: Iterable[ProviderAnswer]) -> dict[str, str]:
-    """The settings that the answers ask for."""
+    """Return the settings that follow from the answers."""
     meanings = (_meaning(finding) for finding in findings)
     found = (_SETTING.search(meaning) for meaning in meanings)
     return {match[1]: match[2] for match in found if match}
 
 
 def line_of(finding: ProviderAnswer) -> str:
-    """One line for the terminal."""
+    """Return one line for the terminal."""
     detail = f" ({finding.detail})" if finding.detail else ""
     return f"  {QUESTIONS[finding.question].text} {_shown(finding.answer)}{detail}"
 

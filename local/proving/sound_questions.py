@@ -120,7 +120,7 @@ async def ask_l16(line: Line) -> list[ProviderAnswer]:
 
 
 def beeps(count: int, order: str) -> bytes:
-    """So many beeps with pauses between and after them, as L16."""
+    """Return beeps with pauses between and after them, as L16."""
     at = np.arange(int(L16_RATE_HZ * BEEP_SECONDS)) / L16_RATE_HZ
     levels = np.rint(BEEP_STEPS * np.sin(2 * np.pi * BEEP_HZ * at)).astype(np.int16) * 256
     pause = np.zeros(int(L16_RATE_HZ * PAUSE_SECONDS), np.int16)
@@ -144,7 +144,8 @@ def _order_received(socket: SeenSocket) -> ProviderAnswer:
 
 
 def _roughness(samples: npt.NDArray[np.int16]) -> float:
-    """How much neighbours differ. In the wrong order the low byte leads, which is like noise."""
+    """Return how much neighbouring samples differ. In the wrong order the low byte leads, which
+    sounds like noise."""
     if len(samples) < 2:
         return 0.0
     return float(np.abs(np.diff(samples.astype(np.int64))).mean())

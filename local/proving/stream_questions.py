@@ -1,4 +1,5 @@
-"""Questions about the media streams of a call: a second one, a broken one, a voice beside one."""
+"""Questions about the media streams of a call: a second one, a broken one, and a voice during a
+stream."""
 
 import asyncio
 

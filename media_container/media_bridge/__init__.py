@@ -1,1 +1,2 @@
-"""The media plane: one process, many calls; audio between Telnyx's media socket and the model."""
+"""The media plane. One process carries many calls, with audio between Telnyx's media socket and the
+model."""

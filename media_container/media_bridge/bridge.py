@@ -49,8 +49,8 @@ _PLAYBACK = frozenset({PlayAudio, MarkPlayback})
 
 
 class Bridge(CallParts):
-    """One call's media. `handle` answers every event with commands; call it again no later than
-    `next_deadline`. Times are seconds of any clock that does not go back."""
+    """The media of one call. `handle` answers every event with commands. Call it again no later
+    than `next_deadline`. Times are seconds of any clock that does not go back."""
 
     def next_deadline(self) -> float | None:
         return self._deadline
@@ -215,8 +215,8 @@ class Bridge(CallParts):
         return []
 
     def _on_caller_audio(self, event: events.CallerAudio, now: float) -> list[BridgeCommand]:
-        """A frame moves a deadline only if it is the first one, or if it waits for earlier
-        frames."""
+        """Forward a frame of the caller. It moves a deadline only if it is the first one, or waits
+        for earlier frames."""
         if self._line is None or self._end is not None:
             return []
         self._frame_watch.last_frame_at = now
@@ -245,7 +245,7 @@ class Bridge(CallParts):
         return self._with_apology(commands, now)
 
     def _start_talk(self, now: float) -> list[BridgeCommand]:
-        """The first session is ready: greet, and do what had to wait for it."""
+        """Greet, because the first session is ready. Then do what had to wait for it."""
         commands = [*self._caller_audio.start_forwarding(), *self._greet(now)]
         held_events, self._held_events = self._held_events, []
         for held in held_events:
@@ -274,7 +274,7 @@ class Bridge(CallParts):
             commands += self._greeting.record(event)
         return commands
 
-    # What it is told from outside.
+    # Requests and reports from outside.
 
     def _on_outside(self, event: events.OutsideEvent, now: float) -> list[BridgeCommand]:
         match event:

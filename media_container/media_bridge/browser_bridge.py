@@ -1,4 +1,4 @@
-"""The bridge of a browser call: it also shows the browser what becomes of its call."""
+"""The bridge of a browser call. It also shows the browser the progress of its call."""
 
 from functools import cached_property
 

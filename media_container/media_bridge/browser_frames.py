@@ -1,4 +1,5 @@
-"""Frames that show a browser its call, beside those of Telnyx (docs/browser.md)."""
+"""Frames that show a browser the progress of its call. It receives them beside those of Telnyx's
+protocol (docs/browser.md)."""
 
 import msgspec
 

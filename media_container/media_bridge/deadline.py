@@ -1,5 +1,5 @@
-"""Deadlines are seconds of the bridge's clock, as `float`. What will not become due has `NEVER`, so
-the earliest of several deadlines is their `min`."""
+"""Deadlines are seconds of the bridge's clock, as `float`. An event that will not become due has
+the deadline `NEVER`, so the earliest of several deadlines is their `min`."""
 
 from math import inf
 

@@ -1,5 +1,5 @@
-"""Takes out of the model's error texts what must not get into logs and records: keys, tokens,
-e-mail addresses and phone numbers.
+"""Removes keys, tokens, e-mail addresses and phone numbers from the model's error texts, before
+they get into logs and records.
 
 Servers quote what they refuse: a header with its key, the words of an instruction, the number that
 a caller gave. The rest stays, because it says what is wrong.

@@ -16,8 +16,9 @@ DIGITS = "0123456789ABCD*#"
 
 
 class TelnyxStream:
-    """We speak in the codec `spoken`. Inside the bridge, L16 has the byte order of PCM16. The byte
-    order on the wire is a setting, because no document of Telnyx states it."""
+    """Translates the frames of one stream. We speak in the codec `spoken`. Inside the bridge, L16
+    has the byte order of PCM16. The byte order on the wire is a setting, because no document of
+    Telnyx states it."""
 
     def __init__(self, spoken: Codec, l16_byte_order: ByteOrder) -> None:
         self._l16 = np.dtype(">i2" if l16_byte_order is ByteOrder.BIG else "<i2")

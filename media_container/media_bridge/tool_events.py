@@ -1,4 +1,4 @@
-"""The tools of a call: what the model calls, and what comes of it."""
+"""Events of the tools of a call: calls of the model, and their outcome."""
 
 from dataclasses import dataclass
 

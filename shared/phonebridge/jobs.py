@@ -52,5 +52,5 @@ class JobQueue:
 
     @cached_property
     def _sqs(self) -> Any:
-        # Made when it is needed: few webhooks have an errand.
+        # Created when it is needed, because few webhooks queue a job.
         return boto3.client("sqs", config=_CONFIG)

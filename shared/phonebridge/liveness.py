@@ -52,7 +52,7 @@ class Watch:
         return Watch()
 
     def silent_tasks(self, timeout_seconds: float = SILENCE_SECONDS) -> frozenset[str]:
-        """The tasks whose count stayed the same for that long, up to the last read."""
+        """Return the tasks whose count stayed the same for that long, up to the last read."""
         if self.read_at is None:
             return frozenset()
         return frozenset(
@@ -78,7 +78,9 @@ class CarriedCalls:
 
 
 def is_missing(call_key: str, first: CarriedCalls, second: CarriedCalls) -> bool:
-    """Whether a living task does not carry a call that was its own before the first read.
+    """Return whether a living task lost a call that it had before the first read. A task lists a
+    call before it claims it. So the call is listed in the first heartbeat that was composed after
+    the claim.
 
     A task lists a call before it claims it. So the call is listed in the first heartbeat that was
     composed after the claim.

@@ -1,4 +1,4 @@
-"""Announces that a call has ended: to the function that sends its outcome webhook."""
+"""Queues the outcome webhooks of ended calls."""
 
 import uuid
 from collections.abc import Callable

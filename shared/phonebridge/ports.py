@@ -49,14 +49,14 @@ class Carrier(Protocol):
         """Send a command. Return the new leg if the command dialled one."""
 
     def look_up(self, leg: Leg) -> LegState:
-        """Whether the leg is alive."""
+        """Return whether the leg is alive."""
 
 
 class Mailbox(Protocol):
     """Delivers messages to the container that carries a call."""
 
     def post(self, task_id: str, call_id: str, command: Steering, key: str = "") -> None:
-        """The same `key` again adds nothing."""
+        """Post a message. Another message with the same `key` adds nothing."""
 
 
 class Directory(Protocol):

@@ -57,7 +57,7 @@ class _Setting:
     """How a field is read."""
 
     parse: Callable[[str], object]
-    """Parses the text of the variable. Raises `ValueError`."""
+    """It parses the text of the variable. Raises `ValueError`."""
     refusal: str
     """The error message if `parse` raised, with `{name}` and `{text!r}`."""
     default: Callable[[Mapping[str, str]], object] | None
@@ -164,7 +164,7 @@ def _destinations() -> _Setting:
 
 
 def websocket_of_base(environ: Mapping[str, str]) -> str:
-    """Where the media container is if it shares the address of the webhooks."""
+    """Return the address of the media container if it shares that of the webhooks."""
     base = environ.get("BASE_PUBLIC_URL", "").strip().rstrip("/")
     return "ws" + base.removeprefix("http") if base.startswith("http") else base
 

@@ -1,7 +1,8 @@
-"""Which webhooks need an entry in a call's timeline, and which entries follow from the call's head.
+"""Decides which webhooks need an entry in a call's timeline, and adds those that follow from its
+head.
 
-Every entry costs a write unit. An outbound call is initiated when it is created, and the head has
-the time of the answer, so neither needs an entry of its own.
+Every entry costs a write unit. An outbound call is initiated when it is created, and its head has
+the time of the answer. So neither event needs an entry of its own.
 """
 
 from collections.abc import Sequence

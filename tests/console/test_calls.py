@@ -28,7 +28,7 @@ VOICE = "cedar"
 IS_RECOGNISED = 0.6
 """Other sentences reach 0.4. On a busy machine, Chromium's sound has gaps."""
 CLEAR_SECONDS = 0.3
-"""How much of a cut answer may still be heard: what was already on its way to the sound card."""
+"""Limit for the sound of an interrupted answer that was already on its way to the sound card."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")

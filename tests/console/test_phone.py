@@ -14,7 +14,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 CLEAR_SECONDS = 0.3
-"""How much of a cut answer may still be heard: what was already on its way to the sound card."""
+"""Limit for the sound of an interrupted answer that was already on its way to the sound card."""
 
 
 HERTZ = 440
@@ -79,7 +79,7 @@ async def test_the_token_comes_first_and_frames_are_numbered(
 async def test_a_mark_returns_when_the_sound_before_it_was_played(
     browser: Browser, server: ScriptedServer
 ) -> None:
-    """The caller's frames are cut by the same clock, so they tell how long the sound took."""
+    """The caller's frames follow the same clock, so they show how long the sound took."""
     async with tab(browser, server.url) as opened:
         socket = await call(opened, server)
         await socket.frame("media")

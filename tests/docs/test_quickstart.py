@@ -47,6 +47,7 @@ def test_links_lead_to_a_page_and_to_a_heading_in_it(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """As code hosts make them: lower case, no punctuation, hyphens for spaces."""
+    """Return the anchor of a heading, as code hosts make it: lower case, no punctuation, hyphens
+    for spaces."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}

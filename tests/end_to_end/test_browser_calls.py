@@ -14,14 +14,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 Ticket = dict[str, Any]
 
 
-async def created(system: System, **body: Any) -> Ticket:
+async def create_call(system: System, **body: Any) -> Ticket:
     answer = await system.api.post("/api/browser-calls", json=body)
     assert answer.status_code == 201, answer.text
     ticket: Ticket = answer.json()
     return ticket
 
 
-async def joined(ticket: Ticket, encoding: str = "PCMU") -> Browser:
+async def join(ticket: Ticket, encoding: str = "PCMU") -> Browser:
     browser = await open_socket(ticket["media_url"], encoding)
     await browser.connected(ticket["media_token"])
     await browser.start()
@@ -40,8 +40,8 @@ async def record_of(system: System, ticket: Ticket) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("audio", "encoding"), [("pcmu", "PCMU"), ("l16", "L16")])
 async def test_a_browser_talks_until_it_hangs_up(system: System, audio: str, encoding: str) -> None:
-    ticket = await created(system, greeting="Good morning!", audio=audio)
-    browser = await joined(ticket, encoding)
+    ticket = await create_call(system, greeting="Good morning!", audio=audio)
+    browser = await join(ticket, encoding)
     await browser.hear("transcript", is_final=True, speaker="agent")
     await browser.say("caller_what_to_bring", FRAME_MS / 1000)
     heard = await browser.hear("transcript", is_final=True, speaker="caller")
@@ -56,13 +56,13 @@ async def test_a_browser_talks_until_it_hangs_up(system: System, audio: str, enc
 
 
 async def test_a_browser_loses_its_socket_and_goes_on(system: System) -> None:
-    ticket = await created(system, greeting="Good morning!")
-    lost = await joined(ticket)
+    ticket = await create_call(system, greeting="Good morning!")
+    lost = await join(ticket)
     await lost.hear("transcript", is_final=True, speaker="agent")
     await lost.vanish()
     renewed = await system.api.post(f"/api/browser-calls/{ticket['call_id']}/media")
     assert renewed.status_code == 201, renewed.text
-    browser = await joined(renewed.json())
+    browser = await join(renewed.json())
     await browser.hear("state", name="listening")
     await browser.say("caller_what_to_bring", FRAME_MS / 1000)
     await browser.hear("transcript", is_final=True, speaker="caller")
@@ -74,8 +74,8 @@ async def test_a_browser_loses_its_socket_and_goes_on(system: System) -> None:
 
 
 async def test_a_token_that_was_used_is_refused_through_the_gateway(system: System) -> None:
-    ticket = await created(system)
-    await (await joined(ticket)).hear("state", name="listening")
-    second = await joined(ticket)
+    ticket = await create_call(system)
+    await (await join(ticket)).hear("state", name="listening")
+    second = await join(ticket)
     assert await second.closed() in (4401, 4409)
     assert (await system.post(ticket["call_id"], "hangup")).status_code == 202

@@ -109,7 +109,7 @@ async def test_every_answer_says_whom_it_waited_for(story: Story) -> None:
 
 
 async def test_the_server_is_told_of_a_browser_call_that_the_page_ends(story: Story) -> None:
-    """No webhook of the carrier tells a Lambda of it, so the container announces the end."""
+    """No webhook of the carrier reports the end, so the container announces it."""
     system, before = story.system, len(story.server.posted)
     wanted = {"greeting": "Good morning!", "webhook_url": f"{story.server.base}/browser"}
     ticket = (await system.api.post("/api/browser-calls", json=wanted)).raise_for_status().json()

@@ -22,11 +22,11 @@ async def test_a_recorded_call_is_kept_and_its_cost_told(system: System) -> None
     call_id = created.raise_for_status().json()["call_id"]
     await system.ended(call_id)
 
-    async def kept() -> bool:
+    async def is_kept() -> bool:
         recordings = (await system.record(call_id))["recordings"]
         return [each["state"] for each in recordings] == ["kept"]
 
-    await until(kept)
+    await until(is_kept)
     record = await system.record(call_id)
     [recording] = record["recordings"]
     async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as client:

@@ -1,5 +1,5 @@
-"""One call through handlers and container, each under the role that template.yaml gives it: what
-the code asks of AWS is allowed, and what is allowed is asked for."""
+"""One call through handlers and container, each under the role that template.yaml gives it. The
+roles allow every request of the code, and the code uses every permission."""
 
 import asyncio
 import base64
@@ -259,7 +259,7 @@ async def test_every_role_allows_what_one_call_asks_of_it_and_no_more(
 
 
 def _announce_browser_call(media: Caller, store: DynamoCallStore, state: Mapping[str, str]) -> None:
-    """No webhook of a carrier tells of the end of a browser call, so the container does."""
+    """No webhook of a carrier reports the end of a browser call, so the container does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "DEFAULT_SESSION", media.session())
         queue = JobQueue(state["OutcomesQueue"])
@@ -284,7 +284,7 @@ async def _whole_call(plane: ControlPlane, outside: Outside) -> str:
     )
     call_id = created.json["call_id"]
     plane.webhook("call.answered", call_id)
-    call = _loaded(outside, call_id)
+    call = _load(outside, call_id)
     phone = await outside.dial_in(call, outside.token(call))
     await phone.send({"event": "connected", "version": "1.0.0"})
     await phone.start()
@@ -341,7 +341,7 @@ def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
     assert (lost.status, lost.outcome) == (CallStatus.ENDED, Outcome.FAILED)
 
 
-def _loaded(outside: Outside, call_id: str) -> Call:
+def _load(outside: Outside, call_id: str) -> Call:
     call = outside.store.load(call_id)
     assert call
     return call

@@ -1,13 +1,14 @@
 """The Lambdas' environment: the table of the test, and a Telnyx that records."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from aws.state import client as local_client
 from control_plane import services
 from tests.support import moto_stack
 from tests.support.clock import Clock
@@ -80,6 +81,25 @@ def environment(
     services.control_plane.cache_clear()
     yield
     services.control_plane.cache_clear()
+
+
+@pytest.fixture
+def reconfigure(environment: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Change variables of the environment. The next request reads them."""
+
+    def set_variables(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        services.control_plane.cache_clear()
+
+    return set_variables
+
+
+@pytest.fixture
+def sqs(dynamodb_address: str) -> Iterator[Any]:
+    client = local_client("sqs", dynamodb_address)
+    yield client
+    client.close()
 
 
 @pytest.fixture

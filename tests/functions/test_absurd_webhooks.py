@@ -67,12 +67,12 @@ def paths_of(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
             yield from paths_of(inner, (*path, name))
 
 
-def replaced(value: Any, path: tuple[str, ...], new: object) -> Any:
+def replace_value(value: Any, path: tuple[str, ...], new: object) -> Any:
     if not path:
         return new
     inner = value.get(path[0]) if isinstance(value, dict) else None
     known = value if isinstance(value, dict) else {}
-    return {**known, path[0]: replaced(inner, path[1:], new)}
+    return {**known, path[0]: replace_value(inner, path[1:], new)}
 
 
 @st.composite
@@ -81,7 +81,7 @@ def absurd_webhooks(draw: st.DrawFn) -> bytes:
     webhook = json.loads(draw(st.sampled_from(SAMPLES)).read_bytes())
     paths = [path for path in paths_of(webhook) if path]
     for path in draw(st.lists(st.sampled_from(paths), min_size=1, max_size=4)):
-        webhook = replaced(webhook, path, draw(NESTED))
+        webhook = replace_value(webhook, path, draw(NESTED))
     return json.dumps(webhook).encode()
 
 

@@ -11,7 +11,6 @@ import urllib3
 from botocore.exceptions import ClientError
 
 import ai_calls
-from control_plane import services
 from control_plane.api.requests.create_call import CreateCall, fingerprint
 from control_plane.pricing import PRICES_AS_OF
 from phonebridge.call.call import Call, Hangup
@@ -21,7 +20,6 @@ from phonebridge.call.events import (
     CallHungUp,
     CallRequested,
     DialAccepted,
-    MediaAttached,
 )
 from phonebridge.call.machine_detection import MachineDetection, OnMachine
 from phonebridge.call.turn import Latency, Speaker, Turn
@@ -29,7 +27,7 @@ from phonebridge.call.usage import Charge, ModelUsage, Usage
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from tests.support.api_events import Answer, api_event, read_answer
-from tests.support.calls import LEG, after, outbound_call
+from tests.support.calls import LEG, after, outbound_call, store_call, streaming_call
 from tests.support.clock import Clock
 from tests.support.recorded_telnyx import RecordedTelnyx
 
@@ -51,36 +49,10 @@ def create(body: object, **more: Any) -> Answer:
     return request("POST", CREATE, body=json.dumps(body).encode(), **more)
 
 
-def stored(store: DynamoCallStore, call: Call) -> Call:
-    """The call as the table has it after a life outside of these tests."""
-    store.create(call, CallConfig())
-    return call
-
-
-def streaming_call() -> Call:
-    return after(
-        outbound_call(),
-        CallRequested(),
-        DialAccepted(LEG),
-        CallAnswered(LEG, 2_000),
-        MediaAttached(1, "task-1", 3_000),
-    )
-
-
 def ended_call(clock: Clock) -> Call:
     hangup = CallHungUp(LEG, Hangup("normal_clearing", "callee", clock.now_ms))
     answered = CallAnswered(LEG, clock.now_ms - 12_500)
     return after(outbound_call(), CallRequested(), DialAccepted(LEG), answered, hangup)
-
-
-@pytest.fixture
-def reconfigure(monkeypatch: pytest.MonkeyPatch) -> Reconfigure:
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        services.control_plane.cache_clear()
-
-    return set_variables
 
 
 class TestPlacingACall:
@@ -417,11 +389,11 @@ class TestRepeatingARequest:
     def test_a_call_that_rings_is_told_and_not_dialled_again_whatever_could_not_be_written(
         self, kind: type, write: str, telnyx: RecordedTelnyx, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def throttled(*_: object) -> None:
+        def throttle(*_: object) -> None:
             problem = {"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}
             raise ClientError(problem, "PutItem")  # type: ignore[arg-type]
 
-        monkeypatch.setattr(kind, write, throttled)
+        monkeypatch.setattr(kind, write, throttle)
 
         first = create(TO, headers=KEY)
         again = create(TO, headers=KEY)
@@ -743,7 +715,7 @@ class TestTelnyxRefusing:
     def test_a_refused_hangup_names_the_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        call = stored(store, streaming_call())
+        call = store_call(store, streaming_call())
         telnyx.refusals = [REFUSAL]
 
         refused = request("POST", f"/api/ai-calls/{call.call_id}/hangup")
@@ -754,7 +726,7 @@ class TestTelnyxRefusing:
 
 class TestWatching:
     def test_the_whole_record(self, store: DynamoCallStore, clock: Clock) -> None:
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
         said = Turn(
             number=1,
             who=Speaker.AGENT,
@@ -794,7 +766,7 @@ class TestWatching:
     def test_the_record_tells_what_was_used_and_what_it_cost(
         self, store: DynamoCallStore, clock: Clock
     ) -> None:
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
         spoken = Usage(input_text=1_000, output_audio=2_000, responses=2, transcribed_ms=6_000)
         store.add_usage("call-1", ModelUsage(1, "gpt-realtime-2.1-mini", "gpt-transcribe", spoken))
         store.add_charge("call-1", Charge(LEG.call_leg_id, 2_500, "USD"))
@@ -816,7 +788,7 @@ class TestWatching:
         self, store: DynamoCallStore, clock: Clock, reconfigure: Reconfigure
     ) -> None:
         reconfigure(TELNYX_MINUTE_PRICE="0.012")
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
 
         cost = request("GET", "/api/ai-calls/call-1").json["cost"]
 
@@ -833,7 +805,7 @@ class TestWatching:
         assert (entry["at"], entry["what"]) == ("2026-11-18T11:06:40Z", "hangup FAILED")
 
     def test_requests_at_the_same_time_get_their_own_answers(self, store: DynamoCallStore) -> None:
-        calls = [stored(store, outbound_call(f"call-{n}")).call_id for n in range(16)]
+        calls = [store_call(store, outbound_call(f"call-{n}")).call_id for n in range(16)]
 
         with ThreadPoolExecutor(8) as threads:
             answers = threads.map(lambda call_id: request("GET", f"/api/ai-calls/{call_id}"), calls)
@@ -854,7 +826,7 @@ class TestWatching:
         assert rest["cursor"] is None
 
     def test_ended_calls_of_a_day(self, store: DynamoCallStore, clock: Clock) -> None:
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
 
         def calls(**query: str) -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = request("GET", "/api/ai-calls/status", query=query).json[

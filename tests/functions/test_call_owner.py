@@ -21,7 +21,7 @@ def known_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request(method: str, path: str, body: dict[str, str] | None, key: str | None) -> Answer:
-    """As API Gateway does it: the answer of the authorizer is part of the handler's event."""
+    """Add the answer of the authorizer to the handler's event, as API Gateway does."""
     content = None if body is None else json.dumps(body).encode()
     event = api_event(method, path, content)
     if key:

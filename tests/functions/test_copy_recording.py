@@ -41,25 +41,18 @@ def s3(dynamodb_address: str) -> Any:
 
 
 @pytest.fixture
-def sqs(dynamodb_address: str) -> Any:
-    client = state.client("sqs", dynamodb_address)
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def call(store: DynamoCallStore, files: RecordedFiles) -> None:
     store.create(outbound_call(), CallConfig(record=True))
 
 
-def saved(url: str) -> SavedRecording:
+def recording_at(url: str) -> SavedRecording:
     return SavedRecording(
         recording_id="rec-1", format="mp3", channels="dual", url=url, duration_ms=91_100
     )
 
 
 def errand(url: str, told_at_ms: int) -> dict[str, Any]:
-    body = msgspec.json.encode(CopyRecording("call-1", saved(url), told_at_ms)).decode()
+    body = msgspec.json.encode(CopyRecording("call-1", recording_at(url), told_at_ms)).decode()
     attributes = {"ApproximateReceiveCount": "1"}
     message = {"messageId": "m-1", "receiptHandle": "r-1", "attributes": attributes}
     return {"Records": [message | {"body": body}]}
@@ -71,7 +64,7 @@ def copy(url: str, told_at_ms: int) -> list[str]:
     return [each["itemIdentifier"] for each in left]
 
 
-def kept(store: DynamoCallStore) -> Recording:
+def stored_recording(store: DynamoCallStore) -> Recording:
     record = store.record("call-1")
     assert record
     [recording] = record.recordings
@@ -93,7 +86,7 @@ class TestACopy:
         found = s3.get_object(Bucket=state["RecordingsBucket"], Key=KEY)
         assert found["Body"].read() == files.content
         assert found["ContentType"] == "audio/mpeg"
-        assert kept(store) == Recording(
+        assert stored_recording(store) == Recording(
             recording_id="rec-1",
             format="mp3",
             channels="dual",
@@ -116,10 +109,10 @@ class TestACopy:
     ) -> None:
         files.statuses = [503]
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == ["m-1"]
-        assert kept(store).state is RecordingState.COPYING
+        assert stored_recording(store).state is RecordingState.COPYING
 
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == []
-        assert kept(store).state is RecordingState.STORED
+        assert stored_recording(store).state is RecordingState.STORED
 
     def test_is_given_up_with_the_link(
         self, files: RecordedFiles, store: DynamoCallStore, clock: Clock
@@ -130,7 +123,7 @@ class TestACopy:
 
         assert copy(f"{files.base}/1.mp3", told_at_ms) == []
 
-        assert kept(store).state is RecordingState.LOST
+        assert stored_recording(store).state is RecordingState.LOST
 
     @pytest.mark.parametrize("status", [403, 404, 302])
     def test_of_a_link_that_leads_nowhere_is_lost(
@@ -140,7 +133,7 @@ class TestACopy:
 
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == []
 
-        assert (kept(store).state, kept(store).problem) == (
+        assert (stored_recording(store).state, stored_recording(store).problem) == (
             RecordingState.LOST,
             f"The link answered {status}.",
         )
@@ -157,7 +150,7 @@ class TestACopy:
 
         assert copy(f"{files.base}/1.mp3", clock.now_ms) == []
 
-        assert (kept(store).state, kept(store).problem) == (
+        assert (stored_recording(store).state, stored_recording(store).problem) == (
             RecordingState.LOST,
             "The response is longer than 8 bytes.",
         )
@@ -177,7 +170,7 @@ class TestACopy:
     ) -> None:
         assert copy(url, clock.now_ms) == []
 
-        assert (kept(store).state, kept(store).problem[:20]) == (
+        assert (stored_recording(store).state, stored_recording(store).problem[:20]) == (
             RecordingState.LOST,
             "The URL is not https",
         )
@@ -189,7 +182,7 @@ class TestACopy:
         port = urlsplit(files.base).port
         assert copy(f"https://{host}:{port}/1.mp3", clock.now_ms) == []
 
-        assert (kept(store).state, kept(store).problem) == (
+        assert (stored_recording(store).state, stored_recording(store).problem) == (
             RecordingState.LOST,
             "The server has an address that is not public.",
         )
@@ -205,7 +198,7 @@ def test_what_a_webhook_tells_becomes_an_errand_of_the_queue(
     caller: Caller,
 ) -> None:
     caller.role = "TelnyxWebhookFunctionRole"
-    told = saved("https://recordings.example/1.mp3")
+    told = recording_at("https://recordings.example/1.mp3")
 
     services.control_plane().recordings.announce("call-1", told)
 
@@ -213,7 +206,7 @@ def test_what_a_webhook_tells_becomes_an_errand_of_the_queue(
     assert json.loads(message["Body"])["call_id"] == "call-1"
     job = msgspec.json.decode(message["Body"], type=CopyRecording)
     assert job == CopyRecording("call-1", told, clock.now_ms)
-    assert kept(store).state is RecordingState.COPYING
+    assert stored_recording(store).state is RecordingState.COPYING
 
 
 @pytest.mark.usefixtures("call")
@@ -224,7 +217,7 @@ def test_without_a_bucket_a_recording_stays_with_the_carrier(
     monkeypatch.setenv("RECORDINGS_BUCKET", "")
     services.control_plane.cache_clear()
 
-    told = saved("https://recordings.example/1.mp3")
+    told = recording_at("https://recordings.example/1.mp3")
     services.control_plane().recordings.announce("call-1", told)
 
     record = store.record("call-1")
@@ -240,7 +233,7 @@ def test_the_record_links_to_the_copy(
     copy(f"{files.base}/1.mp3", clock.now_ms)
     caller.role = "AiCallsFunctionRole"
 
-    url = link(kept(store))
+    url = link(stored_recording(store))
 
     assert url
     assert httpx.get(url, trust_env=False).content == files.content

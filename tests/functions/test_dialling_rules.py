@@ -30,16 +30,6 @@ TRANSFER_TO_PREMIUM = {
 }
 
 
-@pytest.fixture
-def reconfigure(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        services.control_plane.cache_clear()
-
-    return set_variables
-
-
 def request(method: str, path: str, body: dict[str, Any]) -> Answer:
     event = api_event(method, path, json.dumps(body).encode())
     return read_answer(ai_calls.handler(event, None))

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 import send_outcome
-from aws import state
 from control_plane import services
 from control_plane.outcome_webhook import LAST_WORDS_SECONDS
 from phonebridge.call.call import Hangup
@@ -43,13 +42,6 @@ def server(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterato
         monkeypatch.setenv("OUTCOME_WEBHOOK_SECRET", SECRET)
         services.control_plane.cache_clear()
         yield served
-
-
-@pytest.fixture
-def sqs(dynamodb_address: str) -> Iterator[Any]:
-    client = state.client("sqs", dynamodb_address)
-    yield client
-    client.close()
 
 
 def end(store: DynamoCallStore, clock: Clock, url: str, caller: Caller) -> None:

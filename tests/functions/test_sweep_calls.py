@@ -35,7 +35,7 @@ from phonebridge.call.transfer import TransferRequested
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 from phonebridge.storage.mailbox import DynamoMailbox
-from tests.support.calls import LEG, after, inbound_call, outbound_call
+from tests.support.calls import LEG, after, inbound_call, outbound_call, streaming_call
 from tests.support.clock import Clock
 from tests.support.published_metrics import published_in
 from tests.support.recorded_telnyx import RecordedTelnyx
@@ -54,20 +54,10 @@ def dialing(store: DynamoCallStore, clock: Clock) -> None:
 
 @pytest.fixture
 def streaming(store: DynamoCallStore, clock: Clock) -> None:
-    store_now(store, clock, streaming_call("streaming", clock))
+    store_now(store, clock, streaming_call("streaming", clock.now_ms, clock.now_ms))
 
 
-def streaming_call(call_id: str, clock: Clock) -> Call:
-    events = (
-        CallRequested(),
-        DialAccepted(LEG),
-        CallAnswered(LEG, clock.now_ms),
-        MediaAttached(1, "task-1", clock.now_ms),
-    )
-    return after(outbound_call(call_id), *events)
-
-
-def loaded(store: DynamoCallStore, call_id: str) -> Call:
+def load(store: DynamoCallStore, call_id: str) -> Call:
     call = store.load(call_id)
     assert call
     return call
@@ -92,7 +82,7 @@ def test_a_call_whose_answer_was_never_heard_of_is_streamed_once_the_carrier_say
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "dialing")
+    call = load(store, "dialing")
     assert (call.status, call.answered_at_ms) == (CallStatus.ANSWERED, clock.now_ms - 50_000)
     assert telnyx.names == ["streaming_start"]
 
@@ -106,7 +96,7 @@ def test_a_call_that_nobody_answered_during_an_outage_ends_when_the_carrier_says
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "dialing")
+    call = load(store, "dialing")
     assert (call.status, call.outcome, call.reason) == (
         CallStatus.ENDED,
         Outcome.FAILED,
@@ -128,7 +118,7 @@ def test_a_caller_who_hung_up_during_an_outage_ends_the_call_when_the_carrier_sa
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "streaming")
+    call = load(store, "streaming")
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "unknown")
     assert call.talk_ms == 500
 
@@ -138,7 +128,7 @@ def iso(at_ms: int) -> str:
 
 
 def saved_after(store: DynamoCallStore, clock: Clock, call_id: str, event: CallEvent) -> Call:
-    call = loaded(store, call_id)
+    call = load(store, call_id)
     return replace(after(call, event), changed_at_ms=clock.now_ms)
 
 
@@ -151,7 +141,7 @@ def test_nothing_is_final_while_the_carrier_does_not_answer(
 
     assert sweep() == {"seen": 1, "up": 1, "swept": 0, "failed": 1}
 
-    call = loaded(store, "streaming")
+    call = load(store, "streaming")
     assert call.status is CallStatus.STREAMING
 
 
@@ -164,7 +154,7 @@ def test_a_call_that_no_container_takes_fails_and_is_hung_up(
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "call-1")
+    call = load(store, "call-1")
     assert (call.status, call.reason) == (CallStatus.ENDED, "no_media")
     assert (telnyx.questions, telnyx.names) == (1, ["hangup"])
 
@@ -216,7 +206,7 @@ def task(fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> T
 
 
 def status_of(store: DynamoCallStore, call_id: str = "streaming") -> tuple[CallStatus, str | None]:
-    call = loaded(store, call_id)
+    call = load(store, call_id)
     return call.status, call.reason
 
 
@@ -305,7 +295,7 @@ def test_no_call_ends_because_the_table_was_away(
     calls = [f"call-{number}" for number in range(12)]
     task.lists = tuple(calls)
     for call_id in calls:
-        store_now(store, clock, streaming_call(call_id, clock))
+        store_now(store, clock, streaming_call(call_id, clock.now_ms, clock.now_ms))
     for _ in range(3):
         task.beat()
         assert sweep()["swept"] == 0
@@ -423,7 +413,7 @@ def test_a_call_whose_hangup_was_lost_is_closed_with_the_reason_it_ended_for(
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "call-1")
+    call = load(store, "call-1")
     assert (call.outcome, call.reason) == (Outcome.COMPLETED, "ended_by_agent")
     assert call.ended_at_ms == ended_ms, "the carrier knows when"
     assert telnyx.names == ["hangup"]
@@ -453,7 +443,7 @@ def test_a_call_of_whose_end_no_webhook_came_is_closed_while_its_container_lives
 
     assert sweep()["swept"] == 1
 
-    call = loaded(store, "call-1")
+    call = load(store, "call-1")
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert not call.may_be_up
     assert telnyx.names == ["streaming_stop"]
@@ -485,7 +475,7 @@ def test_one_bad_call_does_not_keep_the_others_alive(
     assert sweep() == {"seen": 2, "up": 1, "swept": 1, "failed": 1}
 
     for call_id in ("dialing", "streaming"):
-        call = loaded(store, call_id)
+        call = load(store, call_id)
         assert call.status is CallStatus.ENDED
     assert sorted(telnyx.names) == ["hangup", "hangup", "streaming_start"]
 
@@ -498,17 +488,17 @@ def test_what_it_counts_is_a_metric_every_minute(
 
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "phonebridge")
 
-    def published() -> dict[str, list[float]]:
+    def published_values() -> dict[str, list[float]]:
         [document] = published_in(capsys.readouterr().out)
         assert document.namespace == "Phonebridge/stack"
         assert document.dimensions == {"service": "control-plane"}
         return document.values
 
     sweep()
-    assert published() == {"StuckCalls": [0], "CallMinutes": [1]}
+    assert published_values() == {"StuckCalls": [0], "CallMinutes": [1]}
     clock.pass_seconds(3600)
     sweep()
-    assert published() == {"StuckCalls": [2], "CallMinutes": [1]}
+    assert published_values() == {"StuckCalls": [2], "CallMinutes": [1]}
 
 
 @pytest.mark.usefixtures("dialing")

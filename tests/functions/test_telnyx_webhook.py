@@ -611,7 +611,7 @@ class TestNotSigned:
         ("public_key", "message"),
         [("", "TELNYX_PUBLIC_KEY not configured"), ("c2hvcnQ=", "32-byte")],
     )
-    def test_without_a_key_the_door_stays_shut(
+    def test_without_a_public_key_every_webhook_is_refused(
         self, public_key: str, message: str, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TELNYX_PUBLIC_KEY", public_key)

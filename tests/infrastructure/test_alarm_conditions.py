@@ -63,7 +63,7 @@ class Emitted:
 
 
 @pytest.fixture
-def emitted(capsys: pytest.CaptureFixture[str]) -> Emitted:
+def emissions(capsys: pytest.CaptureFixture[str]) -> Emitted:
     return Emitted(capsys)
 
 
@@ -93,9 +93,9 @@ def does_ring(alarm: str, samples: Samples, **given: object) -> bool:
     ],
 )
 def test_sessions_with_the_model_that_fail(
-    emitted: Emitted, connected: int, failed: int, expected: bool
+    emissions: Emitted, connected: int, failed: int, expected: bool
 ) -> None:
-    samples = emitted.by_tasks(connected=connected, failed=failed)
+    samples = emissions.by_tasks(connected=connected, failed=failed)
     assert does_ring("ModelConnectFailuresAlarm", samples) is expected
 
 
@@ -103,31 +103,31 @@ def test_sessions_with_the_model_that_fail(
     ("lost", "calls", "expected"), [(0, 5, False), (1, 40, False), (5, 40, True), (1, 2, True)]
 )
 def test_sessions_that_are_lost_more_often_than_they_reach_their_age(
-    emitted: Emitted, lost: int, calls: int, expected: bool
+    emissions: Emitted, lost: int, calls: int, expected: bool
 ) -> None:
-    samples = emitted.by_tasks(lost=lost, calls=calls)
+    samples = emissions.by_tasks(lost=lost, calls=calls)
     assert does_ring("ModelReconnectsAlarm", samples) is expected
 
 
 @pytest.mark.parametrize(("taken_over", "expected"), [(0, False), (1, True)])
-def test_calls_of_a_task_that_died(emitted: Emitted, taken_over: int, expected: bool) -> None:
-    samples = emitted.by_tasks(taken_over=taken_over)
+def test_calls_of_a_task_that_died(emissions: Emitted, taken_over: int, expected: bool) -> None:
+    samples = emissions.by_tasks(taken_over=taken_over)
     assert does_ring("CallsTakenOverAlarm", samples) is expected
 
 
 @pytest.mark.parametrize(("lag_seconds", "expected"), [(0.02, False), (0.15, True)])
-def test_a_task_that_falls_behind(emitted: Emitted, lag_seconds: float, expected: bool) -> None:
-    assert does_ring("LoopLagAlarm", emitted.by_tasks(lag_seconds=lag_seconds)) is expected
+def test_a_task_that_falls_behind(emissions: Emitted, lag_seconds: float, expected: bool) -> None:
+    assert does_ring("LoopLagAlarm", emissions.by_tasks(lag_seconds=lag_seconds)) is expected
 
 
 @pytest.mark.parametrize(("calls", "expected"), [(20, False), (33, True)])
-def test_slots_that_run_out(emitted: Emitted, calls: int, expected: bool) -> None:
-    samples = {**emitted.by_tasks(calls=calls), **always(HealthyHostCount=1)}
+def test_slots_that_run_out(emissions: Emitted, calls: int, expected: bool) -> None:
+    samples = {**emissions.by_tasks(calls=calls), **always(HealthyHostCount=1)}
     assert does_ring("CallSlotsAlarm", samples) is expected
 
 
-def test_tasks_that_report_nothing(emitted: Emitted) -> None:
-    assert not does_ring("StaleMetricsAlarm", emitted.by_tasks())
+def test_tasks_that_report_nothing(emissions: Emitted) -> None:
+    assert not does_ring("StaleMetricsAlarm", emissions.by_tasks())
     assert does_ring("StaleMetricsAlarm", silence())
 
 
@@ -136,20 +136,20 @@ def test_tasks_that_report_nothing(emitted: Emitted) -> None:
     [(0, 0, False), (10, 0, False), (10, 1, True), (1000, 5, False), (0, 1, True)],
 )
 def test_calls_that_the_sweep_ends_every_minute(
-    emitted: Emitted, up: int, swept: int, expected: bool
+    emissions: Emitted, up: int, swept: int, expected: bool
 ) -> None:
-    assert does_ring("StuckCallsAlarm", emitted.by_sweeps(up=up, swept=swept)) is expected
+    assert does_ring("StuckCallsAlarm", emissions.by_sweeps(up=up, swept=swept)) is expected
 
 
-def test_a_single_lost_webhook_is_no_stuck_call(emitted: Emitted) -> None:
-    samples = dict(emitted.by_sweeps(up=2, swept=0))
+def test_a_single_lost_webhook_is_no_stuck_call(emissions: Emitted) -> None:
+    samples = dict(emissions.by_sweeps(up=2, swept=0))
     samples["StuckCalls"] = [*samples["StuckCalls"][:-1], [1.0]]
     assert not does_ring("StuckCallsAlarm", samples)
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(49, True), (600, False)])
-def test_more_talk_than_expected(emitted: Emitted, limit: int, expected: bool) -> None:
-    samples = emitted.by_sweeps(up=5, swept=0)
+def test_more_talk_than_expected(emissions: Emitted, limit: int, expected: bool) -> None:
+    samples = emissions.by_sweeps(up=5, swept=0)
     assert does_ring("CallMinutesAlarm", samples, CallMinutesPerHourAlarm=limit) is expected
 
 

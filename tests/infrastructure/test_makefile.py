@@ -8,13 +8,13 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
-def made(*targets: str) -> str:
+def make(*targets: str) -> str:
     command = ("make", "--silent", *targets)
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def test_help_is_the_default_and_describes_every_target() -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
-    described = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", made(), re.MULTILINE))
+    described = dict(re.findall(r"^  make ([a-z-]+) +(\S.*)$", make(), re.MULTILINE))
     assert set(described) == set(phony.split())
-    assert made("help") == made()
+    assert make("help") == make()

@@ -58,7 +58,7 @@ def entries(source: Path) -> list[tuple[str, str, str]]:
     return [(canonical(m[1]), m[2], m[3]) for m in found if m]
 
 
-def locked(source: Path) -> dict[str, set[str]]:
+def locked_versions(source: Path) -> dict[str, set[str]]:
     """Versions of every locked package: more than one where they differ by Python version."""
     versions: dict[str, set[str]] = {}
     for name, version, _ in entries(source):
@@ -80,7 +80,7 @@ def test_a_lock_names_packages_and_never_where_they_come_from(source: Path) -> N
 
 @each_lock
 def test_a_lock_is_in_step_with_its_source(source: Path) -> None:
-    versions = locked(source)
+    versions = locked_versions(source)
     assert {name: {version} for name, version in direct(source).items()} == {
         name: versions.get(name) for name in direct(source)
     }
@@ -95,13 +95,13 @@ def test_every_requirement_says_what_it_is_for(source: Path) -> None:
 
 
 def test_both_planes_and_the_developer_run_the_same_versions() -> None:
-    developer = locked(ROOT / "local/requirements.in")
+    developer = locked_versions(ROOT / "local/requirements.in")
     for folder in ("shared", "functions", "media_container"):
-        deployed = locked(ROOT / folder / "requirements.in")
+        deployed = locked_versions(ROOT / folder / "requirements.in")
         assert deployed == {name: developer[name] for name in deployed}
 
 
-def imported(*paths: Path) -> Iterator[str]:
+def imported_packages(*paths: Path) -> Iterator[str]:
     """Top-level names of what the modules import, anywhere in them."""
     return (name.split(".")[0] for name in imported_modules(*paths))
 
@@ -139,9 +139,13 @@ def without_type_checking(tree: ast.Module) -> ast.Module:
 def test_what_is_deployed_imports_only_what_is_deployed_with_it(
     code: str, requirements: list[str]
 ) -> None:
-    given = {name for folder in requirements for name in locked(ROOT / folder / "requirements.in")}
+    given = {
+        name
+        for folder in requirements
+        for name in locked_versions(ROOT / folder / "requirements.in")
+    }
     ours = {"phonebridge", "media_bridge"} | {path.stem for path in (ROOT / code).iterdir()}
-    assert not not_among(given, set(imported(*(ROOT / code).rglob("*.py"))) - ours)
+    assert not not_among(given, set(imported_packages(*(ROOT / code).rglob("*.py"))) - ours)
 
 
 def not_among(packages: set[str], modules: set[str]) -> set[str]:
@@ -171,11 +175,13 @@ def test_a_lambda_is_built_with_what_its_handler_imports(name: str) -> None:
     rules = (ROOT / "functions/Makefile").read_text()
     has_packages = re.search(rf"(?m)^build-.*\b{name}\b.*:", rules)
     folders = ["shared", "functions"] if has_packages else ["shared"]
-    given = {each for folder in folders for each in locked(ROOT / folder / "requirements.in")}
+    given = {
+        each for folder in folders for each in locked_versions(ROOT / folder / "requirements.in")
+    }
     modules = modules_of(functions()[name]["Handler"])
     assert modules
     ours = {"phonebridge", "control_plane"} | {path.stem for path in modules}
-    assert not not_among(given, set(imported(*modules)) - ours)
+    assert not not_among(given, set(imported_packages(*modules)) - ours)
 
 
 def test_the_lock_of_the_typescript_client_is_like_the_others() -> None:

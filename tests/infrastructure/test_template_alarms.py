@@ -41,7 +41,7 @@ def metrics(of: dict[str, Any]) -> list[dict[str, Any]]:
     return [of]
 
 
-def test_whoever_listens_is_told_of_trouble_and_of_its_end() -> None:
+def test_alarms_are_sent_when_they_begin_and_when_they_end() -> None:
     for name, alarm in alarms().items():
         assert alarm["AlarmDescription"].endswith("."), name
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name

@@ -33,7 +33,8 @@ def with_setting(name: str, value: str = "") -> Callable[[Patient], None]:
 
 
 def with_telnyx_elsewhere(**settings: str) -> Callable[[Patient], None]:
-    """Telnyx is not on this machine, so it reaches no local address. Nobody answers for it here."""
+    """Telnyx is not on this machine, so it reaches no local address. No server answers for it
+    here."""
     return lambda patient: patient.suffer(telnyx_api_base=f"https://{ELSEWHERE}/v2", **settings)
 
 
@@ -101,7 +102,7 @@ def test_every_ailment_is_provoked_and_says_what_to_do() -> None:
         assert ". To do: " in line
 
 
-async def test_who_is_well_hears_so() -> None:
+async def test_a_sound_set_up_is_reported_as_such() -> None:
     async with patient(House()) as well:
         findings = await well.findings()
     assert [str(each) for each in findings if each.problem] == []

@@ -82,6 +82,7 @@ from tests.support.bridges import (
     play,
     ready_call,
     said,
+    silent_call,
     sound,
     words,
 )
@@ -452,29 +453,14 @@ def test_a_session_that_does_not_become_ready() -> None:
 
 
 def test_a_line_that_falls_silent_may_be_on_hold() -> None:
-    story = ready_call()
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-        >> At(30.0)
-        >> frame(1)
-        << AppendAudio(frame(1).payload)
-    )
+    story = silent_call()
+    assert story >> At(30.0) >> frame(1) << AppendAudio(frame(1).payload)
     assert story >> At(300.0) >> frame(2) << AppendAudio(frame(2).payload)
 
 
 def test_a_line_that_never_sends_a_frame() -> None:
-    story = ready_call()
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-    )
+    story = silent_call()
+    assert story
     assert story >> At(59.9) >> At(60.0) << SILENT_LINE
 
 

@@ -1,8 +1,8 @@
 """Laws of a call whose sessions are lost at any time and in any way.
 
 A model that follows its protocol and a caller are led through a conversation step by step. At any
-step the session is lost. What the next session is told must be what was heard, and the model must
-be asked exactly once for what the caller waits for.
+step the session is lost. The history for the next session must contain exactly the played words.
+The model must be asked exactly once for the reply that the caller waits for.
 """
 
 from dataclasses import dataclass, field
@@ -131,8 +131,8 @@ class Talk:
         return f"item-{self.number}"
 
     @property
-    def heard(self) -> list[tuple[Role, str]]:
-        """What the record says was heard, in order."""
+    def played_texts(self) -> list[tuple[Role, str]]:
+        """Return the texts that were played, in the order of the record."""
         role = {Speaker.AGENT: Role.ASSISTANT, Speaker.CALLER: Role.USER}
         turns = (self.turns[number] for number in sorted(self.turns))
         return [(role[turn.who], turn.text) for turn in turns if turn.text]
@@ -144,7 +144,7 @@ def begin(config: CallConfig) -> Talk:
     return talk
 
 
-def restored(commands: list[BridgeCommand]) -> list[tuple[Role, str]]:
+def restored_texts(commands: list[BridgeCommand]) -> list[tuple[Role, str]]:
     history = [each for each in commands if isinstance(each, RestoreHistory)]
     items = [item for each in history for item in each.items[:-1]]
     return [(item.role, item.text) for item in items if isinstance(item, AddMessage)]
@@ -179,12 +179,15 @@ def test_the_next_session_is_told_what_was_heard_and_asked_once_for_what_is_owed
         assert requests(lost) == [], "there is no session to ask"
         assert not [each for each in lost if isinstance(each, TruncateItem | CancelResponse)]
         ready = talk.do(ModelConnected(), ModelReady())
-        assert restored(ready) == talk.heard
+        assert restored_texts(ready) == talk.played_texts
         following = talk.wait(REPLY_TIMEOUT)
         assert len(requests([*ready, *following])) == (talk.phase in WANTS_REPLY)
         late = [each for each in following if isinstance(each, AddMessage)]
         texts = [each.text for each in late if each.role is Role.ASSISTANT]
-        assert [*restored(ready), *((Role.ASSISTANT, text) for text in texts)] == talk.heard
+        assert [
+            *restored_texts(ready),
+            *((Role.ASSISTANT, text) for text in texts),
+        ] == talk.played_texts
         talk.phase = Phase.WAITING if talk.phase in WANTS_REPLY else Phase.LISTENING
 
 

@@ -78,6 +78,15 @@ async def container(environ: Mapping[str, str]) -> AsyncIterator[tuple[Process, 
         yield process, f"127.0.0.1:{port}"
 
 
+@asynccontextmanager
+async def serving_container(
+    environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
+) -> AsyncIterator[tuple[Process, Outside]]:
+    """Run the container, and yield the process with the world outside of it."""
+    async with container(environ) as (process, address):
+        yield process, Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+
+
 async def until_draining(outside: Outside, late: Call) -> None:
     """A bad token is refused with its own reason until the container accepts no more sockets."""
     status = 401
@@ -115,8 +124,7 @@ async def test_on_aws_what_is_secret_comes_from_the_secret_alone(
         given["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
         given["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = environ["AWS_ENDPOINT_URL_DYNAMODB"]
         given["PROVIDER_SECRET_ARN"] = secret_in(environ["AWS_ENDPOINT_URL_DYNAMODB"], secret)
-        async with container(given) as (process, address):
-            outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+        async with serving_container(given, store, telnyx) as (process, outside):
             phone = await outside.greeted()
             await phone.stop()
             assert await phone.closed() == 1000
@@ -220,8 +228,7 @@ async def test_an_idle_container_ends_when_told(
 async def test_sigterm_lets_the_calls_end_and_takes_no_more(
     environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> None:
-    async with container(environ) as (process, address):
-        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+    async with serving_container(environ, store, telnyx) as (process, outside):
         phone, late = await outside.greeted(), outside.answered()
         process.send_signal(signal.SIGTERM)
         await until_draining(outside, late)
@@ -238,8 +245,7 @@ async def test_sigterm_lets_the_calls_end_and_takes_no_more(
 async def test_sigint_ends_the_calls(
     environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> None:
-    async with container(environ) as (process, address):
-        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+    async with serving_container(environ, store, telnyx) as (process, outside):
         phone = await outside.greeted()
         process.send_signal(signal.SIGINT)
         await until(lambda: outside.was_hung_up(phone.call))
@@ -255,8 +261,7 @@ async def test_sigint_ends_the_calls(
 async def test_what_libraries_say_is_told_in_the_form_of_our_own_log(
     environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> None:
-    async with container(environ) as (process, address):
-        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+    async with serving_container(environ, store, telnyx) as (process, outside):
         phone = await outside.greeted()
         await phone.break_protocol()
         assert await phone.closed() == 1002
@@ -271,8 +276,7 @@ async def test_what_libraries_say_is_told_in_the_form_of_our_own_log(
 async def test_a_second_sigint_in_a_drain_ends_at_once(
     environ: Mapping[str, str], store: DynamoCallStore, telnyx: RecordedTelnyx
 ) -> None:
-    async with container(environ) as (process, address):
-        outside = Outside(address=address, store=store, telnyx=telnyx, now_ms=now_ms)
+    async with serving_container(environ, store, telnyx) as (process, outside):
         phone, late = await outside.greeted(), outside.answered()
         process.send_signal(signal.SIGTERM)
         await until_draining(outside, late)

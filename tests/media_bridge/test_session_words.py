@@ -13,9 +13,7 @@ from simulators.audio.g711 import MU_LAW
 from simulators.audio.speech import CLIPS
 from simulators.openai.faults import ModelFaults
 from tests.support.media_phone import Phone
-from tests.support.media_plane import (
-    StartsPlane,
-)
+from tests.support.media_plane import StartsPlane
 from tests.support.scripted_model import SOUND, ScriptedModel, scripted_model
 from tests.support.waiting import TIMEOUT_SECONDS, until
 
@@ -98,14 +96,14 @@ async def test_a_transcript_that_never_comes_does_not_keep_the_call_for_long(
         await model.send(f"{TRANSCRIPTION}.delta", item_id="user-1", delta="I would li")
         await model.send("response.created", response={"id": "resp-1"})
         await model.send("response.output_audio.delta", response_id="resp-1", delta=SOUND)
-        await heard(phone, 1)
+        await hear_frames(phone, 1)
         await phone.stop()
         await model.closed()
     assert words_of(plane.record(phone.call), Speaker.CALLER) == [("I would li", True)]
 
 
 @pytest.mark.usefixtures("awaits_transcripts")
-async def test_who_hangs_up_in_the_middle_of_a_sentence_is_understood(
+async def test_a_caller_who_hangs_up_in_the_middle_of_a_sentence_is_transcribed(
     start_plane: StartsPlane,
 ) -> None:
     """No silence follows by which the model's detector could see the end of the turn."""
@@ -152,12 +150,12 @@ async def test_a_sentence_whose_events_are_strange_is_heard_and_on_record(
             await model.send("response.output_audio.delta", **part, delta=SOUND)
         await model.send("response.output_audio_transcript.delta", **part, delta="Good morning.")
         await model.send("response.done", response={"id": "resp-1", "status": "completed"})
-        await heard(phone, 2)
+        await hear_frames(phone, 2)
         await until(lambda: plane.record(phone.call).turns)
         await phone.stop()
         await model.closed()
     assert words_of(plane.record(phone.call), Speaker.AGENT) == [("Good morning.", False)]
-    repaired = [line for line in logged(capsys) if line.get("message") == "model event repaired"]
+    repaired = [line for line in log_lines(capsys) if line.get("message") == "model event repaired"]
     assert sorted(line["event_type"] for line in repaired) == [
         "response.output_audio.delta",
         "response.output_audio_transcript.delta",
@@ -174,12 +172,12 @@ async def test_an_event_of_no_use_is_told_once_and_the_call_goes_on(
         for _ in range(3):
             await model.send("response.output_audio.delta", response_id="resp-1", delta=None)
         await model.send("response.output_audio.delta", response_id="resp-1", delta=SOUND)
-        await heard(phone, 1)
+        await hear_frames(phone, 1)
         await phone.stop()
         await model.closed()
     timeline = [entry.what for entry in plane.record(phone.call).timeline]
     assert timeline.count("malformed model event") == 1
-    told = [line for line in logged(capsys) if line.get("message") == "malformed model event"]
+    told = [line for line in log_lines(capsys) if line.get("message") == "malformed model event"]
     assert len(told) == 1
     assert "response.output_audio.delta" in told[0]["detail"]
 
@@ -194,7 +192,7 @@ async def test_settings_that_change_by_themselves_end_no_call(
             await model.send("session.updated", session={"instructions": "Be rude."})
         await model.send("response.created", response={"id": "resp-1"})
         await model.send("response.output_audio.delta", response_id="resp-1", delta=SOUND)
-        await heard(phone, 1)
+        await hear_frames(phone, 1)
         await phone.stop()
         await model.closed()
     record = plane.record(phone.call)
@@ -204,10 +202,10 @@ async def test_settings_that_change_by_themselves_end_no_call(
     ]
 
 
-async def heard(phone: Phone, frames: int) -> None:
+async def hear_frames(phone: Phone, frames: int) -> None:
     for _ in range(frames):
         await phone.hear()
 
 
-def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def log_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]

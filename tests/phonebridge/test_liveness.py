@@ -42,7 +42,7 @@ def test_a_task_that_beats_between_successful_reads_is_never_silent(reads: list[
 
 
 @given(READS, st.lists(st.integers(0, 1), min_size=40, max_size=40))
-def test_whoever_is_silent_was_read_without_a_failure_or_a_gap_for_all_of_the_time(
+def test_a_silent_task_was_read_without_a_failure_or_a_gap_all_the_time(
     reads: list[Read], beats: list[int]
 ) -> None:
     watch, now, count = Watch(), 0.0, 0

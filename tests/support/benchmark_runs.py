@@ -1,11 +1,21 @@
 """Benchmark runs for tests."""
 
+from benchmarks.control_plane.limits import Asked, OneCall
 from benchmarks.media.figures import Delays, Figures
 from benchmarks.media.results import Case, Run
 from phonebridge.settings import ModelAudio
 
 QUICK = Delays(100, 0.2, 0.9, 1.5, 2.0)
 NEVER = Delays(0, None, None, None, None)
+ONE_CALL = OneCall(
+    [
+        Asked("PutItem", "CALL", write_units=1, indexed=("live",)),
+        Asked("PutItem", "CALL", write_units=2),
+        Asked("GetItem", "CALL", read_units=1),
+        Asked("PutItem", "FLEET", write_units=1),
+    ],
+    seconds=30.0,
+)
 
 
 def figures(

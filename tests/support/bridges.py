@@ -4,19 +4,29 @@ from dataclasses import replace
 
 from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
-from media_bridge.commands import ConfigureModel, CreateResponse, PlayAudio, RecordTurn, ReviseTurn
+from media_bridge.commands import (
+    CancelResponse,
+    ConfigureModel,
+    CreateResponse,
+    PlayAudio,
+    RecordTurn,
+    ReviseTurn,
+)
 from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.conversation.talk import NO_CLIPS
 from media_bridge.events import (
     AudioReceived,
     CallerAudio,
     ModelConnected,
     ModelReady,
     ResponseEnded,
+    ResponseStarted,
     StreamStarted,
     TranscriptReceived,
 )
+from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.config import CallConfig, StreamSetup
-from phonebridge.call.steering import Say
+from phonebridge.call.steering import Interrupt, Say
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.call.usage import Usage
 from phonebridge.settings import ModelAudio
@@ -51,20 +61,42 @@ def say_of(request: CreateResponse, interrupt: bool = False) -> Say:
     return Say(words=words, instruction=instruction, interrupt=interrupt)
 
 
-def ready_call(
-    model_audio: ModelAudio = ModelAudio.G711, config: CallConfig | None = None
-) -> Playbook:
-    """Return a playbook at 0 s, when the model has just been asked to greet."""
-    play = Playbook(new_bridge(model_audio, config))
+def make_ready(story: Playbook, greeting: str | None = None) -> Playbook:
+    """Start the media and the session of a new call. Then the model has just been asked to
+    greet."""
     assert (
-        play
+        story
         >> STARTED
         >> ModelConnected()
         << ConfigureModel(Codec.PCMU)
         >> ModelReady()
-        << CreateResponse()
+        << CreateResponse(greeting)
     )
-    return play
+    return story
+
+
+def ready_call(
+    model_audio: ModelAudio = ModelAudio.G711,
+    config: CallConfig | None = None,
+    clips: SpeechClips = NO_CLIPS,
+) -> Playbook:
+    """Return a playbook at 0 s, when the model has just been asked to greet."""
+    config = config or CallConfig()
+    bridge = Bridge(CALL, config, model_audio, now=0.0, clips=clips)
+    return make_ready(Playbook(bridge), config.greeting)
+
+
+def silent_call(config: CallConfig | None = None, response: str = "resp-1") -> Playbook:
+    """Return a playbook at 0 s, when the greeting has been interrupted before any sound."""
+    story = ready_call(config=config)
+    assert (
+        story
+        >> ResponseStarted(response)
+        >> Interrupt()
+        << CancelResponse(response)
+        >> done(response, "cancelled")
+    )
+    return story
 
 
 def sound(ms: int, code: int = 0x11) -> bytes:

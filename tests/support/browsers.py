@@ -132,7 +132,7 @@ async def dial_in(plane: MediaPlane, call: Call, encoding: str = "PCMU") -> Brow
 
 
 async def open_socket(url: str, encoding: str = "PCMU") -> Browser:
-    """From a page of somebody else's."""
+    """Connect from a page of another origin."""
     socket = await connect(
         url,
         origin=ORIGIN,  # type: ignore[arg-type]

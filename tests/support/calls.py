@@ -4,9 +4,17 @@ from dataclasses import replace
 
 from phonebridge.call.call import AskedAt, Call, Direction, Leg
 from phonebridge.call.commands import CallCommand
-from phonebridge.call.events import CallEvent
+from phonebridge.call.config import CallConfig
+from phonebridge.call.events import (
+    CallAnswered,
+    CallEvent,
+    CallRequested,
+    DialAccepted,
+    MediaAttached,
+)
 from phonebridge.call.lifecycle import advance
 from phonebridge.call.owed import new_commands, owed_commands
+from phonebridge.storage.call_store import DynamoCallStore
 
 NOW_MS = 1_000_000
 LEG = Leg("v3:leg-1", "leg-1", "session-1")
@@ -46,6 +54,25 @@ def after(call: Call, *events: CallEvent) -> Call:
     """Apply the events to the call and ignore what it needs on the way."""
     for event in events:
         call = advance(call, event, NOW_MS)
+    return call
+
+
+def streaming_call(
+    call_id: str = "call-1", answered_at_ms: int = 5_000, attached_at_ms: int = 6_000
+) -> Call:
+    """Return a call that task-1 carries."""
+    return after(
+        outbound_call(call_id),
+        CallRequested(),
+        DialAccepted(LEG),
+        CallAnswered(LEG, answered_at_ms),
+        MediaAttached(1, "task-1", attached_at_ms),
+    )
+
+
+def store_call(store: DynamoCallStore, call: Call) -> Call:
+    """Store the call as a new record, and return it."""
+    assert store.create(call, CallConfig())
     return call
 
 

@@ -201,8 +201,8 @@ class MediaPlane(Outside):
         await phone.hear()
 
     async def next_stream(self, call: Call) -> Phone:
-        """Return the phone of the same call, once Telnyx was asked for its next stream, and the
-        model has a new session for it."""
+        """Return the phone of the same call, once its next stream was requested, and the model has
+        a new session for it."""
         number, known = call.stream_number + 1, len(self._sessions(call))
         path = f"/media-bridge/{call.call_id}/{number}"
         await until(lambda: any(_opens(body, path) for _, body in self.telnyx.commands))

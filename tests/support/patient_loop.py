@@ -1,8 +1,8 @@
 """An event loop whose clock stands still while the machine does not serve the test.
 
-A test and the programs it runs in its own process share one loop. Were its clock the wall clock, a
-timeout could expire although everybody in the process was ready to act, only because the machine
-was busy with other processes. So each step of the loop counts for MAX_STEP_SECONDS at most.
+A test and the programs that it runs in its own process share one loop. With the wall clock, a
+timeout could expire only because the machine was busy with other processes, although the process
+was ready to act. So each step of the loop counts for MAX_STEP_SECONDS at most.
 
 A program in a process of its own can follow the clock of the test (`paced_container.py`). Otherwise
 its time would pass while the test is not served, and it would take that for silence.

@@ -109,7 +109,7 @@ def _message(error: Exception) -> str:
         case UnicodeDecodeError() | binascii.Error():
             return "The body is not UTF-8."
         case TelnyxUnreachable():
-            # Not in the error itself: the model is told of it too, and reads it to the caller.
+            # Not part of the error itself, because the model reads that to the caller.
             return f"{error} {_TELNYX_TIMEOUT_HELP}"
         case PhonebridgeError():
             return str(error)

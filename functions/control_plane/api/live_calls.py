@@ -130,7 +130,8 @@ def transfer(call_id: CallId, wanted: TransferRequest) -> Response[CallSummary]:
     _require_carrier(call, "it cannot be transferred")
     latest = call.transfer
     is_free = latest is None or bool(latest.end)
-    # The call tells of a transfer once its container has begun it: until then, others may ask.
+    # The record shows a transfer only after its container has begun it. Until then, the claim keeps
+    # others from asking for one.
     number = latest.number + 1 if latest else 1
     if not (is_free and control_plane().store.claim_transfer(call_id, number)):
         raise WrongState(call_id, call.status, "a transfer is under way already")

@@ -109,7 +109,7 @@ def respond(
 
 
 def client_of_request() -> str:
-    """The fingerprint of the key, as the authorizer found it. Empty where there is none: locally,
+    """Return the fingerprint of the key, as the authorizer found it. It is empty locally, where
     only this machine may send requests."""
     found = app.current_event.raw_event["requestContext"].get("authorizer") or {}
     return str((found.get("lambda") or {}).get("client") or "")

@@ -319,4 +319,4 @@ def _delta_ranges(size: int, audio_format: AudioFormat) -> Iterator[tuple[int, i
 
 
 def _go_on() -> None:
-    """Do nothing half way."""
+    """Continue a response whose settings are complete."""

@@ -70,19 +70,21 @@ class CarrierFaults:
     """The share of the carrier's frames that is lost."""
     jitter_ms: int = 0
     second_socket_after_ms: int | None = None
-    """So long after the start of the first stream."""
+    """Milliseconds after the start of the first stream."""
     close_without_stop_after_ms: int | None = None
-    """Likewise."""
+    """Milliseconds after the start of the first stream."""
     reset_after_ms: int | None = None
-    """Likewise: the connection is reset. The leg stays."""
+    """The connection is reset this many milliseconds after the start of the stream. The leg
+    stays."""
     half_open_after_ms: int | None = None
-    """Likewise: the carrier sends and reads nothing more on the socket, and does not notice it."""
+    """After this many milliseconds, the carrier sends and reads nothing more on the socket, and
+    does not notice it."""
     stop_news: StopNews = "sent"
-    """What becomes of the webhook `streaming.stopped`."""
+    """How the webhook `streaming.stopped` is delivered."""
     undocumented: Undocumented = DEFAULT
 
     def disturbance(self, carried_ms: int) -> Disturbance | None:
-        """What happens to a stream that has carried so much of the caller's sound."""
+        """Return the disturbance of a stream that has carried so much of the caller's sound."""
         after_ms: dict[Disturbance, int | None] = {
             "second_socket": self.second_socket_after_ms,
             "close": self.close_without_stop_after_ms,

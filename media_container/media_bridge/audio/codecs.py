@@ -28,7 +28,7 @@ class Codec(Enum):
 
     @property
     def silence(self) -> bytes:
-        """One byte of it: of G.711 the code of the smallest positive level."""
+        """One byte of silence. For G.711, it is the code of the smallest positive level."""
         match self:
             case Codec.PCMU:
                 return b"\xff"
@@ -71,7 +71,10 @@ def encode(codec: Codec, pcm: bytes) -> bytes:
 
 
 def _intervals(codec: Codec) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Where each of the 128 intervals of a magnitude starts and the level it decodes to, as PCM16.
+    """Return the start of each of the 128 intervals of a magnitude, and the level to which it
+    decodes, as PCM16. ITU-T G.711 tables 1 (A-law, 13 bit) and 2 (mu-law, 14 bit) define eight
+    segments of 16 intervals. Each segment's intervals are twice as wide as those before, but
+    A-law's first two segments are alike.
 
     ITU-T G.711 tables 1 (A-law, 13 bit) and 2 (mu-law, 14 bit): eight segments of 16 intervals,
     each segment's twice as wide as the last one's, but A-law's first two segments are alike.
@@ -89,14 +92,18 @@ def _intervals(codec: Codec) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
 
 
 def _levels(codec: Codec) -> NDArray[np.int16]:
-    """PCM16 by code: a code is the interval's number, with bit 7 set if negative, XOR silence."""
+    """Return PCM16 by code. A code is the interval's number, with bit 7 set if negative, XOR
+    silence."""
     _, magnitudes = _intervals(codec)
     levels = np.concatenate((magnitudes, -magnitudes)).astype(PCM16)
     return levels.take(np.arange(256) ^ codec.silence[0])
 
 
 def _codes(codec: Codec) -> NDArray[np.uint8]:
-    """Code by PCM16 sample; a negative one counts from the table's end, as numpy's indices do.
+    """Return codes by PCM16 sample. Negative samples count from the table's end, as numpy's indices
+    do. The magnitude of a negative sample is its ones' complement, as in ITU-T G.191. Negating it,
+    as Sun's g711.c does for mu-law, would shift -1 and the first sample of every other interval by
+    one level.
 
     A negative sample's magnitude is its ones' complement, as in ITU-T G.191: negating it, as Sun's
     g711.c does for mu-law, puts -1 and the first sample of every other interval one too far out.

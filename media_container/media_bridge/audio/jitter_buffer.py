@@ -15,7 +15,7 @@ REORDER_WINDOW_SECONDS = 0.06
 MAX_GAP_FRAMES = 50
 """A larger gap, of more than a second, is a new count and no loss."""
 CONCEALMENT_FRAMES = 2
-"""A frame is repeated so often for the frames lost after it. More repetitions would buzz."""
+"""How often a frame is repeated for the lost ones after it. More repetitions would buzz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class JitterBuffer:
     """The frame passed on last."""
     _early: dict[int, _EarlyFrame] = field(default_factory=dict)
     _concealed: int = 0
-    """So many bytes of silence were passed on for frames that may turn out to be lost."""
+    """Bytes of silence that stand in for frames which may turn out to be lost."""
     _behind: _Run | None = None
 
     def push(self, chunk: int | None, payload: bytes, now: float) -> bytes:
@@ -68,8 +68,8 @@ class JitterBuffer:
         return b""
 
     def _restart_or_drop(self, chunk: int, payload: bytes, now: float) -> bytes:
-        """A new count goes on, and no frame of the old one comes any more. Old copies are dropped:
-        their time has passed already."""
+        """Decide whether a strange number begins a new count. A new count goes on, and no frame of
+        the old one follows. Old copies are dropped, because their time has passed."""
         assert self._expected is not None
         run = self._behind
         if run is None or (run.following, run.expected) != (chunk, self._expected):
@@ -106,7 +106,7 @@ class JitterBuffer:
         return self._release(max(overdue, default=-1))
 
     def _release(self, upto: int = -1) -> bytes:
-        """Held frames up to that one, and those that are in their turn then."""
+        """Release the held frames up to that one, and those that follow it without a gap."""
         released = []
         for chunk in sorted(self._early):
             assert self._expected is not None

@@ -51,7 +51,8 @@ class LateFrames:
         return self._pass_on(self.jitter_buffer.due(now), now)
 
     def fill(self, last_frame_at: float, now: float) -> bytes:
-        """Silence for the time of this gap that is not filled yet, behind speech that waits."""
+        """Return silence for the part of this gap that is not filled yet, behind speech that
+        waits."""
         speech = self._pass_on(b"", now)
         size = self._bytes(now - max(last_frame_at, self._filled_until))
         size = max(0, min(size, self._bytes(now - self.began) - self._passed))
@@ -87,5 +88,5 @@ class LateFrames:
         return (audio[at : at + size] for at in range(0, len(audio), size))
 
     def _bytes(self, seconds: float) -> int:
-        """Whole samples."""
+        """The size of whole samples."""
         return round(seconds * self.codec.rate_hz) * self.codec.bytes_per_sample

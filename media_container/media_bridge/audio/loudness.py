@@ -12,8 +12,8 @@ many, and loudness is needed only when words were cut off."""
 
 
 class Loudness:
-    """How loud the model's sound is, in steps of `LOUDNESS_STEP_MS`; `codec` where it comes in
-    one of the line's."""
+    """Measures the loudness of the model's sound in steps of `LOUDNESS_STEP_MS`. `codec` is the
+    line's codec if the sound comes in it."""
 
     def __init__(self, codec: Codec | None) -> None:
         self._codec = codec

@@ -13,12 +13,13 @@ from media_bridge.audio.codecs import (
     WIDEBAND_RATE_HZ,
 )
 
-# Linear-phase low pass at 24 kHz for both directions of G.711, minimax by linear programme: 600
-# frequencies evenly over the pass band 0-3400 Hz (gain 1, the error may be 30 times the stop
-# band's) and 1400 over the stop band 4000-12000 Hz, with two equalities: gain 1 at 0 Hz and 0 at
-# 8000 Hz, so that the three polyphase branches agree on DC. Times 3 * 65536 and rounded, the rest
-# of the rounding put on the middle three taps so that each branch sums to 65536. Pass band within
-# 0.23 dB, stop band below -60.7 dB.
+# A linear-phase low pass at 24 kHz for both directions of G.711, found as the minimax solution of a
+# linear programme. It has 600 frequencies evenly over the pass band 0-3400 Hz, and 1400 over the
+# stop band 4000-12000 Hz. The gain of the pass band is 1, and its error may be 30 times that of the
+# stop band. Two equalities make the three polyphase branches agree on DC: gain 1 at 0 Hz and 0 at
+# 8000 Hz. The taps are multiplied by 3 * 65536 and rounded. The rest of the rounding is on the
+# middle three taps, so that each branch sums to 65536. The pass band is within 0.23 dB, and the
+# stop band below -60.7 dB.
 _HALF = (
     *(-192, -225, -108, 257, 721, 1007, 876, 315, -346, -645, -367, 279, 758, 591, -174, -942),
     *(-1045, -282, 805, 1278, 620, -748, -1720, -1356, 237, 1808, 1943, 298, -1946, -2856, -1374),
@@ -27,11 +28,11 @@ _HALF = (
 )
 _MIDDLE = 59434
 
-# The same for L16's both directions, at 48 kHz, which both 16 and 24 kHz divide: pass band
-# 0-7000 Hz, 1800 frequencies over the stop band 8000-24000 Hz, gain 0 at 16000 and 24000 Hz, for
-# three branches agree one way and two the other. Times 6 * 65536; the rest of the rounding is on
-# the middle tap and the first and third beside it. Pass band within 0.03 dB, stop band below
-# -78 dB.
+# The same for both directions of L16, at 48 kHz, which both 16 and 24 kHz divide. The pass band is
+# 0-7000 Hz, with 1800 frequencies over the stop band 8000-24000 Hz. The gain is 0 at 16000 and
+# 24000 Hz, because three branches have to agree in one direction and two in the other. The taps are
+# multiplied by 6 * 65536. The rest of the rounding is on the middle tap and the first and third
+# beside it. The pass band is within 0.03 dB, and the stop band below -78 dB.
 _WIDE_HALF = (
     *(2, 61, 124, 172, 156, 63, -60, -136, -101, 21, 134, 135, 7, -155, -206, -80, 134, 254, 154),
     *(-111, -319, -270, 29, 341, 379, 67, -355, -514, -227, 302, 619, 402, -217, -720, -631, 44),
@@ -92,10 +93,10 @@ _DOWN = {
 class _Resampler:
     """A window that slides over the stream.
 
-    The output is aligned with the input: what a window needs of the future (2 ms) is held back
-    and comes with `flush`. So is the end of a piece that is no multiple of eight windows; a frame
-    of 20 ms is one. Whole taps and whole samples make exact sums in float64, so the result depends
-    neither on how the stream was cut into chunks nor on the order of summing.
+    The output is aligned with the input. The 2 ms of the future that a window needs are held back
+    and come with `flush`. So is the end of a piece that is no multiple of eight windows; a frame
+    of 20 ms is one. Taps and samples are whole numbers, so their sums are exact in float64. The
+    result depends neither on the pieces of the stream nor on the order of summing.
     """
 
     def __init__(self, branches: _Branches) -> None:
@@ -116,7 +117,8 @@ class _Resampler:
         return self._filter(samples, self._branches.together, _WINDOWS_TOGETHER)
 
     def flush(self) -> bytes:
-        """The end of an utterance: what was held back; the next `feed` starts from silence."""
+        """Return the end of an utterance, which was held back. The next `feed` starts from
+        silence."""
         tail = self._filter(np.zeros(self._branches.future), self._branches.taps, 1)
         self._reset()
         return tail
@@ -136,15 +138,16 @@ class _Resampler:
 
 
 class Upsampler(_Resampler):
-    """Converts to 24 kHz: three samples for each sample at 8 kHz, or for every two at 16 kHz,
-    rounded up."""
+    """Converts to 24 kHz. The output has three samples for each one at 8 kHz, or for every two at
+    16 kHz, rounded up."""
 
     def __init__(self, line_hz: int = TELEPHONE_RATE_HZ) -> None:
         super().__init__(_UP[line_hz])
 
 
 class Downsampler(_Resampler):
-    """24 kHz to the line's rate: one sample (8 kHz) or two (16 kHz) for each three, rounded up."""
+    """Converts from 24 kHz to the line's rate. The output has one sample (8 kHz) or two (16 kHz)
+    for every three, rounded up."""
 
     def __init__(self, line_hz: int = TELEPHONE_RATE_HZ) -> None:
         super().__init__(_DOWN[line_hz])

@@ -1,1 +1,1 @@
-"""The rules of one conversation. Pure."""
+"""The rules of one conversation. This package is pure."""

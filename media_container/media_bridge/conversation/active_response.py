@@ -1,4 +1,4 @@
-"""The state of the response that runs or was requested: what it has brought, and when it stalls."""
+"""The state of the requested or running response: what it has produced, and when it stalls."""
 
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class ActiveResponse:
         self._mcp_calls.clear()
 
     def on_cancelled(self, now: float) -> None:
-        """It has little time to end."""
+        """The response was cancelled, so it has little time to end."""
         self.last_sign_at, self.stall_timeout = now, CANCEL_TIMEOUT
 
     def on_mcp_called(self, item_id: str) -> None:

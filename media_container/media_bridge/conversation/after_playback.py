@@ -27,7 +27,7 @@ class AfterPlayback:
         self._latest = latest
 
     def withdraw(self, command: BridgeCommand) -> bool:
-        """Forget the command. The result is whether it was planned."""
+        """Forget the command. Return whether it was planned."""
         if command not in self._planned:
             return False
         self._planned = [each for each in self._planned if each != command]

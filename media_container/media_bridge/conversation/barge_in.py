@@ -1,5 +1,5 @@
-"""Decides which speech of the caller interrupts the agent: neither the first noises of a line nor,
-if so configured, what is as short as an echo or a cough."""
+"""Decides which speech of the caller interrupts the agent. The first noises of a line do not.
+Sounds as short as an echo or a cough do not either, if so configured."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ DETECTION_SECONDS = 0.2
 
 @dataclass(slots=True)
 class BargeIn:
-    """Milliseconds belong to the model's audio clock, because sound may arrive later and faster
-    than it was spoken."""
+    """Its milliseconds are those of the model's audio clock, because sound may arrive later and
+    faster than it was spoken."""
 
     min_seconds: float = 0.0
     counts_at: float = NEVER

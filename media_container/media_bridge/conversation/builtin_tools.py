@@ -32,7 +32,7 @@ class MessageArguments(Struct, frozen=True):
 
 
 def function_definitions(tools: Tools) -> tuple[HttpsFunction, ...]:
-    """The model sees them like the functions of a user's server."""
+    """Return the definitions for the model. They look like the functions of a user's server."""
     return tuple(_function_definition(each, tools) for each in tools.built_in)
 
 

@@ -35,7 +35,8 @@ class CallEnd:
         return self._words.commit_speech(now) if self._model.is_ready else []
 
     def leave(self, now: float) -> list[BridgeCommand]:
-        """The leg ends at once. The model is left when it owes no more words."""
+        """End our part, because the leg ends at once. The model's session lasts until it owes no
+        more words."""
         self._leave_at = NEVER
         has_model = self._has_started and self._model.is_ready
         if not (has_model and self._words.are_awaited(now)):

@@ -1,5 +1,4 @@
-"""The parts of a call in the bridge: what they are together, and how they outlive a session of the
-model."""
+"""The state of a bridge: the parts of a call, and how they outlive a session of the model."""
 
 from dataclasses import replace
 
@@ -36,9 +35,7 @@ from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import (
-    Say,
-)
+from phonebridge.call.steering import Say
 from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
@@ -47,7 +44,8 @@ MEDIA_TIMEOUT_SECONDS = 60.0
 
 
 class CallParts:
-    """Everything that a bridge is made of. Times are seconds of the bridge's clock."""
+    """The state of a bridge, and its changes when a session of the model is lost, restored or
+    closed. `Bridge` adds the handling of events. Times are seconds of the bridge's clock."""
 
     def __init__(
         self,
@@ -67,26 +65,21 @@ class CallParts:
         self._model_audio = model_audio
         self._clips = clips
         self._history = history
-        self._memory = CallMemory(history, call.attached_stream)
+        self._begin_talk()
         is_first = history is None or not history.items
         self._greeting = Greeting(config, model_audio, cached_greeting, is_wanted=is_first)
-        self._conversation = Conversation(config, model_audio, clips)
-        self._tools = ToolCalls(config.tools, self._conversation)
         self._voicemail = Voicemail(config)
         self._time_limit = TimeLimit(config)
-        self._clip_recorder = (
-            ClipRecorder(missing_clips, config, model_audio) if missing_clips else None
-        )
-        recorders = (self._clip_recorder,) if self._clip_recorder else ()
         self._gap_prompt = GapPrompt(is_wanted=not is_first)
-        idle = IdleCaller(config)
-        self._monitors = (self._voicemail, self._time_limit, idle, self._gap_prompt, *recorders)
-        self._caller_audio = CallerAudioPath(model_audio)
+        recorder = ClipRecorder(missing_clips, config, model_audio) if missing_clips else None
+        self._clip_recorder = recorder
+        monitors = (self._voicemail, self._time_limit, IdleCaller(config), self._gap_prompt)
+        self._monitors = (*monitors, recorder) if recorder else monitors
         budget = ReconnectBudget(call.call_id)
         self._model = ModelSession(config, model_audio, call.carries_early_stream, budget)
         self._model.begin(now)
         self._caller_was_speaking = False
-        """The session was lost while the caller spoke."""
+        """True if the session was lost while the caller spoke."""
         self._last_resort = LastResort()
         self._line: Codec | None = None
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
@@ -100,6 +93,13 @@ class CallParts:
             self._caller_audio.mute(history.resume.is_caller_muted)
         self._deadline = self._compute_deadline()
 
+    def _begin_talk(self) -> None:
+        """Create the parts that a session leaves behind if it is lost before the answer."""
+        self._conversation = Conversation(self._config, self._model_audio, self._clips)
+        self._tools = ToolCalls(self._config.tools, self._conversation)
+        self._caller_audio = CallerAudioPath(self._model_audio)
+        self._memory = CallMemory(self._history, self._call.attached_stream)
+
     @property
     def activity(self) -> Activity:
         if not self.has_started:  # a prepared greeting that nobody heard is no turn
@@ -110,7 +110,7 @@ class CallParts:
 
     @property
     def stream_started(self) -> float:
-        """Turns are timed from here."""
+        """The time from which turns are timed."""
         return self._conversation.stream_started
 
     @property
@@ -119,17 +119,17 @@ class CallParts:
 
     @property
     def is_over(self) -> bool:
-        """Nothing more is to be done for this call."""
+        """Whether nothing more is to be done for this call."""
         return self._end is not None and self._end.is_over
 
     @property
     def waits_for_caller(self) -> bool:
-        """The conversation pauses, and nothing is being done for the caller."""
+        """Whether the conversation pauses, and nothing is being done for the caller."""
         return self._end is None and self._speaks and self._conversation.waits_for_caller
 
     @property
     def has_started(self) -> bool:
-        """The media stream has begun."""
+        """Whether the media stream has begun."""
         return self._line is not None
 
     @property
@@ -151,7 +151,8 @@ class CallParts:
         return answer
 
     def _may_use_fallback(self, failed: FailCall) -> bool:
-        """Only somebody who is on the phone needs it. A browser shows why its call failed."""
+        """Return whether the fallback may replace the end. A browser shows why its call failed, so
+        only callers on the phone need it."""
         is_on_phone = self.has_started and not self._call.is_browser_call
         has_caller = is_on_phone and not self._conversation.ignores_caller
         return has_caller and self._last_resort.replaces(failed, self._config)
@@ -167,7 +168,7 @@ class CallParts:
         return [*closed, command, *end.leave(now)]
 
     def _close(self, now: float, keeps_resume: bool) -> list[BridgeCommand]:
-        """Record what is open. Another stream may go on with the call."""
+        """Record the open turns. Another stream may continue the call."""
         if not self.has_started:
             return [*self._never_said(), *self._tools.close()]
         resume = self._conversation.resume
@@ -253,10 +254,7 @@ class CallParts:
     def _start_over(self) -> None:
         """Discard everything that belongs to a session that was lost before anybody answered."""
         self._spent = self.usage
-        self._conversation = Conversation(self._config, self._model_audio, self._clips)
-        self._tools = ToolCalls(self._config.tools, self._conversation)
-        self._caller_audio = CallerAudioPath(self._model_audio)
-        self._memory = CallMemory(self._history, self._call.attached_stream)
+        self._begin_talk()
         self._model.start_over()
         self._greeting.start_over()
 

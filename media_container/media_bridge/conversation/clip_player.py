@@ -1,7 +1,7 @@
-"""When the agent speaks without the model: a filler while the caller waits, an apology at the end.
+"""Lets the agent speak without the model: a filler while the caller waits, an apology at the end.
 
-Clips go through the playout as the model's own speech does, so they are turns of the agent, the
-model learns of them as text, and the caller may interrupt them.
+Clips go through the playout, as the model's own speech does. So they are turns of the agent, and
+the caller may interrupt them. The model receives their words as text.
 """
 
 from media_bridge.commands import BridgeCommand, FailCall

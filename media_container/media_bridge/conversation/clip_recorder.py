@@ -59,7 +59,7 @@ class ClipRecorder:
         self._max_bytes = MAX_CLIP_MS * MODEL_BYTES_PER_MS[model_audio]
         self._recording: _Recording | None = None
         self._is_answer_due = False
-        """The caller has spoken, so the server starts a response without metadata."""
+        """True if the caller has spoken, so that the server starts a response without metadata."""
         self._responses: set[str] = set()
         self._items: set[str] = set()
 

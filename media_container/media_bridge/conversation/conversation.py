@@ -28,7 +28,7 @@ from phonebridge.call.usage import Usage
 
 CANCEL_NOT_ACTIVE = "response_cancel_not_active"
 DTMF_TURN_ID = "keypad"
-"""Stands where the turns of the caller's voice have the model's item id."""
+"""Replaces the model's item id in turns of keys."""
 
 
 _ResponseEvent = (
@@ -40,7 +40,7 @@ class Conversation(Talk):
     """`FailCall` is always the last command of an answer."""
 
     def on_error(self, error: events.ModelErrorReceived, now: float) -> list[BridgeCommand]:
-        """Find out what the model refused."""
+        """Find the request that the model refused."""
         for call_id in self._response_queue.pending_tool_outputs:
             if error.event_id == output_event_id(call_id):
                 self.on_tool_output_added(call_id)
@@ -48,8 +48,8 @@ class Conversation(Talk):
         return self.reply.on_error(error, now)
 
     def refuted_cancel(self, error: events.ModelErrorReceived) -> events.ResponseEnded | None:
-        """The end of a response that we wanted to cancel, and that does not run any more. The
-        server answers in order, so its `response.done` would have come before."""
+        """Return the end of a response that we wanted to cancel, if the error shows that it no
+        longer runs. The server answers in order, so its `response.done` would have come before."""
         active = self._response_queue.active
         if active is None or error.code != CANCEL_NOT_ACTIVE:
             return None
@@ -109,7 +109,7 @@ class Conversation(Talk):
         return commands
 
     def _on_sending(self, now: float) -> None:
-        """Sound of the agent is on its way; perhaps the sound for which the caller waited."""
+        """Note that sound of the agent leaves. The caller may have waited for it."""
         if self._first_audio_ms is None:
             self._first_audio_ms = self.elapsed_ms(now)
         if (wait := self._wait) and wait.item_id and self._playout.has_started(wait.item_id):
@@ -117,8 +117,7 @@ class Conversation(Talk):
             self._wait = None
 
     def append_audio(self, event: events.AudioReceived, now: float) -> bool:
-        """Take more sound of an item that is being said. Return False if the sound needs
-        `handle`."""
+        """Take more sound of the item that is playing. Return False if the sound needs `handle`."""
         if event.response_id in self.agent_audio.cancelled or not self.agent_audio.append(event):
             return False
         self.reply.on_more_audio(now)
@@ -175,7 +174,7 @@ class Conversation(Talk):
         return []
 
     def press(self, digit: str, now: float) -> list[BridgeCommand]:
-        """A key of the caller's phone; it stops the agent as speech would."""
+        """Handle a key of the caller's phone. It stops the agent as speech would."""
         if self.ignores_caller:
             return []
         self._dtmf.press(digit, now)
@@ -185,7 +184,7 @@ class Conversation(Talk):
         return self.interrupt(now)
 
     def interrupt(self, now: float) -> list[BridgeCommand]:
-        """Stop the agent by order, which the model does not know of by itself."""
+        """Stop the agent on request. The model does not notice such an interruption by itself."""
         return self._stop_speaking(now, cancel=True)
 
     def interrupt_with(
@@ -195,7 +194,7 @@ class Conversation(Talk):
         return [*self.interrupt(now), *self.reply.request_next(Request(request, purpose), now)]
 
     def mute(self, now: float) -> list[BridgeCommand]:
-        """The agent goes on listening and says nothing; what it is asked to say waits."""
+        """Mute the agent, which goes on listening. Requested words wait."""
         self._response_queue.muted = True
         return self.interrupt(now)
 
@@ -209,7 +208,7 @@ class Conversation(Talk):
         return [*self.reply.drop_requests("a machine answered"), *self.mute(now)]
 
     def cut_off_speech(self) -> bool:
-        """End the caller's turn, because the call is over. The result is whether they were
+        """End the caller's turn, because the call is over. Return whether the caller was
         speaking."""
         was_speaking = self.caller_is_speaking
         self.speech_began_at = None
@@ -285,7 +284,7 @@ class Conversation(Talk):
         return [CancelResponse(response_id)]
 
     def _on_sign_of(self, response_id: str | None, now: float) -> list[BridgeCommand]:
-        """Some event of a response, perhaps the first."""
+        """Note an event of a response. It may be the first one."""
         if self.reply.on_progress(response_id, now):
             return []
         if response_id and self.reply.is_new(response_id):
@@ -319,7 +318,7 @@ class Conversation(Talk):
         return commands + self.reply.on_response_ended(event, is_wanted, is_broken_off, now)
 
     def on_late_end(self, event: events.ResponseEnded) -> list[BridgeCommand]:
-        """A response ended after the call: only its words and its price matter."""
+        """Handle the end of a response after the call. Only its words and its cost matter."""
         self.usage += event.usage
         return self.agent_audio.read_last(event)
 

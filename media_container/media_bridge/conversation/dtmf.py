@@ -1,4 +1,6 @@
-"""Keys that the caller presses. They are collected into one entry, which then goes to the model.
+"""Collects the keys that the caller presses into one entry, which then goes to the model. The
+carrier reports each key twice, on the media socket and by webhook (`call.dtmf.received`). Only the
+report on the socket counts here.
 
 The carrier reports each key twice, on the media socket and by webhook (`call.dtmf.received`). Only
 the report on the socket counts here.

@@ -2,14 +2,13 @@
 
     stage         what happens                                    what follows
     -----         ------------                                    ------------
-    UNUSED        the call fails because of the model             the number is rung that the call's
-                                                                  fallback names
+    UNUSED        the call fails because of the model             the number of the fallback rings
     TRANSFERRING  the two are connected                           our part of the call is over
     TRANSFERRING  the transfer fails, or takes longer than 60 s   the carrier speaks a sentence
     SPEAKING      the carrier has spoken, or 12 s have passed     the call ends with its first fault
 
-Without a number the carrier speaks the words of the fallback, unless the caller has heard them from
-a clip. Without a fallback the call ends at once.
+Without a number, the carrier speaks the words of the fallback, unless a clip with them was played.
+Without a fallback, the call ends at once.
 """
 
 from enum import Enum, auto
@@ -30,9 +29,9 @@ from phonebridge.call.steering import TransferFinished
 TRANSFER_TIMEOUT_SECONDS = 60.0
 """The target rings for 30 s at most."""
 SPEECH_TIMEOUT_SECONDS = 12.0
-"""The shell waits for 10 s at most, and the carrier has to be asked before."""
+"""The shell waits for 10 s at most, and needs some time before to ask the carrier."""
 OF_MODEL = "model_"
-"""The reasons of faults that the model is to blame for begin with it."""
+"""Prefix of the reasons of faults that the model is to blame for."""
 
 
 class _Stage(Enum):
@@ -57,7 +56,8 @@ class LastResort:
     def begin(
         self, failed: FailCall, config: CallConfig, is_said: bool, now: float
     ) -> list[BridgeCommand]:
-        """`is_said` is True if the apology or the words of the fallback were played."""
+        """Begin the fallback. `is_said` is True if the apology or the words of the fallback were
+        played."""
         self._failed, fallback = failed, config.fallback
         self.is_used = True
         assert fallback
@@ -74,7 +74,7 @@ class LastResort:
     def handle(
         self, event: events.ControlEvent, config: CallConfig, now: float
     ) -> list[BridgeCommand] | None:
-        """Return None for events that concern the bridge as before."""
+        """Handle an event. Return None for events that the bridge handles as before."""
         match self._stage, event:
             case _Stage.TRANSFERRING, TransferFinished(failure=str(why)):
                 return self._on_refused(why, config, now)

@@ -24,7 +24,7 @@ class GapPrompt:
         self._is_wanted = is_wanted
 
     def check(self, conversation: Conversation, now: float) -> list[BridgeCommand]:
-        """Once somebody has spoken, nothing is asked any more."""
+        """Return the prompt when it is due. It is dropped once somebody has spoken."""
         if not self._is_wanted:
             return []
         has_caller_spoken = conversation.last_sign_of_caller_at is not None

@@ -16,7 +16,7 @@ from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.settings import ModelAudio
 
 CACHED_ITEM_ID = "kept-greeting"
-"""It stands where the model's own speech has an item id."""
+"""Replaces the item id of the model's own speech."""
 MAX_CACHED_MS = 30_000
 MAX_CACHED_BYTES = 384_000
 """A greeting of 12 s in L16 has this size. An item of DynamoDB has at most 400 KB."""
@@ -32,12 +32,12 @@ class CachedGreeting:
 
 @dataclass(slots=True)
 class GreetingRecorder:
-    """Takes down the first response of a session, which is to say `wanted`. Kept is only what came
-    whole, as one item, and with just these words."""
+    """Records the first response of a session, which must say `wanted`. It keeps only a complete
+    response of one item, with exactly these words."""
 
     wanted: str
     bytes_per_ms: int
-    """It belongs to the model's format."""
+    """Bytes per millisecond of the model's format."""
     max_ms: int = MAX_CACHED_MS
     _response_id: str | None = None
     _items: set[str] = field(default_factory=set)
@@ -135,7 +135,7 @@ class Greeting:
         if not (has_listener or prepares):
             return []
         self._is_requested = True
-        # A prepared greeting calls no tools, because perhaps nobody will answer.
+        # A prepared greeting calls no tools, because the call may not be answered.
         request = CreateResponse(self._config.greeting, allow_tools=has_listener)
         return conversation.request_response(request, Purpose.GREETING, now)
 

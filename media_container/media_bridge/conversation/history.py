@@ -83,7 +83,7 @@ def history_of(
 
 
 def call_items(call: PastToolCall) -> tuple[AddToolCall, SendToolOutput]:
-    """A call and its output, for a session that has not seen the call."""
+    """Return the items of a call and its output, for a session that does not know the call."""
     call_id = short_call_id(call.call_id)
     return (
         AddToolCall(call_id, call.name, _json_object(call.arguments)),
@@ -118,7 +118,8 @@ def limit_size(resume: Resume) -> Resume:
 
 
 def _positions(turns: Sequence[Turn]) -> list[tuple[int, Turn]]:
-    """Each stream numbers its turns from 1 on. Positions go on through all streams."""
+    """Return the positions of the turns through all streams. Each stream numbers its own turns from
+    1 on."""
     placed: list[tuple[int, Turn]] = []
     stream, before = 0, 0
     for turn in sorted(turns, key=lambda each: (each.stream_number, each.number)):
@@ -133,7 +134,8 @@ def _message_of(turn: Turn) -> AddMessage:
 
 
 def _is_answer_missing(placed: Sequence[tuple[int, Turn]], resume: Resume) -> bool:
-    """The caller spoke last, or the agent called a tool and has not spoken since."""
+    """Return whether a reply is missing: the caller spoke last, or the agent called a tool and has
+    not spoken since."""
     if not placed:
         return bool(resume.tool_calls)
     position, turn = placed[-1]
@@ -155,7 +157,8 @@ def _go_on(placed: Sequence[tuple[int, Turn]], resume: Resume, language: str | N
 
 
 def _json_object(arguments: str) -> str:
-    """The server refuses arguments that are no JSON object."""
+    """Return the arguments if they are a JSON object, or an empty object. The server refuses
+    anything else."""
     try:
         msgspec.json.decode(arguments, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError):

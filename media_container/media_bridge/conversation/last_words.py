@@ -14,7 +14,7 @@ NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
 
 
 class LastWords:
-    """The call was over at `ended_at`."""
+    """Waits after the end of a call, which was over at `ended_at`."""
 
     def __init__(
         self, conversation: Conversation, caller_audio: CallerAudioPath, ended_at: float
@@ -39,7 +39,7 @@ class LastWords:
         return [CancelResponse(active)] if active and unheard else []
 
     def give_up(self, now: float) -> list[BridgeCommand]:
-        """No more words will come."""
+        """Give up, because no more words will come."""
         return [*self._conversation.turns.give_up(now)]
 
     def on_event(self, event: events.BridgeEvent, now: float) -> list[BridgeCommand]:

@@ -86,8 +86,7 @@ class CallMemory:
                 self._updates.append(update)
 
     def lose_session(self) -> None:
-        """The outputs that are still missing belong to calls that the next session has not
-        made."""
+        """Forget the missing outputs. They belong to calls that the next session has not made."""
         missing = (call.call_id for call in self._calls.values() if call.output is None)
         self._calls_of_lost_session.update(missing)
 
@@ -101,7 +100,8 @@ class CallMemory:
         return [*history, *(UpdateSession(update) for update in updates)]
 
     def with_call(self, command: BridgeCommand) -> list[BridgeCommand]:
-        """An output whose call the session has not seen is sent together with the call."""
+        """Return the command. An output becomes a call and its output if the session does not know
+        the call."""
         if not isinstance(command, SendToolOutput):
             return [command]
         if command.call_id not in self._calls_of_lost_session:
@@ -110,8 +110,8 @@ class CallMemory:
         return [*call_items(self._calls[command.call_id])]
 
     def save(self, now: Resume) -> list[BridgeCommand]:
-        """Store what another task would need, if it has changed. Whether a reply is owed follows
-        from the turns as a rule, so that alone is stored only to take it back."""
+        """Store what another task would need, if it has changed. Usually the turns show whether a
+        reply is owed. So a change of that alone is stored only to withdraw it."""
         was_owed = self._saved.is_reply_owed and not now.is_reply_owed
         if now == self._looked_at and not self._has_new_calls and not was_owed:
             return []

@@ -13,9 +13,9 @@
                                                               rings
     LOST         somebody answers the phone                   CONNECTING, in a new session
 
-Nothing may be requested before a session is ready. Whatever another part of the bridge wants to
-send before the first session is ready is kept. While a lost session is being replaced, such
-commands are dropped, because `memory.py` restores everything in the next session.
+Nothing may be requested before a session is ready. Commands that come before the first session is
+ready are kept. While a lost session is being replaced, commands are dropped, because `memory.py`
+restores everything in the next session.
 """
 
 from dataclasses import dataclass, field
@@ -84,13 +84,13 @@ class ModelSession:
     """The settings that are in force."""
     model_audio: ModelAudio
     is_ringing: bool
-    """The call was not answered yet."""
+    """True until the call is answered."""
     budget: ReconnectBudget
     configured_codec: Codec | None = None
     """The codec in which the session expects the caller's audio."""
     is_ready: bool = False
     has_conversation: bool = False
-    """A conversation has begun. Every further session must get it."""
+    """True once a conversation has begun. Every further session must receive it."""
     due_at: float = NEVER
     """Call `due` at that time."""
     _stage: _Stage = _Stage.CONNECTING
@@ -102,7 +102,7 @@ class ModelSession:
     _noted: set[str] = field(default_factory=set)
 
     def begin(self, now: float) -> None:
-        """The shell opens the first session of a call without being asked."""
+        """Begin. The shell opens the first session of a call without being asked."""
         self._await_session(now)
         self._start_attempt(now)
 
@@ -112,12 +112,11 @@ class ModelSession:
 
     @property
     def is_being_replaced(self) -> bool:
-        """A conversation goes on without the model until the next session is ready."""
+        """Whether a conversation continues without the model until the next session is ready."""
         return self.has_conversation and not self.is_ready
 
     def hold(self, command: BridgeCommand) -> bool:
-        """Keep back a command that cannot be executed now. The result is whether it was kept
-        back."""
+        """Keep back a command that cannot be executed now. Return whether it was kept back."""
         if self.is_ready:
             return False
         if self.has_conversation:
@@ -169,7 +168,7 @@ class ModelSession:
         return [ConfigureModel(codec)]
 
     def on_answered(self, now: float) -> list[BridgeCommand]:
-        """Somebody answers: an attempt that waits is made now."""
+        """Make a waiting attempt now, because somebody answers."""
         was_ringing, self.is_ringing = self.is_ringing, False
         if not was_ringing or self.is_ready:
             return []
@@ -263,8 +262,8 @@ class ModelSession:
             return [Log("warning", "model error", detail)]
         if error.code in _TRANSIENT_ERRORS:
             return self.lose(LossReason.CLOSED, detail, now, error.retry_after)
-        # It can only be about the connection or our settings; the whole update is lost then,
-        # and the model would go on with a default persona.
+        # The error can only be about the connection or our settings. The server has then discarded
+        # all settings, and the model would continue with a default persona.
         return [FailCall("model_refused", detail)]
 
     def _note_once(self, what: str, detail: str, kind: str | None = None) -> list[BridgeCommand]:

@@ -1,16 +1,10 @@
-"""Keeps the replies that are due: the requests to the model, and what a lost session left open.
+"""Keeps the replies that are due: the requests to the model, and the remains of a lost session.
 
 All requests to speak, and the ends of the caller's speech, are reported here. `pending_reply.py`
 judges the model's responses to them.
 """
 
-from media_bridge.commands import (
-    AddMessage,
-    AddTimelineEntry,
-    BridgeCommand,
-    CreateResponse,
-    Role,
-)
+from media_bridge.commands import AddMessage, AddTimelineEntry, BridgeCommand, CreateResponse, Role
 from media_bridge.conversation.active_response import ActiveResponse
 from media_bridge.conversation.clip_player import (
     RETRY_FILLER_SECONDS,
@@ -19,9 +13,7 @@ from media_bridge.conversation.clip_player import (
 )
 from media_bridge.conversation.history import History, finish_sentence
 from media_bridge.conversation.response_queue import ANSWER, Purpose, Request, ResponseQueue
-from media_bridge.conversation.retry_budget import (
-    RetryBudget,
-)
+from media_bridge.conversation.retry_budget import RetryBudget
 from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
 
@@ -32,16 +24,17 @@ A server begins within about 0.3 s, the network included. Asking too early is sa
 server refuses a second response while one is active. Asking too late is silence for the caller."""
 SERVER_NEXT_START_TIMEOUT = 1.0
 GAP_FILLER_SECONDS = 0.7
-"""A caller who hears nothing for longer wonders whether the line is dead."""
+"""A longer silence makes callers wonder whether the line is dead."""
 
 WAITS_FOR = frozenset({Purpose.CALLER_TURN, Purpose.KEYPAD, Purpose.GREETING, Purpose.TOOL_OUTPUT})
-"""The caller waits for these, and wonders about silence."""
+"""The caller waits for these responses, and wonders about silence."""
 _ORDERED = frozenset({Purpose.SAY, Purpose.GOODBYE, Purpose.VOICEMAIL})
 """These words were requested, so the timeline reports it if they were not spoken."""
 
 
 class OwedReply:
-    """The requests that the model has to answer, through all of its sessions."""
+    """The state of the pending reply: the requests that the model has to answer, through all of its
+    sessions. `PendingReply` adds the judgement of responses."""
 
     def __init__(self, speech: AgentAudio, clips: ClipPlayer) -> None:
         self.queue = ResponseQueue()
@@ -59,25 +52,25 @@ class OwedReply:
         self._budget = RetryBudget()
         self._ask_at = NEVER
         self._broken: Request | None = None
-        """The caller is hearing the part of this reply that came before its session was lost."""
+        """The reply whose first part is still playing, although its session was lost."""
         self._has_given_up = False
         self.cut_off_words = ""
-        """The end of a reply that was cut off; the next session has to finish it."""
+        """The played words of a reply that was cut off. The next session has to finish it."""
 
     @property
     def is_over(self) -> bool:
-        """The model was given up. The call ends when the apology has been played."""
+        """Whether the model was given up. The call ends when the apology has been played."""
         return self._has_given_up or self._clips.end is not None
 
     @property
     def is_owed(self) -> bool:
-        """The caller waits for something that the agent is to say."""
+        """Whether the caller waits for the agent to say something."""
         has_begun = self.queue.active is not None and self._active.has_spoken
         return not (self.queue.is_idle or self.nobody_listens or has_begun)
 
     @property
     def _is_cancelled(self) -> bool:
-        """The active response was cancelled by us or by the caller."""
+        """Whether the active response was cancelled by us or by the caller."""
         active = self.queue.active
         return active is not None and active in self._speech.cancelled
 
@@ -86,7 +79,7 @@ class OwedReply:
         self.deadline = min(self._stalled_at, self._ask_at, clips.filler_at, clips.end_at)
 
     def begin(self, now: float) -> None:
-        """The media stream started: only from now on somebody listens."""
+        """Begin, because the media stream started. No one listened before."""
         self._clips.begin()
         self._active.last_sign_at = now
         if self.queue.current:
@@ -106,7 +99,7 @@ class OwedReply:
         return self._record_sent(self.queue.request_next(request), now)
 
     def on_caller_speech(self) -> None:
-        """The caller has the floor, and the server will answer them first."""
+        """Let the caller speak. The server will answer them first."""
         self.queue.hold()
         self._ask_at = self._clips.filler_at = NEVER
         self._retrying = None
@@ -139,7 +132,7 @@ class OwedReply:
         return [note for request in dropped for note in not_spoken(request, why)]
 
     def close(self) -> list[BridgeCommand]:
-        """The call is over."""
+        """Drop everything that waits, because the call is over."""
         current = None if self._active.has_spoken else self.queue.current
         return [
             *not_spoken(current, "the call ended first"),
@@ -147,7 +140,7 @@ class OwedReply:
         ]
 
     def lose_session(self, is_broken: bool, caller_is_speaking: bool, now: float) -> None:
-        """Keep what was under way and has brought the caller nothing, to ask for it again. The
+        """Keep the request whose response has brought the caller nothing, to ask for it again. The
         reply is broken if the caller is hearing it and some of its sound is missing."""
         active, request = self.queue.active, self.queue.current or ANSWER
         is_owed = self.queue.is_generating and not self._is_cancelled
@@ -165,14 +158,14 @@ class OwedReply:
         self._set_deadline()
 
     def take_over(self, history: History) -> None:
-        """Another stream has carried the call before. Its caller may still wait for a reply."""
+        """Continue for another stream. Its caller may still wait for a reply."""
         self.queue.close_session()
         self.cut_off_words = history.cut_off_words
         if history.is_reply_owed or history.cut_off_words:
             self.queue.put_first(ANSWER)
 
     def open_session(self, caller_was_speaking: bool, now: float) -> list[BridgeCommand]:
-        """The next session is ready. It first answers a caller who was speaking."""
+        """Continue with the next session, which first answers a caller who was speaking."""
         self._clips.filler_at = NEVER
         if caller_was_speaking:
             self.queue.put_first(ANSWER)
@@ -183,7 +176,8 @@ class OwedReply:
         return self._record_sent(commands, now)
 
     def on_broken_end(self, spoken_words: str, now: float) -> list[BridgeCommand]:
-        """Everything that was received of a broken reply has been played."""
+        """Request the rest of a broken reply, because everything that was received of it has been
+        played."""
         request, self._broken = self._broken, None
         if request is None:
             return []
@@ -198,7 +192,7 @@ class OwedReply:
         return self.request_next(rest, now)
 
     def drop_broken(self) -> None:
-        """The caller or the API interrupted the agent, so nothing is to be finished."""
+        """Forget the broken reply, because the caller or the API interrupted the agent."""
         self._broken, self.cut_off_words = None, ""
 
     @property

@@ -12,8 +12,8 @@ one that is `completed` without a sound is as silent as one that `failed`.
       the same, with an MCP call          45 s without any event of it  session is replaced
       the same, but it was cancelled      5 s after the cancellation    it is given up
     the last attempt failed               0.5 s, 1 s, 2 s, or as long   we ask again
-                                          as the server told us
-    nothing was heard for 6 s, for 2.5 s  -                             the filler clip is played
+                                          as the server wants
+    nothing sounded for 6 s, for 2.5 s    -                             the filler clip is played
     after a failed attempt, or for 0.7 s
     after the loss of the session
     the session was lost                  the next one is ready         we ask again, or have a
@@ -25,25 +25,17 @@ one that is `completed` without a sound is as silent as one that `failed`.
 An attempt fails when its response ends without a reply, is refused, never starts or stalls. Every
 failure is an entry in the timeline. `retry_budget.py` counts the failures.
 
-Some silence is wanted, and nobody asks again: the response was cancelled by us or by the caller,
-the agent is muted, nobody listens, or the model only pressed keys. A failed filler is not worth
-another attempt either. Without the last words a call ends as planned, and the timeline tells that
-they were not spoken.
+Some silence is intended, and causes no other attempt: the response was cancelled by us or by the
+caller, the agent is muted, no one listens, or the model only pressed keys. A failed filler is not
+repeated either. If the last words fail, the call ends as planned, and the timeline has an entry
+about the unspoken words.
 
 Times are seconds of the bridge's clock.
 """
 
 from media_bridge import events, tool_events
-from media_bridge.commands import (
-    AddTimelineEntry,
-    BridgeCommand,
-    CancelResponse,
-    FailCall,
-    Log,
-)
-from media_bridge.conversation.clip_player import (
-    RETRY_FILLER_SECONDS,
-)
+from media_bridge.commands import AddTimelineEntry, BridgeCommand, CancelResponse, FailCall, Log
+from media_bridge.conversation.clip_player import RETRY_FILLER_SECONDS
 from media_bridge.conversation.owed_reply import (
     SERVER_NEXT_START_TIMEOUT,
     WAITS_FOR,
@@ -71,7 +63,7 @@ class PendingReply(OwedReply):
     # The session.
 
     def count_stall(self, now: float) -> list[BridgeCommand]:
-        """Note that the model shows no sign of life, if another session may help."""
+        """Note that the model has stalled, if another session may help."""
         active = self.queue.active
         is_whole = self._active.has_spoken and not self._speech.is_within_item(active or "")
         if now < self._stalled_at or self._is_cancelled or is_whole:
@@ -103,12 +95,12 @@ class PendingReply(OwedReply):
         self._set_deadline()
 
     def on_cancelled(self, now: float) -> None:
-        """The active response was cancelled."""
+        """Give the cancelled response little time to end."""
         self._active.on_cancelled(now)
         self._set_deadline()
 
     def on_progress(self, response_id: str | None, now: float) -> bool:
-        """Any event of the active response is a sign of life. Whether it was one."""
+        """Count any event of the active response as a sign of life. Return whether it was one."""
         active = self.queue.active
         if active is None or (response_id is not None and response_id != active):
             return False
@@ -117,7 +109,7 @@ class PendingReply(OwedReply):
         return True
 
     def on_more_audio(self, now: float) -> None:
-        """The active response has spoken before, and speaks on."""
+        """Note that the active response goes on speaking."""
         self._active.last_sign_at = now
 
     def on_speech(self, response_id: str) -> None:
@@ -133,7 +125,7 @@ class PendingReply(OwedReply):
                 self._active.on_mcp_called(call.item_id)
                 self._set_deadline()
         elif call.response_id == self._silent_response and self._retrying:
-            # The call was told after the end of its response, which therefore was no failure.
+            # The call was reported after the end of its response, which therefore was no failure.
             self.queue.drop(self._retrying)
             self._succeed()
             return self._record_sent(self.queue.release(), now)
@@ -285,7 +277,7 @@ class PendingReply(OwedReply):
         return [*notes, *self.apologize(end, now)]
 
     def give_up_model(self) -> None:
-        """The apology is over, if there was one. The model says nothing more in this call."""
+        """Let the model say nothing more in this call. An apology, if there was one, is over."""
         self._has_given_up = self.queue.muted = True
         self.drop_requests("no model could carry the call on")
         self._clips.forget_end()

@@ -51,7 +51,7 @@ class ReconnectBudget:
     losses: int = 0
 
     def lose(self) -> None:
-        """A session that was ready is lost."""
+        """Count the loss of a session that was ready."""
         self.losses += 1
         self.attempts = 0
 

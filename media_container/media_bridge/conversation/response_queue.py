@@ -1,8 +1,8 @@
-"""The queue of everything that the model is asked to say, at most one response at a time.
+"""The queue of all requests to the model to speak. At most one response is active at a time.
 
 The model refuses a second response while one is active (OpenAI, "Realtime client events",
-`response.create`), and its turn detection starts responses of its own accord. So everybody who
-wants the model to speak puts a request here, and the queue sends one request when its slot is free.
+`response.create`), and its turn detection starts responses by itself. So every request to speak is
+queued here, and the queue sends one when its slot is free.
 
     slot          event                                     slot afterwards
     ----          -----                                     ---------------
@@ -17,14 +17,14 @@ wants the model to speak puts a request here, and the queue sends one request wh
 
 Three gates keep requests from being sent. The *mute* gate is closed while the agent has to be
 silent. The *session* gate is closed while there is no session to send them to. The *hold* is set
-when another response is to come first: while the caller speaks, until the server has had time to
-answer by itself, and between two attempts. A response of the server's own releases it; `release`
-does so when none came.
+while another response has to come first. This is the case while the caller speaks, until the server
+has had time to answer by itself, and between two attempts. A response of the server's own releases
+the hold. If none comes, `release` does so.
 
-A response of the server's own answers everything that the caller has said so far, so requests for
-such an answer need not be sent any more. Requests with words of their own, and requests to speak of
-tool outputs that the server had not added to the conversation yet, go on waiting. A response that
-we asked for without words of its own answers the caller as well.
+A response of the server's own answers everything that the caller has said so far, so waiting
+requests for an answer are dropped. Two kinds of requests go on waiting. One has words of its own.
+The other is about tool outputs that the server had not added to the conversation yet. A response
+that we requested without words of its own answers the caller as well.
 """
 
 from collections import deque
@@ -63,22 +63,22 @@ class _Requested:
     request: Request
     event_id: str
     outputs: frozenset[str]
-    """Tool outputs that were sent before it: the response knows them."""
+    """Tool outputs that were sent before the response, which therefore knows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
     response_id: str
     ours: _Requested | None
-    """The request that it serves, or None if the server started it by itself."""
+    """The request that the response serves, or None if the server started it by itself."""
     lacks_outputs: bool
-    """It started before the server had added all tool outputs."""
+    """True if it started before the server had added all tool outputs."""
 
 
 @dataclass(slots=True)
 class ResponseQueue:
     pending_tool_outputs: set[str] = field(default_factory=set)
-    """Outputs that were sent, and that the server has not added to the conversation yet."""
+    """Outputs that were sent, but that the server has not added to the conversation yet."""
     muted: bool = False
     has_session: bool = True
     active: str | None = None
@@ -90,12 +90,12 @@ class ResponseQueue:
 
     @property
     def is_generating(self) -> bool:
-        """A response is running or was requested."""
+        """Whether a response is running or was requested."""
         return self._slot is not None
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is being generated, and nothing is waiting."""
+        """Whether nothing is being generated, and nothing is waiting."""
         return self._slot is None and not self._waiting
 
     @property
@@ -123,7 +123,7 @@ class ResponseQueue:
         return self.proceed()
 
     def expect_answer(self) -> None:
-        """The server is to answer the caller by itself. If it does not, we ask for it."""
+        """Expect the server to answer the caller by itself. If it does not, we ask for it."""
         if ANSWER not in self._waiting:
             self._waiting.appendleft(ANSWER)
         self._is_held = True
@@ -134,7 +134,7 @@ class ResponseQueue:
         self._is_held = True
 
     def put_first(self, request: Request) -> None:
-        """Ask for it before everything else."""
+        """Queue the request before everything else."""
         if request not in self._waiting:
             self._waiting.appendleft(request)
 
@@ -150,19 +150,19 @@ class ResponseQueue:
         return self.proceed()
 
     def close_session(self) -> None:
-        """The session is lost, together with whatever it was generating."""
+        """Close the gate. The session is lost, together with whatever it was generating."""
         self.finish()
         self.pending_tool_outputs.clear()
         self.has_session = self._is_held = False
 
     def open_session(self, holds: bool) -> list[CreateResponse]:
-        """The next session is ready, and knows all outputs of tools."""
+        """Open the gate. The next session is ready, and knows all outputs of tools."""
         self.pending_tool_outputs.clear()
         self.has_session, self._is_held = True, holds
         return self.proceed()
 
     def clear(self) -> list[Request]:
-        """Forget everything that waits. The result is the requests that were never sent."""
+        """Forget everything that waits. Return the requests that were never sent."""
         dropped = list(self._waiting)
         self._waiting.clear()
         self._is_held = False
@@ -182,12 +182,12 @@ class ResponseQueue:
             self._is_held = False
             self._drop_answered(lacks_outputs)
         elif ANSWER in self._waiting and not ours.request.command.has_words:
-            # The caller's turn was told before the response started, so the response knows it.
+            # The caller's turn was reported before the response started, so the response knows it.
             self._is_held = False
             self._waiting.remove(ANSWER)
 
     def finish(self) -> Request | None:
-        """Free the slot. The result is the request of ours that it served."""
+        """Free the slot. Return the request of ours that it served."""
         request = self.current
         if isinstance(self._slot, _Running) and self._slot.ours:
             # The response came after these outputs, whether the server confirmed them or not:
@@ -207,7 +207,7 @@ class ResponseQueue:
                 return False
 
     def request_was_refused(self) -> None:
-        """The running response is the server's own, because ours was refused."""
+        """Note that the running response is the server's own, because ours was refused."""
         if not isinstance(self._slot, _Running) or self._slot.ours is None:
             return
         request, lacks_outputs = self._slot.ours.request, self._slot.lacks_outputs
@@ -232,7 +232,7 @@ class ResponseQueue:
         return [replace(request.command, event_id=event_id)]
 
     def _drop_answered(self, lacks_outputs: bool) -> None:
-        """The server answers the caller by itself."""
+        """Drop requests for an answer, because the server answers the caller by itself."""
         self._waiting = deque(
             request
             for request in self._waiting

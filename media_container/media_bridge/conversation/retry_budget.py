@@ -1,4 +1,6 @@
-"""Decides how often the model is asked again when an attempt brings the caller nothing.
+"""Decides how often a failed attempt of the model is repeated. Failures count until a reply comes.
+A caller who speaks again does not reset the count, because a broken model stays broken. It only
+restarts the time between the attempts.
 
 Failures count until a reply comes. A caller who speaks again does not reset the count, because a
 broken model stays broken. It only restarts the time between the attempts.
@@ -50,8 +52,7 @@ class RetryBudget:
     _first_failure_at: float | None = None
 
     def delay_after(self, failure: Failure, now: float) -> float | None:
-        """Count a failure. The result is the seconds until the next attempt, or None if there is
-        none."""
+        """Count a failure. Return the seconds until the next attempt, or None if there is none."""
         self._failures += 1
         self._stalls += failure.reason is FaultReason.STALLED
         if self._first_failure_at is None:
@@ -67,17 +68,17 @@ class RetryBudget:
         return replace(self).delay_after(failure, now) is None
 
     def start_window(self) -> None:
-        """The caller spoke: the time that attempts may take starts anew."""
+        """Restart the time for attempts, because the caller spoke."""
         self._first_failure_at = None
 
     def reset(self) -> None:
-        """A reply came."""
+        """Reset the count, because a reply came."""
         self._failures = self._stalls = 0
         self._first_failure_at = None
 
 
 def cut_short(event: events.ResponseEnded) -> list[BridgeCommand]:
-    """The caller got something, but perhaps not all of it."""
+    """Note in the timeline that the caller may have got only a part of the response."""
     if event.status == "completed":
         return []
     why = _describe(event)

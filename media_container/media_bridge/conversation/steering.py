@@ -1,4 +1,4 @@
-"""Carries out what the API orders, and what the carrier reports about a call."""
+"""Carries out requests of the API, and handles reports of the carrier."""
 
 from dataclasses import replace
 

@@ -7,8 +7,8 @@ from phonebridge.call.call import Call
 
 START_TIMEOUT_SECONDS = 10.0
 RING_TIMEOUT_SECONDS = 120.0
-"""The sweeper waits as long. Telnyx closes the socket of an unanswered call earlier, by default
-after 30 s."""
+"""The sweep waits as long. Telnyx closes the socket of an unanswered call earlier, by default after
+30 s."""
 ANSWER_TIMEOUT_SECONDS = 3.0
 """A stream that was opened while the phone rang starts so soon after the answer."""
 
@@ -35,8 +35,8 @@ def line_of(event: StreamStarted, call: Call, agreed: Codec | None = None) -> Co
 
 
 def _is_of(call: Call, event: StreamStarted) -> bool:
-    # The token has shown that the stream was asked for by us. The leg's id may differ from the one
-    # in the dial's answer, and any program may overwrite `client_state`: one of them is enough.
+    # The token has shown that we requested the stream. The leg's id may differ from the one in the
+    # dial's response, and any program may overwrite `client_state`. So one of them is enough.
     if call.leg is None or event.call_control_id == call.leg.call_control_id:
         return True
     return event.client_state == call.call_id

@@ -1,13 +1,9 @@
-"""The parts of a conversation, and what the rest of the bridge may know of it and ask of it."""
+"""The state of a conversation, and the questions that the rest of the bridge asks about it."""
 
 from statistics import median
 
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
-from media_bridge.commands import (
-    BridgeCommand,
-    CreateResponse,
-    SendToolOutput,
-)
+from media_bridge.commands import BridgeCommand, CreateResponse, SendToolOutput
 from media_bridge.conversation.after_playback import TIMEOUT_SECONDS, AfterPlayback
 from media_bridge.conversation.barge_in import BargeIn
 from media_bridge.conversation.clip_player import ClipPlayer
@@ -29,7 +25,7 @@ NO_CLIPS = SpeechClips()
 
 
 class Talk:
-    """Both sides of a conversation: who speaks, and who waits for whom."""
+    """The state of both sides. `Conversation` adds the handling of events."""
 
     def __init__(
         self, config: CallConfig, model_audio: ModelAudio, clips: SpeechClips = NO_CLIPS
@@ -49,20 +45,20 @@ class Talk:
         self._started = 0.0
         self._first_audio_ms: int | None = None
         self.speech_began_at: float | None = None
-        """The speech of the caller that goes on began at that time."""
+        """When the caller began to speak. None while the caller is silent."""
         self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
         self.is_running_tools = False
-        """The caller waits for something that the agent looks up."""
+        """True while the caller waits for a tool's output."""
         self.is_transferring = False
-        """The caller waits for somebody else, who is being rung."""
+        """True while the caller waits for somebody else, who is being rung."""
         self.last_sign_of_caller_at: float | None = None
         self.ignores_caller = False
         self.usage = Usage()
 
     def begin(self, now: float) -> None:
-        """The media stream started: turns and latencies count from here."""
+        """Begin. Turns and latencies count from the start of the media stream."""
         self._started = self._transcript.stream_started = now
         self._barge_in.begin(now)
         self.reply.begin(now)
@@ -86,27 +82,27 @@ class Talk:
 
     @property
     def is_quiet(self) -> bool:
-        """Everything that was requested has been played."""
+        """Whether everything that was requested has been played."""
         return self._response_queue.is_idle and not self._playout.is_speaking
 
     @property
     def is_silent(self) -> bool:
-        """The agent says nothing now, but may have something to say later."""
+        """Whether the agent says nothing now. It may have something to say later."""
         return not (self._response_queue.is_generating or self._playout.is_speaking)
 
     @property
     def agent_is_speaking(self) -> bool:
-        """The caller still has something to hear."""
+        """Whether the caller still has something to hear."""
         return self._playout.is_speaking
 
     @property
     def is_thinking(self) -> bool:
-        """Something is being generated, or was requested, or a tool runs."""
+        """Whether something is being generated or was requested, or a tool runs."""
         return self.is_running_tools or not self._response_queue.is_idle
 
     @property
     def waits_for_caller(self) -> bool:
-        """It is the caller's turn: no side speaks or is about to speak."""
+        """Whether it is the caller's turn: no side speaks or is about to speak."""
         owed = self.is_running_tools or self.is_transferring or self.reply.is_over
         expected = owed or self._dtmf.entered or self._after_playback
         muted = self._response_queue.muted or self.caller_is_muted
@@ -134,27 +130,27 @@ class Talk:
         self._after_playback.plan(command, now + timeout_seconds)
 
     def withdraw(self, command: BridgeCommand) -> bool:
-        """Forget a command of `after_playback`. The result is whether it was planned."""
+        """Forget a command of `after_playback`. Return whether it was planned."""
         return self._after_playback.withdraw(command)
 
     def send_tool_output(self, call_id: str, output: str) -> BridgeCommand:
-        """Let the model know what came of a call."""
+        """Return the command that sends the output of a tool call."""
         self._response_queue.pending_tool_outputs.add(call_id)
         return SendToolOutput(call_id, output)
 
     def on_tool_output_added(self, call_id: str) -> None:
-        """Responses that start from now on see it."""
+        """Note that responses from now on know the output."""
         self._response_queue.pending_tool_outputs.discard(call_id)
 
     def take_over(self, history: History) -> None:
-        """Go on as the stream before has left it."""
+        """Continue from the state in which the earlier stream left the call."""
         self._response_queue.muted = history.resume.is_muted
         self.caller_is_muted = history.resume.is_caller_muted
         self.reply.take_over(history)
 
     @property
     def resume(self) -> Resume:
-        """What another task has to know to go on from here."""
+        """The state that another task needs to continue from here."""
         return Resume(
             cut_off_words=self.reply.cut_off_words,
             is_reply_owed=self.reply.is_owed,
@@ -187,11 +183,11 @@ class Talk:
         )
 
     def mute_caller(self, muted: bool) -> None:
-        """The caller is not idle while the model cannot hear them."""
+        """Note that the model does not hear the caller, who is not idle then."""
         self.caller_is_muted = muted
 
     def configure(self, config: CallConfig) -> None:
-        """The model goes on with these settings."""
+        """Note the settings that are in force."""
         self.config = config
 
     def run_tools(self, is_running: bool) -> None:

@@ -10,7 +10,7 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 
 WARNING_SECONDS = 30
-"""The warning comes so long before the end, unless the call may last less than twice as long."""
+"""How long before the end the warning comes, unless the call may last less than twice as long."""
 WARNING = CreateResponse(
     instructions="This call must end in half a minute. Tell the caller so, in one short sentence."
 )

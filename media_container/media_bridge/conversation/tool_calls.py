@@ -1,5 +1,4 @@
-"""The tool calls of the model: which are open, what answers them, and when the model speaks about
-them.
+"""Executes the tool calls of the model, and lets the model speak about the results.
 
 The calls of a response are executed when it has ended well. A response that was cut may have been
 cut because the caller objected. Each output goes to the model at once. When the last output of a
@@ -26,11 +25,7 @@ from media_bridge.commands import (
     SendDtmf,
 )
 from media_bridge.conversation import mcp
-from media_bridge.conversation.builtin_tools import (
-    DigitsArguments,
-    MessageArguments,
-    transfer_of,
-)
+from media_bridge.conversation.builtin_tools import DigitsArguments, MessageArguments, transfer_of
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.conversation.mcp import McpServers
 from media_bridge.conversation.response_queue import Purpose
@@ -47,12 +42,12 @@ from phonebridge.call.call import EndedBy
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Message, Tools
 
 FILLER_SECONDS = 1.5
-"""The filler is said when the caller has waited in silence for so long."""
+"""How long the caller waits in silence before the filler is said."""
 MAX_OPEN_CALLS = 8
-"""So many functions may run at the same time."""
+"""Maximum number of functions that run at the same time."""
 MAX_CONSECUTIVE_TOOL_RESPONSES = 16
-"""So many responses in succession may call tools while the caller says nothing. Without a limit, a
-model in a loop would go on until the call's time limit."""
+"""Maximum number of successive responses that may call tools while the caller says nothing. Without
+a limit, a model in a loop would go on until the call's time limit."""
 MAX_NAME_LENGTH = 64
 
 HANG_UP = EndCall(EndedBy.AGENT)
@@ -163,15 +158,15 @@ class ToolCalls:
         return [AddMessage(Role.SYSTEM, HANG_UP_CANCELLED)] if self.cancel_hangup() else []
 
     def cancel_hangup(self) -> bool:
-        """Cancel a planned hangup. The result is whether there was one."""
+        """Cancel a planned hangup. Return whether there was one."""
         for batch in self._batches:
             if batch.final_action and batch.final_action.command == HANG_UP:
                 batch.has_failed = True
         return self._conversation.withdraw(HANG_UP)
 
     def lose_session(self, now: float) -> list[BridgeCommand]:
-        """Functions go on, and the next session gets their outputs. What only the lost session knew
-        is over: calls of a response that had not ended, and calls of MCP servers."""
+        """Keep running functions, whose outputs go to the next session. Calls that only the lost
+        session knew are over: those of a response that had not ended, and those of MCP servers."""
         self._announced.clear()
         self._ended = None
         open_calls = [call_id for batch in self._batches for call_id in batch.open]
@@ -332,7 +327,7 @@ class ToolCalls:
         return self._conversation.request_response(request, Purpose.TOOL_OUTPUT, now)
 
     def _answer(self, call_id: str, output: str) -> list[BridgeCommand]:
-        """Send one output for each call."""
+        """Send the output of a call, once."""
         if call_id not in self._unanswered:
             return []
         self._unanswered.discard(call_id)

@@ -1,5 +1,6 @@
 """Leaves a message when a machine answered: waits for the end of its greeting, speaks, and hangs
-up.
+up. The model does not hear the machine. So it answers neither the greeting nor the beep, and they
+do not interrupt the message.
 
 The model does not hear the machine, so that neither the greeting nor the beep is answered or
 interrupts the message.
@@ -30,7 +31,7 @@ class Voicemail:
     def on_machine(
         self, greeting_over: bool, conversation: Conversation, now: float
     ) -> list[BridgeCommand]:
-        """It may be reported any number of times."""
+        """Note that a machine answered. This may be reported any number of times."""
         if self._message is None:
             return []
         commands: list[BridgeCommand] = []

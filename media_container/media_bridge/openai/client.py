@@ -22,7 +22,8 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OpenAIRealtime:
-    """Key and model are judged after the upgrade: a refusal comes as `error` and a close."""
+    """Connects to the model. The server checks key and model after the upgrade, so a refusal is an
+    `error` event and a close."""
 
     settings: MediaSettings
 
@@ -33,7 +34,7 @@ class OpenAIRealtime:
         return config.model or self._query.get("model", self.settings.openai_model)
 
     def url(self, config: CallConfig) -> str:
-        """The server's, and whatever stands in its query, with the model's name."""
+        """The address of the server, with its query and the name of the model."""
         parts = urlsplit(self.settings.openai_realtime_url)
         query = self._query | {"model": self.name(config)}
         return urlunsplit(parts._replace(query=urlencode(query)))

@@ -10,7 +10,7 @@ _NULL = Raw(b"null")
 
 class _Part(Struct, frozen=True):
     transcript: str | None = None
-    """Only sound has a transcript."""
+    """The words of sound. Texts have none."""
 
 
 class ConversationItem(Struct, frozen=True):

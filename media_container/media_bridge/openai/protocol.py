@@ -33,8 +33,8 @@ CLIP = "phonebridge_clip"
 
 
 class RealtimeProtocol:
-    """One session. It remembers the requested settings, to compare them with what the server
-    confirms."""
+    """Translates one session. It remembers the requested settings, to compare them with those that
+    the server confirms."""
 
     def __init__(self, config: CallConfig, settings: MediaSettings, model: str) -> None:
         self._config = config
@@ -45,7 +45,7 @@ class RealtimeProtocol:
         self._updates = PendingUpdates()
         self._is_confirmed = False
         self._response_id = ""
-        """The latest response, to which events without an id of one belong."""
+        """The latest response. Events without a response id belong to it."""
         self._responses = 0
         self._repaired: set[str] = set()
         self.on_repair: Callable[[str, list[str]], None] = lambda *_: None
@@ -89,8 +89,8 @@ class RealtimeProtocol:
         return realtime.ResponseCreate(None if empty else settings, request.event_id or None)
 
     def _out_of_band(self, request: commands.RecordClip) -> realtime.ResponseCreate:
-        """The conversation is no input of a clip: it would cost tokens, and could change the
-        words."""
+        """Return the request for a clip. It leaves out the conversation, which would cost tokens
+        and could change the words."""
         settings = realtime.ResponseSettings(
             request.instructions,
             tool_choice=None if self._config.tools == Tools() else "none",

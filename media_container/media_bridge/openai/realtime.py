@@ -1,4 +1,4 @@
-"""The wire of OpenAI Realtime (GA): the events a phone bridge sends and understands.
+"""The wire format of OpenAI Realtime (GA): the events that a phone bridge sends and understands.
 
 Sources: OpenAI API reference, "Realtime client events" and "Realtime server events". What is not
 needed here becomes `UnknownEvent`, as does what a later version adds.
@@ -25,14 +25,14 @@ from phonebridge.errors import ModelError
 
 
 class MalformedEvent(ModelError):
-    """The server sent what is no event, or an event that lacks what its type requires."""
+    """The server sent no event, or an event without a field that its type requires."""
 
     def __init__(self, message: str, event_type: str = "") -> None:
         super().__init__(message)
         self.event_type = event_type
 
 
-# What a session is made of. Null is what a server tells that knows nothing of a setting.
+# Parts of a session. A server that does not know a setting returns null for it.
 
 
 class AudioFormat(Struct, frozen=True):
@@ -136,7 +136,7 @@ class ResponseSettings(Struct, frozen=True, omit_defaults=True):
     tool_choice: str | None = None
     conversation: str | None = None
     input: tuple[str, ...] | None = None
-    """Empty: nothing of the conversation. None: the conversation."""
+    """An empty list leaves out the conversation. None includes it."""
     metadata: dict[str, str] | None = None
 
 
@@ -153,7 +153,8 @@ class ResponseCancel(Struct, frozen=True, tag="response.cancel", tag_field="type
 
 
 class AudioCommit(Struct, frozen=True, tag="input_audio_buffer.commit", tag_field="type"):
-    """The server makes an item of the audio since the last one. The model does not answer it."""
+    """Lets the server make an item of the audio since the last one. The model does not answer
+    it."""
 
     event_id: str
 
@@ -164,7 +165,7 @@ ClientEvent = (
 
 
 def message(role: str, text: str) -> MessageItem:
-    """The assistant's texts are output, and all others are input."""
+    """Return the item of a message. The assistant's texts are output, and all others are input."""
     kind = "output_text" if role == "assistant" else "input_text"
     return MessageItem(role, (ContentPart(kind, text),))
 
@@ -174,7 +175,8 @@ def encode(event: ClientEvent) -> bytes:
 
 
 def encode_append(audio: bytes) -> bytes:
-    """`input_audio_buffer.append`, fifty times a second: base64 has nothing to escape."""
+    """Encode `input_audio_buffer.append`. It is sent fifty times a second, and base64 needs no
+    escapes."""
     payload = binascii.b2a_base64(audio, newline=False)
     return b'{"type":"input_audio_buffer.append","event_id":"append","audio":"%b"}' % payload
 
@@ -303,7 +305,8 @@ PCMA = AudioFormat("audio/pcma")
 
 
 def decode(text: Text) -> ServerEvent | UnknownEvent:
-    """Raises `MalformedEvent` for what is not quite as documented: see `repair`."""
+    """Decode a server event. Raises `MalformedEvent` for one that is not quite as documented: see
+    `repair`."""
     try:
         return _known.decode(text)
     except (ValueError, RecursionError) as error:

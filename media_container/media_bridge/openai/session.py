@@ -96,7 +96,7 @@ def _changed_fields(before: T, after: T) -> T:
 
 
 def response_instructions(config: CallConfig, request: CreateResponse) -> str | None:
-    """Instructions of one response. They replace the session's, so they repeat them."""
+    """Return the instructions of one response. They replace the session's, so they repeat them."""
     if request.exact_text:
         return (
             f"{config.instructions}\n\nSay exactly this now, and nothing else: {request.exact_text}"
@@ -107,8 +107,8 @@ def response_instructions(config: CallConfig, request: CreateResponse) -> str | 
 
 
 def mismatch(requested: Session, in_force: Session) -> str | None:
-    """What the server runs otherwise than asked, in words; None when nothing is. A field that the
-    server leaves out of its answer is taken as agreed: compatible servers echo less."""
+    """Return the settings that differ from the request, in words, or None if none does. A field
+    that the server omits is taken as agreed, because compatible servers echo less."""
     differences = [
         name
         for name, ours, theirs in _comparisons(requested, in_force)

@@ -15,21 +15,21 @@ T = TypeVar("T")
 
 MAX_REPAIRS = 32
 _PATH = re.compile(r"`\$\.(?P<path>[^`]+)`$")
-"""It finds the path of a value that `msgspec` could not read."""
+"""Finds the path of a value that `msgspec` could not read."""
 _ITEM = re.compile(r"\[.*")
 
 
 def loads(text: Text) -> Any:
-    """The JSON value, with U+FFFD in place of what is no Unicode. Raises `ValueError`, or
-    `RecursionError` for what is nested too deeply."""
+    """Return the JSON value, with U+FFFD in place of halves of surrogate pairs. Raises
+    `ValueError`, or `RecursionError` for JSON that is nested too deeply."""
     return _clean(
         json.loads(text if isinstance(text, str) else bytes(text).decode(errors="replace"))
     )
 
 
 def repair(value: Any, decoder: msgspec.json.Decoder[T]) -> tuple[T, list[str]]:
-    """The value as the decoder's type, and the paths of what counts as absent in it. Raises
-    `msgspec.ValidationError` for a value that lacks what its type requires."""
+    """Return the value as the decoder's type, and the paths of the parts that count as absent.
+    Raises `msgspec.ValidationError` for a value that lacks what its type requires."""
     absent: list[str] = []
     while True:
         try:
@@ -42,7 +42,7 @@ def repair(value: Any, decoder: msgspec.json.Decoder[T]) -> tuple[T, list[str]]:
 
 
 def read(raw: Text, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """The value without what cannot be read of it; None for what is of no use."""
+    """Return the value without its unreadable parts, or None if the rest is of no use."""
     try:
         return decoder.decode(raw)
     except (ValueError, RecursionError):
@@ -54,7 +54,8 @@ def read(raw: Text, decoder: msgspec.json.Decoder[T]) -> T | None:
 
 
 def _remove(value: Any, error: str) -> str | None:
-    """The path that was removed. An element of a list goes with its list."""
+    """Remove the value at a path, and return the path that was removed. An element of a list goes
+    with its list."""
     found = _PATH.search(error)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Tools on the Realtime wire: how they are declared, how the model calls them, how it is answered.
+"""Tools on the Realtime wire: declarations, calls and outputs.
 
 Sources: OpenAI, "Realtime with tools"; API reference, "Realtime server events".
 """
@@ -15,8 +15,8 @@ from phonebridge.call.tools import HttpsFunction, McpServer, Tools
 
 
 class Tool(Struct, frozen=True):
-    """Flat: the nesting of Chat Completions is refused. A server's echo may be shaped otherwise,
-    and is read for its names alone."""
+    """A declared tool. It is flat, because the server refuses the nesting of Chat Completions. A
+    server's echo may have another shape, so only its names are read."""
 
     type: str | UnsetType = UNSET
     name: str | None | UnsetType = UNSET
@@ -155,7 +155,8 @@ def _to_mcp_event(
 
 
 def refusal(request_id: str) -> ApprovalItem:
-    """An id may have 32 characters, and the SDK's types want one."""
+    """Return the refusal of an approval. Its id may have at most 32 characters, and the SDK's types
+    require one."""
     reason = "Nobody on the phone can approve it."
     return ApprovalItem(f"no-{request_id}"[:32], request_id, False, reason)
 
@@ -234,7 +235,7 @@ def _mcp(server: McpServer) -> Tool:
         authorization=_raw(server.authorization) if server.authorization else UNSET,
         headers=_raw(server.headers) if server.headers else UNSET,
         allowed_tools=UNSET if server.allowed_tools is None else _raw(server.allowed_tools),
-        # Nobody on the phone could approve a call.
+        # No one on the phone could approve a call.
         require_approval=_raw("never"),
     )
 

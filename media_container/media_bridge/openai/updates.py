@@ -1,5 +1,5 @@
-"""Changes of a running session, until the server has confirmed or refused them: in the order in
-which they were sent."""
+"""Keeps the changes of a running session, in the order in which they were sent, until the server
+has confirmed or refused them."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ class PendingUpdates:
         return SessionUpdate(session, proposed.event_id)
 
     def take(self) -> ProposedUpdate | None:
-        """The one that `session.updated` is about."""
+        """Take the change that `session.updated` is about."""
         return self._open.popleft() if self._open else None
 
     def reject(self, error: ErrorDetail) -> bool:
-        """Drop the update that an error is about. The result is whether there was one."""
+        """Drop the update that an error is about. Return whether there was one."""
         for proposed in self._open:
             if error.event_id == proposed.event_id or _is_about_settings(error):
                 self._open.remove(proposed)

@@ -1,1 +1,1 @@
-"""Audio and words of the two sides, and the time they take. Pure."""
+"""Audio and words of the two sides, and their times. This package is pure."""

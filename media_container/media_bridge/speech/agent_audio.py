@@ -42,7 +42,7 @@ class AgentAudio:
         self._transcript.agent_transcribed(item_id, words)
 
     def receive_audio(self, event: events.AudioReceived, now: float) -> bool:
-        """Take sound of an item. The result is whether the item began with it."""
+        """Take sound of an item. Return whether the item began with it."""
         item = self._playout.item(event.item_id)
         begins = item is None
         item = item or self._begin(event, now)
@@ -83,7 +83,8 @@ class AgentAudio:
         return any(each.response_id == response_id and not each.finished for each in items)
 
     def stop_response(self, response_id: str) -> None:
-        """Drop what may still come of the response. What has come is played to its end."""
+        """Drop the audio that may still come of the response. The audio that has come is played to
+        its end."""
         self.cancelled.add(response_id)
         for item in self._playout.items:
             if item.response_id == response_id:
@@ -123,7 +124,8 @@ class AgentAudio:
         return commands
 
     def _record_broken(self, played: ItemPlayed) -> list[BridgeCommand]:
-        """Everything that was received before the loss of the session has been played."""
+        """Record an item whose session was lost, because everything that was received of it has
+        been played."""
         received_ms = played.item.model_bytes // self._playout.model_bytes_per_ms
         cut = ItemTruncated(played.item, received_ms, received_ms)
         return self._truncate([cut], played.at)

@@ -1,5 +1,5 @@
-"""The caller's audio on its way to the model: put in order, converted, and kept until the model is
-ready."""
+"""The path of the caller's audio to the model: it is put in order, converted, and kept until the
+model is ready."""
 
 from collections import deque
 
@@ -20,9 +20,9 @@ from media_bridge.commands import AppendAudio, BridgeCommand
 from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
-"""So much of the caller's audio is kept while the first session is not ready."""
+"""How much of the caller's audio is kept while the first session is not ready."""
 RECENT_AUDIO_SECONDS = 2.5
-"""So much is given to the next session when one was lost."""
+"""How much audio the next session gets after a loss."""
 RECENT_FRAMES = 125
 DETECTION_SECONDS = 0.8
 """A detector reports speech after about 0.2 s, and its start is needed with some silence before."""
@@ -31,10 +31,11 @@ GAP_TIMEOUT_SECONDS = 0.75
 FRAME_SECONDS = 0.02
 STALL_LOOKS = 2
 """A stalled line delivers everything later, and silence meanwhile would cut a sentence in two. TCP
-sends a lost segment again after about 0.2, 0.6 and 1.4 s (RFC 6298; Linux waits 0.2 s at least), so
-a gap counts as a stall until the second look."""
+sends a lost segment again after about 0.2, 0.6 and 1.4 s (RFC 6298; Linux waits at least 0.2 s). So
+a gap counts as a stall until the second check."""
 PAUSE_LOOKS = 1
-"""A line that has paused before without sending the frames later has pauses, not stalls."""
+"""A line counts as one with pauses, not stalls, if it paused before without sending the frames
+later."""
 
 
 class CallerAudioPath:
@@ -64,8 +65,8 @@ class CallerAudioPath:
         return self._jitter_buffer.frames_lost + self._limit.drops
 
     def begin(self, line: Codec, model_codec: Codec, now: float) -> None:
-        """`model_codec` is the codec of which the model knows; a line may turn out to speak the
-        other."""
+        """Begin with the line's codec. `model_codec` is the one that the session was configured
+        with, because a line may turn out to have another one."""
         self._line = line
         self._jitter_buffer = JitterBuffer(line.silence)
         self._limit = PaceLimit(line.rate_hz * line.bytes_per_sample, now)
@@ -76,12 +77,13 @@ class CallerAudioPath:
         self._compose()
 
     def mute(self, muted: bool) -> None:
-        """The model hears silence instead: its detector runs on the audio's clock."""
+        """Mute or unmute the caller. The model hears silence instead, because its detector runs on
+        the audio's clock."""
         self._is_muted = muted
         self._compose()
 
     def measure(self, on: bool) -> None:
-        """Measure how loud the caller is; frames cost nothing more while this is off."""
+        """Measure how loud the caller is. While this is off, frames cost nothing more."""
         self._meter = Loudness(self._line) if on else None
         self._compose()
 
@@ -130,7 +132,8 @@ class CallerAudioPath:
         return self._convert(self._jitter_buffer.fill(last_frame_at, now), now)
 
     def _end_gap(self, received: int) -> None:
-        """More frames since the last look than time since then: they were held up."""
+        """End a gap. If more frames have come since the last check than time has passed, they were
+        held up."""
         was_stall = received * FRAME_SECONDS > GAP_TIMEOUT_SECONDS + REORDER_WINDOW_SECONDS
         self._looks_needed = STALL_LOOKS if was_stall else PAUSE_LOOKS
         self._looks = 0
@@ -140,7 +143,7 @@ class CallerAudioPath:
         return self.due(now + REORDER_WINDOW_SECONDS)
 
     def start_forwarding(self) -> list[BridgeCommand]:
-        """Pass audio on from now on. The result is what was kept until now."""
+        """Pass audio on from now on. Return the audio that was kept until now."""
         self._is_forwarding = True
         early = [AppendAudio(bytes(self._early))] if self._early else []
         self._early.clear()

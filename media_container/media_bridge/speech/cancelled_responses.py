@@ -1,5 +1,5 @@
-"""Responses that were stopped on their way. What is still sent of them is dropped by their id, for
-a delta may come long after the interruption."""
+"""Responses that were stopped before their end. Later deltas are dropped by the response's id,
+because they may come long after the interruption."""
 
 from dataclasses import dataclass, field
 

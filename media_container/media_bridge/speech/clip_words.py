@@ -43,14 +43,16 @@ def apology_in(language: str | None) -> str:
 
 
 def instructions_for(kind: ClipKind, config: CallConfig) -> str:
-    """The words of the fallback stand in place of the apology."""
+    """Return the instructions for each clip. The words of the fallback replace those of the
+    apology."""
     if kind is ClipKind.APOLOGY and config.fallback and config.fallback.say:
         return f"Say exactly this, and nothing else: {config.fallback.say}"
     return instructions_of(kind, config.language)
 
 
 def instructions_of(kind: ClipKind, language: str | None) -> str:
-    """`language` is a tag such as de or pt-BR. Languages without words of ours are translated."""
+    """Return the instructions for words of our own. `language` is a tag such as de or pt-BR. The
+    model translates into languages for which we have no words."""
     tag = language or DEFAULT_LANGUAGE
     words = WORDS[kind]
     if known := words.get(tag.partition("-")[0].lower()):

@@ -1,4 +1,4 @@
-"""The words of one item: final ones over partial ones, partial ones over none.
+"""The words of one item. Final words replace partial ones.
 
 Words come in pieces, then once more as the transcript of a part, and again with the whole item. Any
 of these may be missing, empty or late.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class ItemWords:
     is_over: bool = False
-    """No more words will come."""
+    """True if no more words will come."""
     _pieces: dict[int, list[str]] = field(default_factory=dict)
     """The keys are the indexes of the content parts."""
     _final: dict[int, str] = field(default_factory=dict)
@@ -27,14 +27,14 @@ class ItemWords:
 
     @property
     def is_final(self) -> bool:
-        """The words are all that were said."""
+        """Whether the words are complete."""
         return bool(self._whole or (self._final and self._pieces.keys() <= self._final.keys()))
 
     def add(self, piece: str, content_index: int = 0) -> None:
         self._pieces.setdefault(content_index, []).append(piece)
 
     def finish(self, text: str, content_index: int | None = None) -> None:
-        """The transcript of a part, or of the whole item. An empty one takes no words away."""
+        """Take the transcript of a part, or of the whole item. An empty one removes no words."""
         if content_index is None:
             self._whole = text.strip() or self._whole
         else:

@@ -1,13 +1,13 @@
-"""The playback clock: how much of what was sent the caller has heard.
+"""The playback clock: estimates how much of the sent audio was played to the caller.
 
-Nobody reports what the caller hears. The clock estimates it, and the carrier's marks correct the
-estimate. All positions are bytes since the stream started:
+No message reports the position of the playback. The clock estimates it, and the carrier's marks
+correct the estimate. All positions are bytes since the stream started:
 
     0 ........ confirmed ........ position(now) ........ sent ........ still waiting in the playout
     |----------------------------------|------------------|
-             the caller has heard it     the carrier has it, and a `clear` would drop it
+             it was played               the carrier has it, and a `clear` would drop it
 
-    event               what it tells                               what the clock does
+    event               what it means                               what the clock does
     -----               -------------                               -------------------
     sound is sent       the carrier plays it after what it has,     `sent` grows; if nothing was
                         or at once if it has nothing                left to play, a new *run* begins
@@ -21,7 +21,7 @@ estimate. All positions are bytes since the stream started:
     `clear` is sent     the carrier plays nothing any more          all marks are void, and the
                                                                     next sound begins a new run
 
-"Heard" has two meanings, for two purposes.
+"Played" has two meanings, for two purposes.
 
 - `position` is where a `clear` sent now stops the sound. Interruptions cut there. The network delay
   cancels out: sound reaches the carrier one delay after it was sent, and so does the `clear`.
@@ -31,8 +31,8 @@ estimate. All positions are bytes since the stream started:
 The estimate is wrong in one way only: the carrier starts a run later than we think, or runs out of
 sound on a slow network. Marks show that, because a mark returns when the sound before it has been
 played (Telnyx, "Media Streaming over WebSockets"). A mark cannot return too early, but it can be
-held up on its way. So the clock believes at once that playback is earlier than it thought, and
-believes in a delay only as far as two marks in succession show it.
+held up on its way. So the clock corrects the estimate at once if playback is earlier. It accepts a
+delay only as far as two marks in succession show it.
 """
 
 from collections import deque
@@ -55,10 +55,10 @@ LONG_AGO = float("-inf")
 @dataclass(frozen=True, slots=True)
 class _Mark:
     position: int
-    """How many bytes were sent before it."""
+    """Number of bytes that were sent before the mark."""
     sent_at: float
     alone: bool
-    """The carrier had nothing to play, so it returns the mark at once."""
+    """True if the carrier had nothing to play, and therefore returns the mark at once."""
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class PlaybackClock:
     _marks: dict[str, _Mark] = field(default_factory=dict)
     _round_trips: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_ROUND_TRIPS))
     _round_trip: float | None = None
-    """The median of the last ones."""
+    """The median of the last round trips."""
     mark_timeout: float = 0.0
     """How many seconds after the end of its sound a mark may return."""
 
@@ -151,7 +151,8 @@ class PlaybackClock:
         return self._run + round(max(0, min(since, self.sent - self._run)))
 
     def confirmed_position(self, now: float) -> int:
-        """What was certainly played: by the marks, or by the estimate once marks are overdue."""
+        """Return the position up to which audio was certainly played: by the marks, or by the
+        estimate once marks are overdue."""
         if now >= self.confirmed_at:
             return self.sent
         # `position` rounds to whole bytes. The last byte counts only when its time has come.

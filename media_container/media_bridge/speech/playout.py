@@ -42,20 +42,20 @@ class Item:
     waiting: int = 0
     finished: bool = False
     is_broken: bool = False
-    """Its session was lost before all of its sound had come."""
+    """True if its session was lost before all of its sound had come."""
     _sent: list[_Span] = field(default_factory=list)
     """The positions of the item in all that was sent."""
 
     @property
     def ends(self) -> int | None:
-        """The position at which it ends, once all of it was sent."""
+        """The position at which the item ends, once all of it was sent."""
         if not self.finished or self.waiting:
             return None
         return self._sent[-1].end if self._sent else 0
 
     @property
     def has_started(self) -> bool:
-        """Some of it was sent."""
+        """Whether some of the item was sent."""
         return bool(self._sent)
 
     def place(self, begin: int, size: int) -> None:
@@ -104,7 +104,7 @@ class Playout:
     _clock: PlaybackClock = field(init=False)
     _chunk: int = field(init=False)
     _max_ahead: int = field(init=False)
-    """What may be left to play when the next chunk leaves."""
+    """How much may be left to play when the next chunk leaves."""
     _min_chunk: int = field(init=False)
     chunks_sent: int = 0
     _played: int = 0
@@ -119,12 +119,13 @@ class Playout:
 
     @property
     def is_speaking(self) -> bool:
-        """The caller still has something to hear, as of the last `advance`."""
+        """Whether the caller still has something to hear, as of the last `advance`."""
         return bool(self._waiting) or self._played < self._clock.sent
 
     @property
     def is_ahead(self) -> bool:
-        """A whole chunk waits for its time, so more sound behind it changes no deadline."""
+        """Whether a whole chunk waits for its time, so that more sound behind it changes no
+        deadline."""
         return len(self._audio) >= self._chunk
 
     @property
@@ -136,7 +137,7 @@ class Playout:
         return self._items.get(item_id)
 
     def add(self, item: Item) -> None:
-        """An item begins. What its predecessor's filter still holds belongs before it."""
+        """Begin an item. The sound that the filter holds of the previous item comes before it."""
         for earlier in self._items.values():
             self._flush(earlier)
         self._items[item.item_id] = item
@@ -212,7 +213,7 @@ class Playout:
 
     def _cut(self, item: Item, played: int) -> ItemTruncated:
         received_ms = item.model_bytes // self.model_bytes_per_ms
-        # The model refuses a truncation beyond what it sent, and believes then that all was heard.
+        # The model refuses a truncation beyond its audio, and then assumes that all was played.
         played_ms = item.bytes_played(played) // self.codec.bytes_per_ms
         return ItemTruncated(item, min(played_ms, received_ms), received_ms)
 

@@ -1,9 +1,14 @@
-"""How long the caller waits for an answer, and for whom: from the last word of theirs to the first
-sound that leaves for them.
+"""Measures how long the caller waits for a reply: from the caller's last word to the first sound
+that leaves for them.
 
-The parts follow each other without a gap: the detector is sure that the caller has finished; the
-response begins that will speak, after a tool's if there was one; the model sends its first sound;
-the bridge sends it on. What the carrier and the phone add is not to be seen from here.
+The wait has four parts, which follow each other without a gap. Each part ends with an event:
+
+1. The detector is sure that the caller has finished.
+2. The response that will speak begins, after one that called a tool if there was any.
+3. The model sends its first sound.
+4. The bridge sends it on.
+
+The delays of the carrier and the phone are not known here.
 """
 
 from dataclasses import dataclass
@@ -14,9 +19,9 @@ from phonebridge.call.turn import Latency
 @dataclass(slots=True)
 class ResponseTimer:
     noticed: float
-    """The detector reported at that time that the caller has finished."""
+    """When the detector reported that the caller has finished."""
     detector_seconds: float | None
-    """The detector needs so long to be sure. It is None if unknown."""
+    """How long the detector needs to be sure. None if unknown."""
     item_id: str | None = None
     """The item whose sound ends the wait."""
     _responded: float | None = None
@@ -24,7 +29,7 @@ class ResponseTimer:
 
     @property
     def last_word_at(self) -> float:
-        """The caller's last word, as far as it is known."""
+        """When the caller said the last word, as far as it is known."""
         return self.noticed - (self.detector_seconds or 0)
 
     def on_response_started(self, now: float) -> None:
@@ -47,5 +52,6 @@ class ResponseTimer:
         )
 
     def _ms(self, at: float) -> int:
-        """Rounded since the last word, so that the parts add up to the whole."""
+        """Return rounded milliseconds. All times are rounded since the last word, so that the parts
+        add up to the whole."""
         return round((at - self.last_word_at) * 1000)

@@ -13,10 +13,10 @@ from media_bridge.speech.playout import ItemPlayed, ItemTruncated
 from phonebridge.call.turn import Latency, Speaker, Turn
 
 MAX_REVISABLE = 16
-"""So many recorded turns may still be revised."""
+"""Maximum number of recorded turns that may still be revised."""
 
 CARRIED_ITEM = "carried-over"
-"""Stands for the item of a turn that the next session will name."""
+"""Replaces the item of a turn until the next session names it."""
 
 Record = RecordTurn | ReviseTurn
 
@@ -29,7 +29,7 @@ class _Turn:
     words: ItemWords
     response_id: str = ""
     is_stopped: bool = False
-    """The detector saw the end of the caller's speech."""
+    """True once the detector saw the end of the caller's speech."""
     ended: float | None = None
     latency: Latency | None = None
     cut: ItemTruncated | None = None
@@ -51,15 +51,15 @@ class OpenTurn:
 
 @dataclass(slots=True)
 class Transcript:
-    """Turns are numbered in the order in which they began and recorded in the order in which they
-    became whole: the caller's words may be known long after the agent has answered them. Words that
-    come after that revise the record."""
+    """Numbers turns in the order in which they began, and records them when they are complete. The
+    caller's words may be known long after the agent has answered them. Words that arrive later
+    revise the record."""
 
     stream_started: float = 0.0
     count: int = 0
     latencies_ms: list[int] = field(default_factory=list)
     is_closing: bool = False
-    """The call is over: words that are not final may stay so."""
+    """True if the call is over. Words that are not final may stay so."""
     _speaking_rate: float = word_alignment.DEFAULT_SPEAKING_RATE
     _open: dict[str, _Turn] = field(default_factory=dict)
     _recorded: dict[str, _Turn] = field(default_factory=dict)
@@ -67,12 +67,12 @@ class Transcript:
 
     @property
     def owes_words(self) -> bool:
-        """The model still owes a transcript. Keys have none."""
+        """Whether the model still owes a transcript. Keys have none."""
         known = (*self._open.values(), *self._recorded.values())
         return any(not (turn.words.is_over or turn.words.is_final) for turn in known)
 
     def open_turns(self) -> Iterator[OpenTurn]:
-        """The turns that have not ended, or still miss words."""
+        """The turns that have not ended, or lack words."""
         for turn in self._open.values():
             yield OpenTurn(turn.number, turn.who, turn.words.text, turn.latency)
 
@@ -92,8 +92,8 @@ class Transcript:
             turn.is_stopped = True
 
     def caller_committed(self, item_id: str) -> None:
-        """The item of a turn. One that began without an id, or was committed before its detector
-        saw the end, may turn out to have another id."""
+        """Note the item of a turn. A turn may turn out to have another id if it began without one,
+        or if its item was committed before the detector saw the end."""
         if self.has_begun(item_id):
             return
         for turns in (self._open, self._recorded):
@@ -113,7 +113,8 @@ class Transcript:
         self._words(item_id).add(piece, content_index)
 
     def caller_said(self, item_id: str, text: str) -> list[Record]:
-        """The transcript is complete; if it is empty, its pieces are all that will be known."""
+        """Take a complete transcript. If it is empty, no words but those of its pieces will be
+        known."""
         self._words_ahead.pop(item_id, None)
         turn = self._open.get(item_id) or self._recorded.get(item_id)
         if turn is None:
@@ -128,7 +129,7 @@ class Transcript:
         self._begin(item_id, Speaker.AGENT, now).response_id = response_id
 
     def agent_answered(self, item_id: str, latency: Latency) -> None:
-        """The first sound of the answer left for the caller."""
+        """Note that the first sound of the answer left for the caller."""
         self.latencies_ms.append(latency.total_ms)
         if turn := self._open.get(item_id):
             turn.latency = latency
@@ -146,12 +147,12 @@ class Transcript:
     def agent_transcribed(
         self, item_id: str, text: str, content_index: int | None = None
     ) -> list[Record]:
-        """All words of an item, or of that part of it."""
+        """Take all words of an item, or of one part of it."""
         self._words(item_id).finish(text, content_index)
         return [*self._revise(item_id)]
 
     def response_ended(self, response_id: str) -> list[Record]:
-        """Its items get no more words."""
+        """Note that the items of the response get no more words."""
         ended = [
             item_id
             for item_id, turn in (*self._open.items(), *self._recorded.items())
@@ -175,7 +176,7 @@ class Transcript:
         return [*self._record(item.item_id)]
 
     def agent_interrupted(self, cut: ItemTruncated, now: float) -> list[Record]:
-        """Record an item that was stopped. Its text is the part that was played."""
+        """Record an item that was interrupted. The text of the turn is the part that was played."""
         item_id = cut.item.item_id
         self._words_ahead.pop(item_id, None)
         turn = self._open.get(item_id)
@@ -187,8 +188,8 @@ class Transcript:
     # The end.
 
     def lose_session(self, speaking_item: str | None, now: float) -> list[Record]:
-        """The model owes no words any more. The caller's speech that goes on is one turn with what
-        the next session hears of it, unless some of its words are known already."""
+        """Expect no more words from the lost session. Speech that goes on is one turn with the
+        words that the next session hears of it, unless some of its words are known already."""
         spoken = self._open.pop(speaking_item, None) if speaking_item is not None else None
         if spoken:
             carried = f"{CARRIED_ITEM}-{spoken.number}" if spoken.words.text else CARRIED_ITEM
@@ -207,14 +208,14 @@ class Transcript:
         return [record for item_id in over for record in self._record(item_id)]
 
     def close(self, now: float) -> list[Record]:
-        """The call is over: whatever is still open ends here, with the words known so far."""
+        """End all open turns with the words known so far, because the call is over."""
         self.is_closing = True
         for turn in self._open.values():
             turn.ended = now if turn.ended is None else turn.ended
         return [record for item_id in list(self._open) for record in self._record(item_id)]
 
     def give_up(self, now: float) -> list[Record]:
-        """No more words will come: those known are the best there are."""
+        """Give up waiting for words, and record the known ones."""
         revised = [record for item_id in self._recorded for record in self._revise(item_id)]
         return [*revised, *self.close(now)]
 
@@ -231,7 +232,7 @@ class Transcript:
         return self._words_ahead.setdefault(item_id, ItemWords())
 
     def _record(self, item_id: str) -> Iterator[Record]:
-        """A turn that has ended, or better words for one that is on record."""
+        """Record a turn that has ended, or revise one that is on record."""
         turn = self._open.pop(item_id, None)
         if turn is None:
             yield from self._revise(item_id)
@@ -275,7 +276,7 @@ class Transcript:
         return replace(record, text=text, unheard=unheard, interrupted=True)
 
     def _is_partial(self, turn: _Turn) -> bool:
-        """The words may not be all that were said. While the agent speaks, that is no news."""
+        """Return whether words may be missing. While the agent speaks, that is no news."""
         if not turn.words.text or turn.words.is_final:
             return False
         if turn.who is Speaker.CALLER:

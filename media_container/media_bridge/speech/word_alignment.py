@@ -24,7 +24,7 @@ MISSING_PAUSE_COST = 80.0
 DEFAULT_SPEAKING_RATE = 2.3
 """Steps per weight of a word, for a voice without earlier measurements."""
 MAX_CLAUSES, MAX_PAUSES = 12, 24
-"""A third of a millisecond, while a caller waits for silence."""
+"""Together they limit the search to a third of a millisecond, while a caller waits for silence."""
 
 # A word, or one sign of a script that does without spaces.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
@@ -36,7 +36,7 @@ _CLAUSE_ENDS = ".,;:?!…。、！？"
 @dataclass(frozen=True, slots=True)
 class _Pause:
     at: int
-    """Steps of speech before it."""
+    """Steps of speech before the pause."""
     length: int
 
 
@@ -78,7 +78,7 @@ def _ends(words: list[re.Match[str]], weights: list[float], marks: str) -> list[
 
 
 def _weight(word: str) -> float:
-    """About as long as it takes to say: sounds, syllables, and digits, which are words."""
+    """Return how long a word takes to say, by its sounds, syllables and digits."""
     letters = sum(map(str.isalpha, word))
     digits = sum(map(str.isdigit, word))
     signs = sum(sign in "$€£%&@" for sign in word)
@@ -107,8 +107,8 @@ def _pauses(voiced: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[_Pause]:
 def _anchors(
     ends: Sequence[float], steps_per_weight: float, pauses: Sequence[_Pause]
 ) -> Sequence[tuple[float, int]]:
-    """Ends of clauses, each with the pause that it is taken for: those pairs, in order, that lie
-    nearest to one another in all."""
+    """Pair the ends of clauses with pauses. The pairs keep the order, and are the nearest to one
+    another in all."""
     if len(ends) > MAX_CLAUSES:
         return ()
     longest = sorted(pauses, key=lambda pause: pause.length, reverse=True)[:MAX_PAUSES]
@@ -129,5 +129,5 @@ def _anchors(
 
 
 def _idle(pause: _Pause) -> float:
-    """A pause within a clause: the longer, the less likely."""
+    """Return the cost of a pause within a clause. Longer pauses are less likely."""
     return min(MISSING_PAUSE_COST, pause.length) / 2

@@ -33,7 +33,7 @@ class StoredClaim:
 
 @dataclass(frozen=True, slots=True)
 class TransferClaim:
-    """Its key says it all."""
+    """A claimed transfer. The item has only its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class StoredResume:
 
     @classmethod
     def of(cls, resume: Resume) -> "StoredResume":
-        """The oldest tool calls are left out until the rest fits."""
+        """Return the item for storage. The oldest tool calls are left out until the rest fits."""
         json = msgspec.json.encode(resume)
         while len(json) > RESUME_BYTES_MAX and resume.tool_calls:
             resume = replace(resume, tool_calls=resume.tool_calls[1:])
@@ -97,7 +97,8 @@ def decode_config(stored: StoredConfig) -> CallConfig:
 
 
 def leg_keys(leg: Leg) -> list[ItemKey]:
-    """Not by session: a transfer's second leg shares it, but is not this call."""
+    """Return the keys that find a leg. The session is none of them, because the target of a
+    transfer shares it."""
     ids = (leg.call_control_id, leg.call_leg_id)
     return [ItemKey(f"LEG#{leg_id}", "CALL") for leg_id in ids if leg_id]
 

@@ -42,12 +42,7 @@ from phonebridge.storage.call_items import (
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
 from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
 from phonebridge.storage.table import ItemKey, Table
-from phonebridge.storage.turn_items import (
-    StoredTurns,
-    group_turns,
-    latest_turns,
-    sort_key_of,
-)
+from phonebridge.storage.turn_items import StoredTurns, group_turns, latest_turns, sort_key_of
 from phonebridge.timeline import complete_timeline
 
 if TYPE_CHECKING:
@@ -62,9 +57,9 @@ TRANSFER_CLAIM_SECONDS = 30  # a container begins a transfer within 20 s, when a
 SWEEP_PAGE = 100
 
 # One partition of an index takes 1000 writes a second, and a throttled index throttles the table
-# (DynamoDB, "GSI throttling"). Both indexes project whole heads: a head is below 1 KB, so a copy
-# costs the same one write unit as its keys alone would, and a list needs no second read. What
-# beats, beats in the items of tasks, which no index holds.
+# (DynamoDB, "GSI throttling"). Both indexes contain whole heads. A head is below 1 KB, so a copy
+# costs one write unit, as its keys alone would, and a list needs no second read. Heartbeats are in
+# the items of tasks, which no index contains.
 SHARDS = 4
 _PLACE = r"\d{13}#[0-9a-f]{8}"
 """The place of a call in an index (`_index_keys`)."""
@@ -96,7 +91,7 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Calls, newest first; the cursor asks for the next ones, None: there are no more."""
+    """Calls, newest first. The cursor finds the next page. It is None on the last one."""
 
     calls: tuple[Call, ...]
     cursor: str | None
@@ -104,7 +99,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Which call an Idempotency-Key stands for, and whether it came with the same request."""
+    """The call of an Idempotency-Key, and whether the key came with the same request."""
 
     call_id: str
     matches: bool
@@ -138,10 +133,10 @@ class DynamoCallStore:
         self._cipher = cipher
 
     def create(self, call: Call, config: CallConfig) -> bool:
-        """False when the call exists already. Raises `TooLarge`."""
+        """Store a new call. Return False if it exists already. Raises `TooLarge`."""
         sealed = self._seal(config)
-        # The head makes the call exist, so it comes last: a crash between the two leaves a config
-        # that nobody asks for, never a call that speaks with the default persona.
+        # The head makes the call exist, so it comes last. A crash between the two leaves an unused
+        # config, never a call with the default persona.
         self._table.put_if_absent(config_key(call.call_id), sealed, RECORD_SECONDS)
         head = self._table.put_if_absent(
             head_key(call.call_id), call, RECORD_SECONDS, **_index_keys(call)
@@ -152,7 +147,7 @@ class DynamoCallStore:
         return self._table.get(head_key(call_id), Call)
 
     def save(self, call: Call) -> None:
-        """Raises `Conflict` unless the stored call is the one before this one."""
+        """Save a changed call. Raises `Conflict` unless the stored call is its previous version."""
         saved = self._table.put_if_version(
             head_key(call.call_id),
             call,
@@ -197,8 +192,9 @@ class DynamoCallStore:
         self._table.put_if_absent(key, entry, RECORD_SECONDS)
 
     def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
-        """Turns of any calls; those that the table had no room for now come back. Turns of one call
-        that come together share an item: a write unit has room for several."""
+        """Store turns of any calls, and return those that the table could not accept now. Turns of
+        one call that are added together share an item, because a write unit has room for
+        several."""
         groups = {
             ItemKey(partition_key(call_id), sort_key_of(group, self._now_ms())): (call_id, group)
             for call_id, group in group_turns(turns)
@@ -223,7 +219,7 @@ class DynamoCallStore:
         )
 
     def add_recording(self, call_id: str, recording: Recording) -> Recording:
-        """The one on record, if it is there already."""
+        """Store a recording. Return the stored one if there is one already."""
         key = recording_key(call_id, recording.recording_id)
         return self._table.put_if_absent(key, recording, RECORD_SECONDS)
 
@@ -262,7 +258,7 @@ class DynamoCallStore:
         return found.call_id if found else None
 
     def record(self, call_id: str) -> CallRecord | None:
-        """All that is known of a call, in one query."""
+        """Read everything that is known of a call, in one query."""
         found: dict[type, list[Any]] = {kind: [] for kind in _PARTS.values()}
         for stored in self._table.partition(partition_key(call_id)):
             if kind := _PARTS.get(stored.sk.split("#")[0]):
@@ -283,17 +279,19 @@ class DynamoCallStore:
         )
 
     def live(self, cursor: str | None, limit: int) -> Page:
-        """Calls that have not ended, newest first. Raises `InvalidCursor`."""
+        """List the calls that have not ended, newest first. Raises `InvalidCursor`."""
         calls = self._newest_first("live", "ACTIVE", decode_cursor(cursor, _PLACE), limit + 1)
         return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
 
     def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
-        """Calls that ended on a UTC day (YYYY-MM-DD), last first. Raises `InvalidCursor`."""
+        """List the calls that ended on a UTC day (YYYY-MM-DD), the latest first. Raises
+        `InvalidCursor`."""
         calls = self._newest_first("ended", f"DAY#{day}", decode_cursor(cursor, _PLACE), limit + 1)
         return _page("ended", calls, limit)
 
     def possibly_live(self) -> Iterator[Call]:
-        """Every call of which the carrier may still hold a leg, ended ones included."""
+        """Yield every call of which the carrier may still hold a leg, even if the call has
+        ended."""
         return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
 
     def claim_transfer(self, call_id: str, number: int) -> bool:
@@ -304,7 +302,7 @@ class DynamoCallStore:
         return self._table.put_if_absent(key, mine, TRANSFER_CLAIM_SECONDS) is mine
 
     def find_claim(self, key: str, fingerprint: str) -> Claim | None:
-        """What an Idempotency-Key stands for; None for a new one."""
+        """Return the claim of an Idempotency-Key, or None for a new key."""
         found = self._table.get(claim_key(key), StoredClaim)
         return Claim(found.call_id, found.fingerprint == fingerprint) if found else None
 

@@ -97,13 +97,13 @@ class DynamoFleet:
         self._now_ms = now_ms
 
     def beat(self, task: TaskState) -> bool:
-        """Return False if somebody has marked the task, which is over then."""
+        """Write a heartbeat. Return False if the task was marked as over."""
         key = _task_key(task.task_id)
         return self._table.put_unless_marked(key, task, TASK_SECONDS, mark="is_over")
 
     def mark_over(self, task: TaskState) -> bool:
         """Mark a task that has not beaten since it was read. Return False if it has, or if somebody
-        else was faster: only the winner acts on the task's calls."""
+        else marked it first. Only the winner acts on the task's calls."""
         over = replace(task, version=task.version + 1, is_over=True)
         key = _task_key(task.task_id)
         return self._table.put_if_version(key, over, TASK_SECONDS, version=task.version)

@@ -1,4 +1,4 @@
-"""What the carrier's own voice says to a caller whose agent is gone. Pure."""
+"""The sentences that the carrier speaks to a caller who has lost the agent. This module is pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,8 @@ _BY_LANGUAGE: Mapping[str, _Sentences] = MappingProxyType(
 
 
 def announcement(language: str | None, *, is_goodbye: bool) -> str:
-    """`language` is a tag such as `de` or `de-CH`. Other languages get English."""
+    """Return the announcement in the language, a tag such as `de` or `de-CH`. Other languages get
+    English."""
     name = (language or "").partition("-")[0].lower()
     sentences = _BY_LANGUAGE.get(name, _ENGLISH)
     return sentences.goodbye if is_goodbye else sentences.wait

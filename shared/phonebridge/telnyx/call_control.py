@@ -63,7 +63,7 @@ MAX_MACHINE_GREETING_MS = 30_000
 """How long Telnyx listens to the greeting of an answering machine. By default, it stops after 5
 s."""
 TIME_LIMIT_GRACE_SECONDS = 60
-"""Telnyx's own limit is the last resort. Ours comes earlier, and with a goodbye."""
+"""Telnyx's own limit is the last resort. Our time limit ends the call earlier, with a goodbye."""
 
 HD_RATE_HZ = 16_000
 """Sample rate of L16. Telnyx sends it at no other rate ("Media Streaming")."""

@@ -29,12 +29,7 @@ from phonebridge.errors import TelnyxError, TelnyxRefused, TelnyxUnreachable
 from phonebridge.observability.log import mask_numbers
 from phonebridge.telnyx import call_control
 from phonebridge.telnyx.call_control import CallControlConfig, ControlRequest
-from phonebridge.telnyx.refusals import (
-    TELLING_CODES,
-    is_passing,
-    is_unknown_leg,
-    was_done_before,
-)
+from phonebridge.telnyx.refusals import TELLING_CODES, is_passing, is_unknown_leg, was_done_before
 from phonebridge.telnyx.tolerant_json import convert, decode, text_of
 from phonebridge.telnyx.webhook_payloads import Id, unix_ms
 

@@ -1,4 +1,6 @@
-"""Finds the call and the leg that a webhook is about.
+"""Finds the call and the leg of a webhook. Any command of any program replaces `client_state`, so
+it is only a hint, and Telnyx's ids of the leg decide. `call_control_id` may change during a call,
+`call_leg_id` does not. The legs of a transfer share one `call_session_id`.
 
 Any command of any program replaces `client_state`, so it is only a hint, and Telnyx's ids of the
 leg decide. `call_control_id` may change during a call, `call_leg_id` does not. The legs of a

@@ -34,7 +34,7 @@ class Connected(_Frame, frozen=True, gc=False, tag="connected"):
 
     connected: _Connection | None = None
     token: str | None = None
-    """A browser's token: it cannot set headers."""
+    """The token of a browser, which cannot set headers."""
 
     @property
     def auth_token(self) -> str | None:
@@ -42,8 +42,7 @@ class Connected(_Frame, frozen=True, gc=False, tag="connected"):
 
 
 class MediaFormat(msgspec.Struct, frozen=True, gc=False):
-    """The format of what Telnyx sends. It is the codec of the phone leg, whatever we send in the
-    other direction."""
+    """The format of the audio that Telnyx sends: the codec of the phone leg, whatever we send."""
 
     encoding: str
     sample_rate: int = 8000
@@ -129,7 +128,7 @@ _KINDS: Mapping[object, type[_KnownFrame]] = {
     kind.__struct_config__.tag: kind for kind in get_args(_KnownFrame)
 }
 _NOT_STRICT: msgspec.json.Decoder[_KnownFrame] = msgspec.json.Decoder(_KnownFrame, strict=False)
-"""Also accepts "4" where an int is expected."""
+"""It also accepts "4" where an int is expected."""
 
 
 def decode(text: Text) -> Frame:

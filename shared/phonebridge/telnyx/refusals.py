@@ -1,9 +1,11 @@
 """Classifies Telnyx's refusals of commands: which are worth another attempt, and which are no
 failure.
 
-Sources: Telnyx, "API error codes" (codes), "API reliability and retries" (5xx), "Rate limiting"
-(429); RFC 9110 and RFC 8470 (408, 409, 425); the friction log of team-telnyx/ai's contact centre,
-FRIC-004 (422 for `bridge`).
+Sources:
+
+- Telnyx, "API error codes" (codes), "API reliability and retries" (5xx), "Rate limiting" (429).
+- RFC 9110 and RFC 8470 (408, 409, 425).
+- The friction log of team-telnyx/ai's contact centre, FRIC-004 (422 for `bridge`).
 """
 
 from dataclasses import dataclass

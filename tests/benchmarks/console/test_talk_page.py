@@ -1,13 +1,4 @@
-from benchmarks.console.talk_page import (
-    BEGIN,
-    DELAY,
-    END,
-    FIRST_SOUND,
-    PAGE,
-    rewritten,
-    table,
-    too_slow,
-)
+from benchmarks.console.talk_page import DELAY, FIRST_SOUND, table, too_slow
 
 FOUND = {FIRST_SOUND: [400.0, 300.0, 900.0], DELAY: [35.0] * 20}
 
@@ -17,15 +8,6 @@ def test_a_row_has_the_median_the_slow_ones_and_the_limit() -> None:
         f"| {FIRST_SOUND} | 400 ms | 400 ms | 700 ms |",
         f"| {DELAY} | 35 ms | 35 ms | 60 ms |",
     ]
-
-
-def test_only_the_table_of_the_page_is_rewritten() -> None:
-    page = f"before\n{BEGIN}old\n{END}after\n"
-    assert rewritten(page, FOUND) == f"before\n{BEGIN}{table(FOUND)}{END}after\n"
-
-
-def test_the_page_has_a_place_for_the_table() -> None:
-    assert PAGE.read_text().count(BEGIN) == PAGE.read_text().count(END) == 1
 
 
 def test_half_of_the_figures_must_be_within_the_limit() -> None:

@@ -1,12 +1,4 @@
-from benchmarks.control_plane.first_words import (
-    BEGIN,
-    CASES,
-    END,
-    FirstWords,
-    rewritten,
-    table,
-    too_slow,
-)
+from benchmarks.control_plane.first_words import CASES, FirstWords, table, too_slow
 
 FOUND = {
     "`on_answer`": [FirstWords(200, 850, 1060)],
@@ -21,11 +13,6 @@ FOUND = {
 def test_a_row_tells_medians_and_the_slowest_call() -> None:
     rows = table(FOUND).splitlines()
     assert rows[-1] == "| `prepared`, kept | 2 ms | 4 ms | 30 ms | 40 ms |"
-
-
-def test_only_the_table_of_the_page_is_rewritten() -> None:
-    page = f"before\n{BEGIN}old\n{END}after\n"
-    assert rewritten(page, FOUND) == f"before\n{BEGIN}{table(FOUND)}{END}after\n"
 
 
 def test_prepared_greetings_alone_have_a_limit() -> None:

@@ -1,4 +1,4 @@
-from benchmarks.control_plane.steering import BEGIN, END, rewritten, table, too_slow
+from benchmarks.control_plane.steering import table, too_slow
 
 FOUND = {"interrupt": [10.0, 120.0, 300.0], "dtmf": [5.0] * 20}
 
@@ -8,11 +8,6 @@ def test_a_row_tells_half_nearly_all_and_the_slowest() -> None:
         "| `interrupt` | `clear` at the carrier | 120 ms | 120 ms | 300 ms |",
         "| `dtmf` | `send_dtmf` at the carrier | 5 ms | 5 ms | 5 ms |",
     ]
-
-
-def test_only_the_table_of_the_page_is_rewritten() -> None:
-    page = f"before\n{BEGIN}old\n{END}after\n"
-    assert rewritten(page, FOUND) == f"before\n{BEGIN}{table(FOUND)}{END}after\n"
 
 
 def test_half_of_the_requests_must_be_quick() -> None:

@@ -46,7 +46,7 @@ def test_a_pool_runs_as_many_jobs_at_a_time_as_it_has_threads() -> None:
     assert ended == [2.0, 2.0, 4.0, 4.0, 6.0]
 
 
-def test_whoever_awaits_a_job_gets_its_error() -> None:
+def test_a_coroutine_that_awaits_a_job_gets_its_error() -> None:
     def fail() -> None:
         raise ValueError("no")
 

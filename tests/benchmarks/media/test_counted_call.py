@@ -24,7 +24,7 @@ SPOKEN_FRAMES = frames(0, SETTLING_TURNS) + QUIET_FRAMES + CALLER_FRAMES
 SAID_MS = (SETTLING_TURNS + TURNS) * SPEECH_MS
 
 
-def heard(target: str, audio: ModelAudio) -> Heard:
+def run_target(target: str, audio: ModelAudio) -> Heard:
     done = subprocess.run(
         (sys.executable, *PROGRAM, target),
         env=environ(audio),
@@ -37,7 +37,7 @@ def heard(target: str, audio: ModelAudio) -> Heard:
 
 @pytest.mark.parametrize("audio", ModelAudio)
 def test_the_container_carries_the_whole_call(audio: ModelAudio) -> None:
-    call = heard("phonebridge", audio)
+    call = run_target("phonebridge", audio)
     assert call.clears == INTERRUPTIONS
     # Besides frames, the bridge sends its settings and truncations to the model.
     assert SPOKEN_FRAMES <= call.frames_to_model <= SPOKEN_FRAMES + 2 * (SETTLING_TURNS + TURNS)
@@ -46,11 +46,11 @@ def test_the_container_carries_the_whole_call(audio: ModelAudio) -> None:
 
 @pytest.mark.parametrize("audio", ModelAudio)
 def test_the_relay_carries_it_and_paces_nothing(audio: ModelAudio) -> None:
-    call = heard("relay", audio)
+    call = run_target("relay", audio)
     assert call.frames_to_model == SPOKEN_FRAMES
     assert call.played_ms == pytest.approx(SAID_MS)
     assert call.clears == SETTLING_TURNS + TURNS, "whenever the caller speaks"
 
 
-def test_nobody_answers_nothing() -> None:
-    assert heard("nobody", ModelAudio.G711) == Heard(0, 0.0, 0)
+def test_a_target_that_answers_nothing_is_counted_too() -> None:
+    assert run_target("nobody", ModelAudio.G711) == Heard(0, 0.0, 0)

@@ -11,7 +11,7 @@ from benchmarks.media.instructions import (
     Counts,
     Windows,
     compare,
-    executed,
+    executed_instructions,
     incomparable,
     load,
     per_frame,
@@ -26,12 +26,14 @@ OF = "the base was counted with"
 
 
 def test_the_sum_stands_at_the_end_of_the_report() -> None:
-    assert executed("events: Ir\nfl=a.c\n12 5000\nsummary: 2013582042\n") == 2_013_582_042
+    assert (
+        executed_instructions("events: Ir\nfl=a.c\n12 5000\nsummary: 2013582042\n") == 2_013_582_042
+    )
 
 
 def test_a_report_that_was_cut_off_has_no_sum() -> None:
     with pytest.raises(ValueError, match="no sum"):
-        executed("events: Ir\nfl=a.c\n12 5000\n")
+        executed_instructions("events: Ir\nfl=a.c\n12 5000\n")
 
 
 def test_the_windows_lie_between_the_ends_of_the_processes_whatever_their_order() -> None:

@@ -14,7 +14,7 @@ from tests.support.realtime_oracle import check_server
 @pytest.mark.parametrize("audio", ModelAudio)
 def test_every_event_is_one_of_the_api_and_bears_its_turns_name(audio: ModelAudio) -> None:
     for scripted in script(audio):
-        event = json.loads(scripted.named(b"7_3"))
+        event = json.loads(scripted.named_payload(b"7_3"))
         check_server(event)
         assert "~" not in json.dumps(event)
 

@@ -26,7 +26,7 @@ class Line(asyncio.Protocol):
         self.came.append((asyncio.get_running_loop().time(), data))
 
 
-def played(model: Model, story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
+def run_story(model: Model, story: Callable[[VirtualLoop], Awaitable[None]]) -> None:
     loop = VirtualLoop(model.hear)
 
     async def program() -> None:
@@ -48,7 +48,7 @@ def test_a_mark_comes_back_when_the_sound_before_it_has_been_played() -> None:
         assert caller.played_ms == 40.5
         connection.close()
 
-    played(Model(ModelAudio.G711), story)
+    run_story(Model(ModelAudio.G711), story)
     [(at, mark)] = line.came
     assert round(at, 4) == 0.0405
     assert unmasked(mark) == MARK
@@ -63,7 +63,7 @@ def test_the_caller_speaks_fifty_times_a_second() -> None:
         await caller.speak(3)
         caller.line.close()
 
-    played(Model(ModelAudio.G711), story)
+    run_story(Model(ModelAudio.G711), story)
     assert [round(at, 3) for at, _ in line.came] == [0.0, 0.02, 0.04]
     assert b'"chunk":"3"' in line.came[-1][1]
 
@@ -82,7 +82,7 @@ def test_the_model_confirms_the_settings_it_was_asked_for_and_then_only_listens(
         await asyncio.sleep(1)
         connection.close()
 
-    played(model, story)
+    run_story(model, story)
     accepted, created, updated, pong = [data for _, data in line.came]
     assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in accepted  # RFC 6455, 1.3
     assert b'"session.created"' in created

@@ -36,7 +36,7 @@ def run(loop: VirtualLoop, program: Coroutine[Any, Any, None]) -> None:
         runner.run(program)
 
 
-def test_who_dials_is_answered_in_virtual_time() -> None:
+def test_a_program_that_dials_is_answered_in_virtual_time() -> None:
     far_end = RecordingEnd()
     loop = VirtualLoop(far_end)
 
@@ -49,7 +49,7 @@ def test_who_dials_is_answered_in_virtual_time() -> None:
     assert far_end.pieces == [(5.0, b"anybody there?")]
 
 
-def test_whoever_is_connected_to_answers() -> None:
+def test_the_far_end_of_a_connection_answers() -> None:
     far_end = RecordingEnd()
     loop = VirtualLoop(far_end)
 

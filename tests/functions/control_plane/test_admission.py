@@ -20,7 +20,7 @@ def admission(fleet: DynamoFleet, clock: Clock) -> Admission:
     return Admission(fleet, clock)
 
 
-def told(clock: Clock, active_calls: int, draining: bool = False) -> TaskState:
+def task_state(clock: Clock, active_calls: int, draining: bool = False) -> TaskState:
     return TaskState("task-1", clock.now_ms, 2, active_calls, draining)
 
 
@@ -32,8 +32,8 @@ def test_a_fleet_that_nobody_knows_refuses_nobody(admission: Admission) -> None:
 def test_a_fleet_that_is_gone_refuses_everybody(
     admission: Admission, fleet: DynamoFleet, clock: Clock
 ) -> None:
-    fleet.beat(told(clock, 0))
-    fleet.mark_over(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
+    fleet.mark_over(task_state(clock, 0))
     with pytest.raises(AtCapacity):
         admission.admit()
 
@@ -41,12 +41,12 @@ def test_a_fleet_that_is_gone_refuses_everybody(
 def test_a_task_that_stays_silent_while_it_is_looked_at_has_no_room(
     admission: Admission, fleet: DynamoFleet, clock: Clock
 ) -> None:
-    fleet.beat(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
     for _ in range(4):
         assert fits(admission)
         clock.pass_seconds(2)
     assert not fits(admission)
-    fleet.beat(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
     clock.pass_seconds(2)
     assert fits(admission)
 
@@ -55,7 +55,7 @@ def test_nobody_is_refused_because_the_table_was_away(
     admission: Admission, fleet: DynamoFleet, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request after the outage comes before the first heartbeat."""
-    fleet.beat(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
     assert fits(admission)
     with monkeypatch.context() as outage:
         outage.setattr(fleet, "look", fail)
@@ -73,7 +73,7 @@ def test_nobody_is_refused_after_a_time_without_requests(
     admission: Admission, fleet: DynamoFleet, clock: Clock, quiet_seconds: float
 ) -> None:
     """Whether the table could be reached meanwhile is not known."""
-    fleet.beat(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
     assert fits(admission)
     clock.pass_seconds(quiet_seconds)
     assert fits(admission)
@@ -95,7 +95,7 @@ def fail() -> NoReturn:
 def test_a_full_or_draining_fleet_refuses(
     admission: Admission, fleet: DynamoFleet, clock: Clock, active_calls: int, draining: bool
 ) -> None:
-    fleet.beat(told(clock, active_calls, draining))
+    fleet.beat(task_state(clock, active_calls, draining))
     with pytest.raises(AtCapacity, match="not placed"):
         admission.admit()
 
@@ -103,7 +103,7 @@ def test_a_full_or_draining_fleet_refuses(
 def test_calls_of_other_processes_that_ring_count(
     admission: Admission, fleet: DynamoFleet, clock: Clock
 ) -> None:
-    fleet.beat(told(clock, 1))
+    fleet.beat(task_state(clock, 1))
     fleet.reserve(outbound_call(created_at_ms=clock.now_ms))
     with pytest.raises(AtCapacity):
         admission.admit()
@@ -117,7 +117,7 @@ def test_one_look_serves_a_second_and_counts_what_was_let_in(
         "before-parameter-build.dynamodb.Query",
         lambda params, **_: looks.append(params.get("ConsistentRead", False)),
     )
-    fleet.beat(told(clock, 0))
+    fleet.beat(task_state(clock, 0))
     admission.admit()
     admission.admit()
     with pytest.raises(AtCapacity):

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from aws import state
 from control_plane import services
 from control_plane.batches import attempt_of, process_batch, read
 from control_plane.recordings import CopyRecording
@@ -23,13 +22,6 @@ EVENTS = Path(__file__).parents[3] / "events"
 @dataclass(frozen=True, slots=True)
 class Fetch:
     what: str
-
-
-@pytest.fixture
-def sqs(dynamodb_address: str) -> Any:
-    client = state.client("sqs", dynamodb_address)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -58,7 +50,7 @@ def add(sqs: Any, queue: str, *what: str) -> None:
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"what": each}))
 
 
-def failed(answer: dict[str, Any]) -> list[str]:
+def failed_ids(answer: dict[str, Any]) -> list[str]:
     return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
 
 
@@ -78,7 +70,7 @@ def test_what_is_done_is_not_delivered_again(queue: str, sqs: Any) -> None:
     def fetch(record: SQSRecord) -> None:
         seen.append((read(record, Fetch), attempt_of(record)))
 
-    assert failed(process_batch(receive(sqs, queue), fetch, JobQueue(queue))) == []
+    assert failed_ids(process_batch(receive(sqs, queue), fetch, JobQueue(queue))) == []
     assert sorted(fetched.what for fetched, _ in seen) == ["water", "wine"]
     assert {attempt for _, attempt in seen} == {3}
 
@@ -92,7 +84,7 @@ def test_what_cannot_be_done_now_is_delivered_again_after_its_pause(queue: str, 
             raise RetryLater("there is none", pause_seconds=0)
 
     [wine] = [each for each in event["Records"] if "wine" in each["body"]]
-    assert failed(process_batch(event, fetch, JobQueue(queue))) == [wine["messageId"]]
+    assert failed_ids(process_batch(event, fetch, JobQueue(queue))) == [wine["messageId"]]
     [again] = receive(sqs, queue)["Records"]
     assert again["body"] == wine["body"]
 
@@ -103,7 +95,7 @@ def test_the_longest_pause_is_one_that_the_queue_grants(queue: str, sqs: Any) ->
     def fetch(record: SQSRecord) -> None:
         raise RetryLater("there is none", pause_seconds=43_200)
 
-    assert failed(process_batch(receive(sqs, queue), fetch, JobQueue(queue)))
+    assert failed_ids(process_batch(receive(sqs, queue), fetch, JobQueue(queue)))
     assert receive(sqs, queue) == {"Records": []}
 
 
@@ -120,7 +112,7 @@ def test_an_error_fails_its_own_message_only_and_is_logged(
             raise ZeroDivisionError
 
     [wine] = [each for each in event["Records"] if "wine" in each["body"]]
-    assert failed(process_batch(event, fetch, JobQueue(queue))) == [wine["messageId"]]
+    assert failed_ids(process_batch(event, fetch, JobQueue(queue))) == [wine["messageId"]]
     line = json.loads(written.getvalue())
     assert (line["level"], line["exception_name"]) == ("ERROR", "ZeroDivisionError")
 
@@ -129,4 +121,4 @@ def test_a_message_that_cannot_be_read_is_delivered_again(queue: str, sqs: Any) 
     sqs.send_message(QueueUrl=queue, MessageBody="{}")
     event = receive(sqs, queue)
     answer = process_batch(event, lambda record: print(read(record, Fetch)), JobQueue(queue))
-    assert failed(answer) == [event["Records"][0]["messageId"]]
+    assert failed_ids(answer) == [event["Records"][0]["messageId"]]

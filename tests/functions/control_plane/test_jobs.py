@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
-from aws import state
 from phonebridge.jobs import JobQueue
 
 
@@ -16,19 +13,12 @@ class Fetch:
     what: str
 
 
-@pytest.fixture
-def sqs(dynamodb_address: str) -> Any:
-    client = state.client("sqs", dynamodb_address)
-    yield client
-    client.close()
-
-
-def test_an_errand_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
+def test_a_job_waits_in_its_queue(state: Mapping[str, str], sqs: Any) -> None:
     queue = state["RecordingsQueue"]
     JobQueue(queue).add(Fetch("water"))
     [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
     assert json.loads(message["Body"]) == {"what": "water"}
 
 
-def test_without_a_queue_there_are_no_errands(environment: None) -> None:
+def test_without_a_queue_there_are_no_jobs(environment: None) -> None:
     JobQueue("").add(Fetch("water"))

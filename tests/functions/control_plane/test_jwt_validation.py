@@ -56,12 +56,12 @@ def claims(issuer: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (given | changes).items() if value is not None}
 
 
-def signed(key: RSAPrivateKey, of: dict[str, Any], kid: str = "1") -> str:
+def sign(key: RSAPrivateKey, of: dict[str, Any], kid: str = "1") -> str:
     return jwt.encode(of, key, "RS256", {"kid": kid})
 
 
 def test_a_token_of_the_issuer_for_this_api_is_valid(issuer: str, key: RSAPrivateKey) -> None:
-    assert is_valid(signed(key, claims(issuer)), issuer, AUDIENCE)
+    assert is_valid(sign(key, claims(issuer)), issuer, AUDIENCE)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_a_token_of_the_issuer_for_this_api_is_valid(issuer: str, key: RSAPrivat
 def test_a_token_with_a_wrong_claim_is_not(
     changes: dict[str, Any], issuer: str, key: RSAPrivateKey
 ) -> None:
-    assert not is_valid(signed(key, claims(issuer, **changes)), issuer, AUDIENCE)
+    assert not is_valid(sign(key, claims(issuer, **changes)), issuer, AUDIENCE)
 
 
 def test_a_token_that_somebody_else_signed_is_not(issuer: str) -> None:
     forger = generate_private_key(public_exponent=65537, key_size=2048)
-    assert not is_valid(signed(forger, claims(issuer)), issuer, AUDIENCE)
-    assert not is_valid(signed(forger, claims(issuer), kid="2"), issuer, AUDIENCE)
+    assert not is_valid(sign(forger, claims(issuer)), issuer, AUDIENCE)
+    assert not is_valid(sign(forger, claims(issuer), kid="2"), issuer, AUDIENCE)
 
 
 def test_nothing_is_valid_without_a_public_keys_signature(issuer: str) -> None:
@@ -120,7 +120,7 @@ def _part(value: object) -> str:
 def test_an_issuer_that_does_not_answer_is_an_error_and_no_refusal(key: RSAPrivateKey) -> None:
     nobody = "http://127.0.0.1:9"
     with pytest.raises(URLError):
-        is_valid(signed(key, claims(nobody)), nobody, AUDIENCE)
+        is_valid(sign(key, claims(nobody)), nobody, AUDIENCE)
 
 
 def test_keys_that_cannot_be_had_are_an_error_and_no_refusal(
@@ -129,7 +129,7 @@ def test_keys_that_cannot_be_had_are_an_error_and_no_refusal(
     gone = jwt.PyJWKClient("http://127.0.0.1:9/keys")
     monkeypatch.setattr(jwt_validation, "_keys", lambda issuer: gone)
     with pytest.raises(URLError):
-        is_valid(signed(key, claims(issuer)), issuer, AUDIENCE)
+        is_valid(sign(key, claims(issuer)), issuer, AUDIENCE)
 
 
 def test_where_an_issuer_is_set_its_tokens_open_the_api_and_keys_do_not(
@@ -139,13 +139,13 @@ def test_where_an_issuer_is_set_its_tokens_open_the_api_and_keys_do_not(
     monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
     monkeypatch.setenv("API_KEY_HASHES", "")
 
-    def authorized(credential: str) -> bool:
+    def is_authorized(credential: str) -> bool:
         event = {"headers": {"authorization": f"Bearer {credential}"}}
         return bool(authorizer.handler(event, None)["isAuthorized"])
 
-    assert authorized(signed(key, claims(issuer)))
-    assert not authorized(signed(key, claims(issuer, exp=1)))
-    assert not authorized("a-key-of-the-tests")
+    assert is_authorized(sign(key, claims(issuer)))
+    assert not is_authorized(sign(key, claims(issuer, exp=1)))
+    assert not is_authorized("a-key-of-the-tests")
 
 
 def test_a_subject_has_one_fingerprint_whichever_of_its_tokens_it_sends(
@@ -156,7 +156,7 @@ def test_a_subject_has_one_fingerprint_whichever_of_its_tokens_it_sends(
     soon = int(time.time()) + 300
 
     def client(**changes: Any) -> str:
-        headers = {"authorization": f"Bearer {signed(key, claims(issuer, **changes))}"}
+        headers = {"authorization": f"Bearer {sign(key, claims(issuer, **changes))}"}
         return str(authorizer.handler({"headers": headers}, None)["context"]["client"])
 
     assert client() == client(exp=soon)

@@ -12,14 +12,14 @@ DAY_MS = 86_400_000
 NONE = Limits(None, None, None)
 
 
-def placed(*call_ids: str, seconds: int = 60, at_ms: int = NOON_MS) -> Ledger:
+def ledger_of(*call_ids: str, seconds: int = 60, at_ms: int = NOON_MS) -> Ledger:
     ledger = Ledger()
     for call_id in call_ids:
         ledger = reserve(ledger, NONE, call_id, seconds, at_ms)
     return ledger
 
 
-def refused(
+def refusal_of(
     ledger: Ledger, limits: Limits, seconds: int = 60, at_ms: int = NOON_MS
 ) -> LimitReached:
     with pytest.raises(LimitReached) as found:
@@ -29,21 +29,21 @@ def refused(
 
 def test_without_limits_every_call_has_its_place() -> None:
     assert not NONE.is_on
-    assert len(placed(*map(str, range(1000))).active) == 1000
+    assert len(ledger_of(*map(str, range(1000))).active) == 1000
 
 
 def test_calls_at_a_time() -> None:
     limits = Limits(2, None, None)
-    assert len(reserve(placed("a"), limits, "b", 60, NOON_MS).active) == 2
-    error = refused(placed("a", "b"), limits)
+    assert len(reserve(ledger_of("a"), limits, "b", 60, NOON_MS).active) == 2
+    error = refusal_of(ledger_of("a", "b"), limits)
     assert "The limit of 2 calls at a time is reached" in str(error)
     assert error.retry_after_seconds == 10
 
 
 def test_calls_a_day_are_counted_until_midnight() -> None:
     limits = Limits(None, 2, None)
-    ledger = settle(placed("a", "b"), lambda _: 1)
-    error = refused(ledger, limits)
+    ledger = settle(ledger_of("a", "b"), lambda _: 1)
+    error = refusal_of(ledger, limits)
     assert "2 calls a day" in str(error)
     assert "at 2026-12-01T00:00:00Z" in str(error)
     assert error.retry_after_seconds == 12 * 3600
@@ -52,32 +52,32 @@ def test_calls_a_day_are_counted_until_midnight() -> None:
 
 def test_minutes_are_reserved_whole_and_the_rest_is_returned() -> None:
     limits = Limits(None, None, 3)
-    ledger = placed("a", seconds=120)
-    assert "3 minutes a day" in str(refused(ledger, limits, seconds=61))
+    ledger = ledger_of("a", seconds=120)
+    assert "3 minutes a day" in str(refusal_of(ledger, limits, seconds=61))
     settled = settle(ledger, {"a": 30}.get)
     assert (settled.seconds, settled.active) == (30, ())
     assert reserve(settled, limits, "b", 150, NOON_MS).seconds == 180
 
 
 def test_a_call_that_may_be_up_keeps_its_place() -> None:
-    ledger = placed("a", "b")
+    ledger = ledger_of("a", "b")
     assert settle(ledger, {"a": 10}.get).active == ledger.active[1:]
 
 
 def test_a_call_that_outlasts_its_reservation_returns_nothing() -> None:
-    assert settle(placed("a", seconds=60), {"a": 90}.get).seconds == 60
+    assert settle(ledger_of("a", seconds=60), {"a": 90}.get).seconds == 60
 
 
 def test_a_call_of_yesterday_keeps_its_place_but_none_of_todays_minutes() -> None:
     late_ms = NOON_MS + DAY_MS // 2 - 10_000
-    ledger = placed("a", seconds=60, at_ms=late_ms).on_day_of(late_ms + 20_000)
+    ledger = ledger_of("a", seconds=60, at_ms=late_ms).on_day_of(late_ms + 20_000)
     assert (ledger.day, ledger.calls, ledger.seconds) == ("2026-12-01", 0, 0)
     assert len(ledger.active) == 1
     assert settle(ledger, {"a": 5}.get).seconds == 0
 
 
 def test_a_reservation_that_nobody_returns_expires() -> None:
-    ledger = placed("a", seconds=60)
+    ledger = ledger_of("a", seconds=60)
     end_ms = NOON_MS + 60_000 + GRACE_MS
     assert ledger.on_day_of(end_ms - 1).active
     assert not ledger.on_day_of(end_ms).active
@@ -85,5 +85,5 @@ def test_a_reservation_that_nobody_returns_expires() -> None:
 
 
 def test_a_repeated_request_gets_no_second_place() -> None:
-    ledger = placed("a")
+    ledger = ledger_of("a")
     assert reserve(ledger, Limits(1, 1, 1), "a", 60, NOON_MS) == ledger

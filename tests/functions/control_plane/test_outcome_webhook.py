@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.outcome_webhook import (
-    LAST_WORDS_SECONDS,
-    PAUSES_SECONDS,
-    OutcomeWebhooks,
-)
+from control_plane.outcome_webhook import LAST_WORDS_SECONDS, PAUSES_SECONDS, OutcomeWebhooks
 from phonebridge.call.call import Call, Fault, Hangup
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
@@ -54,7 +50,7 @@ def _outcomes(store: DynamoCallStore, errands: Any, url: str, clock: Clock) -> O
     return OutcomeWebhooks(store, errands, url, clock)
 
 
-def ended(*, streamed: bool = True, hung_up: bool = True) -> Call:
+def ended_call(*, streamed: bool = True, hung_up: bool = True) -> Call:
     dialled = (CallRequested(), DialAccepted(LEG), CallAnswered(LEG, 2_000))
     stream = (MediaAttached(1, "task-1", 3_000),) if streamed else ()
     end = (
@@ -68,9 +64,9 @@ def ended(*, streamed: bool = True, hung_up: bool = True) -> Call:
 def test_an_end_is_announced_once_however_often_it_is_heard(
     outcomes: OutcomeWebhooks, store: DynamoCallStore, errands: RecordedErrands
 ) -> None:
-    store.create(ended(), CallConfig(webhook_url=URL))
+    store.create(ended_call(), CallConfig(webhook_url=URL))
     for _ in range(3):
-        outcomes.announce(ended())
+        outcomes.announce(ended_call())
     notice = store.webhook_delivery("call-1")
     assert notice
     assert [job for job, _ in errands.added] == [SendOutcome("call-1", notice.job)]
@@ -80,17 +76,17 @@ def test_an_end_is_announced_once_however_often_it_is_heard(
 def test_where_nobody_wants_to_hear_of_it_nothing_is_announced(
     outcomes: OutcomeWebhooks, store: DynamoCallStore, errands: RecordedErrands
 ) -> None:
-    store.create(ended(), CallConfig())
-    outcomes.announce(ended())
+    store.create(ended_call(), CallConfig())
+    outcomes.announce(ended_call())
     assert (errands.added, store.webhook_delivery("call-1")) == ([], None)
 
 
 def test_the_operators_server_hears_of_calls_that_name_none(
     store: DynamoCallStore, errands: RecordedErrands, clock: Clock
 ) -> None:
-    store.create(ended(), CallConfig())
+    store.create(ended_call(), CallConfig())
     outcomes = _outcomes(store, errands, "https://ops.example", clock)
-    outcomes.announce(ended())
+    outcomes.announce(ended_call())
     assert len(errands.added) == 1
     assert outcomes.url(None) == "https://ops.example"
     assert outcomes.url(URL) == URL
@@ -102,10 +98,10 @@ USED = (ModelUsage(1, "gpt-realtime-2.1", "gpt-transcribe", Usage()),)
 @pytest.mark.parametrize(
     ("call", "usages", "complete"),
     [
-        (ended(), USED, True),
-        (ended(), (), False),
-        (ended(streamed=False), (), True),
-        (ended(hung_up=False), USED, False),
+        (ended_call(), USED, True),
+        (ended_call(), (), False),
+        (ended_call(streamed=False), (), True),
+        (ended_call(hung_up=False), USED, False),
     ],
 )
 def test_a_record_is_complete_when_the_carrier_and_the_container_have_said_their_last(

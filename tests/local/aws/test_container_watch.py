@@ -25,7 +25,9 @@ class Container:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[tuple[Container, ContainerWatch, asyncio.Task[None]]]:
+async def watched_container() -> AsyncIterator[
+    tuple[Container, ContainerWatch, asyncio.Task[None]]
+]:
     container = Container()
     async with (
         await asyncio.start_server(container.serve, "127.0.0.1", 0) as server,
@@ -51,13 +53,13 @@ async def until_it_would_wait(watch: ContainerWatch) -> asyncio.Task[bool]:
 
 
 async def test_nobody_waits_for_a_container_that_runs() -> None:
-    async with watched() as (container, watch, _):
+    async with watched_container() as (container, watch, _):
         await until(lambda: container.questions > 2)
         assert not await watch.wait()
 
 
 async def test_a_container_that_stands_still_is_waited_for() -> None:
-    async with watched() as (container, watch, _):
+    async with watched_container() as (container, watch, _):
         container.runs.clear()
         waiting = await until_it_would_wait(watch)
         assert not waiting.done()
@@ -66,7 +68,7 @@ async def test_a_container_that_stands_still_is_waited_for() -> None:
 
 
 async def test_nobody_waits_once_nobody_watches() -> None:
-    async with watched() as (container, watch, watching):
+    async with watched_container() as (container, watch, watching):
         container.runs.clear()
         waiting = await until_it_would_wait(watch)
         watching.cancel()

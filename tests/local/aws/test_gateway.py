@@ -256,7 +256,7 @@ class TestRoutes:
 
         assert (api.status_code, webhook.status_code) == (403, 200)
 
-    async def test_it_tells_that_it_is_up(self, client: httpx.AsyncClient) -> None:
+    async def test_the_gateway_reports_its_health(self, client: httpx.AsyncClient) -> None:
         assert (await client.get("/healthz")).text == "ok"
 
 
@@ -307,7 +307,9 @@ class TestAnswers:
         assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
     @pytest.mark.parametrize("path", ["/fail", "/unprintable"])
-    async def test_so_is_a_handler_that_fails(self, path: str, client: httpx.AsyncClient) -> None:
+    async def test_a_handler_that_fails_is_answered_500(
+        self, path: str, client: httpx.AsyncClient
+    ) -> None:
         answer = await client.post(path)
 
         assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})

@@ -44,7 +44,7 @@ async def gateway_to(media_url: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def relayed(conversation: Conversation, **container: Any) -> AsyncIterator[str]:
+async def relaying(conversation: Conversation, **container: Any) -> AsyncIterator[str]:
     """Yield the address of a gateway in front of a container that behaves as given."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         async with serve(conversation, "127.0.0.1", 0, **container) as server:
@@ -58,7 +58,7 @@ async def echo(caller: ServerConnection) -> None:
         await caller.send(message)
 
 
-async def closed(connection: ClientConnection | ServerConnection) -> tuple[int, str]:
+async def close_reason(connection: ClientConnection | ServerConnection) -> tuple[int, str]:
     """Return how the other side closed the connection."""
     with pytest.raises(ConnectionClosed) as end:
         await connection.recv()
@@ -67,7 +67,7 @@ async def closed(connection: ClientConnection | ServerConnection) -> tuple[int, 
 
 async def test_text_and_bytes_come_through_as_they_are() -> None:
     messages: list[str | bytes] = ['{"event": "media"}', b"\x00\xff", "", b"", "ü" * 100_000]
-    async with relayed(echo) as address, connect(address) as caller:
+    async with relaying(echo) as address, connect(address) as caller:
         for message in messages:
             await caller.send(message)
 
@@ -81,10 +81,10 @@ async def test_the_token_and_the_address_reach_the_container() -> None:
         assert caller.request
         seen.append((caller.request.path, caller.request.headers[TOKEN_HEADER]))
 
-    async with relayed(note) as address:
+    async with relaying(note) as address:
         headers = {TOKEN_HEADER: "1.2.three"}
         async with connect(f"{address}?a=b", additional_headers=headers) as caller:
-            await closed(caller)
+            await close_reason(caller)
 
     assert seen == [("/media-bridge/call-1?a=b", "1.2.three")]
 
@@ -94,7 +94,7 @@ async def test_a_refused_upgrade_is_refused(status: HTTPStatus) -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         return connection.respond(status, "no\n")
 
-    async with relayed(echo, process_request=refuse) as address:
+    async with relaying(echo, process_request=refuse) as address:
         with pytest.raises(InvalidStatus) as refusal:
             await connect(address)
 
@@ -115,8 +115,8 @@ async def test_the_container_closes_with_its_own_code(end: tuple[int, str]) -> N
     async def hang_up(caller: ServerConnection) -> None:
         await caller.close(*end)
 
-    async with relayed(hang_up) as address, connect(address) as caller:
-        assert await closed(caller) == end
+    async with relaying(hang_up) as address, connect(address) as caller:
+        assert await close_reason(caller) == end
 
 
 @pytest.mark.parametrize("end", [(1000, "bye"), (1001, ""), (4000, "tired")])
@@ -124,9 +124,9 @@ async def test_the_caller_closes_with_its_own_code(end: tuple[int, str]) -> None
     ends: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
 
     async def wait(caller: ServerConnection) -> None:
-        await ends.put(await closed(caller))
+        await ends.put(await close_reason(caller))
 
-    async with relayed(wait) as address:
+    async with relaying(wait) as address:
         async with connect(address) as caller:
             await caller.close(*end)
 
@@ -138,9 +138,9 @@ async def test_a_caller_that_vanishes_vanishes_for_the_container() -> None:
 
     async def wait(caller: ServerConnection) -> None:
         await caller.send("hello")
-        await ends.put(await closed(caller))
+        await ends.put(await close_reason(caller))
 
-    async with relayed(wait) as address:
+    async with relaying(wait) as address:
         caller = await connect(address)
         await caller.recv()
         caller.transport.abort()
@@ -153,7 +153,7 @@ async def test_a_container_that_vanishes_is_an_error_to_the_caller() -> None:
         await caller.recv()
         caller.transport.abort()
 
-    async with relayed(vanish) as address, connect(address) as caller:
+    async with relaying(vanish) as address, connect(address) as caller:
         await caller.send("hello")
 
-        assert await closed(caller) == (1011, "")
+        assert await close_reason(caller) == (1011, "")

@@ -58,7 +58,7 @@ def queue(sqs: Any, request: pytest.FixtureRequest) -> str:
 
 
 @asynccontextmanager
-async def polled(queue: str, function: RecordingFunction) -> AsyncIterator[None]:
+async def polling_source(queue: str, function: RecordingFunction) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         source = EventSource(queue.rpartition("/")[2], function, 10)
         polling = tasks.create_task(source.poll())
@@ -75,7 +75,7 @@ def is_empty(sqs: Any, queue: str) -> bool:
 async def test_what_is_done_is_deleted(sqs: Any, queue: str) -> None:
     sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"call": 1}))
     function = RecordingFunction()
-    async with polled(queue, function):
+    async with polling_source(queue, function):
         await until(lambda: is_empty(sqs, queue))
     [event] = function.events
     [record] = event["Records"]
@@ -88,7 +88,7 @@ async def test_what_the_answer_names_comes_again(sqs: Any, queue: str) -> None:
     sent = sqs.send_message(QueueUrl=queue, MessageBody="again")
     failure = {"batchItemFailures": [{"itemIdentifier": sent["MessageId"]}]}
     function = RecordingFunction(answers=[failure])
-    async with polled(queue, function):
+    async with polling_source(queue, function):
         await until(lambda: is_empty(sqs, queue))
     assert function.bodies == ["again", "again"]
 
@@ -96,7 +96,7 @@ async def test_what_the_answer_names_comes_again(sqs: Any, queue: str) -> None:
 async def test_a_handler_that_raises_gets_its_batch_again(sqs: Any, queue: str) -> None:
     sqs.send_message(QueueUrl=queue, MessageBody="again")
     function = RecordingFunction(answers=[RuntimeError("no")])
-    async with polled(queue, function):
+    async with polling_source(queue, function):
         await until(lambda: is_empty(sqs, queue))
     assert function.bodies == ["again", "again"]
 

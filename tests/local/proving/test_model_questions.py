@@ -44,7 +44,7 @@ async def test_the_simulator_speaks_after_a_restore() -> None:
 
 @dataclass
 class OddModel:
-    """A server that accepts everything but what it is told to refuse, and speaks as it is told."""
+    """A server that refuses only the given events, and speaks the given words."""
 
     says: list[Event] = field(default_factory=list)
     """The events of each response."""

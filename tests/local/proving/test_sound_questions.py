@@ -1,4 +1,4 @@
-"""What is concluded from media frames, and how the beeps tell the byte order apart."""
+"""Conclusions from media frames, and how the beeps show the byte order."""
 
 import base64
 from typing import Any
@@ -7,19 +7,13 @@ import numpy as np
 import pytest
 
 from proving.receiver import SeenSocket
-from proving.sound_questions import (
-    _frame_length,
-    _order_received,
-    _silence,
-    _timestamp_unit,
-    beeps,
-)
+from proving.sound_questions import _frame_length, _order_received, _silence, _timestamp_unit, beeps
 from simulators.audio import l16
 
 Heard = list[tuple[float, dict[str, Any]]]
 
 
-def heard(step: int, gap_seconds: float = 0.02, payload: bytes = b"\xff" * 160) -> Heard:
+def frames_of(step: int, gap_seconds: float = 0.02, payload: bytes = b"\xff" * 160) -> Heard:
     encoded = base64.b64encode(payload).decode()
     return [
         (number * gap_seconds, {"media": {"timestamp": str(number * step), "payload": encoded}})
@@ -31,19 +25,19 @@ def heard(step: int, gap_seconds: float = 0.02, payload: bytes = b"\xff" * 160) 
     ("step", "unit"), [(20, "milliseconds"), (160, "samples"), (320, "samples"), (1, "other")]
 )
 def test_the_unit_of_timestamps_follows_from_their_steps(step: int, unit: str) -> None:
-    assert _timestamp_unit(heard(step)).answer == unit
+    assert _timestamp_unit(frames_of(step)).answer == unit
 
 
 def test_gaps_and_lengths_are_told_from_the_frames() -> None:
-    assert _silence(heard(20)).answer == "continuous"
-    assert _silence(heard(20, gap_seconds=1.0)).answer == "gaps"
-    assert _frame_length(heard(20)).answer == "20_ms"
-    assert _frame_length(heard(20, payload=b"\xff" * 240)).answer == "other"
+    assert _silence(frames_of(20)).answer == "continuous"
+    assert _silence(frames_of(20, gap_seconds=1.0)).answer == "gaps"
+    assert _frame_length(frames_of(20)).answer == "20_ms"
+    assert _frame_length(frames_of(20, payload=b"\xff" * 240)).answer == "other"
 
 
 @pytest.mark.parametrize(("order", "wrong"), [(">i2", "<i2"), ("<i2", ">i2")])
 def test_a_beep_in_the_wrong_order_is_next_to_silent(order: str, wrong: str) -> None:
-    """Nobody's ears may hurt."""
+    """The beeps must not be too loud for an ear."""
     payload = beeps(1, order)
     assert np.abs(np.frombuffer(payload, order).astype(int)).max() > 5_000
     assert np.abs(np.frombuffer(payload, wrong).astype(int)).max() < 256

@@ -5,12 +5,7 @@ from itertools import accumulate, pairwise
 
 import pytest
 
-from media_bridge.audio.codecs import (
-    LAWS,
-    Codec,
-    decode,
-    encode,
-)
+from media_bridge.audio.codecs import LAWS, Codec, decode, encode
 from tests.support.audio_streams import to_pcm, to_samples
 
 ALL_CODES = bytes(range(256))

@@ -69,7 +69,7 @@ def test_the_model_hears_a_silent_telephone_as_the_codec_has_it() -> None:
 
 
 @pytest.mark.parametrize("codec", LAWS)
-def test_who_is_muted_is_silent_for_as_long_as_they_spoke(codec: Codec) -> None:
+def test_a_muted_caller_is_replaced_by_as_much_silence(codec: Codec) -> None:
     loud = encode(codec, to_pcm(tone(440, TELEPHONE_RATE_HZ)))
     muted = convert(Muted(codec.silence, TelephoneToModel(codec)), loud)
     assert muted == convert(TelephoneToModel(codec), codec.silence * len(loud))

@@ -45,14 +45,14 @@ class Line:
         ]
 
 
-def stalled(seconds: float, code: int = SPEECH) -> Line:
+def stalled_line(seconds: float, code: int = SPEECH) -> Line:
     """A caller speaks for 8 s. After 1 s the line stalls, and then delivers everything at once."""
     end = 1.0 + seconds
     times = (number * FRAME_SECONDS for number in range(400))
     return Line(tuple((end if 1.0 < at < end else at, n, code) for n, at in enumerate(times)))
 
 
-def heard(line: Line, speaks: bool = True) -> list[tuple[float, bytes]]:
+def forward(line: Line, speaks: bool = True) -> list[tuple[float, bytes]]:
     """What the model gets, and when. The caller counts as speaking all the time."""
     bridge = ready_call().bridge
     if speaks:
@@ -67,7 +67,7 @@ def heard(line: Line, speaks: bool = True) -> list[tuple[float, bytes]]:
     return [(at, each.audio) for at, each in got if isinstance(each, AppendAudio)]
 
 
-def joined(got: Iterable[tuple[float, bytes]]) -> bytes:
+def join(got: Iterable[tuple[float, bytes]]) -> bytes:
     return b"".join(audio for _, audio in got)
 
 
@@ -76,7 +76,7 @@ def joined(got: Iterable[tuple[float, bytes]]) -> bytes:
 
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.76, 1.2, 1.45])
 def test_a_sentence_on_a_line_that_stalls_stays_whole(seconds: float) -> None:
-    spoken = joined(heard(stalled(seconds)))
+    spoken = join(forward(stalled_line(seconds)))
     assert spoken == sound(20, SPEECH) * 400, "no silence in it, and nothing twice"
 
 
@@ -85,10 +85,10 @@ def test_after_a_long_stall_speech_follows_as_time_allows_and_pauses_are_dropped
     seconds: float,
 ) -> None:
     """The caller speaks again after a long pause; both came too late."""
-    line = stalled(seconds)
+    line = stalled_line(seconds)
     quiet_from = round((1.0 + seconds + 1.0) / FRAME_SECONDS)
     arrivals = tuple((at, n, SPEECH if n < quiet_from else PAUSE) for at, n, _ in line.arrivals)
-    got = joined(heard(Line(arrivals)))
+    got = join(forward(Line(arrivals)))
     assert got.count(SPEECH) == quiet_from * FRAME_BYTES, "no speech was lost"
     assert len(got) <= bytes_in(8.0 + 1.0 + REORDER_WINDOW_SECONDS + FRAME_SECONDS)
 
@@ -173,7 +173,7 @@ def test_after_a_pause_frames_pass_at_once() -> None:
 
 
 def test_a_gap_in_silence_is_not_filled_and_what_was_held_up_passes_whole() -> None:
-    assert joined(heard(stalled(5.0), speaks=False)) == sound(20, SPEECH) * 400
+    assert join(forward(stalled_line(5.0), speaks=False)) == sound(20, SPEECH) * 400
 
 
 # The law.
@@ -183,9 +183,9 @@ _fates = st.sampled_from(["comes", "comes", "comes", "late", "lost", "twice", "n
 
 @st.composite
 def lines(draw: st.DrawFn) -> Line:
-    """Whatever a network does to a caller who sends a frame each 20 ms: the frames of a stall come
-    together at its end, some overtake each other by 100 ms, some come twice or never, and while the
-    line pauses none is sent."""
+    """Draw the effects of a network on a caller who sends a frame each 20 ms. The frames of a stall
+    come together at its end. Some frames overtake each other by 100 ms, and some come twice or
+    never. While the line pauses, none is sent."""
     stalls = draw(st.lists(st.tuples(st.floats(0, 8), st.floats(0.1, 5)), max_size=3))
     pauses = draw(st.lists(st.tuples(st.floats(0, 8), st.floats(0.1, 5)), max_size=2))
     is_numbered = draw(st.booleans())
@@ -214,7 +214,7 @@ def lines(draw: st.DrawFn) -> Line:
 @given(lines())
 def test_the_model_never_gets_more_sound_than_time_has_passed(line: Line) -> None:
     passed = 0
-    for at, audio in heard(line):
+    for at, audio in forward(line):
         passed += len(audio)
         elapsed = at + FRAME_SECONDS + REORDER_WINDOW_SECONDS
         assert passed <= bytes_in(elapsed) + 1

@@ -40,7 +40,7 @@ def test_no_more_than_two_milliseconds_are_held_back() -> None:
 
 @given(sizes=st.lists(st.integers(0, 400), max_size=12))
 @settings(deadline=None)
-def test_of_pieces_of_other_sizes_than_a_frame_less_than_a_millisecond_more(
+def test_pieces_that_are_no_whole_frames_are_delayed_by_less_than_a_millisecond_more(
     sizes: list[int],
 ) -> None:
     up, down = TelephoneToModel(Codec.PCMU), ModelToTelephone(Codec.PCMU)

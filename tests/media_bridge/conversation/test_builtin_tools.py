@@ -1,4 +1,4 @@
-"""What the model is told of the tools that Phonebridge carries out itself."""
+"""The definitions of the tools that Phonebridge carries out itself."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def _fields(tool: str) -> tuple[msgspec.structs.FieldInfo, ...]:
     return msgspec.structs.fields(READ[tool]) if tool in READ else ()
 
 
-def test_each_says_what_it_does_and_takes_what_we_read() -> None:
+def test_each_built_in_tool_describes_itself_and_takes_the_arguments_that_we_read() -> None:
     assert set(SCHEMAS) == set(BuiltIn)
     for each in function_definitions(ALL):
         assert len(each.description) > 20
@@ -38,7 +38,7 @@ def test_each_says_what_it_does_and_takes_what_we_read() -> None:
         assert schema["required"] == required
 
 
-def test_only_what_was_declared_is_described() -> None:
+def test_only_declared_tools_are_described() -> None:
     [only] = function_definitions(Tools(built_in=(BuiltIn.END_CALL,)))
     assert only.name == "end_call"
 

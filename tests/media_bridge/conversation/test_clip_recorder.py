@@ -63,6 +63,7 @@ from tests.support.bridges import (
     STARTED,
     agent_turn,
     done,
+    make_ready,
     play,
     said,
     say_of,
@@ -100,16 +101,12 @@ def call_without_clips(
     return Playbook(bridge)
 
 
-def greeted(missing: tuple[ClipKind, ...] = BOTH) -> Playbook:
-    """The caller has heard the agent and is silent; the first missing clip was just asked for."""
-    story = call_without_clips(missing)
+def greeted_call(missing: tuple[ClipKind, ...] = BOTH) -> Playbook:
+    """The agent has spoken, the caller is silent, and the first missing clip has just been
+    requested."""
+    story = make_ready(call_without_clips(missing))
     assert (
         story
-        >> STARTED
-        >> ModelConnected()
-        << ConfigureModel(Codec.PCMU)
-        >> ModelReady()
-        << CreateResponse()
         >> ResponseStarted("resp-1")
         >> words("Hello.")
         >> said(100)
@@ -124,7 +121,7 @@ def greeted(missing: tuple[ClipKind, ...] = BOTH) -> Playbook:
 
 
 def test_a_clip_is_recorded_when_it_is_the_callers_turn_and_then_the_next_one() -> None:
-    story = greeted()
+    story = greeted_call()
     spent = Usage(output_audio=30, responses=1)
     assert (
         story
@@ -156,7 +153,7 @@ def test_a_call_that_lacks_none_records_none() -> None:
 
 
 def test_the_caller_may_speak_and_is_answered_meanwhile() -> None:
-    story = greeted((ClipKind.FILLER,))
+    story = greeted_call((ClipKind.FILLER,))
     assert (
         story
         >> CLIP_STARTED
@@ -188,7 +185,7 @@ def test_a_server_that_does_not_know_such_responses_is_never_asked_again(
 ) -> None:
     reason = f"the server answered out-of-band requests {how}"
     assert (
-        greeted()
+        greeted_call()
         >> started
         << CancelResponse("resp-c")
         << DisableClips(reason)
@@ -207,7 +204,7 @@ def test_a_server_that_does_not_know_such_responses_is_never_asked_again(
 
 def test_the_answer_to_a_caller_is_not_taken_for_a_clip() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> CallerSpeechStarted("item-2")
         >> CallerSpeechStopped("item-2")
         >> ResponseStarted("resp-3")
@@ -216,10 +213,10 @@ def test_the_answer_to_a_caller_is_not_taken_for_a_clip() -> None:
     )
 
 
-def test_neither_is_what_the_agent_was_asked_to_say() -> None:
+def test_requested_words_are_not_taken_for_a_clip() -> None:
     request = CreateResponse(exact_text="Are you there?")
     assert (
-        greeted()
+        greeted_call()
         >> say_of(request)
         << request
         >> ResponseStarted("resp-3")
@@ -231,12 +228,7 @@ def test_neither_is_what_the_agent_was_asked_to_say() -> None:
 def test_nothing_is_recorded_while_the_answer_to_the_caller_is_on_its_way() -> None:
     """The end of what was interrupted may come after the caller's turn, and before its answer."""
     assert (
-        call_without_clips()
-        >> STARTED
-        >> ModelConnected()
-        << ConfigureModel(Codec.PCMU)
-        >> ModelReady()
-        << CreateResponse()
+        make_ready(call_without_clips())
         >> ResponseStarted("resp-1")
         >> said(100)
         << play(100)
@@ -262,9 +254,9 @@ def test_nothing_is_recorded_where_the_server_speaks_up_by_itself() -> None:
     assert story >> done() >> At(30.0) << agent_turn(1, "", 0, 100)
 
 
-def test_neither_is_what_comes_late() -> None:
+def test_a_late_response_is_not_taken_for_a_clip() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> At(ASKED_AT + UNLABELLED_SECONDS)
         >> ResponseStarted("resp-3")
         >> said(60, "item-3", "resp-3")
@@ -291,7 +283,7 @@ def test_a_caller_who_goes_on_at_once_is_not_disturbed() -> None:
 
 def test_a_refused_request_is_given_up() -> None:
     assert (
-        greeted((ClipKind.FILLER,))
+        greeted_call((ClipKind.FILLER,))
         >> ModelErrorReceived("unknown_parameter", "response.input", "clip-filler")
         << Log("warning", "clip not recorded", "filler: unknown_parameter: response.input")
         >> At(30.0)
@@ -300,7 +292,7 @@ def test_a_refused_request_is_given_up() -> None:
 
 def test_other_errors_are_not_about_it() -> None:
     assert (
-        greeted((ClipKind.FILLER,))
+        greeted_call((ClipKind.FILLER,))
         >> ModelErrorReceived("server_error", "The server had an error.")
         << Log("warning", "model error", "server_error: The server had an error.")
         >> CLIP_STARTED
@@ -317,7 +309,7 @@ def test_other_errors_are_not_about_it() -> None:
 @pytest.mark.parametrize("status", ["failed", "cancelled", "incomplete"])
 def test_a_clip_that_did_not_come_whole_is_left_to_another_call(status: str) -> None:
     assert (
-        greeted()
+        greeted_call()
         >> CLIP_STARTED
         >> of_clip(100)
         >> clip_words("One")
@@ -336,8 +328,8 @@ def test_a_clip_that_did_not_come_whole_is_left_to_another_call(status: str) -> 
         (clip_words("One moment."), of_clip(100), of_clip(100, "item-d")),
     ],
 )
-def test_whoever_says_something_else_is_not_asked_again(instead: tuple[BridgeEvent, ...]) -> None:
-    story = greeted() >> CLIP_STARTED
+def test_a_model_that_says_other_words_is_not_asked_again(instead: tuple[BridgeEvent, ...]) -> None:
+    story = greeted_call() >> CLIP_STARTED
     for event in instead:
         story >>= event
     reason = "it is not one spoken item with its words"
@@ -352,7 +344,7 @@ def test_whoever_says_something_else_is_not_asked_again(instead: tuple[BridgeEve
 
 def test_a_clip_without_end_is_cut_off() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> CLIP_STARTED
         >> of_clip(MAX_CLIP_MS)
         >> of_clip(20)
@@ -366,7 +358,7 @@ def test_a_clip_without_end_is_cut_off() -> None:
 
 def test_a_request_that_is_never_answered_is_given_up() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> At(ASKED_AT + TIMEOUT_SECONDS)
         << Log("warning", "clip not recorded", "filler: it took too long")
         >> At(50.0)
@@ -379,7 +371,7 @@ def test_a_request_that_is_never_answered_is_given_up() -> None:
 
 def test_a_clip_that_stalls_is_given_up() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> CLIP_STARTED
         >> of_clip(100)
         >> At(ASKED_AT + TIMEOUT_SECONDS)
@@ -460,7 +452,7 @@ RECORDING: tuple[BridgeEvent, ...] = (
 )
 
 
-def performed(story: Playbook, told: list[BridgeEvent]) -> list[BridgeCommand]:
+def perform(story: Playbook, told: list[BridgeEvent]) -> list[BridgeCommand]:
     commands = []
     for event in told:
         commands += story._play(event)
@@ -473,11 +465,11 @@ def performed(story: Playbook, told: list[BridgeEvent]) -> list[BridgeCommand]:
 def test_a_conversation_is_the_same_with_a_clip_beside_it(is_talk: list[bool]) -> None:
     conversation, recording = iter(TALK), iter(RECORDING)
     told = [next(conversation) if each else next(recording) for each in is_talk]
-    with_clip, without = greeted((ClipKind.FILLER,)), greeted((ClipKind.FILLER,))
+    with_clip, without = greeted_call((ClipKind.FILLER,)), greeted_call((ClipKind.FILLER,))
     kept = KeepClip(ClipKind.FILLER, "One moment.", sound(500, 0x55))
-    commands = performed(with_clip, told)
+    commands = perform(with_clip, told)
     assert commands.count(kept) == 1
-    assert [each for each in commands if each != kept] == performed(without, list(TALK))
+    assert [each for each in commands if each != kept] == perform(without, list(TALK))
     assert with_clip.bridge.activity == without.bridge.activity
 
 
@@ -497,7 +489,7 @@ async def test_the_first_call_with_a_voice_records_its_clips_for_those_to_come(
     start_plane: StartsPlane, model_audio: ModelAudio, client: "DynamoDBClient", clock: Clock
 ) -> None:
     def clips() -> SpeechClips | None:
-        """As another process finds them."""
+        """Return the clips that another process finds."""
         services = plane.services
         cache = SpeechCache(services.settings, services.model, client, clock)
         found = cache.find_clips(BRIEF)

@@ -61,7 +61,7 @@ def whole(text: str, index: int | None = None) -> TranscriptFinished:
 
 
 def ending(text: str, status: str = "completed") -> ResponseEnded:
-    """A response that tells its words once more."""
+    """The end of a response that repeats its words."""
     return replace(done(status=status), transcripts=(whole(text),))
 
 
@@ -231,7 +231,7 @@ def test_speaking_ends_with_playback() -> None:
     )
 
 
-def test_each_interruption_is_its_own() -> None:
+def test_two_interruptions_are_counted_as_two() -> None:
     story = speaking(0.5)
     assert (
         story
@@ -329,9 +329,9 @@ def test_only_the_first_item_of_an_answer_ends_the_callers_wait() -> None:
     assert story.bridge.activity.turn_latency_ms == 400
 
 
-def test_each_part_of_the_wait_has_its_owner() -> None:
-    """The detector is sure after 200 ms, a function takes its time, the model thinks, and of the
-    first sound that comes too little is there to be sent on."""
+def test_each_part_of_the_wait_is_attributed_to_its_cause() -> None:
+    """The detector is sure after 200 ms, a function takes its time, and the model thinks. Its first
+    delta is too short to be sent on."""
     story = ready_call(config=CallConfig(turn_detection=TurnDetection(silence_duration_ms=200)))
     assert story >> CallerSpeechStarted("user-1") >> At(1.2) >> CallerSpeechStopped("user-1")
     assert (

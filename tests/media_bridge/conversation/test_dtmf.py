@@ -1,4 +1,5 @@
-"""What the caller presses: told to the model as one entry, stopping the agent as speech does."""
+"""Keys that the caller presses. The model receives them as one entry, and they stop the agent as
+speech does."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,6 @@ from media_bridge.events import (
     StreamStopped,
 )
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Interrupt
 from tests.support.bridges import (
     STARTED,
     agent_turn,
@@ -36,26 +36,20 @@ from tests.support.bridges import (
     play,
     ready_call,
     said,
+    silent_call,
     words,
 )
 from tests.support.playbook import At, Playbook
 
 
-def pressed(keys: str) -> AddMessage:
+def prompt_of(keys: str) -> AddMessage:
     return AddMessage(Role.USER, f"The caller pressed {keys} on the keypad.")
 
 
 def listening_call(config: CallConfig | None = None) -> Playbook:
-    """The greeting was heard."""
-    story = ready_call(config=config)
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-        >> At(1.0)
-    )
+    """The greeting was played."""
+    story = silent_call(config=config)
+    assert story >> At(1.0)
     return story
 
 
@@ -68,7 +62,7 @@ def test_an_entry_is_complete_after_a_pause() -> None:
         >> At(3.2)
         >> At(3.3)
         << caller_turn(1, "[pressed 1 2]", 1000, 1800)
-        << pressed("1 2")
+        << prompt_of("1 2")
         << CreateResponse()
     )
 
@@ -80,7 +74,7 @@ def test_the_hash_key_completes_it_at_once() -> None:
         >> At(1.2)
         >> DigitPressed("#")
         << caller_turn(1, "[pressed 7 #]", 1000, 1200)
-        << pressed("7 #")
+        << prompt_of("7 #")
         << CreateResponse()
         >> At(10.0)
     )
@@ -103,7 +97,7 @@ def test_a_key_stops_the_agent_and_the_entry_waits_for_the_end_of_that_response(
         << agent_turn(1, "", 0, 50, interrupted=True, unheard="Press one for")
         >> DigitPressed("#")
         << caller_turn(2, "[pressed 1 #]", 50, 50)
-        << pressed("1 #")
+        << prompt_of("1 #")
         >> done(status="cancelled")
         << CreateResponse()
     )
@@ -116,12 +110,12 @@ def test_digits_stay_off_the_record_where_that_is_wished() -> None:
         >> DigitPressed("2")
         >> At(2.5)
         << caller_turn(1, "[pressed 2 keys]", 1000, 1000)
-        << pressed("4 2")
+        << prompt_of("4 2")
         << CreateResponse()
         >> DigitPressed("5")
         >> At(4.0)
         << caller_turn(2, "[pressed 1 key]", 2500, 2500)
-        << pressed("5")
+        << prompt_of("5")
     )
 
 
@@ -142,7 +136,7 @@ def test_keys_pressed_before_the_model_is_ready_are_told_when_it_is() -> None:
         >> ModelReady()
         << CreateResponse()
         << caller_turn(1, "[pressed 3]", 0, 0)
-        << pressed("3")
+        << prompt_of("3")
     )
 
 

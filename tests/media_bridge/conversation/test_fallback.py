@@ -2,14 +2,11 @@
 
 import pytest
 
-from media_bridge.audio.codecs import Codec
 from media_bridge.bridge import Bridge
 from media_bridge.commands import (
     AddTimelineEntry,
     BridgeCommand,
     ClipKind,
-    ConfigureModel,
-    CreateResponse,
     EndCall,
     FailCall,
     LeaveStream,
@@ -20,8 +17,6 @@ from media_bridge.events import (
     CarrierSpoke,
     HangUpRequested,
     ModelClosed,
-    ModelConnected,
-    ModelReady,
     StreamLost,
     StreamStopped,
 )
@@ -32,7 +27,7 @@ from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.machine_detection import MachineDetection, OnMachine
 from phonebridge.call.steering import MachineAnswered, Say, TransferFinished
 from phonebridge.settings import ModelAudio
-from tests.support.bridges import CALL, RINGING, STARTED, frame, play, sound
+from tests.support.bridges import CALL, RINGING, STARTED, frame, play, ready_call, sound
 from tests.support.playbook import At, Playbook, pass_time
 
 COLLEAGUE = "+15550142"
@@ -44,18 +39,7 @@ APOLOGY = SpeechClip("I am sorry.", sound(100, 0x44))
 
 
 def talking(fallback: Fallback | None, apology: SpeechClip | None = None) -> Playbook:
-    config = CallConfig(fallback=fallback)
-    clips = SpeechClips(None, apology)
-    story = Playbook(Bridge(CALL, config, ModelAudio.G711, 0.0, clips=clips))
-    assert (
-        story
-        >> STARTED
-        >> ModelConnected()
-        << ConfigureModel(Codec.PCMU)
-        >> ModelReady()
-        << CreateResponse()
-    )
-    return story
+    return ready_call(config=CallConfig(fallback=fallback), clips=SpeechClips(None, apology))
 
 
 def transferring() -> Playbook:

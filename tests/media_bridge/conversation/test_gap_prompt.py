@@ -1,4 +1,4 @@
-"""A call that goes on with another stream, on which nobody speaks."""
+"""A call that continues on another stream, on which no one speaks."""
 
 from dataclasses import replace
 

@@ -72,7 +72,7 @@ def heard_before_the_model_came(model_audio: ModelAudio = ModelAudio.G711) -> Pl
 
 
 @pytest.mark.parametrize("model_audio", ModelAudio)
-def test_it_is_played_before_there_is_a_model_which_then_learns_of_it(
+def test_a_cached_greeting_is_played_before_the_model_is_ready_and_then_sent_to_it(
     model_audio: ModelAudio,
 ) -> None:
     story = heard_before_the_model_came(model_audio)
@@ -87,7 +87,7 @@ def test_it_is_played_before_there_is_a_model_which_then_learns_of_it(
     assert story.bridge.activity.first_audio_ms == 0
 
 
-def test_the_model_learns_of_it_when_it_was_heard() -> None:
+def test_the_model_gets_the_cached_greeting_as_text_once_it_was_played() -> None:
     assert (
         kept_call(RINGING)
         >> ModelConnected()
@@ -109,7 +109,9 @@ def test_the_model_learns_of_it_when_it_was_heard() -> None:
 
 
 @pytest.mark.parametrize("model_audio", ModelAudio)
-def test_of_one_that_was_cut_the_model_learns_what_was_heard(model_audio: ModelAudio) -> None:
+def test_of_an_interrupted_cached_greeting_the_model_gets_the_played_words(
+    model_audio: ModelAudio,
+) -> None:
     assert (
         kept_call(RINGING, model_audio)
         >> ModelConnected()
@@ -129,7 +131,7 @@ def test_of_one_that_was_cut_the_model_learns_what_was_heard(model_audio: ModelA
     )
 
 
-def test_one_that_nobody_heard_is_not_told() -> None:
+def test_a_cached_greeting_that_was_not_played_is_not_sent_to_the_model() -> None:
     assert (
         kept_call(RINGING)
         >> ModelConnected()
@@ -228,17 +230,17 @@ def test_its_words_may_be_told_at_its_end_only() -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "incomplete", "failed"])
-def test_one_that_did_not_come_whole_is_not(status: str) -> None:
+def test_a_greeting_that_is_incomplete_is_not_cached(status: str) -> None:
     assert hear(tape(), *SAID, done(status=status)) == []
 
 
-def test_nor_is_one_in_other_words_or_of_several_pieces_or_without_end() -> None:
+def test_a_greeting_with_other_words_or_several_items_or_no_end_is_not_cached() -> None:
     assert hear(tape("Good evening"), *SAID, done()) == []
     assert hear(tape(), *SAID, said(20, item="item-2"), done()) == []
     assert hear(tape(), *SAID, said(MAX_CACHED_MS), said(20), done()) == []
 
 
-def test_only_the_first_response_is_taken_down() -> None:
+def test_only_the_first_response_is_recorded() -> None:
     later = [replace(event, response_id="resp-2") for event in (said(100), done())]
     assert hear(tape(), *SAID, ResponseStarted("resp-2"), *later) == []
 

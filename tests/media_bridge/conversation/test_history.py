@@ -34,7 +34,7 @@ WISH = turn(2, CALLER, "Soup, please.")
 ANSWER = turn(3, AGENT, "It is ordered.")
 
 
-def said(history: History) -> list[str]:
+def texts_of(history: History) -> list[str]:
     return [item.text for item in history.items[:-1] if isinstance(item, AddMessage)]
 
 
@@ -78,7 +78,7 @@ def test_a_call_that_still_runs_is_only_mentioned() -> None:
 
 def test_notes_stand_where_they_were_made() -> None:
     keys = AddMessage(Role.USER, "The caller pressed 1 on the keypad.")
-    assert said(history_of((GREETING, WISH), Resume(), [Note(1, keys)])) == [
+    assert texts_of(history_of((GREETING, WISH), Resume(), [Note(1, keys)])) == [
         "Hello!",
         keys.text,
         "Soup, please.",
@@ -112,7 +112,7 @@ def test_a_reply_is_owed_to_a_caller_who_spoke_last_or_waits_for_the_result_of_a
 
 def test_words_that_the_lost_session_did_not_write_down_are_asked_for_again() -> None:
     history = history_of((GREETING, turn(2, CALLER, "")), Resume())
-    assert said(history) == ["Hello!"]
+    assert texts_of(history) == ["Hello!"]
     assert "Ask the caller to say them again" in anchor(history)
 
 
@@ -120,14 +120,14 @@ def test_positions_go_on_through_all_streams_of_a_call() -> None:
     second = turn(1, CALLER, "Are you there?", stream=2)
     call = replace(ORDER, after_turn=4)
     history = history_of((second, GREETING, WISH, ANSWER), Resume((call,)))
-    assert said(history)[-1] == "Are you there?"
+    assert texts_of(history)[-1] == "Are you there?"
     assert isinstance(history.items[-3], AddToolCall)
     assert history.turn_count == 4
 
 
 def test_a_long_call_is_restored_from_its_latest_turns() -> None:
     turns = [turn(number, AGENT, str(number)) for number in range(1, MAX_TURNS + 11)]
-    assert said(history_of(turns, Resume())) == [str(n) for n in range(11, MAX_TURNS + 11)]
+    assert texts_of(history_of(turns, Resume())) == [str(n) for n in range(11, MAX_TURNS + 11)]
 
 
 @given(call_id=st.text(max_size=100))

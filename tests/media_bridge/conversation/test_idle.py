@@ -24,22 +24,22 @@ from media_bridge.events import (
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Interrupt, Mute, Side, StartTransfer, TransferFinished
-from tests.support.bridges import agent_turn, caller_turn, done, play, ready_call, said
+from tests.support.bridges import agent_turn, caller_turn, done, play, ready_call, said, silent_call
 from tests.support.playbook import At, Playbook
 
 BUSY = "The call could not be transferred: user_busy. The caller is still with you."
 LAST_WORDS = CreateResponse(instructions=GOODBYE.instructions)
 
 
-def greeted(prompts: int = 2) -> Playbook:
+def greeted_call(prompts: int = 2) -> Playbook:
     """The caller may be silent for 10 s from now on."""
     story = ready_call(config=CallConfig(idle_timeout_seconds=10, idle_prompts=prompts))
-    answered(story, "resp-1")
+    respond(story, "resp-1")
     return story
 
 
-def answered(story: Playbook, response: str) -> None:
-    """The model did as it was asked, and was interrupted before a sound of it was heard."""
+def respond(story: Playbook, response: str) -> None:
+    """Let the model respond, and interrupt the response before any sound."""
     assert (
         story
         >> ResponseStarted(response)
@@ -67,12 +67,12 @@ def test_silence_counts_from_the_end_of_playback_whatever_the_detector(detection
     )
 
 
-def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
-    story = greeted()
+def test_a_silent_caller_is_asked_again_and_then_hears_a_goodbye() -> None:
+    story = greeted_call()
     assert story >> At(10.0) << PROMPT
-    answered(story, "resp-2")
+    respond(story, "resp-2")
     assert story >> At(20.0) << PROMPT
-    answered(story, "resp-3")
+    respond(story, "resp-3")
     assert story >> At(30.0) << LAST_WORDS
     assert (
         story
@@ -92,13 +92,13 @@ def test_who_stays_silent_is_asked_again_and_then_said_goodbye_to() -> None:
 
 
 def test_no_prompt_where_none_is_wished() -> None:
-    assert greeted(prompts=0) >> At(10.0) << LAST_WORDS
+    assert greeted_call(prompts=0) >> At(10.0) << LAST_WORDS
 
 
-def test_who_speaks_is_not_idle_and_starts_anew() -> None:
-    story = greeted(prompts=1)
+def test_speech_restarts_the_idle_count() -> None:
+    story = greeted_call(prompts=1)
     assert story >> At(10.0) << PROMPT
-    answered(story, "resp-2")
+    respond(story, "resp-2")
     assert (
         story
         >> At(15.0)
@@ -118,17 +118,17 @@ def test_who_speaks_is_not_idle_and_starts_anew() -> None:
 
 
 def test_a_key_is_a_sign_of_life() -> None:
-    story = greeted(prompts=1)
+    story = greeted_call(prompts=1)
     assert story >> At(10.0) << PROMPT
-    answered(story, "resp-2")
+    respond(story, "resp-2")
     story.now = 12.0
     story.bridge.handle(DigitPressed("#"), story.now)
-    answered(story, "resp-3")
+    respond(story, "resp-3")
     assert story >> At(21.9) >> At(22.0) << PROMPT
 
 
-def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
-    story = greeted(prompts=0)
+def test_a_caller_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
+    story = greeted_call(prompts=0)
     assert story >> At(10.0) << LAST_WORDS
     assert (
         story
@@ -149,31 +149,24 @@ def test_who_speaks_during_the_goodbye_stays_on_the_line() -> None:
     )
 
 
-def test_who_waits_to_be_put_through_is_not_idle_until_that_has_failed() -> None:
+def test_a_caller_who_waits_for_a_transfer_is_not_idle_until_it_fails() -> None:
     transfer = TransferCall("+15550101")
-    story = greeted()
+    story = greeted_call()
     assert story >> StartTransfer(to=transfer.to) << transfer >> At(40.0)
     assert (
         story >> TransferFinished("user_busy") << AddMessage(Role.SYSTEM, BUSY) << CreateResponse()
     )
-    answered(story, "resp-2")
+    respond(story, "resp-2")
     assert story >> At(49.9) >> At(50.0) << PROMPT
 
 
-def test_who_may_be_silent_for_ever_is_left_in_peace() -> None:
-    story = ready_call()
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-        >> At(59.9)
-    )
+def test_without_an_idle_timeout_a_caller_may_be_silent_for_ever() -> None:
+    story = silent_call()
+    assert story >> At(59.9)
 
 
 def test_the_silence_of_a_muted_agent_is_not_the_callers() -> None:
-    story = greeted(prompts=1)
+    story = greeted_call(prompts=1)
     assert (
         story
         >> Mute(Side.AGENT, True)

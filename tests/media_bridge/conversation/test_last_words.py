@@ -57,7 +57,7 @@ ENDINGS = [
 ]
 
 
-def spoken() -> Playbook:
+def unanswered_call() -> Playbook:
     """The caller has just finished a sentence, of which no word is known."""
     story = ready_call(config=QUICK)
     assert (
@@ -74,7 +74,7 @@ def spoken() -> Playbook:
 def test_a_transcript_that_comes_after_the_end_is_on_record(
     ending: BridgeEvent, left: LeaveStream
 ) -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> ending << UNKNOWN << left
     assert not story.bridge.is_over
     assert (
@@ -91,14 +91,14 @@ def test_a_transcript_that_comes_after_the_end_is_on_record(
 def test_nothing_is_waited_for_where_nothing_is_owed(
     ending: BridgeEvent, left: LeaveStream
 ) -> None:
-    story = spoken()
+    story = unanswered_call()
     known = caller_turn(1, "Goodbye then.", 0, 500)
     assert story >> CallerTranscribed("user-1", "Goodbye then.") << known >> ending << left
     assert story.bridge.is_over
 
 
 def test_a_transcript_that_never_comes_is_waited_for_no_longer_than_that() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> StreamStopped() << UNKNOWN << LEFT
     assert story >> At(1.0 + TRANSCRIPT_TIMEOUT_SECONDS - 0.01)
     assert not story.bridge.is_over
@@ -107,13 +107,13 @@ def test_a_transcript_that_never_comes_is_waited_for_no_longer_than_that() -> No
 
 
 def test_a_transcript_that_fails_after_the_end_is_waited_for_no_longer() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> StreamStopped() << UNKNOWN << LEFT >> CallerTranscribed("user-1", "")
     assert story.bridge.is_over
 
 
 def test_of_a_transcript_that_is_not_finished_in_time_the_pieces_are_on_record() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> CallerTranscriptReceived("user-1", "Good")
     assert (
         story
@@ -127,7 +127,7 @@ def test_of_a_transcript_that_is_not_finished_in_time_the_pieces_are_on_record()
 
 
 def test_the_transcripts_of_several_turns_come_in_any_order() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> CallerSpeechStarted("user-2") >> At(2.0) >> CallerSpeechStopped("user-2")
     assert (
         story
@@ -204,7 +204,7 @@ def test_the_detector_may_have_been_faster_than_the_commit() -> None:
 
 
 def test_speech_that_is_told_of_only_after_the_end_is_a_turn_too() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> StreamStopped() << UNKNOWN << LEFT
     assert (
         story
@@ -219,7 +219,7 @@ def test_speech_that_is_told_of_only_after_the_end_is_a_turn_too() -> None:
 
 
 def test_nobody_answers_a_caller_who_is_gone() -> None:
-    story = spoken()
+    story = unanswered_call()
     used = Usage(input_audio=5)
     assert (
         story
@@ -287,13 +287,13 @@ def test_words_of_the_agent_that_were_never_finished_are_marked() -> None:
 
 
 def test_a_model_that_closes_meanwhile_owes_nothing_more() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert story >> StreamStopped() << UNKNOWN << LEFT >> ModelClosed(1000, "")
     assert story.bridge.is_over
 
 
 def test_a_call_that_fails_is_ended_at_once_and_its_words_are_waited_for() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert (
         story
         >> ModelErrorReceived("insufficient_quota", "")
@@ -311,7 +311,7 @@ def test_a_call_that_fails_is_ended_at_once_and_its_words_are_waited_for() -> No
 
 
 def hung_up() -> Playbook:
-    story = spoken()
+    story = unanswered_call()
     assert story >> HangUpRequested(EndedBy.API) << EndCall(EndedBy.API)
     return story
 
@@ -331,7 +331,7 @@ def test_a_carrier_that_is_slower_than_that_is_not_waited_for_any_longer() -> No
     assert story.bridge.is_over
 
 
-def test_who_is_hung_up_on_while_speaking_is_transcribed_at_once() -> None:
+def test_speech_that_the_hangup_cuts_off_is_transcribed_at_once() -> None:
     story = speaking()
     assert (
         story
@@ -355,7 +355,7 @@ def test_a_model_that_closes_after_we_hung_up_owes_nothing() -> None:
 
 
 def test_a_process_that_ends_waits_for_words_and_for_nothing_else() -> None:
-    story = spoken()
+    story = unanswered_call()
     assert (
         story
         >> HangUpRequested(EndedBy.SHUTDOWN)

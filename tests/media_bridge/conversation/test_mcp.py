@@ -13,10 +13,7 @@ from media_bridge.commands import (
     Role,
 )
 from media_bridge.conversation.mcp import TIMEOUT_SECONDS
-from media_bridge.events import (
-    CallerSpeechStarted,
-    ResponseStarted,
-)
+from media_bridge.events import CallerSpeechStarted, ResponseStarted
 from media_bridge.tool_events import (
     ApprovalRequested,
     McpCalled,
@@ -24,22 +21,14 @@ from media_bridge.tool_events import (
     McpReturned,
     McpUnavailable,
 )
-from phonebridge.call.steering import Interrupt
-from tests.support.bridges import done, ready_call
+from tests.support.bridges import done, silent_call
 from tests.support.playbook import At, Playbook
 
 
 def calling() -> Playbook:
     """The greeting is over, and the model answers the caller."""
-    story = ready_call()
-    assert (
-        story
-        >> ResponseStarted("greeting")
-        >> Interrupt()
-        << CancelResponse("greeting")
-        >> done("greeting", "cancelled")
-        >> ResponseStarted("resp-1")
-    )
+    story = silent_call(response="greeting")
+    assert story >> ResponseStarted("resp-1")
     return story
 
 

@@ -67,7 +67,7 @@ NO_START = Log("warning", "no start on the early stream")
 GREET = CreateResponse(exact_text=PREPARED.greeting, allow_tools=False)
 
 
-def lost(why: str) -> Log:
+def loss_log(why: str) -> Log:
     return Log("warning", "model session lost", why)
 
 
@@ -96,7 +96,7 @@ def preparing(model_audio: ModelAudio = ModelAudio.G711) -> Playbook:
     return story
 
 
-def prepared() -> Playbook:
+def prepared_call() -> Playbook:
     """The greeting is made, and the phone still rings."""
     story = preparing()
     assert story >> said(20) >> done()
@@ -140,7 +140,7 @@ def test_a_prepared_greeting_leaves_with_the_start() -> None:
 
 
 def test_a_greeting_of_the_models_own_is_prepared_without_doing_anything() -> None:
-    """Perhaps nobody answers."""
+    """The call may not be answered."""
     story = ready_while_ringing(replace(PREPARED, greeting=None))
     assert story >> ModelReady() << CreateResponse(allow_tools=False)
 
@@ -210,18 +210,18 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
 
 
 def test_nobody_answers() -> None:
-    story = prepared()
+    story = prepared_call()
     assert story >> At(30.0) >> StreamLost() << LeaveStream(was_lost=False)
     assert not story.bridge.has_started
 
 
 def test_a_phone_rings_for_two_minutes_at_most() -> None:
-    story = prepared()
+    story = prepared_call()
     assert story >> At(119.9) >> At(120.0) << NO_START << LeaveStream(was_lost=False)
 
 
 def test_a_stream_that_does_not_start_although_somebody_answered_is_left_to_be_replaced() -> None:
-    story = prepared()
+    story = prepared_call()
     assert (
         story
         >> At(20.0)
@@ -246,7 +246,7 @@ def test_the_answer_is_no_news_after_the_start() -> None:
     )
 
 
-def test_who_comes_after_the_answer_expects_the_start_at_once() -> None:
+def test_a_stream_after_the_answer_expects_the_start_at_once() -> None:
     late = Bridge(replace(RINGING, answered_at_ms=5_000), WITH_DIAL, ModelAudio.G711, 0.0)
     story = Playbook(late)
     assert story >> ModelConnected() << ConfigureModel(Codec.PCMU) >> ModelReady()
@@ -273,7 +273,7 @@ def test_a_session_lost_while_the_phone_rings_is_opened_anew(
     closed = ModelClosed(1011, "internal error")
     commands = story.bridge.handle(closed, 0.0)
     commands += [command for _, command in pass_time(story.bridge, 0.0, 1.0)]
-    assert commands[0] == lost("the model's server closed with 1011 internal error")
+    assert commands[0] == loss_log("the model's server closed with 1011 internal error")
     assert commands[1:] == [ConnectModel(config)]
 
 
@@ -333,7 +333,7 @@ def test_a_greeting_that_fails_again_and_again_is_tried_anew_in_another_session(
         << GREET
         >> ResponseStarted("resp-4")
         >> done("resp-4", "failed", "rate limit", Usage(input_text=5))
-        << lost(why)
+        << loss_log(why)
         << ConnectModel(PREPARED)
         >> said(100, response="resp-4")
         >> ModelConnected()

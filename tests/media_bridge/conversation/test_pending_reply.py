@@ -32,9 +32,7 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.active_response import MCP_STALL_TIMEOUT, STALL_TIMEOUT
 from media_bridge.conversation.history import finish_sentence
-from media_bridge.conversation.pending_reply import (
-    ALREADY_RESPONDING,
-)
+from media_bridge.conversation.pending_reply import ALREADY_RESPONDING
 from media_bridge.conversation.retry_budget import FATAL_CODES, MAX_ATTEMPTS
 from media_bridge.events import (
     AudioFinished,
@@ -88,20 +86,11 @@ SAY = CreateResponse(exact_text="Your table is ready.")
 
 
 def call_with(clips: SpeechClips = CLIPS, config: CallConfig | None = None) -> Playbook:
-    """The model has just been asked to greet."""
-    story = Playbook(Bridge(CALL, config or CallConfig(), ModelAudio.G711, 0.0, clips=clips))
-    assert (
-        story
-        >> STARTED
-        >> ModelConnected()
-        << ConfigureModel(Codec.PCMU)
-        >> ModelReady()
-        << CreateResponse()
-    )
-    return story
+    """Return a call whose model has just been asked to greet."""
+    return ready_call(config=config, clips=clips)
 
 
-def greeted(clips: SpeechClips = SpeechClips(), config: CallConfig | None = None) -> Playbook:  # noqa: B008
+def greeted_call(clips: SpeechClips = SpeechClips(), config: CallConfig | None = None) -> Playbook:  # noqa: B008
     story = call_with(clips, config)
     assert (
         story
@@ -116,13 +105,13 @@ def greeted(clips: SpeechClips = SpeechClips(), config: CallConfig | None = None
 
 
 def asking(clips: SpeechClips = SpeechClips(), config: CallConfig | None = None) -> Playbook:  # noqa: B008
-    """At 10 s the caller has said something."""
-    story = greeted(clips, config)
+    """The caller has spoken at 10 s."""
+    story = greeted_call(clips, config)
     assert story >> CallerSpeechStarted("user-1") >> CallerSpeechStopped("user-1")
     return story
 
 
-def failed(why: str, purpose: str = "answer to the caller") -> tuple[Log, AddTimelineEntry]:
+def failure_notes(why: str, purpose: str = "answer to the caller") -> tuple[Log, AddTimelineEntry]:
     detail = f"{purpose}: {why}"
     return Log("warning", "model gave no reply", detail), AddTimelineEntry(
         "no reply", f"{detail}; asked again"
@@ -151,7 +140,7 @@ SILENT = [
 def test_a_silent_answer_to_the_caller_is_asked_for_again_within_a_second(
     status: str, detail: str, why: str
 ) -> None:
-    log, note = failed(why)
+    log, note = failure_notes(why)
     assert (
         asking()
         >> ResponseStarted("resp-1")
@@ -202,7 +191,7 @@ def after(story: Playbook, seconds: float) -> list[BridgeCommand]:
 
 
 def purposes() -> list[tuple[str, Playbook, CreateResponse]]:
-    """Everything that the model may be asked for, each asked just now."""
+    """Yield calls in which one kind of request has just been sent to the model."""
     function = CallConfig(tools=Tools(functions=(ORDER,)))
     tool = asking(config=function)
     for event in (
@@ -213,9 +202,9 @@ def purposes() -> list[tuple[str, Playbook, CreateResponse]]:
         OutputAdded("call-1"),
     ):
         tool.bridge.handle(event, tool.now)
-    say = greeted()
+    say = greeted_call()
     say.bridge.handle(say_of(SAY), say.now)
-    keys = greeted()
+    keys = greeted_call()
     keys.bridge.handle(DigitPressed("#"), keys.now)
     greeting = call_with(SpeechClips())
     return [
@@ -232,13 +221,13 @@ def test_whatever_the_model_was_asked_for_is_asked_for_again(
     which: int, status: str, detail: str, why: str
 ) -> None:
     purpose, story, request = purposes()[which]
-    log, note = failed(why, purpose)
+    log, note = failure_notes(why, purpose)
     assert story >> ResponseStarted("resp-1") >> done(status=status, detail=detail) << log << note
     assert after(story, 0.6) == [request]
 
 
 def test_a_say_that_was_never_spoken_is_told() -> None:
-    story = greeted()
+    story = greeted_call()
     story.bridge.handle(say_of(SAY), story.now)
     commands: list[BridgeCommand] = []
     for number in range(MAX_ATTEMPTS):
@@ -251,7 +240,7 @@ def test_a_say_that_was_never_spoken_is_told() -> None:
 
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_a_say_that_the_end_of_the_call_prevented_is_told(is_sent: bool) -> None:
-    story = greeted() if is_sent else asking()
+    story = greeted_call() if is_sent else asking()
     story.bridge.handle(say_of(SAY), story.now)
     commands = story.bridge.handle(StreamStopped(), story.now)
     assert AddTimelineEntry("not spoken", "say: the call ended first") in commands
@@ -273,7 +262,7 @@ def test_a_say_that_a_lost_session_prevented_is_told() -> None:
 
 
 def test_a_say_that_the_caller_prevented_is_told() -> None:
-    story = greeted()
+    story = greeted_call()
     assert (
         story
         >> say_of(SAY)
@@ -302,12 +291,12 @@ def test_a_response_that_was_heard_counts_whatever_its_status(status: str) -> No
 
 
 def test_an_empty_piece_of_sound_is_no_reply() -> None:
-    log, note = failed("completed without speech")
+    log, note = failure_notes("completed without speech")
     assert asking() >> ResponseStarted("resp-1") >> said(0) >> done() << log << note
 
 
 def test_a_response_whose_start_was_not_told_is_judged_like_any_other() -> None:
-    log, note = failed("failed: server_error")
+    log, note = failure_notes("failed: server_error")
     assert (
         asking()
         >> done("resp-1", "failed", "server_error")
@@ -377,7 +366,7 @@ def test_a_response_that_the_caller_stopped_is_not_asked_for_again(status: str) 
 
 
 def test_a_caller_who_speaks_between_two_attempts_is_answered_by_the_server() -> None:
-    log, note = failed("completed without speech")
+    log, note = failure_notes("completed without speech")
     assert (
         asking()
         >> ResponseStarted("resp-1")
@@ -419,7 +408,7 @@ def test_short_speech_while_the_agent_talks_is_answered_when_the_server_does_not
 
 def test_where_we_have_to_ask_in_any_case_we_ask_at_once() -> None:
     detection = TurnDetection(create_response=False)
-    story = greeted(config=CallConfig(turn_detection=detection))
+    story = greeted_call(config=CallConfig(turn_detection=detection))
     assert (
         story >> CallerSpeechStarted("user-1") >> CallerSpeechStopped("user-1") << CreateResponse()
     )
@@ -430,14 +419,14 @@ def test_where_we_have_to_ask_in_any_case_we_ask_at_once() -> None:
 
 def saying() -> Playbook:
     """The second request of the call is on its way."""
-    story = greeted()
+    story = greeted_call()
     assert story >> say_of(SAY) << SAY
     return story
 
 
 @pytest.mark.parametrize("code", ["server_error", "invalid_value", "rate_limit_exceeded", "error"])
 def test_a_request_that_is_refused_by_name_is_sent_again(code: str) -> None:
-    log, note = failed(f"refused: {code}: No.", "say")
+    log, note = failure_notes(f"refused: {code}: No.", "say")
     assert (
         saying()
         >> ModelErrorReceived(code, "No.", request_id(2))
@@ -542,7 +531,7 @@ def test_a_delay_that_the_server_names_is_kept(told: float, waits: float) -> Non
     assert after(story, 0.02) == [CreateResponse()]
 
 
-def test_without_one_the_pauses_grow() -> None:
+def test_without_a_delay_from_the_server_the_pauses_grow() -> None:
     story = asking()
     pauses = []
     for number in range(1, MAX_ATTEMPTS):
@@ -622,8 +611,8 @@ def test_an_event_of_another_response_is_none() -> None:
     assert ConnectModel(CallConfig()) in after(story, 2.0)
 
 
-def stalled(why: str, purpose: str = "answer to the caller") -> tuple[Log, AddTimelineEntry]:
-    log, note = failed(why, purpose)
+def stall_notes(why: str, purpose: str = "answer to the caller") -> tuple[Log, AddTimelineEntry]:
+    log, note = failure_notes(why, purpose)
     return log, replace(note, detail=f"{note.detail} in a new session")
 
 
@@ -631,7 +620,7 @@ SILENT_SESSION = Log("warning", "model session lost", "it sent no event")
 
 
 def test_a_response_that_stalls_is_asked_for_again_in_a_new_session() -> None:
-    log, note = stalled("stalled: no event for 15 s")
+    log, note = stall_notes("stalled: no event for 15 s")
     assert (
         asking()
         >> ResponseStarted("resp-1")
@@ -650,15 +639,15 @@ def test_a_response_that_stalls_is_asked_for_again_in_a_new_session() -> None:
 
 
 def test_a_response_that_never_starts_is_asked_for_again_in_a_new_session() -> None:
-    log, note = stalled("no response began within 15 s", "say")
+    log, note = stall_notes("no response began within 15 s", "say")
     story = saying()
     assert (
         story >> At(24.9) >> At(25.0) << log << note << SILENT_SESSION << ConnectModel(CallConfig())
     )
-    assert SAY in reconnected(story)
+    assert SAY in reconnect(story)
 
 
-def reconnected(story: Playbook) -> list[BridgeCommand]:
+def reconnect(story: Playbook) -> list[BridgeCommand]:
     """Return what the bridge does as soon as the next session is ready."""
     story.bridge.handle(ModelConnected(), story.now)
     return story.bridge.handle(ModelReady(), story.now)
@@ -667,7 +656,7 @@ def reconnected(story: Playbook) -> list[BridgeCommand]:
 def test_a_model_that_stalls_again_ends_the_call_and_not_sooner() -> None:
     story = asking(CLIPS)
     assert ConnectModel(CallConfig()) in after(story, 19.0)
-    assert CreateResponse() in reconnected(story)
+    assert CreateResponse() in reconnect(story)
     commands = after(story, 60.0)
     assert (
         FailCall("model_stalled", "answer to the caller: no response began within 15 s") in commands
@@ -689,8 +678,8 @@ def test_a_reply_that_breaks_off_within_a_sentence_is_finished_in_a_new_session(
     story.bridge.handle(ResponseStarted("resp-1"), story.now)
     for event in (words("One"), said(300)):
         story.bridge.handle(event, story.now)
-    assert stalled("stalled: no event for 15 s")[1] in after(story, 16.0)
-    commands = reconnected(story)
+    assert stall_notes("stalled: no event for 15 s")[1] in after(story, 16.0)
+    commands = reconnect(story)
     [restored] = [each for each in commands if isinstance(each, RestoreHistory)]
     assert finish_sentence("One") in str(restored.items[-1])
     assert commands[-1] == CreateResponse()
@@ -764,7 +753,7 @@ def test_the_filler_can_be_interrupted() -> None:
 
 
 def test_there_is_no_filler_for_what_the_caller_does_not_know_of() -> None:
-    story = greeted(CLIPS)
+    story = greeted_call(CLIPS)
     story.bridge.handle(say_of(SAY), story.now)
     assert play(100, 0x33) not in after(story, 14.0)
 
@@ -800,14 +789,14 @@ def test_a_caller_who_interrupts_the_apology_ends_it_and_the_call() -> None:
     assert END in after(story, 1.0)
 
 
-def test_nobody_asks_the_model_for_anything_during_the_apology() -> None:
+def test_nothing_is_requested_of_the_model_during_the_apology() -> None:
     story = asking(CLIPS)
     give_up(story)
     assert story >> say_of(SAY) >> Mute(Side.AGENT, False)
 
 
 def test_a_session_that_is_lost_ends_the_call_after_the_apology() -> None:
-    story = greeted(CLIPS)
+    story = greeted_call(CLIPS)
     story.bridge.handle(ModelClosed(3000, ""), story.now)
     story.bridge.handle(ModelClosed(3000, ""), story.now)
     commands = after(story, 1.0)
@@ -824,7 +813,7 @@ def test_a_session_that_never_becomes_ready_ends_the_call_after_the_apology() ->
 
 
 def test_last_words_that_fail_end_the_call_as_planned() -> None:
-    story = greeted(CLIPS)
+    story = greeted_call(CLIPS)
     story.bridge.handle(HangUpRequested(EndedBy.API, exact_text="Goodbye!"), story.now)
     commands: list[BridgeCommand] = []
     for number in range(MAX_ATTEMPTS):

@@ -1,4 +1,5 @@
-"""Lost sessions of the model in the middle of a call, and what the next session is told."""
+"""Sessions of the model that are lost in the middle of a call, and the history that the next
+session receives."""
 
 from dataclasses import replace
 
@@ -75,6 +76,7 @@ from tests.support.bridges import (
     done,
     frame,
     play,
+    ready_call,
     said,
     sound,
     words,
@@ -96,24 +98,15 @@ def call_of(
     config: CallConfig = CONFIG,
     clips: SpeechClips = SpeechClips(),  # noqa: B008
 ) -> Playbook:
-    """A call whose session is ready and whose agent has been asked to greet."""
-    story = Playbook(Bridge(CALL, config, ModelAudio.G711, 0.0, clips=clips))
-    assert (
-        story
-        >> STARTED
-        >> ModelConnected()
-        << ConfigureModel(Codec.PCMU)
-        >> ModelReady()
-        << CreateResponse(config.greeting)
-    )
-    return story
+    """Return a call whose model has just been asked to greet."""
+    return ready_call(config=config, clips=clips)
 
 
-def greeted(
+def greeted_call(
     config: CallConfig = CONFIG,
     clips: SpeechClips = SpeechClips(),  # noqa: B008
 ) -> Playbook:
-    """At 2 s, the caller has heard the greeting."""
+    """The greeting has been played at 2 s."""
     story = call_of(config, clips)
     events = (ResponseStarted("greeting"), words("Hello!", "item-0", "greeting"))
     do(story, *events, said(500, "item-0", "greeting"), AudioFinished("item-0"), done("greeting"))
@@ -121,9 +114,9 @@ def greeted(
     return story
 
 
-def asked(config: CallConfig = CONFIG) -> Playbook:
-    """At 2 s, the caller has asked for something and waits for the answer."""
-    story = greeted(config)
+def waiting_call(config: CallConfig = CONFIG) -> Playbook:
+    """The caller has spoken at 2 s, and waits for the answer."""
+    story = greeted_call(config)
     do(
         story,
         CallerSpeechStarted("user-1"),
@@ -149,7 +142,7 @@ def reconnect(story: Playbook) -> list[BridgeCommand]:
     return do(story, ModelConnected(), ModelReady())
 
 
-def restored(commands: list[BridgeCommand]) -> list[str]:
+def restored_texts(commands: list[BridgeCommand]) -> list[str]:
     """The conversation that the session starts with, without the last message."""
     history = next((each for each in commands if isinstance(each, RestoreHistory)), None)
     return [_text(item) for item in history.items[:-1]] if history else []
@@ -174,7 +167,7 @@ def requests(commands: list[BridgeCommand]) -> list[CreateResponse]:
 
 def test_a_lost_session_is_replaced_at_once_and_told_what_was_said() -> None:
     assert (
-        greeted()
+        greeted_call()
         >> At(2.5)
         >> CLOSED
         << LOST
@@ -199,12 +192,12 @@ def turn_of(number: int, who: Speaker, text: str) -> Turn:
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1008, 1011, 1012, 1013, 4001, 4999])
 def test_any_other_code_than_the_final_ones_is_followed_by_another_session(code: int) -> None:
-    assert ConnectModel(CONFIG) in do(greeted(), ModelClosed(code, ""))
+    assert ConnectModel(CONFIG) in do(greeted_call(), ModelClosed(code, ""))
 
 
 @pytest.mark.parametrize("code", FINAL_CODES)
 def test_a_final_code_ends_the_call(code: int) -> None:
-    [*_, end] = do(greeted(), ModelClosed(code, ""))
+    [*_, end] = do(greeted_call(), ModelClosed(code, ""))
     assert end == FailCall("model_lost", f"the model's server closed with {code}")
 
 
@@ -238,7 +231,7 @@ def test_a_loss_has_a_reason_for_the_metrics(event: ModelClosed, reason: LossRea
 
 
 def test_attempts_that_fail_follow_each_other_with_a_growing_back_off() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED)
     begins = [0.0]
     for _ in range(MAX_ATTEMPTS - 1):
@@ -254,21 +247,21 @@ def test_attempts_that_fail_follow_each_other_with_a_growing_back_off() -> None:
 
 
 def test_a_server_is_asked_again_when_it_wants_to_be() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED, ConnectFailed("busy", 429, retry_after=3.0))
     assert wait(story, 2.9) == []
     assert wait(story, 0.2) == [ConnectModel(CONFIG)]
 
 
 def test_a_server_that_wants_too_long_a_pause_ends_the_call() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED)
     ended = do(story, ConnectFailed("busy", 429, retry_after=TIMEOUT_SECONDS))
     assert ended == [FailCall("model_lost", "busy")]
 
 
 def test_a_server_that_accepts_and_closes_again_and_again_ends_the_call() -> None:
-    story = greeted()
+    story = greeted_call()
     for _ in range(MAX_LOSSES):
         do(story, CLOSED)
         wait(story, 1.1)
@@ -277,7 +270,7 @@ def test_a_server_that_accepts_and_closes_again_and_again_ends_the_call() -> Non
 
 
 def test_a_session_that_does_not_become_ready_is_replaced_too() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED)
     assert ConnectModel(CONFIG) in wait(story, 7.0)
     assert isinstance(wait(story, 6.0)[-1], FailCall)
@@ -318,7 +311,7 @@ def test_while_the_greeting_is_prepared_it_is_asked_for_again() -> None:
     story = call_of(greeting)
     do(story, ResponseStarted("resp-1"), CLOSED)
     commands = reconnect(story)
-    assert restored(commands) == []
+    assert restored_texts(commands) == []
     assert requests(commands) == [CreateResponse("Good morning!")]
 
 
@@ -329,13 +322,13 @@ def test_while_the_greeting_is_heard_it_is_finished() -> None:
     assert agent_turn(1, "Good morning", 0, 1000, interrupted=True) in heard
     commands = reconnect(story)
     [history] = [each for each in commands if isinstance(each, RestoreHistory)]
-    assert restored(commands) == ["assistant: Good morning"]
+    assert restored_texts(commands) == ["assistant: Good morning"]
     assert finish_sentence("Good morning") in _text(history.items[-1])
     assert requests(commands) == [CreateResponse()]
 
 
 def test_while_the_caller_speaks_their_latest_words_are_heard_by_the_next_session() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, frame(1, 0x51), CallerSpeechStarted("user-1"), frame(2, 0x52))
     assert requests(do(story, CLOSED)) == []
     do(story, frame(3, 0x53))
@@ -349,14 +342,14 @@ def test_while_the_caller_speaks_their_latest_words_are_heard_by_the_next_sessio
 
 
 def test_a_caller_whose_speech_the_next_session_does_not_detect_is_answered_all_the_same() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CallerSpeechStarted("user-1"), CLOSED)
     assert requests(reconnect(story)) == []
     assert requests(wait(story, 4.0)) == [CreateResponse()]
 
 
 def test_the_audio_of_a_long_gap_has_a_limit() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED)
     for number in range(1, 500):
         story.now += 0.02
@@ -367,16 +360,16 @@ def test_the_audio_of_a_long_gap_has_a_limit() -> None:
 
 
 def test_while_the_caller_waits_the_answer_is_asked_for_once() -> None:
-    story = asked()
+    story = waiting_call()
     assert requests(do(story, CLOSED)) == []
     commands = reconnect(story)
-    assert restored(commands) == ["assistant: Hello!", "user: Soup, please."]
+    assert restored_texts(commands) == ["assistant: Hello!", "user: Soup, please."]
     assert requests(commands) == [CreateResponse()]
     assert requests(wait(story, 10.0)) == []
 
 
 def test_a_caller_whose_words_were_never_written_down_is_asked_to_repeat_them() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CallerSpeechStarted("user-1"), CallerSpeechStopped("user-1"))
     assert caller_turn(2, "", 2000, 2000) in do(story, CLOSED)
     commands = reconnect(story)
@@ -386,12 +379,12 @@ def test_a_caller_whose_words_were_never_written_down_is_asked_to_repeat_them() 
 
 
 def test_while_the_agent_speaks_what_has_come_is_played_and_the_rest_is_asked_for() -> None:
-    """The session is back before the caller has heard everything that had come."""
-    story = asked()
+    """The session is back before everything that it had sent was played."""
+    story = waiting_call()
     do(story, ResponseStarted("resp-1"), words("It will take ten minutes"), said(1000))
     do(story, CLOSED)
     commands = reconnect(story)
-    assert restored(commands) == ["assistant: Hello!", "user: Soup, please."]
+    assert restored_texts(commands) == ["assistant: Hello!", "user: Soup, please."]
     assert requests(commands) == []
     following = wait(story, 1.5)
     [turn] = [each.turn for each in following if isinstance(each, RecordTurn)]
@@ -404,7 +397,7 @@ def test_while_the_agent_speaks_what_has_come_is_played_and_the_rest_is_asked_fo
 
 
 def test_a_caller_who_interrupts_a_reply_of_a_lost_session_is_not_told_the_rest() -> None:
-    story = asked()
+    story = waiting_call()
     do(story, ResponseStarted("resp-1"), words("It will take ten minutes"), said(2000), CLOSED)
     reconnect(story)
     wait(story, 0.5)
@@ -414,14 +407,14 @@ def test_a_caller_who_interrupts_a_reply_of_a_lost_session_is_not_told_the_rest(
 
 
 def test_a_reply_that_had_come_whole_is_played_and_nothing_is_asked_for() -> None:
-    story = asked()
+    story = waiting_call()
     do(story, ResponseStarted("resp-1"), words("Ten minutes."), said(1000))
     do(story, AudioFinished("item-1"), CLOSED)
     assert requests([*reconnect(story), *wait(story, 5.0)]) == []
 
 
 def test_while_a_tool_runs_its_output_comes_with_the_call() -> None:
-    story = asked(CallConfig(tools=Tools(functions=(ORDER,))))
+    story = waiting_call(CallConfig(tools=Tools(functions=(ORDER,))))
     call_id = "call-with-an-id-that-is-longer-than-32-characters"
     called = FunctionCalled("resp-1", call_id, "order", '{"dish":"soup"}')
     assert any(
@@ -440,17 +433,17 @@ def test_while_a_tool_runs_its_output_comes_with_the_call() -> None:
 
 
 def test_a_tool_that_returns_during_the_gap_stands_in_the_history() -> None:
-    story = asked(CallConfig(tools=Tools(functions=(ORDER,))))
+    story = waiting_call(CallConfig(tools=Tools(functions=(ORDER,))))
     do(story, ResponseStarted("resp-1"), FunctionCalled("resp-1", "call-1", "order", "{}"), done())
     gap = do(story, CLOSED, FunctionReturned("call-1", '{"ok":true}', True))
     assert not [each for each in gap if isinstance(each, SendToolOutput)]
     commands = reconnect(story)
-    assert restored(commands)[-2:] == ["call-1: order", 'call-1 -> {"ok":true}']
+    assert restored_texts(commands)[-2:] == ["call-1: order", 'call-1 -> {"ok":true}']
     assert requests(commands) == [CreateResponse()]
 
 
 def test_while_the_goodbye_is_awaited_it_is_asked_for_again_and_the_call_ends_after_it() -> None:
-    story = greeted()
+    story = greeted_call()
     goodbye = CreateResponse(exact_text="Goodbye!")
     assert do(story, HangUpRequested(EndedBy.API, "Goodbye!")) == [goodbye]
     do(story, CLOSED)
@@ -460,7 +453,7 @@ def test_while_the_goodbye_is_awaited_it_is_asked_for_again_and_the_call_ends_af
 
 
 def test_while_the_agent_is_muted_it_stays_so() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, Mute(Side.AGENT, True), CLOSED)
     assert requests(reconnect(story)) == []
     do(story, Say(words="Hi.", instruction=None))
@@ -468,24 +461,24 @@ def test_while_the_agent_is_muted_it_stays_so() -> None:
 
 
 def test_keys_that_were_pressed_reach_the_next_session_even_if_the_record_hides_them() -> None:
-    story = greeted(CallConfig(record_dtmf=False))
+    story = greeted_call(CallConfig(record_dtmf=False))
     do(story, DigitPressed("4"), DigitPressed("#"))
     do(story, CLOSED)
     commands = reconnect(story)
-    assert "user: The caller pressed 4 # on the keypad." in restored(commands)
+    assert "user: The caller pressed 4 # on the keypad." in restored_texts(commands)
     assert requests(commands) == [CreateResponse()]
 
 
 def test_keys_that_are_pressed_during_the_gap_are_answered_after_it() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED, DigitPressed("4"), DigitPressed("#"))
     commands = reconnect(story)
-    assert "user: The caller pressed 4 # on the keypad." in restored(commands)
+    assert "user: The caller pressed 4 # on the keypad." in restored_texts(commands)
     assert requests(commands) == [CreateResponse()]
 
 
 def test_a_transfer_that_was_begun_goes_on() -> None:
-    story = greeted()
+    story = greeted_call()
     transfer = StartTransfer(to="+15550100", summary="Wants soup.")
     assert TransferCall("+15550100", "Wants soup.") in [*do(story, transfer), *wait(story, 1.0)]
     do(story, CLOSED)
@@ -493,7 +486,7 @@ def test_a_transfer_that_was_begun_goes_on() -> None:
 
 
 def test_an_update_that_was_not_confirmed_is_sent_to_the_next_session() -> None:
-    story = greeted()
+    story = greeted_call()
     update = Update(instructions="Be brief.")
     assert do(story, update) == [UpdateSession(update)]
     assert ConnectModel(CONFIG) in do(story, CLOSED)
@@ -501,7 +494,7 @@ def test_an_update_that_was_not_confirmed_is_sent_to_the_next_session() -> None:
 
 
 def test_an_update_that_was_confirmed_is_in_force_in_the_next_session() -> None:
-    story = greeted()
+    story = greeted_call()
     changed = replace(CONFIG, instructions="Be brief.")
     do(story, Update(instructions="Be brief."), SettingsUpdated(changed, ("instructions",)))
     assert ConnectModel(changed) in do(story, CLOSED)
@@ -509,7 +502,7 @@ def test_an_update_that_was_confirmed_is_in_force_in_the_next_session() -> None:
 
 
 def test_what_the_api_wants_said_during_the_gap_is_said_after_it() -> None:
-    story = greeted()
+    story = greeted_call()
     do(story, CLOSED, Say(words="Hi.", instruction=None))
     assert requests(reconnect(story)) == [CreateResponse(exact_text="Hi.")]
 
@@ -527,7 +520,7 @@ def test_a_session_lost_before_the_stream_starts_greets_nobody_twice_and_nobody_
 
 def test_a_tool_that_takes_long_in_the_gap_gets_no_filler_from_a_model_that_is_not_there() -> None:
     slow = replace(ORDER, filler="Let me look.")
-    story = asked(CallConfig(tools=Tools(functions=(slow,))))
+    story = waiting_call(CallConfig(tools=Tools(functions=(slow,))))
     do(story, ResponseStarted("resp-1"), FunctionCalled("resp-1", "call-1", "order", "{}"), done())
     do(story, CLOSED)
     wait(story, 5.0)
@@ -538,16 +531,19 @@ def test_a_tool_that_takes_long_in_the_gap_gets_no_filler_from_a_model_that_is_n
 
 
 def test_a_gap_of_more_than_700_ms_is_bridged_by_the_filler() -> None:
-    story = greeted(clips=CLIPS)
+    story = greeted_call(clips=CLIPS)
     do(story, CLOSED)
     assert wait(story, 0.6) == []
     assert play(100, 0x33) in wait(story, 0.2)
     wait(story, 1.0)
-    assert restored(reconnect(story)) == ["assistant: Hello!", "assistant: One moment, please."]
+    assert restored_texts(reconnect(story)) == [
+        "assistant: Hello!",
+        "assistant: One moment, please.",
+    ]
 
 
 def test_a_short_gap_is_silent() -> None:
-    story = greeted(clips=CLIPS)
+    story = greeted_call(clips=CLIPS)
     do(story, CLOSED)
     wait(story, 0.5)
     reconnect(story)
@@ -555,7 +551,7 @@ def test_a_short_gap_is_silent() -> None:
 
 
 def test_nothing_is_played_over_a_caller_who_speaks() -> None:
-    story = greeted(clips=CLIPS)
+    story = greeted_call(clips=CLIPS)
     do(story, CallerSpeechStarted("user-1"), CLOSED)
     assert play(100, 0x33) not in wait(story, 2.0)
 
@@ -576,13 +572,13 @@ OLD_EVENTS: list[BridgeEvent] = [
 
 @pytest.mark.parametrize("event", OLD_EVENTS, ids=lambda event: type(event).__name__)
 def test_events_of_a_session_that_was_given_up_change_nothing(event: BridgeEvent) -> None:
-    story = asked()
+    story = waiting_call()
     assert ConnectModel(CONFIG) in wait(story, 25.0), "the answer never came"
     for _ in range(2):
         do(story, ConnectFailed("busy", 503))
     assert do(story, event) == []
     wait(story, 1.5)
-    assert restored(reconnect(story)) == ["assistant: Hello!", "user: Soup, please."]
+    assert restored_texts(reconnect(story)) == ["assistant: Hello!", "user: Soup, please."]
 
 
 # Another stream of the same call.
@@ -593,7 +589,7 @@ EARLIER = (
 )
 
 
-def resumed(turns: tuple[Turn, ...], resume: Resume) -> Playbook:
+def resume_call(turns: tuple[Turn, ...], resume: Resume) -> Playbook:
     call = replace(CALL, stream_number=2, attached_stream=2)
     greeting = replace(CONFIG, greeting="Good morning!")
     history = history_of(turns, resume)
@@ -601,22 +597,22 @@ def resumed(turns: tuple[Turn, ...], resume: Resume) -> Playbook:
 
 
 def test_another_stream_goes_on_where_the_one_before_stopped() -> None:
-    story = resumed(EARLIER, Resume())
+    story = resume_call(EARLIER, Resume())
     do(story, STARTED)
     commands = reconnect(story)
-    assert restored(commands) == ["assistant: Hello!", "user: Soup, please."]
+    assert restored_texts(commands) == ["assistant: Hello!", "user: Soup, please."]
     assert requests(commands) == [CreateResponse()]
     assert not [each for each in commands if isinstance(each, AddTimelineEntry)]
 
 
 def test_another_stream_does_not_speak_where_the_caller_waits_for_nothing() -> None:
-    story = resumed(EARLIER[:1], Resume())
+    story = resume_call(EARLIER[:1], Resume())
     do(story, STARTED)
     assert requests([*reconnect(story), *wait(story, 5.0)]) == []
 
 
 def test_another_stream_finishes_a_sentence_that_the_one_before_was_cut_in() -> None:
-    story = resumed(EARLIER[:1], Resume(cut_off_words="Hello!"))
+    story = resume_call(EARLIER[:1], Resume(cut_off_words="Hello!"))
     do(story, STARTED)
     commands = reconnect(story)
     [history] = [each for each in commands if isinstance(each, RestoreHistory)]
@@ -625,13 +621,13 @@ def test_another_stream_finishes_a_sentence_that_the_one_before_was_cut_in() -> 
 
 
 def test_a_call_in_which_nothing_was_heard_is_greeted_by_its_next_stream() -> None:
-    story = resumed((), Resume())
+    story = resume_call((), Resume())
     do(story, STARTED)
     assert requests(reconnect(story)) == [CreateResponse("Good morning!")]
 
 
 def test_both_sides_stay_muted_on_another_stream() -> None:
-    story = resumed(EARLIER, Resume(is_muted=True, is_caller_muted=True))
+    story = resume_call(EARLIER, Resume(is_muted=True, is_caller_muted=True))
     do(story, STARTED)
     assert requests(reconnect(story)) == []
     assert do(story, frame(1)) == [AppendAudio(sound(20, 0xFF))]
@@ -639,14 +635,14 @@ def test_both_sides_stay_muted_on_another_stream() -> None:
 
 def test_a_session_lost_on_another_stream_is_told_the_earlier_turns_too() -> None:
     past = PastToolCall("call-1", "order", "{}", '{"ok":true}', 2)
-    story = resumed(EARLIER, Resume((past,)))
+    story = resume_call(EARLIER, Resume((past,)))
     do(story, STARTED)
     reconnect(story)
     do(story, ResponseStarted("resp-1"), words("It is ordered."), said(500))
     do(story, AudioFinished("item-1"), done())
     wait(story, 2.0)
     do(story, CLOSED)
-    assert restored(reconnect(story)) == [
+    assert restored_texts(reconnect(story)) == [
         "assistant: Hello!",
         "user: Soup, please.",
         "call-1: order",

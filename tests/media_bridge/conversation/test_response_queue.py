@@ -1,4 +1,4 @@
-"""Whoever wants the model to speak is served in turn."""
+"""All requests to speak are served in turn."""
 
 from media_bridge.commands import CreateResponse
 from media_bridge.conversation.response_queue import ANSWER as CALLER_TURN
@@ -20,7 +20,7 @@ def end(queue: ResponseQueue) -> list[CreateResponse]:
     return queue.proceed()
 
 
-def test_who_asks_while_nobody_speaks_is_served_at_once() -> None:
+def test_a_request_in_silence_is_sent_at_once() -> None:
     assert ResponseQueue().request(TOOL) == [ANSWER]
 
 
@@ -36,7 +36,7 @@ def test_each_request_has_an_id_of_its_own() -> None:
     assert not queue.names_request(None)
 
 
-def test_one_at_a_time_in_the_order_of_asking() -> None:
+def test_requests_are_sent_one_at_a_time_in_their_order() -> None:
     queue = ResponseQueue()
     assert queue.request(say(SAY_A)) == [SAY_A]
     assert queue.request(say(SAY_B)) == []
@@ -153,7 +153,7 @@ def test_a_response_that_started_without_an_output_does_not_answer_it() -> None:
     assert end(queue) == [ANSWER]
 
 
-def test_nor_does_the_one_because_of_which_ours_was_refused() -> None:
+def test_the_response_that_refused_ours_does_not_answer_it() -> None:
     queue = unaware()
     assert queue.request(TOOL) == [ANSWER]
     queue.on_started("of the detector")
@@ -161,7 +161,7 @@ def test_nor_does_the_one_because_of_which_ours_was_refused() -> None:
     assert end(queue) == [ANSWER]
 
 
-def test_but_it_answers_the_caller() -> None:
+def test_the_servers_own_response_answers_the_caller() -> None:
     queue = unaware()
     queue.expect_answer()
     queue.on_started("of the detector")
@@ -176,7 +176,7 @@ def test_a_server_that_never_confirms_an_output_is_asked_once() -> None:
     assert not queue.pending_tool_outputs
 
 
-def test_one_answer_is_an_answer_to_everything() -> None:
+def test_one_answer_serves_all_requests_without_words() -> None:
     queue = ResponseQueue()
     queue.on_started("resp-1")
     for request in (TOOL, say(SAY_A), TOOL, CALLER_TURN):

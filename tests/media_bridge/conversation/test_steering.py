@@ -55,6 +55,7 @@ from tests.support.bridges import (
     ready_call,
     said,
     say_of,
+    silent_call,
     words,
 )
 from tests.support.playbook import At, Playbook
@@ -64,7 +65,7 @@ FAREWELL = HangUpRequested(EndedBy.API, exact_text="Goodbye!")
 
 
 def quiet_call() -> Playbook:
-    """The agent has greeted with 20 ms of sound, and was heard."""
+    """The agent's greeting of 20 ms has been played."""
     story = ready_call()
     assert (
         story
@@ -100,7 +101,7 @@ def test_what_is_to_be_said_waits_for_what_the_agent_says_just_now() -> None:
     )
 
 
-def test_or_breaks_it_off_and_comes_before_all_that_waits() -> None:
+def test_a_say_with_interrupt_stops_the_agent_and_comes_before_all_that_waits() -> None:
     assert (
         ready_call()
         >> ResponseStarted("resp-1")
@@ -196,23 +197,13 @@ def test_of_a_muted_caller_the_model_hears_silence() -> None:
 @pytest.mark.parametrize("side", Side)
 def test_nobody_is_idle_on_a_call_of_which_one_side_is_muted(side: Side) -> None:
     idle = CallConfig(idle_timeout_seconds=10, idle_prompts=1)
-    story = ready_call(config=idle)
+    story = silent_call(config=idle)
     assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-        >> Mute(side, True)
-        >> At(40.0)
-        >> Mute(side, False)
-        >> At(49.0)
-        >> At(50.1)
-        << PROMPT
+        story >> Mute(side, True) >> At(40.0) >> Mute(side, False) >> At(49.0) >> At(50.1) << PROMPT
     )
 
 
-# Told to go on with other settings.
+# Updates of the settings.
 
 UPDATE = Update(
     instructions="Speak German.",

@@ -15,7 +15,7 @@ from media_bridge.events import ResponseStarted
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Interrupt, Mute, Side
-from tests.support.bridges import agent_turn, done, frame, play, ready_call, said
+from tests.support.bridges import agent_turn, done, frame, play, said, silent_call
 from tests.support.playbook import At
 
 LAST_WORDS = CreateResponse(instructions=GOODBYE.instructions)
@@ -23,13 +23,9 @@ END = EndCall(EndedBy.MAX_DURATION)
 
 
 def test_the_longest_call_is_hung_up_then_left() -> None:
-    story = ready_call(config=CallConfig(max_duration_seconds=30))
+    story = silent_call(config=CallConfig(max_duration_seconds=30))
     assert (
         story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
         >> At(29.9)
         >> At(30.0)
         << LAST_WORDS
@@ -50,11 +46,7 @@ def test_the_longest_call_is_hung_up_then_left() -> None:
 
 def test_a_caller_is_warned_half_a_minute_before() -> None:
     assert (
-        ready_call(config=CallConfig(max_duration_seconds=60))
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
+        silent_call(config=CallConfig(max_duration_seconds=60))
         >> At(29.9)
         >> At(30.0)
         << WARNING
@@ -71,17 +63,8 @@ def test_a_caller_is_warned_half_a_minute_before() -> None:
 
 def test_deadlines_that_come_together_leave_in_peace() -> None:
     why = "last words: no response began within 15 s"
-    story = ready_call(config=CallConfig(max_duration_seconds=30))
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-        >> At(29.25)
-        >> frame(1)
-        << AppendAudio(frame(1).payload)
-    )
+    story = silent_call(config=CallConfig(max_duration_seconds=30))
+    assert story >> At(29.25) >> frame(1) << AppendAudio(frame(1).payload)
     assert (
         story
         >> At(30.0)
@@ -100,12 +83,5 @@ def test_deadlines_that_come_together_leave_in_peace() -> None:
 
 
 def test_a_muted_agent_says_goodbye_too() -> None:
-    story = ready_call(config=CallConfig(max_duration_seconds=30))
-    assert (
-        story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
-    )
+    story = silent_call(config=CallConfig(max_duration_seconds=30))
     assert story >> Mute(Side.AGENT, True) >> At(29.9) >> At(30.0) << LAST_WORDS

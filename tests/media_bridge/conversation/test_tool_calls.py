@@ -51,7 +51,7 @@ from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import Interrupt
 from phonebridge.call.tools import BuiltIn, Destination, HttpsFunction, Message, Tools
 from phonebridge.call.usage import Usage
-from tests.support.bridges import agent_turn, done, play, ready_call, said, words
+from tests.support.bridges import agent_turn, done, play, ready_call, said, silent_call, words
 from tests.support.playbook import At, Playbook, pass_time, unmarked
 
 ORDER = HttpsFunction(name="order", url="https://example.com/order")
@@ -70,15 +70,8 @@ def calling(*tools: HttpsFunction | BuiltIn) -> Playbook:
             destinations=(SALES, SUPPORT),
         )
     )
-    story = ready_call(config=config)
-    assert (
-        story
-        >> ResponseStarted("greeting")
-        >> Interrupt()
-        << CancelResponse("greeting")
-        >> done("greeting", "cancelled")
-        >> ResponseStarted("resp-1")
-    )
+    story = silent_call(config=config, response="greeting")
+    assert story >> ResponseStarted("resp-1")
     return story
 
 
@@ -86,17 +79,17 @@ def call(name: str, arguments: str = "{}", number: int = 1) -> FunctionCalled:
     return FunctionCalled("resp-1", f"call-{number}", name, arguments)
 
 
-def answered(output: str = '{"status":"shipped"}', number: int = 1) -> SendToolOutput:
+def output_of(output: str = '{"status":"shipped"}', number: int = 1) -> SendToolOutput:
     return SendToolOutput(f"call-{number}", output)
 
 
-def returned(
+def result_of(
     output: str = '{"status":"shipped"}', number: int = 1, ok: bool = True
 ) -> FunctionReturned:
     return FunctionReturned(f"call-{number}", output, ok)
 
 
-def noted(what: str) -> AddTimelineEntry:
+def tool_note(what: str) -> AddTimelineEntry:
     return AddTimelineEntry("tool", what)
 
 
@@ -124,9 +117,9 @@ def test_a_function_is_run_when_its_response_ended_and_answered_with_one_respons
         >> done()
         << run('{"number":"17"}')
         >> At(0.4)
-        >> returned()
-        << answered()
-        << noted("order: ok after 400 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 400 ms")
         << CreateResponse()
         >> OutputAdded("call-1")
         >> ResponseStarted("resp-2")
@@ -141,12 +134,12 @@ def test_several_calls_of_one_response_are_answered_once() -> None:
         >> done()
         << run(number=1)
         << run(number=2)
-        >> returned("2", number=2)
-        << answered("2", number=2)
-        << noted("order: ok after 0 ms")
-        >> returned("1", number=1)
-        << answered("1", number=1)
-        << noted("order: ok after 0 ms")
+        >> result_of("2", number=2)
+        << output_of("2", number=2)
+        << tool_note("order: ok after 0 ms")
+        >> result_of("1", number=1)
+        << output_of("1", number=1)
+        << tool_note("order: ok after 0 ms")
         << CreateResponse()
     )
 
@@ -176,8 +169,8 @@ def test_a_call_of_a_response_that_the_caller_cut_is_not_run_and_the_model_is_to
         >> CallerSpeechStarted("user-1")
         << CancelResponse("resp-1")
         >> done(status="cancelled")
-        << answered(error_output(CALLER_CAME_FIRST))
-        << noted("order: dropped, its response was cut")
+        << output_of(error_output(CALLER_CAME_FIRST))
+        << tool_note("order: dropped, its response was cut")
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-2")
         >> said(20, response="resp-2")
@@ -201,8 +194,8 @@ def test_after_a_call_of_a_response_that_ended_early_the_model_is_told_and_asked
         >> done(status=status, detail=detail)
         << Log("warning", "model gave no reply", why)
         << AddTimelineEntry("no reply", f"{why}; asked again")
-        << answered(error_output(output))
-        << noted("order: dropped, its response was cut")
+        << output_of(error_output(output))
+        << tool_note("order: dropped, its response was cut")
         >> At(0.5)
         << CreateResponse()
     )
@@ -211,11 +204,11 @@ def test_after_a_call_of_a_response_that_ended_early_the_model_is_told_and_asked
 def test_a_function_that_returns_twice_is_answered_once() -> None:
     assert (
         ordering()
-        >> returned()
-        << answered()
-        << noted("order: ok after 0 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 0 ms")
         << CreateResponse()
-        >> returned()
+        >> result_of()
     )
 
 
@@ -244,7 +237,7 @@ def test_broken_arguments_are_answered_with_an_error(arguments: str) -> None:
     answer, note, respond = unmarked(story.bridge.handle(done(), 0.0))
     assert isinstance(answer, SendToolOutput)
     assert answer.output.startswith('{"error":"The arguments are not as declared')
-    assert (note, respond) == (noted("order: refused"), CreateResponse())
+    assert (note, respond) == (tool_note("order: refused"), CreateResponse())
 
 
 @pytest.mark.parametrize(
@@ -263,13 +256,13 @@ def test_a_call_that_cannot_be_run_is_answered_with_an_error(
         calling(ORDER)
         >> called
         >> done()
-        << answered(error_output(error))
-        << noted(f"{called.name}: refused")
+        << output_of(error_output(error))
+        << tool_note(f"{called.name}: refused")
         << CreateResponse()
     )
 
 
-def test_only_so_many_functions_run_at_one_time() -> None:
+def test_at_most_eight_functions_run_at_a_time() -> None:
     story = calling(ORDER)
     for number in range(MAX_OPEN_CALLS + 1):
         story.bridge.handle(call("order", number=number), 0.0)
@@ -306,9 +299,9 @@ def test_what_is_still_open_when_the_call_ends_is_noted() -> None:
     assert (
         ordering()
         >> StreamStopped()
-        << noted("order: the call ended first")
+        << tool_note("order: the call ended first")
         << LeaveStream(was_lost=False)
-        >> returned()
+        >> result_of()
     )
 
 
@@ -319,9 +312,9 @@ def test_a_caller_who_speaks_is_answered_first_and_with_the_output() -> None:
     assert (
         ordering()
         >> CallerSpeechStarted("user-1")
-        >> returned()
-        << answered()
-        << noted("order: ok after 0 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 0 ms")
         >> OutputAdded("call-1")
         >> CallerSpeechStopped("user-1")
         >> ResponseStarted("resp-2")
@@ -336,9 +329,9 @@ def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it(
         ordering()
         >> CallerSpeechStarted("user-1")
         >> CallerSpeechStopped("user-1")
-        >> returned()
-        << answered()
-        << noted("order: ok after 0 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 0 ms")
         >> ResponseStarted("resp-2")
         >> OutputAdded("call-1")
         >> said(20, response="resp-2")
@@ -348,12 +341,12 @@ def test_an_answer_that_began_without_the_output_is_followed_by_one_that_has_it(
     )
 
 
-def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> None:
+def test_a_request_that_met_an_active_response_is_repeated_after_it() -> None:
     assert (
         ordering()
-        >> returned()
-        << answered()
-        << noted("order: ok after 0 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 0 ms")
         << CreateResponse()
         >> ResponseStarted("resp-2")
         >> OutputAdded("call-1")
@@ -369,7 +362,7 @@ def test_so_it_is_when_the_model_refuses_because_it_is_answering_already() -> No
 # Fillers.
 
 
-def test_who_waits_in_silence_is_told_a_filler_once() -> None:
+def test_a_caller_who_waits_in_silence_hears_one_filler() -> None:
     assert (
         waiting()
         >> At(FILLER_SECONDS)
@@ -379,9 +372,9 @@ def test_who_waits_in_silence_is_told_a_filler_once() -> None:
         << CancelResponse("filler")
         >> done("filler", "cancelled")
         >> At(3 * FILLER_SECONDS)
-        >> returned()
-        << answered()
-        << noted("slow: ok after 4500 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("slow: ok after 4500 ms")
         << CreateResponse()
     )
 
@@ -392,9 +385,9 @@ def test_an_output_that_comes_during_the_filler_waits_for_its_end() -> None:
         >> At(FILLER_SECONDS)
         << CreateResponse(exact_text="One moment.")
         >> ResponseStarted("filler")
-        >> returned()
-        << answered()
-        << noted("slow: ok after 1500 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("slow: ok after 1500 ms")
         >> said(20, response="filler")
         << play(20)
         >> done("filler")
@@ -418,9 +411,9 @@ def test_there_is_no_filler_while_the_agent_still_speaks() -> None:
         >> At(1.4)
         >> CallerSpeechStarted("user-1")
         >> At(2.9)
-        >> returned()
-        << answered()
-        << noted("slow: ok after 2900 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("slow: ok after 2900 ms")
     )
 
 
@@ -428,9 +421,9 @@ def test_no_filler_without_one_and_none_after_the_answer() -> None:
     assert ordering() >> At(10.0)
     assert (
         waiting()
-        >> returned()
-        << answered()
-        << noted("slow: ok after 0 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("slow: ok after 0 ms")
         << CreateResponse()
         >> ResponseStarted("resp-2")
         >> Interrupt()
@@ -455,8 +448,8 @@ def test_the_agent_hangs_up_when_its_goodbye_was_heard() -> None:
         >> call("end_call")
         >> AudioFinished("item-1")
         >> done()
-        << answered(BYE)
-        << noted("end_call: ok")
+        << output_of(BYE)
+        << tool_note("end_call: ok")
         >> At(0.19)
         >> At(0.2)
         << agent_turn(1, "Goodbye.", 0, 200)
@@ -471,8 +464,8 @@ def test_an_agent_that_says_nothing_is_asked_for_a_goodbye_first() -> None:
         calling(BuiltIn.END_CALL)
         >> call("end_call")
         >> done()
-        << answered(BYE)
-        << noted("end_call: ok")
+        << output_of(BYE)
+        << tool_note("end_call: ok")
         << GOODBYE
         >> ResponseStarted("resp-2")
         >> said(100, response="resp-2")
@@ -496,13 +489,13 @@ def ending() -> Playbook:
         >> call("end_call")
         >> AudioFinished("item-1")
         >> done()
-        << answered(BYE)
-        << noted("end_call: ok")
+        << output_of(BYE)
+        << tool_note("end_call: ok")
     )
     return story
 
 
-def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
+def test_a_caller_who_speaks_during_the_goodbye_is_not_hung_up_on() -> None:
     story = ending()
     assert (
         story
@@ -516,7 +509,7 @@ def test_nobody_is_hung_up_on_who_still_has_something_to_say() -> None:
     )
 
 
-def test_nor_who_speaks_right_after_the_goodbye() -> None:
+def test_a_caller_who_speaks_right_after_the_goodbye_is_not_hung_up_on() -> None:
     assert (
         ending()
         >> At(0.4)
@@ -540,8 +533,8 @@ def test_a_caller_who_speaks_at_that_moment_is_heard_out() -> None:
         >> CallerSpeechStarted("user-1")
         << CancelResponse("resp-1")
         >> done()
-        << answered(error_output("The caller is speaking: hear them out."))
-        << noted("end_call: refused")
+        << output_of(error_output("The caller is speaking: hear them out."))
+        << tool_note("end_call: refused")
     )
 
 
@@ -554,11 +547,11 @@ def both(ok: bool) -> Playbook:
         >> call("order")
         >> done()
         << run()
-        >> returned(output, ok=ok)
-        << answered(output)
-        << noted(f"order: {'ok' if ok else 'failed'} after 0 ms")
-        << answered(BYE if ok else error_output(NOT_DONE), number=2)
-        << noted(f"end_call: {'ok' if ok else 'refused'}")
+        >> result_of(output, ok=ok)
+        << output_of(output)
+        << tool_note(f"order: {'ok' if ok else 'failed'} after 0 ms")
+        << output_of(BYE if ok else error_output(NOT_DONE), number=2)
+        << tool_note(f"end_call: {'ok' if ok else 'refused'}")
         << (GOODBYE if ok else CreateResponse())
     )
     return story
@@ -584,11 +577,11 @@ def test_a_caller_who_speaks_while_a_tool_still_runs_calls_the_end_off() -> None
         >> done()
         << run()
         >> CallerSpeechStarted("user-1")
-        >> returned()
-        << answered()
-        << noted("order: ok after 0 ms")
-        << answered(error_output(NOT_DONE), number=2)
-        << noted("end_call: refused")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 0 ms")
+        << output_of(error_output(NOT_DONE), number=2)
+        << tool_note("end_call: refused")
     )
 
 
@@ -603,22 +596,22 @@ def test_a_transfer_waits_for_the_words_that_announce_it() -> None:
         >> call("transfer_call", '{"destination":"sales","summary":"A new order."}')
         >> AudioFinished("item-1")
         >> done()
-        << answered(BYE)
-        << noted("transfer_call: ok")
+        << output_of(BYE)
+        << tool_note("transfer_call: ok")
         >> At(0.1)
         << agent_turn(1, "", 0, 100)
         << TransferCall("+15550101")
     )
 
 
-def test_without_words_it_is_done_at_once() -> None:
+def test_a_final_action_without_words_is_done_at_once() -> None:
     arguments = '{"destination":"support","summary":" The line is dead. "}'
     assert (
         calling(BuiltIn.TRANSFER_CALL)
         >> call("transfer_call", arguments)
         >> done()
-        << answered(BYE)
-        << noted("transfer_call: ok")
+        << output_of(BYE)
+        << tool_note("transfer_call: ok")
         << TransferCall("+15550102", "The line is dead.")
     )
 
@@ -636,22 +629,22 @@ def test_the_model_cannot_call_whom_it_likes(arguments: str, why: str) -> None:
         calling(BuiltIn.TRANSFER_CALL)
         >> call("transfer_call", arguments)
         >> done()
-        << answered(error_output(why))
-        << noted("transfer_call: refused")
+        << output_of(error_output(why))
+        << tool_note("transfer_call: refused")
         << CreateResponse()
     )
 
 
-def test_one_response_parts_once() -> None:
+def test_one_response_has_one_final_action() -> None:
     assert (
         calling(BuiltIn.TRANSFER_CALL, BuiltIn.END_CALL)
         >> call("transfer_call", '{"destination":"sales"}')
         >> call("end_call", number=2)
         >> done()
-        << answered(error_output("transfer_call was called before it."), number=2)
-        << noted("end_call: refused")
-        << answered(error_output(NOT_DONE))
-        << noted("transfer_call: refused")
+        << output_of(error_output("transfer_call was called before it."), number=2)
+        << tool_note("end_call: refused")
+        << output_of(error_output(NOT_DONE))
+        << tool_note("transfer_call: refused")
         << CreateResponse()
     )
 
@@ -662,8 +655,8 @@ def test_keys_are_pressed_at_once_and_the_model_listens() -> None:
         >> call("send_dtmf", '{"digits":"1w#"}')
         >> done()
         << SendDtmf("1w#")
-        << answered('{"status":"pressed"}')
-        << noted("send_dtmf: ok")
+        << output_of('{"status":"pressed"}')
+        << tool_note("send_dtmf: ok")
     )
 
 
@@ -674,7 +667,7 @@ def test_what_is_no_key_is_not_pressed(digits: str) -> None:
     answer, note, respond = unmarked(story.bridge.handle(done(), 0.0))
     assert isinstance(answer, SendToolOutput)
     assert answer.output.startswith('{"error":')
-    assert (note, respond) == (noted("send_dtmf: refused"), CreateResponse())
+    assert (note, respond) == (tool_note("send_dtmf: refused"), CreateResponse())
 
 
 def test_a_message_is_stored_and_the_model_says_so() -> None:
@@ -686,8 +679,8 @@ def test_a_message_is_stored_and_the_model_says_so() -> None:
         >> call("take_message", arguments)
         >> done()
         << RecordMessage(message)
-        << answered('{"status":"stored"}')
-        << noted("take_message: ok")
+        << output_of('{"status":"stored"}')
+        << tool_note("take_message: ok")
         << CreateResponse()
     )
 
@@ -702,9 +695,9 @@ def test_a_caller_who_waits_for_a_tool_is_not_asked_whether_they_are_there() -> 
         >> done()
         << run()
         >> At(20.0)
-        >> returned()
-        << answered()
-        << noted("order: ok after 20000 ms")
+        >> result_of()
+        << output_of()
+        << tool_note("order: ok after 20000 ms")
         << CreateResponse()
         >> OutputAdded("call-1")
         >> ResponseStarted("resp-2")
@@ -776,7 +769,7 @@ class Model:
                 self.end(self.active, status)
             case "return", int(number) if f"call-{number}" in set(self.run) - self.returned:
                 self.returned.add(f"call-{number}")
-                self.tell(returned(number=number))
+                self.tell(result_of(number=number))
             case "seen", int(number) if f"call-{number}" in self.answered:
                 self.seen.add(f"call-{number}")
                 self.tell(OutputAdded(f"call-{number}"))

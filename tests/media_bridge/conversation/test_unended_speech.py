@@ -1,4 +1,4 @@
-"""Speech of the caller whose end the server never tells."""
+"""Speech of the caller whose end the server never reports."""
 
 import pytest
 
@@ -6,11 +6,7 @@ from media_bridge.audio.codecs import Codec
 from media_bridge.commands import AppendAudio, BridgeCommand, CreateResponse, Log, RecordTurn
 from media_bridge.conversation.idle import PROMPT
 from media_bridge.conversation.unended_speech import MAX_SPEECH_SECONDS, MEASURE_AFTER_SECONDS
-from media_bridge.events import (
-    CallerSpeechStarted,
-    CallerSpeechStopped,
-    ResponseStarted,
-)
+from media_bridge.events import CallerSpeechStarted, CallerSpeechStopped, ResponseStarted
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.steering import Interrupt, Mute, Side
 from phonebridge.settings import ModelAudio
@@ -26,7 +22,7 @@ SEMANTIC_VAD_SECONDS = MEASURE_AFTER_SECONDS + 11.0
 def speaking(
     config: CallConfig | None = None, model_audio: ModelAudio = ModelAudio.G711
 ) -> Playbook:
-    """At 0 s the caller begins to speak, and something waits to be said to them."""
+    """The caller begins to speak at 0 s, and a request waits for the end."""
     story = ready_call(model_audio, config or CallConfig())
     for event in (ResponseStarted("resp-1"), Interrupt(), done("resp-1", "cancelled")):
         story.bridge.handle(event, 0.0)
@@ -101,7 +97,7 @@ def test_an_end_that_is_told_after_all_is_an_end_like_any_other() -> None:
     assert CreateResponse() in [each for _, each in hear(story, QUIET, story.now + 3.1)]
 
 
-def test_who_stops_and_speaks_again_is_measured_anew() -> None:
+def test_a_caller_who_stops_and_speaks_again_is_measured_anew() -> None:
     story = speaking()
     hear(story, LOUD, 5.0)
     story.bridge.handle(CallerSpeechStopped("user-1"), story.now)

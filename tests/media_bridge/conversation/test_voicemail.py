@@ -29,7 +29,7 @@ from media_bridge.tool_events import FunctionCalled, FunctionReturned
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig
 from phonebridge.call.machine_detection import AnsweredBy, Detection, MachineDetection, OnMachine
-from phonebridge.call.steering import Interrupt, MachineAnswered
+from phonebridge.call.steering import MachineAnswered
 from phonebridge.call.tools import BuiltIn, HttpsFunction, Tools
 from phonebridge.settings import ModelAudio
 from tests.support.bridges import (
@@ -42,6 +42,7 @@ from tests.support.bridges import (
     ready_call,
     said,
     say_of,
+    silent_call,
     words,
 )
 from tests.support.playbook import At, Playbook
@@ -166,7 +167,7 @@ def test_a_machine_heard_of_before_the_model_is_ready_gets_the_message_when_it_i
     )
 
 
-def test_without_a_message_the_talk_goes_on() -> None:
+def test_without_a_message_the_conversation_goes_on() -> None:
     assert (
         ready_call()
         >> MachineAnswered(greeting_over=True)
@@ -182,7 +183,7 @@ def test_a_model_that_does_not_stop_its_greeting_is_not_waited_for_long() -> Non
 
 
 def test_an_answer_that_a_tool_brings_late_does_not_hold_the_message_up() -> None:
-    """The machine's greeting was taken for a question, and looked up; nobody waits for that."""
+    """The greeting of the machine was taken for a question. No one listens to the answer."""
     look_up = HttpsFunction(name="look_up", url="https://example.com/", filler="One moment.")
     tools = Tools(functions=(look_up,))
     story = ready_call(config=replace(CONFIG, tools=tools))
@@ -232,13 +233,9 @@ def test_an_agent_that_was_about_to_hang_up_on_a_machine_leaves_the_message_firs
 
 
 def test_a_key_that_a_machine_seems_to_press_is_nobodys() -> None:
-    story = ready_call(config=CONFIG)
+    story = silent_call(config=CONFIG)
     assert (
         story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
         >> MachineAnswered(greeting_over=False)
         >> DigitPressed("1")
         >> At(3.0)
@@ -249,13 +246,9 @@ def test_a_key_that_a_machine_seems_to_press_is_nobodys() -> None:
 
 def test_what_the_agent_was_told_to_say_meanwhile_is_said_with_the_message() -> None:
     order = CreateResponse(exact_text="This is about your order.")
-    story = ready_call(config=CONFIG)
+    story = silent_call(config=CONFIG)
     assert (
         story
-        >> ResponseStarted("resp-1")
-        >> Interrupt()
-        << CancelResponse("resp-1")
-        >> done("resp-1", "cancelled")
         >> MachineAnswered(greeting_over=False)
         >> say_of(order)
         >> MachineAnswered(greeting_over=True)

@@ -24,12 +24,12 @@ def protocol(config: CallConfig | None = None) -> RealtimeProtocol:
     return RealtimeProtocol(config or CallConfig(), given, "gpt-realtime-2.1-mini")
 
 
-def happened(kind: str, **fields: Any) -> events.ModelEvent | None:
+def event_of(kind: str, **fields: Any) -> events.ModelEvent | None:
     return protocol().decode(json.dumps({"type": kind, "event_id": "event_1", **fields}))
 
 
-def ended(**response: Any) -> events.ModelEvent | None:
-    return happened("response.done", response={"id": "resp_1"} | response)
+def end_of_response(**response: Any) -> events.ModelEvent | None:
+    return event_of("response.done", response={"id": "resp_1"} | response)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_every_request_names_itself(command: ModelCommand, event_id: str) -> Non
 def test_an_error_tells_its_request_and_how_long_to_wait(
     error: dict[str, Any], event_id: str | None, retry_after: float | None
 ) -> None:
-    complaint = happened("error", error={"code": "rate_limit_exceeded"} | error)
+    complaint = event_of("error", error={"code": "rate_limit_exceeded"} | error)
     assert isinstance(complaint, events.ModelErrorReceived)
     assert (complaint.event_id, complaint.retry_after) == (event_id, retry_after)
 
@@ -108,14 +108,14 @@ def test_an_error_tells_its_request_and_how_long_to_wait(
 def test_a_response_that_failed_tells_how_long_to_wait(
     details: Any, retry_after: float | None
 ) -> None:
-    event = ended(status="failed", status_details=details)
+    event = end_of_response(status="failed", status_details=details)
     assert isinstance(event, events.ResponseEnded)
     assert event.retry_after == retry_after
 
 
 def test_settings_that_are_refused_by_name_refuse_the_session() -> None:
     error = {"code": "invalid_value", "message": "No.", "event_id": "configure"}
-    assert happened("error", error=error) == events.ModelRefused("invalid_value: No.")
+    assert event_of("error", error=error) == events.ModelRefused("invalid_value: No.")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_settings_that_are_refused_by_name_refuse_the_session() -> None:
 def test_whatever_belongs_to_a_response_is_a_sign_of_life(
     kind: str, fields: dict[str, Any], response_id: str | None
 ) -> None:
-    assert happened(kind, **fields) == events.ResponseProgressed(response_id)
+    assert event_of(kind, **fields) == events.ResponseProgressed(response_id)
 
 
 def test_only_a_response_with_words_of_its_own_needs_instructions() -> None:
@@ -181,7 +181,7 @@ def test_a_clip_is_asked_for_outside_of_the_conversation() -> None:
 def test_a_clip_is_known_by_its_metadata(
     response: dict[str, Any], started: tuple[str | None, bool]
 ) -> None:
-    event = happened("response.created", response={"id": "resp_1"} | response)
+    event = event_of("response.created", response={"id": "resp_1"} | response)
     assert event == events.ResponseStarted("resp_1", *started)
 
 
@@ -192,7 +192,7 @@ def test_an_error_names_the_request_that_it_refuses() -> None:
         "message": "m",
         "event_id": "clip-filler",
     }
-    assert happened("error", error=error) == events.ModelErrorReceived("c", "m", "clip-filler")
+    assert event_of("error", error=error) == events.ModelErrorReceived("c", "m", "clip-filler")
 
 
 def test_a_server_that_confirms_nothing_is_taken_at_its_word() -> None:
@@ -220,7 +220,7 @@ def test_a_session_that_does_not_agree_at_first_is_refused() -> None:
     wire = protocol()
     session = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))["session"]
     session["audio"]["output"]["voice"] = "alloy"
-    assert wire.decode(updated(session)) == events.ModelRefused(
+    assert wire.decode(update_frame(session)) == events.ModelRefused(
         "session.updated differs in audio.output.voice"
     )
 
@@ -230,8 +230,8 @@ def test_a_session_that_differs_later_is_told_of_and_not_refused(settings: dict[
     wire = running()
     [name] = settings
     differs = events.SettingsDiffer(f"session.updated differs in {name}")
-    assert wire.decode(updated(settings)) == differs
-    assert wire.decode(updated({})) == events.ModelReady()
+    assert wire.decode(update_frame(settings)) == differs
+    assert wire.decode(update_frame({})) == events.ModelReady()
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_session_that_differs_later_is_told_of_and_not_refused(settings: dict[
     ],
 )
 def test_a_server_may_tell_null_where_it_knows_nothing(in_force: dict[str, Any]) -> None:
-    """As those do that write out all fields of the official SDK's types."""
+    """The events of servers that send all fields of the official SDK's types."""
     wire = protocol()
     wire.encode(commands.ConfigureModel(Codec.PCMU))
     updated = {"type": "session.updated", "session": in_force}
@@ -264,45 +264,45 @@ def test_a_server_may_tell_null_where_it_knows_nothing(in_force: dict[str, Any])
 
 
 def test_an_update_that_nobody_asked_for_says_nothing() -> None:
-    assert happened("session.updated", session={}) is None
+    assert event_of("session.updated", session={}) is None
 
 
 def test_the_conversation() -> None:
-    assert happened("input_audio_buffer.speech_started", item_id="i", audio_start_ms=1) == (
+    assert event_of("input_audio_buffer.speech_started", item_id="i", audio_start_ms=1) == (
         events.CallerSpeechStarted("i", 301)
     )
-    assert happened("input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=1) == (
+    assert event_of("input_audio_buffer.speech_stopped", item_id="i", audio_end_ms=1) == (
         events.CallerSpeechStopped("i", -499)
     )
     transcription = "conversation.item.input_audio_transcription"
-    assert happened(f"{transcription}.completed", item_id="i", transcript="Hi") == (
+    assert event_of(f"{transcription}.completed", item_id="i", transcript="Hi") == (
         events.CallerTranscribed("i", "Hi")
     )
-    assert happened(f"{transcription}.failed", item_id="i", error={}) == (
+    assert event_of(f"{transcription}.failed", item_id="i", error={}) == (
         events.CallerTranscribed("i", "")
     )
-    assert happened(f"{transcription}.delta", item_id="i", content_index=0, delta="H") == (
+    assert event_of(f"{transcription}.delta", item_id="i", content_index=0, delta="H") == (
         events.CallerTranscriptReceived("i", "H")
     )
-    assert happened("input_audio_buffer.committed", item_id="i", previous_item_id=None) == (
+    assert event_of("input_audio_buffer.committed", item_id="i", previous_item_id=None) == (
         events.CallerAudioCommitted("i")
     )
     part = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 1}
     audio = base64.b64encode(b"sound").decode()
-    assert happened("response.output_audio.delta", **part, delta=audio) == (
+    assert event_of("response.output_audio.delta", **part, delta=audio) == (
         events.AudioReceived("r", "i", 1, b"sound")
     )
-    assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
+    assert event_of("response.output_audio_transcript.delta", **part, delta="Hi") == (
         events.TranscriptReceived("r", "i", "Hi", 1)
     )
-    assert happened("response.output_audio_transcript.done", **part, transcript="Hi") == (
+    assert event_of("response.output_audio_transcript.done", **part, transcript="Hi") == (
         events.TranscriptFinished("r", "i", "Hi", 1)
     )
-    assert happened("response.output_audio.done", **part) == events.AudioFinished("i")
-    assert happened("response.created", response={"id": "r", "status": "in_progress"}) == (
+    assert event_of("response.output_audio.done", **part) == events.AudioFinished("i")
+    assert event_of("response.created", response={"id": "r", "status": "in_progress"}) == (
         events.ResponseStarted("r")
     )
-    assert happened("rate_limits.updated", rate_limits=[]) is None
+    assert event_of("rate_limits.updated", rate_limits=[]) is None
 
 
 def test_usage_is_counted_with_and_without_its_cached_part() -> None:
@@ -310,17 +310,17 @@ def test_usage_is_counted_with_and_without_its_cached_part() -> None:
         "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64},
         "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
     }
-    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+    assert end_of_response(status="completed", usage=usage) == events.ResponseEnded(
         "resp_1", "completed", "", Usage(119, 13, 0, 0, 30, 91, responses=1, cache_unknown=1)
     )
     usage["input_token_details"]["cached_tokens_details"] = {"text_tokens": 64, "audio_tokens": 0}
-    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+    assert end_of_response(status="completed", usage=usage) == events.ResponseEnded(
         "resp_1", "completed", "", Usage(119, 13, 64, 0, 30, 91, responses=1)
     )
     uncounted = Usage(responses=1, uncounted=1)
-    assert ended(usage=None) == events.ResponseEnded("resp_1", "completed", "", uncounted)
+    assert end_of_response(usage=None) == events.ResponseEnded("resp_1", "completed", "", uncounted)
     usage["input_token_details"] = {"text_tokens": 119, "cached_tokens": 0}
-    assert ended(status="completed", usage=usage) == events.ResponseEnded(
+    assert end_of_response(status="completed", usage=usage) == events.ResponseEnded(
         "resp_1", "completed", "", Usage(119, 0, 0, 0, 30, 91, responses=1)
     )
 
@@ -330,16 +330,18 @@ def test_a_strange_count_does_not_cost_the_end_of_a_response_or_the_callers_word
     usage: object,
 ) -> None:
     uncounted = Usage(responses=1, uncounted=1)
-    assert ended(usage=usage) == events.ResponseEnded("resp_1", "completed", "", uncounted)
+    assert end_of_response(usage=usage) == events.ResponseEnded(
+        "resp_1", "completed", "", uncounted
+    )
     transcribed = "conversation.item.input_audio_transcription.completed"
-    assert happened(transcribed, item_id="i", transcript="Hi there", usage="none") == (
+    assert event_of(transcribed, item_id="i", transcript="Hi there", usage="none") == (
         events.CallerTranscribed("i", "Hi there", Usage())
     )
 
 
 def test_no_words_are_a_transcript_too() -> None:
     transcribed = "conversation.item.input_audio_transcription.completed"
-    assert happened(transcribed, item_id="i", transcript=None) == (
+    assert event_of(transcribed, item_id="i", transcript=None) == (
         events.CallerTranscribed("i", "", Usage())
     )
 
@@ -356,7 +358,7 @@ def test_no_words_are_a_transcript_too() -> None:
     ],
 )
 def test_transcription_is_counted_in_tokens_or_in_time(usage: object, counted: Usage) -> None:
-    transcribed = happened(
+    transcribed = event_of(
         "conversation.item.input_audio_transcription.completed",
         item_id="i",
         transcript="Hi there",
@@ -382,7 +384,7 @@ def test_transcription_is_counted_in_tokens_or_in_time(usage: object, counted: U
     ],
 )
 def test_why_a_response_ended(details: object, detail: str) -> None:
-    event = ended(status="failed", status_details=details)
+    event = end_of_response(status="failed", status_details=details)
     assert isinstance(event, events.ResponseEnded)
     assert (event.status, event.detail) == ("failed", detail)
 
@@ -396,7 +398,7 @@ def test_errors_are_told_without_the_key_they_repeat(key: str, told: str) -> Non
         "code": "invalid_api_key",
         "message": f"Incorrect API key provided: {key}. Find yours elsewhere.",
     }
-    assert happened("error", error=error) == events.ModelErrorReceived(
+    assert event_of("error", error=error) == events.ModelErrorReceived(
         "invalid_api_key", f"Incorrect API key provided: {told}. Find yours elsewhere."
     )
 
@@ -408,7 +410,7 @@ def test_a_reason_that_is_no_utf_8_is_told_as_far_as_it_is() -> None:
 
 
 def test_an_error_without_a_code_is_told_by_its_type() -> None:
-    assert happened("error", error={"type": "server_error", "code": None, "message": None}) == (
+    assert event_of("error", error={"type": "server_error", "code": None, "message": None}) == (
         events.ModelErrorReceived("server_error", "")
     )
 
@@ -421,7 +423,7 @@ def test_what_is_no_event_is_no_complaint_of_the_model(noise: str | bytes) -> No
 
 
 def test_an_event_of_no_use_is_told_by_its_type() -> None:
-    event = happened("response.output_audio.delta", response_id="r", item_id="i", delta=7)
+    event = event_of("response.output_audio.delta", response_id="r", item_id="i", delta=7)
     assert isinstance(event, events.MalformedEventReceived)
     assert event.event_type == "response.output_audio.delta"
 
@@ -447,15 +449,15 @@ def test_events_without_ids_belong_to_the_latest_response() -> None:
     response_id = started.response_id
     assert response_id
 
-    def told(kind: str, **fields: Any) -> events.ModelEvent | None:
+    def decode(kind: str, **fields: Any) -> events.ModelEvent | None:
         return wire.decode(json.dumps({"type": kind, "response_id": None, "item_id": 7} | fields))
 
     audio = base64.b64encode(b"sound").decode()
-    sound = told("response.output_audio.delta", delta=audio)
+    sound = decode("response.output_audio.delta", delta=audio)
     assert isinstance(sound, events.AudioReceived)
     assert sound.response_id == response_id
-    assert told("response.output_audio.done") == events.AudioFinished(sound.item_id)
-    assert told("response.output_audio_transcript.delta", delta="Hi") == (
+    assert decode("response.output_audio.done") == events.AudioFinished(sound.item_id)
+    assert decode("response.output_audio_transcript.delta", delta="Hi") == (
         events.TranscriptReceived(response_id, sound.item_id, "Hi")
     )
     done = wire.decode(json.dumps({"type": "response.done", "response": {"id": 7}}))
@@ -472,15 +474,15 @@ TUNED = Update(turn_detection=TurnDetection("semantic_vad", eagerness="low"))
 def running() -> RealtimeProtocol:
     wire = protocol(CallConfig(tools=Tools(built_in=(BuiltIn.END_CALL,))))
     asked = json.loads(wire.encode(commands.ConfigureModel(Codec.PCMU)))
-    assert wire.decode(updated(asked["session"])) == events.ModelReady()
+    assert wire.decode(update_frame(asked["session"])) == events.ModelReady()
     return wire
 
 
-def updated(session: dict[str, Any]) -> str:
+def update_frame(session: dict[str, Any]) -> str:
     return json.dumps({"type": "session.updated", "session": session})
 
 
-def refused(event_id: str | None, **error: str) -> str:
+def error_frame(event_id: str | None, **error: str) -> str:
     return json.dumps({"type": "error", "error": {"event_id": event_id} | error})
 
 
@@ -513,7 +515,7 @@ def test_what_is_said_later_follows_the_instructions_that_were_confirmed() -> No
     wire = running()
     propose(wire, GERMAN)
     assert "Speak German." not in said_by(wire)
-    happened = wire.decode(updated({"instructions": "Speak German."}))
+    happened = wire.decode(update_frame({"instructions": "Speak German."}))
     assert isinstance(happened, events.SettingsUpdated)
     assert happened.changed == ("instructions",)
     assert happened.config.instructions == "Speak German."
@@ -523,9 +525,9 @@ def test_what_is_said_later_follows_the_instructions_that_were_confirmed() -> No
 def test_a_refused_update_leaves_everything_as_it_was() -> None:
     wire = running()
     first, second = propose(wire, GERMAN), propose(wire, TUNED)
-    error = refused(first["event_id"], code="invalid_value", param="session.instructions")
+    error = error_frame(first["event_id"], code="invalid_value", param="session.instructions")
     assert wire.decode(error) == events.SettingsRefused("invalid_value: session.instructions")
-    happened = wire.decode(updated(second["session"]))
+    happened = wire.decode(update_frame(second["session"]))
     assert isinstance(happened, events.SettingsUpdated)
     assert happened.changed == ("turn_detection",)
     assert "Speak German." not in said_by(wire)
@@ -540,25 +542,26 @@ def test_a_refused_update_leaves_everything_as_it_was() -> None:
 )
 def test_a_server_need_not_tell_which_event_it_refuses(error: dict[str, str]) -> None:
     wire = running()
-    assert isinstance(wire.decode(refused(None, **error)), events.ModelErrorReceived)
+    assert isinstance(wire.decode(error_frame(None, **error)), events.ModelErrorReceived)
     propose(wire, GERMAN)
-    assert isinstance(wire.decode(refused(None, **error)), events.SettingsRefused)
+    assert isinstance(wire.decode(error_frame(None, **error)), events.SettingsRefused)
 
 
 @pytest.mark.parametrize(
-    "error", [refused(None, code="response_cancel_not_active"), refused("other", param="session")]
+    "error",
+    [error_frame(None, code="response_cancel_not_active"), error_frame("other", param="session")],
 )
 def test_the_error_of_another_event_refuses_no_update(error: str) -> None:
     wire = running()
     propose(wire, GERMAN)
     assert isinstance(wire.decode(error), events.ModelErrorReceived)
-    happened = wire.decode(updated({"instructions": "Speak German."}))
+    happened = wire.decode(update_frame({"instructions": "Speak German."}))
     assert isinstance(happened, events.SettingsUpdated)
 
 
 def test_an_update_that_the_server_did_not_take_over_is_no_update() -> None:
     wire = running()
     propose(wire, GERMAN)
-    happened = wire.decode(updated({"instructions": "You are a helpful assistant."}))
+    happened = wire.decode(update_frame({"instructions": "You are a helpful assistant."}))
     assert happened == events.SettingsRefused("session.updated differs in instructions")
     assert "Speak German." not in said_by(wire)

@@ -105,7 +105,7 @@ def test_an_event_that_is_of_no_use_is_told_by_its_type(useless: str) -> None:
     assert told.value.event_type == kind
 
 
-def repaired(kind: str, **fields: Any) -> tuple[object, list[str]]:
+def repair_event(kind: str, **fields: Any) -> tuple[object, list[str]]:
     text = server_event(kind, **fields)
     with pytest.raises(MalformedEvent):
         realtime.decode(text)
@@ -139,7 +139,7 @@ def test_no_value_of_another_field_costs_the_agents_sound_or_words(strange: dict
 
 def test_what_counts_as_absent_is_told() -> None:
     kind = "input_audio_buffer.speech_started"
-    assert repaired(kind, item_id=7, audio_start_ms="soon") == (
+    assert repair_event(kind, item_id=7, audio_start_ms="soon") == (
         realtime.SpeechStarted(),
         ["item_id", "audio_start_ms"],
     )
@@ -165,7 +165,7 @@ def test_what_counts_as_absent_is_told() -> None:
 def test_a_setting_that_cannot_be_read_is_one_that_the_server_does_not_tell(
     session: object, absent: list[str]
 ) -> None:
-    event, told = repaired("session.updated", session=session)
+    event, told = repair_event("session.updated", session=session)
     assert isinstance(event, realtime.SessionUpdated)
     assert told == absent
 

@@ -40,21 +40,21 @@ CONFIGS = [
 ]
 
 
-def asked(
+def requested_session(
     config: CallConfig = CONFIGS[0], audio: ModelAudio = ModelAudio.PCM24K
 ) -> realtime.Session:
-    return session.session_settings(config, given(audio))
+    return session.session_settings(config, context_of(audio))
 
 
-def given(
+def context_of(
     audio: ModelAudio = ModelAudio.PCM24K, model: str = "gpt-realtime-2.1-mini"
 ) -> session.SessionContext:
     return session.SessionContext(model, audio, Codec.PCMA, Codec.PCMU)
 
 
-def changed(**replacements: object) -> realtime.Session:
-    """The session asked for, with one place changed: `audio__output__voice="ash"`."""
-    plain = msgspec.to_builtins(asked())
+def session_with(**replacements: object) -> realtime.Session:
+    """Return the requested session with one place changed: `audio__output__voice="ash"`."""
+    plain = msgspec.to_builtins(requested_session())
     for path, value in replacements.items():
         *places, last = path.split("__")
         spot = plain
@@ -66,23 +66,27 @@ def changed(**replacements: object) -> realtime.Session:
 
 @pytest.mark.parametrize(("config", "audio"), list(product(CONFIGS, ModelAudio)))
 def test_the_update_is_valid_by_the_official_sdk(config: CallConfig, audio: ModelAudio) -> None:
-    check_client(json.loads(realtime.encode(realtime.SessionUpdate(asked(config, audio)))))
+    check_client(
+        json.loads(realtime.encode(realtime.SessionUpdate(requested_session(config, audio))))
+    )
 
 
 def test_g711_is_asked_for_in_the_law_of_each_direction() -> None:
-    settings = json.loads(msgspec.json.encode(asked(audio=ModelAudio.G711)))["audio"]
+    settings = json.loads(msgspec.json.encode(requested_session(audio=ModelAudio.G711)))["audio"]
     assert settings["input"]["format"] == {"type": "audio/pcma"}
     assert settings["output"]["format"] == {"type": "audio/pcmu"}
 
 
 def test_pcm_is_asked_for_at_24_khz() -> None:
-    settings = json.loads(msgspec.json.encode(asked()))["audio"]
+    settings = json.loads(msgspec.json.encode(requested_session()))["audio"]
     for side in ("input", "output"):
         assert settings[side]["format"] == {"type": "audio/pcm", "rate": 24000}
 
 
 def test_every_field_of_the_detector_is_sent_for_nobody_agrees_on_the_defaults() -> None:
-    detector = msgspec.to_builtins(asked(CONFIGS[1]))["audio"]["input"]["turn_detection"]
+    detector = msgspec.to_builtins(requested_session(CONFIGS[1]))["audio"]["input"][
+        "turn_detection"
+    ]
     assert detector == {
         "type": "server_vad",
         "threshold": 0.7,
@@ -94,7 +98,9 @@ def test_every_field_of_the_detector_is_sent_for_nobody_agrees_on_the_defaults()
 
 
 def test_the_semantic_detector_has_no_thresholds() -> None:
-    detector = msgspec.to_builtins(asked(CONFIGS[2]))["audio"]["input"]["turn_detection"]
+    detector = msgspec.to_builtins(requested_session(CONFIGS[2]))["audio"]["input"][
+        "turn_detection"
+    ]
     assert detector == {
         "type": "semantic_vad",
         "eagerness": "low",
@@ -104,7 +110,7 @@ def test_the_semantic_detector_has_no_thresholds() -> None:
 
 
 def test_what_a_call_chooses_is_told() -> None:
-    settings = json.loads(msgspec.json.encode(asked(CONFIGS[3])))
+    settings = json.loads(msgspec.json.encode(requested_session(CONFIGS[3])))
     heard, spoken = settings["audio"]["input"], settings["audio"]["output"]
     assert heard["noise_reduction"] == {"type": "far_field", "strength": 0.5}
     assert heard["transcription"] == {
@@ -126,19 +132,19 @@ def test_what_a_call_chooses_is_told() -> None:
 
 
 def test_what_a_call_does_not_choose_is_left_to_the_server() -> None:
-    settings = json.loads(msgspec.json.encode(asked()))
+    settings = json.loads(msgspec.json.encode(requested_session()))
     assert not settings.keys() & {"reasoning", "max_output_tokens", "model"}
     assert settings["audio"]["output"].keys() == {"format", "voice"}
     assert settings["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
 
 
 def test_no_noise_reduction_is_told_as_null() -> None:
-    settings = json.loads(msgspec.json.encode(asked(CONFIGS[4])))
+    settings = json.loads(msgspec.json.encode(requested_session(CONFIGS[4])))
     assert settings["audio"]["input"]["noise_reduction"] is None
 
 
 def test_the_transcription_is_told_the_language_alone() -> None:
-    settings = json.loads(msgspec.json.encode(asked(CallConfig(language="de-CH"))))
+    settings = json.loads(msgspec.json.encode(requested_session(CallConfig(language="de-CH"))))
     assert settings["audio"]["input"]["transcription"]["language"] == "de"
 
 
@@ -155,23 +161,23 @@ def test_the_transcription_is_told_the_language_alone() -> None:
     ],
 )
 def test_how_hard_to_think_is_told_only_to_a_model_that_thinks(model: str, thinks: bool) -> None:
-    told = session.session_settings(CONFIGS[3], given(model=model))
+    told = session.session_settings(CONFIGS[3], context_of(model=model))
     assert (told.reasoning is not msgspec.UNSET) == thinks
 
 
 def test_a_session_in_force_as_asked_is_agreed() -> None:
-    assert session.mismatch(asked(), asked()) is None
+    assert session.mismatch(requested_session(), requested_session()) is None
 
 
 def test_what_a_server_does_not_echo_is_taken_as_agreed() -> None:
-    assert session.mismatch(asked(), realtime.Session()) is None
-    assert session.mismatch(asked(), realtime.Session(audio=realtime.Audio())) is None
-    bare_pcm = changed(audio__output__format={"type": "audio/pcm"})
-    assert session.mismatch(asked(), bare_pcm) is None
+    assert session.mismatch(requested_session(), realtime.Session()) is None
+    assert session.mismatch(requested_session(), realtime.Session(audio=realtime.Audio())) is None
+    bare_pcm = session_with(audio__output__format={"type": "audio/pcm"})
+    assert session.mismatch(requested_session(), bare_pcm) is None
 
 
 def test_the_one_rate_of_g711_may_be_told() -> None:
-    g711 = asked(audio=ModelAudio.G711)
+    g711 = requested_session(audio=ModelAudio.G711)
     output = realtime.AudioOutput(realtime.AudioFormat("audio/pcmu", 8000))
     in_force = realtime.Session(audio=realtime.Audio(output=output))
     assert session.mismatch(g711, in_force) is None
@@ -180,30 +186,33 @@ def test_the_one_rate_of_g711_may_be_told() -> None:
 @pytest.mark.parametrize(
     ("in_force", "named"),
     [
-        (changed(instructions="You are a pirate."), "instructions"),
-        (changed(output_modalities=["text"]), "output_modalities"),
-        (changed(audio__input__format={"type": "audio/pcmu"}), "audio.input.format"),
+        (session_with(instructions="You are a pirate."), "instructions"),
+        (session_with(output_modalities=["text"]), "output_modalities"),
+        (session_with(audio__input__format={"type": "audio/pcmu"}), "audio.input.format"),
         (
-            changed(audio__output__format={"type": "audio/pcm", "rate": 16000}),
+            session_with(audio__output__format={"type": "audio/pcm", "rate": 16000}),
             "audio.output.format.rate",
         ),
-        (changed(audio__output__voice="alloy"), "audio.output.voice"),
+        (session_with(audio__output__voice="alloy"), "audio.output.voice"),
         (
-            changed(audio__input__turn_detection={"type": "semantic_vad"}),
+            session_with(audio__input__turn_detection={"type": "semantic_vad"}),
             "audio.input.turn_detection.type",
         ),
-        (changed(audio__input__turn_detection=None), "audio.input.turn_detection.type"),
+        (session_with(audio__input__turn_detection=None), "audio.input.turn_detection.type"),
     ],
 )
 def test_each_difference_is_named(in_force: realtime.Session, named: str) -> None:
-    assert session.mismatch(asked(), in_force) == f"session.updated differs in {named}"
+    assert session.mismatch(requested_session(), in_force) == f"session.updated differs in {named}"
 
 
 def test_a_voice_told_by_its_id_is_not_compared() -> None:
-    assert session.mismatch(asked(), changed(audio__output__voice={"id": "voice_1"})) is None
-    assert session.mismatch(asked(CONFIGS[3]), asked(CONFIGS[3])) is None
-    by_name = changed(audio__output__voice="voice_1234", audio__input__turn_detection=UNTOLD)
-    assert session.mismatch(asked(CONFIGS[3]), by_name) is None
+    assert (
+        session.mismatch(requested_session(), session_with(audio__output__voice={"id": "voice_1"}))
+        is None
+    )
+    assert session.mismatch(requested_session(CONFIGS[3]), requested_session(CONFIGS[3])) is None
+    by_name = session_with(audio__output__voice="voice_1234", audio__input__turn_detection=UNTOLD)
+    assert session.mismatch(requested_session(CONFIGS[3]), by_name) is None
 
 
 @pytest.mark.parametrize(

@@ -48,24 +48,24 @@ def protocol(tools: Tools = EVERYTHING) -> RealtimeProtocol:
     return RealtimeProtocol(CallConfig(tools=tools), settings(), "gpt-realtime-2.1-mini")
 
 
-def sent(command: Any, tools: Tools = EVERYTHING) -> Frame:
+def frame_of(command: Any, tools: Tools = EVERYTHING) -> Frame:
     frame: Frame = json.loads(protocol(tools).encode(command))
     check_client(frame)
     return frame
 
 
-def declared(tools: Tools = EVERYTHING) -> list[Frame]:
-    frames: list[Frame] = sent(commands.ConfigureModel(Codec.PCMU), tools)["session"]["tools"]
+def declarations(tools: Tools = EVERYTHING) -> list[Frame]:
+    frames: list[Frame] = frame_of(commands.ConfigureModel(Codec.PCMU), tools)["session"]["tools"]
     return frames
 
 
-def happened(kind: str, **fields: Any) -> events.ModelEvent | None:
+def event_of(kind: str, **fields: Any) -> events.ModelEvent | None:
     return protocol().decode(json.dumps({"type": kind, "event_id": "event_1", **fields}))
 
 
-def ended(*output: Any) -> events.ResponseEnded:
+def end_of_response(*output: Any) -> events.ResponseEnded:
     response = {"id": "resp_1", "status": "completed", "output": output}
-    event = happened("response.done", response=response)
+    event = event_of("response.done", response=response)
     assert isinstance(event, events.ResponseEnded)
     return event
 
@@ -83,7 +83,7 @@ MCP_ERROR = {"type": "tool_execution_error", "message": "no such number"}
 
 
 def test_functions_are_declared_flat_and_without_what_only_we_need() -> None:
-    assert declared()[0] == {
+    assert declarations()[0] == {
         "type": "function",
         "name": "order",
         "description": "Look up an order.",
@@ -92,18 +92,18 @@ def test_functions_are_declared_flat_and_without_what_only_we_need() -> None:
 
 
 def test_built_in_tools_look_like_any_other() -> None:
-    names = [tool.get("name") for tool in declared()]
+    names = [tool.get("name") for tool in declarations()]
     assert names == ["order", "end_call", "transfer_call", "send_dtmf", "take_message", None, None]
 
 
 def test_the_model_is_told_names_to_transfer_to_and_no_numbers() -> None:
-    [transfer] = [tool for tool in declared() if tool.get("name") == "transfer_call"]
+    [transfer] = [tool for tool in declarations() if tool.get("name") == "transfer_call"]
     assert transfer["parameters"]["properties"]["destination"]["enum"] == ["sales", "support"]
-    assert "+1555" not in json.dumps(declared())
+    assert "+1555" not in json.dumps(declarations())
 
 
 def test_mcp_servers_are_declared_with_all_that_openai_needs_and_without_approval() -> None:
-    assert declared()[-2:] == [
+    assert declarations()[-2:] == [
         {
             "type": "mcp",
             "server_label": "calendar",
@@ -123,7 +123,7 @@ def test_mcp_servers_are_declared_with_all_that_openai_needs_and_without_approva
 
 
 def test_without_tools_the_list_is_empty() -> None:
-    assert declared(Tools()) == []
+    assert declarations(Tools()) == []
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_session_without_all_tools_is_not_the_one_asked_for(echo: Any, agrees:
 
 
 def test_an_output_is_a_text_of_any_content() -> None:
-    assert sent(commands.SendToolOutput("call_1", '{"a":"é"}')) == {
+    assert frame_of(commands.SendToolOutput("call_1", '{"a":"é"}')) == {
         "type": "conversation.item.create",
         "item": {"type": "function_call_output", "call_id": "call_1", "output": '{"a":"é"}'},
         "event_id": "output-call_1",
@@ -166,8 +166,8 @@ def test_an_output_is_a_text_of_any_content() -> None:
 def test_very_words_leave_no_room_for_calls(
     request_: commands.CreateResponse, choice: str | None
 ) -> None:
-    assert sent(request_).get("response", {}).get("tool_choice") == choice
-    assert "tool_choice" not in sent(request_, Tools()).get("response", {})
+    assert frame_of(request_).get("response", {}).get("tool_choice") == choice
+    assert "tool_choice" not in frame_of(request_, Tools()).get("response", {})
 
 
 @pytest.mark.parametrize(
@@ -253,15 +253,15 @@ def test_very_words_leave_no_room_for_calls(
 def test_calls_are_understood_however_they_are_told(
     kind: str, fields: Frame, event: events.ModelEvent | None
 ) -> None:
-    assert happened(kind, **fields) == event
+    assert event_of(kind, **fields) == event
 
 
 def test_an_mcp_server_whose_tools_cannot_be_listed_is_told_by_its_label() -> None:
     listing = item("mcp_list_tools", server_label="calendar", tools=[])
-    assert happened("conversation.item.added", item=listing) == tool_events.McpListing(
+    assert event_of("conversation.item.added", item=listing) == tool_events.McpListing(
         "item_1", "calendar"
     )
-    assert happened("mcp_list_tools.failed", item_id="item_1") == tool_events.McpUnavailable(
+    assert event_of("mcp_list_tools.failed", item_id="item_1") == tool_events.McpUnavailable(
         "item_1"
     )
 
@@ -269,9 +269,9 @@ def test_an_mcp_server_whose_tools_cannot_be_listed_is_told_by_its_label() -> No
 def test_an_approval_is_asked_for_and_refused() -> None:
     asked = item("mcp_approval_request", name="pay", server_label="shop", arguments="{}")
     event = tool_events.ApprovalRequested("resp_1", "item_1", "pay")
-    assert happened("response.output_item.done", response_id="resp_1", item=asked) == event
-    assert ended(asked).calls == (event,)
-    assert sent(commands.DenyApproval("item_1")) == {
+    assert event_of("response.output_item.done", response_id="resp_1", item=asked) == event
+    assert end_of_response(asked).calls == (event,)
+    assert frame_of(commands.DenyApproval("item_1")) == {
         "type": "conversation.item.create",
         "item": {
             "type": "mcp_approval_response",
@@ -285,22 +285,22 @@ def test_an_approval_is_asked_for_and_refused() -> None:
 
 
 def test_a_response_names_its_calls_too() -> None:
-    assert ended(item("message"), CALL, MCP_CALL).calls == (CALLED, MCP_CALLED)
+    assert end_of_response(item("message"), CALL, MCP_CALL).calls == (CALLED, MCP_CALLED)
 
 
 @pytest.mark.parametrize(
     "output", [item("message", content=7), 7, None, CALL | {"call_id": 7}, CALL | {"name": None}]
 )
 def test_an_item_that_cannot_be_read_costs_nothing_but_itself(output: Any) -> None:
-    assert ended(output, MCP_CALL).calls == (MCP_CALLED,)
+    assert end_of_response(output, MCP_CALL).calls == (MCP_CALLED,)
 
 
 @pytest.mark.parametrize("written", ['{"number":"1\ud83d"}', '{"number":"1\\ud83d"}'])
 def test_arguments_with_half_a_surrogate_pair_are_those_of_a_call(written: str) -> None:
     called = replace(CALLED, arguments='{"number":"1\ufffd"}')
-    assert ended(CALL | {"arguments": written, "server_label": 7}).calls == (called,)
+    assert end_of_response(CALL | {"arguments": written, "server_label": 7}).calls == (called,)
     fields = {"response_id": "resp_1", "call_id": "call_1", "name": "order"}
-    told = happened("response.function_call_arguments.done", **fields, arguments=written)
+    told = event_of("response.function_call_arguments.done", **fields, arguments=written)
     assert told == called
 
 

@@ -14,7 +14,7 @@ from tests.support.media_plane import settings
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
-def happened(kind: str, **fields: Any) -> events.ModelEvent | None:
+def event_of(kind: str, **fields: Any) -> events.ModelEvent | None:
     protocol = RealtimeProtocol(CallConfig(), settings(), "gpt-realtime-2.1-mini")
     return protocol.decode(json.dumps({"type": kind, "event_id": "event_1"} | fields))
 
@@ -24,14 +24,14 @@ def message(role: str, **part: Any) -> dict[str, Any]:
 
 
 def test_the_callers_words_come_in_pieces_and_then_as_a_whole() -> None:
-    assert happened("input_audio_buffer.committed", item_id="i", previous_item_id=None) == (
+    assert event_of("input_audio_buffer.committed", item_id="i", previous_item_id=None) == (
         events.CallerAudioCommitted("i")
     )
-    assert happened(f"{TRANSCRIPTION}.delta", item_id="i", content_index=None, delta="H") == (
+    assert event_of(f"{TRANSCRIPTION}.delta", item_id="i", content_index=None, delta="H") == (
         events.CallerTranscriptReceived("i", "H")
     )
     usage = {"type": "tokens", "input_tokens": 16, "output_tokens": 8}
-    assert happened(f"{TRANSCRIPTION}.completed", item_id="i", transcript="Hi", usage=usage) == (
+    assert event_of(f"{TRANSCRIPTION}.completed", item_id="i", transcript="Hi", usage=usage) == (
         events.CallerTranscribed("i", "Hi", Usage(transcribed_input=16, transcribed_output=8))
     )
 
@@ -48,16 +48,16 @@ def test_the_callers_words_come_in_pieces_and_then_as_a_whole() -> None:
 def test_a_transcript_that_was_not_made_is_an_empty_one(
     outcome: str, fields: dict[str, Any]
 ) -> None:
-    event = happened(f"{TRANSCRIPTION}.{outcome}", item_id="i", **fields)
+    event = event_of(f"{TRANSCRIPTION}.{outcome}", item_id="i", **fields)
     assert event == events.CallerTranscribed("i", "")
 
 
 def test_the_agents_words_come_in_pieces_and_as_the_transcript_of_a_part() -> None:
     part = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 1}
-    assert happened("response.output_audio_transcript.delta", **part, delta="Hi") == (
+    assert event_of("response.output_audio_transcript.delta", **part, delta="Hi") == (
         events.TranscriptReceived("r", "i", "Hi", 1)
     )
-    assert happened("response.output_audio_transcript.done", **part, transcript="Hi") == (
+    assert event_of("response.output_audio_transcript.done", **part, transcript="Hi") == (
         events.TranscriptFinished("r", "i", "Hi", 1)
     )
 
@@ -65,12 +65,12 @@ def test_the_agents_words_come_in_pieces_and_as_the_transcript_of_a_part() -> No
 def test_an_item_of_the_agent_tells_all_its_words_when_it_is_done() -> None:
     item = message("assistant", type="output_audio", transcript="Hi")
     words = events.TranscriptFinished("r", "i", "Hi")
-    assert happened("response.output_item.done", response_id="r", item=item) == words
-    assert happened("response.output_item.added", response_id="r", item=item) == (
+    assert event_of("response.output_item.done", response_id="r", item=item) == words
+    assert event_of("response.output_item.added", response_id="r", item=item) == (
         events.ResponseProgressed("r")
     )
     silent = message("assistant", type="output_text", text="Hi")
-    assert happened("response.output_item.done", response_id="r", item=silent) == (
+    assert event_of("response.output_item.done", response_id="r", item=silent) == (
         events.ResponseProgressed("r")
     )
 
@@ -78,7 +78,7 @@ def test_an_item_of_the_agent_tells_all_its_words_when_it_is_done() -> None:
 def test_a_response_tells_the_words_of_its_items_once_more() -> None:
     item = message("assistant", type="output_audio", transcript="Hi")
     output = [7, {"type": "function_call"}, item]
-    event = happened("response.done", response={"id": "r", "output": output})
+    event = event_of("response.done", response={"id": "r", "output": output})
     assert isinstance(event, events.ResponseEnded)
     assert event.transcripts == (events.TranscriptFinished("r", "i", "Hi"),)
 
@@ -86,5 +86,5 @@ def test_a_response_tells_the_words_of_its_items_once_more() -> None:
 def test_an_item_of_the_caller_may_tell_the_transcript() -> None:
     heard = message("user", type="input_audio", transcript="Hi")
     unknown = message("user", type="input_audio", transcript=None)
-    assert happened("conversation.item.done", item=heard) == events.CallerTranscribed("i", "Hi")
-    assert happened("conversation.item.done", item=unknown) is None
+    assert event_of("conversation.item.done", item=heard) == events.CallerTranscribed("i", "Hi")
+    assert event_of("conversation.item.done", item=unknown) is None

@@ -32,7 +32,7 @@ from tests.support.waiting import until
 GREETING = replace(CONFIG, greeting="Good morning!")
 
 
-async def ended(plane: MediaPlane, call: Call) -> Call:
+async def ended_call(plane: MediaPlane, call: Call) -> Call:
     await until(lambda: plane.record(call).call.status is CallStatus.ENDED)
     return plane.record(call).call
 
@@ -59,7 +59,7 @@ async def test_a_browser_talks_with_the_model(start_plane: StartsPlane, encoding
         assert np.sqrt((sound**2).mean()) > 300, "speech, not noise of a wrong byte order"
         await browser.stop()
         assert await browser.closed() == 1000
-        await ended(plane, call)
+        await ended_call(plane, call)
         assert record_of(plane, call) == (Outcome.COMPLETED, "caller_hung_up")
         record = plane.record(call)
         assert {turn.who for turn in record.turns} == {"agent", "caller"}
@@ -170,7 +170,7 @@ async def test_the_api_ends_a_browser_call(start_plane: StartsPlane) -> None:
         plane.services.switchboard.apply(call.call_id, by_api)
         assert await browser.closed() == 1000
         assert browser.bodies("state")[-1] == {"name": "ended", "reason": "ended_by_api"}
-        assert (await ended(plane, call)).reason == "ended_by_api"
+        assert (await ended_call(plane, call)).reason == "ended_by_api"
         assert plane.telnyx.commands == []
 
 
@@ -182,7 +182,7 @@ async def test_the_last_sentence_is_heard_before_the_call_ends(start_plane: Star
         plane.mailbox.post("task-1", call.call_id, SayGoodbye("Goodbye!"))
         await browser.hear("transcript", is_final=True, speaker="agent")
         assert await browser.closed() == 1000
-        assert (await ended(plane, call)).reason == "ended_by_api"
+        assert (await ended_call(plane, call)).reason == "ended_by_api"
 
 
 async def test_the_model_ends_a_browser_call(start_plane: StartsPlane) -> None:
@@ -194,7 +194,7 @@ async def test_the_model_ends_a_browser_call(start_plane: StartsPlane) -> None:
         await browser.say("caller_farewell")
         await browser.hear("state", name="ended", reason="ended_by_agent")
         assert await browser.closed() == 1000
-        assert (await ended(plane, call)).reason == "ended_by_agent"
+        assert (await ended_call(plane, call)).reason == "ended_by_agent"
 
 
 async def test_a_browser_that_closes_its_socket_in_order_has_hung_up(
@@ -205,7 +205,7 @@ async def test_a_browser_that_closes_its_socket_in_order_has_hung_up(
         browser = await streaming(plane, call)
         await browser.hear()
         await browser.close(1000)
-        assert (await ended(plane, call)).reason == "caller_hung_up"
+        assert (await ended_call(plane, call)).reason == "caller_hung_up"
 
 
 @pytest.mark.parametrize("encoding", ["L16", "PCMA", "OPUS"])
@@ -219,7 +219,7 @@ async def test_another_codec_than_the_call_was_created_with_is_refused(
         await browser.start(encoding)
         assert await browser.closed() == 1011
         assert browser.bodies("state")[-1] == {"name": "ended", "reason": "unsupported_codec"}
-        assert (await ended(plane, call)).reason == "unsupported_codec"
+        assert (await ended_call(plane, call)).reason == "unsupported_codec"
 
 
 # A lost socket.
@@ -234,7 +234,7 @@ async def test_a_browser_that_does_not_come_back_is_not_waited_for(
         browser = await streaming(plane, call)
         await browser.hear()
         await (browser.close(code) if code else browser.vanish())
-        assert (await ended(plane, call)).reason == "browser_lost"
+        assert (await ended_call(plane, call)).reason == "browser_lost"
         assert plane.record(call).call.outcome is Outcome.COMPLETED
 
 
@@ -250,7 +250,7 @@ async def test_a_browser_comes_back_on_the_next_stream(start_plane: StartsPlane)
         await browser.say("caller_opening_hours")
         await browser.hear("transcript", is_final=True, speaker="caller")
         await browser.stop()
-        assert (await ended(plane, call)).reason == "caller_hung_up"
+        assert (await ended_call(plane, call)).reason == "caller_hung_up"
         turns = plane.record(call).turns
         assert {turn.stream_number for turn in turns} == {1, 2}
         assert len(plane.record(call).usages) == 2
@@ -267,7 +267,7 @@ async def test_the_next_stream_takes_the_call_from_one_that_hangs(
         assert await hanging.closed() == 4409
         await browser.hear()
         await browser.stop()
-        assert (await ended(plane, call)).reason == "caller_hung_up"
+        assert (await ended_call(plane, call)).reason == "caller_hung_up"
 
 
 async def test_a_call_moves_to_another_container_by_its_browser(
@@ -282,14 +282,14 @@ async def test_a_call_moves_to_another_container_by_its_browser(
         browser = await streaming(plane, with_next_stream(plane, call))
         await browser.hear("state", name="listening")
         await browser.stop()
-        assert (await ended(plane, call)).reason == "caller_hung_up"
+        assert (await ended_call(plane, call)).reason == "caller_hung_up"
         assert plane.telnyx.commands == []
 
 
 # Who is let in.
 
 
-def expired(plane: MediaPlane, call: Call) -> str:
+def expired_token(plane: MediaPlane, call: Call) -> str:
     long_ago = plane.now_ms() - LIFETIME_SECONDS * 1000 - 1000
     return stream_token.issue(SECRET, call.call_id, 1, long_ago)
 
@@ -302,7 +302,9 @@ def of_the_next_stream(plane: MediaPlane, call: Call) -> str:
     return stream_token.issue(SECRET, call.call_id, 2, plane.now_ms())
 
 
-@pytest.mark.parametrize("token", [expired, of_another_call, of_the_next_stream, lambda *_: "x"])
+@pytest.mark.parametrize(
+    "token", [expired_token, of_another_call, of_the_next_stream, lambda *_: "x"]
+)
 async def test_a_bad_token_is_refused(start_plane: StartsPlane, token: object) -> None:
     assert callable(token)
     async with start_plane() as plane:
@@ -356,7 +358,7 @@ async def test_a_token_opens_one_socket(start_plane: StartsPlane) -> None:
         await second.connected(token_of(plane, call))
         assert await second.closed() == 4409
         await browser.stop()
-        await ended(plane, call)
+        await ended_call(plane, call)
         third = await dial_in(plane, call)
         await third.connected(token_of(plane, call))
         assert await third.closed() == 4401

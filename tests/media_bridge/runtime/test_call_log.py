@@ -9,7 +9,7 @@ from media_bridge.runtime.call_log import MAX_DETAIL_LENGTH, CallLog, shorten
 from phonebridge.observability.log import logger
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+def log_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -18,7 +18,7 @@ def test_what_happens_now_and_then_is_told_each_time(capsys: pytest.CaptureFixtu
     for detail in ("first", "second"):
         log.write_entry(Log("warning", "model error", detail))
     log.write("info", "ending call", by="api")
-    lines = told(capsys)
+    lines = log_lines(capsys)
     assert [(line["level"], line["message"]) for line in lines] == [
         ("WARNING", "model error"),
         ("WARNING", "model error"),
@@ -35,7 +35,7 @@ def test_what_comes_again_and_again_is_told_ever_more_seldom(
     for _ in range(100):
         log.write_entry(Log("warning", "unreadable media frame", "Not JSON"))
     log.write_entry(Log("warning", "model error", "another matter"))
-    *flood, other = told(capsys)
+    *flood, other = log_lines(capsys)
     assert [line.get("times") for line in flood] == [None] * 10 + [16, 32, 64]
     assert other["message"] == "model error"
 

@@ -35,7 +35,7 @@ def task(metadata: House) -> EcsTask:
     return EcsTask(f"http://127.0.0.1:{metadata.port}/v4/1")
 
 
-def described(desired_status: str) -> bytes:
+def description(desired_status: str) -> bytes:
     return json.dumps({"tasks": [{"taskArn": ARN, "desiredStatus": desired_status}]}).encode()
 
 
@@ -43,7 +43,7 @@ def described(desired_status: str) -> bytes:
 def test_a_task_drains_once_ecs_wants_it_stopped(
     front: AwsFront, task: EcsTask, desired_status: str, is_draining: bool
 ) -> None:
-    front.answer_always(DESCRIBE, described(desired_status))
+    front.answer_always(DESCRIBE, description(desired_status))
     assert task.is_draining() is is_draining
 
 
@@ -60,8 +60,8 @@ async def test_ecs_is_asked_until_it_says_so_whatever_goes_wrong_between(
         tasks.create_task(wait_until_draining(task, Logger("test"), poll_seconds=0.01))
         await asyncio.to_thread(_until_refused, metadata)
         front.answer_once(DESCRIBE, b'{"__type": "ServerException"}', 500)
-        front.answer_once(DESCRIBE, described("RUNNING"))
-        front.answer_always(DESCRIBE, described("STOPPED"))
+        front.answer_once(DESCRIBE, description("RUNNING"))
+        front.answer_always(DESCRIBE, description("STOPPED"))
         metadata.media = (200, METADATA)
     assert front.asked.count(DESCRIBE) == 3
 

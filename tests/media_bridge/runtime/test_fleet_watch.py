@@ -80,7 +80,7 @@ async def test_an_outage_starts_every_timer_anew(
     assert observer.won == ["other"]
 
 
-async def test_whoever_could_not_write_blames_nobody(fleet: DynamoFleet) -> None:
+async def test_a_task_that_could_not_write_marks_no_other(fleet: DynamoFleet) -> None:
     """The others may have been kept from writing too, while all could read."""
     fleet.beat(TASK)
     observer = Observer(fleet)

@@ -50,7 +50,7 @@ async def test_a_call_whose_end_is_not_recorded_is_hung_up() -> None:
     assert not carrier.was_on_main_thread
 
 
-async def test_whoever_records_the_end_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_program_that_records_the_end_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hangups, "RECORD_TIMEOUT_SECONDS", 600.0)
     carrier, recorded = Carrier(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

@@ -36,7 +36,7 @@ def access(client: "DynamoDBClient") -> DynamoAccess:
     return DynamoAccess(client.meta.endpoint_url, client.meta.region_name, KEYS)
 
 
-async def looked(access: DynamoAccess, mailbox: DynamoMailbox) -> bool:
+async def poll_once(access: DynamoAccess, mailbox: DynamoMailbox) -> bool:
     peek = MailboxPoll(access, lambda: mailbox.count_query("task-1"))
     try:
         return await peek.is_empty()
@@ -44,37 +44,37 @@ async def looked(access: DynamoAccess, mailbox: DynamoMailbox) -> bool:
         peek.close()
 
 
-async def test_it_tells_an_empty_mailbox_from_one_in_which_something_waits(
+async def test_a_poll_distinguishes_an_empty_mailbox_from_one_with_a_command(
     access: DynamoAccess, mailbox: DynamoMailbox
 ) -> None:
-    assert await looked(access, mailbox)
+    assert await poll_once(access, mailbox)
     mailbox.post("task-1", "call-1", Interrupt())
-    assert not await looked(access, mailbox)
+    assert not await poll_once(access, mailbox)
     mailbox.acknowledge("task-1", *mailbox.collect("task-1"))
-    assert await looked(access, mailbox)
+    assert await poll_once(access, mailbox)
 
 
 async def test_what_waits_for_others_is_not_looked_for(
     access: DynamoAccess, mailbox: DynamoMailbox
 ) -> None:
     mailbox.post("task-2", "call-1", Interrupt())
-    assert await looked(access, mailbox)
+    assert await poll_once(access, mailbox)
 
 
-async def test_nor_is_what_nobody_wants_any_more_though_the_table_still_has_it(
+async def test_an_expired_command_is_not_counted_though_the_table_still_has_it(
     access: DynamoAccess, mailbox: DynamoMailbox, clock: Clock
 ) -> None:
     mailbox.post("task-1", "call-1", Interrupt())
     clock.pass_seconds(COMMAND_SECONDS)
-    assert not await looked(access, mailbox)
+    assert not await poll_once(access, mailbox)
     clock.pass_seconds(2 * COMMAND_SECONDS)
-    assert await looked(access, mailbox)
+    assert await poll_once(access, mailbox)
 
 
 async def test_a_table_that_does_not_answer_as_it_should_says_nothing(
     access: DynamoAccess, client: "DynamoDBClient", clock: Clock
 ) -> None:
-    assert not await looked(access, DynamoMailbox("no-such-table", client, clock))
+    assert not await poll_once(access, DynamoMailbox("no-such-table", client, clock))
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -246,7 +246,7 @@ async def test_credentials_that_cannot_be_had_are_told_of_by_boto3() -> None:
         assert not await peek.is_empty()
 
 
-async def test_without_credentials_nobody_is_asked() -> None:
+async def test_without_credentials_the_table_is_not_asked() -> None:
     async with server(keep) as (access, connections):
         async with peeking(replace(access, credentials=None)) as peek:
             assert not await peek.is_empty()

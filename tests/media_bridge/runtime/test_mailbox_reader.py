@@ -48,7 +48,7 @@ class FlakyMailbox:
             raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 
 
-def posted(number: int, call_id: str = "call-1") -> Posted:
+def message(number: int, call_id: str = "call-1") -> Posted:
     return Posted(f"{number:013d}-x", call_id, Interrupt())
 
 
@@ -57,7 +57,7 @@ FAULTS = st.lists(st.sampled_from(["", "before", "after", "stale"]), max_size=30
 
 @given(st.integers(1, 4), FAULTS)
 async def test_every_command_is_carried_out_once(count: int, faults: list[str]) -> None:
-    commands = [posted(number) for number in range(count)]
+    commands = [message(number) for number in range(count)]
     box = FlakyMailbox(list(commands), chain(faults, repeat("")), old=list(commands))
     session: Any = Session()
     reader = MailboxReader(box, None, logger("mailbox"))  # type: ignore[arg-type]
@@ -85,6 +85,6 @@ async def test_what_was_carried_out_is_forgotten_once_it_has_expired(
     session: Any = Session()
     reader = MailboxReader(box, None, logger("mailbox"))  # type: ignore[arg-type]
     for number in range(50):
-        box.waiting = [posted(number)]
+        box.waiting = [message(number)]
         await reader.read("task-1", {"call-1": session})
     assert len(reader._done) == 1

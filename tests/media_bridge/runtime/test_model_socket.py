@@ -57,19 +57,19 @@ class Sessions:
     async def send(self, number: int, kind: str, **fields: Any) -> None:
         await self.sockets[number].send(json.dumps({"type": kind} | fields))
 
-    async def asked(self, number: int, kind: str) -> dict[str, Any]:
+    async def first_request(self, number: int, kind: str) -> dict[str, Any]:
         """Return the first request of that type in the session with this number."""
 
-        def found() -> dict[str, Any] | None:
+        def find() -> dict[str, Any] | None:
             frames = self.received[number] if number < len(self.received) else []
             return next((frame for frame in frames if frame["type"] == kind), None)
 
-        frame = await until(found)
+        frame = await until(find)
         assert frame is not None
         return frame
 
     async def greet(self, number: int = 0) -> None:
-        await self.asked(number, "response.create")
+        await self.first_request(number, "response.create")
         await self.send(number, "response.created", response={"id": "resp-1"})
         part = {"response_id": "resp-1", "item_id": "item-1"}
         await self.send(number, "response.output_audio_transcript.delta", delta="Hello!", **part)
@@ -118,7 +118,7 @@ async def test_a_session_that_is_lost_is_replaced_and_told_what_was_said(
         await model.greet()
         await phone.hear("mark")
         await model.lose(0, code)
-        created = await model.asked(1, "conversation.item.create")
+        created = await model.first_request(1, "conversation.item.create")
         assert created["item"]["content"] == [{"type": "output_text", "text": "Hello!"}]
         await until(lambda: notes_of(plane.record(phone.call), "model reconnected"))
     [note] = notes_of(plane.record(phone.call), "model reconnected")
@@ -147,7 +147,7 @@ async def test_a_busy_server_is_asked_again_for_the_first_session_and_for_later_
         await model.greet()
         model.refusals = [(status, {}), (status, {})]
         await model.lose(0, 1011)
-        await model.asked(1, "conversation.item.create")
+        await model.first_request(1, "conversation.item.create")
         assert not plane.was_hung_up(phone.call)
 
 
@@ -170,7 +170,7 @@ async def test_a_server_that_answers_no_pings_is_replaced(
         phone = await plane.streaming()
         await model.greet()
         model.sockets[0].transport.pause_reading()
-        await model.asked(1, "conversation.item.create")
+        await model.first_request(1, "conversation.item.create")
         await until(lambda: notes_of(plane.record(phone.call), "model reconnected"))
     [note] = notes_of(plane.record(phone.call), "model reconnected")
     assert "ping" in note
@@ -182,8 +182,8 @@ async def test_what_an_old_session_still_sends_changes_nothing(
     monkeypatch.setattr("media_bridge.conversation.active_response.STALL_TIMEOUT", 0.2)
     async with start_plane(openai_realtime_url=model.url) as plane:
         await plane.streaming()
-        await model.asked(0, "response.create")  # and never answered
-        await model.asked(1, "response.create")
+        await model.first_request(0, "response.create")  # and never answered
+        await model.first_request(1, "response.create")
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await model.sockets[0].wait_closed()
 
@@ -195,7 +195,7 @@ async def test_a_server_that_confirms_no_settings_is_given_up_for_another_attemp
     model.silent_sessions = 1
     async with start_plane(openai_realtime_url=model.url) as plane:
         await plane.streaming()
-        await model.asked(1, "response.create")
+        await model.first_request(1, "response.create")
 
 
 async def test_a_caller_whom_no_model_can_serve_is_connected_with_the_fallback(

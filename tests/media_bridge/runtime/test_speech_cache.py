@@ -96,7 +96,7 @@ def test_the_longest_one_fits_into_an_item(cache: SpeechCache) -> None:
     assert cache.find_greeting(CONFIG) == CachedGreeting(WORDS, longest)
 
 
-def test_it_is_forgotten_after_a_week(cache: SpeechCache, clock: Clock) -> None:
+def test_recorded_speech_expires_after_a_week(cache: SpeechCache, clock: Clock) -> None:
     cache.store_greeting(CONFIG, WORDS, SOUND)
     clock.pass_seconds(TTL_SECONDS + 1)
     assert cache.find_greeting(CONFIG) is None
@@ -130,7 +130,7 @@ def test_a_call_may_record_what_is_missing(cache: SpeechCache) -> None:
     assert found == FoundClips(SpeechClips(filler=BOTH.filler), (ClipKind.APOLOGY,))
 
 
-def test_one_call_a_minute_may(cache: SpeechCache, clock: Clock) -> None:
+def test_one_call_a_minute_may_record_missing_clips(cache: SpeechCache, clock: Clock) -> None:
     cache.find_clips(CONFIG)
     clock.pass_seconds(59)
     assert cache.find_clips(CONFIG) == FoundClips()

@@ -26,7 +26,7 @@ def function(server: ToolServer, **changes: Any) -> HttpsFunction:
     return replace(plain, **changes)
 
 
-async def returned(server: ToolServer, **changes: Any) -> FunctionReturned:
+async def run_tool(server: ToolServer, **changes: Any) -> FunctionReturned:
     called = RunFunction("call_7", function(server, **changes), '{"number": 17}')
     return await toolbox(server.client()).run("call-1", called)
 
@@ -37,14 +37,14 @@ def toolbox(client: PublicHttpsClient) -> ToolRunner:
 
 async def output_of(reply: Reply, **changes: Any) -> str:
     async with tool_server(reply) as server:
-        got = await returned(server, **changes)
+        got = await run_tool(server, **changes)
     assert got.ok
     return got.output
 
 
 async def error_of(*replies: Reply, **changes: Any) -> str:
     async with tool_server(*replies) as server:
-        got = await returned(server, **changes)
+        got = await run_tool(server, **changes)
     assert (got.call_id, got.ok) == ("call_7", False)
     told = json.loads(got.output)
     assert set(told) == {"error"}
@@ -54,7 +54,7 @@ async def error_of(*replies: Reply, **changes: Any) -> str:
 
 async def test_the_server_is_told_which_call_of_which_tool_with_what() -> None:
     async with tool_server(OK) as server:
-        assert await returned(server) == FunctionReturned("call_7", '{"status":"shipped"}', True)
+        assert await run_tool(server) == FunctionReturned("call_7", '{"status":"shipped"}', True)
     [received] = server.received
     assert received.json == {
         "call_id": "call-1",
@@ -71,7 +71,7 @@ async def test_the_server_is_told_which_call_of_which_tool_with_what() -> None:
 )
 async def test_requests_are_signed(secret: str | None, signer: str) -> None:
     async with tool_server(OK) as server:
-        await returned(server, secret=secret)
+        await run_tool(server, secret=secret)
     [received] = server.received
     for name, value in sign(signer, received.body, Clock()()).items():
         assert received.headers[name.lower()] == value
@@ -143,27 +143,27 @@ async def test_a_tool_that_is_no_https_server_of_the_public_internet() -> None:
 @pytest.mark.parametrize("reply", [answer(500), answer(503), answer(429), nothing])
 async def test_what_may_be_repeated_is_tried_three_times(reply: Reply) -> None:
     async with tool_server(reply, reply, OK) as server:
-        got = await returned(server, idempotent=True)
+        got = await run_tool(server, idempotent=True)
         assert got.output == '{"status":"shipped"}'
         assert len(server.received) == 3
         assert len({each.body for each in server.received}) == 1
 
 
-async def test_and_no_oftener() -> None:
+async def test_a_request_is_tried_three_times_at_most() -> None:
     async with tool_server(answer(500)) as server:
-        assert not (await returned(server, idempotent=True)).ok
+        assert not (await run_tool(server, idempotent=True)).ok
         assert len(server.received) == 3
 
 
 @pytest.mark.parametrize("reply", [answer(500), nothing])
 async def test_what_may_not_be_repeated_is_not(reply: Reply) -> None:
     async with tool_server(reply, OK) as server:
-        assert not (await returned(server)).ok
+        assert not (await run_tool(server)).ok
         assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("reply", [answer(404), answer(302), answer(200, b"{")])
-async def test_nor_what_would_not_be_otherwise_the_next_time(reply: Reply) -> None:
+async def test_an_answer_that_would_stay_the_same_is_not_asked_for_again(reply: Reply) -> None:
     async with tool_server(reply, OK) as server:
-        assert not (await returned(server, idempotent=True)).ok
+        assert not (await run_tool(server, idempotent=True)).ok
         assert len(server.received) == 1

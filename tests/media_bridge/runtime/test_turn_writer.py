@@ -146,7 +146,7 @@ async def test_a_turn_too_long_for_the_table_is_cut_and_stops_no_other(
     assert stored_turns(store, "b") == (turn(1),)
 
 
-async def test_whoever_flushes_waits_for_what_is_on_its_way(store: DynamoCallStore) -> None:
+async def test_a_flush_waits_for_a_write_under_way(store: DynamoCallStore) -> None:
     turns = TurnWriter(store, logger("turn-log-store"), RetryPauses())
     numbers = range(1, 61)
     for number in numbers:

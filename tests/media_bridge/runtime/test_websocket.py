@@ -173,7 +173,7 @@ async def test_a_message_of_endless_pieces_is_too_long(monkeypatch: pytest.Monke
         assert socket.messages.empty()
 
 
-async def test_who_speaks_on_still_gets_our_close() -> None:
+async def test_a_peer_that_goes_on_sending_still_gets_our_close() -> None:
     closed: asyncio.Queue[int | None] = asyncio.Queue()
 
     async def speak_on(peer: ServerConnection) -> None:

@@ -100,7 +100,7 @@ async def test_what_can_never_be_written_stops_nothing(
     assert str(error) in line
 
 
-def test_whoever_is_not_known_is_not_passing() -> None:
+def test_an_unknown_error_is_not_passing() -> None:
     assert all(map(is_passing, PASSING))
     assert not any(map(is_passing, LASTING))
 

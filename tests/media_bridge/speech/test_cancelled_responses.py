@@ -11,7 +11,7 @@ def test_the_end_of_an_item_is_told_once() -> None:
     assert stopped.mark_truncated("resp-1", "item-2")
 
 
-def test_to_stop_a_response_again_forgets_nothing() -> None:
+def test_a_response_that_is_stopped_twice_keeps_its_truncated_items() -> None:
     stopped = CancelledResponses()
     assert stopped.mark_truncated("resp-1", "item-1")
     stopped.add("resp-1")

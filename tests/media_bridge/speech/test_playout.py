@@ -40,7 +40,7 @@ class Caller:
     _heard_until: float = 0.0
 
     @property
-    def received(self) -> bytes:
+    def received_audio(self) -> bytes:
         return b"".join(self.chunks)
 
     def listen(self) -> None:
@@ -87,12 +87,12 @@ def test_ten_seconds_at_once_leave_in_ten_seconds() -> None:
     playout.feed(item, sound(10_000))
     playout.finish("item-1")
     caller.listen()
-    assert len(caller.received) == LEAD_MS * BYTES_PER_MS
+    assert len(caller.received_audio) == LEAD_MS * BYTES_PER_MS
     caller.wait(9.7)
-    assert len(caller.received) == (9_700 + LEAD_MS) * BYTES_PER_MS
+    assert len(caller.received_audio) == (9_700 + LEAD_MS) * BYTES_PER_MS
     assert playout.is_speaking
     caller.wait(0.3)
-    assert caller.received == sound(10_000)
+    assert caller.received_audio == sound(10_000)
     assert not playout.is_speaking
     assert playout.items == ()
     assert playout.next_deadline() == NEVER
@@ -106,7 +106,7 @@ def test_a_carrier_that_returns_marks_before_their_time_hears_no_gap() -> None:
     playout.feed(item, sound(10_000))
     caller.listen()
     caller.wait(5)
-    assert len(caller.received) == (5_000 + LEAD_MS) * BYTES_PER_MS
+    assert len(caller.received_audio) == (5_000 + LEAD_MS) * BYTES_PER_MS
 
 
 @pytest.mark.parametrize("start", [0.0, 1 / 3, 86_400 * 365 / 7])
@@ -173,7 +173,7 @@ def test_what_the_filter_holds_of_an_item_comes_before_the_next() -> None:
     playout.finish("item-2")
     caller.listen()
     caller.wait(1)
-    assert caller.received == whole(loud) + whole(soft)
+    assert caller.received_audio == whole(loud) + whole(soft)
 
 
 def whole(pcm: bytes) -> bytes:
@@ -237,7 +237,7 @@ def test_after_a_cut_the_next_item_starts_at_once() -> None:
         caller.listen()
         caller.wait(0.25)
         assert heard_ms(playout.clear(caller.now)[1]) == [250]
-    assert caller.received == sound(400, 1) + sound(400, 2)
+    assert caller.received_audio == sound(400, 1) + sound(400, 2)
 
 
 _pauses = st.sampled_from([0.0, 0.0, 0.001, 0.02, 1 / 30, 0.1, 0.7])
@@ -272,7 +272,7 @@ def test_whatever_the_model_sends_is_paced_whole_and_in_order(
 
     sent = b"".join(bytes([number]) * size for _, number, size in feeds)
     padding = -len(sent) % (MIN_CHUNK_MS * BYTES_PER_MS)
-    assert caller.received.removesuffix(bytes([SILENCE]) * padding).rstrip(b"\xff") == sent
+    assert caller.received_audio.removesuffix(bytes([SILENCE]) * padding).rstrip(b"\xff") == sent
     assert caller.longest_lead_ms <= LEAD_MS + ROUNDING_MS
     lengths_ms = [len(chunk) / BYTES_PER_MS for chunk in caller.chunks]
     assert all(MIN_CHUNK_MS <= length <= CHUNK_MS for length in lengths_ms)
@@ -298,8 +298,8 @@ def test_deltas_of_any_size_sound_as_one_stream(sizes: list[int]) -> None:
     playout.finish("item-1")
     caller.listen()
     caller.wait(60)
-    padding = len(caller.received) - len(whole(spoken))
-    assert caller.received == whole(spoken) + bytes([SILENCE]) * padding
+    padding = len(caller.received_audio) - len(whole(spoken))
+    assert caller.received_audio == whole(spoken) + bytes([SILENCE]) * padding
     assert 0 <= padding < MIN_CHUNK_MS * BYTES_PER_MS
 
 
@@ -330,7 +330,7 @@ def test_of_l16_a_millisecond_is_32_bytes() -> None:
     playout.feed(item, bytes(PCM_BYTES_PER_MS * 1000))
     caller.listen()
     assert {len(chunk) for chunk in caller.chunks} == {32 * CHUNK_MS}
-    assert len(caller.received) == 32 * LEAD_MS
+    assert len(caller.received_audio) == 32 * LEAD_MS
     caller.now = 0.15
     _, [cut] = playout.clear(caller.now)
     assert (cut.played_ms, cut.received_ms) == (150, 1000)

@@ -14,7 +14,7 @@ from phonebridge.call.turn import Speaker, Turn
 from tests.support.bridges import sound
 
 
-def spoken(item_id: str, ms: int = 1000) -> Item:
+def item_of(item_id: str, ms: int = 1000) -> Item:
     """All of it equally loud."""
     item = Item(item_id, 0, "resp-1", PassThrough(), Loudness(Codec.PCMU), finished=True)
     item.loudness.feed(sound(ms))
@@ -22,7 +22,7 @@ def spoken(item_id: str, ms: int = 1000) -> Item:
 
 
 def cut(item_id: str, heard_ms: int, received_ms: int) -> ItemTruncated:
-    return ItemTruncated(spoken(item_id, received_ms), heard_ms, received_ms)
+    return ItemTruncated(item_of(item_id, received_ms), heard_ms, received_ms)
 
 
 def turn(number: int, who: Speaker, text: str, started_ms: int, ended_ms: int) -> Turn:
@@ -42,7 +42,7 @@ def test_words_may_come_before_the_sound_they_belong_to() -> None:
     turns.agent_said("item-1", "Good ")
     turns.agent_started("item-1", 1.0)
     turns.agent_said("item-1", "morning.")
-    [record] = turns.agent_finished(ItemPlayed(spoken("item-1"), 2.0))
+    [record] = turns.agent_finished(ItemPlayed(item_of("item-1"), 2.0))
     assert record == RecordTurn(turn(1, Speaker.AGENT, "Good morning.", 1000, 2000))
 
 
@@ -72,7 +72,7 @@ def test_how_fast_the_agent_speaks_is_learned_from_what_was_heard_whole() -> Non
         turns.agent_said(item, "one two four five")
     unfinished = Item("item-2", 0, "resp-1", PassThrough(), Loudness(Codec.PCMU))
     unfinished.loudness.feed(sound(2000))
-    assert list(turns.agent_finished(ItemPlayed(spoken("item-1", 4000), 4.0)))
+    assert list(turns.agent_finished(ItemPlayed(item_of("item-1", 4000), 4.0)))
     [record] = turns.agent_interrupted(ItemTruncated(unfinished, 2000, 2000), 6.0)
     assert (record.turn.text, record.turn.unheard) == ("one two", "four five")
 
@@ -90,7 +90,7 @@ def test_a_cut_never_invents_words(text: str, one: int, other: int) -> None:
 def test_words_about_nobody_are_no_turn() -> None:
     turns = Transcript()
     assert not list(turns.caller_said("user-9", "Hello"))
-    assert not list(turns.agent_finished(ItemPlayed(spoken("item-9"), 1.0)))
+    assert not list(turns.agent_finished(ItemPlayed(item_of("item-9"), 1.0)))
     assert not list(turns.agent_interrupted(cut("item-9", 1, 2), 1.0))
     turns.caller_stopped("user-9", 1.0)
     assert turns.close(2.0) == []

@@ -44,12 +44,12 @@ FAULT = CallFailed(Fault("model_timeout", "the model session did not become read
 MAX_CALL_MS = 1_800_000
 
 
-def opened() -> Call:
+def opened_call() -> Call:
     return after(browser_call(), BrowserCallRequested())
 
 
 def streaming() -> Call:
-    return after(opened(), ATTACHED)
+    return after(opened_call(), ATTACHED)
 
 
 def sweep(call: Call, now_ms: int, *, is_task_lost: bool = False) -> CallEvent | None:
@@ -60,7 +60,7 @@ def sweep(call: Call, now_ms: int, *, is_task_lost: bool = False) -> CallEvent |
 
 
 def test_a_browser_call_from_its_creation_to_the_goodbye() -> None:
-    call = opened()
+    call = opened_call()
     assert (call.status, call.stream_number) == (CallStatus.CREATED, 1)
     call = after(call, ATTACHED)
     assert (call.status, call.answered_at_ms, call.streaming_at_ms) == (
@@ -82,7 +82,7 @@ def test_no_command_of_a_browser_call_goes_to_a_carrier() -> None:
 
 
 def test_a_call_whose_browser_has_not_come_yet_ends_at_once() -> None:
-    call = after(opened(), BY_API)
+    call = after(opened_call(), BY_API)
     assert (call.status, call.outcome, call.reason) == (
         CallStatus.ENDED,
         Outcome.CANCELED,
@@ -186,7 +186,7 @@ def test_a_fault_ends_the_call_at_once() -> None:
 
 
 def test_a_call_whose_browser_never_comes_is_canceled() -> None:
-    call = replace(opened(), changed_at_ms=NOW_MS)
+    call = replace(opened_call(), changed_at_ms=NOW_MS)
     assert sweep(call, NOW_MS + BROWSER_TIMEOUT_MS) is None
     event = sweep(call, NOW_MS + BROWSER_TIMEOUT_MS + 1)
     assert event
@@ -224,7 +224,7 @@ def test_a_call_whose_container_is_lost_fails_unless_its_browser_comes_back() ->
 
 
 def test_nothing_is_asked_of_a_browser_call_that_has_ended() -> None:
-    for call in (after(opened(), BY_API), after(streaming(), BY_CALLER, REPORTED)):
+    for call in (after(opened_call(), BY_API), after(streaming(), BY_CALLER, REPORTED)):
         assert sweep(call, 10**12, is_task_lost=True) is None
         assert owed_commands(call, 10**12, repeats=True) == ()
 

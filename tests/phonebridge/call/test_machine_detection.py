@@ -1,4 +1,4 @@
-"""What is known of who answered grows, in whatever order it is told."""
+"""What is known of the answerer only grows, in whatever order the reports come."""
 
 from itertools import permutations
 

@@ -79,8 +79,8 @@ def incoming() -> Call:
     return after(inbound_call(), CallArrived(LEG))
 
 
-def saved(call: Call) -> Call:
-    """As the switchboard saved it, by our clock, which is not the carrier's."""
+def as_saved(call: Call) -> Call:
+    """Return the call as the switchboard saved it, by our clock, which is not the carrier's."""
     return replace(call, changed_at_ms=SAVED_AT_MS)
 
 
@@ -109,7 +109,7 @@ def sweep(
     ],
 )
 def test_a_call_that_nobody_hears_any_more_fails(call: Call, timeout_ms: int, reason: str) -> None:
-    call = saved(call)
+    call = as_saved(call)
     assert sweep(call, SAVED_AT_MS + timeout_ms) is None
     event = sweep(call, SAVED_AT_MS + timeout_ms + 1)
     assert isinstance(event, CallFailed)
@@ -118,7 +118,7 @@ def test_a_call_that_nobody_hears_any_more_fails(call: Call, timeout_ms: int, re
 
 
 def test_a_leg_that_is_alive_after_the_longest_ringing_was_answered() -> None:
-    call = saved(dialing())
+    call = as_saved(dialing())
     assert sweep(call, SAVED_AT_MS + RING_TIMEOUT_MS) is None
     event = sweep(call, SAVED_AT_MS + RING_TIMEOUT_MS + 1)
     assert event == CallAnswered(LEG, call.created_at_ms, is_estimated=True)
@@ -140,8 +140,8 @@ def test_no_clock_of_the_carriers_hastens_or_delays_the_sweep(carriers_ms: int) 
     arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
     answered = after(arrived, CallAnswered(LEG, carriers_ms))
     for call, timeout_ms in ((arrived, ANSWER_TIMEOUT_MS), (answered, MEDIA_TIMEOUT_MS)):
-        assert sweep(saved(call), SAVED_AT_MS + timeout_ms) is None
-        assert sweep(saved(call), SAVED_AT_MS + timeout_ms + 1) is not None
+        assert sweep(as_saved(call), SAVED_AT_MS + timeout_ms) is None
+        assert sweep(as_saved(call), SAVED_AT_MS + timeout_ms + 1) is not None
 
 
 def test_a_call_whose_task_is_lost_gets_its_next_stream() -> None:
@@ -162,7 +162,7 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
     call = after(dialing(), ANSWERED, ATTACHED)
     event = sweep(call, 600_000, is_task_lost=True, has_room=False)
     assert event == NextStreamRequested(1, has_room=False)
-    waiting = saved(after(call, event, StreamClosed(1), CallerInformed(1)))
+    waiting = as_saved(after(call, event, StreamClosed(1), CallerInformed(1)))
     assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS, has_room=False) is None
     assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS) == NextStreamRequested(1)
     failed = sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False)
@@ -172,25 +172,25 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
 
 def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing() -> None:
     call = after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1))
-    call = saved(after(call, replace(STREAM_FAILED, stream_number=2)))
+    call = as_saved(after(call, replace(STREAM_FAILED, stream_number=2)))
     for number in (3, 4, 5, 6):
         call = after(call, replace(STREAM_FAILED, stream_number=number), CallerInformed(number))
-        call, at_ms = saved(call), SAVED_AT_MS + RETRY_MS.get(number, 0)
+        call, at_ms = as_saved(call), SAVED_AT_MS + RETRY_MS.get(number, 0)
         assert sweep(call, at_ms - 1) is None
         assert sweep(call, at_ms) == NextStreamRequested(number)
         call = after(call, NextStreamRequested(number))
-    call = saved(after(call, replace(STREAM_FAILED, stream_number=7), CallerInformed(7)))
+    call = as_saved(after(call, replace(STREAM_FAILED, stream_number=7), CallerInformed(7)))
     assert isinstance(sweep(call, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1), CallFailed)
 
 
 def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() -> None:
     waits = (NextStreamRequested(1, has_room=False), StreamClosed(1), CallerInformed(1))
-    call = saved(after(dialing(), ANSWERED, ATTACHED, *waits))
+    call = as_saved(after(dialing(), ANSWERED, ATTACHED, *waits))
     at_ms = SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS
     assert sweep(call, at_ms, has_room=False, fallback="+15550142") is None
     event = sweep(call, at_ms + 1, has_room=False, fallback="+15550142")
     assert event == TransferRequested("+15550142")
-    refused = saved(after(call, event, TransferRefused(1, "busy")))
+    refused = as_saved(after(call, event, TransferRefused(1, "busy")))
     assert sweep(refused, at_ms + 1, has_room=False, fallback="+15550142") is None
     failed = sweep(refused, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False, fallback="+1555")
     assert isinstance(failed, CallFailed)
@@ -200,7 +200,7 @@ def call_without_further_streams() -> Call:
     call = after(dialing(), ANSWERED, ATTACHED)
     for number in range(2, MAX_STREAMS + 1):
         call = after(call, StreamingStopped(number - 1), MediaAttached(number, "task-2", 7_000))
-    return saved(after(call, StreamingStopped(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
+    return as_saved(after(call, StreamingStopped(MAX_STREAMS), CallerInformed(MAX_STREAMS)))
 
 
 def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
@@ -212,7 +212,7 @@ def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
 
 
 def test_the_end_of_the_goodbye_is_not_waited_for_once_the_carrier_has_reported_it() -> None:
-    waiting = saved(after(call_without_further_streams(), AnnouncementEnded()))
+    waiting = as_saved(after(call_without_further_streams(), AnnouncementEnded()))
     assert isinstance(sweep(waiting, SAVED_AT_MS), CallFailed)
     assert sweep(waiting, SAVED_AT_MS, fallback="+15550142") == TransferRequested("+15550142")
 
@@ -232,20 +232,20 @@ def test_no_heartbeat_helps_a_call_over_its_longest_time() -> None:
 
 
 def test_a_leg_that_outlives_its_media_gets_its_next_stream() -> None:
-    """Its container has left it, and no webhook tells that it is over. The carrier was asked."""
-    call = saved(after(dialing(), ANSWERED, ATTACHED, REPORTED))
+    """Its container has left it, and no webhook reports that it is over. The carrier was asked."""
+    call = as_saved(after(dialing(), ANSWERED, ATTACHED, REPORTED))
     at_ms = SAVED_AT_MS + HANGUP_TIMEOUT_MS
     assert sweep(call, at_ms) is None
     assert sweep(call, at_ms + 1) == NextStreamRequested(1)
     assert sweep(after(call, HUNG_UP), 10_000_000) is None
-    is_to_end = saved(after(call, EndRequested(EndedBy.AGENT, 8_000)))
+    is_to_end = as_saved(after(call, EndRequested(EndedBy.AGENT, 8_000)))
     assert sweep(is_to_end, at_ms + 1) is None
 
 
 def test_the_report_of_an_old_stream_does_not_tell_that_the_media_are_over() -> None:
-    call = saved(after(dialing(), ANSWERED, STREAM_FAILED, SECOND_ATTACHED, REPORTED))
+    call = as_saved(after(dialing(), ANSWERED, STREAM_FAILED, SECOND_ATTACHED, REPORTED))
     assert sweep(call, SAVED_AT_MS + HANGUP_TIMEOUT_MS + 1) is None
-    over = saved(after(call, MediaReported(2)))
+    over = as_saved(after(call, MediaReported(2)))
     assert sweep(over, SAVED_AT_MS + HANGUP_TIMEOUT_MS + 1) is not None
 
 
@@ -254,12 +254,12 @@ def test_a_call_that_may_have_been_transferred_outlives_its_media(
     settled: tuple[CallEvent, ...],
 ) -> None:
     rings = TargetInitiated(1, "v3:target")
-    call = saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, rings, *settled, REPORTED))
+    call = as_saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, rings, *settled, REPORTED))
     assert sweep(call, SAVED_AT_MS + HANGUP_TIMEOUT_MS + 1) is None
 
 
 def test_a_transferred_call_needs_no_container_but_ends_before_the_carriers_longest() -> None:
-    call = saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, CallTransferred(60_000)))
+    call = as_saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, CallTransferred(60_000)))
     at_ms = SAVED_AT_MS + TRANSFERRED_TIMEOUT_MS
     assert sweep(call, at_ms) is None
     assert sweep(call, at_ms + 1) == EndRequested(EndedBy.MAX_DURATION, at_ms + 1)
@@ -278,7 +278,7 @@ def test_a_transfer_that_the_carrier_does_not_confirm_is_given_up_and_the_call_g
 
 def test_a_transfer_of_whose_target_nothing_more_is_heard_is_given_up() -> None:
     rings = TargetInitiated(1, "v3:target")
-    call = saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, rings))
+    call = as_saved(after(dialing(), ANSWERED, ATTACHED, REQUESTED, rings))
     at_ms = SAVED_AT_MS + TRANSFER_TIMEOUT_MS
     assert sweep(call, at_ms) is None
     assert sweep(call, at_ms + 1) == TransferRefused(1, NO_NEWS)

@@ -47,34 +47,34 @@ TRANSFER = TransferRequested("+15550142")
 FIRST = (StreamClosed(1), StreamingStopped(1))
 
 
-def attached(number: int, task: str = "task-1") -> MediaAttached:
+def claim_of(number: int, task: str = "task-1") -> MediaAttached:
     return MediaAttached(number, task, 6_000)
 
 
-def failed(number: int) -> StreamingFailed:
+def failure_of(number: int) -> StreamingFailed:
     return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), number)
 
 
 def streaming() -> Call:
     answered = CallAnswered(LEG, 5_000)
-    return after(outbound_call(), CallRequested(), DialAccepted(LEG), answered, attached(1))
+    return after(outbound_call(), CallRequested(), DialAccepted(LEG), answered, claim_of(1))
 
 
-# The carrier tells.
+# Reports of the carrier.
 
 
-@pytest.mark.parametrize("lost", [StreamingStopped(1), failed(1)])
+@pytest.mark.parametrize("lost", [StreamingStopped(1), failure_of(1)])
 def test_a_stream_that_the_carrier_has_closed_is_replaced_at_once(lost: CallEvent) -> None:
     assert sent(streaming(), lost) == [StartStreaming(2)]
-    call = after(streaming(), lost, attached(2, "task-2"))
+    call = after(streaming(), lost, claim_of(2, "task-2"))
     assert (call.status, call.owner_task, call.attached_stream) == ("streaming", "task-2", 2)
     assert call.streaming_at_ms == 6_000, "the conversation has gone on since then"
     assert after(call, HUNG_UP).fault is None
 
 
 def test_news_of_an_old_stream_change_nothing() -> None:
-    call = after(streaming(), StreamingStopped(1), attached(2))
-    for old in (StreamingStopped(1), failed(1), NextStreamRequested(1), MediaReported(1)):
+    call = after(streaming(), StreamingStopped(1), claim_of(2))
+    for old in (StreamingStopped(1), failure_of(1), NextStreamRequested(1), MediaReported(1)):
         assert sent(call, old) == []
         assert after(call, old).stream_number == 2
         assert not after(call, old).has_lost_media
@@ -127,7 +127,7 @@ def test_a_stream_that_its_container_has_stopped_for_the_last_words_is_not_misse
     assert sent(call, StreamingStopped(1), MediaReported(1), NextStreamRequested(1)) == []
     assert after(call, StreamingStopped(1), HUNG_UP).reason == "caller_hung_up"
     assert not is_stale(after(call, StreamingStopped(1)), 1), "its container ends the call"
-    later = after(streaming(), StreamingStopped(1), attached(2), LastStreamEnding(1))
+    later = after(streaming(), StreamingStopped(1), claim_of(2), LastStreamEnding(1))
     assert sent(later, StreamingStopped(2)) == [StartStreaming(3)], "said of an old stream"
 
 
@@ -148,16 +148,16 @@ def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> No
 
 def test_streams_that_fail_one_after_the_other_are_not_wasted() -> None:
     """A balancer may send sockets to a dead task for some seconds."""
-    asked = sent(streaming(), StreamingStopped(1), failed(2), failed(3))
+    asked = sent(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
     assert asked == [StartStreaming(2), StartStreaming(3), InformCaller(3)]
-    call = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    call = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
     assert sent(call, NextStreamRequested(3)) == [StartStreaming(4)]
 
 
 def test_a_call_that_loses_its_last_stream_hears_a_goodbye() -> None:
     call = streaming()
     for number in range(1, MAX_STREAMS):
-        call = after(call, StreamingStopped(number), attached(number + 1))
+        call = after(call, StreamingStopped(number), claim_of(number + 1))
     goodbye = InformCaller(MAX_STREAMS, is_goodbye=True)
     assert sent(call, StreamingStopped(MAX_STREAMS)) == [goodbye]
     last = NextStreamRequested(MAX_STREAMS)
@@ -168,24 +168,24 @@ def test_streams_that_failed_to_open_do_not_count_once_another_one_has_carried_a
     call = streaming()
     for round_ in range(1, MAX_STREAMS):
         number = call.stream_number
-        call = after(call, StreamingStopped(number), failed(number + 1), failed(number + 2))
-        call = after(call, NextStreamRequested(number + 2), attached(number + 3))
+        call = after(call, StreamingStopped(number), failure_of(number + 1), failure_of(number + 2))
+        call = after(call, NextStreamRequested(number + 2), claim_of(number + 3))
         assert call.carried_streams == round_ + 1
         assert not call.is_parked
 
 
 def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
-    call = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    call = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
     for number in range(3, MAX_FAILURES + 1):
         call = after(call, NextStreamRequested(number))
         assert call.stream_number == number + 1
-        call = after(call, failed(number + 1))
+        call = after(call, failure_of(number + 1))
     assert call.status is CallStatus.STREAMING
     assert InformCaller(MAX_FAILURES + 1, is_goodbye=True) in wanted_commands(call)
 
 
 def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> None:
-    parked = after(streaming(), StreamingStopped(1), failed(2), failed(3))
+    parked = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
     assert parked.spoken_stream == 0
     assert after(parked, AnnouncementEnded()).spoken_stream == 3
     assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
@@ -205,7 +205,7 @@ def test_a_container_may_still_write_that_it_has_ended_the_call_before_the_strea
     for event in (EndRequested(EndedBy.AGENT, at_ms), fault):
         lost = after(streaming(), StreamingStopped(1))
         assert is_stale(lost, 1, event) is not may_end
-        assert is_stale(after(lost, attached(2)), 1, event), "another container has the call"
+        assert is_stale(after(lost, claim_of(2)), 1, event), "another container has the call"
     assert after(lost, fault, HUNG_UP).reason == "model_silent"
 
 
@@ -214,21 +214,21 @@ def test_a_container_whose_stream_was_lost_or_replaced_may_change_the_call_no_mo
     lost = after(streaming(), StreamingStopped(1))
     assert is_stale(lost, 1)
     assert not is_stale(lost, 2)
-    assert is_stale(after(lost, attached(2)), 1)
+    assert is_stale(after(lost, claim_of(2)), 1)
     assert not is_stale(lost, None), "whoever is no container"
 
 
 def test_a_stream_that_was_given_up_can_not_be_claimed_any_more() -> None:
     call = after(streaming(), StreamingStopped(1), NextStreamRequested(2))
     with pytest.raises(InvalidTransition):
-        after(call, attached(2))
+        after(call, claim_of(2))
 
 
-CLAIMS = [attached(n, task) for n in range(1, MAX_STREAMS + 1) for task in ("task-1", "task-2")]
+CLAIMS = [claim_of(n, task) for n in range(1, MAX_STREAMS + 1) for task in ("task-1", "task-2")]
 EVENTS: list[CallEvent] = [
     *CLAIMS,
     *(StreamingStopped(number) for number in range(1, MAX_STREAMS + 1)),
-    *(failed(number) for number in range(1, MAX_STREAMS)),
+    *(failure_of(number) for number in range(1, MAX_STREAMS)),
     *(NextStreamRequested(n, has_room) for n in (1, 2, 3, 4, 5) for has_room in (True, False)),
     *(StreamClosed(number) for number in range(1, MAX_STREAMS + 1)),
     *(MediaReported(number) for number in range(1, MAX_STREAMS + 1)),
@@ -243,8 +243,8 @@ EVENTS: list[CallEvent] = [
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=40))
 def test_at_most_one_container_may_speak_at_any_time(events: list[CallEvent]) -> None:
-    """Whoever has claimed a stream is silent from the moment at which that stream is lost. So the
-    next claim finds no other container that may still act."""
+    """A container that has claimed a stream is silent from the moment at which the next one is
+    needed."""
     call, claims = streaming(), {1}
     for event in events:
         with suppress(InvalidTransition):

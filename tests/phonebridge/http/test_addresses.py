@@ -45,7 +45,7 @@ from phonebridge.http.addresses import is_public
         "0x7f000001",
     ],
 )
-def test_not_public(address: str) -> None:
+def test_an_address_that_is_not_public(address: str) -> None:
     assert not is_public(address)
 
 

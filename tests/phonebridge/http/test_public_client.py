@@ -70,12 +70,12 @@ async def test_a_certificate_that_nobody_vouches_for_is_none() -> None:
 async def test_a_name_of_any_address_that_is_not_public_is_not_called(
     addresses: list[str],
 ) -> None:
-    async def resolved(host: str, port: int) -> list[str]:
+    async def resolve(host: str, port: int) -> list[str]:
         return addresses
 
     async with tool_server(OK) as server:
         with pytest.raises(UpstreamFailed, match="not public") as raised:
-            await post(PublicHttpsClient(resolve=resolved, tls=trusting()), server.url())
+            await post(PublicHttpsClient(resolve=resolve, tls=trusting()), server.url())
         assert not server.received
     assert not raised.value.retryable
 
@@ -93,12 +93,12 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     again."""
     asked: list[str] = []
 
-    async def resolved(host: str, port: int) -> list[str]:
+    async def resolve(host: str, port: int) -> list[str]:
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
 
     async with tool_server(OK) as server:
-        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolve, trusting())
         await post(client, server.url())
     assert asked == [NAME]
 
@@ -209,23 +209,23 @@ async def test_nobody_listens() -> None:
 
 
 async def test_the_next_address_is_tried() -> None:
-    async def resolved(host: str, port: int) -> list[str]:
+    async def resolve(host: str, port: int) -> list[str]:
         return ["::1", "127.0.0.1"]
 
     async with tool_server(OK) as server:
-        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolve, trusting())
         assert (await post(client, server.url())).status == 200
 
 
 async def test_an_address_that_takes_the_connection_and_says_nothing_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def resolved(host: str, port: int) -> list[str]:
+    async def resolve(host: str, port: int) -> list[str]:
         return ["127.0.0.2", "127.0.0.1"]
 
     monkeypatch.setattr(public_client, "CONNECT_SECONDS", 0.5)
     async with tool_server(OK) as server:
-        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolved, trusting())
+        client = PublicHttpsClient(frozenset({(NAME, server.port)}), resolve, trusting())
         with socket.create_server(("127.0.0.2", server.port)):
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 assert (await post(client, server.url())).status == 200
@@ -241,11 +241,11 @@ async def test_name_servers_that_do_not_answer_hold_up_nothing_but_tools(
 ) -> None:
     answers = threading.Event()
 
-    def unanswered(*asked: object, **wanted: object) -> list[object]:
+    def wait_for_answers(*asked: object, **wanted: object) -> list[object]:
         answers.wait()
         return []
 
-    monkeypatch.setattr(socket, "getaddrinfo", unanswered)
+    monkeypatch.setattr(socket, "getaddrinfo", wait_for_answers)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(64):
             tasks.create_task(resolve("tools.example.com", 443))

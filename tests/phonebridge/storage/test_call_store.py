@@ -115,7 +115,7 @@ def test_a_config_beyond_its_limit_creates_nothing(store: DynamoCallStore) -> No
 LONG_LEG = Leg(f"v3:{'x' * 58}", f"{'l' * 36}", f"{'s' * 36}")
 
 
-def streamed() -> Call:
+def full_call() -> Call:
     """A call with every attribute at its realistic longest."""
     call = after(
         outbound_call("c0ffee00-0000-4000-8000-000000000000", 1_795_000_000_000),
@@ -157,7 +157,7 @@ def size_of_value(attribute: Mapping[str, Any]) -> int:
 def test_a_transition_costs_one_write_unit(
     store: DynamoCallStore, client: "DynamoDBClient", table_name: str, end: tuple[CallEvent, ...]
 ) -> None:
-    call = after(streamed(), *end)
+    call = after(full_call(), *end)
     store.create(call, CallConfig())
     key = {"pk": {"S": f"CALL#{call.call_id}"}, "sk": {"S": "META"}}
     item = client.get_item(TableName=table_name, Key=key)["Item"]
@@ -165,7 +165,7 @@ def test_a_transition_costs_one_write_unit(
 
 
 def test_every_attribute_of_a_call_is_kept(store: DynamoCallStore) -> None:
-    call = after(streamed(), *ENDED_AS_ASKED, *FAILED_WITH_ITS_LEG_UP)
+    call = after(full_call(), *ENDED_AS_ASKED, *FAILED_WITH_ITS_LEG_UP)
     store.create(call, CallConfig())
     assert store.load(call.call_id) == call
 

@@ -73,7 +73,7 @@ CALL_ID_BASE64 = base64.b64encode(b"call-1").decode()
 NOW_MS = 1_800_000_000_000
 
 
-def asked(
+def build_request(
     command: CarrierCommand, call: Call = CALL, config: CallConfig | None = None
 ) -> tuple[str, dict[str, Any]]:
     made = request(command, call, config or CallConfig(), LINE, NOW_MS)
@@ -81,7 +81,7 @@ def asked(
 
 
 def test_dial() -> None:
-    path, body = asked(Dial(), config=CallConfig(max_duration_seconds=600))
+    path, body = build_request(Dial(), config=CallConfig(max_duration_seconds=600))
     assert path == "/calls"
     assert body == {
         "connection_id": "connection-1",
@@ -97,8 +97,8 @@ def test_dial() -> None:
 
 
 def test_dial_with_a_stream() -> None:
-    _, plain = asked(Dial())
-    path, body = asked(Dial(1))
+    _, plain = build_request(Dial())
+    path, body = build_request(Dial(1))
     token = body.pop("stream_auth_token")
     assert stream_token.verify("secret", token, "call-1", NOW_MS) == 1
     assert path == "/calls"
@@ -111,7 +111,7 @@ def test_dial_with_a_stream() -> None:
 
 
 def test_answer() -> None:
-    assert asked(Answer()) == (
+    assert build_request(Answer()) == (
         "/calls/v3:leg/actions/answer",
         {
             "webhook_url": "https://phonebridge.example/webhooks/telnyx",
@@ -124,7 +124,7 @@ def test_answer() -> None:
 
 
 def test_streaming_start_carries_a_token_for_this_stream_alone() -> None:
-    path, body = asked(StartStreaming(2))
+    path, body = build_request(StartStreaming(2))
     token = body.pop("stream_auth_token")
     assert stream_token.verify("secret", token, "call-1", NOW_MS) == 2
     assert path == "/calls/v3:leg/actions/streaming_start"
@@ -149,7 +149,7 @@ def test_streaming_start_carries_a_token_for_this_stream_alone() -> None:
 )
 def test_a_machine_is_looked_for_as_wished(mode: OnMachine, method: Method, detection: str) -> None:
     wished = CallConfig(machine_detection=MachineDetection(mode, "Call back.", method))
-    _, body = asked(Dial(), config=wished)
+    _, body = build_request(Dial(), config=wished)
     assert body["answering_machine_detection"] == detection
     config = body.get("answering_machine_detection_config")
     patient = {"greeting_total_analysis_time_millis": 30_000}
@@ -158,13 +158,13 @@ def test_a_machine_is_looked_for_as_wished(mode: OnMachine, method: Method, dete
 
 def test_what_we_speak_is_as_wished() -> None:
     for command in (Dial(1), StartStreaming(1)):
-        _, body = asked(command, config=CallConfig(codec="PCMA"))
+        _, body = build_request(command, config=CallConfig(codec="PCMA"))
         assert body["stream_bidirectional_codec"] == "PCMA"
 
 
 def test_hd_voice_is_asked_for_both_ways_and_at_its_rate() -> None:
     for command in (Dial(1), StartStreaming(1)):
-        _, body = asked(command, config=CallConfig(codec="L16"))
+        _, body = build_request(command, config=CallConfig(codec="L16"))
         assert (body["stream_codec"], body["stream_bidirectional_codec"]) == ("L16", "L16")
         assert body["stream_bidirectional_sampling_rate"] == 16_000
 
@@ -186,19 +186,19 @@ def test_everything_else_does(command: CarrierCommand) -> None:
 
 @pytest.mark.parametrize("command", [Dial(), Answer()])
 def test_a_call_is_recorded_from_its_answer_on(command: CarrierCommand) -> None:
-    _, body = asked(command, config=CallConfig(record=True))
+    _, body = build_request(command, config=CallConfig(record=True))
     assert body["record"] == "record-from-answer"
 
 
 @pytest.mark.parametrize(("duration", "limit"), [(1, 61), (13_939, 13_999), (86_400, 14_000)])
 def test_the_carrier_ends_what_we_forget(duration: int, limit: int) -> None:
-    _, body = asked(Dial(), config=CallConfig(max_duration_seconds=duration))
+    _, body = build_request(Dial(), config=CallConfig(max_duration_seconds=duration))
     assert body["time_limit_secs"] == limit
 
 
 def test_whom_the_agent_transfers_to_is_not_cut_off_by_the_agents_own_limit() -> None:
     config = CallConfig(max_duration_seconds=60, tools=Tools(built_in=(BuiltIn.TRANSFER_CALL,)))
-    _, body = asked(Dial(), config=config)
+    _, body = build_request(Dial(), config=config)
     assert body["time_limit_secs"] == MAX_TIME_LIMIT_SECONDS
 
 
@@ -213,7 +213,7 @@ WARM = replace(
 
 
 def test_a_blind_transfer() -> None:
-    assert asked(TransferLeg(), BLIND) == (
+    assert build_request(TransferLeg(), BLIND) == (
         "/calls/v3:leg/actions/transfer",
         {
             "to": "+15550142",
@@ -231,40 +231,40 @@ def test_a_blind_transfer() -> None:
 
 def test_the_target_sees_our_number_unless_another_is_asked_for() -> None:
     inbound = replace(BLIND, direction=Direction.INBOUND)
-    _, body = asked(TransferLeg(), inbound)
+    _, body = build_request(TransferLeg(), inbound)
     assert body["from"] == CALL.to, "the caller dialled it"
     other = replace(BLIND, transfer=TransferAttempt(number=2, to="+15550142", from_="+15550177"))
-    _, body = asked(TransferLeg(), other)
+    _, body = build_request(TransferLeg(), other)
     assert body["from"] == "+15550177"
 
 
 def test_a_warm_transfer_step_by_step() -> None:
-    path, body = asked(DialTarget(), WARM)
+    path, body = build_request(DialTarget(), WARM)
     assert path == "/calls"
     assert (body["to"], body["from"], body["link_to"]) == ("+15550142", "+15550100", "v3:leg")
     assert (body["client_state"], body["connection_id"]) == (TARGET_STATE, "connection-1")
-    path, body = asked(SpeakSummary(), WARM)
+    path, body = build_request(SpeakSummary(), WARM)
     assert (path, body["payload"]) == ("/calls/v3:target/actions/speak", "A caller.")
     assert body["client_state"] == TARGET_STATE
-    path, body = asked(BridgeLegs(), WARM)
+    path, body = build_request(BridgeLegs(), WARM)
     assert path == "/calls/v3:leg/actions/bridge"
     assert (body["call_control_id"], body["client_state"]) == ("v3:target", CALL_ID_BASE64)
-    path, body = asked(HangUpTarget(), WARM)
+    path, body = build_request(HangUpTarget(), WARM)
     assert path == "/calls/v3:target/actions/hangup"
 
 
 def test_keys_are_pressed_once_each_time_they_are_asked_for() -> None:
-    path, body = asked(SendDigits("1w2#", 250))
+    path, body = build_request(SendDigits("1w2#", 250))
     assert path == "/calls/v3:leg/actions/send_dtmf"
     assert (body["digits"], body["duration_millis"]) == ("1w2#", 250)
     repeated = request(SendDigits("1w2#", 250), CALL, CallConfig(), LINE, NOW_MS + 1)
     assert json.loads(repeated.body)["command_id"] == body["command_id"]
-    _, later = asked(SendDigits("1w2#", 250, number=2))
+    _, later = build_request(SendDigits("1w2#", 250, number=2))
     assert later["command_id"] != body["command_id"]
 
 
 def test_an_id_cannot_reach_another_path() -> None:
-    path, _ = asked(HangUp(), replace(CALL, leg=Leg("v3:a/b?c#d e")))
+    path, _ = build_request(HangUp(), replace(CALL, leg=Leg("v3:a/b?c#d e")))
     assert path == "/calls/v3:a%2Fb%3Fc%23d%20e/actions/hangup"
 
 
@@ -295,7 +295,7 @@ def test_the_official_sdk_knows_every_field_and_value(
     command: CarrierCommand, params: object
 ) -> None:
     """Fields that the SDK does not know would be ignored, and unknown values refused."""
-    _, body = asked(command, WARM, CallConfig(record=True))
+    _, body = build_request(command, WARM, CallConfig(record=True))
     # Names of the SDK for fields that Python cannot name, or that it names twice.
     names = {"from": "from_"}
     if isinstance(command, BridgeLegs):
@@ -311,11 +311,11 @@ def test_the_official_sdk_knows_every_field_and_value(
     ("language", "begins"), [("de-CH", "Einen"), ("DE", "Einen"), ("it", "One"), (None, "One")]
 )
 def test_the_carrier_speaks_the_language_of_the_call(language: str | None, begins: str) -> None:
-    _, body = asked(InformCaller(1), config=CallConfig(language=language))
+    _, body = build_request(InformCaller(1), config=CallConfig(language=language))
     assert body["payload"].startswith(begins)
     assert body["command_id"] == "call-1-inform-caller-1"
 
 
 def test_the_last_sentence_of_the_carrier_is_a_goodbye() -> None:
-    _, body = asked(InformCaller(5, is_goodbye=True))
+    _, body = build_request(InformCaller(5, is_goodbye=True))
     assert "again later" in body["payload"]

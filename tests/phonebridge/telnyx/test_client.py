@@ -164,7 +164,7 @@ def client(
     )
 
 
-def refused(*replies: Reply | Silence | Rupture) -> tuple[TelnyxRefused, Telnyx]:
+def refused_dial(*replies: Reply | Silence | Rupture) -> tuple[TelnyxRefused, Telnyx]:
     return refused_command(Dial(), *replies)
 
 
@@ -210,7 +210,7 @@ def test_data_and_errors_together_are_an_error() -> None:
         "errors": [{"code": 10010, "detail": "Only verified numbers, such as +15550123."}],
         "telnyx_error": {"error_code": "D60"},
     }
-    error, telnyx = refused(Reply(403, json.dumps(body).encode()))
+    error, telnyx = refused_dial(Reply(403, json.dumps(body).encode()))
     assert (error.http_status, error.code) == (403, "10010")
     assert error.title == "Only verified numbers, such as +****0123."
     assert error.detail == "Only verified numbers, such as +****0123. (D60)"
@@ -218,12 +218,12 @@ def test_data_and_errors_together_are_an_error() -> None:
 
 
 def test_errors_are_errors_even_with_status_200() -> None:
-    error, _ = refused(Reply(200, FAULT))
+    error, _ = refused_dial(Reply(200, FAULT))
     assert (error.http_status, error.code) == (200, "10007")
 
 
 def test_a_late_command_says_so() -> None:
-    error, telnyx = refused(Reply(422, ALREADY_ENDED))
+    error, telnyx = refused_dial(Reply(422, ALREADY_ENDED))
     assert (error.http_status, error.code, error.title) == (
         422,
         "90018",
@@ -236,7 +236,7 @@ def test_a_late_command_says_so() -> None:
 @pytest.mark.parametrize("status", [200, 302, 404, 599])
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b'{"errors":"all"}'])
 def test_an_answer_of_somebody_else_is_a_refusal(status: int, body: bytes) -> None:
-    error, telnyx = refused(*[Reply(status, body, {"Location": "/elsewhere"})] * ATTEMPTS)
+    error, telnyx = refused_dial(*[Reply(status, body, {"Location": "/elsewhere"})] * ATTEMPTS)
     assert (error.http_status, error.code) == (status, str(status))
     assert {request.path for request in telnyx.requests} == {"/v2/calls"}
 
@@ -251,7 +251,7 @@ def test_too_many_requests_wait_as_told(header: str, seconds: str) -> None:
 
 @pytest.mark.parametrize("seconds", ["3.1", "60", "inf"])
 def test_nobody_waits_for_long(seconds: str) -> None:
-    error, telnyx = refused(Reply(429, TOO_MANY, {"Retry-After": seconds}))
+    error, telnyx = refused_dial(Reply(429, TOO_MANY, {"Retry-After": seconds}))
     assert (error.http_status, error.code) == (429, "10011")
     assert telnyx.pauses == []
 
@@ -306,7 +306,7 @@ def test_the_rate_window_of_a_fault_is_nothing_to_wait_for() -> None:
 
 
 def test_a_fault_that_stays_is_told_in_the_carriers_words() -> None:
-    error, telnyx = refused(*[Reply(503, FAULT)] * ATTEMPTS)
+    error, telnyx = refused_dial(*[Reply(503, FAULT)] * ATTEMPTS)
     assert (error.http_status, error.code, error.title) == (503, "10007", "Unexpected error")
     assert len(telnyx.requests) == ATTEMPTS
 
@@ -463,25 +463,25 @@ def test_telnyxs_code_and_title_survive_whatever_stands_around_them(
     errors: object, beside: dict[str, object]
 ) -> None:
     body = json.dumps({"errors": errors, **beside}).encode()
-    error, _ = refused(Reply(422, body))
+    error, _ = refused_dial(Reply(422, body))
     assert (error.code, error.title) == ("90018", "Call has already ended")
 
 
 def test_a_rule_may_be_a_number() -> None:
     body = {"errors": [{"code": 10010, "title": "Forbidden"}], "telnyx_error": {"error_code": 60}}
-    error, _ = refused(Reply(403, json.dumps(body).encode()))
+    error, _ = refused_dial(Reply(403, json.dumps(body).encode()))
     assert (error.code, error.title, error.detail) == ("10010", "Forbidden", "Forbidden (60)")
 
 
 @pytest.mark.parametrize("code", [None, "", [], {}, True])
 def test_a_refusal_without_a_code_has_its_status(code: object) -> None:
-    error, _ = refused(refusal(403, code))
+    error, _ = refused_dial(refusal(403, code))
     assert error.code == "403"
 
 
 def test_what_telnyx_says_is_cut_and_can_be_stored() -> None:
     long = json.dumps({"errors": [{"code": "1", "title": "t\ud800" * 999, "detail": "d" * 99_999}]})
-    error, _ = refused(Reply(422, long.encode()))
+    error, _ = refused_dial(Reply(422, long.encode()))
     assert len(str(error).encode()) < 1_000
 
 

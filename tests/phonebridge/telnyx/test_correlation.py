@@ -54,7 +54,7 @@ class Story:
         """The leg of a transfer's target."""
         return Leg(f"v3:target-{self.call_id}", f"target-{self.call_id}", self.leg.call_session_id)
 
-    def told(self, change: Mapping[str, str]) -> Leg:
+    def named_leg(self, change: Mapping[str, str]) -> Leg:
         """The leg as a webhook names it, with ids that are missing or different."""
         ids = {name: told.replace("SELF", self.call_id) for name, told in change.items()}
         return replace(self.leg, **ids)
@@ -141,7 +141,7 @@ def switchboard(
 def others(switchboard: Switchboard, store: CountingStore) -> Iterator[None]:
     """Create calls that a `client_state` may name by mistake. None of them may change."""
     switchboard.place(outbound_call("other"), CallConfig())
-    deliver(switchboard, store, answered(OTHER_LEG), "other")
+    deliver(switchboard, store, answer_of(OTHER_LEG), "other")
     switchboard.apply("other", MediaAttached(1, "task-2", 6_000))
     switchboard.apply("other", TransferRequested("+15550143"))
     store.create(after(outbound_call("born"), CallRequested()), CallConfig())
@@ -150,11 +150,11 @@ def others(switchboard: Switchboard, store: CountingStore) -> Iterator[None]:
     assert [store.load("other"), store.load("born")] == before
 
 
-def initiated(leg: Leg) -> CallEvent:
+def initiation_of(leg: Leg) -> CallEvent:
     return CallInitiated(leg)
 
 
-def answered(leg: Leg) -> CallEvent:
+def answer_of(leg: Leg) -> CallEvent:
     return CallAnswered(leg, 5_000)
 
 
@@ -203,8 +203,8 @@ def test_an_outbound_call_is_found_by_its_leg(
 ) -> None:
     for story in stories(*FOREIGN, *OURS, "SELF/transfer/7"):
         switchboard.place(outbound_call(story.call_id), CallConfig())
-        deliver(switchboard, store, initiated(story.leg), story.state)
-        deliver(switchboard, store, answered(story.leg), story.state)
+        deliver(switchboard, store, initiation_of(story.leg), story.state)
+        deliver(switchboard, store, answer_of(story.leg), story.state)
         assert status(store, story) is CallStatus.ANSWERED
         deliver(switchboard, store, hung_up(story.leg), story.state)
         assert status(store, story) is CallStatus.ENDED
@@ -227,7 +227,7 @@ def test_one_id_of_the_leg_is_enough(
 ) -> None:
     for story in stories(*FOREIGN, *OURS):
         switchboard.place(outbound_call(story.call_id), CallConfig())
-        told = hung_up(story.told(change))
+        told = hung_up(story.named_leg(change))
         ended = deliver(switchboard, store, told, story.state)
         assert ended
         assert (ended.call_id, ended.status) == (story.call_id, CallStatus.ENDED)
@@ -244,8 +244,8 @@ def test_an_inbound_call_is_found_by_its_leg(
         arrived = webhook(CallArrived(story.leg), story.leg, None)
         call_id = inbound_call_id(story.leg)
         switchboard.receive(arrived, inbound_call(call_id), Somebody())
-        told = story.told(change)
-        deliver(switchboard, store, answered(told), story.state)
+        told = story.named_leg(change)
+        deliver(switchboard, store, answer_of(told), story.state)
         deliver(switchboard, store, hung_up(told), story.state)
         call = store.load(call_id)
         assert call
@@ -270,7 +270,7 @@ def test_a_webhook_may_come_before_the_answer_to_the_dial(
 ) -> None:
     story = Story("call-1", "not ours")
     store.create(after(outbound_call(), CallRequested()), CallConfig())
-    deliver(switchboard, store, initiated(story.leg), "call-1")
+    deliver(switchboard, store, initiation_of(story.leg), "call-1")
     deliver(switchboard, store, hung_up(story.leg), story.state)
     assert status(store, story) is CallStatus.ENDED
 
@@ -282,8 +282,8 @@ def test_a_dial_whose_answer_names_no_leg_is_found_by_its_first_webhook(
     carrier.names_legs = False
     for story in stories(*FOREIGN):
         switchboard.place(outbound_call(story.call_id), CallConfig())
-        deliver(switchboard, store, initiated(story.leg), story.call_id)
-        deliver(switchboard, store, answered(story.leg), story.state)
+        deliver(switchboard, store, initiation_of(story.leg), story.call_id)
+        deliver(switchboard, store, answer_of(story.leg), story.state)
         assert status(store, story) is CallStatus.ANSWERED
 
 
@@ -292,7 +292,7 @@ def test_a_webhook_without_a_control_id_waits_until_the_leg_is_known(
 ) -> None:
     store.create(after(outbound_call(), CallRequested()), CallConfig())
     with pytest.raises(Conflict, match="call-1 is not known yet"):
-        deliver(switchboard, store, answered(Leg("", "leg-call-1")), "call-1")
+        deliver(switchboard, store, answer_of(Leg("", "leg-call-1")), "call-1")
     assert status(store, Story("call-1", None)) is CallStatus.DIALING
 
 
@@ -302,7 +302,7 @@ def test_a_leg_of_our_session_that_is_none_of_ours_changes_nothing(
     """Another program has transferred the caller."""
     story = Story("call-1", None)
     switchboard.place(outbound_call(), CallConfig())
-    deliver(switchboard, store, answered(story.leg), "call-1")
+    deliver(switchboard, store, answer_of(story.leg), "call-1")
     before = store.load("call-1")
     for state in (None, "call-1", "call-1/transfer/1"):
         assert deliver(switchboard, store, hung_up(story.target), state) is None
@@ -322,7 +322,7 @@ def test_a_leg_of_nobody_changes_nothing(switchboard: Switchboard, store: Counti
 
 def transfer(switchboard: Switchboard, store: CountingStore, story: Story, summary: str) -> None:
     switchboard.place(outbound_call(story.call_id), CallConfig())
-    deliver(switchboard, store, answered(story.leg), story.call_id)
+    deliver(switchboard, store, answer_of(story.leg), story.call_id)
     switchboard.apply(story.call_id, MediaAttached(1, f"task-{story.call_id}", 6_000))
     switchboard.apply(story.call_id, TransferRequested("+15550142", summary=summary))
 
@@ -333,7 +333,7 @@ def test_a_blind_transfers_target_is_found_by_its_session(
 ) -> None:
     for story in stories(*FOREIGN, *OURS):
         transfer(switchboard, store, story, "")
-        deliver(switchboard, store, initiated(story.target), story.state)
+        deliver(switchboard, store, initiation_of(story.target), story.state)
         call = store.load(story.call_id)
         assert call
         assert call.transfer
@@ -352,7 +352,7 @@ def test_a_warm_transfers_target_is_found_before_and_after_its_dial_is_answered(
     carrier.names_legs = names_legs
     for story in stories(*FOREIGN, *OURS):
         transfer(switchboard, store, story, "A caller from Ulm.")
-        deliver(switchboard, store, answered(story.target), story.state)
+        deliver(switchboard, store, answer_of(story.target), story.state)
         call = store.load(story.call_id)
         assert call
         assert call.transfer
@@ -367,13 +367,13 @@ def test_news_of_a_target_may_lack_its_control_id_once_that_is_known(
     story = Story("call-1", "call-1/transfer/1")
     switchboard.place(outbound_call(), CallConfig())
     carrier.names_legs = False
-    deliver(switchboard, store, answered(story.leg), "call-1")
+    deliver(switchboard, store, answer_of(story.leg), "call-1")
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
     switchboard.apply("call-1", TransferRequested("+15550142", summary=summary))
     nameless = replace(story.target, call_control_id="")
     with pytest.raises(Conflict, match="call-1/transfer/1 is not known yet"):
-        deliver(switchboard, store, answered(nameless), story.state)
-    deliver(switchboard, store, initiated(story.target), story.state)
+        deliver(switchboard, store, answer_of(nameless), story.state)
+    deliver(switchboard, store, initiation_of(story.target), story.state)
     deliver(switchboard, store, hung_up(nameless, "user_busy"), None)
     call = store.load("call-1")
     assert call
@@ -387,7 +387,7 @@ def test_the_callers_own_leg_is_told_from_the_targets(
 ) -> None:
     for story in stories(*FOREIGN, *OURS):
         transfer(switchboard, store, story, "")
-        deliver(switchboard, store, initiated(story.target), f"{story.call_id}/transfer/1")
+        deliver(switchboard, store, initiation_of(story.target), f"{story.call_id}/transfer/1")
         switchboard.apply(story.call_id, CallTransferred(50_000))
         deliver(switchboard, store, hung_up(story.target), story.state)
         assert status(store, story) is CallStatus.TRANSFERRED
@@ -404,7 +404,7 @@ def test_a_webhook_reads_the_head_once_and_the_settings_only_where_they_are_need
     switchboard.place(outbound_call(), CallConfig())
     reads: list[list[str]] = []
     leg = Story("call-1", None).leg
-    for event in (initiated(leg), answered(leg), initiated(leg), hung_up(leg)):
+    for event in (initiation_of(leg), answer_of(leg), initiation_of(leg), hung_up(leg)):
         store.reads = []
         deliver(switchboard, store, event, "call-1")
         reads.append(store.reads)

@@ -60,7 +60,7 @@ LEG = Leg(
 NOW_MS = 1_795_000_000_000
 
 
-def parsed(body: bytes) -> Webhook:
+def parse_now(body: bytes) -> Webhook:
     return parse(body, NOW_MS)
 
 
@@ -82,29 +82,29 @@ def envelope(
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
 def test_every_sample_parses(path: Path) -> None:
-    webhook = parsed(path.read_bytes())
+    webhook = parse_now(path.read_bytes())
     assert path.stem.startswith(webhook.event_type)
     assert webhook.leg.call_control_id.startswith("v3:sample-")
     assert "+1555" not in webhook.detail
 
 
 def test_an_outbound_call_is_told_by_its_webhooks() -> None:
-    initiated = parsed(sample("call.initiated"))
+    initiated = parse_now(sample("call.initiated"))
     assert initiated.event == CallInitiated(LEG)
     assert initiated.arrival is None
     assert initiated.client_state == CALL_ID
 
-    answered = parsed(sample("call.answered"))
+    answered = parse_now(sample("call.answered"))
     assert answered.event == CallAnswered(LEG, answered.occurred_at_ms)
 
-    ended = parsed(sample("call.hangup"))
+    ended = parse_now(sample("call.hangup"))
     hangup = Hangup("normal_clearing", "callee", ended.occurred_at_ms)
     assert ended.event == CallHungUp(LEG, hangup)
     assert ended.detail == "normal_clearing by callee, SIP 200"
 
 
 def test_an_inbound_call_arrives() -> None:
-    webhook = parsed(sample("call.initiated.incoming"))
+    webhook = parse_now(sample("call.initiated.incoming"))
     assert webhook.event == CallArrived(webhook.leg)
     assert webhook.client_state is None
     call = webhook.arrival
@@ -125,30 +125,30 @@ def test_an_inbound_leg_is_one_call_under_any_of_its_control_ids() -> None:
 
 
 def test_an_unanswered_call_hangs_up_without_client_state() -> None:
-    webhook = parsed(sample("call.hangup.unanswered"))
+    webhook = parse_now(sample("call.hangup.unanswered"))
     assert webhook.client_state is None
     hangup = Hangup("timeout", "unknown", webhook.occurred_at_ms)
     assert webhook.event == CallHungUp(LEG, hangup)
 
 
 def test_a_hangup_may_keep_its_cause_to_itself() -> None:
-    webhook = parsed(envelope("call.hangup", hangup_cause=None, sip_hangup_cause=487))
+    webhook = parse_now(envelope("call.hangup", hangup_cause=None, sip_hangup_cause=487))
     hangup = Hangup("unspecified", "unknown", webhook.occurred_at_ms)
     assert webhook.event == CallHungUp(Leg("v3:leg"), hangup)
     assert webhook.detail == "unspecified by unknown, SIP 487"
 
 
 def test_a_failed_stream_fails_the_call() -> None:
-    webhook = parsed(sample("streaming.failed"))
+    webhook = parse_now(sample("streaming.failed"))
     fault = Fault("streaming_failed", "connection_failed", webhook.occurred_at_ms)
     assert webhook.event == StreamingFailed(fault)
     assert webhook.detail == "connection_failed"
 
 
-def told(name: str, result: str) -> CallEvent | None:
+def event_with_result(name: str, result: str) -> CallEvent | None:
     webhook = json.loads(sample(name))
     webhook["data"]["payload"]["result"] = result
-    return parsed(json.dumps(webhook).encode()).event
+    return parse_now(json.dumps(webhook).encode()).event
 
 
 @pytest.mark.parametrize("kind", ["", "premium."])
@@ -166,17 +166,19 @@ def told(name: str, result: str) -> CallEvent | None:
     ],
 )
 def test_who_answered(kind: str, result: str, answered_by: AnsweredBy) -> None:
-    assert told(f"call.machine.{kind}detection.ended", result) == DetectionEnded(answered_by)
+    assert event_with_result(f"call.machine.{kind}detection.ended", result) == DetectionEnded(
+        answered_by
+    )
 
 
 @pytest.mark.parametrize("kind", ["", "premium."])
 @pytest.mark.parametrize("result", ["beep_detected", "no_beep_detected", "ended", "prompt_ended"])
 def test_a_machines_greeting_is_over(kind: str, result: str) -> None:
-    assert told(f"call.machine.{kind}greeting.ended", result) == GreetingEnded()
+    assert event_with_result(f"call.machine.{kind}greeting.ended", result) == GreetingEnded()
 
 
 def test_a_greeting_of_which_the_carrier_is_not_sure_may_go_on() -> None:
-    assert told("call.machine.greeting.ended", "not_sure") is None
+    assert event_with_result("call.machine.greeting.ended", "not_sure") is None
 
 
 @pytest.mark.parametrize(
@@ -188,13 +190,13 @@ def test_a_greeting_of_which_the_carrier_is_not_sure_may_go_on() -> None:
     ],
 )
 def test_what_moves_nothing_is_noted(name: str, detail: str) -> None:
-    webhook = parsed(sample(name))
+    webhook = parse_now(sample(name))
     assert webhook.event is None
     assert webhook.detail == detail
 
 
 def test_a_bridged_call_is_a_transferred_one() -> None:
-    webhook = parsed(sample("call.bridged"))
+    webhook = parse_now(sample("call.bridged"))
     assert webhook.event == CallTransferred(webhook.occurred_at_ms)
 
 
@@ -218,7 +220,7 @@ CONNECTED = CallTransferred(1_789_378_204_370)
 def test_what_is_told_of_a_transfers_target_never_ends_the_call(
     name: str, warm: CallEvent | None, blind: CallEvent | None
 ) -> None:
-    webhook = parsed(sample(name))
+    webhook = parse_now(sample(name))
     assert about_target(webhook, 2, is_warm=True).event == warm
     assert about_target(webhook, 2, is_warm=False).event == (blind or warm)
     assert about_target(webhook, 2, is_warm=True).detail.startswith("transfer 2")
@@ -237,7 +239,7 @@ def test_a_name_that_is_not_ours_is_taken_whole(name: str) -> None:
 
 def test_a_webhook_of_another_product_is_tolerated() -> None:
     """A message has no leg, and its `to` is a list."""
-    webhook = parsed(
+    webhook = parse_now(
         envelope("message.received", call_control_id=None, to=[{"phone_number": "+15550100"}])
     )
     assert webhook.leg == Leg("")
@@ -256,7 +258,7 @@ def test_a_webhook_of_another_product_is_tolerated() -> None:
     ],
 )
 def test_underscored_names_are_the_same_events(spelled: str, meant: str) -> None:
-    assert parsed(envelope(spelled)).event_type == meant
+    assert parse_now(envelope(spelled)).event_type == meant
 
 
 @pytest.mark.parametrize(
@@ -269,16 +271,16 @@ def test_underscored_names_are_the_same_events(spelled: str, meant: str) -> None
     ],
 )
 def test_any_rfc3339_time_is_understood(occurred_at: str, at_ms: int) -> None:
-    assert parsed(envelope("call.bridged", occurred_at)).occurred_at_ms == at_ms
+    assert parse_now(envelope("call.bridged", occurred_at)).occurred_at_ms == at_ms
 
 
 @pytest.mark.parametrize("state", ["not base64", base64.b64encode(b"\xff\xfe").decode(), "", "é"])
 def test_the_state_of_another_application_is_none_of_ours(state: str) -> None:
-    assert parsed(envelope("call.bridged", client_state=state)).client_state is None
+    assert parse_now(envelope("call.bridged", client_state=state)).client_state is None
 
 
 def test_the_timeline_never_shows_a_phone_number() -> None:
-    webhook = parsed(envelope("streaming.failed", failure_reason="refused for +15550100"))
+    webhook = parse_now(envelope("streaming.failed", failure_reason="refused for +15550100"))
     assert webhook.detail == "refused for +****0100"
 
 
@@ -305,17 +307,17 @@ def test_the_timeline_never_shows_a_phone_number() -> None:
 )
 def test_what_is_no_webhook_is_unreadable(body: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        parsed(body)
+        parse_now(body)
 
 
 @given(st.binary())
 def test_no_bytes_surprise_the_parser(body: bytes) -> None:
     with pytest.raises(MalformedRequest):
-        parsed(body)
+        parse_now(body)
 
 
 def test_a_saved_recording_is_enclosed_with_its_link() -> None:
-    assert parsed(sample("call.recording.saved")).attachment == SavedRecording(
+    assert parse_now(sample("call.recording.saved")).attachment == SavedRecording(
         recording_id="93a4b5c6-7d8e-4f90-a1b2-c3d4e5f60718",
         format="mp3",
         channels="dual",
@@ -336,12 +338,12 @@ def test_a_saved_recording_is_enclosed_with_its_link() -> None:
     ],
 )
 def test_a_recording_that_cannot_be_kept_is_only_noted(change: dict[str, Any]) -> None:
-    told = changed("call.recording.saved", **change)
+    told = webhook_with("call.recording.saved", **change)
     assert (told.event_type, told.attachment) == ("call.recording.saved", None)
 
 
 def test_a_recording_without_times_has_no_duration() -> None:
-    told = changed("call.recording.saved", recording_ended_at=None).attachment
+    told = webhook_with("call.recording.saved", recording_ended_at=None).attachment
     assert isinstance(told, SavedRecording)
     assert told.duration_ms is None
 
@@ -359,18 +361,18 @@ def test_a_charge_is_enclosed_whether_it_is_text_or_a_number(
     change: dict[str, Any], micros: int, currency: str
 ) -> None:
     leg_id = "5a0e7c1e-4b7d-4c57-8f65-0d6f3f0b9b10"
-    assert changed("call.cost", **change).attachment == Charge(leg_id, micros, currency)
+    assert webhook_with("call.cost", **change).attachment == Charge(leg_id, micros, currency)
 
 
 @pytest.mark.parametrize("total", [None, "", "free", "inf", "nan"])
 def test_a_charge_that_is_no_amount_is_only_noted(total: str | None) -> None:
-    assert changed("call.cost", total_cost=total).attachment is None
+    assert webhook_with("call.cost", total_cost=total).attachment is None
 
 
-def changed(name: str, **change: Any) -> Webhook:
+def webhook_with(name: str, **change: Any) -> Webhook:
     told = json.loads(sample(name))
     told["data"]["payload"] |= change
-    return parsed(json.dumps(told).encode())
+    return parse_now(json.dumps(told).encode())
 
 
 # Optional fields of unexpected types
@@ -413,7 +415,7 @@ def with_field(name: str, path: tuple[str, ...], *value: object) -> bytes:
 
 
 @st.composite
-def altered(draw: st.DrawFn) -> tuple[str, str, bytes]:
+def altered_samples(draw: st.DrawFn) -> tuple[str, str, bytes]:
     name = draw(st.sampled_from(SAMPLE_NAMES))
     path = draw(st.sampled_from(list(places(json.loads(sample(name))))))
     values = draw(st.lists(ANYTHING, max_size=1))
@@ -428,10 +430,10 @@ CHANGES_MEANING = {"direction", "result"}
 """Fields whose other values have another meaning: an unsure detection, an outbound leg."""
 
 
-@given(altered())
+@given(altered_samples())
 def test_no_optional_field_voids_a_webhook(case: tuple[str, str, bytes]) -> None:
     name, field, body = case
-    webhook, whole = parsed(body), parsed(sample(name))
+    webhook, whole = parse_now(body), parse_now(sample(name))
     assert webhook.event_type == whole.event_type
     if field not in CHANGES_MEANING:
         assert kinds(webhook) == kinds(whole)
@@ -453,8 +455,8 @@ def test_no_optional_field_voids_a_webhook(case: tuple[str, str, bytes]) -> None
     ],
 )
 def test_a_field_of_a_strange_type_counts_as_absent(name: str, field: str, value: object) -> None:
-    strange = parsed(with_field(name, ("data", "payload", field), value))
-    without = parsed(with_field(name, ("data", "payload", field)))
+    strange = parse_now(with_field(name, ("data", "payload", field), value))
+    without = parse_now(with_field(name, ("data", "payload", field)))
     is_read = not strange.unreadable
     assert is_read or strange == replace(without, unreadable=(field,))
 
@@ -464,7 +466,7 @@ def test_a_field_of_a_strange_type_counts_as_absent(name: str, field: str, value
     [(486, "486"), (486.0, "486"), ("486", "486"), (None, "unspecified"), (["486"], "unspecified")],
 )
 def test_a_sip_cause_may_be_text_or_a_number(told: object, read: str) -> None:
-    webhook = parsed(envelope("call.hangup", hangup_cause="user_busy", sip_hangup_cause=told))
+    webhook = parse_now(envelope("call.hangup", hangup_cause="user_busy", sip_hangup_cause=told))
     assert webhook.detail == f"user_busy by unknown, SIP {read}"
 
 
@@ -473,21 +475,21 @@ def test_an_inbound_call_is_known_by_its_state_where_its_direction_is_missing(
     direction: object,
 ) -> None:
     told = envelope("call.initiated", direction=direction, state="parked", call_leg_id="leg")
-    assert parsed(told).event == CallArrived(Leg("v3:leg", "leg"))
+    assert parse_now(told).event == CallArrived(Leg("v3:leg", "leg"))
     outbound = envelope("call.initiated", direction=direction, state="bridging")
-    assert parsed(outbound).event == CallInitiated(Leg("v3:leg"))
+    assert parse_now(outbound).event == CallInitiated(Leg("v3:leg"))
 
 
 def test_one_odd_recording_link_leaves_the_other() -> None:
     urls = {"wav": 7, "mp3": "https://recordings.example/sample.mp3"}
-    saved = changed("call.recording.saved", recording_urls=urls).attachment
+    saved = webhook_with("call.recording.saved", recording_urls=urls).attachment
     assert isinstance(saved, SavedRecording)
     assert (saved.format, saved.url) == ("mp3", urls["mp3"])
 
 
 @pytest.mark.parametrize("parts", ["USD", [7], [{"currency": 7}, {"currency": "eur"}], {}])
 def test_odd_parts_of_a_charge_leave_the_charge(parts: object) -> None:
-    charge = changed("call.cost", cost_parts=parts).attachment
+    charge = webhook_with("call.cost", cost_parts=parts).attachment
     assert isinstance(charge, Charge)
     assert charge.micros == 14_000
     assert charge.currency in ("USD", "EUR")
@@ -495,7 +497,7 @@ def test_odd_parts_of_a_charge_leave_the_charge(parts: object) -> None:
 
 @pytest.mark.parametrize("total", ["1e300", 10**300, -(10**40)])
 def test_a_charge_beyond_belief_is_only_noted(total: object) -> None:
-    assert changed("call.cost", total_cost=total).attachment is None
+    assert webhook_with("call.cost", total_cost=total).attachment is None
 
 
 # Text that cannot be stored
@@ -512,7 +514,7 @@ def test_a_charge_beyond_belief_is_only_noted(total: object) -> None:
 )
 def test_an_inbound_call_arrives_whatever_its_display_name_holds(written: bytes, read: str) -> None:
     body = sample("call.initiated.incoming").replace(b'"+15550145"', b'"' + written + b'"')
-    arrival = parsed(body).arrival
+    arrival = parse_now(body).arrival
     assert arrival
     assert arrival.from_ == read
 
@@ -530,8 +532,8 @@ def test_an_inbound_call_arrives_whatever_its_display_name_holds(written: bytes,
 )
 def test_json_that_strict_readers_refuse_is_applied(name: str, old: bytes, new: bytes) -> None:
     assert old in sample(name)
-    webhook = parsed(sample(name).replace(old, new, 1))
-    assert webhook == parsed(sample(name))
+    webhook = parse_now(sample(name).replace(old, new, 1))
+    assert webhook == parse_now(sample(name))
 
 
 # Values that are too long or not credible
@@ -551,7 +553,7 @@ def test_json_that_strict_readers_refuse_is_applied(name: str, old: bytes, new: 
     ],
 )
 def test_an_event_without_a_credible_time_has_happened_now(occurred_at: object) -> None:
-    webhook = parsed(envelope("call.answered", occurred_at))
+    webhook = parse_now(envelope("call.answered", occurred_at))
     assert webhook.event == CallAnswered(Leg("v3:leg"), NOW_MS)
     assert webhook.unreadable == (() if occurred_at is None else ("occurred_at",))
 
@@ -560,22 +562,22 @@ def test_an_event_without_a_credible_time_has_happened_now(occurred_at: object) 
 def test_an_event_has_a_short_id_that_a_redelivery_shares(event_id: object) -> None:
     told = json.loads(sample("call.answered"))
     told["data"]["id"] = event_id
-    first = parsed(json.dumps(told | {"meta": {"attempt": 1}}).encode())
-    second = parsed(json.dumps(told | {"meta": {"attempt": 2}}).encode())
+    first = parse_now(json.dumps(told | {"meta": {"attempt": 1}}).encode())
+    second = parse_now(json.dumps(told | {"meta": {"attempt": 2}}).encode())
     told["data"]["id"] = "another" * 100
     assert first.event_id == second.event_id
     assert len(first.event_id.encode()) <= MAX_EVENT_ID_LENGTH
-    assert parsed(json.dumps(told).encode()).event_id != first.event_id
+    assert parse_now(json.dumps(told).encode()).event_id != first.event_id
 
 
 def test_long_texts_are_cut() -> None:
     long = "x" * 100_000
-    kind = parsed(envelope(f"call.{long}"))
+    kind = parse_now(envelope(f"call.{long}"))
     assert len(kind.event_type) == MAX_EVENT_TYPE_LENGTH
-    hung_up = parsed(envelope("call.hangup", hangup_cause=long, hangup_source=long))
+    hung_up = parse_now(envelope("call.hangup", hangup_cause=long, hangup_source=long))
     assert isinstance(hung_up.event, CallHungUp)
     assert len(hung_up.event.hangup.cause + hung_up.event.hangup.source) <= 2 * MAX_WORD_LENGTH
     assert len(hung_up.detail) <= MAX_DETAIL_LENGTH
-    arrived = parsed(envelope("call.initiated", direction="incoming", to=long, **{"from": long}))
+    arrived = parse_now(envelope("call.initiated", direction="incoming", to=long, **{"from": long}))
     assert arrived.arrival
     assert len(arrived.arrival.to + arrived.arrival.from_) <= 2 * MAX_ADDRESS_LENGTH

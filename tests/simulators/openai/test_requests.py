@@ -14,7 +14,7 @@ def update(session: dict[str, Any], model: str, spoken: bool) -> None:
     check_update(request.session, active, spoken)
 
 
-def refused(
+def refusal_of(
     session: dict[str, Any], *, model: str = "gpt-realtime-2.1", spoken: bool = False
 ) -> Refusal:
     with pytest.raises(Refusal) as refusal:
@@ -96,14 +96,14 @@ def audio_input(**settings: Any) -> dict[str, Any]:
 def test_an_update_is_refused_by_the_path_of_its_fault(
     session: dict[str, Any], code: str, param: str
 ) -> None:
-    refusal = refused(session)
+    refusal = refusal_of(session)
     assert (refusal.type, refusal.code, refusal.param) == ("invalid_request_error", code, param)
     assert param in refusal.message or code in ("invalid_value", "invalid_type")
 
 
 def test_the_voice_is_locked_once_it_was_heard() -> None:
     session = realtime(audio={"output": {"voice": "marin"}})
-    assert refused(session, spoken=True).code == "cannot_update_voice"
+    assert refusal_of(session, spoken=True).code == "cannot_update_voice"
     update(session, "gpt-realtime-2.1", spoken=False)
 
 
@@ -125,12 +125,12 @@ def test_a_transcription_model_takes_its_own_fields_only(
         update(session, "gpt-realtime-2.1", spoken=False)
     else:
         param = f"session.audio.input.transcription.{refused_field}"
-        assert refused(session).param == param
+        assert refusal_of(session).param == param
 
 
 def test_reasoning_needs_a_reasoning_model() -> None:
     session = realtime(reasoning={"effort": "low"})
-    assert refused(session, model="gpt-realtime-1.5").param == "session.reasoning"
+    assert refusal_of(session, model="gpt-realtime-1.5").param == "session.reasoning"
     update(session, "gpt-realtime-2.1", spoken=False)
 
 

@@ -90,7 +90,7 @@ async def test_the_session_is_created_with_the_defaults_of_the_wire() -> None:
         ),
     ],
 )
-async def test_who_is_turned_away(
+async def test_which_connections_are_refused(
     headers: dict[str, str], query: str, error_code: str | None, close_code: int, reason: str
 ) -> None:
     async with (

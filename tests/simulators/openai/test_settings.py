@@ -16,7 +16,7 @@ from simulators.openai.settings import (
 DEFAULT = ActiveSettings(DEFAULTS)
 
 
-def updated(active: ActiveSettings, **session: Any) -> ActiveSettings:
+def update(active: ActiveSettings, **session: Any) -> ActiveSettings:
     update = {"type": "realtime"} | session
     return active.merge(msgspec.convert(update, SessionSettings))
 
@@ -26,8 +26,8 @@ def vad(**settings: Any) -> dict[str, Any]:
 
 
 def test_what_is_left_out_stays_as_it_was() -> None:
-    first = updated(DEFAULT, instructions="Be brief.", audio={"output": {"voice": "marin"}})
-    second = updated(first, audio={"input": {"format": {"type": "audio/pcmu"}}})
+    first = update(DEFAULT, instructions="Be brief.", audio={"output": {"voice": "marin"}})
+    second = update(first, audio={"input": {"format": {"type": "audio/pcmu"}}})
     assert second.settings.instructions == "Be brief."
     assert second.voice == "marin"
     assert (second.input_format, second.output_format) == (Pcmu(), Pcm())
@@ -35,35 +35,35 @@ def test_what_is_left_out_stays_as_it_was() -> None:
 
 
 def test_turn_detection_is_changed_in_part_and_replaced_by_kind() -> None:
-    patient = updated(DEFAULT, audio=vad(silence_duration_ms=900))
-    patient_and_keen = updated(patient, audio=vad(threshold=0.3))
+    patient = update(DEFAULT, audio=vad(silence_duration_ms=900))
+    patient_and_keen = update(patient, audio=vad(threshold=0.3))
     assert patient_and_keen.turn_detection == msgspec.structs.replace(
         SERVER_VAD, silence_duration_ms=900, threshold=0.3
     )
-    semantic = updated(patient, audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    semantic = update(patient, audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
     assert semantic.turn_detection == SemanticVadSettings("auto", True, True)
-    assert updated(semantic, audio=vad()).turn_detection == SERVER_VAD
+    assert update(semantic, audio=vad()).turn_detection == SERVER_VAD
 
 
 def test_null_turns_off_or_returns_to_the_default() -> None:
-    manual = updated(DEFAULT, audio={"input": {"turn_detection": None}})
+    manual = update(DEFAULT, audio={"input": {"turn_detection": None}})
     assert manual.turn_detection is None
-    idle = updated(DEFAULT, audio=vad(idle_timeout_ms=6000))
-    assert updated(idle, audio=vad(idle_timeout_ms=None)).turn_detection == SERVER_VAD
-    transcribed = updated(DEFAULT, audio={"input": {"transcription": {"model": "gpt-transcribe"}}})
-    assert updated(transcribed, audio={"input": {"transcription": None}}).input == DEFAULT.input
-    spoken = updated(DEFAULT, instructions="Be brief.")
-    assert updated(spoken, instructions=None).settings == DEFAULTS
+    idle = update(DEFAULT, audio=vad(idle_timeout_ms=6000))
+    assert update(idle, audio=vad(idle_timeout_ms=None)).turn_detection == SERVER_VAD
+    transcribed = update(DEFAULT, audio={"input": {"transcription": {"model": "gpt-transcribe"}}})
+    assert update(transcribed, audio={"input": {"transcription": None}}).input == DEFAULT.input
+    spoken = update(DEFAULT, instructions="Be brief.")
+    assert update(spoken, instructions=None).settings == DEFAULTS
 
 
 def test_tools_are_replaced_and_cleared_as_a_whole() -> None:
-    one = updated(DEFAULT, tools=[{"type": "function", "name": "end_call"}])
-    two = updated(one, tools=[{"type": "function", "name": "transfer"}])
+    one = update(DEFAULT, tools=[{"type": "function", "name": "end_call"}])
+    two = update(one, tools=[{"type": "function", "name": "transfer"}])
     assert (one.tool_names, two.tool_names) == ({"end_call"}, {"transfer"})
-    assert updated(two, tools=[]).tool_names == set()
+    assert update(two, tools=[]).tool_names == set()
 
 
 def test_formats_can_be_forced_back() -> None:
-    asked = updated(DEFAULT, audio={"output": {"format": {"type": "audio/pcma"}, "voice": "cedar"}})
+    asked = update(DEFAULT, audio={"output": {"format": {"type": "audio/pcma"}, "voice": "cedar"}})
     forced = default_formats(asked)
     assert (forced.output_format, forced.voice) == (Pcm(), "cedar")

@@ -39,7 +39,7 @@ class Stage:
     async def dial(self, to: str, link_to: str) -> CallDialResponse:
         return await self._calls.dial(connection_id="1", to=to, from_="+15550199", link_to=link_to)
 
-    async def answered(self) -> tuple[SimulatedCall, str]:
+    async def answered_call(self) -> tuple[SimulatedCall, str]:
         call, call_id = await self.ring()
         await self.actions.answer(call_id)
         return call, call_id
@@ -95,7 +95,7 @@ async def test_an_incoming_call_is_rejected() -> None:
 
 async def test_our_own_call_cannot_be_answered() -> None:
     async with stage() as phone:
-        _, call_id = await phone.answered()
+        _, call_id = await phone.answered_call()
         await phone.actions.transfer(call_id, to="+15550120")
         with pytest.raises(telnyx.UnprocessableEntityError) as refusal:
             await phone.actions.answer(phone.simulator.calls[-1].call_control_id)
@@ -104,7 +104,7 @@ async def test_our_own_call_cannot_be_answered() -> None:
 
 async def test_streaming_starts_and_stops_on_command() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.start_streaming(
             call_id,
             stream_url=phone.media.url,
@@ -135,7 +135,7 @@ async def test_a_client_state_is_echoed_from_then_on() -> None:
 
 async def test_a_transfer_bridges_two_legs_and_both_end_together() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.transfer(call_id, to="+15550120")
         await phone.receiver.wait_for("call.bridged", 2)
         other = phone.simulator.calls[-1]
@@ -149,7 +149,7 @@ async def test_a_transfer_bridges_two_legs_and_both_end_together() -> None:
 
 async def test_a_transfer_that_fails_leaves_the_first_leg_up() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.transfer(call_id, to="+15550101")
         hangup = (await phone.receiver.wait_for("call.hangup")).json["data"]["payload"]
         assert hangup["hangup_cause"] == "user_busy"
@@ -158,7 +158,7 @@ async def test_a_transfer_that_fails_leaves_the_first_leg_up() -> None:
 
 async def test_two_legs_of_one_session_are_bridged_on_command_and_end_together() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         dialled = await phone.dial(to="+15550120", link_to=call_id)
         await phone.receiver.wait_for("call.answered", 2)
         other = phone.simulator.calls[-1]
@@ -173,7 +173,7 @@ async def test_two_legs_of_one_session_are_bridged_on_command_and_end_together()
 
 async def test_a_leg_that_is_not_bridged_outlives_the_other() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.dial(to="+15550120", link_to=call_id)
         await phone.receiver.wait_for("call.answered", 2)
         call.hang_up()
@@ -183,7 +183,7 @@ async def test_a_leg_that_is_not_bridged_outlives_the_other() -> None:
 
 async def test_only_answered_legs_can_be_bridged() -> None:
     async with stage() as phone:
-        _, call_id = await phone.answered()
+        _, call_id = await phone.answered_call()
         _, unanswered = await phone.ring()
         for other, code in ((unanswered, "90034"), ("v3:nobody", "90015")):
             with pytest.raises(telnyx.UnprocessableEntityError) as refusal:
@@ -193,7 +193,7 @@ async def test_only_answered_legs_can_be_bridged() -> None:
 
 async def test_speaking_takes_its_time_and_ends_with_the_call() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.speak(call_id, payload="Hi.", voice="female")
         ended = (await phone.receiver.wait_for("call.speak.ended")).json["data"]["payload"]
         assert ended["status"] == "completed"
@@ -206,7 +206,7 @@ async def test_speaking_takes_its_time_and_ends_with_the_call() -> None:
 
 async def test_a_recording_is_saved_without_from_and_to() -> None:
     async with stage() as phone:
-        _, call_id = await phone.answered()
+        _, call_id = await phone.answered_call()
         await phone.actions.start_recording(call_id, channels="dual", format="mp3")
         await phone.actions.stop_recording(call_id)
         saved = (await phone.receiver.wait_for("call.recording.saved")).json["data"]["payload"]
@@ -238,7 +238,7 @@ async def test_recording_needs_audio() -> None:
 
 async def test_tones_speech_and_playback_are_accepted_once_answered() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.send_dtmf(call_id, digits="12#")
         await phone.actions.speak(call_id, payload="Hello", voice="female")
         await phone.actions.start_playback(call_id, audio_url="https://example.com/a.mp3")
@@ -253,7 +253,7 @@ async def test_tones_speech_and_playback_are_accepted_once_answered() -> None:
 
 async def test_a_key_is_heard_of_twice() -> None:
     async with stage() as phone:
-        call, call_id = await phone.answered()
+        call, call_id = await phone.answered_call()
         await phone.actions.start_streaming(call_id, stream_url=phone.media.url)
         socket = await phone.media.socket()
         await phone.receiver.wait_for("streaming.started")

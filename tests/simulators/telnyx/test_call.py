@@ -64,7 +64,7 @@ async def stage(
         yield Stage(phone, receiver, media)
 
 
-async def test_who_is_busy_or_declines_or_is_not_there() -> None:
+async def test_a_person_who_is_busy_or_declines_or_does_not_answer() -> None:
     expected = {
         "+15550101": ("user_busy", "callee", "486"),
         "+15550102": ("timeout", "caller", "487"),
@@ -262,7 +262,7 @@ async def test_frames_keep_their_pace_through_jitter() -> None:
     assert dialled.media.frames_out >= 20
 
 
-async def test_who_hears_the_agent_waits_while_the_agents_side_is_held_up() -> None:
+async def test_a_person_who_listens_waits_while_the_agents_side_is_held_up() -> None:
     held_up = [True]
     may_go_on = asyncio.Event()
 

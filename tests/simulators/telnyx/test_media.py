@@ -66,7 +66,7 @@ async def streaming(
         await stream.close()
 
 
-async def agreed(socket: MediaSocket) -> None:
+async def synchronize(socket: MediaSocket) -> None:
     """Wait until everything sent so far is processed. A mark on an empty queue returns at once."""
     await socket.send({"event": "mark", "mark": {"name": "agreed"}})
     await socket.wait_for("mark", len(socket.of("mark")) + 1)
@@ -194,7 +194,7 @@ async def test_what_telnyx_cannot_read_is_answered_with_an_error(
     async with streaming(media) as call:
         await call.socket.connection.send(message)
         error = await call.socket.wait_for("error")
-        await agreed(call.socket)
+        await synchronize(call.socket)
     assert error["payload"]["code"] == code
     assert "sequence_number" not in error
     assert len(call.log.flagged) == 1
@@ -268,7 +268,7 @@ async def test_lost_chunks_leave_gaps_in_the_numbers(media: MediaServer) -> None
     async with streaming(media, faults=CarrierFaults(lost_chunks=0.3)) as call:
         for _ in range(100):
             await call.stream.carry(TONE)
-        await agreed(call.socket)
+        await synchronize(call.socket)
     chunks = [int(frame["media"]["chunk"]) for frame in call.socket.of("media")]
     assert len(chunks) == call.log.frames_out
     assert 50 < len(chunks) < 90

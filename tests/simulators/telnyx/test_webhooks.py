@@ -126,7 +126,7 @@ async def test_other_refusals_are_final(refusal: int) -> None:
     assert [each.statuses for each in simulator.calls[0].webhooks] == [[refusal]] * 2
 
 
-async def test_nobody_there_is_a_failure_too_and_the_failover_hears_of_it() -> None:
+async def test_a_receiver_that_is_not_there_is_a_failure_and_the_failover_url_is_tried() -> None:
     async with (
         webhook_receiver() as failover,
         TelnyxSimulator(

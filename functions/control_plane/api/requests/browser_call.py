@@ -20,7 +20,7 @@ _NO_CARRIER = "needs a carrier, which a browser call does not have"
 
 
 class CreateBrowserCall(AgentSettings):
-    """A call from a browser. What is not said here is taken from the agent, or is by default.
+    """A call from a browser. Omitted fields are taken from the agent, or else have their defaults.
     `codec`, `machine_detection`, `record: true`, `stream_setup` other than `on_answer`, and the
     tools `transfer_call` and `send_dtmf` need a carrier and are refused."""
 
@@ -46,7 +46,7 @@ class CreateBrowserCall(AgentSettings):
     metadata: Metadata = None
 
     def config(self, max_seconds: int, agent: Agent | None = None) -> CallConfig:
-        """Settings of an agent that only make sense on the phone are left out."""
+        """Return the settings of the call, without those of the agent that need a phone."""
         self._check_carrier_settings()
         config = super().config(max_seconds, agent)
         if config.record:

@@ -7,12 +7,7 @@ from pydantic import Field
 
 from control_plane import agent_directory
 from control_plane.api.requests.agent_settings import AgentName, AgentSettings, NamedAgent
-from control_plane.api.requests.fields import (
-    IN_PATH,
-    ChangedAt,
-    PhoneNumber,
-    StrictModel,
-)
+from control_plane.api.requests.fields import IN_PATH, ChangedAt, PhoneNumber, StrictModel
 from control_plane.api.responses.calls import NextCursor, ResponseModel, to_datetime
 from phonebridge.storage.cursor import encode_cursor
 

@@ -1,4 +1,4 @@
-"""What the HTTP API answers about browser calls."""
+"""Browser calls in responses of the HTTP API."""
 
 from datetime import datetime
 from typing import Annotated
@@ -28,7 +28,7 @@ class MediaAccess(ResponseModel):
 
 
 class BrowserCall(MediaAccess):
-    """A browser call that has begun, and what its settings warn of."""
+    """A browser call that has begun, with warnings about its settings."""
 
     warnings: Annotated[
         list[str], Field(description="What will not work as it was asked for, and why.")

@@ -115,15 +115,15 @@ EVERY_FIELD: list[dict[str, Any]] = [
 ]
 
 
-def masked(value: Any, name: str = "") -> Any:
+def mask(value: Any, name: str = "") -> Any:
     """The same settings as an answer shows them."""
     if name in ("secret", "authorization"):
         return MASK
     if name == "headers":
         return dict.fromkeys(value, MASK)
     if isinstance(value, dict):
-        return {key: masked(each, key) for key, each in value.items()}
-    return [masked(each) for each in value] if isinstance(value, list) else value
+        return {key: mask(each, key) for key, each in value.items()}
+    return [mask(each) for each in value] if isinstance(value, list) else value
 
 
 def fields_set_in(value: object) -> set[tuple[type[StrictModel], str]]:
@@ -229,7 +229,7 @@ class TestWhatWasRead:
 
         shown = request("GET", RECEPTION).json
 
-        assert {name: shown[name] for name in settings} == masked(settings)
+        assert {name: shown[name] for name in settings} == mask(settings)
 
     @pytest.mark.parametrize(
         "settings", [*EVERY_FIELD, {}, {"noise_reduction": "off"}, {"tools": ["end_call"]}]

@@ -38,7 +38,7 @@ def create(**body: object) -> Answer:
     return request("POST", CREATE, body)
 
 
-def created(**body: object) -> str:
+def created_call(**body: object) -> str:
     answer = create(**body)
     assert answer.status == 201, answer.json
     call_id: str = answer.json["call_id"]
@@ -91,7 +91,7 @@ def test_a_browser_call_waits_for_its_browser(
 
 
 def test_an_empty_body_is_enough(store: DynamoCallStore) -> None:
-    config = config_of(store, created())
+    config = config_of(store, created_call())
     assert config.codec == "PCMU"
     assert config.events == (BrowserEvent.TRANSCRIPT, BrowserEvent.STATE, BrowserEvent.LATENCY)
 
@@ -111,15 +111,15 @@ def test_without_a_key_of_the_model_it_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_creator_chooses_what_the_browser_is_shown(store: DynamoCallStore) -> None:
-    chosen = created(events=["tool", "state", "tool"])
+    chosen = created_call(events=["tool", "state", "tool"])
     assert config_of(store, chosen).events == (BrowserEvent.TOOL, BrowserEvent.STATE)
-    assert config_of(store, created(events=[])).events == ()
+    assert config_of(store, created_call(events=[])).events == ()
 
 
 def test_wide_audio_is_for_the_creator_to_choose(
     store: DynamoCallStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert config_of(store, created(audio="l16")).codec == "L16"
+    assert config_of(store, created_call(audio="l16")).codec == "L16"
     monkeypatch.setenv("MODEL_AUDIO", "g711")
     services.control_plane.cache_clear()
     assert problem_of(create(audio="l16"))[:2] == (422, "audio")
@@ -141,7 +141,7 @@ def test_the_settings_of_an_agent_hold(store: DynamoCallStore) -> None:
     }
     assert request("PUT", "/api/agents/florist", agent).status in (200, 201)
 
-    config = config_of(store, created(agent="florist", metadata={"visit": "7"}))
+    config = config_of(store, created_call(agent="florist", metadata={"visit": "7"}))
 
     assert (config.agent, config.instructions) == ("florist", "You sell flowers.")
     assert config.metadata == {"visit": "7"}
@@ -221,7 +221,7 @@ def test_a_full_fleet_takes_no_browser_call(fleet: DynamoFleet) -> None:
 def test_the_limits_of_the_operator_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_CONCURRENT_CALLS", "1")
     services.control_plane.cache_clear()
-    first = created()
+    first = created_call()
     assert create().error["code"] == "limit_reached"
     assert request("POST", f"/api/ai-calls/{first}/hangup").status == 202
     assert create().status == 201
@@ -231,7 +231,7 @@ def test_the_limits_of_the_operator_hold(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_lost_socket_is_replaced_by_the_next_stream(store: DynamoCallStore, clock: Clock) -> None:
-    call_id = created()
+    call_id = created_call()
     claim(call_id)
 
     renewed = request("POST", f"{CREATE}/{call_id}/media")
@@ -247,13 +247,13 @@ def test_a_lost_socket_is_replaced_by_the_next_stream(store: DynamoCallStore, cl
 
 
 def test_before_its_browser_has_come_the_first_stream_is_renewed() -> None:
-    call_id = created()
+    call_id = created_call()
     renewed = request("POST", f"{CREATE}/{call_id}/media")
     assert renewed.json["media_url"] == f"{MEDIA_URL}/{call_id}/1"
 
 
 def test_only_a_browser_call_that_goes_on_has_media_to_renew(store: DynamoCallStore) -> None:
-    call_id = created()
+    call_id = created_call()
     request("POST", f"/api/ai-calls/{call_id}/hangup")
     ended = request("POST", f"{CREATE}/{call_id}/media")
     assert (ended.status, ended.error["code"]) == (409, "wrong_state")
@@ -267,7 +267,7 @@ def test_only_a_browser_call_that_goes_on_has_media_to_renew(store: DynamoCallSt
 
 
 def test_a_browser_call_has_the_record_of_any_call() -> None:
-    call_id = created(metadata={"visit": "7"})
+    call_id = created_call(metadata={"visit": "7"})
     claim(call_id)
     record = request("GET", f"/api/ai-calls/{call_id}")
     assert record.status == 200
@@ -283,7 +283,7 @@ def test_a_browser_call_has_the_record_of_any_call() -> None:
 def test_the_carrier_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TELNYX_MINUTE_PRICE", "0.007")
     services.control_plane.cache_clear()
-    call_id = created()
+    call_id = created_call()
     claim(call_id)
     services.control_plane().switchboard.apply(call_id, MediaReported(1))
     request("POST", f"/api/ai-calls/{call_id}/hangup")
@@ -294,7 +294,7 @@ def test_the_carrier_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_hangup_goes_to_the_container(
     mailbox: DynamoMailbox, telnyx: RecordedTelnyx, store: DynamoCallStore
 ) -> None:
-    call_id = created()
+    call_id = created_call()
     claim(call_id)
     answer = request("POST", f"/api/ai-calls/{call_id}/hangup")
     assert (answer.status, answer.json["status"]) == (202, "streaming")
@@ -307,13 +307,13 @@ def test_a_hangup_goes_to_the_container(
 
 
 def test_a_hangup_before_the_browser_has_come_cancels_the_call() -> None:
-    call_id = created()
+    call_id = created_call()
     answer = request("POST", f"/api/ai-calls/{call_id}/hangup")
     assert (answer.json["outcome"], answer.json["reason"]) == ("canceled", "ended_by_api")
 
 
 def test_it_is_steered_as_any_call(mailbox: DynamoMailbox) -> None:
-    call_id = created()
+    call_id = created_call()
     assert request("POST", f"/api/ai-calls/{call_id}/interrupt").status == 409
     claim(call_id)
     assert request("POST", f"/api/ai-calls/{call_id}/interrupt").status == 202
@@ -326,7 +326,7 @@ def test_it_is_steered_as_any_call(mailbox: DynamoMailbox) -> None:
 def test_what_only_a_carrier_can_do_is_refused(
     telnyx: RecordedTelnyx, action: str, body: object
 ) -> None:
-    call_id = created()
+    call_id = created_call()
     claim(call_id)
     refused = request("POST", f"/api/ai-calls/{call_id}/{action}", body)
     assert (refused.status, refused.error["code"]) == (409, "wrong_state")
@@ -335,7 +335,7 @@ def test_what_only_a_carrier_can_do_is_refused(
 
 
 def test_an_update_cannot_bring_in_tools_of_the_carrier() -> None:
-    call_id = created()
+    call_id = created_call()
     claim(call_id)
     path = f"/api/ai-calls/{call_id}/update"
     assert problem_of(request("POST", path, {"tools": ["send_dtmf"]}))[:2] == (422, "tools.0")

@@ -7,14 +7,8 @@ import pytest
 
 import ai_calls
 from phonebridge.call.call import Call, Hangup
-from phonebridge.call.config import CallConfig, TurnDetection
-from phonebridge.call.events import (
-    CallAnswered,
-    CallHungUp,
-    CallRequested,
-    DialAccepted,
-    MediaAttached,
-)
+from phonebridge.call.config import TurnDetection
+from phonebridge.call.events import CallAnswered, CallHungUp, CallRequested, DialAccepted
 from phonebridge.call.steering import (
     Interrupt,
     Mute,
@@ -30,7 +24,7 @@ from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferReq
 from phonebridge.storage.call_store import TRANSFER_CLAIM_SECONDS, DynamoCallStore
 from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support.api_events import Answer, api_event, read_answer
-from tests.support.calls import LEG, after, outbound_call
+from tests.support.calls import LEG, after, outbound_call, store_call, streaming_call
 from tests.support.clock import Clock
 from tests.support.recorded_telnyx import RecordedTelnyx
 
@@ -43,22 +37,6 @@ def post(action: str, body: dict[str, Any] | None = None) -> Answer:
     return read_answer(ai_calls.handler(event, None))
 
 
-def stored(store: DynamoCallStore, call: Call) -> Call:
-    # A record at version 0 is one that was just created.
-    assert store.create(call, CallConfig())
-    return call
-
-
-def streaming_call() -> Call:
-    return after(
-        outbound_call(),
-        CallRequested(),
-        DialAccepted(LEG),
-        CallAnswered(LEG, 5_000),
-        MediaAttached(1, "task-1", 6_000),
-    )
-
-
 def ended_call(clock: Clock) -> Call:
     now_ms = clock.now_ms
     told = (
@@ -68,7 +46,7 @@ def ended_call(clock: Clock) -> Call:
     return after(streaming_call(), *told)
 
 
-def told(mailbox: DynamoMailbox) -> list[Steering]:
+def posted_commands(mailbox: DynamoMailbox) -> list[Steering]:
     posted = mailbox.collect("task-1")
     assert {each.call_id for each in posted} <= {"call-1"}
     return [each.command for each in posted]
@@ -76,7 +54,7 @@ def told(mailbox: DynamoMailbox) -> list[Steering]:
 
 class TestHangingUp:
     def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
 
         accepted = post("hangup")
 
@@ -87,7 +65,7 @@ class TestHangingUp:
     def test_of_an_ended_call_answers_its_record(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore, clock: Clock
     ) -> None:
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
 
         answer = post("hangup")
 
@@ -98,7 +76,7 @@ class TestHangingUp:
     def test_of_a_call_that_telnyx_knows_to_be_over_ends_it(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
         telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
 
         accepted = post("hangup")
@@ -117,7 +95,7 @@ class TestHangingUp:
     def test_of_a_leg_that_telnyx_has_forgotten_ends_the_call(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore, status: int, body: dict[str, Any]
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
         telnyx.refusals = [(status, body)]
 
         first, again = post("hangup"), post("hangup")
@@ -129,18 +107,18 @@ class TestHangingUp:
     def test_after_a_last_sentence_is_the_containers_part(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore, mailbox: DynamoMailbox
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
 
         accepted = post("hangup", {"say": "Goodbye!"})
 
         assert accepted.status == 202
-        assert told(mailbox) == [SayGoodbye("Goodbye!")]
+        assert posted_commands(mailbox) == [SayGoodbye("Goodbye!")]
         assert telnyx.commands == []
 
     def test_of_a_call_that_nobody_could_speak_on_is_at_once(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        stored(store, after(outbound_call(), CallRequested(), DialAccepted(LEG)))
+        store_call(store, after(outbound_call(), CallRequested(), DialAccepted(LEG)))
 
         assert post("hangup", {"say": "Goodbye!"}).status == 202
         assert telnyx.names == ["hangup"]
@@ -149,7 +127,7 @@ class TestHangingUp:
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
         transferred = (TransferRequested("+15550142"), CallTransferred(60_000))
-        stored(store, after(streaming_call(), *transferred))
+        store_call(store, after(streaming_call(), *transferred))
 
         assert post("hangup", {"say": "Nobody would hear this."}).status == 202
         assert telnyx.names == ["hangup"]
@@ -204,17 +182,17 @@ class TestSteering:
         body: dict[str, Any] | None,
         command: Steering,
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
 
         accepted = post(action, body)
 
         assert (accepted.status, accepted.json["status"]) == (202, "streaming")
-        assert told(mailbox) == [command]
+        assert posted_commands(mailbox) == [command]
 
     def test_needs_a_streaming_call(
         self, store: DynamoCallStore, action: str, body: dict[str, Any] | None, command: Steering
     ) -> None:
-        stored(store, after(outbound_call(), CallRequested()))
+        store_call(store, after(outbound_call(), CallRequested()))
 
         refused = post(action, body)
 
@@ -274,7 +252,7 @@ class TestSteering:
 def test_a_bad_field_is_named(
     store: DynamoCallStore, action: str, body: dict[str, Any], field: str
 ) -> None:
-    stored(store, streaming_call())
+    store_call(store, streaming_call())
 
     refused = post(action, body)
 
@@ -304,7 +282,7 @@ def test_a_bad_field_is_told_in_plain_words(
 
 
 def test_an_update_tells_what_may_have_no_effect(store: DynamoCallStore) -> None:
-    stored(store, streaming_call())
+    store_call(store, streaming_call())
 
     accepted = post("update", {"voice": "nova"})
 
@@ -313,7 +291,7 @@ def test_an_update_tells_what_may_have_no_effect(store: DynamoCallStore) -> None
 
 class TestTransferring:
     def test_again_while_one_is_under_way_is_refused(self, store: DynamoCallStore) -> None:
-        stored(store, after(streaming_call(), TransferRequested("+15550142")))
+        store_call(store, after(streaming_call(), TransferRequested("+15550142")))
 
         refused = post("transfer", {"to": "+15550143"})
 
@@ -323,18 +301,18 @@ class TestTransferring:
     def test_twice_before_the_first_has_begun_is_refused(
         self, store: DynamoCallStore, mailbox: DynamoMailbox
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
 
         answers = [post("transfer", {"to": f"+1555014{n}"}) for n in range(3)]
 
         assert [each.status for each in answers] == [202, 409, 409]
         assert "under way" in answers[1].error["message"]
-        assert told(mailbox) == [StartTransfer(to="+15550140")]
+        assert posted_commands(mailbox) == [StartTransfer(to="+15550140")]
 
     def test_that_never_began_leaves_room_for_another(
         self, store: DynamoCallStore, clock: Clock
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
         assert post("transfer", {"to": "+15550142"}).status == 202
         clock.pass_seconds(TRANSFER_CLAIM_SECONDS + 1)
 
@@ -344,14 +322,14 @@ class TestTransferring:
         self, store: DynamoCallStore, mailbox: DynamoMailbox
     ) -> None:
         busy = (TransferRequested("+15550142"), TargetHungUp(1, "user_busy"))
-        stored(store, after(streaming_call(), *busy))
+        store_call(store, after(streaming_call(), *busy))
 
         assert post("transfer", {"to": "+15550143"}).status == 202
-        assert told(mailbox) == [StartTransfer(to="+15550143")]
+        assert posted_commands(mailbox) == [StartTransfer(to="+15550143")]
 
     def test_of_a_transferred_call_names_its_state(self, store: DynamoCallStore) -> None:
         transferred = (TransferRequested("+15550142"), CallTransferred(60_000))
-        stored(store, after(streaming_call(), *transferred))
+        store_call(store, after(streaming_call(), *transferred))
 
         refused = post("transfer", {"to": "+15550143"})
 
@@ -361,7 +339,7 @@ class TestTransferring:
 
 class TestPressingKeys:
     def test_goes_to_telnyx(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
 
         accepted = post("dtmf", {"digits": "1w23#", "duration_ms": 300})
 
@@ -371,7 +349,7 @@ class TestPressingKeys:
         assert (body["digits"], body["duration_millis"]) == ("1w23#", 300)
 
     def test_needs_an_answered_call(self, telnyx: RecordedTelnyx, store: DynamoCallStore) -> None:
-        stored(store, after(outbound_call(), CallRequested()))
+        store_call(store, after(outbound_call(), CallRequested()))
 
         refused = post("dtmf", {"digits": "1"})
 
@@ -382,7 +360,7 @@ class TestPressingKeys:
     def test_of_a_call_that_ends_meanwhile_names_its_state(
         self, store: DynamoCallStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        stored(store, ended_call(clock))
+        store_call(store, ended_call(clock))
         looks = iter([streaming_call()])
         load = DynamoCallStore.load
         monkeypatch.setattr(
@@ -399,7 +377,7 @@ class TestPressingKeys:
     def test_that_telnyx_refuses_tells_why(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
         telnyx.refusals = [(422, {"errors": [{"code": "10033", "title": "Out of range"}]})]
 
         refused = post("dtmf", {"digits": "1"})
@@ -410,7 +388,7 @@ class TestPressingKeys:
     def test_on_a_call_that_telnyx_knows_to_be_over_names_its_state(
         self, telnyx: RecordedTelnyx, store: DynamoCallStore
     ) -> None:
-        stored(store, streaming_call())
+        store_call(store, streaming_call())
         telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Already ended"}]})]
 
         refused = post("dtmf", {"digits": "1"})

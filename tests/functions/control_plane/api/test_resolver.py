@@ -25,7 +25,7 @@ def request(method: str, path: str, raw_query: str = "", **more: Any) -> Answer:
     return read_answer(ai_calls.handler(event, None))
 
 
-def asked(path: str, raw_query: str) -> Answer:
+def send_query(path: str, raw_query: str) -> Answer:
     """Send a query as API Gateway does: decoded, and with repeated names joined by commas."""
     query: dict[str, str] = {}
     for name, text in parse_qsl(raw_query, keep_blank_values=True):
@@ -52,7 +52,7 @@ class TestAMethod:
             ("POST", "/api/openapi.json", "GET"),
         ],
     )
-    def test_that_a_path_does_not_take_is_told_which_it_takes(
+    def test_that_a_path_does_not_take_is_answered_with_those_it_takes(
         self, method: str, path: str, allow: str
     ) -> None:
         refused = request(method, path)
@@ -123,7 +123,7 @@ class TestAQuery:
         ],
     )
     def test_is_refused_by_the_parameter_that_is_wrong(self, query: str, parameter: str) -> None:
-        refused = asked(STATUS, query)
+        refused = send_query(STATUS, query)
 
         assert (refused.status, refused.error["code"]) == (422, "invalid_field")
         assert refused.error["details"][0]["field"] == (parameter or "")
@@ -139,24 +139,24 @@ class TestAQuery:
         ],
     )
     def test_is_told_what_would_be_right(self, query: str, suggestion: str) -> None:
-        assert suggestion in asked(STATUS, query).error["message"]
+        assert suggestion in send_query(STATUS, query).error["message"]
 
     @pytest.mark.parametrize("path", ["/api/agents", "/api/numbers"])
     @pytest.mark.parametrize(
         "query", ["limit=1_0", "cursor=forged", "ended=true", "limit=1&limit=2"]
     )
     def test_of_every_list_is_strict(self, path: str, query: str) -> None:
-        assert asked(path, query).status == 422
+        assert send_query(path, query).status == 422
 
     @pytest.mark.parametrize("path", ["/api/ai-calls/call-1", "/api/openapi.json"])
     def test_of_a_route_without_parameters_is_refused(self, path: str) -> None:
-        refused = asked(path, "verbose=true")
+        refused = send_query(path, "verbose=true")
 
         assert refused.error["details"][0]["field"] == "verbose"
 
     @pytest.mark.parametrize("query", ["", "limit=100", "ended=false", "ended=true&day=2026-11-25"])
     def test_that_is_right_is_answered(self, query: str) -> None:
-        assert asked(STATUS, query).status == 200
+        assert send_query(STATUS, query).status == 200
 
 
 json_values = st.recursive(

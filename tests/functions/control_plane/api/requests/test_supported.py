@@ -7,14 +7,11 @@ from typing import Any
 import pytest
 
 import ai_calls
-from control_plane import services
-from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
-from phonebridge.call.events import CallAnswered, CallRequested, DialAccepted, MediaAttached
 from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.storage.mailbox import DynamoMailbox
 from tests.support.api_events import Answer, api_event, read_answer
-from tests.support.calls import LEG, after, outbound_call
+from tests.support.calls import streaming_call
 from tests.support.recorded_telnyx import RecordedTelnyx
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -23,17 +20,7 @@ TO = {"to": "+15550100"}
 AGENT = "/api/agents/reception"
 AZURE = "wss://ours.openai.azure.com/openai/v1/realtime"
 
-Configure = Callable[..., None]
-
-
-@pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
-    def set_variables(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        services.control_plane.cache_clear()
-
-    return set_variables
+Reconfigure = Callable[..., None]
 
 
 def request(method: str, path: str, body: object) -> Answer:
@@ -54,16 +41,6 @@ def field_refused(answer: Answer) -> str:
     [problem] = answer.error["details"]
     field: str = problem["field"]
     return field
-
-
-def streaming_call() -> Call:
-    return after(
-        outbound_call(),
-        CallRequested(),
-        DialAccepted(LEG),
-        CallAnswered(LEG, 5_000),
-        MediaAttached(1, "task-1", 6_000),
-    )
 
 
 UNREACHABLE = [
@@ -111,8 +88,8 @@ class TestAServerOfTheUsers:
         created = create(tools=[function(url)], webhook_url=url)
         assert (created.status, created.json["warnings"]) == (201, [])
 
-    def test_that_the_operator_allows_is_taken(self, configure: Configure) -> None:
-        configure(TOOL_HOSTS_ALLOWED="127.0.0.1:8000,crm.internal:80")
+    def test_that_the_operator_allows_is_taken(self, reconfigure: Reconfigure) -> None:
+        reconfigure(TOOL_HOSTS_ALLOWED="127.0.0.1:8000,crm.internal:80")
 
         created = create(
             tools=[function("http://127.0.0.1:8000/book")], webhook_url="http://crm.internal/calls"
@@ -126,11 +103,11 @@ class TestAServerOfTheUsers:
         assert "crm.example:8080" in detail["problem"]
 
     def test_of_an_agent_is_judged_by_what_is_allowed_now(
-        self, configure: Configure, telnyx: RecordedTelnyx
+        self, reconfigure: Reconfigure, telnyx: RecordedTelnyx
     ) -> None:
-        configure(TOOL_HOSTS_ALLOWED="127.0.0.1:8000")
+        reconfigure(TOOL_HOSTS_ALLOWED="127.0.0.1:8000")
         request("PUT", AGENT, {"tools": [function("http://127.0.0.1:8000/book")]})
-        configure(TOOL_HOSTS_ALLOWED="")
+        reconfigure(TOOL_HOSTS_ALLOWED="")
 
         refused = create(agent="reception")
 
@@ -138,18 +115,18 @@ class TestAServerOfTheUsers:
         assert "tools.book.url" in refused.error["message"]
         assert telnyx.commands == []
 
-    def test_of_the_operators_own_choice_is_warned_of(self, configure: Configure) -> None:
-        configure(OUTCOME_WEBHOOK_URL="http://crm.example/calls")
+    def test_of_the_operators_own_choice_is_warned_of(self, reconfigure: Reconfigure) -> None:
+        reconfigure(OUTCOME_WEBHOOK_URL="http://crm.example/calls")
 
         [warning] = create().json["warnings"]
 
         assert "OUTCOME_WEBHOOK_URL" in warning
         assert create(webhook_url="https://crm.example/calls").json["warnings"] == []
 
-    def test_of_mcp_has_to_be_public_where_openai_calls_it(self, configure: Configure) -> None:
+    def test_of_mcp_has_to_be_public_where_openai_calls_it(self, reconfigure: Reconfigure) -> None:
         mcp = {"type": "mcp", "server_label": "calendar", "server_url": "https://10.0.0.1/sse"}
         assert field_refused(create(tools=[mcp])) == "tools.0.server_url"
-        configure(OPENAI_REALTIME_URL=AZURE)
+        reconfigure(OPENAI_REALTIME_URL=AZURE)
         assert create(tools=[mcp]).status == 201
 
 
@@ -191,27 +168,27 @@ class TestAModel:
         assert created.status == 201
         assert created.json["warnings"] == [f"model: {model} is not known to be a Realtime model."]
 
-    def test_may_have_any_name_elsewhere(self, configure: Configure) -> None:
-        configure(OPENAI_REALTIME_URL=AZURE)
+    def test_may_have_any_name_elsewhere(self, reconfigure: Reconfigure) -> None:
+        reconfigure(OPENAI_REALTIME_URL=AZURE)
 
         [warning] = create(model="gpt-5").json["warnings"]
 
         assert warning == "model: gpt-5 is not a Realtime model at OpenAI."
         assert create(model="our-voice").json["warnings"] == []
 
-    def test_that_writes_down_has_to_be_one_for_that(self, configure: Configure) -> None:
+    def test_that_writes_down_has_to_be_one_for_that(self, reconfigure: Reconfigure) -> None:
         for model in ("gpt-5", "gpt-realtime-2.1", "tts-1"):
             refused = create(transcription={"model": model})
             assert field_refused(refused) == "transcription.model"
         for model in ("gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper", "new-1"):
             assert create(transcription={"model": model}).status == 201
-        configure(OPENAI_REALTIME_URL=AZURE)
+        reconfigure(OPENAI_REALTIME_URL=AZURE)
         [warning] = create(transcription={"model": "gpt-5"}).json["warnings"]
         assert warning.startswith("transcription.model: gpt-5")
 
-    def test_of_an_agent_is_judged_by_the_server_there_is_now(self, configure: Configure) -> None:
-        configure(OPENAI_REALTIME_URL=AZURE)
+    def test_of_an_agent_is_judged_by_the_present_server(self, reconfigure: Reconfigure) -> None:
+        reconfigure(OPENAI_REALTIME_URL=AZURE)
         request("PUT", AGENT, {"model": "gpt-5"})
-        configure(OPENAI_REALTIME_URL="")
+        reconfigure(OPENAI_REALTIME_URL="")
         assert field_refused(create(agent="reception")) == "agent"
         assert create(agent="reception", model="gpt-realtime-2.1").status == 201

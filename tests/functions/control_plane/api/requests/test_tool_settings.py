@@ -39,7 +39,7 @@ def get(call_id: str) -> Answer:
     return read_answer(ai_calls.handler(api_event("GET", f"/api/ai-calls/{call_id}"), None))
 
 
-def declared(store: DynamoCallStore, *tools: object) -> Tools:
+def stored_tools(store: DynamoCallStore, *tools: object) -> Tools:
     created = create(*tools)
     assert created.status == 201, created.json
     config = store.config(created.json["call_id"])
@@ -47,7 +47,7 @@ def declared(store: DynamoCallStore, *tools: object) -> Tools:
     return config.tools
 
 
-def nested(levels: int) -> dict[str, Any]:
+def nested_schema(levels: int) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for _ in range(levels - 1):
         schema = {"not": schema}
@@ -56,7 +56,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 def test_a_function_needs_no_more_than_a_name_and_a_url(store: DynamoCallStore) -> None:
     function = HttpsFunction(name="order_status", url="https://example.com/order")
-    assert declared(store, ORDER) == Tools(functions=(function,))
+    assert stored_tools(store, ORDER) == Tools(functions=(function,))
 
 
 def test_a_function_is_kept_with_all_its_wishes(store: DynamoCallStore) -> None:
@@ -70,7 +70,7 @@ def test_a_function_is_kept_with_all_its_wishes(store: DynamoCallStore) -> None:
         "headers": {"Authorization": "Bearer abc"},
         "secret": SECRET,
     }
-    [function] = declared(store, ORDER | wishes).functions
+    [function] = stored_tools(store, ORDER | wishes).functions
     assert json.loads(function.parameters) == SCHEMA
     assert function == HttpsFunction(
         name="order_status",
@@ -86,13 +86,13 @@ def test_a_function_is_kept_with_all_its_wishes(store: DynamoCallStore) -> None:
 
 
 def test_built_in_tools_are_declared_by_name(store: DynamoCallStore) -> None:
-    assert declared(store, "end_call", {"type": "take_message"}, "send_dtmf") == Tools(
+    assert stored_tools(store, "end_call", {"type": "take_message"}, "send_dtmf") == Tools(
         built_in=(BuiltIn.END_CALL, BuiltIn.SEND_DTMF, BuiltIn.TAKE_MESSAGE)
     )
 
 
 def test_the_model_may_transfer_to_these_and_nobody_else(store: DynamoCallStore) -> None:
-    assert declared(store, TRANSFER) == Tools(
+    assert stored_tools(store, TRANSFER) == Tools(
         built_in=(BuiltIn.TRANSFER_CALL,),
         destinations=(
             Destination("sales", "+15550101", warm=True),
@@ -103,7 +103,7 @@ def test_the_model_may_transfer_to_these_and_nobody_else(store: DynamoCallStore)
 
 def test_mcp_servers_are_the_models_affair(store: DynamoCallStore) -> None:
     given = {"authorization": "token", "headers": {"X-Team": "a"}, "allowed_tools": ["find"]}
-    assert declared(store, MCP, MCP | {"server_label": "two"} | given).mcp_servers == (
+    assert stored_tools(store, MCP, MCP | {"server_label": "two"} | given).mcp_servers == (
         McpServer(label="calendar", url="https://mcp.example.com/sse"),
         McpServer(
             label="two",
@@ -211,7 +211,7 @@ def test_the_record_shows_the_messages(store: DynamoCallStore) -> None:
         (ORDER | {"description": "x" * 2049}, "tools.0.description"),
         (ORDER | {"parameters": []}, "tools.0.parameters"),
         (ORDER | {"parameters": {"type": "string"}}, "tools.0.parameters"),
-        (ORDER | {"parameters": nested(17)}, "tools.0.parameters"),
+        (ORDER | {"parameters": nested_schema(17)}, "tools.0.parameters"),
         (ORDER | {"parameters": {"type": "object", "x": "\ud800"}}, "tools.0.parameters"),
         (ORDER | {"parameters": {"type": "object", "x": "x" * 8192}}, "tools.0.parameters"),
         (ORDER | {"url": "order"}, "tools.0.url"),
