@@ -140,6 +140,7 @@ STORED: dict[type, dict[str, Any]] = {
         "parked_stream": 0,
         "last_stream": 0,
         "announced_stream": 0,
+        "given_up_stream": 0,
         "spoken_stream": 0,
         "transfer": None,
         "transferred_at_ms": None,

@@ -18,6 +18,8 @@ MAX_STREAMS = 5
 MAX_FAILURES = 6
 """So many streams in a row may fail to open once the call has carried audio."""
 MAX_STREAM_NUMBER = MAX_STREAMS * MAX_FAILURES
+FAREWELL = MAX_STREAM_NUMBER + 1
+"""The number of the carrier's last announcement. Others have the number of a lost stream."""
 CLOCK_SKEW_MS = 2_000
 """How far our clock and the carrier's may differ when their times are compared."""
 MAX_CALL_ID_LENGTH = 64  # characters; ours are UUIDs, and DynamoDB refuses keys above 2 KB
@@ -175,6 +177,8 @@ class Call:
     """The latest lost stream after which the carrier was asked to speak to the caller."""
     spoken_stream: int = 0
     """The latest lost stream after which the carrier has finished speaking to the caller."""
+    given_up_stream: int = 0
+    """The latest lost stream after which the call is not continued."""
     transfer: TransferAttempt | None = None
     transferred_at_ms: int | None = None
     detection: Detection | None = None
@@ -217,6 +221,11 @@ class Call:
     def is_parked(self) -> bool:
         """Whether the caller waits, without a stream, for a container that takes the call."""
         return self.parked_stream == self.lost_stream == self.stream_number != 0
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether a parked call waits for nothing but a farewell."""
+        return self.is_parked and self.parked_stream <= self.given_up_stream
 
     @property
     def has_last_stream(self) -> bool:

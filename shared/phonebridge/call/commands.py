@@ -39,11 +39,13 @@ class StopStreaming:
 @dataclass(frozen=True, slots=True)
 class InformCaller:
     """Let the carrier's voice speak to the caller, because stream `stream_number` was lost and no
-    container can take the next one."""
+    container can take the next one. `FAREWELL` is the number of the last words of all."""
 
     stream_number: int
     is_goodbye: bool = False
-    """No stream will follow, so the call is about to end."""
+    """No stream will follow. The call ends, unless its fallback has a number."""
+    is_retry: bool = False
+    """Another stream is tried after these words."""
 
 
 @dataclass(frozen=True, slots=True)

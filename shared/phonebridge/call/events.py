@@ -184,6 +184,14 @@ class AnnouncementEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamsGivenUp:
+    """No container has taken the call after the loss of this stream, nor has the fallback. The
+    caller hears a farewell, and the call ends."""
+
+    stream_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallHungUp:
     """`call.hangup`, or the carrier's answer that the call is over (`FOUND_ENDED`)."""
 
@@ -208,6 +216,7 @@ StreamEvent = (
     | StreamClosed
     | CallerInformed
     | AnnouncementEnded
+    | StreamsGivenUp
 )
 MediaEvent = MediaAttached | MediaStarted | MediaReported | StreamingFailed | StreamEvent
 LegEvent = (

@@ -9,6 +9,7 @@ or if there is no leg to ask about.
 from dataclasses import dataclass, replace
 
 from phonebridge.call.call import (
+    FAREWELL,
     FOUND_ENDED,
     Call,
     CallStatus,
@@ -28,6 +29,7 @@ from phonebridge.call.events import (
     MediaReported,
     NextStreamRequested,
     StreamClosed,
+    StreamsGivenUp,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS, commands_given_up
 from phonebridge.call.streams import has_used_all_streams
@@ -199,19 +201,38 @@ def event_of_lost_stream(
 
 
 def _event_of_parked(call: Call, *, has_room: bool, now_ms: int, fallback: str) -> CallEvent | None:
-    is_last = has_used_all_streams(call)
-    waits_ms = now_ms - call.changed_at_ms
-    is_informed = call.spoken_stream >= call.parked_stream or waits_ms > ANNOUNCED_TIMEOUT_MS
+    """A container that has room takes the call. Otherwise the carrier speaks, then follow the
+    fallback and at last a farewell."""
+    if call.is_given_up:
+        is_over = _is_informed(call, FAREWELL, now_ms)
+        return _media_failure(call, now_ms) if is_over else _settle_given_up(call, now_ms)
+    is_last, waits_ms = has_used_all_streams(call), now_ms - call.changed_at_ms
     attempt = call.stream_number + 1 - call.attached_stream
     if has_room and not is_last and waits_ms >= RETRY_MS.get(attempt, 0):
         return NextStreamRequested(call.stream_number)
-    if fallback and call.transfer is None and is_informed:
+    if not _is_informed(call, call.parked_stream, now_ms):
+        return _settle_given_up(call, now_ms)
+    if fallback and not _has_tried(call, fallback):
         return TransferRequested(fallback)
-    if is_informed if is_last else waits_ms > PARKED_TIMEOUT_MS:
-        reason = "media_lost" if is_last else "container_lost"
-        detail = "no further media stream could be opened"
-        return CallFailed(Fault(reason, detail, now_ms))
+    if is_last and not fallback:
+        return _media_failure(call, now_ms)  # the carrier has said goodbye already
+    if is_last or fallback or waits_ms > PARKED_TIMEOUT_MS:
+        return StreamsGivenUp(call.parked_stream)
     return _settle_given_up(call, now_ms)
+
+
+def _is_informed(call: Call, announcement: int, now_ms: int) -> bool:
+    is_late = now_ms - call.changed_at_ms > ANNOUNCED_TIMEOUT_MS
+    return call.spoken_stream >= announcement or is_late
+
+
+def _has_tried(call: Call, fallback: str) -> bool:
+    return call.transfer is not None and call.transfer.to == fallback
+
+
+def _media_failure(call: Call, now_ms: int) -> CallFailed:
+    reason = "media_lost" if has_used_all_streams(call) else "container_lost"
+    return CallFailed(Fault(reason, "no further media stream could be opened", now_ms))
 
 
 def _overdue_transfer(call: Call, silent_ms: int) -> CallEvent | None:

@@ -30,7 +30,7 @@ own. After that it would: commands that must not be carried out twice are given 
 
 from collections.abc import Iterator
 
-from phonebridge.call.call import AskedAt, Call, CallStatus, EndedBy
+from phonebridge.call.call import FAREWELL, AskedAt, Call, CallStatus, EndedBy
 from phonebridge.call.commands import (
     Answer,
     CallCommand,
@@ -55,7 +55,7 @@ from phonebridge.call.events import (
     StreamClosed,
     StreamingStopped,
 )
-from phonebridge.call.streams import has_used_all_streams
+from phonebridge.call.streams import has_used_all_streams, may_find_container
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -216,9 +216,14 @@ def _of_stream(call: Call) -> CallCommand | None:
 
 
 def _of_waiting_caller(call: Call) -> CallCommand | None:
-    if call.is_being_transferred or call.announced_stream >= call.parked_stream:
+    if call.is_being_transferred:
         return None
-    return InformCaller(call.parked_stream, is_goodbye=has_used_all_streams(call))
+    if call.announced_stream < call.parked_stream:
+        is_last = has_used_all_streams(call)
+        is_retry = may_find_container(call) and not is_last
+        return InformCaller(call.parked_stream, is_goodbye=is_last, is_retry=is_retry)
+    needs_farewell = call.is_given_up and call.announced_stream < FAREWELL
+    return InformCaller(FAREWELL, is_goodbye=True) if needs_farewell else None
 
 
 def _of_target(call: Call) -> CallCommand | None:

@@ -35,6 +35,7 @@ from phonebridge.call.events import (
     StreamEvent,
     StreamingLost,
     StreamingStopped,
+    StreamsGivenUp,
 )
 
 MAX_FAILURES_AT_ONCE = 2
@@ -49,8 +50,10 @@ def apply_event(call: Call, event: StreamEvent) -> Call:
         case StreamingLost(_, number):
             return _park_if_stuck(lose(_mark_closed(call, number), number), number)
         case AnnouncementEnded():
-            waits_for = max(call.last_stream, call.parked_stream)
+            waits_for = max(call.last_stream, call.parked_stream, call.announced_stream)
             return replace(call, spoken_stream=max(call.spoken_stream, waits_for))
+        case StreamsGivenUp(number):
+            return replace(call, given_up_stream=max(call.given_up_stream, number))
         case NextStreamRequested(number, has_room):
             return _request_next(call, number, has_room=has_room)
         case StreamClosed(number):
@@ -106,6 +109,7 @@ def without_streams(call: Call) -> Call:
         last_stream=0,
         announced_stream=0,
         spoken_stream=0,
+        given_up_stream=0,
     )
 
 

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from phonebridge.call.call import FAREWELL
+from phonebridge.call.commands import InformCaller
+from phonebridge.call.config import CallConfig, Fallback
+
 
 @dataclass(frozen=True, slots=True)
 class _Sentences:
@@ -33,9 +37,21 @@ _BY_LANGUAGE: Mapping[str, _Sentences] = MappingProxyType(
 )
 
 
-def announcement(language: str | None, *, is_goodbye: bool) -> str:
-    """Return the announcement in the language, a tag such as `de` or `de-CH`. Other languages get
+def announcement(config: CallConfig, command: InformCaller) -> str:
+    """Return the words for the caller. The words of the fallback stand in place of ours, once. A
+    number that is still to be rung makes a goodbye too early."""
+    sentences = _sentences_in(config.language)
+    if command.is_retry:
+        return sentences.wait
+    fallback = config.fallback or Fallback()
+    is_farewell, has_number = command.stream_number == FAREWELL, bool(fallback.transfer_to)
+    is_final = is_farewell or (command.is_goodbye and not has_number)
+    if fallback.say and is_final != has_number:
+        return fallback.say
+    return sentences.goodbye if is_final else sentences.wait
+
+
+def _sentences_in(language: str | None) -> _Sentences:
+    """Return the sentences in the language, a tag such as `de` or `de-CH`. Other languages get
     English."""
-    name = (language or "").partition("-")[0].lower()
-    sentences = _BY_LANGUAGE.get(name, _ENGLISH)
-    return sentences.goodbye if is_goodbye else sentences.wait
+    return _BY_LANGUAGE.get((language or "").partition("-")[0].lower(), _ENGLISH)

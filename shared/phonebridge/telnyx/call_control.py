@@ -303,9 +303,9 @@ def _sentence(call: Call, config: CallConfig, command: InformCaller | SpeakToCal
     match command:
         case SpeakToCaller(text):
             intent = "goodbye"
-        case InformCaller(number, is_goodbye):
+        case InformCaller(number):
             intent = f"inform-caller-{number}"
-            text = announcement(config.language, is_goodbye=is_goodbye)
+            text = announcement(config, command)
     return SpeakFields(
         client_state=_client_state(call), command_id=f"{call.call_id}-{intent}", payload=text
     )

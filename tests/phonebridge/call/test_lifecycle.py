@@ -63,6 +63,7 @@ from phonebridge.call.events import (
     StreamingLost,
     StreamingStopped,
     StreamRequested,
+    StreamsGivenUp,
 )
 from phonebridge.call.lifecycle import TRANSITIONS, advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -852,6 +853,7 @@ ONE_OF_EACH: tuple[CallEvent, ...] = (
     LastStreamEnding(1),
     StreamClosed(1),
     CallerInformed(1),
+    StreamsGivenUp(1),
     AnnouncementEnded(),
     HUNG_UP,
     TRANSFER,

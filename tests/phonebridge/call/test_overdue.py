@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from phonebridge.call.call import (
+    FAREWELL,
     FOUND_ENDED,
     MAX_STREAMS,
     Call,
@@ -33,6 +34,7 @@ from phonebridge.call.events import (
     StreamClosed,
     StreamingFailed,
     StreamingStopped,
+    StreamsGivenUp,
 )
 from phonebridge.call.overdue import (
     ANNOUNCED_TIMEOUT_MS,
@@ -165,9 +167,19 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
     waiting = as_saved(after(call, event, StreamClosed(1), CallerInformed(1)))
     assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS, has_room=False) is None
     assert sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS) == NextStreamRequested(1)
-    failed = sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False)
-    assert isinstance(failed, CallFailed)
-    assert failed.fault.reason == "container_lost"
+    given_up = sweep(waiting, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False)
+    assert given_up == StreamsGivenUp(1)
+    assert_ends_after_farewell(after(waiting, given_up), "container_lost")
+
+
+def assert_ends_after_farewell(call: Call, reason: str) -> None:
+    told = as_saved(after(call, CallerInformed(FAREWELL)))
+    assert sweep(told, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS) is None
+    spoken = as_saved(after(told, AnnouncementEnded()))
+    for ended, at_ms in ((spoken, SAVED_AT_MS), (told, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1)):
+        failed = sweep(ended, at_ms)
+        assert isinstance(failed, CallFailed)
+        assert failed.fault.reason == reason
 
 
 def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing() -> None:
@@ -190,10 +202,20 @@ def test_a_caller_whom_no_task_can_take_is_connected_with_the_fallback_once() ->
     assert sweep(call, at_ms, has_room=False, fallback="+15550142") is None
     event = sweep(call, at_ms + 1, has_room=False, fallback="+15550142")
     assert event == TransferRequested("+15550142")
-    refused = as_saved(after(call, event, TransferRefused(1, "busy")))
-    assert sweep(refused, at_ms + 1, has_room=False, fallback="+15550142") is None
-    failed = sweep(refused, SAVED_AT_MS + PARKED_TIMEOUT_MS + 1, has_room=False, fallback="+1555")
-    assert isinstance(failed, CallFailed)
+    spoken = as_saved(after(call, AnnouncementEnded()))
+    assert sweep(spoken, SAVED_AT_MS, has_room=False, fallback="+15550142") == event
+    refused = as_saved(after(spoken, event, TransferRefused(1, "busy")))
+    given_up = sweep(refused, SAVED_AT_MS, has_room=False, fallback="+15550142")
+    assert given_up == StreamsGivenUp(1)
+    assert_ends_after_farewell(after(refused, given_up), "container_lost")
+
+
+def test_the_fallback_is_tried_although_a_transfer_of_the_agents_has_failed() -> None:
+    earlier = (TransferRequested("+15550143"), TransferRefused(1, "busy"))
+    call = after(dialing(), ANSWERED, ATTACHED, *earlier, NextStreamRequested(1, has_room=False))
+    call = as_saved(after(call, StreamClosed(1), CallerInformed(1), AnnouncementEnded()))
+    event = sweep(call, SAVED_AT_MS, has_room=False, fallback="+15550142")
+    assert event == TransferRequested("+15550142")
 
 
 def call_without_further_streams() -> Call:
@@ -214,7 +236,12 @@ def test_a_call_that_has_lost_its_last_stream_fails_after_a_goodbye() -> None:
 def test_the_end_of_the_goodbye_is_not_waited_for_once_the_carrier_has_reported_it() -> None:
     waiting = as_saved(after(call_without_further_streams(), AnnouncementEnded()))
     assert isinstance(sweep(waiting, SAVED_AT_MS), CallFailed)
-    assert sweep(waiting, SAVED_AT_MS, fallback="+15550142") == TransferRequested("+15550142")
+    asked = TransferRequested("+15550142")
+    assert sweep(waiting, SAVED_AT_MS, fallback="+15550142") == asked
+    refused = as_saved(after(waiting, asked, TransferRefused(1, "busy")))
+    given_up = sweep(refused, SAVED_AT_MS, fallback="+15550142")
+    assert given_up == StreamsGivenUp(MAX_STREAMS)
+    assert_ends_after_farewell(after(refused, given_up), "media_lost")
 
 
 def test_a_stop_that_nothing_confirms_is_given_up_and_the_next_stream_begins() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonebridge.call.call import Call, EndedBy, Fault, Hangup, Leg
+from phonebridge.call.call import FAREWELL, Call, EndedBy, Fault, Hangup, Leg
 from phonebridge.call.commands import (
     Answer,
     CallCommand,
@@ -45,6 +45,7 @@ from phonebridge.call.events import (
     StreamingFailed,
     StreamingStopped,
     StreamRequested,
+    StreamsGivenUp,
 )
 from phonebridge.call.lifecycle import advance
 from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, GreetingEnded, OnMachine
@@ -91,7 +92,8 @@ EVENTS: tuple[CallEvent, ...] = (
     *(NextStreamRequested(n, has_room) for n in (1, 2, 5) for has_room in (True, False)),
     *(StreamClosed(number) for number in (1, 2, 5)),
     LastStreamEnding(2),
-    *(CallerInformed(number) for number in (1, 2, 5)),
+    *(CallerInformed(number) for number in (1, 2, 5, FAREWELL)),
+    *(StreamsGivenUp(number) for number in (1, 2, 5)),
     DigitsRequested("1", 250),
     DigitsSettled(1),
     StreamRequested(),
@@ -149,7 +151,9 @@ CONFIRMED: Mapping[type[CallCommand], Callable[[Call], bool]] = {
         max(call.left_stream, call.closed_stream) >= call.attached_stream
         and call.closed_stream >= call.closing_stream
     ),
-    InformCaller: lambda call: call.announced_stream >= call.parked_stream,
+    InformCaller: lambda call: (
+        call.announced_stream >= (FAREWELL if call.is_given_up else call.parked_stream)
+    ),
     SendDigits: lambda call: call.keys is None or call.keys.settled,
     ReportAnswer: lambda call: call.streaming_at_ms is not None,
     ReportEnd: lambda call: not call.has_container,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonebridge.call.call import (
+    FAREWELL,
     MAX_FAILURES,
     MAX_STREAMS,
     Call,
@@ -35,6 +36,7 @@ from phonebridge.call.events import (
     StreamClosed,
     StreamingFailed,
     StreamingStopped,
+    StreamsGivenUp,
 )
 from phonebridge.call.owed import wanted_commands
 from phonebridge.call.streams import is_stale
@@ -149,7 +151,7 @@ def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> No
 def test_streams_that_fail_one_after_the_other_are_not_wasted() -> None:
     """A balancer may send sockets to a dead task for some seconds."""
     asked = sent(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
-    assert asked == [StartStreaming(2), StartStreaming(3), InformCaller(3)]
+    assert asked == [StartStreaming(2), StartStreaming(3), InformCaller(3, is_retry=True)]
     call = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
     assert sent(call, NextStreamRequested(3)) == [StartStreaming(4)]
 
@@ -189,6 +191,14 @@ def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> Non
     assert parked.spoken_stream == 0
     assert after(parked, AnnouncementEnded()).spoken_stream == 3
     assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
+
+
+def test_a_call_that_is_given_up_hears_one_farewell() -> None:
+    waits = (NextStreamRequested(1, has_room=False), StreamClosed(1), CallerInformed(1))
+    farewell = InformCaller(FAREWELL, is_goodbye=True)
+    call = after(streaming(), *waits)
+    assert sent(call, StreamsGivenUp(1), CallerInformed(FAREWELL)) == [farewell]
+    assert sent(call, StreamsGivenUp(1), HUNG_UP) == [farewell]
 
 
 # Two agents never speak on one call.

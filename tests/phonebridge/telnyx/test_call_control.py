@@ -16,7 +16,7 @@ from telnyx.types.calls.action_stop_streaming_params import ActionStopStreamingP
 from telnyx.types.calls.action_transfer_params import ActionTransferParams
 
 from phonebridge import stream_token
-from phonebridge.call.call import Call, Direction, Leg
+from phonebridge.call.call import FAREWELL, Call, Direction, Leg
 from phonebridge.call.commands import (
     Answer,
     CarrierCommand,
@@ -28,7 +28,7 @@ from phonebridge.call.commands import (
     StartStreaming,
     StopStreaming,
 )
-from phonebridge.call.config import CallConfig
+from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.machine_detection import MachineDetection, Method, OnMachine
 from phonebridge.call.tools import BuiltIn, Tools
 from phonebridge.call.transfer import (
@@ -316,6 +316,36 @@ def test_the_carrier_speaks_the_language_of_the_call(language: str | None, begin
     assert body["command_id"] == "call-1-inform-caller-1"
 
 
-def test_the_last_sentence_of_the_carrier_is_a_goodbye() -> None:
-    _, body = build_request(InformCaller(5, is_goodbye=True))
-    assert "again later" in body["payload"]
+WAIT, RETRY, LAST, END = (
+    InformCaller(1),
+    InformCaller(3, is_retry=True),
+    InformCaller(5, is_goodbye=True),
+    InformCaller(FAREWELL, is_goodbye=True),
+)
+SAY, NUMBER, GOODBYE = "We are sorry.", "+15550142", "We are sorry, the connection is lost"
+
+
+@pytest.mark.parametrize(
+    ("fallback", "command", "begins"),
+    [
+        (None, WAIT, "One moment"),
+        (None, LAST, GOODBYE),
+        (Fallback(say=SAY, transfer_to=NUMBER), RETRY, "One moment"),
+        (None, END, GOODBYE),
+        (Fallback(say=SAY), WAIT, "One moment"),
+        (Fallback(say=SAY), LAST, SAY),
+        (Fallback(say=SAY), END, SAY),
+        (Fallback(transfer_to=NUMBER), LAST, "One moment"),
+        (Fallback(transfer_to=NUMBER), END, GOODBYE),
+        (Fallback(say=SAY, transfer_to=NUMBER), WAIT, SAY),
+        (Fallback(say=SAY, transfer_to=NUMBER), LAST, SAY),
+        (Fallback(say=SAY, transfer_to=NUMBER), END, GOODBYE),
+    ],
+)
+def test_the_carrier_says_what_follows_and_the_words_of_the_fallback_once(
+    fallback: Fallback | None, command: InformCaller, begins: str
+) -> None:
+    """Nobody says goodbye to a caller who is about to be connected."""
+    _, body = build_request(command, config=CallConfig(fallback=fallback))
+    assert body["payload"].startswith(begins)
+    assert body["command_id"] == f"call-1-inform-caller-{command.stream_number}"
