@@ -4,6 +4,7 @@ tried."""
 from dataclasses import replace
 
 from phonebridge.call.call import CallStatus
+from phonebridge.call.outcome import UNKNOWN
 from phonebridge.call.webhook_delivery import WebhookDelivery, WebhookDeliveryState
 from phonebridge.jobs import RetryLater
 from phonebridge.outcomes import OutcomeAnnouncer
@@ -24,7 +25,8 @@ class OutcomeWebhooks(OutcomeAnnouncer):
             return True
         streams = {each.stream_number for each in record.usages}
         reported = not call.attached_stream or call.attached_stream in streams
-        return call.status is CallStatus.ENDED and not call.may_be_up and reported
+        is_explained = call.reason != UNKNOWN  # the webhook of the hangup may still come
+        return call.status is CallStatus.ENDED and not call.may_be_up and reported and is_explained
 
     def mark_delivered(self, call_id: str, notice: WebhookDelivery, attempt: int) -> None:
         done = replace(notice, state=WebhookDeliveryState.DELIVERED, attempts=attempt, problem="")

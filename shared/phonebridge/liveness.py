@@ -9,10 +9,11 @@ failed read, or a long pause between two reads, restarts all of its timers.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-HEARTBEAT_SECONDS = 2.0
-SILENCE_SECONDS = 7.0
-"""A living task misses three heartbeats in this time, and one second is left for the fourth."""
-MAX_READ_GAP_SECONDS = 5.0
+HEARTBEAT_SECONDS = 1.0
+SILENCE_SECONDS = 6.0
+"""A living task misses five heartbeats in this time. A caller whose task is dead hears nothing for
+at most ten seconds: this time, the rest of a heartbeat, and what a new stream takes."""
+MAX_READ_GAP_SECONDS = 3.0
 """Two reads further apart than this do not show that the table could be reached in between."""
 CONFIRMING_HEARTBEATS = 2
 """The first heartbeat after a read may have been composed before it. The second one was not."""

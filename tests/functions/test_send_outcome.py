@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 import send_outcome
 from control_plane import services
 from control_plane.outcome_webhook import LAST_WORDS_SECONDS
-from phonebridge.call.call import Hangup
+from phonebridge.call.call import FOUND_ENDED, Hangup
 from phonebridge.call.config import CallConfig
 from phonebridge.call.events import (
     CallAnswered,
@@ -44,7 +45,13 @@ def server(monkeypatch: pytest.MonkeyPatch, state: Mapping[str, str]) -> Iterato
         yield served
 
 
-def end(store: DynamoCallStore, clock: Clock, url: str, caller: Caller) -> None:
+def end(
+    store: DynamoCallStore,
+    clock: Clock,
+    url: str,
+    caller: Caller,
+    cause: str = "normal_clearing",
+) -> None:
     """A call that has ended, and is announced; the container has still to say what it used."""
     call = after(
         outbound_call(),
@@ -52,9 +59,9 @@ def end(store: DynamoCallStore, clock: Clock, url: str, caller: Caller) -> None:
         DialAccepted(LEG),
         CallAnswered(LEG, clock.now_ms - 30_000),
         MediaAttached(1, "task-1", clock.now_ms - 29_000),
-        CallHungUp(LEG, Hangup("normal_clearing", "caller", clock.now_ms)),
+        CallHungUp(LEG, Hangup(cause, "caller", clock.now_ms)),
     )
-    store.create(call, CallConfig(webhook_url=url))
+    store.create(replace(call, changed_at_ms=clock.now_ms), CallConfig(webhook_url=url))
     said = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900)
     store.add_turns([("call-1", said)])
     caller.role, own = "TelnyxWebhookFunctionRole", caller.role
@@ -103,6 +110,21 @@ def signature(posted: Posted) -> str:
 
 
 class TestTheWholeRecord:
+    def test_waits_for_the_webhook_that_says_who_hung_up(
+        self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
+    ) -> None:
+        """The refusal of a command has shown the end, and nothing else about it."""
+        end(store, clock, f"{server.base}/calls", caller, cause=FOUND_ENDED)
+        report(store)
+
+        assert send(store)
+        assert server.posted == []
+
+        clock.pass_seconds(LAST_WORDS_SECONDS + 1)
+        assert send(store)
+        [posted] = server.posted
+        assert json.loads(posted.body)["call"]["reason"] == "unknown"
+
     def test_is_posted_and_signed(
         self, server: RecordedFiles, store: DynamoCallStore, clock: Clock, caller: Caller
     ) -> None:

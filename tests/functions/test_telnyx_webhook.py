@@ -212,6 +212,33 @@ class TestParked:
         assert telnyx.names == []
 
 
+@pytest.mark.parametrize(
+    "names", [["streaming.stopped", "call.hangup"], ["call.hangup", "streaming.stopped"]]
+)
+def test_a_normal_hangup_is_no_failure_though_its_stream_stops_first(
+    names: list[str],
+    deliver: Deliver,
+    store: DynamoCallStore,
+    telnyx: RecordedTelnyx,
+    log_lines: LogLines,
+) -> None:
+    """The next stream is requested at once, and the refusal of the request ends the call."""
+    up = (CallRequested(), DialAccepted(LEG), CallAnswered(LEG, 5_000), attached(1))
+    store.create(after(outbound_call(CALL_ID), *up), CallConfig())
+    telnyx.refusals = [(422, {"errors": [{"code": "90018", "title": "Call has already ended"}]})]
+    telnyx.legs = {"is_alive": False, "end_time": "2026-09-14T09:31:35.493828Z"}
+
+    assert [deliver(name).status for name in names] == [200, 200]
+
+    record = store.record(CALL_ID)
+    assert record
+    call = record.call
+    assert (call.outcome, call.reason, call.fault) == ("completed", "callee_hung_up", None)
+    assert telnyx.names == ["streaming_start"] * (names[0] == "streaming.stopped")
+    assert not [entry for entry in record.timeline if "FAILED" in entry.what]
+    assert {line["level"] for line in log_lines()} == {"INFO"}
+
+
 def attached(stream_number: int) -> MediaAttached:
     return MediaAttached(stream_number, "task-1", LATER_MS)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from media_bridge.deadline import NEVER
 
 MAX_GAP_SECONDS = 4.5
-"""Others mark a task after 7 s of silence. They may have read its last heartbeat up to 2 s before
+"""Others mark a task after 6 s of silence. They may have read its last heartbeat up to 1 s before
 it was frozen."""
 
 

@@ -14,6 +14,9 @@ from phonebridge.call.call import (
     Outcome,
 )
 
+UNKNOWN = "unknown"
+"""The reason of a call whose end was found, and not reported."""
+
 # `hangup_cause` of a call that was never answered -> outcome. Telnyx's set is open: what is not
 # named here failed, with Telnyx's own word as the reason.
 _UNANSWERED: Mapping[str, Outcome] = MappingProxyType(
@@ -79,7 +82,7 @@ def _end_requested_in_time(call: Call) -> EndedBy | None:
 def _of_hangup(hangup: Hangup, answered: bool) -> tuple[Outcome, str]:
     if hangup.cause == FOUND_ENDED:
         # Nothing tells who ended the call, or why.
-        return (Outcome.COMPLETED if answered else Outcome.FAILED), "unknown"
+        return (Outcome.COMPLETED if answered else Outcome.FAILED), UNKNOWN
     if not answered:
         return _UNANSWERED.get(hangup.cause, Outcome.FAILED), hangup.cause
     named = hangup.source in ("caller", "callee")
