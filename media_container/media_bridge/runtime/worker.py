@@ -298,8 +298,11 @@ class MediaWorker:
         self._burials.add(Job(partial(self._find_calls_of, task_id)))
 
     def _find_calls_of(self, task_id: str) -> None:
-        """Find the calls of a task, in a thread."""
-        self._take_over(call for call in self._possibly_live() if call.owner_task == task_id)
+        """Find the calls of a task, in a thread, and those that it may have been about to claim. A
+        rescue leaves a call alone that another task claims."""
+        unclaimed = CallStatus.ANSWERED
+        calls = self._possibly_live()
+        self._take_over(c for c in calls if c.owner_task == task_id or c.status is unclaimed)
 
     def _find_waiting_calls(self) -> None:
         """Find calls without a task, in a thread. They wait if there was none when theirs died."""

@@ -132,6 +132,17 @@ async def test_the_calls_of_a_task_that_is_marked_go_on_or_end_as_the_carrier_sa
         await plane.converse(own)
 
 
+async def test_a_call_that_the_lost_task_was_about_to_claim_gets_another_stream(
+    start_plane: StartsPlane, clock: Clock
+) -> None:
+    async with start_plane() as plane:
+        call = plane.answered()
+        clock.pass_seconds(rescues.STREAM_TIMEOUT_MS / 1000)
+        plane.task._bury("task-9")
+        await plane.converse(await plane.next_stream(call))
+        assert plane.telnyx.names == ["streaming_stop", "streaming_start"]
+
+
 async def test_a_stream_that_no_task_claims_is_followed_by_another(
     start_plane: StartsPlane, clock: Clock
 ) -> None:
