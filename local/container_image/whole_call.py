@@ -49,7 +49,10 @@ async def call_through(engine: Engine, environment: TaskEnvironment) -> list[Mea
         raise EngineFailed("; ".join(wrong))
     return [
         Measurement(
-            "a whole call, first word", record["first_audio_ms"] / 1000, MAX_WORD_SECONDS, "s"
+            "a whole call, first word",
+            record["activity"]["first_audio_ms"] / 1000,
+            MAX_WORD_SECONDS,
+            "s",
         ),
         Measurement("SIGTERM in the call, then its end", end_seconds, MAX_END_SECONDS, "s"),
     ]
