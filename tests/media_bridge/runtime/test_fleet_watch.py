@@ -1,5 +1,6 @@
 """Tasks find out which of the others are dead, and only one of them acts."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ from phonebridge.observability.log import logger
 from phonebridge.storage.fleet import DynamoFleet, TaskState
 
 TASK = TaskState("other", 1, 40, 3, draining=False)
-READS = 1 + int(SILENCE_SECONDS / READ_SECONDS)
+READS = math.ceil(SILENCE_SECONDS / READ_SECONDS)
 
 
 @dataclass
