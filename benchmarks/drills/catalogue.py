@@ -41,7 +41,7 @@ SWITCHES: tuple[StoreDrill | SocketDrill, ...] = (
 )
 """A drill for each mechanism. It reports losses without the mechanism."""
 
-REPETITIONS = {Loss.KILL: 8, Loss.KILL_SILENTLY: 8}
+REPETITIONS = {Loss.KILL: 3, Loss.KILL_SILENTLY: 3}
 LOSSES = tuple(LossDrill(loss, 1 + n) for loss in Loss for n in range(REPETITIONS.get(loss, 1)))
 LOSS_SWITCH = LossDrill(Loss.RESET, without=Mechanism.NEXT_STREAM)
 """It takes minutes, so it does not run with the tests."""

@@ -28,13 +28,14 @@ from benchmarks.drills.stories import Talking
 from simulators.openai.faults import EXPIRED, FROZEN, GONE, SessionEnding
 from simulators.telnyx.behaviour import StopNews
 
-LANES = 6
+LANES = 8
 """Calls at a time. The simulators share the machine with the containers."""
 LANE_PAUSE_SECONDS = 1.0
 FIRST_LOSS_SECONDS = 20.0
-RUN_SECONDS = 200.0
+RUN_SECONDS = 100.0
+MANY_LOSSES_SECONDS = 240.0
 """No loss begins later than this in a run."""
-CALL_SECONDS = 55.0
+CALL_SECONDS = 45.0
 PATIENT_CALL_SECONDS = 130.0
 RESTART_SECONDS = 5.0
 """The time until the replacement of a killed container starts."""
@@ -76,12 +77,13 @@ class _Course:
     watch_seconds: float
     """How long after a loss the caller's silence is measured."""
     call_seconds: float = CALL_SECONDS
+    run_seconds: float = RUN_SECONDS
     containers: int = 2
 
 
 _COURSES: Mapping[Loss, _Course] = {
-    Loss.KILL: _Course(20.0),
-    Loss.KILL_SILENTLY: _Course(25.0),
+    Loss.KILL: _Course(14.0, run_seconds=MANY_LOSSES_SECONDS),
+    Loss.KILL_SILENTLY: _Course(20.0, run_seconds=MANY_LOSSES_SECONDS),
     Loss.KILL_ONLY: _Course(50.0, PATIENT_CALL_SECONDS, containers=1),
     Loss.RESET: _Course(20.0),
     Loss.RESET_SILENTLY: _Course(25.0),
@@ -107,7 +109,8 @@ class LossDrill:
     loss: Loss
     repetition: int = 1
     without: Mechanism = Mechanism.NONE
-    run_seconds: float = RUN_SECONDS
+    run_seconds: float | None = None
+    """None stands for the usual length."""
 
     @property
     def name(self) -> str:
@@ -130,7 +133,7 @@ class LossDrill:
             async with asyncio.TaskGroup() as tasks:
                 for lane in range(LANES):
                     tasks.create_task(losses.fill_lane(lane * course.call_seconds / LANES))
-                await losses.repeat(self.run_seconds)
+                await losses.repeat(self.run_seconds or course.run_seconds)
             await asyncio.sleep(JUDGED_AFTER_SECONDS)
             return losses.judge()
 

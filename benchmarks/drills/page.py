@@ -7,7 +7,7 @@ from benchmarks.drills.drill import Drill, DrillResult
 from benchmarks.drills.loss_drill import LossDrill
 from benchmarks.drills.results import ROOT
 from benchmarks.drills.steady_costs import SteadyCosts
-from benchmarks.drills.table import Row, markdown, rows_by_fault, rows_by_kind
+from benchmarks.drills.table import Row, loss_markdown, markdown, rows_by_fault, rows_by_kind
 from benchmarks.media import store_faults
 from benchmarks.media.store_faults import StoredFigures
 from benchmarks.soak import figures
@@ -24,20 +24,20 @@ def render(
     soak: Soak | None = None,
 ) -> str:
     """`audio` is what `make bench-faults` has stored, and `soak` what `make soak` has."""
-    known = [results[drill.name] for drill in drills if drill.name in results]
     by_fault = rows_by_fault(drills, results)
     losses = [drill for drill in drills if isinstance(drill, LossDrill)]
     others = [drill for drill in drills if not isinstance(drill, LossDrill)]
+    known = [results[drill.name] for drill in others if drill.name in results]
     return "\n".join(
         (
             INTRODUCTION,
             _verdict(by_fault),
             HOW_TO_READ,
             *markdown(rows_by_fault(others, results)),
-            LOSSES,
-            *markdown(rows_by_fault(losses, results)),
-            "\n## The same runs, by what happened on the call\n",
+            "\n### The same runs, by what happened on the call\n",
             *markdown(rows_by_kind(known), first="call"),
+            LOSSES,
+            *loss_markdown(rows_by_fault(losses, results)),
             LIMITS,
             *_audio_section(audio),
             *(_soak(soak) if soak else ()),
@@ -117,11 +117,23 @@ A run has 21 calls (7 with real processes). Runs differ in the time of the sweep
 * **Clean-up**: how long after the fault a record was wrong.
 """
 LOSSES = """
-## A container or a media socket is lost
+## A model session, a media socket or a container is lost
 
-All of this runs with real processes: six people who talk, a balancer that does not know which
-containers live, and one or two containers. Two of the rows leave out Telnyx's webhook
-`streaming.stopped`, whose conditions are not documented. Silence includes the caller's own turns.
+All of this runs with real processes: eight callers at a time, whose calls follow each other without
+a pause, one or two containers, and a balancer that gives each new socket to the next container and
+does not know which of them live. A killed container is started again after 5 s. The losses go on
+during the whole run, so a call meets several of them.
+
+* **Interruptions**: how often a call lost its stream or its session. The silences belong to them.
+* **Silence** is the longest time in which the caller heard nothing after the loss. It includes the
+  caller's own turn: without a loss it is 2.7 s. Sentences of Telnyx's voice count as sound.
+* **No webhook**: Telnyx does not report `streaming.stopped`. Its conditions are not documented.
+* **Frozen** containers get `SIGSTOP`, and then `SIGCONT`.
+* **Eight ways**: the model's server closes the session with 1000, 1001, 1011, 1012, 1013 or 3008,
+  breaks the connection, or keeps it open and reads and sends nothing more.
+
+What only AWS can show: how soon ECS takes a dead task out of the balancer, and what the balancer
+does with a socket for a task that has just died.
 """
 LIMITS = """
 ## What these figures mean for callers

@@ -36,6 +36,18 @@ HEAD = (
 )
 
 
+LOSS_HEAD = (
+    "what is lost",
+    "calls",
+    "interruptions",
+    "calls ended",
+    "silence p50 / p99 / max",
+    "wrong records",
+    "commands lost",
+    "commands repeated",
+)
+
+
 def rows_by_fault(drills: Iterable[Drill], results: Mapping[str, DrillResult]) -> list[Row]:
     runs: dict[str, list[DrillResult]] = {}
     for drill in drills:
@@ -82,6 +94,24 @@ def markdown(rows: Iterable[Row], first: str = HEAD[0]) -> Iterator[str]:
         yield f"| {' | '.join(_cells(row))} |"
 
 
+def loss_markdown(rows: Iterable[Row]) -> Iterator[str]:
+    """The table of drills whose silences belong to interruptions, not to calls."""
+    yield f"| {' | '.join(LOSS_HEAD)} |"
+    yield f"|---|{'--:|' * (len(LOSS_HEAD) - 1)}"
+    for row in rows:
+        cells = (
+            row.name,
+            row.calls,
+            len(row.silences),
+            row.lost,
+            _percentiles(row.silences),
+            row.wrong,
+            row.commands_lost,
+            row.commands_repeated,
+        )
+        yield f"| {' | '.join(map(str, cells))} |"
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
@@ -103,3 +133,10 @@ def _spread(seconds: Sequence[float]) -> str:
         return "–"
     median = quantiles(seconds, n=2)[0] if len(seconds) > 1 else seconds[0]
     return f"{median:.1f} / {max(seconds):.1f} s"
+
+
+def _percentiles(seconds: Sequence[float]) -> str:
+    if len(seconds) < 2:
+        return "–"
+    percentiles = quantiles(seconds, n=100, method="inclusive")
+    return f"{percentiles[49]:.1f} / {percentiles[98]:.1f} / {max(seconds):.1f} s"

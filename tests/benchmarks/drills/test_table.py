@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.drills.drill import DrillResult, KindResult
-from benchmarks.drills.table import markdown, rows_by_fault, rows_by_kind
+from benchmarks.drills.table import Row, loss_markdown, markdown, rows_by_fault, rows_by_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,9 @@ def test_calls_of_one_kind_are_counted_over_all_faults() -> None:
 
 def test_a_result_with_a_loss_is_not_clean() -> None:
     assert not result().is_clean
+
+
+def test_the_silences_of_losses_belong_to_interruptions() -> None:
+    row = Row("reset", 1, 3, 0, 0, (2.0, 3.0, 9.0), 0, (), 0, 0, 0)
+    *_, line = loss_markdown([row])
+    assert line.startswith("| reset | 3 | 3 | 0 | 3.0 / 8.9 / 9.0 s |")
