@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
+from benchmarks.drills.container_drill import CONTAINER_DRILLS, ContainerDrill, Heir
 from benchmarks.drills.drill import Drill
 from benchmarks.drills.loss_drill import Loss, LossDrill
 from benchmarks.drills.mechanism import Mechanism
@@ -30,7 +31,7 @@ SHORT = (
     StoreDrill(StoreFault.THROTTLED, 4.0, 5.0),
 )
 """These run with the tests."""
-SWITCHES: tuple[StoreDrill | SocketDrill, ...] = (
+SWITCHES: tuple[StoreDrill | SocketDrill | ContainerDrill, ...] = (
     StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.WRITE_QUEUE),
     StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.HANGUP_AT_ONCE),
     StoreDrill(StoreFault.SLOW, 60.0, 5.0, Mechanism.OWED_COMMANDS),
@@ -38,6 +39,7 @@ SWITCHES: tuple[StoreDrill | SocketDrill, ...] = (
     StoreDrill(StoreFault.UNAVAILABLE, 61.75, -1.95, Mechanism.SECOND_LOOK),
     StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.CLAIM_RETRY),
     SocketDrill(Mechanism.NEXT_STREAM),
+    ContainerDrill(heir=Heir.OTHER_WITHOUT_WEBHOOK, without=Mechanism.FLEET_WATCH),
 )
 """A drill for each mechanism. It reports losses without the mechanism."""
 
@@ -51,5 +53,6 @@ def all_drills() -> Iterator[Drill]:
     yield NO_FAULT
     for fault, seconds, phase in product(FAULTS, SECONDS, SWEEP_PHASES):
         yield StoreDrill(fault, seconds, phase)
+    yield from CONTAINER_DRILLS
     yield from REPEATED
     yield from LOSSES

@@ -15,6 +15,7 @@ from benchmarks.drills.container_process import ContainerProcess
 from benchmarks.drills.drill import DrillResult
 from benchmarks.drills.drill_model import DrillModel, loop_with
 from benchmarks.drills.judgement import play
+from benchmarks.drills.mechanism import Mechanism
 from benchmarks.drills.store_fault import Outage, StoreFault
 from benchmarks.drills.stories import EndedByAgent, EndedByApi, Talking, Transferred
 from benchmarks.drills.system import LegState
@@ -39,7 +40,9 @@ class Heir(StrEnum):
 
     OTHER = "one of two containers dies at each request"
     OTHER_WITHOUT_WEBHOOK = "one of two containers dies at each request, no webhook"
-    RESTARTED = "the only container dies at each request, and is restarted after 5 s"
+    RESTARTED = (
+        "the only container dies at each request after the claim, and is restarted after 5 s"
+    )
 
 
 class _Insisting(CallStory):
@@ -132,6 +135,7 @@ class ContainerDrill:
     story: type[CallStory] = Conversation
     event: Event = nothing
     heir: Heir = Heir.OTHER
+    without: Mechanism = Mechanism.NONE
 
     @property
     def name(self) -> str:
@@ -145,7 +149,11 @@ class ContainerDrill:
     def run(self) -> DrillResult:
         requests, undisturbed = self.run_until(None)
         results = {"undisturbed": undisturbed}
-        for number, request in enumerate(requests, start=1):
+        first = 1
+        if self.heir is Heir.RESTARTED:
+            # Nobody can take a call that is answered while there is no container.
+            first += requests.index("model")
+        for number, request in enumerate(requests[first - 1 :], first):
             _, results[f"{number} {request}"] = self.run_until(number)
         return DrillResult(
             tuple(kind for result in results.values() for kind in result.kinds),
@@ -166,7 +174,7 @@ class ContainerDrill:
                 system.carrier.reports_breaks = self.heir is not Heir.OTHER_WITHOUT_WEBHOOK
                 return await self._play(system, moment, first)
 
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with self.without.disabled(), asyncio.Runner(loop_factory=lambda: loop) as runner:
             result = runner.run(run())
         return first.requests, result
 
@@ -197,5 +205,7 @@ CONTAINER_DRILLS = (
     ContainerDrill(Handover),
     ContainerDrill(event=socket_breaks),
     ContainerDrill(event=task_is_stopped),
+    ContainerDrill(heir=Heir.OTHER_WITHOUT_WEBHOOK),
+    ContainerDrill(Goodbye, heir=Heir.OTHER_WITHOUT_WEBHOOK),
+    ContainerDrill(heir=Heir.RESTARTED),
 )
-"""In all of these, another container is there, and the carrier reports streams that break."""

@@ -11,6 +11,7 @@ from aws.stack import CONTAINER
 from control_plane import sweeping
 from control_plane.task_sweep import TaskSweep
 from media_bridge.runtime import server, turn_writer, write_queue
+from media_bridge.runtime.fleet_watch import FleetWatch
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.rescues import Rescues
 from phonebridge import switchboard
@@ -29,6 +30,7 @@ class Mechanism(StrEnum):
     OWED_COMMANDS = "commands that nothing confirms are sent again"
     ASK_CARRIER = "the carrier is asked before a silent call is ended"
     SECOND_LOOK = "the sweep looks again before it believes that a task is dead"
+    FLEET_WATCH = "each task finds the others that are silent"
     CLAIM_RETRY = "a claim whose answer got lost is tried again"
     NEXT_STREAM = "a call that loses its media stream gets the next one"
 
@@ -74,6 +76,10 @@ def _believe_first_look(self: TaskSweep, suspects: frozenset[str]) -> dict[str, 
     return {task_id: tasks.get(task_id) for task_id in suspects}
 
 
+async def _mark_nobody(self: FleetWatch, *_: object) -> None:
+    pass
+
+
 def _rescue_nobody(self: Rescues, *_: object) -> None:
     pass
 
@@ -96,6 +102,7 @@ _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
     ),
     Mechanism.ASK_CARRIER: ((TelnyxClient, "look_up", _say_nothing),),
     Mechanism.SECOND_LOOK: ((TaskSweep, "_watch_closely", _believe_first_look),),
+    Mechanism.FLEET_WATCH: ((FleetWatch, "_mark", _mark_nobody),),
     Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
     Mechanism.NEXT_STREAM: (
         (lifecycle, "stream_needed", _never_replace),

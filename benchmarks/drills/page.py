@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.drills.container_drill import ContainerDrill
 from benchmarks.drills.drill import Drill, DrillResult
 from benchmarks.drills.loss_drill import LossDrill
 from benchmarks.drills.results import ROOT
@@ -26,7 +27,8 @@ def render(
     """`audio` is what `make bench-faults` has stored, and `soak` what `make soak` has."""
     by_fault = rows_by_fault(drills, results)
     losses = [drill for drill in drills if isinstance(drill, LossDrill)]
-    others = [drill for drill in drills if not isinstance(drill, LossDrill)]
+    deaths = [drill for drill in drills if isinstance(drill, ContainerDrill)]
+    others = [drill for drill in drills if not isinstance(drill, LossDrill | ContainerDrill)]
     known = [results[drill.name] for drill in others if drill.name in results]
     return "\n".join(
         (
@@ -38,6 +40,8 @@ def render(
             *markdown(rows_by_kind(known), first="call"),
             LOSSES,
             *loss_markdown(rows_by_fault(losses, results)),
+            DEATHS,
+            *markdown(rows_by_fault(deaths, results)),
             LIMITS,
             *_audio_section(audio),
             *(_soak(soak) if soak else ()),
@@ -134,6 +138,15 @@ during the whole run, so a call meets several of them.
 
 What only AWS can show: how soon ECS takes a dead task out of the balancer, and what the balancer
 does with a socket for a task that has just died.
+"""
+DEATHS = """
+## A container dies at any point of a call
+
+These runs are in virtual time. Each has one call and two containers. In the first run, the requests
+of the call's container to the table, to Telnyx and to the model are counted. Then the run is
+repeated for each of them: the container dies before it sends this request, and the other container
+or the sweep continues the call. The calls go on, are ended by the agent or by the API, are
+transferred, lose their media socket, or have a container that is stopped.
 """
 LIMITS = """
 ## What these figures mean for callers
