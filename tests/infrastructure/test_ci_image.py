@@ -69,7 +69,9 @@ def test_an_image_that_fails_its_check_fails_the_run(folder: Path) -> None:
     assert image(folder, "prepare").returncode == 0
     done = image(folder, "check")
     assert done.returncode == 2
-    assert done.stdout.startswith("image-check ENGINE=docker BASE_IMAGE=python:3.13-slim ")
+    assert done.stdout.startswith(
+        "image-check ENGINE=docker BASE_IMAGE=docker.io/library/python:3.13-slim "
+    )
     assert "CHECK_ARGS=--engine docker" in done.stdout
 
 
