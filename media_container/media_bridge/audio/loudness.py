@@ -6,6 +6,9 @@ from media_bridge.audio.codecs import MODEL_RATE_HZ, PCM16, Codec, decode
 
 LOUDNESS_STEP_MS = 20
 
+LOUD_LEVEL = 300
+"""Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""
+
 _MEASURED_TOGETHER_BYTES = 48_000
 """Six seconds of G.711, or one second of the model's PCM. numpy takes as long for one step as for
 many, and loudness is needed only when words were cut off."""

@@ -7,7 +7,7 @@ ended by then, so only the model's session waits.
 from media_bridge import events
 from media_bridge.commands import BridgeCommand, CancelResponse, CommitAudio
 from media_bridge.conversation.conversation import Conversation
-from media_bridge.speech.caller_audio import CallerAudioPath
+from media_bridge.speech.caller_audio import DETECTION_SECONDS, CallerAudioPath
 
 TRANSCRIPT_TIMEOUT_SECONDS = 2.0
 NOTHING_TO_COMMIT = "input_audio_buffer_commit_empty"
@@ -21,10 +21,19 @@ class LastWords:
     ) -> None:
         self._conversation = conversation
         self._caller_audio = caller_audio
-        self.due_at = ended_at + TRANSCRIPT_TIMEOUT_SECONDS
+        self._ended_at = ended_at
+        # The model's detector may not have noticed yet that the caller spoke.
+        is_known = conversation.caller_is_speaking
+        self._may_have_spoken = not is_known and caller_audio.was_loud(DETECTION_SECONDS)
+
+    @property
+    def due_at(self) -> float:
+        owes_words = self._conversation.turns.owes_words
+        return self._ended_at + (TRANSCRIPT_TIMEOUT_SECONDS if owes_words else DETECTION_SECONDS)
 
     def are_awaited(self, now: float) -> bool:
-        return now < self.due_at and self._conversation.turns.owes_words
+        is_expected = self._conversation.turns.owes_words or self._may_have_spoken
+        return now < self.due_at and is_expected
 
     def commit_speech(self, now: float) -> list[BridgeCommand]:
         """Commit the caller's speech, because no detector will see its end without more sound."""

@@ -5,6 +5,7 @@ the detector fails, our own measurement of the line decides. Measuring every fra
 cost too much, so the meter runs only while somebody speaks for unusually long.
 """
 
+from media_bridge.audio.loudness import LOUD_LEVEL
 from media_bridge.commands import BridgeCommand
 from media_bridge.conversation.conversation import Conversation
 from media_bridge.speech.caller_audio import CallerAudioPath
@@ -14,8 +15,6 @@ MEASURE_AFTER_SECONDS = 4.0
 MAX_SPEECH_SECONDS = 90.0
 """Speech on a line that is never quiet ends after this time. People do not speak for so long
 without a pause."""
-LOUD_LEVEL = 300
-"""Mean amplitude of 16-bit samples, about -40 dBFS: more than a line's noise, less than speech."""
 DETECTOR_MARGIN_SECONDS = 3.0
 SEMANTIC_MAX_WAIT_SECONDS = 8.0
 """`semantic_vad` waits for at most this time (OpenAI, "Voice activity detection (VAD)")."""

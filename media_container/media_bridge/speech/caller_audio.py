@@ -14,7 +14,7 @@ from media_bridge.audio.converters import (
 )
 from media_bridge.audio.jitter_buffer import REORDER_WINDOW_SECONDS, JitterBuffer
 from media_bridge.audio.late_frames import LateFrames
-from media_bridge.audio.loudness import Loudness
+from media_bridge.audio.loudness import LOUD_LEVEL, Loudness
 from media_bridge.audio.pace_limit import PaceLimit
 from media_bridge.commands import AppendAudio, BridgeCommand
 from phonebridge.settings import ModelAudio
@@ -44,7 +44,7 @@ class CallerAudioPath:
     def __init__(self, model_audio: ModelAudio) -> None:
         self.frames = 0
         self._model_audio = model_audio
-        self._line = Codec.PCMU
+        self._line = self._model_codec = Codec.PCMU
         self._jitter_buffer: JitterBuffer | LateFrames = JitterBuffer(b"")
         self._bare: Converter = PassThrough()
         self._converter: Converter = self._bare
@@ -67,7 +67,7 @@ class CallerAudioPath:
     def begin(self, line: Codec, model_codec: Codec, now: float) -> None:
         """Begin with the line's codec. `model_codec` is the one that the session was configured
         with, because a line may turn out to have another one."""
-        self._line = line
+        self._line, self._model_codec = line, model_codec
         self._jitter_buffer = JitterBuffer(line.silence)
         self._limit = PaceLimit(line.rate_hz * line.bytes_per_sample, now)
         if self._model_audio is ModelAudio.PCM24K:
@@ -92,6 +92,13 @@ class CallerAudioPath:
         level = max(self._meter.steps, default=0) if self._meter else 0
         self.measure(self._meter is not None)
         return level
+
+    def was_loud(self, seconds: float) -> bool:
+        """Measure what the model was sent last. This costs too much to do it often."""
+        is_pcm = self._model_audio is ModelAudio.PCM24K
+        meter = Loudness(None if is_pcm else self._model_codec)
+        meter.feed(b"".join(self._recent)[-self._bytes_of(seconds) :])
+        return max(meter.steps, default=0) >= LOUD_LEVEL
 
     def _compose(self) -> None:
         self._converter = self._bare

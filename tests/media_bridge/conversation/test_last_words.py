@@ -32,6 +32,7 @@ from media_bridge.events import (
     StreamStopped,
     TranscriptFinished,
 )
+from media_bridge.speech.caller_audio import DETECTION_SECONDS
 from phonebridge.call.call import EndedBy
 from phonebridge.call.config import CallConfig, TurnDetection
 from phonebridge.call.usage import Usage
@@ -216,6 +217,48 @@ def test_speech_that_is_told_of_only_after_the_end_is_a_turn_too() -> None:
         << caller_turn(2, "Bye.", 1000, 1000)
     )
     assert story.bridge.is_over
+
+
+LOUD, QUIET = 0x22, 0xFF
+"""Codes of PCMU."""
+
+
+def frames_before_hangup(code: int) -> Playbook:
+    story = ready_call(config=QUICK)
+    assert story >> CallerTranscribed("user-0", "")
+    for chunk in range(1, 11):
+        assert story >> At(0.02 * chunk) >> frame(chunk, code) << AppendAudio(bytes([code]) * 160)
+    assert story >> StreamStopped() << LEFT
+    return story
+
+
+def test_a_word_that_the_model_has_not_noticed_before_the_hangup_is_on_record() -> None:
+    """Its detector reports speech 0.2 s after its beginning, and the report takes its time."""
+    story = frames_before_hangup(LOUD)
+    assert not story.bridge.is_over
+    assert (
+        story
+        >> At(0.4)
+        >> CallerSpeechStarted("user-1")
+        << CommitAudio()
+        >> CallerAudioCommitted("user-1")
+        >> At(1.5)
+        >> CallerTranscribed("user-1", "Bye.")
+        << caller_turn(1, "Bye.", 400, 400)
+    )
+    assert story.bridge.is_over
+
+
+def test_a_noise_that_is_no_word_is_not_waited_for_any_longer() -> None:
+    story = frames_before_hangup(LOUD)
+    assert story >> At(0.2 + DETECTION_SECONDS - 0.01)
+    assert not story.bridge.is_over
+    assert story >> At(0.2 + DETECTION_SECONDS)
+    assert story.bridge.is_over
+
+
+def test_a_quiet_line_holds_nothing_up() -> None:
+    assert frames_before_hangup(QUIET).bridge.is_over
 
 
 def test_nobody_answers_a_caller_who_is_gone() -> None:
