@@ -106,7 +106,7 @@ class Result:
 
 
 class Moment:
-    """Comes when the caller has said so many lines."""
+    """Waits until the caller has said this many lines."""
 
     def __init__(self, printer: "Printer", lines: int) -> None:
         self._printer = printer

@@ -1,5 +1,5 @@
-"""What somebody answered when asked how to deploy: kept in a file that git ignores, and that holds
-no secret, so that the next `make deploy` asks nothing."""
+"""The answers to the questions of `make deploy`. They are kept in a file that git ignores and that
+holds no secret, so that the next deployment asks nothing."""
 
 import json
 import tomllib
@@ -37,7 +37,7 @@ class Question:
     help: str
     """How to get the answer."""
     is_optional: bool = False
-    """Asked once: an empty answer is one."""
+    """True if an empty answer is accepted."""
 
 
 QUESTIONS = (

@@ -1,4 +1,5 @@
-"""What a deployment does, in which order, by which commands. Pure: `deploy.py` carries it out."""
+"""The steps of a deployment, their order and their commands. This module is pure, and `deploy.py`
+executes the steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class ProtectStack:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Ask everything whether it answers."""
+    """Check that everything answers."""
 
     usually: ClassVar[str] = "seconds"
 
@@ -82,9 +83,8 @@ Step = (
 
 
 def steps(answers: Answers, deployed: DeployedStack | None, *, has_new_keys: bool) -> list[Step]:
-    """The repository and the secret are born with the stack, and a container does not start
-    without its keys: so the first time the stack is deployed twice. A published image needs no
-    build."""
+    """Return the steps. The stack creates the repository and the secret, and a container does not
+    start without its keys. So the first deployment updates the stack twice."""
     is_first = deployed is None or "MediaRepositoryUri" not in deployed.outputs
     return [
         BuildCode(),
@@ -104,8 +104,8 @@ def sam_build() -> list[str]:
 
 
 def sam_deploy(answers: Answers, parameters: Mapping[str, str]) -> list[str]:
-    """Makes a change set. `operation.py` executes it, because sam stops waiting after an hour and
-    does not say what it waits for."""
+    """Return the command that makes a change set. `operation.py` executes the change set, because
+    sam stops waiting after an hour and does not say what it waits for."""
     return [
         "sam",
         "deploy",
@@ -133,8 +133,9 @@ def parameters(
     image: str | None,
     secret_version: str = "",
 ) -> dict[str, str]:
-    """What is left out keeps its last value, the image among it. A URL that was found at the first
-    deployment gives way to a name of one's own, for the two exclude each other."""
+    """Return the parameters. Omitted ones keep their last value, the image among them. A custom
+    host name replaces a URL that was found at the first deployment, because the two exclude each
+    other."""
     given = dict(answers.parameters)
     if given.get("ApiDomainName"):
         given["BasePublicUrl"] = ""
@@ -151,7 +152,7 @@ def parameters(
 
 
 def describe_remains(stack: DeployedStack | None) -> str:
-    """What a deployment that stopped halfway leaves, and how to go on."""
+    """Describe what an interrupted deployment leaves, and how to continue."""
     if stack is None or "MediaRepositoryUri" not in stack.outputs:
         return "Nothing that costs money was created. Run `make deploy` again once this is mended."
     plane = "both planes" if stack.has_media_plane else "the control plane, a few cents a month"
@@ -162,7 +163,7 @@ def describe_remains(stack: DeployedStack | None) -> str:
 
 
 def names_to_point(answers: Answers, stack: DeployedStack) -> dict[str, str]:
-    """CNAMEs that somebody must make: without a zone the stack cannot."""
+    """Return the CNAME records that must be created by hand, because the stack has no zone."""
     if answers.get("HostedZoneId"):
         return {}
     targets = {"MediaDomainName": "MediaLoadBalancerName", "ApiDomainName": "ApiDomainTarget"}
@@ -174,7 +175,7 @@ def names_to_point(answers: Answers, stack: DeployedStack) -> dict[str, str]:
 
 
 def docker_login(registry: str) -> list[str]:
-    """The password comes by standard input."""
+    """Return the command for the login. The password comes by standard input."""
     return ["docker", "login", "--username", "AWS", "--password-stdin", registry]
 
 

@@ -91,8 +91,8 @@ def _missing_certificate(domain: str) -> Missing:
 
 
 def of_providers(subject: DoctorConfig) -> Iterator[Missing]:
-    """What no later step could mend. The stack itself, and where Telnyx sends its webhooks, is what
-    the deployment is for."""
+    """Check the providers, as far as no later step of the deployment could solve a problem. The
+    stack itself and the URL of the webhooks are the subject of the deployment."""
     for finding in (*model.check(subject), *carrier.check(subject, time.time())):
         if finding.problem in UNMENDABLE:
             yield Missing(finding.what, str(finding).partition(": ")[2])
@@ -116,7 +116,7 @@ def of_sign_in(answers: Answers) -> Iterator[Missing]:
 
 
 def of_engine(answers: Answers) -> Iterator[Missing]:
-    """A login that does not work would stop the deployment halfway."""
+    """Check the login to the registry, because a failure would stop the deployment halfway."""
     if not answers.needs_docker:
         return
     try:
@@ -128,7 +128,7 @@ def of_engine(answers: Answers) -> Iterator[Missing]:
 def find_missing(
     rounds: Iterable[Callable[[], Iterable[Problem]]], show: Callable[[str], None]
 ) -> list[Missing]:
-    """What the first round reports that finds something missing. Doubts are shown."""
+    """Return the problems of the first round that finds any. Doubts are shown."""
     for check in rounds:
         found = list(check())
         for doubt in (each for each in found if isinstance(each, Doubt)):

@@ -33,7 +33,7 @@ class DeployedStack:
 
 
 def look_up(name: str, region: str | None) -> DeployedStack | None:
-    """None if it does not exist."""
+    """Return the stack, or None if it does not exist."""
     client = boto3.client("cloudformation", region_name=region)
     try:
         [found] = client.describe_stacks(StackName=name)["Stacks"]
@@ -56,7 +56,7 @@ def require(name: str, region: str | None) -> DeployedStack:
 
 
 def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
-    """The settings that its functions and its container have, keys included."""
+    """Return the settings of the functions and the container, keys included."""
     stack = require(name, region)
     media = stack.parameters.get("MediaDomainName")
     return {
@@ -72,7 +72,7 @@ def stack_environment(name: str, region: str | None) -> Mapping[str, str]:
 
 
 def keys_of(stack: DeployedStack) -> Mapping[str, str]:
-    """None, of a stack whose creation was rolled back."""
+    """Return the keys, which are empty if the creation of the stack was rolled back."""
     if "ProviderSecretArn" not in stack.outputs:
         return {}
     client = boto3.client("secretsmanager", region_name=stack.region)
@@ -82,8 +82,8 @@ def keys_of(stack: DeployedStack) -> Mapping[str, str]:
 
 
 def fill_secret(stack: DeployedStack, keys: Mapping[str, str]) -> None:
-    """Keys that are not given stay as they are. Nothing is written if nothing would change: a new
-    version of the secret replaces every process that reads it."""
+    """Store the given keys, and keep the others. An unchanged secret is not written, because a new
+    version replaces every process that reads it."""
     stored = keys_of(stack)
     filled = {**stored, **keys}
     if filled != stored:
@@ -99,7 +99,7 @@ def protect(name: str, region: str, *, is_protected: bool) -> None:
 
 
 def secret_version(stack: DeployedStack) -> str:
-    """The version of the secret that a process reads which starts now."""
+    """Return the version of the secret that new processes read."""
     client = boto3.client("secretsmanager", region_name=stack.region)
     described = client.describe_secret(SecretId=stack.outputs["ProviderSecretArn"])
     stages = described["VersionIdsToStages"]

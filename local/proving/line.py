@@ -1,4 +1,4 @@
-"""One call to a person: commands to Telnyx, and what came of them."""
+"""One call to a person: sends commands to Telnyx, and observes their effects."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the API answered."""
+    """A response of the API."""
 
     status: int
     code: str
@@ -79,7 +79,7 @@ class CarrierApi:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Who is called, and by what."""
+    """The numbers of the person and of the caller."""
 
     to: str = field(repr=False)
     from_: str = field(repr=False)
@@ -171,14 +171,14 @@ class Line:
         return [each for each in self.started_sockets() if not each.is_closed]
 
     async def webhook(self, event_type: str, seconds: float, after: int = 0) -> SeenWebhook | None:
-        """The first webhook of that type after the first `after` ones."""
+        """Wait for the first webhook of that type after the first `after` ones."""
         found = self.receiver.of_type
         return await self.receiver.wait_for(
             lambda: next(iter(found(event_type)[after:]), None), seconds
         )
 
     async def key_after(self, ask: Callable[[], Any]) -> str | None:
-        """The first key that is pressed after `ask`."""
+        """Wait for the first key that is pressed after `ask`."""
         before = len(self.receiver.of_type("call.dtmf.received"))
         await ask()
         pressed = await self.webhook("call.dtmf.received", self.waits.key, after=before)

@@ -1,4 +1,4 @@
-"""The questions: what the documents leave open, each possible answer, and what it means for us."""
+"""The questions that the documents leave open, each possible answer, and its consequence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ class Receiver:
         self._now_ms = now_ms
         self._news = asyncio.Condition()
         self.media_path = f"/media-bridge/prove-{secret}"
-        """Only Telnyx knows it."""
+        """A secret path, which only Telnyx learns."""
         self.app = Starlette(
             routes=[
                 Route("/webhooks/telnyx", self._take_webhook, methods=["POST"]),
@@ -105,7 +105,7 @@ class Receiver:
         )
 
     async def wait_for(self, find: Callable[[], T | None], seconds: float) -> T | None:
-        """What `find` returns as soon as it finds something. None after the time."""
+        """Wait until `find` returns something, and return that. Return None after the timeout."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._news:
                 await self._news.wait_for(lambda: find() is not None)
@@ -122,7 +122,7 @@ class Receiver:
             self.ignore(str(each.payload.get("call_control_id")))
 
     def of_type(self, event_type: str) -> list[SeenWebhook]:
-        """The events of that type, each once, however often it was delivered."""
+        """Return the events of that type. Each is listed once, however often it was delivered."""
         events: dict[str, SeenWebhook] = {}
         for each in self.webhooks:
             if each.event_type == event_type:

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 LIBRARIES = ("asyncio", "botocore", "picows", "urllib3")
-"""Libraries that log by themselves what they catch: a broken frame, a connection tried again."""
+"""Libraries that log errors which they catch themselves: a broken frame, a repeated connection."""
 
 SHARED_THREADS = 4 + MAX_THREADS
 """Threads of all calls together that use DynamoDB: for turns, the mailbox, the list of the calls,

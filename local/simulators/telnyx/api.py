@@ -220,7 +220,7 @@ def _plan(dial: DialBody) -> CallPlan:
 
 
 def _call_data(call: SimulatedCall) -> dict[str, Any]:
-    """The body of a dial's response. is_alive is documented as false there."""
+    """Return the body of a dial's response. is_alive is documented as false there."""
     return {
         "record_type": "call",
         "call_control_id": call.call_control_id,
@@ -249,7 +249,7 @@ def _to_received_command(name: str, body: bytes, status: int) -> ReceivedCommand
 
 
 def _forbidden() -> Response:
-    """A refusal as seen from the real API: a number as code, no title, and `data` beside
+    """Return a refusal as seen from the real API: a number as code, no title, and `data` beside
     `errors`."""
     detail = "Dialed number is not included in whitelisted countries or is not verified D60"
     return JSONResponse(

@@ -1,5 +1,5 @@
-"""What a call writes to the log, in bounds. The other sides' own words stand in it, and neither
-those nor how often they come is ours to choose."""
+"""Limits what a call writes to the log. Messages of the other sides are quoted there, and their
+length and number are not ours to choose."""
 
 from collections import Counter
 
@@ -8,9 +8,10 @@ from aws_lambda_powertools import Logger
 from media_bridge import commands
 
 MAX_DETAIL_LENGTH = 500
-"""Characters. An item of DynamoDB has an end too, and a fault is part of its call's."""
+"""Maximum number of characters. A fault is part of the call's item in DynamoDB, whose size is
+limited."""
 MAX_REPEATS = 10
-"""After so many of a kind the log has every second, fourth, eighth …"""
+"""After this number of entries of one kind, the log has every second, fourth, eighth …"""
 
 
 class CallLog:
@@ -24,7 +25,8 @@ class CallLog:
         getattr(self._log, level)(message, call_id=self._call_id, **fields)
 
     def write_entry(self, entry: commands.Log) -> None:
-        """A frame that cannot be read may come fifty times a second."""
+        """Write an entry, unless it is repeated too often. An unreadable frame may come fifty times
+        a second."""
         self._counts[entry.message] += 1
         times = self._counts[entry.message]
         if times <= MAX_REPEATS:

@@ -1,4 +1,4 @@
-"""What one call owes the table and the carrier, in order, until it is done."""
+"""Writes the records of one call, and sends its commands to the carrier, in order."""
 
 import asyncio
 import uuid
@@ -38,7 +38,7 @@ SPOKEN_POLL_SECONDS = 0.5
 
 
 class CallRecords:
-    """`dispatch` takes what the bridge must know of commands that failed."""
+    """The writes and commands of one call. `dispatch` receives events about failed commands."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class CallRecords:
         self._has_saved_resume = self._before.resume != Resume()
 
     async def write(self) -> None:
-        """Return when everything is done that was added before `close`."""
+        """Write until everything that was added before `close` is done."""
         await self._queue.write()
         await asyncio.gather(*self._hangups)
 
@@ -74,7 +74,7 @@ class CallRecords:
         self._queue.close()
 
     def discard(self) -> None:
-        """Forget what is not written yet: the call belongs to somebody else now."""
+        """Drop unwritten records, because another program has the call now."""
         self._queue.discard()
         self._services.turn_writer.discard(self._call.call_id)
         for task in self._hangups:
@@ -113,8 +113,8 @@ class CallRecords:
         self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
 
     async def end_last_stream(self) -> None:
-        """Return when the record says that no other stream is to follow. A caller who waits for the
-        carrier's words does not wait for a table that does not answer."""
+        """Note in the record that no other stream follows, and return then. If the table does not
+        answer, do not wait, because the caller waits for the carrier's words."""
         job = self._change(LastStreamEnding(self._call.attached_stream))
         self._queue.add_final(job)
         with suppress(TimeoutError):
@@ -148,7 +148,7 @@ class CallRecords:
         self._queue.add_final(self._change(EndRequested(by, at_ms)))
 
     async def report(self, activity: Activity, has_started: bool, usage: Usage) -> None:
-        """The last word of the container about the call. Its turns come first."""
+        """Report the end of the container's part. The turns are written first."""
         await self._services.turn_writer.wait_until_written(self._call.call_id)
         used = ModelUsage(
             self._call.attached_stream,
@@ -214,7 +214,7 @@ class CallRecords:
                 self._queue.add(Job(partial(store.put_config, call_id, settings)))
 
     def _cache_speech(self, command: commands.CacheGreeting | commands.KeepClip) -> None:
-        """Calls do without it: it is tried once."""
+        """Store recorded speech. It is tried once, because calls work without it."""
         cache = self._services.speech_cache
         match command:
             case commands.CacheGreeting(words, sound):

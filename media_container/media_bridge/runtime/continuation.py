@@ -1,4 +1,4 @@
-"""What the container of a later stream must know of the streams before it."""
+"""What the container of a later stream needs of the earlier streams."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ MIN_SECONDS_LEFT = 5
 @dataclass(frozen=True, slots=True)
 class Continuation:
     turns: tuple[Turn, ...]
-    """Those of all earlier streams. Each stream numbers its turns from 1 on."""
+    """The turns of all earlier streams. Each stream numbers its turns from 1 on."""
     resume: Resume
     elapsed_ms: int
     """The time since the start of the first stream."""
@@ -25,7 +25,7 @@ class Continuation:
         return history_of(self.turns, self.resume, language=config.language)
 
     def in_call(self, turn: Turn) -> Turn:
-        """Time a turn of this stream from the start of the first one."""
+        """Return the turn with times that count from the start of the first stream."""
         if not self.elapsed_ms:
             return turn
         started_ms, ended_ms = turn.started_ms, turn.ended_ms
@@ -34,7 +34,7 @@ class Continuation:
         )
 
     def rest_of(self, config: CallConfig) -> CallConfig:
-        """The settings for what is left of the call."""
+        """Return the settings for the rest of the call."""
         left = config.max_duration_seconds - self.elapsed_ms // 1000
         return replace(config, max_duration_seconds=max(MIN_SECONDS_LEFT, left))
 
@@ -43,7 +43,7 @@ NOTHING_BEFORE = Continuation((), Resume(), elapsed_ms=0)
 
 
 def continuation_of(record: CallRecord, now_ms: int) -> Continuation | None:
-    """None if no earlier stream has carried the call."""
+    """Return the continuation, or None if no earlier stream has carried the call."""
     started_ms = _started_ms(record.call)
     if started_ms is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether ECS is taking this task away.
+"""Finds out whether ECS is taking this task away.
 
 A task that is replaced or scaled in leaves the load balancer at once, but gets its SIGTERM only
 when the deregistration delay is over, an hour later. Until then it would report free slots that no
@@ -40,8 +40,8 @@ class EcsTask:
         self._ecs: Any = None
 
     def is_draining(self) -> bool:
-        """Blocks. ECS wants a task stopped from the moment it is deregistered (Amazon ECS, "Task
-        lifecycle": DEACTIVATING)."""
+        """Return whether ECS wants the task stopped. This blocks. ECS wants it stopped from the
+        moment it is deregistered (Amazon ECS, "Task lifecycle": DEACTIVATING)."""
         if self._name is None:
             self._name = self._read_name()
             limits = Config(

@@ -39,7 +39,8 @@ class FleetWatch:
         """Whether another task could take a call when the tasks were read last."""
 
     def start_over(self) -> None:
-        """This task could not write. So the others may be silent for the same reason."""
+        """Start over, because this task could not write. The others may be silent for the same
+        reason."""
         self._watch = self._watch.after_failure()
 
     async def run(self) -> None:

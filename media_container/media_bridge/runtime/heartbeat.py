@@ -1,5 +1,5 @@
-"""The heartbeats of a task, written by a thread of their own: a busy event loop, or a storm of
-other writes, delays none of them."""
+"""Writes the heartbeats of a task in a thread of their own, so that a busy event loop does not
+delay them."""
 
 import threading
 from collections.abc import Callable
@@ -19,12 +19,12 @@ class BeatOutcome(Enum):
     WRITTEN = auto()
     FAILED = auto()
     MARKED = auto()
-    """Somebody found the task silent, and acts on its calls."""
+    """Another program found the task silent, and acts on its calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a heartbeat says, and the calls that it counts for the first time."""
+    """The content of a heartbeat, and the calls that it counts for the first time."""
 
     state: TaskState
     claimed: int
@@ -59,7 +59,7 @@ class Heartbeat:
         self._is_awaited.set()
 
     def end(self) -> None:
-        """Say that the task is over. This blocks for as long as two heartbeats take."""
+        """Write that the task is over. This blocks for as long as two heartbeats take."""
         self._is_ending.set()
         self.hurry()
         self._thread.join()

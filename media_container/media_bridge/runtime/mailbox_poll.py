@@ -1,5 +1,4 @@
-"""Whether a task's mailbox may hold anything: what a container asks all the time, and the answer is
-nearly always no.
+"""Polls a task's mailbox on the event loop. Almost every poll finds nothing.
 
 Asked on the event loop, it takes a part of the CPU of the same query through boto3, and no thread:
 a thread that runs Python holds up the frames of every call. Whatever is not a plain no is boto3's
@@ -25,7 +24,7 @@ from phonebridge.storage.dynamodb import DynamoAccess
 
 TIMEOUT_SECONDS = 1.0
 PAUSE_SECONDS = 30.0
-"""After one that failed: there may be a proxy, say, through which only boto3 knows the way."""
+"""Pause after a failed poll. Perhaps only boto3 knows the way, for example through a proxy."""
 SIGNATURE_SECONDS = 30.0
 """The same signed request is sent again for this long, because signing costs as much as sending.
 AWS accepts signatures up to five minutes old (IAM, "AWS Signature Version 4 for API requests")."""
@@ -66,7 +65,8 @@ class MailboxPoll:
         self._pauses_until = 0.0
 
     async def is_empty(self) -> bool:
-        """Whether the table says so. Nothing is raised: False when it cannot be asked."""
+        """Return True if the table says that the mailbox is empty. Return False if the table cannot
+        be asked. Nothing is raised."""
         now = asyncio.get_running_loop().time()
         credentials = self._access.credentials
         # A role's credentials are renewed now and then, which boto3 does in a thread.
@@ -84,7 +84,7 @@ class MailboxPoll:
         return not counted.count and counted.last_key is None
 
     def renew(self) -> None:
-        """The query asks for something else now."""
+        """Forget the signed request, because the query has changed."""
         self._request = None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A task's mailbox: each command in it is carried out once, however often it is read."""
+"""Reads a task's mailbox. Each command is carried out once, however often it is read."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class MailboxReader:
         self._poll.close()
 
     def renew(self) -> None:
-        """The task has a new id."""
+        """Begin anew, because the task has a new id."""
         self._poll.renew()
 
     async def read(self, task_id: str, sessions: dict[str, CallSession]) -> None:
@@ -71,7 +71,7 @@ class MailboxReader:
         session.dispatch(posted.command)
 
     async def _from_table(self, job: Callable[[], T], otherwise: T) -> T:
-        """A table that fails for a while must not end the calls."""
+        """Read the commands. A table that fails for a while must not end the calls."""
         try:
             return await self._threads.run(job)
         except WRITE_FAILURES as error:

@@ -1,4 +1,5 @@
-"""What the calls of a task measure, published as CloudWatch metrics in lines of the log.
+"""Publishes the measurements of a task's calls as CloudWatch metrics, in lines of the log. The
+service is the only dimension, because CloudWatch bills each value of a dimension as a metric.
 
 The service is the only dimension, because CloudWatch bills each value of a dimension as a metric.
 """
@@ -31,7 +32,7 @@ class WorkerMetrics:
         self._add_connect(failures=1)
 
     def model_reconnected(self, reason: str, gap_ms: int) -> None:
-        """A lost session was replaced in the middle of a call."""
+        """Count a lost session that was replaced in the middle of a call."""
         self._add_duration("ModelGapMs", gap_ms)
         self._reconnects[reason] += 1
 
@@ -52,11 +53,11 @@ class WorkerMetrics:
         self._add_duration("LoopLagMs", max(0.0, seconds) * 1000)
 
     def call_taken_over(self) -> None:
-        """The task of a call has died, and this one gets the call its next stream."""
+        """Count a call of a dead task, for which this task requests the next stream."""
         self._calls_taken_over += 1
 
     def stream_restarted(self) -> None:
-        """A call has come with a stream that continues another one."""
+        """Count a stream that continues another one."""
         self._streams_restarted += 1
 
     def publish(self, active_calls: int, slots: int) -> None:

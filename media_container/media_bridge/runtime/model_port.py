@@ -31,13 +31,14 @@ class ModelProtocol(Protocol):
     where those values were."""
 
     def encode(self, command: ModelCommand) -> bytes:
-        """The frame to send."""
+        """Return the frame to send."""
 
     def decode(self, text: Buffer) -> events.ModelEvent | None:
-        """None for what a phone bridge need not know."""
+        """Return the event, or None for a frame that a phone bridge does not need."""
 
     def implied_event(self, command: ModelCommand) -> events.ModelEvent | None:
-        """What holds as soon as that was sent, because the server will not say so."""
+        """Return the event that follows from sending the command, because the server will not
+        report it."""
 
 
 class SpeechModel(Protocol):

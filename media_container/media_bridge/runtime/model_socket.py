@@ -1,4 +1,5 @@
-"""The connection of one call to the model: the session of the moment, which a new one replaces.
+"""The connection of one call to the model. A new session replaces the present one. Frames of an old
+socket no longer count, and a socket that opens too late is closed.
 
 Whatever an old socket still delivers counts no more, and one that opens too late is closed.
 """
@@ -47,7 +48,7 @@ class ModelSocket:
         self._opening = tasks.create_task(self._open(config, socket))
 
     def close(self) -> None:
-        """Hear no more of the session, and leave it."""
+        """Close the session, and ignore its last frames."""
         self.socket.on_message = lambda _: None
         self.socket.on_close = self._log_close
         self.socket.close()
@@ -85,7 +86,8 @@ class ModelSocket:
             self._dispatch(event)
 
     def _reader(self, protocol: ModelProtocol) -> Callable[[Buffer], None]:
-        """A closure saves looking up what never changes, at every message."""
+        """Return the reader of one session. A closure saves looking up constant values at every
+        message."""
         decode, dispatch = protocol.decode, self._dispatch
 
         def read(text: Buffer) -> None:

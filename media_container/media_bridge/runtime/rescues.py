@@ -22,7 +22,8 @@ from phonebridge.storage.call_store import DynamoCallStore
 from phonebridge.switchboard import Switchboard
 
 PAUSES_SECONDS = (0, 1, 2, 3, 3, 3, 3, 5, 5, 5, 5, 10, 10, 10, 10, 15)
-"""Before each look. All looks together last as long as a caller waits for a new container."""
+"""Pauses before each look. All looks together last as long as a caller waits for a new
+container."""
 STREAM_TIMEOUT_MS = 8_000
 """How long a task may take to claim the next stream. In this time, `streaming_start` is repeated
 once, because the first attempt may have got lost."""
@@ -84,7 +85,7 @@ class Rescues:
         self._log.error("no task has taken the call", call_id=call_id)
 
     async def _write_turns(self, call_id: str) -> None:
-        """The next task reads what was said here."""
+        """Write the turns, which the next task reads."""
         # A write that was cancelled half-way would lose its turns.
         writing = self._tasks.create_task(self._turn_writer.wait_until_written(call_id))
         await asyncio.wait({writing}, timeout=TURNS_TIMEOUT_SECONDS)
@@ -122,7 +123,7 @@ class Rescues:
         return (fallback.transfer_to if fallback else None) or ""
 
     def _forget(self, call: Call) -> None:
-        """No later stream needs it."""
+        """Forget the resume, which no later stream needs."""
         if call.status is CallStatus.ENDED:
             self._store.remove_resume(call.call_id)
 

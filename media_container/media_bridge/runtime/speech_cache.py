@@ -46,7 +46,7 @@ class _StoredSpeech:
 class FoundClips:
     clips: SpeechClips = SpeechClips()
     missing: tuple[ClipKind, ...] = ()
-    """What this call may record."""
+    """The clips that this call may record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,8 @@ class SpeechCache:
         self._hold(pk, replace(held, clips=replace(held.clips, **{kind.value: clip})))
 
     def stop_recording(self) -> None:
-        """The model's server cannot record clips. What exists is still found."""
+        """Stop recording, because the model's server cannot do it. Existing clips are still
+        found."""
         self._may_record = False
 
     def _read_clips(self, pk: str) -> SpeechClips:
@@ -120,9 +121,9 @@ class SpeechCache:
                 del self._held[next(iter(self._held))]
 
     def _greeting_key(self, config: CallConfig) -> ItemKey:
-        """Instructions colour how words are said, but they differ from call to call for reasons
-        that a greeting does not show (names, facts), and with them in the key hardly any greeting
-        would be found twice."""
+        """Return the key of a greeting. The instructions are not part of it, although they
+        influence how words are said. They often contain names and facts of one call, so hardly any
+        greeting would be found again."""
         return ItemKey(self._pk("GREETING", config, config.greeting), "SOUND")
 
     def _clips_pk(self, config: CallConfig) -> str:
@@ -130,7 +131,7 @@ class SpeechCache:
         return self._pk("CLIPS", config, *wanted)
 
     def _pk(self, kind: str, config: CallConfig, *words: str | None) -> str:
-        """Who says which words, and how it is coded."""
+        """Return the partition key for a voice, its words and their encoding."""
         who = (config.voice, config.speed, self._model.name(config))
         parts = (*words, *who, config.codec)
         return f"{kind}#{sha256(json.dumps(parts).encode()).hexdigest()}"

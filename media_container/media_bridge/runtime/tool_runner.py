@@ -19,7 +19,7 @@ from phonebridge.http.signature import sign
 MAX_RESPONSE_BYTES = 65_536
 MAX_EXPLANATION_LENGTH = 2000
 PAUSES_SECONDS = (0.2, 0.6)
-"""Before the second and the third attempt, where there may be any."""
+"""Pauses before the second and the third attempt, if any is allowed."""
 
 
 class _Body(msgspec.Struct):
@@ -39,7 +39,7 @@ class ToolRunner:
         self._now_ms = now_ms
 
     async def run(self, call_id: str, command: RunFunction) -> FunctionReturned:
-        """Whatever happens, the model can speak about it."""
+        """Run a function. Every result is one that the model can speak about."""
         function = command.function
         try:
             async with asyncio.timeout(function.timeout_seconds):
@@ -55,7 +55,7 @@ class ToolRunner:
         return FunctionReturned(command.call_id, output, ok=True)
 
     async def _request(self, function: HttpsFunction, body: bytes) -> HttpResponse:
-        """Only what does no harm twice is sent again."""
+        """Send the request. Only an idempotent one is repeated."""
         for pause_seconds in PAUSES_SECONDS if function.idempotent else ():
             try:
                 answer = await self._post(function, body)
@@ -84,7 +84,7 @@ def _is_retryable(status: int) -> bool:
 
 
 def _output(answer: HttpResponse) -> str:
-    """What the model is to know. Raises `UpstreamFailed`."""
+    """Return the output for the model. Raises `UpstreamFailed`."""
     if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
         raise UpstreamFailed(f"The tool answered with a redirect ({answer.status}).")
     text = _text(answer)

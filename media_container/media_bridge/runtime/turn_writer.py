@@ -55,7 +55,7 @@ class TurnWriter:
                 self._has_turns.clear()
 
     def discard(self, call_id: str) -> None:
-        """Forget the turns of the call that wait: others have taken it over."""
+        """Drop the waiting turns of a call, because another program has taken it over."""
         self._waiting = {key: turn for key, turn in self._waiting.items() if key[0] != call_id}
 
     async def wait_until_written(self, call_id: str) -> None:
@@ -69,7 +69,8 @@ class TurnWriter:
             await self._pauses.wait(attempt)
 
     async def flush(self) -> None:
-        """What was added before is written; what cannot be written waits for the next time."""
+        """Write everything that was added before. Turns that cannot be written wait for the next
+        time."""
         async with self._writing:
             if not self._waiting:
                 return

@@ -16,9 +16,9 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Maximum size of a message with all its fragments. The size of a single frame is limited where its
 socket is opened."""
 STALL_SECONDS = 5.0
-"""A peer that reads nothing for so long, while we have something to say, is gone."""
+"""A peer is gone if it reads nothing for so long while we have something to send."""
 CLOSE_SECONDS = 1.0
-"""How long a peer may take to answer our close, or to take what we said before."""
+"""How long a peer may take to answer our close, or to take the frames before it."""
 NORMAL_CLOSURE = 1000
 POLICY_VIOLATION = 1008
 INTERNAL_ERROR = 1011
@@ -56,8 +56,9 @@ class WebSocket(WSListener):
             self._transport.send(_TEXT, message)
 
     def close(self, code: int = 1000) -> None:
-        """A socket that is still being opened closes as soon as it is open. What the peer sends
-        until it answers is read, so that our close reaches it, and forgotten (RFC 6455, 7.1)."""
+        """Close the socket. One that is still being opened closes as soon as it is open. Frames of
+        the peer before its answer are read and dropped, so that our close reaches it (RFC 6455,
+        7.1)."""
         self._unwanted = True
         if transport := self._transport:
             self._transport = None

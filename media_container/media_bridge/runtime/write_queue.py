@@ -1,5 +1,4 @@
-"""What somebody owes the table, in order, until it is written. Audio never waits for it: jobs run
-in threads, one after the other.
+"""Writes jobs to the table in order, until each is done.
 
 A job may run twice, because the answer to its first attempt may get lost. So it must be one that
 has the same effect when it is repeated.
@@ -31,7 +30,7 @@ class Job:
     expires_at: float | None = None
     """A job with this time is tried once, and not after it."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    """It is set once the job has run, or was given up."""
+    """Set once the job has run, or was given up."""
 
 
 class WriteQueue:
@@ -61,7 +60,7 @@ class WriteQueue:
         self._changed.set()
 
     def discard(self) -> None:
-        """Forget all that waits, and close."""
+        """Drop everything that waits, and close."""
         self._jobs.clear()
         self.close()
 

@@ -1,1 +1,1 @@
-"""A call: its record, its lifecycle, and what its parts say to each other. Pure."""
+"""A call: its record, its lifecycle, and the messages between its parts. This package is pure."""

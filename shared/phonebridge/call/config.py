@@ -1,4 +1,5 @@
-"""How the agent of one call behaves. Written once at create, read once by the media container."""
+"""The settings of the agent in one call. They are written once at create, and read once by the
+media container."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -19,12 +20,12 @@ class TurnDetection:
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
     idle_timeout_ms: int | None = None
-    """The model itself speaks up after so long a silence."""
+    """After so long a silence, the model speaks by itself."""
     eagerness: str = "auto"
     create_response: bool = True
-    """Whether the model answers by itself, or because the bridge asks it to."""
+    """True if the model answers by itself. Otherwise the bridge requests each answer."""
     interrupt_response: bool = False
-    """Whether the model's server stops a response at any sound that it takes for speech. If false,
+    """True if the model's server stops a response at any sound that it takes for speech. Otherwise
     the bridge decides (`barge_in.py`)."""
 
     @property
@@ -36,22 +37,22 @@ class TurnDetection:
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """How the caller's words are written down: by a model beside the one that speaks."""
+    """How the caller's words are transcribed, by a separate model."""
 
     model: str = "gpt-transcribe"
-    """The current one that may stand beside a conversation with voice-activity detection."""
+    """The current model for conversations with voice-activity detection."""
     prompt: str | None = None
     keywords: tuple[str, ...] = ()
 
 
 class StreamSetup(StrEnum):
-    """When the media stream and the model's session are opened, and the greeting made."""
+    """When the media stream and the model's session are opened, and the greeting is generated."""
 
     ON_ANSWER = "on_answer"
     WITH_DIAL = "with_dial"
-    """While the phone rings."""
+    """The stream and the session are opened while the phone rings."""
     PREPARED = "prepared"
-    """The greeting too: it is made while the phone rings, or kept from an earlier call."""
+    """The greeting is also generated while the phone rings, or taken from an earlier call."""
 
     @property
     def begins_with_dial(self) -> bool:
@@ -95,15 +96,15 @@ DEFAULT_INSTRUCTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallConfig:
-    """How the agent of one call behaves: written once at create, read once by the container."""
+    """The settings of the agent in one call."""
 
     agent: str | None = None
-    """The profile that the rest was taken from, where the request did not say otherwise."""
+    """The agent whose settings apply where the request did not say otherwise."""
     instructions: str = DEFAULT_INSTRUCTIONS
     model: str | None = None
-    """Otherwise the container's."""
+    """None means the model of the container."""
     voice: str = "marin"
-    """A name, or the id of a custom voice."""
+    """The name of a voice, or the id of a custom voice."""
     speed: float | None = None
     greeting: str | None = None
     language: str | None = None
@@ -116,9 +117,9 @@ class CallConfig:
     max_output_tokens: int | None = None
     max_duration_seconds: int = 1800
     idle_timeout_seconds: int | None = None
-    """After this much silence, the agent asks whether the caller is there. None: never."""
+    """The agent asks whether the caller is there after this much silence. None means never."""
     idle_prompts: int = 2
-    """How often in a row, before the call is ended."""
+    """How often the agent asks in a row before it ends the call."""
     barge_in_min_ms: int = 0
     """Shorter speech of the caller does not stop the agent."""
     codec: str = "PCMU"
@@ -127,7 +128,7 @@ class CallConfig:
     machine_detection: MachineDetection | None = None
     record: bool = False
     record_dtmf: bool = True
-    """Whether the digits that the caller presses stand on the record."""
+    """Whether the record shows the digits that the caller presses."""
     tools: Tools = field(default_factory=Tools)
     stream_setup: StreamSetup = StreamSetup.ON_ANSWER
     fallback: Fallback | None = None
@@ -135,12 +136,12 @@ class CallConfig:
     """The receiver of the outcome webhook. None: the operator's default."""
     metadata: dict[str, str] = field(default_factory=dict)
     events: tuple[BrowserEvent, ...] = ()
-    """What a browser is shown of its call."""
+    """The events of the call that a browser is shown."""
 
     def with_fallback(self, fallback: Fallback | None) -> "CallConfig":
         """The same, with the deployment's fallback if it has none of its own."""
         return replace(self, fallback=self.fallback or fallback)
 
     def limited_to(self, max_seconds: int) -> "CallConfig":
-        """The same, for no longer than the operator allows."""
+        """Return the settings with a duration that the operator allows."""
         return replace(self, max_duration_seconds=min(self.max_duration_seconds, max_seconds))

@@ -1,5 +1,5 @@
-"""What each event adds to what is known of a call. Facts only grow, and of two that contradict each
-other the earlier counts, so every order of the same events ends in the same record."""
+"""Adds the fact of each event to a call. Facts only grow. If two facts contradict each other, the
+earlier one counts. So every order of the same events ends in the same record."""
 
 from dataclasses import replace
 from typing import get_args
@@ -159,7 +159,7 @@ def _apply_browser_event(call: Call, event: BrowserEvent) -> Call:
 
 
 def _request_stream(call: Call) -> Call:
-    """The same number as long as no container has claimed it."""
+    """Request a stream. The number stays the same as long as no container has claimed it."""
     if not call.is_browser_call:
         raise InvalidTransition(f"Call {call.call_id} is a phone call; its carrier opens streams.")
     if call.is_unwanted:
@@ -246,8 +246,8 @@ def _apply_report(call: Call, report: MediaReported) -> Call:
 
 
 def _known_leg(known: Leg | None, new: Leg) -> Leg | None:
-    """The latest ids; a webhook need not name them all. Without a control id there is no leg that
-    a command could be sent to."""
+    """Return the latest ids, because a webhook need not name all of them. Without a control id,
+    there is no leg to send commands to."""
     leg = Leg(
         new.call_control_id or (known.call_control_id if known else ""),
         new.call_leg_id or (known.call_leg_id if known else ""),

@@ -10,7 +10,7 @@ LINK_SECONDS = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRecording:
-    """What the carrier has, for a while."""
+    """A recording that the carrier keeps for a while."""
 
     recording_id: str
     format: str
@@ -27,7 +27,7 @@ class RecordingState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What is on record of it; `key` is its place in the bucket."""
+    """A recording in the record. `key` is its place in the bucket."""
 
     recording_id: str
     format: str

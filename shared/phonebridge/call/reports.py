@@ -42,7 +42,8 @@ def report_of(command: Report, call: Call) -> KeyedReport | None:
 
 
 def _transfer_report(call: Call) -> KeyedReport:
-    """A call may be transferred by the carrier alone, without an attempt of ours."""
+    """Return the report about a transfer. The carrier may also transfer a call without an attempt
+    of ours."""
     attempt = call.transfer
     failure = attempt.end if attempt and call.transferred_at_ms is None else None
     what = f"transfer-{attempt.number if attempt else 0}-{'failed' if failure else 'done'}"

@@ -1,4 +1,4 @@
-"""What a new session of the model needs to continue a conversation, beyond its turns."""
+"""The state that a new session of the model needs to continue a conversation, beyond its turns."""
 
 from dataclasses import dataclass
 

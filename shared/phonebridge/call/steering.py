@@ -20,12 +20,12 @@ class Say:
     words: str | None = None
     instruction: str | None = None
     interrupt: bool = False
-    """Whether the agent breaks off what it is saying; else that comes first."""
+    """True if the agent breaks off its present sentence. Otherwise that sentence comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Go on with other settings; None leaves one as it is."""
+    """Change the settings. None leaves a setting as it is."""
 
     instructions: str | None = None
     voice: str | None = None
@@ -75,7 +75,7 @@ class SayGoodbye:
 
 @dataclass(frozen=True, slots=True)
 class TransferFinished:
-    """The caller was connected with the target, or why not."""
+    """The caller was connected with the target, or `failure` says why not."""
 
     failure: str | None
 
@@ -89,7 +89,7 @@ class MachineAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Somebody picked up: the media should begin on the stream that was there meanwhile."""
+    """The callee answered, so the media should begin on the early stream."""
 
 
 @dataclass(frozen=True, slots=True)

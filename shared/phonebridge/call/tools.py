@@ -1,5 +1,4 @@
-"""What an agent may do besides talking: the tools of a call, declared with the rest of its
-configuration (docs/tools.md)."""
+"""The tools of a call, declared with the rest of its configuration (docs/tools.md)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,7 +8,7 @@ NO_PARAMETERS = '{"type":"object","properties":{}}'
 
 
 class BuiltIn(StrEnum):
-    """What Phonebridge itself carries out."""
+    """Tools that Phonebridge carries out itself."""
 
     END_CALL = "end_call"
     TRANSFER_CALL = "transfer_call"
@@ -19,7 +18,7 @@ class BuiltIn(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpsFunction:
-    """Carried out by a server of the user's."""
+    """A function of the user's server."""
 
     name: str
     url: str
@@ -31,15 +30,15 @@ class HttpsFunction:
     idempotent: bool = False
     """Whether a request that failed may be sent again."""
     filler: str | None = None
-    """A sentence for the caller who waits."""
+    """A sentence for a waiting caller."""
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     secret: str | None = field(default=None, repr=False)
-    """Signs the requests, instead of the operator's secret."""
+    """The secret that signs the requests, instead of the operator's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McpServer:
-    """Called by the model's own servers (Model Context Protocol)."""
+    """A server of the Model Context Protocol, which the model's own servers call."""
 
     label: str
     url: str
@@ -50,7 +49,7 @@ class McpServer:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Somebody to whom the model may transfer; it knows nothing but the name."""
+    """A destination to which the model may transfer the caller. The model sees only its name."""
 
     name: str
     to: str
@@ -72,7 +71,7 @@ class Tools:
 
 
 def map_secrets(tools: Tools, change: Callable[[str], str]) -> Tools:
-    """The same tools with every secret of theirs changed."""
+    """Return the tools with every secret changed."""
 
     def of_headers(headers: dict[str, str]) -> dict[str, str]:
         return {name: change(value) for name, value in headers.items()}
@@ -95,7 +94,7 @@ def map_secrets(tools: Tools, change: Callable[[str], str]) -> Tools:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a caller asked to be passed on; the time counts from the start of the media stream."""
+    """A message that a caller left. Its time counts from the start of the media stream."""
 
     number: int
     text: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferAttempt:
-    """The latest attempt; a target that is busy leaves room for the next."""
+    """The latest attempt. After a failed one, another may follow."""
 
     number: int
     to: str
@@ -24,7 +24,7 @@ class TransferAttempt:
     briefed: bool = False
     target_ended: bool = False
     end: str = ""
-    """Why the target's leg ended, or never began. Until the two were connected, a failure."""
+    """Why the target's leg ended, or never began. Before the connection, this is a failure."""
 
     @property
     def is_warm(self) -> bool:
@@ -37,7 +37,8 @@ class TransferAttempt:
 
     @property
     def target_may_be_up(self) -> bool:
-        """Whether the target's leg may need a hangup. Of a blind transfer Telnyx takes care."""
+        """Whether the target's leg may need a hangup. Telnyx takes care of the target of a blind
+        transfer."""
         return self.is_warm and bool(self.target) and not self.target_ended
 
 
@@ -53,7 +54,7 @@ class TransferRequested:
 
 @dataclass(frozen=True, slots=True)
 class TransferRefused:
-    """The carrier took one of the commands for something it will not do."""
+    """The carrier refused one of the commands of the transfer."""
 
     number: int
     reason: str
@@ -69,7 +70,8 @@ class TargetInitiated:
 
 @dataclass(frozen=True, slots=True)
 class TargetAnswered:
-    """A warm transfer's target; a blind one's is connected by that very answer."""
+    """The target of a warm transfer answered. The target of a blind one is connected by its
+    answer."""
 
     number: int
     target: str
@@ -171,14 +173,15 @@ class HangUpTarget:
 
 @dataclass(frozen=True, slots=True)
 class ReportTransfer:
-    """Not of the carrier: let the container that carries the call know what became of it."""
+    """Report the outcome of a transfer to the container that carries the call."""
 
 
 TransferCommand = TransferLeg | DialTarget | SpeakSummary | BridgeLegs | HangUpTarget
 
 
 def next_step(known: TransferAttempt) -> TransferCommand | None:
-    """What the attempt needs while the caller is still ours; nothing confirms it yet."""
+    """Return the next step of the attempt, while the caller is still ours and nothing confirms the
+    step."""
     if known.end:
         return HangUpTarget() if known.target_may_be_up else None
     if known.briefed:

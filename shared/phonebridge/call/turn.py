@@ -1,4 +1,4 @@
-"""A turn of the conversation, and how long its answer took."""
+"""A turn of the conversation, and the latency of its reply."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -42,11 +42,11 @@ class Turn:
     interrupted: bool = False
     unheard: str = ""
     partial: bool = False
-    """The words may not be all that were said: the final transcript never came."""
+    """True if words may be missing, because the final transcript never came."""
     latency: Latency | None = None
     """The latency of a reply's first turn."""
     stream_number: int = 1
-    """The media stream that carried it; each stream numbers its turns from 1 on."""
+    """The media stream of the turn. Each stream numbers its turns from 1 on."""
 
     def on_stream(self, number: int) -> "Turn":
         return self if number == self.stream_number else replace(self, stream_number=number)

@@ -1,13 +1,12 @@
-"""What a media stream came to, and what others charge for a call: what was used of the models, and
-what the carrier asks for."""
+"""The usage of the models, the activity of a media stream, and the charges of the carrier."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used of the models, as they counted it. Tokens of responses, where cached counts are
-    part of the input counts; and of the caller's transcription either tokens or time."""
+    """Usage of the models, as they counted it. Tokens count for responses, where cached counts are
+    part of the input counts. The caller's transcription has either tokens or time."""
 
     input_text: int = 0
     input_audio: int = 0
@@ -17,9 +16,9 @@ class Usage:
     output_audio: int = 0
     responses: int = 0
     uncounted: int = 0
-    """Responses that came to an end without a count: they are in no other figure here."""
+    """Responses that ended without a count. They are in no other figure here."""
     cache_unknown: int = 0
-    """Responses that did not say how much of their input was cached."""
+    """Responses that did not report how much of their input was cached."""
     transcribed_input: int = 0
     transcribed_output: int = 0
     transcribed_ms: int = 0
@@ -31,7 +30,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What the media plane counted over a stream, or over all streams of a call."""
+    """Counters of the media plane, over a stream or over all streams of a call."""
 
     turns: int = 0
     interruptions: int = 0
@@ -59,7 +58,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """One media stream's figures: its usage, the models that it was of, and its activity."""
+    """The figures of one media stream: its usage, its models, and its activity."""
 
     stream_number: int
     model: str
@@ -70,7 +69,7 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What the carrier asks for one leg (`call.cost`), in millionths of a unit of the currency."""
+    """The carrier's charge for one leg (`call.cost`), in millionths of a unit of the currency."""
 
     leg_id: str
     micros: int

@@ -1,4 +1,4 @@
-"""What became of telling the user's server that a call has ended."""
+"""The delivery of an outcome webhook to the user's server."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,10 +13,11 @@ class WebhookDeliveryState(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDelivery:
     event_id: str
-    """The same for every attempt: how a receiver knows a repetition."""
+    """The same id for every attempt, so that a receiver recognises a repetition."""
     state: WebhookDeliveryState = WebhookDeliveryState.WAITING
     attempts: int = 0
     changed_at_ms: int = 0
     problem: str = ""
     job: str = ""
-    """The job that delivers. Two events of an ended call may queue one each at the same moment."""
+    """The job that delivers the webhook. Two events of an ended call may queue one each at the same
+    moment."""
