@@ -59,7 +59,7 @@ def samples(template: Template, key: Ed25519PrivateKey, now: int) -> Iterator[Sa
         yield Sample(name, function, json.loads((EVENTS / f"{name}.json").read_text()))
     envelope = json.loads((EVENTS / "api" / "telnyx_webhook.json").read_text())
     for path in sorted((EVENTS / "telnyx").glob("*.json")):
-        event = _signed(envelope, path.read_text(), key, now)
+        event = _sign(envelope, path.read_text(), key, now)
         yield Sample(f"telnyx/{path.stem}", functions[envelope["routeKey"]], event)
 
 
@@ -73,7 +73,7 @@ def _functions_by_route(template: Template) -> dict[str, str]:
     }
 
 
-def _signed(
+def _sign(
     envelope: Mapping[str, Any], body: str, key: Ed25519PrivateKey, now: int
 ) -> dict[str, Any]:
     signature = base64.b64encode(key.sign(f"{now}|{body}".encode())).decode()
@@ -94,15 +94,15 @@ def local_template(text: str, variables: Mapping[str, str], architecture: str) -
 def failure_of(answer: str) -> str:
     """Return what is wrong with the answer of a function, or nothing."""
     try:
-        told = json.loads(answer.strip().splitlines()[-1])
+        reply = json.loads(answer.strip().splitlines()[-1])
     except (ValueError, IndexError):
         return "no answer"
-    if not isinstance(told, dict):
+    if not isinstance(reply, dict):
         return ""
-    if "errorMessage" in told:
-        return str(told["errorMessage"])
-    status = told.get("statusCode", 200)
-    return f"{status} {told.get('body')}" if status >= 500 else ""
+    if "errorMessage" in reply:
+        return str(reply["errorMessage"])
+    status = reply.get("statusCode", 200)
+    return f"{status} {reply.get('body')}" if status >= 500 else ""
 
 
 @contextmanager

@@ -154,8 +154,8 @@ async def find_rate_limit(line: Line) -> ProviderAnswer:
     """Look at the headers of the answers to all requests so far."""
     if line.api.was_too_fast:
         return ProviderAnswer("rate_limit", "reached")
-    told = ", ".join(f"{name} {value}" for name, value in sorted(line.api.rate_limit.items()))
-    return ProviderAnswer("rate_limit", "told" if told else "hidden", told)
+    headers = ", ".join(f"{name} {value}" for name, value in sorted(line.api.rate_limit.items()))
+    return ProviderAnswer("rate_limit", "shown" if headers else "hidden", headers)
 
 
 async def find_source_addresses(line: Line) -> ProviderAnswer:

@@ -74,7 +74,7 @@ _LINE: Mapping[str, OpenQuestion] = {
     "rate_limit": OpenQuestion(
         "Do the answers of the API tell its limit?",
         {
-            "told": "Programs that place many calls can pace themselves by the headers.",
+            "shown": "Programs that place many calls can pace themselves by the headers.",
             "hidden": "Only a 429 tells: wait and repeat, as the code does.",
             "reached": "This test was refused for its pace: ask Telnyx for a higher limit.",
         },

@@ -150,10 +150,10 @@ class CallControlApi:
     async def _show(self, request: Request) -> Response:
         await self._admit(request)
         call = self._find(request.path_params["id"])
+        headers = RATE_HEADERS if call.faults.undocumented.tells_rate_limit else {}
         if call.state == "ended" and call.faults.undocumented.lookup_after_end == "forgotten":
-            raise ApiError(404, "10005", "Resource not found")
-        told = RATE_HEADERS if call.faults.undocumented.tells_rate_limit else None
-        return JSONResponse({"data": _call_data(call) | _times(call)}, headers=told)
+            raise ApiError(404, "10005", "Resource not found", headers=headers)
+        return JSONResponse({"data": _call_data(call) | _times(call)}, headers=headers)
 
     async def _list(self, request: Request) -> Response:
         await self._admit(request)

@@ -32,6 +32,7 @@ from media_bridge.commands import (
     TruncateItem,
     UpdateSession,
 )
+from media_bridge.conversation.gap_prompt import SILENCE_SECONDS
 from media_bridge.conversation.history import finish_sentence, history_of
 from media_bridge.conversation.reconnects import (
     MAX_ATTEMPTS,
@@ -605,10 +606,10 @@ def test_another_stream_goes_on_where_the_one_before_stopped() -> None:
     assert not [each for each in commands if isinstance(each, AddTimelineEntry)]
 
 
-def test_another_stream_does_not_speak_where_the_caller_waits_for_nothing() -> None:
+def test_another_stream_does_not_speak_at_once_where_the_caller_waits_for_nothing() -> None:
     story = resume_call(EARLIER[:1], Resume())
     do(story, STARTED)
-    assert requests([*reconnect(story), *wait(story, 5.0)]) == []
+    assert requests([*reconnect(story), *wait(story, SILENCE_SECONDS - 0.1)]) == []
 
 
 def test_another_stream_finishes_a_sentence_that_the_one_before_was_cut_in() -> None:

@@ -200,7 +200,7 @@ async def test_a_draining_container_sends_calls_to_another(start_plane: StartsPl
         "/media-bridge/a",
         "/media-bridge/a/b",
         "/media-bridge/a/0",
-        "/media-bridge/a/26",
+        "/media-bridge/a/31",
         "/media-bridge/a/1/2",
         "/elsewhere",
     ],
