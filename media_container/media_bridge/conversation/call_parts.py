@@ -11,7 +11,6 @@ from media_bridge.commands import (
     FailCall,
     LeaveStream,
     RecordTurn,
-    UpdateSession,
 )
 from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_end import CallEnd
@@ -28,16 +27,15 @@ from media_bridge.conversation.memory import CallMemory
 from media_bridge.conversation.model_session import ModelSession
 from media_bridge.conversation.reconnects import LossReason, ReconnectBudget
 from media_bridge.conversation.response_queue import Purpose
-from media_bridge.conversation.silent_server import SilentServer, Suspicion
 from media_bridge.conversation.talk import NO_CLIPS
 from media_bridge.conversation.time_limit import TimeLimit
 from media_bridge.conversation.tool_calls import ToolCalls
 from media_bridge.conversation.voicemail import Voicemail
-from media_bridge.speech.caller_audio import RECENT_AUDIO_SECONDS, CallerAudioPath
+from media_bridge.speech.caller_audio import CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Say, Update
+from phonebridge.call.steering import Say
 from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
@@ -83,7 +81,6 @@ class CallParts:
         self._caller_was_speaking = False
         """True if the session was lost while the caller spoke."""
         self._last_resort = LastResort()
-        self._silence = SilentServer()
         self._line: Codec | None = None
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
@@ -194,33 +191,16 @@ class CallParts:
             AddTimelineEntry("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says
         ]
 
-    def _check_server(self, now: float) -> list[BridgeCommand]:
-        is_callers_turn = self._model.is_ready and self.waits_for_caller
-        match self._silence.check(is_callers_turn, self._caller_audio, now):
-            case Suspicion.ASK:
-                return [UpdateSession(Update())]
-            case Suspicion.LOST if is_callers_turn:
-                unheard_since = now - RECENT_AUDIO_SECONDS
-                why = "it ignored the caller"
-                return self._lose_session(LossReason.STALLED, why, now, unheard_since)
-            case _:
-                return []
-
-    def _lose_session(
-        self, reason: LossReason, why: str, now: float, unheard_since: float | None = None
-    ) -> list[BridgeCommand]:
-        """`unheard_since`: the model has ignored what the caller has said since then."""
+    def _lose_session(self, reason: LossReason, why: str, now: float) -> list[BridgeCommand]:
         replaced = self._model.lose(reason, why, now)
-        return self._with_apology([*self._on_session_lost(now, unheard_since), *replaced], now)
+        return self._with_apology([*self._on_session_lost(now), *replaced], now)
 
-    def _on_session_lost(
-        self, now: float, unheard_since: float | None = None
-    ) -> list[BridgeCommand]:
+    def _on_session_lost(self, now: float) -> list[BridgeCommand]:
         """Go on without the model until the next session is ready."""
         if self._model.is_ringing:
             self._start_over()
             return []
-        began_at = unheard_since or self._conversation.speech_began_at
+        began_at = self._conversation.speech_began_at
         self._caller_was_speaking = began_at is not None
         self._caller_audio.lose_session(None if began_at is None else now - began_at)
         self._memory.lose_session()
@@ -297,7 +277,6 @@ class CallParts:
             self._start_due_at,
             self._model.due_at,
             self._frame_watch.due_at,
-            self._silence.due_at,
             self._caller_audio.next_deadline(),
             self._tools.next_deadline(),
         ]
