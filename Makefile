@@ -11,7 +11,7 @@ UV_VERSION := 0.13.9
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
 IMAGE ?= phonebridge-media:$(ARCH)
 
-.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove invoke browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults drill fuzz soak diagrams reference lock
+.PHONY: help setup environments check-style check-types check-template image image-check demo dev ring call deploy destroy logs doctor prove invoke browser screenshots test check build bench bench-peers bench-pages bench-quality bench-scale bench-first-words bench-interruption bench-steering bench-page bench-instructions bench-check bench-faults bench-quarter cost drill fuzz soak diagrams reference lock
 
 help:                           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1	\2/p' Makefile | expand -t 27
@@ -98,7 +98,7 @@ bench: .venv/.stamp bench-peers ## compare the media container with its peers un
 
 bench-pages: .venv/.stamp .venv-peers/charts/.stamp ## write the pages and charts of the stored results again
 	$(BIN)/python -m benchmarks.media.report
-	$(BIN)/python -m benchmarks.control_plane.cost
+	$(MAKE) cost
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.scale
 	PYTHONPATH=shared .venv-peers/charts/bin/python -m benchmarks.media.draw_charts
 
@@ -133,6 +133,13 @@ bench-check: .venv/.stamp       ## fail if the container needs more instructions
 
 bench-faults: .venv/.stamp      ## measure whether audio is late while the table fails; docs/reliability.md
 	$(BIN)/python -m benchmarks.media.store_faults $(ARGS)
+
+bench-quarter: .venv/.stamp     ## measure ten calls on a quarter of a vCPU, as root; docs/cost.md
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.media.small_task $(ARGS)
+	$(MAKE) cost
+
+cost: .venv/.stamp              ## compute docs/cost.md from template.yaml, prices and the stored results
+	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.control_plane.cost
 
 drill: .venv/.stamp             ## cause faults and count what becomes of the calls; docs/reliability.md
 	PYTHONPATH=local:functions $(BIN)/python -m benchmarks.drills.run $(ARGS)

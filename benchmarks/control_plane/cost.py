@@ -1,10 +1,11 @@
-"""Writes the tables of docs/cost.md: what a minute of a call costs at AWS, and how many tasks carry
-it.
+"""Writes the tables of docs/cost.md: what a stack without calls and a minute of a call cost at AWS,
+and how many tasks carry the calls.
 
-Prices are published list prices. Bytes follow from the audio formats, and the CPU time of a call
-comes from results.json. Nothing was taken from a bill.
+Sizes and resources come from template.yaml, and prices are published list prices. Bytes follow
+from the audio formats, and the CPU time of a call comes from results.json. Nothing was taken from a
+bill.
 
-python benchmarks/control_plane/cost.py        writes the tables
+make cost        writes the tables
 """
 
 import math
@@ -12,25 +13,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.media import results
+from benchmarks.control_plane import idle_cost
+from benchmarks.control_plane.idle_cost import (
+    ALB_HOUR,
+    EGRESS_GB,
+    FILL,
+    HOURS_PER_MONTH,
+    IPV4_HOUR,
+    LARGE,
+    LCU_HOUR,
+    NAT_GB,
+    NAT_HOUR,
+    SMALL,
+    TEMPLATE,
+    ZONES,
+    TaskSize,
+    standing_month,
+)
+from benchmarks.media import results, small_task
 from benchmarks.media.results import Case, Results
 from phonebridge.settings import ModelAudio
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cost.md"
 BEGIN, END = "<!-- cost: begin -->\n", "<!-- cost: end -->\n"
 
-# US dollars in us-east-1: list prices of September 2026 (ECS, ELB and VPC pages). Those of the HTTP
-# API, egress and CloudWatch were not looked up: check them before you rely on a cent.
-VCPU_HOUR, GB_HOUR = 0.03238, 0.00356  # Fargate, arm64
-ALB_HOUR, LCU_HOUR = 0.0225, 0.008
-IPV4_HOUR = 0.005
-EGRESS_GB = 0.09
-NAT_HOUR, NAT_GB = 0.045, 0.045
 CALL = 0.00006
 """Dollars per call for a create, ten webhooks, the write units of docs/scale.md, and their logs."""
-MONTH = 5.0
-"""Dollars per month for the secret, alarms, metrics and the dashboard."""
-HOURS_PER_MONTH = 730
 
 # Telnyx's price list of voice-api, 27 August 2026: a call uses Call Control and one media stream.
 TELNYX_MINUTE = {"Call Control": 0.002, "media streaming": 0.0035}
@@ -41,13 +49,6 @@ CARRIER_MINUTE = 0.0032
 # Dollars for a minute of the caller's and of the agent's audio: 600 and 1,200 tokens (OpenAI,
 # "Managing costs" and the models' pages, November 2026).
 MODEL_MINUTE = {"gpt-realtime-2.1-mini": (0.006, 0.024), "gpt-realtime-2.1": (0.0192, 0.0768)}
-
-# The defaults of template.yaml.
-CALLS_PER_TASK = 40
-TASK_VCPU, TASK_GB = 1, 2
-FILL = 0.55
-"""The share of slots in use that the scaling policy aims for."""
-ZONES = 2
 
 CALL_MINUTES = 3
 SPEECH = 0.5
@@ -87,17 +88,17 @@ class Hour:
         return self.total / (self.calls * 60)
 
 
-def hour(calls: int, audio: ModelAudio) -> Hour:
-    tasks = math.ceil(calls / (CALLS_PER_TASK * FILL))
+def hour(calls: int, audio: ModelAudio, size: TaskSize) -> Hour:
+    tasks = math.ceil(calls / (size.calls * FILL))
     return Hour(
         calls,
         tasks,
-        fargate=tasks * _task_hour(),
+        fargate=tasks * size.dollars_per_hour,
         balancer=ALB_HOUR + LCU_HOUR * calls * _gb_per_hour(_from_phone() + _to_phone()),
         addresses=IPV4_HOUR * (tasks + ZONES),
         egress=EGRESS_GB * calls * _gb_per_hour(_to_phone() + _to_model(audio)),
         control_plane=CALL * calls * 60 / CALL_MINUTES,
-        standing=MONTH / HOURS_PER_MONTH,
+        standing=standing_month(TEMPLATE, tasks) / HOURS_PER_MONTH,
     )
 
 
@@ -105,7 +106,7 @@ def nat_per_call_minute(calls: int, audio: ModelAudio) -> float:
     """Dollars that VpcMode=private adds. The model's audio passes the NAT gateway too."""
     from_model = SPEECH * MODEL_BYTES[audio]
     gb = calls * _gb_per_hour(_to_model(audio) + from_model)
-    saved = IPV4_HOUR * (hour(calls, audio).tasks - ZONES)
+    saved = IPV4_HOUR * (hour(calls, audio, LARGE).tasks - ZONES)
     return (ZONES * NAT_HOUR + NAT_GB * gb - saved) / (calls * 60)
 
 
@@ -128,13 +129,16 @@ def _gb_per_hour(bytes_per_second: float) -> float:
 
 def tables(known: Results) -> str:
     parts = [
+        "## A stack without calls\n",
+        idle_cost.table(TEMPLATE),
         "## A thousand call-minutes\n",
         _thousand(known),
         "## Telnyx, the carrier and the model\n",
         _beside_aws(),
         "## By size\n",
         _by_size(),
-        _waiting(),
+        "## What a quarter of a vCPU carries\n",
+        _small_task(),
     ]
     return "\n".join(parts)
 
@@ -142,13 +146,13 @@ def tables(known: Results) -> str:
 def _thousand(known: Results) -> str:
     cpu = [_cpu(known, audio) for audio in ModelAudio]
     carried = [_calls_per_core(known, audio) for audio in ModelAudio]
-    hours = [hour(TYPICAL, audio) for audio in ModelAudio]
+    hours = [hour(TYPICAL, audio, LARGE) for audio in ModelAudio]
     fargate = [_fargate(known, audio) for audio in ModelAudio]
     rest = [_thousandth(each.total - each.fargate) for each in hours]
     head = f"With {TYPICAL:,} concurrent calls. Figures without a unit are dollars.\n\n"
     head += f"| | {' | '.join(ModelAudio)} |\n|---|{'--:|' * len(ModelAudio)}\n"
     rows = [
-        _cells(f"CPU s per call-minute, {CALLS_PER_TASK} calls on one core, measured", cpu, ".3f"),
+        _cells(f"CPU s per call-minute, {LARGE.calls} calls on one core, measured", cpu, ".3f"),
         _cells("calls per vCPU: 60 s divided by that", [each and 60 / each for each in cpu], ".0f"),
         _cells("calls that one core carried, measured", carried, ".0f"),
         _cells("Fargate, with the smaller of these as slots of a task", fargate, ".3f"),
@@ -180,7 +184,7 @@ def _cells(name: str, values: Iterable[float | None], form: str) -> str:
 
 
 def _cpu(known: Results, audio: ModelAudio) -> float | None:
-    figures = known.best(Case("phonebridge", audio, tls=False, calls=CALLS_PER_TASK))
+    figures = known.best(Case("phonebridge", audio, tls=False, calls=LARGE.calls))
     return figures.cpu_per_call_minute if figures else None
 
 
@@ -202,11 +206,7 @@ def _fargate(known: Results, audio: ModelAudio) -> float | None:
     if cpu is None:
         return None
     slots = min(60 / cpu, _calls_per_core(known, audio) or math.inf)
-    return _task_hour() / TASK_VCPU / (slots * FILL * 60) * 1000
-
-
-def _task_hour() -> float:
-    return TASK_VCPU * VCPU_HOUR + TASK_GB * GB_HOUR
+    return LARGE.dollars_per_hour / LARGE.vcpu / (slots * FILL * 60) * 1000
 
 
 def _beside_aws() -> str:
@@ -230,39 +230,57 @@ def _by_size() -> str:
     head = (
         "| concurrent calls | tasks | vCPU (twice as many during a deployment) | calls placed per"
         " second | $ per hour, pcm24k | $ per call-minute, pcm24k | $ per call-minute, g711 |"
-        " $ added by private subnets |\n"
-        f"|{'--:|' * 8}\n"
+        f" $ added by private subnets | tasks of {SMALL.vcpu:g} vCPU | $ per hour with them |\n"
+        f"|{'--:|' * 10}\n"
     )
-    return head + "".join(_size(calls) for calls in SIZES)
+    return head + "".join(_size(calls) for calls in SIZES) + SIZES_OF_TASKS
 
 
 def _size(calls: int) -> str:
-    pcm, g711 = (hour(calls, audio) for audio in (ModelAudio.PCM24K, ModelAudio.G711))
+    pcm, g711 = (hour(calls, audio, LARGE) for audio in (ModelAudio.PCM24K, ModelAudio.G711))
+    small = hour(calls, ModelAudio.PCM24K, SMALL)
     return (
-        f"| {calls:,} | {pcm.tasks} | {pcm.tasks * TASK_VCPU} |"
+        f"| {calls:,} | {pcm.tasks} | {pcm.tasks * LARGE.vcpu:g} |"
         f" {calls / CALL_MINUTES / 60:.2g} | {pcm.total:.2f} | {pcm.per_call_minute:.5f} |"
-        f" {g711.per_call_minute:.5f} | {nat_per_call_minute(calls, ModelAudio.PCM24K):.5f} |\n"
+        f" {g711.per_call_minute:.5f} | {nat_per_call_minute(calls, ModelAudio.PCM24K):.5f} |"
+        f" {small.tasks} | {small.total:.2f} |\n"
     )
 
 
-def waiting_month(vcpu: float, gb: float) -> float:
-    """Dollars per month for a stack with one task and no calls."""
-    addresses = IPV4_HOUR * (1 + ZONES)
-    task = vcpu * VCPU_HOUR + gb * GB_HOUR
-    return MONTH + HOURS_PER_MONTH * (task + ALB_HOUR + addresses)
-
-
-def _waiting() -> str:
-    whole, half = waiting_month(TASK_VCPU, TASK_GB), waiting_month(TASK_VCPU / 2, TASK_GB / 2)
-    return (
-        f"A stack without calls costs {whole:.0f} dollars a month with one task of 1 vCPU. With"
-        f" half a vCPU\n(`MediaTaskCpu=512`, `MaxCallsPerTask=20`), it costs {half:.0f}.\n"
+def _small_task() -> str:
+    stored = small_task.load()
+    return "\n".join(
+        (
+            f"Measured with {small_task.CALLS} calls and TLS to the model, on {stored.machine}"
+            f"\n({stored.date}):\n",
+            *small_task.table(stored),
+            SMALL_TASK,
+        )
     )
 
 
+SIZES_OF_TASKS = f"""
+The first columns are for tasks of {LARGE.vcpu:g} vCPU with {LARGE.calls} calls, the last two \
+for those of
+{SMALL.vcpu:g} vCPU with {SMALL.calls}, the default. A task needs an address of its own, so the \
+larger ones are
+cheaper for many calls: `--set MediaTaskCpu={LARGE.cpu} --set MaxCallsPerTask={LARGE.calls}`.
+"""
+SMALL_TASK = """
+`make bench-quarter` limits the container by the quota of the Linux scheduler, as container engines
+do: a share of a core in every 100 ms. A program that has used its share stands still until the
+next 100 ms. Whether Fargate limits in the same way is not documented. An eighth stands for a core
+that is half as fast. Delays include the filter of the resampler.
+
+This machine is slower than that of [performance](performance.md), and other programs ran on it: the
+calls used several times the CPU. Even so, a quarter carried ten calls without a late chunk, and its
+event loop was never late by the 100 ms of LoopLagAlarm. An eighth did not: on slower cores, lower
+`MaxCallsPerTask` to 5, or raise `MediaTaskCpu`, when that alarm fires.
+"""
 DEPLOYED = f"""
-As deployed, a task of {TASK_VCPU} vCPU and {TASK_GB} GB has {CALLS_PER_TASK} slots. In both cases,
-{FILL:.0%} of the slots are in use. {CALLS_PER_TASK} is far below what a core of the benchmark's
+As deployed, a task of {LARGE.vcpu:g} vCPU and {LARGE.mib / 1024:g} GB has {LARGE.calls} \
+slots. In both cases,
+{FILL:.0%} of the slots are in use. {LARGE.calls} is far below what a core of the benchmark's
 machine carries. This leaves room for TLS and for slower cores: those of Fargate were not measured.
 """
 

@@ -148,10 +148,13 @@ def faulty_table(table: str, fault: StoreFault) -> Iterator[FaultyTable]:
 
 
 @contextmanager
-def running(target: Target, port: int, environ: Mapping[str, str]) -> Iterator[int]:
-    """Run a target and yield its process id. Its output goes to .build/bench-NAME.log."""
+def running(
+    target: Target, port: int, environ: Mapping[str, str], wrapper: tuple[str, ...] = ()
+) -> Iterator[int]:
+    """Run a target and yield its process id. Its output goes to .build/bench-NAME.log. `wrapper`
+    is a command that becomes the target."""
     LOGS.mkdir(exist_ok=True)
-    command = (target.python, *target.argv, "--port", str(port))
+    command = (*wrapper, target.python, *target.argv, "--port", str(port))
     given = {**environ, **target.environ}
     with (
         (LOGS / f"bench-{target.name}.log").open("wb") as log,

@@ -62,6 +62,8 @@ class Bench:
         self._fault_pid = fault_pid
         self._certificate = certificate
         self._seconds = seconds
+        self.wrapper: tuple[str, ...] = ()
+        """The beginning of a command that starts the target."""
 
     def run(self, case: Case) -> Run:
         target = TARGETS[case.target]
@@ -73,11 +75,11 @@ class Bench:
             return Run(case, results.now(), None, _brief(error))
 
     def _measure(self, target: Target, case: Case) -> Figures:
-        model_port = _free_port()
-        media_port = _free_port()
+        model_port = free_port()
+        media_port = free_port()
         environ = os.environ | self._store.environ() | self._model(model_port)
         environ["MODEL_AUDIO"] = case.audio.value
-        with running(target, media_port, environ) as pid:
+        with running(target, media_port, environ, self.wrapper) as pid:
             _wait_for(media_port)
             media_url = f"ws://127.0.0.1:{media_port}/media-bridge"
             tickets = self._store.admit(case.calls)
@@ -179,7 +181,7 @@ def _wait_for(port: int) -> None:
             time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -15,6 +15,7 @@ class Template:
     parameters: Mapping[str, Any]
     resources: Mapping[str, Any]
     globals: Mapping[str, Any]
+    mappings: Mapping[str, Any]
 
     def properties(self, resource: str) -> Mapping[str, Any]:
         properties: Mapping[str, Any] = self.resources[resource]["Properties"]
@@ -28,10 +29,24 @@ class Template:
             if resource["Type"] == kind
         }
 
+    def queues_of_functions(self) -> list[str]:
+        """Return the names of the functions' events that come from a queue."""
+        return [
+            name
+            for function in self.of_type("AWS::Serverless::Function").values()
+            for name, event in function.get("Events", {}).items()
+            if event["Type"] == "SQS"
+        ]
+
 
 def load_template(path: Path = TEMPLATE) -> Template:
     written = yaml.load(path.read_text(), _Loader)
-    return Template(written.get("Parameters", {}), written["Resources"], written.get("Globals", {}))
+    return Template(
+        written.get("Parameters", {}),
+        written["Resources"],
+        written.get("Globals", {}),
+        written.get("Mappings", {}),
+    )
 
 
 class _Loader(yaml.CSafeLoader):  # ten times as fast as SafeLoader

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from aws.template import load_template
 from deployment.answers import Answers
 from deployment.problems import Doubt, Missing, Problem
 from deployment.stack import DeployedStack
@@ -101,16 +102,23 @@ def create_service_roles(session: Any) -> Iterator[Problem]:
 def check_quotas(
     session: Any, answers: Answers, deployed: DeployedStack | None
 ) -> Iterator[Problem]:
-    for quota in _quotas(answers):
+    for quota in _quotas(answers, deployed):
         yield from _check_quota(session, quota)
     yield from _check_lambda(session)
     if not (answers.get("VpcId") or (deployed and deployed.has_media_plane)):
         yield from _check_vpcs(session)
 
 
-def _quotas(answers: Answers) -> Iterator[Quota]:
-    tasks = int(answers.get("MediaTasksMin") or 1)
-    vcpu = int(answers.get("MediaTaskCpu") or CPU_UNITS_PER_VCPU) / CPU_UNITS_PER_VCPU
+def _quotas(answers: Answers, deployed: DeployedStack | None) -> Iterator[Quota]:
+    """A parameter that is left out keeps its value, or gets its default."""
+    kept = deployed.parameters if deployed else {}
+    defaults = load_template().parameters
+
+    def number(parameter: str) -> int:
+        given = answers.get(parameter) or kept.get(parameter)
+        return int(given or defaults[parameter]["Default"])
+
+    tasks, vcpu = number("MediaTasksMin"), number("MediaTaskCpu") / CPU_UNITS_PER_VCPU
     # A deployment runs the new tasks beside the old ones.
     yield Quota("fargate", "Fargate On-Demand vCPU resource count", 2 * tasks * vcpu)
     if answers.build_in_cloud:
@@ -123,7 +131,12 @@ def _check_quota(session: Any, quota: Quota) -> Iterator[Problem]:
     except (BotoCoreError, ClientError) as error:
         yield Doubt("quota", f"{quota.name} could not be checked: {error}")
         return
-    if value is not None and value < quota.needed:
+    if value is None:
+        yield Doubt(
+            "quota",
+            f"{session.region_name} names no {quota.name}: {quota.service} may not offer it there",
+        )
+    elif value < quota.needed:
         yield Missing(
             "quota",
             f"{quota.name} is {value:g} in {session.region_name}, and {quota.needed:g} is needed: "

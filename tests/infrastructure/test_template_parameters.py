@@ -133,7 +133,7 @@ def test_a_hosted_zone_does_instead_of_certificates() -> None:
             "ApiDomainName needs ApiCertificateArn, or HostedZoneId",
         ),
         ({"ApiCertificateArn": CERTIFICATE}, "ApiCertificateArn needs ApiDomainName"),
-        ({"MediaTaskCpu": 256}, "MaxCallsPerTask is more than MediaTaskCpu carries"),
+        ({"MaxCallsPerTask": 40}, "MaxCallsPerTask is more than MediaTaskCpu carries"),
         ({"MediaTasksMin": 5, "MediaTasksMax": 2}, "MediaTasksMin is above MediaTasksMax"),
         ({"VpcId": "vpc-1"}, "VpcId needs BalancerSubnetIds and TaskSubnetIds"),
         ({"TaskSubnetIds": "subnet-1"}, "BalancerSubnetIds and TaskSubnetIds need VpcId"),

@@ -86,12 +86,29 @@ def test_fargate_must_hold_old_and_new_tasks(
     assert quotas(MediaTasksMin=tasks, MediaTaskCpu=cpu) == []
 
 
+def test_a_region_that_may_build_nothing_for_arm_is_mentioned(front: AwsFront) -> None:
+    front.set_quotas(fargate=6, vpc=10_000)
+    [problem] = quotas(build_in_cloud="yes")
+    assert isinstance(problem, Doubt)
+    assert "us-east-1 names no Concurrently running builds for ARM/Small" in problem.how
+
+
+def test_without_a_size_that_of_the_stack_or_of_the_template_counts(front: AwsFront) -> None:
+    front.set_quotas(fargate=0, vpc=10_000)
+    [problem] = quotas()
+    assert "and 0.5 is needed" in problem.how, "two tasks of a quarter of a vCPU"
+    large = DeployedStack("phonebridge", "us-east-1", {"MediaTaskCpu": "1024"}, {})
+    [problem] = quotas(large)
+    assert "and 2 is needed" in problem.how
+
+
 def test_a_region_full_of_vpcs(front: AwsFront) -> None:
     front.set_quotas(fargate=6, vpc=1)
     [problem] = quotas()
     assert "VPCs, and the stack creates one" in problem.how
     has_one = DeployedStack("phonebridge", "us-east-1", {"MediaImageUri": "x"}, {})
     assert quotas(has_one) == []
+    assert quotas(VpcId="vpc-0a1b2c3d") == []
 
 
 def test_few_functions_at_a_time_are_mentioned(front: AwsFront) -> None:
