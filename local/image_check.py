@@ -49,6 +49,7 @@ def _idle(engine: Engine, environment: TaskEnvironment) -> Iterator[Measurement]
 
 def _starting(engine: Engine, environment: TaskEnvironment) -> Measurement:
     with engine.running(environment.variables, free_port()) as container:
+        engine.wait_until_signals_are_handled(container)
         seconds = engine.stop(container)
     return Measurement("SIGTERM, during start-up", seconds, MAX_STOP_SECONDS, "s")
 

@@ -45,10 +45,6 @@ CATCH_EVERYTHING = {
 
 # Tested through what they are a part of, by the test named.
 TESTED_ELSEWHERE = {
-    "local/container_image/engine.py": "tests/local/test_image_check.py",
-    "local/container_image/measurement.py": "tests/local/test_image_check.py",
-    "local/container_image/task_environment.py": "tests/local/test_image_check.py",
-    "local/container_image/whole_call.py": "tests/local/test_image_check.py",
     "functions/control_plane/api/calls.py": "tests/functions/test_ai_calls.py",
     "functions/control_plane/browser_calls.py": (
         "tests/functions/control_plane/api/test_browser_calls.py"

@@ -1,6 +1,7 @@
 """Runs the image with docker or podman, as ECS runs a task."""
 
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,16 @@ class Engine:
                 return int(line.split()[1]) / 1024
         raise EngineFailed("the kernel does not tell the memory of the container")
 
+    def wait_until_signals_are_handled(self, container: str) -> None:
+        """Until its program has a handler, the first process of a container ignores SIGTERM. ECS
+        gives it another first process (`InitProcessEnabled`)."""
+        pid = self._output("inspect", "--format={{.State.Pid}}", container)
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while not _handles_sigterm(Path(f"/proc/{pid}/status").read_text()):
+            if time.monotonic() > end:
+                raise EngineFailed("the container handles no SIGTERM")
+            time.sleep(POLL_SECONDS)
+
     def terminate(self, container: str) -> None:
         self._output("kill", "--signal=TERM", container)
 
@@ -100,6 +111,12 @@ class Engine:
         )
         _check(command, done.returncode, done.stderr)
         return done.stdout.strip()
+
+
+def _handles_sigterm(status: str) -> bool:
+    """Read the mask of caught signals (man 5 proc, `SigCgt`)."""
+    [mask] = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) & 1 << (signal.SIGTERM - 1))
 
 
 def _check(command: tuple[str, ...], code: int, complaint: str) -> None:

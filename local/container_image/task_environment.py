@@ -73,7 +73,11 @@ def _store(keys: dict[str, str], aws: str) -> str:
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
-    return str(client.create_secret(Name="keys", SecretString=json.dumps(keys))["ARN"])
+    return str(
+        client.create_secret(Name=f"keys-{secrets.token_hex(4)}", SecretString=json.dumps(keys))[
+            "ARN"
+        ]
+    )
 
 
 @contextmanager

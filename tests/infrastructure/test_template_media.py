@@ -190,6 +190,11 @@ def test_a_deployment_that_fails_its_callers_is_rolled_back() -> None:
         assert period * alarm["DatapointsToAlarm"] <= bake_seconds, name
 
 
+def test_a_container_can_be_stopped_before_it_has_a_handler_for_signals() -> None:
+    (container,) = properties("MediaTask")["ContainerDefinitions"]
+    assert container["LinuxParameters"] == {"InitProcessEnabled": True}
+
+
 def test_calls_do_not_wait_for_their_logs() -> None:
     (container,) = properties("MediaTask")["ContainerDefinitions"]
     assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"

@@ -3,14 +3,7 @@
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-
-import pytest
-
-from container_image.engine import Engine, EngineFailed
-from container_image.measurement import Measurement
-from container_image.task_environment import task_environment
 
 ROOT = Path(__file__).parents[2]
 ENGINE = """\
@@ -78,38 +71,3 @@ def test_what_is_over_its_budget_fails(tmp_path: Path) -> None:
     done = check(tmp_path, 61_000_000)
     assert done.stdout.startswith("OVER  own layers, compressed")
     assert done.returncode == 1
-
-
-def engine_that(folder: Path, does: str) -> Engine:
-    program = folder / "engine"
-    program.write_text(f"#!/bin/sh\n{does}\n")
-    program.chmod(0o755)
-    return Engine((str(program),), "media")
-
-
-def test_an_engine_that_fails_is_quoted(tmp_path: Path) -> None:
-    engine = engine_that(tmp_path, "echo no such image >&2; exit 125")
-    with pytest.raises(EngineFailed, match=r"run …` failed \(125\): no such image"):
-        engine.layers_mb()
-
-
-@pytest.mark.parametrize(
-    "printed",
-    ["2026-11-30T21:04:08.123456789Z", "2026-11-30T22:04:08.123456+01:00"],
-    ids=["docker", "podman"],
-)
-def test_engines_tell_when_a_container_started(tmp_path: Path, printed: str) -> None:
-    engine = engine_that(tmp_path, f"echo '\"{printed}\"'")
-    assert engine.started_at("container") == datetime(2026, 11, 30, 21, 4, 8, 123456, UTC)
-
-
-def test_a_task_has_the_variables_of_the_template(dynamodb_address: str) -> None:
-    with task_environment(dynamodb_address) as environment:
-        names = set(environment.names)
-        assert {"CALLS_TABLE", "PROVIDER_SECRET_ARN", "TOOL_HOSTS_ALLOWED"} <= names
-        assert not names & environment.secret.keys()
-
-
-@pytest.mark.parametrize(("value", "is_within"), [(2.0, True), (2.01, False)])
-def test_a_budget_may_be_used_up(value: float, is_within: bool) -> None:
-    assert Measurement("start", value, 2.0, "s").is_within is is_within
