@@ -23,6 +23,8 @@ from container_image.whole_call import call_through
 MAX_LAYERS_MB = 60.0
 """Maximum compressed size of our own layers."""
 MAX_START_SECONDS = 2.0
+STARTS = 3
+"""The fastest start counts, because other programs can only add time."""
 MAX_IDLE_RSS_MB = 90.0
 MAX_STOP_SECONDS = 2.0
 
@@ -31,18 +33,25 @@ def measure(
     engine: Engine, environment: TaskEnvironment, makes_call: bool
 ) -> Iterator[Measurement]:
     yield Measurement("own layers, compressed", engine.layers_mb(), MAX_LAYERS_MB, "MB")
+    start_seconds = min(_start_seconds(engine, environment) for _ in range(STARTS))
+    yield Measurement("start to /healthz", start_seconds, MAX_START_SECONDS, "s")
     yield from _idle(engine, environment)
     yield _starting(engine, environment)
     if makes_call:
         yield from asyncio.run(call_through(engine, environment))
 
 
+def _start_seconds(engine: Engine, environment: TaskEnvironment) -> float:
+    port = free_port()
+    with engine.running(environment.variables, port) as container:
+        engine.wait_until_healthy(port)
+        return (datetime.now(UTC) - engine.started_at(container)).total_seconds()
+
+
 def _idle(engine: Engine, environment: TaskEnvironment) -> Iterator[Measurement]:
     port = free_port()
     with engine.running(environment.variables, port) as container:
         engine.wait_until_healthy(port)
-        start = datetime.now(UTC) - engine.started_at(container)
-        yield Measurement("start to /healthz", start.total_seconds(), MAX_START_SECONDS, "s")
         yield Measurement("memory, idle", engine.rss_mb(container), MAX_IDLE_RSS_MB, "MB")
         yield Measurement("SIGTERM, idle", engine.stop(container), MAX_STOP_SECONDS, "s")
 

@@ -31,8 +31,8 @@ class Quota:
     def read(self) -> tuple[int, int]:
         """Return the periods in which the program ran, and those in which it stood still."""
         lines = (line.split() for line in (self.group / "cpu.stat").read_text().splitlines())
-        told = {name: int(value) for name, value in lines}
-        return told["nr_periods"], told["nr_throttled"]
+        values = {name: int(value) for name, value in lines}
+        return values["nr_periods"], values["nr_throttled"]
 
 
 class Watch:

@@ -14,7 +14,7 @@ from container_image.task_environment import TaskEnvironment
 
 NAME = "phonebridge-image-check"
 LINES_BEFORE_SIGTERM = 2
-MAX_WORD_SECONDS = 2.0
+MAX_WORD_SECONDS = 3.0
 """From the answer to the agent's first word."""
 MAX_END_SECONDS = 5.0
 """From the end of the call to the end of the container."""

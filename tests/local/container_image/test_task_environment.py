@@ -17,5 +17,5 @@ def test_a_task_has_the_variables_of_the_template_and_no_key_among_them(
 def test_credentials_come_from_an_address_with_a_session_token(dynamodb_address: str) -> None:
     with task_environment(dynamodb_address) as environment:
         url = environment.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-        told = httpx.get(url, trust_env=False).json()
-    assert {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"} == told.keys()
+        credentials = httpx.get(url, trust_env=False).json()
+    assert {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"} == credentials.keys()
