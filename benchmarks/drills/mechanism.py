@@ -103,7 +103,7 @@ _PARTS: Mapping[Mechanism, tuple[tuple[Any, str, Any], ...]] = {
     Mechanism.ASK_CARRIER: ((TelnyxClient, "look_up", _say_nothing),),
     Mechanism.SECOND_LOOK: ((TaskSweep, "_watch_closely", _believe_first_look),),
     Mechanism.FLEET_WATCH: ((FleetWatch, "_mark", _mark_nobody),),
-    Mechanism.CLAIM_RETRY: ((server, "CLAIM_ATTEMPTS", 1),),
+    Mechanism.CLAIM_RETRY: ((server, "CLAIM_SECONDS", 0.0),),
     Mechanism.NEXT_STREAM: (
         (lifecycle, "stream_needed", _never_replace),
         (Rescues, "start", _rescue_nobody),

@@ -112,7 +112,7 @@ DynamoDB holds the state of all calls. These runs break it in three ways:
 * *throttled*: it refuses each request at once.
 * *slow*: a response takes 0.5 to 3.5 s, which is longer than many clients wait.
 
-A run has 21 calls (7 with real processes). Runs differ in the time of the sweep. The columns mean:
+A run has 22 calls (7 with real processes). Runs differ in the time of the sweep. The columns mean:
 
 * **Lost**: our side ended a call that should have continued.
 * **Silence**: the longest time that each caller heard nothing. In a conversation without a fault

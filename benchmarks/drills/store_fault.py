@@ -41,6 +41,10 @@ class Outage:
     begins: float
     ends: float
 
+    @property
+    def lasts(self) -> float:
+        return self.ends - self.begins
+
     def at(self, now: float) -> StoreFault:
         return self.fault if self.begins <= now < self.ends else StoreFault.NONE
 

@@ -6,12 +6,14 @@ from functools import partial
 
 from benchmarks.drills.call_story import PATIENCE_SECONDS, TARGET, CallStory, End, Stage
 from benchmarks.drills.system import Leg, LegState
+from media_bridge.runtime.server import CLAIM_SECONDS
 from phonebridge.call.call import Call, CallStatus, EndedBy, Outcome
 
 RING_SECONDS = 2.0
-CLAIM_BEGINS_SECONDS = 0.062
-CLAIM_SECONDS = 0.01
-"""A container claims a call so long after the answer, and takes so long, in virtual time."""
+COMMAND_AFTER_SECONDS = 0.0075
+"""In virtual time, the handler has saved the answer by then, and reads what the command needs."""
+CLAIM_AFTER_SECONDS = 0.067
+"""In virtual time, a container is claiming the call then."""
 MAX_RING_SECONDS = 27.0
 """A phone rings for 30 s by default (Telnyx, "Dial")."""
 
@@ -105,17 +107,25 @@ class Answered(CallStory):
 
 
 class AnsweredAtOnset(Answered):
-    """The callee picks up just before the fault, which begins while a container claims the call."""
+    """The callee picks up just before the fault, which begins while the call is being connected."""
 
     kind = "answered at the onset"
+
+    def __init__(self, stage: Stage, number: int, before_seconds: float) -> None:
+        super().__init__(stage, number, share=0.0)
+        self._before_seconds = before_seconds
 
     async def play(self) -> None:
         self.system.expect(self.to, answers_after_seconds=None)
         await self.create(self.stage.outage.begins - self.created_before_seconds)
-        await self.stage.until(self.stage.outage.begins - CLAIM_BEGINS_SECONDS - CLAIM_SECONDS / 2)
+        await self.stage.until(self.stage.outage.begins - self._before_seconds)
         if self.leg:
             self.system.pick_up(self.leg)
         await self.hang_up_at_the_end()
+
+    def is_moved(self) -> bool:
+        """After a longer fault, the call needs another stream."""
+        return self.stage.outage.lasts < CLAIM_SECONDS and super().is_moved()
 
 
 class AnsweredInVain(Answered):
@@ -208,9 +218,10 @@ STORIES: tuple[Callable[[Stage, int], CallStory], ...] = (
     *(partial(EndedByCaller, share=share) for share in (0.1, 0.5, 0.9)),
     *(partial(EndedByApi, share=share) for share in (0.2, 0.7)),
     *(partial(Answered, share=share) for share in (0.1, 0.5, 0.9)),
-    partial(AnsweredAtOnset, share=0.0),
+    partial(AnsweredAtOnset, before_seconds=COMMAND_AFTER_SECONDS),
+    partial(AnsweredAtOnset, before_seconds=CLAIM_AFTER_SECONDS),
     partial(AnsweredInVain, share=0.2),
     *(partial(Created, share=share) for share in (0.1, 0.6)),
     *(partial(Transferred, share=share) for share in (0.2, 0.7)),
 )
-"""The 21 calls of one run."""
+"""The 22 calls of one run."""

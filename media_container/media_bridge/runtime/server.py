@@ -61,8 +61,8 @@ MAX_FRAME_BYTES = 1024 * 1024
 """The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
 MAX_BUFFERED_BYTES = 128 * 1024
 """Five seconds of frames and more, while the call is being claimed."""
-CLAIM_ATTEMPTS = 5
-"""Each takes up to 6 s while the table does not answer."""
+CLAIM_SECONDS = 30.0
+"""How long a claim is tried while the table fails. After that, the call needs another stream."""
 _JSON = {"Content-Type": "application/json"}
 
 Job = Callable[[], Coroutine[None, None, None]]
@@ -277,13 +277,13 @@ class _UpgradeHandler:
 
     async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
         """A claim whose answer got lost may have been written. Then the next attempt finds it."""
-        attempt = 0
+        attempt, ends_at = 0, asyncio.get_running_loop().time() + CLAIM_SECONDS
         while True:
             attempt += 1
             try:
                 return await self._services.threads.run(claim)
             except WRITE_FAILURES as error:
-                if attempt == CLAIM_ATTEMPTS:
+                if asyncio.get_running_loop().time() >= ends_at:
                     raise
                 self._log.warning("call not claimed yet", reason=str(error))
                 await self._services.pauses.wait(attempt)

@@ -122,8 +122,7 @@ def overdue(
                 return _failure(call, "max_duration_overrun", now_ms)
             return _overdue_stream(call, is_task_lost, has_room, fallback, now_ms)
         case CallStatus.ANSWERED:
-            late = silent_ms > MEDIA_TIMEOUT_MS
-            return _failure(call, "no_media", now_ms) if late else _settle_given_up(call, now_ms)
+            return _overdue_answered(call, silent_ms, has_room, now_ms)
         case _:
             return _overdue_beginning(call, silent_ms, now_ms)
 
@@ -135,6 +134,16 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
     if call.status is CallStatus.DIALING and call.leg and silent_ms > RING_TIMEOUT_MS:
         return CallAnswered(call.leg, call.created_at_ms, is_estimated=True)
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
+
+
+def _overdue_answered(call: Call, silent_ms: int, has_room: bool, now_ms: int) -> CallEvent | None:
+    """A container may have lost the first stream because it could not reach the table to claim it.
+    So the call gets one more before it ends."""
+    if silent_ms <= MEDIA_TIMEOUT_MS:
+        return _settle_given_up(call, now_ms)
+    if has_room and call.stream_number == 1:
+        return NextStreamRequested(1)
+    return _failure(call, "no_media", now_ms)
 
 
 def _overdue_browser(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:

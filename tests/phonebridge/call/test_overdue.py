@@ -14,7 +14,7 @@ from phonebridge.call.call import (
     Fault,
     Hangup,
 )
-from phonebridge.call.commands import StartStreaming
+from phonebridge.call.commands import StartStreaming, StopStreaming
 from phonebridge.call.events import (
     AnnouncementEnded,
     CallAnswered,
@@ -107,7 +107,7 @@ def sweep(
     ("call", "timeout_ms", "reason"),
     [
         (incoming(), ANSWER_TIMEOUT_MS, "never_answered"),
-        (after(dialing(), ANSWERED), MEDIA_TIMEOUT_MS, "no_media"),
+        (after(dialing(), ANSWERED, NextStreamRequested(1)), MEDIA_TIMEOUT_MS, "no_media"),
     ],
 )
 def test_a_call_that_nobody_hears_any_more_fails(call: Call, timeout_ms: int, reason: str) -> None:
@@ -117,6 +117,17 @@ def test_a_call_that_nobody_hears_any_more_fails(call: Call, timeout_ms: int, re
     assert isinstance(event, CallFailed)
     assert event.fault.reason == reason
     assert after(call, event).status is CallStatus.ENDED
+
+
+def test_a_call_whose_first_stream_nobody_claims_gets_one_more() -> None:
+    """The table may have been unavailable when a container wanted to claim it."""
+    call = as_saved(after(dialing(), ANSWERED))
+    late_ms = SAVED_AT_MS + MEDIA_TIMEOUT_MS + 1
+    assert sweep(call, late_ms - 1) is None
+    event = sweep(call, late_ms)
+    assert event == NextStreamRequested(1)
+    assert sent(call, event, StreamClosed(1)) == [StopStreaming(1), StartStreaming(2)]
+    assert isinstance(sweep(call, late_ms, has_room=False), CallFailed)
 
 
 def test_a_leg_that_is_alive_after_the_longest_ringing_was_answered() -> None:
