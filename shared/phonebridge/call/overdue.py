@@ -122,7 +122,7 @@ def overdue(
                 return _failure(call, "max_duration_overrun", now_ms)
             return _overdue_stream(call, is_task_lost, has_room, fallback, now_ms)
         case CallStatus.ANSWERED:
-            return _overdue_answered(call, silent_ms, has_room, now_ms)
+            return _overdue_answered(call, silent_ms, now_ms)
         case _:
             return _overdue_beginning(call, silent_ms, now_ms)
 
@@ -136,12 +136,13 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 
-def _overdue_answered(call: Call, silent_ms: int, has_room: bool, now_ms: int) -> CallEvent | None:
+def _overdue_answered(call: Call, silent_ms: int, now_ms: int) -> CallEvent | None:
     """A container may have lost the first stream because it could not reach the table to claim it.
-    So the call gets one more before it ends."""
+    So the call gets one more before it ends, even if the sweep sees no container with room: after
+    an outage, their heartbeats may still be old."""
     if silent_ms <= MEDIA_TIMEOUT_MS:
         return _settle_given_up(call, now_ms)
-    if has_room and call.stream_number == 1:
+    if call.stream_number == 1:
         return NextStreamRequested(1)
     return _failure(call, "no_media", now_ms)
 
