@@ -14,6 +14,8 @@ from media_bridge import events
 from media_bridge.openai.items import ConversationItem
 from phonebridge.call.usage import Usage
 
+MAX_SPEECH_SECONDS = 86_400.0
+
 
 class _ServerEvent(Struct, frozen=True, gc=False, tag_field="type"):
     pass
@@ -140,5 +142,10 @@ def _usage_of(raw: Raw) -> Usage:
     return Usage(
         transcribed_input=usage.input_tokens or 0,
         transcribed_output=usage.output_tokens or 0,
-        transcribed_ms=round((usage.seconds or 0) * 1000),
+        transcribed_ms=round(_credible(usage.seconds) * 1000),
     )
+
+
+def _credible(seconds: float | None) -> float:
+    """Return zero for a time that no speech can have. It could not be stored, or even rounded."""
+    return seconds if seconds is not None and 0 <= seconds <= MAX_SPEECH_SECONDS else 0.0

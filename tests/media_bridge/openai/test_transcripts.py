@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from media_bridge import events
+from media_bridge.openai import realtime, transcripts
 from media_bridge.openai.protocol import RealtimeProtocol
 from phonebridge.call.config import CallConfig
 from phonebridge.call.usage import Usage
@@ -88,3 +89,13 @@ def test_an_item_of_the_caller_may_tell_the_transcript() -> None:
     unknown = message("user", type="input_audio", transcript=None)
     assert event_of("conversation.item.done", item=heard) == events.CallerTranscribed("i", "Hi")
     assert event_of("conversation.item.done", item=unknown) is None
+
+
+@pytest.mark.parametrize("seconds", ["1e308", "1e40", "-5"])
+def test_a_time_that_no_speech_can_have_is_not_counted(seconds: str) -> None:
+    text = '{"type":"conversation.item.input_audio_transcription.completed","item_id":"i",'
+    text += f'"transcript":"Hi","usage":{{"seconds":{seconds},"input_tokens":7}}}}'
+    event = realtime.decode(text)
+    assert isinstance(event, transcripts.TranscriptionCompleted)
+    heard = transcripts.to_event(event, "")
+    assert heard == events.CallerTranscribed("i", "Hi", Usage(transcribed_input=7))
