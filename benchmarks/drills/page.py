@@ -180,9 +180,9 @@ run discards the stored results. A change of comments, of docstrings or of this 
 
 ## Broken input
 
-`make fuzz` gives broken input to all readers: a million changed frames, model events, webhooks and
-messages to the decoders, the bridge and the life of a call, and 20,000 to each route, handler and
-socket. It changes genuine messages: bits, lengths, types, depth, numbers, Unicode and order. A
+`make fuzz` gives broken input to all readers. The decoders, the bridge and the life of a call get a
+million changed frames, model events, webhooks and messages. Each route, handler and socket gets
+20,000. Genuine messages are changed: bits, lengths, types, depth, numbers, Unicode and order. A
 failure is an exception, a status 500, an endless loop, growing memory, or a call that does not end.
 `ARGS="--seed N --only NAME --round R"` repeats one.
 

@@ -53,7 +53,7 @@ class ControlPlane:
     tracer: Tracer
     now_ms: Callable[[], int]
     fallback: Fallback | None
-    """For calls that have none of their own."""
+    """The fallback for calls that have none of their own."""
 
     @property
     def max_call_seconds(self) -> int:

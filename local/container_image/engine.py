@@ -30,7 +30,7 @@ class EngineFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class Engine:
     command: tuple[str, ...]
-    """With its global options."""
+    """The command, with its global options."""
     image: str
     run_arguments: tuple[str, ...] = ()
 

@@ -15,9 +15,9 @@ from container_image.task_environment import TaskEnvironment
 NAME = "phonebridge-image-check"
 LINES_BEFORE_SIGTERM = 2
 MAX_WORD_SECONDS = 3.0
-"""From the answer to the agent's first word."""
+"""The time from the answer to the agent's first word."""
 MAX_END_SECONDS = 5.0
-"""From the end of the call to the end of the container."""
+"""The time from the end of the call to the end of the container."""
 EXECUTE = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
 """The local stack starts Python programs. This one becomes the engine."""
 

@@ -55,7 +55,7 @@ class CarrierApi:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
         self.rate_limit: dict[str, str] = {}
-        """What the latest answer told about the limit, such as `remaining`."""
+        """Headers of the latest answer about the limit, such as `remaining`."""
         self.was_too_fast = False
 
     async def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:

@@ -90,7 +90,7 @@ class Receiver:
         """The first webhook of this type is answered with 500, and so are its repetitions."""
         self.refused_id = ""
         self.sources: set[IPv4Address | IPv6Address] = set()
-        """Where signed webhooks and sockets came from, as the tunnel tells."""
+        """The sources of signed webhooks and sockets, as the tunnel reports them."""
         self._ignored: set[str] = set()
         self._public_key = public_key
         self._now_ms = now_ms

@@ -235,7 +235,7 @@ class ControlSettings(CommonSettings):
     max_calls_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     max_minutes_per_day: Annotated[int, _integer(0, 0, 10_000_000)]
     fallback_say: Annotated[str, _text("")]
-    """What a caller hears when nobody can carry the call on. Empty: an apology."""
+    """The words for a caller when no model can continue the call. If empty, an apology is used."""
     fallback_transfer_to: Annotated[str, _phone_number()]
     """The number that the caller is connected with. Without a number, the call ends."""
     recordings_bucket: Annotated[str, _text("")]

@@ -122,8 +122,8 @@ class CallRecords:
                 await job.done.wait()
 
     async def wait_until_spoken(self, words: str) -> None:
-        """Return when the carrier's webhook says that the caller has heard the words. Without the
-        webhook, return when they must be over."""
+        """Return when the carrier's webhook says that the words were played. Without the webhook,
+        return when they must be over."""
         seconds = max(SPOKEN_TIMEOUT_SECONDS, len(words) * SECONDS_PER_CHARACTER)
         ends = self._loop.time() + seconds
         while self._loop.time() < ends:

@@ -10,8 +10,8 @@ what was answered when, who hung up, what failed.
 Hence every order of the same events ends in the same record.
 
 No event carries a command. The record says what is wanted and what is confirmed, and `owed.py`
-derives the commands from it, as often as somebody asks. A handler that dies between writing the
-record and sending a command loses nothing: whoever looks at the record next sends it.
+derives the commands from it, as often as needed. If a handler dies between writing the record
+and sending a command, nothing is lost. The next program that reads the record sends it.
 """
 
 from collections.abc import Mapping
