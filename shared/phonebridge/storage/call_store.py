@@ -192,9 +192,8 @@ class DynamoCallStore:
         self._table.put_if_absent(key, entry, RECORD_SECONDS)
 
     def add_turns(self, turns: Iterable[tuple[str, Turn]]) -> list[tuple[str, Turn]]:
-        """Store turns of any calls, and return those that the table could not accept now. Turns of
-        one call that are added together share an item, because a write unit has room for
-        several."""
+        """Store turns of any calls, and return those that the table did not accept now. Turns of
+        one call share an item, because a write unit has room for several."""
         groups = {
             ItemKey(partition_key(call_id), sort_key_of(group, self._now_ms())): (call_id, group)
             for call_id, group in group_turns(turns)
@@ -284,7 +283,7 @@ class DynamoCallStore:
         return _page("live", (c for c in calls if c.status is not CallStatus.ENDED), limit)
 
     def ended_on(self, day: str, cursor: str | None, limit: int) -> Page:
-        """List the calls that ended on a UTC day (YYYY-MM-DD), the latest first. Raises
+        """List the calls that ended on a UTC day (YYYY-MM-DD), latest first. Raises
         `InvalidCursor`."""
         calls = self._newest_first("ended", f"DAY#{day}", decode_cursor(cursor, _PLACE), limit + 1)
         return _page("ended", calls, limit)
