@@ -111,7 +111,7 @@ async def test_the_simulated_model_repeats_to_a_browser_what_it_heard(
     start_plane: StartsPlane,
 ) -> None:
     async with start_plane(scenario=ECHO, model_audio=ModelAudio.PCM24K) as plane:
-        browser = await streaming(plane, opened(plane, config=CONFIG))
+        browser = await streaming(plane, opened(plane, config=GREETING))
         await browser.hear("transcript", is_final=True)
         await browser.say("caller_opening_hours")
         answer = await browser.hear("transcript", is_final=True, speaker="agent")
