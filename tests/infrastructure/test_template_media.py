@@ -200,7 +200,7 @@ def test_calls_do_not_wait_for_their_logs() -> None:
     assert container["LogConfiguration"]["Options"]["mode"] == "non-blocking"
 
 
-def measured(queries: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+def metrics_of(queries: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     """Id, metric and statistic."""
     found = [(q["Id"], q["MetricStat"]) for q in queries if "MetricStat" in q]
     return {name: (stat["Metric"]["MetricName"], stat["Stat"]) for name, stat in found}
@@ -214,7 +214,7 @@ def test_scaling_and_alarm_see_the_slots_of_tasks_that_can_get_a_call() -> None:
     alarm = properties("CallSlotsAlarm")["Metrics"]
     for queries in (scaling, alarm):
         assert queries[0]["Expression"] == "100 * calls / (slots * tasks)"
-        assert measured(queries) == {
+        assert metrics_of(queries) == {
             "calls": ("ActiveCalls", "Sum"),
             "slots": ("CallSlots", "Average"),
             "tasks": ("HealthyHostCount", "Average"),

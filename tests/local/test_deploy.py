@@ -49,7 +49,7 @@ def problems(printed: str) -> list[str]:
     return after.splitlines()[1:]
 
 
-def pushed(machine: Machine) -> str:
+def push_image(machine: Machine) -> str:
     """Put the image of this source into the repository and return its digest."""
     stored = machine.client("ecr").put_image(
         repositoryName=f"{machine.stack}-media",
@@ -146,7 +146,7 @@ async def test_an_image_that_the_repository_has_is_not_built_again(machine: Mach
     async with world(machine) as (_, given):
         assert (await machine.deploy(*given))[0] == 0
         before = len(machine.notes)
-        digest = pushed(machine)
+        digest = push_image(machine)
         assert (await machine.deploy())[0] == 0
     programs = [n["arguments"][0] for n in machine.notes[before:] if n["program"] == "docker"]
     assert programs == ["buildx", "info", "login"], "checked, but nothing is built"
@@ -225,7 +225,7 @@ async def test_without_docker_the_image_is_built_in_the_account(
             await until(
                 lambda: len(builds.list_builds_for_project(projectName=build_project)["ids"]) == 2
             )
-            digest = pushed(machine)
+            digest = push_image(machine)
         code, printed = await deploying
     assert code == 0, printed
     assert machine.parameters(0)["BuildInCloud"] == "yes"
@@ -272,7 +272,7 @@ async def test_a_docker_that_does_not_run_is_no_docker(machine: Machine) -> None
     ]
 
 
-def imported(machine: Machine) -> str:
+def import_certificate(machine: Machine) -> str:
     """Import a certificate for another name."""
     pem = Path(self_signed(machine.folder, "localhost")).read_bytes()
     arn: str = machine.client("acm").import_certificate(Certificate=pem, PrivateKey=pem)[
@@ -287,7 +287,7 @@ async def test_a_certificate_that_does_not_fit_is_told(
     monkeypatch.setattr(moto.settings, "ACM_VALIDATION_WAIT", math.inf)  # else issued after 60 s
     machine.environ |= KEYS
     acm = machine.client("acm")
-    other = imported(machine)
+    other = import_certificate(machine)
     pending = acm.request_certificate(DomainName="*.example.com")["CertificateArn"]
     unknown = f"arn:aws:acm:us-east-1:123456789012:certificate/{uuid.uuid4()}"
     for arn, told in (

@@ -207,7 +207,7 @@ def place(switchboard: Switchboard) -> Call:
     return switchboard.place(outbound_call(), CallConfig(voice="cedar"))
 
 
-def loaded(store: DynamoCallStore, call_id: str = "call-1") -> Call:
+def load(store: DynamoCallStore, call_id: str = "call-1") -> Call:
     call = store.load(call_id)
     assert call is not None
     return call
@@ -224,7 +224,7 @@ def test_a_call_is_stored_and_dialled(
 ) -> None:
     call = place(switchboard)
     assert (call.status, call.leg) == (CallStatus.DIALING, LEG)
-    assert loaded(store) == call
+    assert load(store) == call
     assert carrier.executed == [Dial()]
     assert carrier.configs == [CallConfig(voice="cedar")]
     assert store.find_by_leg(LEG) == "call-1"
@@ -239,7 +239,7 @@ def test_an_outbound_call_from_dial_to_goodbye(
     deliver(switchboard, ANSWERED, SOMEBODY)
     switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
     ended = deliver(switchboard, HUNG_UP, SOMEBODY)
-    assert ended == loaded(store)
+    assert ended == load(store)
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.COMPLETED)
     assert carrier.executed == [Dial(), StartStreaming(1)]
     assert carrier.configs[-1] == CallConfig(voice="cedar")
@@ -252,7 +252,7 @@ def test_an_inbound_call_is_answered_once_however_often_it_arrives(
     for _ in range(3):
         deliver(switchboard, arrival(), SOMEBODY)
     call_id = inbound_call_id(LEG)
-    assert loaded(store, call_id).status is CallStatus.INCOMING
+    assert load(store, call_id).status is CallStatus.INCOMING
     assert carrier.effects == [Answer()]
     assert timeline(store, call_id) == ["call.initiated"]
     deliver(switchboard, replace(ANSWERED, client_state=None), SOMEBODY)
@@ -281,7 +281,7 @@ def test_a_call_that_nobody_answers_is_rejected_once_and_says_why(
     deliver(
         switchboard, replace(webhook(rejected, "call.hangup", "hung-up"), client_state=None), NOBODY
     )
-    call = loaded(store, call_id)
+    call = load(store, call_id)
     assert (call.outcome, call.reason) == (Outcome.REJECTED, "unknown_number")
     assert sorted(timeline(store, call_id)) == ["call.hangup", "call.initiated"]
 
@@ -292,7 +292,7 @@ def test_a_caller_who_gave_up_before_the_rejection_was_rejected_all_the_same(
     carrier = RecordingCarrier(refusals={Reject: ALREADY_ENDED})
     switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
     deliver(switchboard, arrival(), NOBODY)
-    call = loaded(store, inbound_call_id(LEG))
+    call = load(store, inbound_call_id(LEG))
     assert (call.status, call.outcome) == (CallStatus.ENDED, Outcome.REJECTED)
 
 
@@ -305,7 +305,7 @@ def test_a_refused_dial_leaves_a_record_that_says_why(
     carrier.refusals = {Dial: NOT_ALLOWED}
     with pytest.raises(TelnyxRefused, match="D60"):
         place(switchboard)
-    call = loaded(store)
+    call = load(store)
     assert (call.outcome, call.reason) == (Outcome.FAILED, "dial_failed")
     assert call.fault is not None
     assert "D60" in call.fault.detail
@@ -319,7 +319,7 @@ def test_a_call_is_streamed_once_although_its_answer_is_delivered_five_times_at_
     with ThreadPoolExecutor(5) as threads:
         list(threads.map(partial(deliver, switchboard, directory=SOMEBODY), [ANSWERED] * 5))
     assert carrier.effects == [Dial(), StartStreaming(1)]
-    assert loaded(store).stream_number == 1
+    assert load(store).stream_number == 1
     assert timeline(store).count("call.answered") == 1
 
 
@@ -329,7 +329,7 @@ def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
     place(switchboard)
     carrier.refusals = {StartStreaming: TelnyxRefused(422, "90046", "Streaming failed to start")}
     ended = deliver(switchboard, ANSWERED, SOMEBODY)
-    assert ended == loaded(store)
+    assert ended == load(store)
     assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_start_failed")
     assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
 
@@ -369,7 +369,7 @@ def test_a_hangup_goes_to_telnyx_and_the_call_ends_when_telnyx_says_so(
     assert asked.status is CallStatus.DIALING
     assert carrier.executed == [Dial(), HangUp()]
     deliver(switchboard, HUNG_UP, SOMEBODY)
-    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.CANCELED, EndedBy.API)
+    assert (load(store).outcome, load(store).reason) == (Outcome.CANCELED, EndedBy.API)
 
 
 def test_a_hangup_of_a_call_that_telnyx_has_ended_already_is_the_end(
@@ -378,7 +378,7 @@ def test_a_hangup_of_a_call_that_telnyx_has_ended_already_is_the_end(
     place(switchboard)
     carrier.refusals = {HangUp: ALREADY_ENDED}
     ended = switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
-    assert ended == loaded(store)
+    assert ended == load(store)
     assert (ended.status, ended.outcome) == (CallStatus.ENDED, Outcome.CANCELED)
     assert not ended.may_be_up
 
@@ -390,7 +390,7 @@ def test_a_caller_who_hung_up_before_we_streamed_is_no_failure(
     carrier.refusals = {StartStreaming: ALREADY_ENDED}
     deliver(switchboard, ANSWERED, SOMEBODY)
     deliver(switchboard, HUNG_UP, SOMEBODY)
-    assert (loaded(store).outcome, loaded(store).reason) == (Outcome.COMPLETED, "caller_hung_up")
+    assert (load(store).outcome, load(store).reason) == (Outcome.COMPLETED, "caller_hung_up")
 
 
 def test_a_refused_hangup_is_told_to_whoever_asked_and_may_be_asked_for_again(
@@ -400,7 +400,7 @@ def test_a_refused_hangup_is_told_to_whoever_asked_and_may_be_asked_for_again(
     carrier.refusals = {HangUp: TelnyxUnreachable("no answer in 5 s")}
     with pytest.raises(TelnyxUnreachable):
         switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
-    assert loaded(store).may_be_up
+    assert load(store).may_be_up
     carrier.refusals = {}
     switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
     assert carrier.executed == [Dial(), HangUp(), HangUp()]
@@ -431,7 +431,7 @@ def test_the_slower_of_two_writers_starts_over_with_what_the_faster_left(
     place(switchboard)
     store.other_writer = lambda: switchboard.apply("call-1", faster)
     call = switchboard.apply("call-1", slower)
-    assert call == loaded(store)
+    assert call == load(store)
     assert (call.answered_at_ms, call.end_requested_by) == (5_000, EndedBy.API)
     assert carrier.executed == [Dial(), *commands]
 
@@ -447,11 +447,11 @@ def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(
 ) -> None:
     forgetful = ForgetfulStore(table_name, client, clock)
     placed = place(Switchboard(forgetful, carrier, mailbox, clock, logger("switchboard")))
-    assert placed == loaded(store), "who asked for it is told that it rings"
+    assert placed == load(store), "who asked for it is told that it rings"
     assert store.find_by_leg(LEG) == "call-1"
-    assert loaded(store).leg == LEG, "it can be hung up"
+    assert load(store).leg == LEG, "it can be hung up"
     deliver(switchboard, replace(HUNG_UP, client_state=None), SOMEBODY)
-    assert loaded(store).status is CallStatus.ENDED
+    assert load(store).status is CallStatus.ENDED
 
 
 @pytest.mark.parametrize(
@@ -478,7 +478,7 @@ def test_a_hangup_of_a_leg_that_telnyx_has_forgotten_is_the_end(
     if is_answered:
         deliver(switchboard, ANSWERED, SOMEBODY)
     ended = switchboard.apply("call-1", EndRequested(EndedBy.API, 4_000))
-    assert ended == loaded(store)
+    assert ended == load(store)
     assert (ended.status, ended.reason) == (CallStatus.ENDED, EndedBy.API)
     assert ended.outcome is (Outcome.COMPLETED if is_answered else Outcome.CANCELED)
     assert not ended.may_be_up
@@ -510,9 +510,9 @@ def test_a_leg_that_is_answered_after_it_was_unknown_is_hung_up_again(
     answered = webhook(CallAnswered(LEG, clock.now_ms + 1), "call.answered", "answered")
     deliver(switchboard, answered, SOMEBODY)
     assert carrier.executed == [Dial(), HangUp(), HangUp()]
-    assert loaded(store).may_be_up, "the sweeper asks again, should this hangup be lost"
+    assert load(store).may_be_up, "the sweeper asks again, should this hangup be lost"
     deliver(switchboard, HUNG_UP, SOMEBODY)
-    assert not loaded(store).may_be_up
+    assert not load(store).may_be_up
 
 
 def test_what_was_done_but_not_noted_holds_up_nothing_else(
@@ -567,13 +567,13 @@ def test_a_change_is_dated_by_our_clock_whatever_the_carriers_says(
     clock.pass_seconds(5)
     answered_at_ms = clock.now_ms
     deliver(switchboard, ANSWERED, SOMEBODY)
-    assert loaded(store).changed_at_ms == answered_at_ms
+    assert load(store).changed_at_ms == answered_at_ms
     clock.pass_seconds(5)
     deliver(switchboard, ANSWERED, SOMEBODY)
-    assert loaded(store).changed_at_ms == answered_at_ms, "a repetition changes nothing"
+    assert load(store).changed_at_ms == answered_at_ms, "a repetition changes nothing"
     clock.pass_seconds(5)
     deliver(switchboard, HUNG_UP, SOMEBODY)
-    assert loaded(store).changed_at_ms == clock.now_ms
+    assert load(store).changed_at_ms == clock.now_ms
 
 
 def test_a_webhook_about_no_call_of_ours_changes_nothing(
@@ -592,7 +592,7 @@ def test_a_webhook_without_client_state_finds_its_call_by_its_leg(
     renamed = replace(LEG, call_control_id="v3:renamed")
     hung_up = CallHungUp(renamed, HANGUP)
     deliver(switchboard, replace(HUNG_UP, client_state=None, leg=renamed, event=hung_up), SOMEBODY)
-    assert loaded(store).status is CallStatus.ENDED
+    assert load(store).status is CallStatus.ENDED
 
 
 def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
@@ -600,7 +600,7 @@ def test_a_client_state_of_somebody_else_does_not_hide_an_inbound_call(
 ) -> None:
     deliver(switchboard, arrival(), SOMEBODY)
     deliver(switchboard, replace(HUNG_UP, client_state="not ours"), SOMEBODY)
-    assert loaded(store, inbound_call_id(LEG)).status is CallStatus.ENDED
+    assert load(store, inbound_call_id(LEG)).status is CallStatus.ENDED
 
 
 @pytest.mark.parametrize("length", [MAX_CALL_ID_LENGTH + 1, 4_000])
@@ -611,7 +611,7 @@ def test_a_client_state_too_long_for_a_call_of_ours_counts_as_none(
     assert deliver(switchboard, replace(HUNG_UP, client_state=foreign), SOMEBODY) is None
     place(switchboard)
     deliver(switchboard, replace(HUNG_UP, client_state=foreign), SOMEBODY)
-    assert loaded(store).status is CallStatus.ENDED, "found by its leg"
+    assert load(store).status is CallStatus.ENDED, "found by its leg"
 
 
 def test_a_call_id_may_be_as_long_as_the_longest(
@@ -624,7 +624,7 @@ def test_a_call_id_may_be_as_long_as_the_longest(
     deliver(
         switchboard, replace(HUNG_UP, client_state=call_id, leg=renamed, event=hung_up), SOMEBODY
     )
-    assert loaded(store, call_id).status is CallStatus.ENDED
+    assert load(store, call_id).status is CallStatus.ENDED
 
 
 def test_a_webhook_that_moves_nothing_is_noted(
@@ -641,7 +641,7 @@ def test_what_cannot_happen_is_refused(switchboard: Switchboard, store: DynamoCa
         switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
     with pytest.raises(UnknownCall):
         switchboard.apply("call-2", EndRequested(EndedBy.API, 4_000))
-    assert loaded(store) == placed
+    assert load(store) == placed
 
 
 def test_a_stream_is_claimed_by_one_of_two_containers(
@@ -660,7 +660,7 @@ def test_a_stream_is_claimed_by_one_of_two_containers(
     with ThreadPoolExecutor(2) as threads:
         claimed = list(threads.map(claim, ["task-1", "task-2"]))
     assert sorted(claimed) == [False, True]
-    assert loaded(store).owner_task == ["task-1", "task-2"][claimed.index(True)]
+    assert load(store).owner_task == ["task-1", "task-2"][claimed.index(True)]
 
 
 # Faults of our own while a command is sent.
@@ -700,7 +700,7 @@ def test_a_dial_that_breaks_off_leaves_a_record_that_says_so(
     switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard-broken"))
     with pytest.raises(CommandFailed, match=type(error).__name__) as failure:
         place(switchboard)
-    call = loaded(store)
+    call = load(store)
     assert (call.status, call.outcome, call.reason) == (
         CallStatus.ENDED,
         Outcome.FAILED,
@@ -723,7 +723,7 @@ def test_a_dial_that_lacks_a_setting_leaves_a_record_that_says_so(
     carrier.refusals = {Dial: refusal}
     with pytest.raises(NotConfigured):
         place(switchboard)
-    assert loaded(store).reason == "dial_failed"
+    assert load(store).reason == "dial_failed"
 
 
 def test_an_answer_that_breaks_off_ends_the_call(
@@ -793,14 +793,14 @@ def test_a_blind_transfer_from_request_to_goodbye(
     deliver(switchboard, of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
     deliver(switchboard, of_target(CallAnswered(TARGET, 50_000), "call.answered", name), NOBODY)
     deliver(switchboard, webhook(CallTransferred(50_100), "call.bridged", "bridged"), NOBODY)
-    call = loaded(store)
+    call = load(store)
     assert (call.status, call.leg) == (CallStatus.TRANSFERRED, LEG)
     assert carrier.effects[-2:] == [TransferLeg(), StopStreaming(1)]
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
     deliver(switchboard, target_hung_up(name, "normal_clearing"), NOBODY)
-    assert loaded(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
+    assert load(store).status is CallStatus.TRANSFERRED, "the caller's own leg ends the call"
     deliver(switchboard, HUNG_UP, NOBODY)
-    assert loaded(store).reason == "transferred"
+    assert load(store).reason == "transferred"
 
 
 @pytest.mark.parametrize("state", ["call-1/transfer/1", "call-1", None])
@@ -816,7 +816,7 @@ def test_a_busy_target_leaves_the_call_up_however_its_leg_is_named(
     name = state or "call-1/transfer/1"
     deliver(switchboard, of_target(CallInitiated(TARGET), "call.initiated", name), NOBODY)
     deliver(switchboard, target_hung_up(state), NOBODY)
-    call = loaded(store)
+    call = load(store)
     assert (call.status, call.leg) == (CallStatus.STREAMING, LEG)
     [posted] = mailbox.collect("task-1")
     assert posted.command == TransferFinished("user_busy")
@@ -835,7 +835,7 @@ def test_a_warm_transfer_dials_tells_and_bridges(
         deliver(switchboard, event, NOBODY)
     steps = [DialTarget(), SpeakSummary(), BridgeLegs()]
     assert carrier.effects[-3:] == steps
-    call = loaded(store)
+    call = load(store)
     assert call.transfer
     assert call.transfer.target == TARGET.call_control_id
     assert call.leg == LEG
@@ -868,7 +868,7 @@ def test_a_step_that_is_refused_leaves_the_call_up_and_is_told(
     deliver(
         switchboard, of_target(AnnouncementEnded(), "call.speak.ended", "call-1/transfer/1"), NOBODY
     )
-    assert loaded(store).status is CallStatus.STREAMING
+    assert load(store).status is CallStatus.STREAMING
     [posted] = mailbox.collect("task-1")
     assert isinstance(posted.command, TransferFinished)
     assert posted.command.failure
@@ -880,7 +880,7 @@ def test_a_transfer_that_finds_the_caller_gone_ends_the_call(
     streaming(switchboard)
     carrier.refusals = {TransferLeg: ALREADY_ENDED}
     switchboard.apply("call-1", TransferRequested("+15550142"))
-    assert loaded(store).status is CallStatus.ENDED
+    assert load(store).status is CallStatus.ENDED
 
 
 def test_a_stream_that_cannot_be_stopped_is_left_all_the_same(
@@ -893,7 +893,7 @@ def test_a_stream_that_cannot_be_stopped_is_left_all_the_same(
     carrier.refusals = {StopStreaming: TelnyxRefused(422, "90048", "Streaming is not used")}
     switchboard.apply("call-1", TransferRequested("+15550142"))
     switchboard.apply("call-1", CallTransferred(50_000))
-    assert loaded(store).status is CallStatus.TRANSFERRED
+    assert load(store).status is CallStatus.TRANSFERRED
     assert [posted.command for posted in mailbox.collect("task-1")] == [TransferFinished(None)]
 
 
@@ -904,7 +904,7 @@ def test_keys_that_telnyx_refuses_are_the_askers_business(
     carrier.refusals = {SendDigits: NOT_ALLOWED}
     with pytest.raises(TelnyxRefused):
         switchboard.apply("call-1", DigitsRequested("1", 250))
-    assert loaded(store).status is CallStatus.STREAMING
+    assert load(store).status is CallStatus.STREAMING
     assert "send_dtmf FAILED" in timeline(store)
 
 

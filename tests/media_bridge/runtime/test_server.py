@@ -31,7 +31,7 @@ from tests.support.waiting import TIMEOUT_SECONDS, until
 SOUND = "input_audio_buffer.append"
 
 
-async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
+async def refused_status(plane: MediaPlane, call: Call, token: str | None) -> int:
     """The HTTP status of an upgrade that is not granted."""
     with pytest.raises(InvalidStatus) as refusal:
         await plane.dial_in(call, token)
@@ -39,7 +39,7 @@ async def refused(plane: MediaPlane, call: Call, token: str | None) -> int:
     return refusal.value.response.status_code
 
 
-def untouched(plane: MediaPlane, call: Call) -> bool:
+def is_untouched(plane: MediaPlane, call: Call) -> bool:
     return plane.record(call).call == call and not plane.model.sessions
 
 
@@ -48,7 +48,7 @@ async def healthz(plane: MediaPlane) -> httpx.Response:
         return await http.get(f"http://{plane.address}/healthz")
 
 
-def forged(plane: MediaPlane, call: Call) -> str:
+def forged_token(plane: MediaPlane, call: Call) -> str:
     return stream_token.issue("another secret", call.call_id, 1, plane.now_ms())
 
 
@@ -56,7 +56,7 @@ def of_another_call(plane: MediaPlane, call: Call) -> str:
     return plane.token(plane.answered())
 
 
-def expired(plane: MediaPlane, call: Call) -> str:
+def expired_token(plane: MediaPlane, call: Call) -> str:
     long_ago = plane.now_ms() - LIFETIME_SECONDS * 1000 - 1000
     return stream_token.issue("stream secret", call.call_id, 1, long_ago)
 
@@ -66,14 +66,14 @@ def not_in_ascii(plane: MediaPlane, call: Call) -> str:
 
 
 @pytest.mark.parametrize(
-    "token", [forged, of_another_call, expired, not_in_ascii, lambda *_: "nonsense"]
+    "token", [forged_token, of_another_call, expired_token, not_in_ascii, lambda *_: "nonsense"]
 )
 async def test_a_bad_token_opens_nothing(start_plane: StartsPlane, token: object) -> None:
     assert callable(token)
     async with start_plane() as plane:
         call = plane.answered()
-        assert await refused(plane, call, token(plane, call)) == 401
-        assert untouched(plane, call)
+        assert await refused_status(plane, call, token(plane, call)) == 401
+        assert is_untouched(plane, call)
 
 
 async def test_the_token_may_come_in_the_first_frame(start_plane: StartsPlane) -> None:
@@ -104,7 +104,7 @@ async def test_without_a_token_the_socket_is_closed(
         phone = await plane.dial_in(call, None)
         await phone.send(first_frame)
         assert await phone.closed() == 4401
-        assert untouched(plane, call)
+        assert is_untouched(plane, call)
 
 
 async def test_who_says_nothing_is_not_waited_for(
@@ -115,7 +115,7 @@ async def test_who_says_nothing_is_not_waited_for(
         call = plane.answered()
         phone = await plane.dial_in(call, None)
         assert await phone.closed() == 4401
-        assert untouched(plane, call)
+        assert is_untouched(plane, call)
 
 
 async def test_who_leaves_before_saying_anything_leaves_the_place_free(
@@ -130,7 +130,7 @@ async def test_who_leaves_before_saying_anything_leaves_the_place_free(
 async def test_a_token_opens_one_socket(start_plane: StartsPlane) -> None:
     async with start_plane() as plane:
         phone = await plane.greeted()
-        assert await refused(plane, phone.call, plane.token(phone.call)) == 409
+        assert await refused_status(plane, phone.call, plane.token(phone.call)) == 409
         await plane.converse(phone)
         assert len(plane.model.sessions) == 1
 
@@ -144,7 +144,7 @@ async def test_a_token_opens_one_socket_at_all_containers_together(
         taken = plane.services.switchboard.apply(call.call_id, elsewhere)
         phone = await plane.dial_in(call, plane.token(call))
         assert await phone.closed() == 1008
-        assert untouched(plane, taken)
+        assert is_untouched(plane, taken)
 
 
 async def test_no_socket_for_a_call_that_never_was(start_plane: StartsPlane) -> None:
@@ -161,14 +161,14 @@ async def test_no_socket_for_a_call_that_has_ended(start_plane: StartsPlane) -> 
         ended = plane.services.switchboard.apply(call.call_id, CallFailed(fault))
         phone = await plane.dial_in(call, plane.token(call))
         assert await phone.closed() == 1008
-        assert untouched(plane, ended)
+        assert is_untouched(plane, ended)
 
 
 async def test_a_full_container_sends_calls_to_another(start_plane: StartsPlane) -> None:
     async with start_plane(max_calls_per_task=1) as plane:
         phone = await plane.greeted()
         call = plane.answered()
-        assert await refused(plane, call, plane.token(call)) == 503
+        assert await refused_status(plane, call, plane.token(call)) == 503
         assert (await healthz(plane)).status_code == 200
         await plane.converse(phone)
 
@@ -188,7 +188,7 @@ async def test_a_draining_container_sends_calls_to_another(start_plane: StartsPl
     async with start_plane() as plane:
         await plane.task.drain(0)
         call = plane.answered()
-        assert await refused(plane, call, plane.token(call)) == 503
+        assert await refused_status(plane, call, plane.token(call)) == 503
         assert (await healthz(plane)).json() == {"status": "ok"}
 
 
@@ -261,7 +261,7 @@ async def test_sockets_without_a_token_are_few(
     monkeypatch.setattr(pending_sockets, "MAX_PENDING", 3)
     async with start_plane() as plane:
         strangers = [await plane.dial_in(plane.answered(), None) for _ in range(3)]
-        assert await refused(plane, plane.answered(), None) == 429
+        assert await refused_status(plane, plane.answered(), None) == 429
         await plane.greeted()
         await strangers[0].close()
         await until(lambda: opens(plane))

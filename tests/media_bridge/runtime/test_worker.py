@@ -189,11 +189,11 @@ async def test_a_task_that_was_marked_leaves_its_calls_in_silence_and_begins_ane
         phone = await plane.greeted()
         old_id = plane.task.task_id
 
-        def marked() -> bool:
+        def mark() -> bool:
             state = plane.fleet.heartbeat(old_id)
             return state is not None and plane.fleet.mark_over(state)
 
-        await until(marked)
+        await until(mark)
         assert await phone.closed() == 1000
         await until(lambda: plane.task.has_room and not plane.task.carries(phone.call.call_id))
         assert plane.task.task_id != old_id
