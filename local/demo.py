@@ -15,20 +15,16 @@ import asyncio
 import json
 import sys
 import time
-from collections import deque
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import httpx
 
 from aws.stack import CONTAINER, LocalStack, Plan, free_port, log_handlers_to, running
-from simulators.audio.speech import CLIPS, NOTHING_RECOGNISED, Recognition
+from demo_checks import DemoResult, FinishedCall, problems_after_loss, problems_of, result_of
 from simulators.openai.faults import NO_FAULTS, ModelFaults
-from simulators.openai.session import SimulatedSession
-from simulators.scenario import APPOINTMENT, Scenario
-from simulators.telnyx.call import SimulatedCall
+from simulators.scenario import APPOINTMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".build" / "demo.log"
@@ -63,10 +59,6 @@ SHOWN = {
 }
 
 
-Check = tuple[str, object, object]
-"""What is checked, what it is, and what it should be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Mishap:
     """What goes wrong in the call."""
@@ -81,28 +73,6 @@ SCENARIOS = {
     "lost-model": Mishap(ModelFaults(close_in_response=LOST_IN_RESPONSE, only_in_session=1)),
     "lost-task": Mishap(loses_task=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class TurnLine:
-    """A turn of the record, and how well the other side recognised it."""
-
-    who: str
-    text: str
-    match: float
-    snr_db: float
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    call_id: str
-    outcome: str | None
-    turns: list[TurnLine]
-    interruptions: int
-    first_audio_ms: int | None
-    turn_latency_ms: int | None
-    frames_in: int
-    frames_out: int
 
 
 class Moment:
@@ -145,7 +115,7 @@ def plan_call(loses_task: bool = False, container: tuple[str, ...] = CONTAINER) 
     )
 
 
-async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
+async def call(printer: Printer, mishap: Mishap) -> tuple[DemoResult, list[str]]:
     plan = plan_call(mishap.loses_task)
     moment = Moment(printer, LINES_BEFORE_KILL)
     async with running(plan, {}, moment) as stack, asyncio.TaskGroup() as tasks:
@@ -166,8 +136,10 @@ async def call(printer: Printer, mishap: Mishap) -> tuple[Result, list[str]]:
         models = stack.openai.sessions
         if not models:
             sys.exit(f"The call ended before the model was reached: {record['fault']}")
-        judge = _shortcomings_after_loss if mishap.loses_task else _shortcomings
-        return _result(record, phone, models), judge(record, phone, models, plan.scenario)
+        finished = FinishedCall(record, phone, models)
+        if mishap.loses_task:
+            return result_of(finished), problems_after_loss(finished)
+        return result_of(finished), problems_of(finished, plan.scenario, LOST_IN_RESPONSE)
 
 
 async def _kill_container(
@@ -201,146 +173,15 @@ async def place_and_follow(api: httpx.AsyncClient, printer: Printer) -> dict[str
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _result(record: dict[str, Any], phone: SimulatedCall, models: list[SimulatedSession]) -> Result:
-    latencies = phone.conversation.turn_latencies_ms
-    return Result(
-        call_id=record["call_id"],
-        outcome=record["outcome"],
-        turns=_lines(record, phone.conversation.recognitions, _recognitions(models)),
-        interruptions=record["activity"]["interruptions"],
-        first_audio_ms=phone.conversation.first_audio_ms,
-        turn_latency_ms=round(median(latencies)) if latencies else None,
-        frames_in=record["activity"]["frames_in"],
-        frames_out=record["activity"]["frames_out"],
-    )
-
-
-def _lines(
-    record: dict[str, Any], by_caller: list[Recognition], by_model: list[Recognition]
-) -> list[TurnLine]:
-    """Return the turns in the order of the record. An unrecognised turn has a match of 0."""
-    recognised = {"agent": deque(by_caller), "caller": deque(by_model)}
-    lines = []
-    for turn in record["turns"]:
-        waiting = recognised[turn["who"]]
-        recognition = waiting[0] if waiting else NOTHING_RECOGNISED
-        if waiting and not _is_said_again(turn, record):
-            waiting.popleft()
-        match, snr_db = round(recognition.correlation, 3), round(recognition.snr_db, 1)
-        lines.append(TurnLine(turn["who"], turn["text"], match, snr_db))
-    return lines
-
-
-def _shortcomings_after_loss(
-    record: dict[str, Any],
-    phone: SimulatedCall,
-    models: list[SimulatedSession],
-    scenario: Scenario,
-) -> list[str]:
-    """List what went wrong. A line may be cut off where the container is lost, and said again."""
-    person = phone.conversation
-    understood = _names(_recognitions(models))
-    streams = [each for each in record["timeline"] if each["what"] == "streaming.stopped"]
-    checks: list[Check] = [
-        ("last line of the caller, as the model recognised it", understood[-1:], person.said[-1:]),
-        ("last line of the agent", _names(person.recognitions)[-1:], ["agent_goodbye"]),
-        ("whether a stream was lost", bool(streams), True),
-    ]
-    return _differences([*checks, *_checks_of_every_call(record, phone, models)])
-
-
-def _is_said_again(turn: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Return whether the agent was cut off and began anew. The caller hears both as one line."""
-    texts = [each["text"] for each in record["turns"] if each["number"] == turn["number"] + 1]
-    return turn["interrupted"] and any(text.startswith(turn["text"]) for text in texts)
-
-
 def differences_of(record: dict[str, Any], stack: LocalStack, plan: Plan) -> list[str]:
     """List what went wrong in the only call of the stack."""
     assert stack.telnyx
     assert stack.openai
-    return _shortcomings(record, stack.telnyx.calls[0], stack.openai.sessions, plan.scenario)
+    finished = FinishedCall(record, stack.telnyx.calls[0], stack.openai.sessions)
+    return problems_of(finished, plan.scenario, LOST_IN_RESPONSE)
 
 
-def _shortcomings(
-    record: dict[str, Any],
-    phone: SimulatedCall,
-    models: list[SimulatedSession],
-    scenario: Scenario,
-) -> list[str]:
-    """List what went wrong in this call. The list is empty if nothing did."""
-    person = phone.conversation
-    caller_clips = [line.clip for line in scenario.caller]
-    answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
-    interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
-    checks: list[Check] = [
-        (
-            "lines of the caller, as the model recognised them",
-            _names(_recognitions(models)),
-            caller_clips,
-        ),
-        (
-            "lines of the agent, as the caller recognised them",
-            _names(person.recognitions),
-            answers,
-        ),
-        (
-            "lines of the agent in the record",
-            _texts_of(record, "agent"),
-            _texts(_lines_in_record(answers, len(models))),
-        ),
-        ("lines of the caller in the record", _texts_of(record, "caller"), _texts(caller_clips)),
-        ("interruptions", len(person.interruptions), interruptions),
-    ]
-    return _differences([*checks, *_checks_of_every_call(record, phone, models)])
-
-
-def _checks_of_every_call(
-    record: dict[str, Any], phone: SimulatedCall, models: list[SimulatedSession]
-) -> list[Check]:
-    errors = [error.message for model in models for error in model.errors]
-    return [
-        ("outcome", record["outcome"], "completed"),
-        ("protocol errors seen by the phone", phone.media.flagged, []),
-        ("errors sent by the model", errors, []),
-    ]
-
-
-def _differences(checks: list[Check]) -> list[str]:
-    return [f"{what}: {is_}, not {should}" for what, is_, should in checks if is_ != should]
-
-
-def _recognitions(models: list[SimulatedSession]) -> list[Recognition]:
-    return [each for model in models for each in model.recognitions]
-
-
-def _lines_in_record(answers: list[str], sessions: int) -> list[str]:
-    """The simulated model says a reply again that was cut off, so the record has it twice."""
-    again = answers[LOST_IN_RESPONSE - 1 : LOST_IN_RESPONSE] * (sessions - 1)
-    return answers[:LOST_IN_RESPONSE] + again + answers[LOST_IN_RESPONSE:]
-
-
-def _names(recognition: list[Recognition]) -> list[str | None]:
-    return [each.clip.name if each.clip else None for each in recognition]
-
-
-def _texts_of(record: dict[str, Any], who: str) -> list[str]:
-    """Return the recorded texts of one side. An interrupted sentence is recorded up to the
-    interruption."""
-    turns = [turn for turn in record["turns"] if turn["who"] == who]
-    return [_whole(turn["text"]) if turn["interrupted"] else turn["text"] for turn in turns]
-
-
-def _whole(beginning: str) -> str:
-    texts = [clip.text for clip in CLIPS.values() if clip.text.startswith(beginning)]
-    return texts[0] if len(texts) == 1 else beginning
-
-
-def _texts(clips: list[str]) -> list[str]:
-    return [CLIPS[clip].text for clip in clips]
-
-
-def _print_summary(result: Result, shortcomings: list[str]) -> None:
+def _print_summary(result: DemoResult, problems: list[str]) -> None:
     print("\nThe turns in the record, and how well the other side recognised them:\n")
     for line in result.turns:
         print(f"  {line.who:>6}  {line.match:5.3f} {line.snr_db:5.1f} dB  {line.text}")
@@ -351,8 +192,8 @@ def _print_summary(result: Result, shortcomings: list[str]) -> None:
         f"\n  {result.frames_in} frames from the caller, {result.frames_out} messages to the caller"
     )
     print(f"\n  Listen to it: {SOUND.relative_to(ROOT)} (caller left, agent right)")
-    for shortcoming in shortcomings:
-        print(f"\n  WRONG: {shortcoming}")
+    for problem in problems:
+        print(f"\n  WRONG: {problem}")
 
 
 def main() -> None:
@@ -360,11 +201,11 @@ def main() -> None:
     parser.add_argument("--scenario", choices=SCENARIOS, default="appointment")
     parser.add_argument("--json", action="store_true", help="print the result as JSON at the end")
     arguments = parser.parse_args()
-    result, shortcomings = asyncio.run(call(Printer(), SCENARIOS[arguments.scenario]))
-    _print_summary(result, shortcomings)
+    result, problems = asyncio.run(call(Printer(), SCENARIOS[arguments.scenario]))
+    _print_summary(result, problems)
     if arguments.json:
         print(json.dumps(asdict(result)))
-    sys.exit(1 if shortcomings else 0)
+    sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":

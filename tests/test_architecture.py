@@ -89,6 +89,7 @@ TESTED_ELSEWHERE = {
     "local/aws/state.py": "tests/end_to_end/test_record.py",
     "local/real_phone.py": "tests/local/test_dev.py",
     "local/demo.py": "tests/end_to_end/test_demo.py",
+    "local/demo_checks.py": "tests/end_to_end/test_demo.py",
     "local/deployment/answers.py": "tests/local/test_deploy.py",
     "local/deployment/image.py": "tests/local/test_deploy.py",
     "local/deployment/leftovers.py": "tests/local/deployment/test_operation.py",
@@ -114,6 +115,7 @@ TESTED_ELSEWHERE = {
     "local/simulators/openai/faults.py": "tests/simulators/openai/test_server.py",
     "local/simulators/openai/wire.py": "tests/simulators/openai/test_server.py",
     "local/simulators/telnyx/__main__.py": "tests/simulators/telnyx/test_server.py",
+    "local/simulators/telnyx/call_streams.py": "tests/simulators/telnyx/test_call.py",
     "local/simulators/telnyx/undocumented.py": "tests/local/proving/test_interview.py",
     "media_container/media_bridge/__main__.py": "tests/media_bridge/test_main.py",
     "media_container/media_bridge/audio/loudness.py": (
@@ -149,6 +151,15 @@ TESTED_ELSEWHERE = {
     "media_container/media_bridge/events.py": "tests/media_bridge/test_bridge.py",
     "media_container/media_bridge/openai/updates.py": (
         "tests/media_bridge/openai/test_protocol.py"
+    ),
+    "media_container/media_bridge/runtime/call_claims.py": (
+        "tests/media_bridge/runtime/test_server.py"
+    ),
+    "media_container/media_bridge/runtime/session_bridge.py": (
+        "tests/media_bridge/runtime/test_call_session.py"
+    ),
+    "media_container/media_bridge/runtime/phone_socket.py": (
+        "tests/media_bridge/runtime/test_server.py"
     ),
     "media_container/media_bridge/runtime/call_records.py": (
         "tests/media_bridge/runtime/test_call_session.py"

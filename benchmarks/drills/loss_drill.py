@@ -235,8 +235,8 @@ class _Losses:
             "half_open" if self._loss is Loss.HALF_OPEN else "reset"
         )
         for call in self._carrier.calls:
-            if call._stream is not None and call.streaming:
-                call._stream.disturb(how)
+            if call.stream is not None and call.streams.is_streaming:
+                call.stream.disturb(how)
 
     def _end_sessions(self, ending: SessionEnding) -> None:
         for session in self._model.sessions:

@@ -117,7 +117,7 @@ class RealLeg:
 
     @property
     def has_stream(self) -> bool:
-        return self.call.streaming
+        return self.call.streams.is_streaming
 
     @property
     def has_heard(self) -> bool:

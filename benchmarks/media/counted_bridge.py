@@ -12,6 +12,7 @@ from picows import ws_connect, ws_create_server
 
 from benchmarks.media.virtual_ends import CALL_ID, Caller
 from media_bridge.openai.client import OpenAIRealtime
+from media_bridge.runtime.call_claims import ClaimedCall
 from media_bridge.runtime.call_session import CallSession
 from media_bridge.runtime.hangups import Hangups
 from media_bridge.runtime.metrics import WorkerMetrics
@@ -50,7 +51,7 @@ async def run(tasks: asyncio.TaskGroup, caller: Caller) -> None:
         leg=Leg(f"v3:{CALL_ID}"),
     )
     phone = WebSocket()
-    session = CallSession(call, CallConfig(), None, phone, _services())
+    session = CallSession(ClaimedCall(call, CallConfig()), phone, _services())
     await ws_create_server(lambda _: phone, "127.0.0.1", 0, use_aiofastnet=False)
     tasks.create_task(session.run())
     gc.collect()

@@ -68,7 +68,7 @@ def _answer(command: AnswerBody, call: SimulatedCall) -> None:
         # `answer` has neither parameter. Only streaming_start has both, and dial has the token.
         has_token = call.faults.undocumented.answer_has_token == "header"
         token = command.stream_auth_token if has_token else None
-        call.start_streaming(replace_fields(command, stream_auth_token=token, custom_parameters=[]))
+        call.streams.start(replace_fields(command, stream_auth_token=token, custom_parameters=[]))
     call.pick_up()
 
 
@@ -91,12 +91,12 @@ def _streaming_start(command: StreamingStartBody, call: SimulatedCall) -> None:
     is_24k = command.stream_bidirectional_sampling_rate == 24_000
     if is_24k and not call.faults.undocumented.accepts_l16_24k:
         raise ApiError(422, "10032", "Value outside of enumeration")
-    call.start_streaming(command)
+    call.streams.start(command)
 
 
 @carry_out.register
 def _streaming_stop(command: StreamingStopBody, call: SimulatedCall) -> None:
-    call.stop_streaming()
+    call.streams.stop()
 
 
 @carry_out.register

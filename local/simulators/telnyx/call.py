@@ -7,14 +7,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from websockets.exceptions import WebSocketException
-
 from simulators.audio.speech import Samples
 from simulators.telnyx import events
 from simulators.telnyx.behaviour import CarrierFaults, Person
-from simulators.telnyx.commands import ApiError, StreamSettings
+from simulators.telnyx.call_streams import CallStreams
+from simulators.telnyx.commands import ApiError
 from simulators.telnyx.machine import Machine
-from simulators.telnyx.media import MediaStream, StreamLeg
+from simulators.telnyx.media import MediaStream
 from simulators.telnyx.person import FRAME_MS, SILENT_FRAME, FrameClock, PersonConversation
 from simulators.telnyx.reports import CallEnding, CallPlan, ReportedCall, Reporter
 from simulators.telnyx.sound import CallSound
@@ -24,7 +23,6 @@ NO_ANSWER_AFTER_MS = 500  # shorter than the real 30 s, so that a simulated no-a
 CALLER_RINGS_MS = 30_000
 DETECTION_TAKES_MS = 1500
 SPEAKING_MS_PER_CHARACTER = 20
-USER_ID = "3e6f995f-0000-4000-8000-000000000100"
 End = Literal["person", "agent"]
 BUSY = CallEnding("user_busy", "callee", "486")
 REJECTED = CallEnding("call_rejected", "callee", "603")
@@ -67,27 +65,16 @@ class SimulatedCall(ReportedCall):
         """What the carrier's own voice said to the person."""
         self._over = asyncio.Event()
         self._settled = asyncio.Event()
-        self._early_stream_settled = asyncio.Event()
-        """Set when the stream of the dial is open, has failed, or is no longer awaited."""
         self._tasks: asyncio.TaskGroup
-        self._stream: MediaStream | None = None
-        self._streams: list[MediaStream] = []
-        self._stream_task: asyncio.Task[None] | None = None
         self._speaking = 0
         self._sounded_at_ms = 0
-        self._is_stream_disturbed = False
-        self._is_stream_broken = False
-        """The other side has ended the latest stream, and that keeps the next one from opening."""
+        self.streams = CallStreams(self, self._settled)
         self._luck = random.Random(1)
-
-    @property
-    def streaming(self) -> bool:
-        return self._stream_task is not None and not self._stream_task.done()
 
     @property
     def stream(self) -> MediaStream | None:
         """The stream that carries the call now."""
-        return self._stream
+        return self.streams.current
 
     @property
     def duration_s(self) -> int:
@@ -107,7 +94,7 @@ class SimulatedCall(ReportedCall):
             self.ending = ending
             self.end_time = timestamp_now()
             self._settled.set()
-            self._early_stream_settled.set()
+            self.streams.early_stream_settled.set()
             self._over.set()
 
     def pick_up(self) -> None:
@@ -126,7 +113,7 @@ class SimulatedCall(ReportedCall):
         other.post(events.CallBridgedPayload)
 
     def speak(self, text: str) -> None:
-        beside = self.faults.undocumented.speak_beside_stream if self._stream else "heard"
+        beside = self.faults.undocumented.speak_beside_stream if self.stream else "heard"
         if beside == "refused":
             raise ApiError(422, "90045", "Media streaming is already in use for this call")
         if beside == "never_started":
@@ -141,41 +128,20 @@ class SimulatedCall(ReportedCall):
     async def press(self, digit: str) -> None:
         """Press a key of the person's phone."""
         self.post(events.DtmfReceivedPayload, digit=digit)
-        if self._stream is not None:
-            await self._stream.press(digit)
-
-    def start_streaming(self, settings: StreamSettings) -> None:
-        self._refuse_stream()
-        if self.streaming and self.faults.undocumented.second_stream == "no_socket":
-            return
-        self._stream_task = self._tasks.create_task(self._carry_stream(settings))
-
-    def _refuse_stream(self) -> None:
-        undocumented = self.faults.undocumented
-        if self._is_stream_broken and undocumented.start_after_break == "never":
-            raise ApiError(422, "90046", "Media streaming failed to start")
-        is_in_use = self.streaming and undocumented.second_stream == "refused"
-        needs_stop = self._is_stream_broken and undocumented.start_after_break == "needs_stop"
-        if is_in_use or needs_stop:
-            raise ApiError(422, "90045", "Media streaming is already in use for this call")
-
-    def stop_streaming(self) -> None:
-        if not (self.streaming or self._is_stream_broken):
-            raise ApiError(422, "90048", "Media streaming is not used for this call")
-        if self.faults.undocumented.start_after_break != "never":
-            self._is_stream_broken = False
-        self._tasks.create_task(self._stop_streams())
+        if self.stream is not None:
+            await self.stream.press(digit)
 
     # From ringing to hangup.
 
     async def live(self) -> None:
         async with asyncio.TaskGroup() as self._tasks:
+            self.streams.tasks = self._tasks
             if self.plan.stream is not None:
-                self.start_streaming(self.plan.stream)
+                self.streams.start(self.plan.stream)
             await self._ring()
             if self.state == "answered":
                 await self._talk()
-            await self._stop_streams()
+            await self.streams.stop_all()
         self._part_from_partner()
         self.post_ended()
         self.ended.set()
@@ -213,7 +179,7 @@ class SimulatedCall(ReportedCall):
         """Answer the call once the stream is open. Telnyx opens it within milliseconds, so no
         person answers before that."""
         if self.plan.stream is not None:
-            await self._early_stream_settled.wait()
+            await self.streams.early_stream_settled.wait()
         if self.state == "ringing":
             self.pick_up()
 
@@ -240,11 +206,11 @@ class SimulatedCall(ReportedCall):
 
     async def _has_waited_for_agent(self) -> bool:
         """Wait only while the agent is audible. Meanwhile the person's speech may run ahead."""
-        is_heard = self._stream is not None and self._stream.is_sounding
+        is_heard = self.stream is not None and self.stream.is_sounding
         return is_heard and await self.exchange.wait_for_agent()
 
     async def _exchange_frame(self) -> None:
-        stream = self._stream
+        stream = self.stream
         received = await stream.play() if stream else SILENT_FRAME
         first_sound = self.conversation.first_audio_ms is None
         said = self.conversation.hear(received)
@@ -277,107 +243,16 @@ class SimulatedCall(ReportedCall):
         if not self._greeting_is_over and self._is_recorded_by_machine():
             self._greeting_is_over = True
             self.post_greeting_ended()
-        if self._stream is not None and not self._is_stream_disturbed:
-            self._disturb_stream(self._stream)
+        self.streams.disturb()
 
     def _is_silent_too_long(self, now_ms: int) -> bool:
         limit_ms = self.faults.undocumented.silent_leg_ends_after_ms
-        if self._stream or self._speaking:
+        if self.stream or self._speaking:
             self._sounded_at_ms = now_ms
         return limit_ms is not None and now_ms - self._sounded_at_ms >= limit_ms
 
-    def _disturb_stream(self, stream: MediaStream) -> None:
-        """Does once what the faults of the call ask for, so long after the stream's start."""
-        disturbance = self.faults.disturbance(stream.carried_ms)
-        self._is_stream_disturbed = disturbance is not None
-        if disturbance == "second_socket":
-            self._tasks.create_task(self._carry_stream(stream.settings))
-        elif disturbance == "close":
-            self._tasks.create_task(stream.close())
-        elif disturbance is not None:
-            stream.disturb(disturbance)
-
     def _is_recorded_by_machine(self) -> bool:
         return isinstance(self.conversation, Machine) and self.conversation.is_recording
-
-    async def _carry_stream(self, settings: StreamSettings) -> None:
-        stream = MediaStream(settings, self.person.codec, self.faults, self.media)
-        try:
-            await self._open(stream)
-        except (OSError, TimeoutError, WebSocketException) as error:
-            self.notify("stream failed", str(error))
-            self._early_stream_settled.set()
-            if self._stream is None:  # if a second socket fails, the first continues
-                self.post_failed(stream)
-            return
-        self._streams.append(stream)
-        try:
-            if await self._answered_on(stream):
-                await self._carry_audio(stream)
-        finally:
-            await stream.close()
-            self._streams.remove(stream)
-            self._early_stream_settled.set()
-
-    async def _open(self, stream: MediaStream) -> None:
-        if self.faults.streaming_fails or (self.faults.early_stream_fails and not self.answered):
-            raise OSError("connection_failed")
-        await stream.open()
-
-    async def _answered_on(self, stream: MediaStream) -> bool:
-        """Whether the stream still exists when the call is answered."""
-        limit_ms = self.faults.early_stream_closes_after_ms
-        if limit_ms is None:
-            self._early_stream_settled.set()
-        closed = self._tasks.create_task(stream.wait_closed())
-        settled = self._tasks.create_task(self._settled.wait())
-        try:
-            await asyncio.wait(
-                {closed, settled},
-                timeout=None if limit_ms is None else limit_ms / 1000,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            return self.state == "answered" and not closed.done()
-        finally:
-            closed.cancel()
-            settled.cancel()
-
-    async def _carry_audio(self, stream: MediaStream) -> None:
-        await stream.start(self._leg())
-        replaced, self._stream = self._stream, stream
-        self._is_stream_broken = False
-        if replaced and self.faults.undocumented.second_stream == "replaces":
-            self._tasks.create_task(replaced.stop(self._leg()))
-        known = self.faults.undocumented.has_stream_id_in_started
-        stream_id = {"stream_id": stream.stream_id} if known else {}
-        url = stream.settings.stream_url
-        self.post(events.StreamingStartedPayload, stream_url=url, **stream_id)
-        await stream.listen()
-        # A stream that another socket has replaced ends without a webhook.
-        if self._stream is stream:
-            self._stream = None
-            self._report_end(stream)
-
-    def _report_end(self, stream: MediaStream) -> None:
-        undocumented = self.faults.undocumented
-        is_broken = not stream.is_closed_here
-        self._is_stream_broken = is_broken and undocumented.start_after_break != "works"
-        how = undocumented.after_break if is_broken else "stopped"
-        match how:
-            case "stopped":
-                self._tasks.create_task(self.report_stopped(stream.settings.stream_url))
-            case "failed":
-                self.post_failed(stream)
-            case "reconnects":
-                self._stream_task = self._tasks.create_task(self._carry_stream(stream.settings))
-            case "nothing":
-                pass
-
-    async def _stop_streams(self) -> None:
-        if self._stream is None and self._stream_task is not None:
-            self._stream_task.cancel()
-        for stream in list(self._streams):
-            await stream.stop(self._leg())
 
     def _part_from_partner(self) -> None:
         partner, self.partner = self.partner, None
@@ -386,16 +261,6 @@ class SimulatedCall(ReportedCall):
             # If the target of a transfer does not answer, the first leg stays as it was.
             if self.answered:
                 partner.hang_up("agent")
-
-    def _leg(self) -> StreamLeg:
-        return StreamLeg(
-            user_id=USER_ID,
-            call_control_id=self.call_control_id,
-            call_session_id=self.plan.call_session_id,
-            from_=self.from_,
-            to=self.to,
-            client_state=self.client_state,
-        )
 
     def _side(self, end: End) -> Literal["caller", "callee"]:
         agent_calls = self.plan.direction == "outgoing"

@@ -9,17 +9,13 @@ import asyncio
 import time
 
 from media_bridge import browser_frames, commands, events
-from media_bridge.audio.codecs import Codec
-from media_bridge.bridge import Bridge
-from media_bridge.browser_bridge import BrowserBridge
 from media_bridge.commands import BridgeCommand, BrowserCommand, ModelCommand
-from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.runtime.call_claims import ClaimedCall
 from media_bridge.runtime.call_log import CallLog, shorten
 from media_bridge.runtime.call_records import CallRecords
-from media_bridge.runtime.continuation import Continuation
 from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.services import Services
-from media_bridge.runtime.speech_cache import FoundClips
+from media_bridge.runtime.session_bridge import bridge_of, stream_of
 from media_bridge.runtime.websocket import (
     INTERNAL_ERROR,
     NORMAL_CLOSURE,
@@ -28,12 +24,9 @@ from media_bridge.runtime.websocket import (
     Buffer,
     WebSocket,
 )
-from media_bridge.telnyx_stream import TelnyxStream
-from phonebridge.call.call import Call, EndedBy
-from phonebridge.call.config import CallConfig
+from phonebridge.call.call import EndedBy
 from phonebridge.call.turn import Turn
 from phonebridge.observability.tracing import Span
-from phonebridge.settings import ByteOrder, MediaSettings
 
 MAX_HELD_EVENTS = 2_000
 TIMER_STEP_SECONDS = 0.001
@@ -44,35 +37,21 @@ nothing due, and spin until it is."""
 class CallSession:
     """`phone` is connected; `run` returns when the call is over and written down."""
 
-    def __init__(
-        self,
-        call: Call,
-        config: CallConfig,
-        greeting: CachedGreeting | None,
-        phone: WebSocket,
-        services: Services,
-        found: FoundClips = FoundClips(),  # noqa: B008 - immutable
-        before: Continuation | None = None,
-    ) -> None:
-        """`before` is what an earlier stream of the call has left."""
+    def __init__(self, claimed: ClaimedCall, phone: WebSocket, services: Services) -> None:
+        call, config = claimed.call, claimed.config
         self._call = call
         self._config = config
         self._services = services
         self._loop = asyncio.get_running_loop()
-        rest, history = config, None
-        if before:
-            rest, history = before.rest_of(config), before.history(config)
-        kind = BrowserBridge if call.is_browser_call else Bridge
-        audio, now = services.settings.model_audio, self._loop.time()
-        self._bridge = kind(call, rest, audio, now, greeting, found.clips, found.missing, history)
-        self._stream = _stream_of(call, config, services.settings)
+        self._bridge = bridge_of(claimed, services, self._loop.time())
+        self._stream = stream_of(call, config, services.settings)
         self._log = CallLog(services.log, call.call_id)
         self._records = CallRecords(
-            call, config, services, self._log, self.dispatch, self._on_replaced, before
+            call, config, services, self._log, self.dispatch, self._on_replaced, claimed.before
         )
         self._pulse = services.pulse
         self._held: list[events.BridgeEvent] = []
-        """What has happened since the process may have been frozen."""
+        """Events since the process may have been frozen."""
         self._tasks = asyncio.TaskGroup()
         self._functions: set[asyncio.Task[None]] = set()
         self._activity = self._bridge.activity
@@ -99,7 +78,7 @@ class CallSession:
         )
 
     def dispatch(self, event: events.BridgeEvent) -> None:
-        """Something happened: let the bridge answer, and do what it says."""
+        """Let the bridge handle an event, and execute its commands."""
         if self.is_over:
             return
         now = self._loop.time()
@@ -115,13 +94,13 @@ class CallSession:
             self._crash()
 
     def _hold(self, event: events.BridgeEvent) -> None:
-        """Handle nothing until it is known whose call this is."""
+        """Keep the event until it is known which program has the call."""
         self._pulse.doubt()
         if len(self._held) < MAX_HELD_EVENTS:
             self._held.append(event)
 
     def handle_held(self) -> None:
-        """The call is still ours."""
+        """Handle the kept events, because the call is still ours."""
         held, self._held = self._held, []
         for event in held:
             self.dispatch(event)
@@ -144,7 +123,7 @@ class CallSession:
             self._records.close()
 
     def abandon(self) -> None:
-        """Somebody else has this call now: say, write and command nothing more."""
+        """Stop, because another program has this call now. Say, write and command nothing more."""
         self._log.write("error", "call abandoned")
         self._is_abandoned = True
         self._records.discard()
@@ -158,7 +137,7 @@ class CallSession:
 
     @property
     def waits_for_caller(self) -> bool:
-        """The conversation pauses, so the call can move without being noticed."""
+        """Whether the conversation pauses, so that the call can move without being noticed."""
         return self._bridge.waits_for_caller and not self.has_left
 
     @property
@@ -193,7 +172,7 @@ class CallSession:
             await self._await_return(self._lost_at)
 
     async def _await_return(self, lost_at: float) -> None:
-        """A browser that has lost its socket may come back."""
+        """Wait for a browser that has lost its socket. It may come back."""
         lost_ms = self._services.now_ms()
         seconds = self._services.browser_return_seconds
         try:
@@ -216,7 +195,7 @@ class CallSession:
         self.dispatch(events.StreamStopped() if has_hung_up else events.StreamLost())
 
     def give_way(self) -> None:
-        """Another stream of the call was claimed here."""
+        """Leave the call, because another stream of it was claimed here."""
         self._is_replaced.set()
         self._close_code = OTHER_SOCKET
         self.dispatch(events.LeaveRequested())
@@ -224,8 +203,8 @@ class CallSession:
     # The timer.
 
     def _set_timer(self) -> None:
-        """Never later than the bridge's deadline. A timer that fires early costs one look, so it
-        is not moved for every frame that puts a deadline off."""
+        """Set the timer, never later than the bridge's deadline. A timer that fires early is cheap,
+        so it is not moved for every frame that postpones a deadline."""
         deadline = self._planned_for = self._bridge.next_deadline()
         if deadline is None:
             if self._bridge.is_over:
@@ -297,7 +276,7 @@ class CallSession:
                 self._model.send(command)
 
     def _record(self, command: commands.BackgroundCommand) -> None:
-        """Whatever takes a while is done in threads."""
+        """Execute a command that takes a while, in a thread."""
         if isinstance(command, commands.RecordTurn):
             self._services.metrics.turn_ended(command.turn)
             self._measure()
@@ -359,9 +338,3 @@ class CallSession:
     def _measure(self) -> None:
         before, self._activity = self._activity, self._bridge.activity
         self._services.metrics.call_went_on(before, self._activity)
-
-
-def _stream_of(call: Call, config: CallConfig, settings: MediaSettings) -> TelnyxStream:
-    is_little = call.is_browser_call  # as the samples of JavaScript's typed arrays are
-    order = ByteOrder.LITTLE if is_little else settings.l16_byte_order
-    return TelnyxStream(Codec[config.codec], order)

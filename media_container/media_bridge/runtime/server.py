@@ -1,5 +1,5 @@
-"""The container's two doors: `/media-bridge/{call_id}/{stream}` for Telnyx and browsers, `/healthz`
-for the balancer.
+"""The server of the container: `/media-bridge/{call_id}/{stream}` for Telnyx and browsers,
+`/healthz` for the balancer.
 
 Telnyx sends its token in a header. A browser cannot set headers, so it sends the token in its first
 frame, from any origin: no cookie says who it is.
@@ -10,39 +10,32 @@ Nothing is spent on a socket before its token is checked: until then it has none
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 from picows import (
-    WSTransport,
     WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
 
-from media_bridge.conversation.greeting import CachedGreeting
+from media_bridge.runtime.call_claims import CallClaims
 from media_bridge.runtime.call_session import CallSession
-from media_bridge.runtime.continuation import Continuation, continuation_of
 from media_bridge.runtime.pending_sockets import PendingSockets
-from media_bridge.runtime.retries import WRITE_FAILURES
-from media_bridge.runtime.speech_cache import FoundClips
+from media_bridge.runtime.phone_socket import MAX_FRAME_BYTES, PhoneSocket
 from media_bridge.runtime.websocket import (
     INTERNAL_ERROR,
     OTHER_SOCKET,
     POLICY_VIOLATION,
     TOKEN_REFUSED,
     TRY_AGAIN_LATER,
-    Buffer,
     WebSocket,
 )
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
-from phonebridge.call.call import MAX_STREAM_NUMBER, Call
-from phonebridge.call.config import CallConfig
+from phonebridge.call.call import MAX_STREAM_NUMBER
 from phonebridge.call.events import MediaAttached
 from phonebridge.errors import InvalidToken, InvalidTransition, UnknownCall
 from phonebridge.observability.log import call_on_every_line
@@ -57,10 +50,6 @@ PING_SECONDS = 8.0
 """A socket that brings nothing for so long is pinged. A line on hold answers, and goes on."""
 PONG_TIMEOUT_SECONDS = 2.0
 """A socket that does not answer a ping in time is half-open, and the call needs another one."""
-MAX_FRAME_BYTES = 1024 * 1024
-"""The longest message Telnyx may send or take, 30 s of G.711 in base64, is a third of it."""
-MAX_BUFFERED_BYTES = 128 * 1024
-"""Five seconds of frames and more, while the call is being claimed."""
 CLAIM_SECONDS = 30.0
 """How long a claim is tried while the table fails. After that, the call needs another stream."""
 _JSON = {"Content-Type": "application/json"}
@@ -68,18 +57,9 @@ _JSON = {"Content-Type": "application/json"}
 Job = Callable[[], Coroutine[None, None, None]]
 
 
-@dataclass(frozen=True, slots=True)
-class _ClaimedCall:
-    call: Call
-    config: CallConfig
-    greeting: CachedGreeting | None
-    clips: FoundClips
-    before: Continuation | None = None
-
-
 @asynccontextmanager
 async def run_server(worker: MediaWorker, host: str, port: int) -> AsyncIterator[asyncio.Server]:
-    """Take calls until the context ends; a call that runs then, in spite of a drain, ends there."""
+    """Take calls until the context ends. A call that still runs then ends too."""
     async with asyncio.TaskGroup() as calls:
         door = _UpgradeHandler(worker, calls)
         server = await ws_create_server(
@@ -98,47 +78,6 @@ async def run_server(worker: MediaWorker, host: str, port: int) -> AsyncIterator
             door.cancel_all()
 
 
-class _PhoneSocket(WebSocket):
-    """Keeps what comes before its call is claimed."""
-
-    max_message_bytes = MAX_FRAME_BYTES
-
-    def __init__(self, on_open: Callable[["_PhoneSocket"], None]) -> None:
-        super().__init__()
-        self.first_message: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._on_open = on_open
-        self._waiting: list[bytes] = []
-        self._room = MAX_BUFFERED_BYTES
-        self._end: tuple[int, str] | None = None
-        self.has_header = True
-        """Whether the token came in a header."""
-        self.on_message = self._keep
-        self.on_close = self._close_early
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        super().on_ws_connected(transport)
-        self._on_open(self)
-
-    def _keep(self, message: Buffer) -> None:
-        if not self.first_message.done():
-            self.first_message.set_result(bytes(message))
-        self._room -= len(message)
-        if self._room >= 0:
-            self._waiting.append(bytes(message))
-
-    def _close_early(self, code: int, reason: str) -> None:
-        self._end = code, reason
-        self.first_message.cancel()
-
-    def release(self) -> None:
-        """Pass the frames received so far to the current listener."""
-        for message in self._waiting:
-            self.on_message(message)
-        self._waiting.clear()
-        if self._end:
-            self.on_close(*self._end)
-
-
 class _UpgradeHandler:
     def __init__(self, worker: MediaWorker, calls: asyncio.TaskGroup) -> None:
         self._worker = worker
@@ -147,12 +86,13 @@ class _UpgradeHandler:
         self._calls = calls
         self._carried: set[asyncio.Task[None]] = set()
         self._pending = PendingSockets()
+        self._claims = CallClaims(worker.services, CLAIM_SECONDS)
         self._open_streams: set[tuple[str, int]] = set()
 
     def on_upgrade(
         self, request: WSUpgradeRequest
     ) -> WSUpgradeResponseWithListener | WebSocket | None:
-        """None is answered 404."""
+        """Answer an upgrade request. None becomes a 404."""
         path = request.path.decode("latin-1").partition("?")[0]
         if path == "/healthz":
             # Also while full or draining: ECS stops a task that its balancer calls unhealthy.
@@ -178,25 +118,26 @@ class _UpgradeHandler:
             return self._refuse(HTTPStatus.UNAUTHORIZED, str(error))
         if self._worker.carries(call_id, number):
             return self._refuse(HTTPStatus.CONFLICT, "the call has its media socket")
-        return _PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
+        return PhoneSocket(lambda phone: self._start_call(call_id, number, phone))
 
     def _open_pending(
         self, call_id: str, number: int, address: str
     ) -> WSUpgradeResponseWithListener | WebSocket:
         if not self._pending.has_room(address):
             return self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many sockets without a token")
-        return _PhoneSocket(lambda phone: self._wait_for_token(call_id, number, address, phone))
+        return PhoneSocket(lambda phone: self._wait_for_token(call_id, number, address, phone))
 
-    def _start_call(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
-        """The slot is taken at once: other sockets may open before the task begins."""
+    def _start_call(self, call_id: str, number: int, phone: PhoneSocket) -> None:
+        """Start the call in a task. The slot is taken at once, because other sockets may open
+        before the task begins."""
         self._worker.take_slot(call_id)
         self._run(call_id, phone, partial(self._carry, call_id, number, phone))
 
-    def _wait_for_token(self, call_id: str, number: int, address: str, phone: _PhoneSocket) -> None:
+    def _wait_for_token(self, call_id: str, number: int, address: str, phone: PhoneSocket) -> None:
         self._pending.add(address)
         self._run(call_id, phone, partial(self._read_token, call_id, number, address, phone))
 
-    def _run(self, call_id: str, phone: _PhoneSocket, job: Job) -> None:
+    def _run(self, call_id: str, phone: PhoneSocket, job: Job) -> None:
         carried = self._calls.create_task(self._guard(call_id, phone, job))
         self._carried.add(carried)
         carried.add_done_callback(self._carried.discard)
@@ -215,7 +156,7 @@ class _UpgradeHandler:
         if stream_token.verify(secret, token, call_id, self._services.now_ms()) != number:
             raise InvalidToken("The stream token was issued for another stream of this call.")
 
-    async def _guard(self, call_id: str, phone: _PhoneSocket, job: Job) -> None:
+    async def _guard(self, call_id: str, phone: PhoneSocket, job: Job) -> None:
         with call_on_every_line(self._log, call_id):
             try:
                 await job()
@@ -226,13 +167,13 @@ class _UpgradeHandler:
                 self._log.exception("media socket FAILED")
                 phone.close(INTERNAL_ERROR)
 
-    def _refusal_code(self, call_id: str, phone: _PhoneSocket) -> int:
+    def _refusal_code(self, call_id: str, phone: PhoneSocket) -> int:
         if phone.has_header:
             return POLICY_VIOLATION
         return OTHER_SOCKET if self._worker.carries(call_id) else TOKEN_REFUSED
 
     async def _read_token(
-        self, call_id: str, number: int, address: str, phone: _PhoneSocket
+        self, call_id: str, number: int, address: str, phone: PhoneSocket
     ) -> None:
         """Accept a socket. It takes no slot before its token was checked."""
         phone.has_header = False
@@ -250,87 +191,35 @@ class _UpgradeHandler:
         self._worker.take_slot(call_id)
         await self._carry(call_id, number, phone)
 
-    async def _carry(self, call_id: str, number: int, phone: _PhoneSocket) -> None:
+    async def _carry(self, call_id: str, number: int, phone: PhoneSocket) -> None:
         self._open_streams.add((call_id, number))
         try:
             task_id = self._worker.task_id
-            claim = partial(self._claim, MediaAttached(number, task_id, self._services.now_ms()))
-            found = await self._try_claim(partial(claim, call_id))
+            attached = MediaAttached(number, task_id, self._services.now_ms())
+            claimed = await self._claims.claim(call_id, attached)
             if self._worker.task_id != task_id:
                 raise InvalidTransition(f"Call {call_id} was claimed for a task that is over.")
             self._log.info("media socket accepted")
-            session = CallSession(
-                found.call,
-                found.config,
-                found.greeting,
-                phone,
-                self._services,
-                found.clips,
-                found.before,
-            )
+            session = CallSession(claimed, phone, self._services)
             self._worker.end_earlier_session(call_id)
             phone.release()
-            await self._worker.run_session(found.call, session)
+            await self._worker.run_session(claimed.call, session)
         finally:
             self._open_streams.discard((call_id, number))
             self._worker.free_slot(call_id)
 
-    async def _try_claim(self, claim: Callable[[], _ClaimedCall]) -> _ClaimedCall:
-        """A claim whose answer got lost may have been written. Then the next attempt finds it."""
-        attempt, ends_at = 0, asyncio.get_running_loop().time() + CLAIM_SECONDS
-        while True:
-            attempt += 1
-            try:
-                return await self._services.threads.run(claim)
-            except WRITE_FAILURES as error:
-                if asyncio.get_running_loop().time() >= ends_at:
-                    raise
-                self._log.warning("call not claimed yet", reason=str(error))
-                await self._services.pauses.wait(attempt)
-
-    def _claim(self, attached: MediaAttached, call_id: str) -> _ClaimedCall:
-        """Claim the call. A second socket with the same token fails here. The claim comes last:
-        once the call is ours, nothing may fail before its session runs."""
-        config, before = self._settings_and_past(call_id, attached.stream_number)
-        greeting, clips = self._recorded_speech(config)
-        call = self._services.switchboard.apply(call_id, attached)
-        if before:
-            self._services.metrics.stream_restarted()
-        return _ClaimedCall(call, config, greeting, clips, before)
-
-    def _settings_and_past(
-        self, call_id: str, number: int
-    ) -> tuple[CallConfig, Continuation | None]:
-        """A first stream has no past, and most calls have no second one."""
-        if number == 1:
-            return self._services.store.config(call_id) or CallConfig(), None
-        record = self._services.store.record(call_id)
-        if record is None:
-            raise UnknownCall(call_id)
-        config = self._services.store.latest_config(call_id) or CallConfig()
-        return config, continuation_of(record, self._services.now_ms())
-
-    def _recorded_speech(self, config: CallConfig) -> tuple[CachedGreeting | None, FoundClips]:
-        """A call does without it: it is greeted a little later, and has no clips."""
-        cache = self._services.speech_cache
-        try:
-            return cache.find_greeting(config), cache.find_clips(config)
-        except (BotoCoreError, ClientError, msgspec.ValidationError) as error:
-            self._log.error("recorded speech not read", reason=str(error))
-            return None, FoundClips()
-
 
 def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
-    """picows refuses `Connection: keep-alive, Upgrade`, which some clients and proxies send: the
-    header is a list (RFC 9110, 7.6.1)."""
+    """Reduce the header to the upgrade. picows refuses `Connection: keep-alive, Upgrade`, which
+    some clients and proxies send. The header is a list (RFC 9110, 7.6.1)."""
     named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
     if "upgrade" in (each.strip() for each in named):
         request.headers["Connection"] = "Upgrade"
 
 
 def _last_hop(request: WSUpgradeRequest) -> str:
-    """The address that the balancer in front of us saw: it appends it to what the client sent
-    (Application Load Balancers, "X-Forwarded-For"). Empty without a balancer."""
+    """Return the client's address as the balancer saw it, or an empty text without a balancer. The
+    balancer appends it to the client's header (Application Load Balancers, "X-Forwarded-For")."""
     hops = ",".join(request.headers.getall("X-Forwarded-For", []))
     return hops.rpartition(",")[2].strip()
 
@@ -339,9 +228,9 @@ def _with_response(response: WSUpgradeResponse) -> WSUpgradeResponseWithListener
     return WSUpgradeResponseWithListener(response, None)
 
 
-async def _first_frame(phone: _PhoneSocket) -> media.Connected:
-    """A browser sends the token in this frame alone. Telnyx sends it twice; a proxy may have taken
-    the header away."""
+async def _first_frame(phone: PhoneSocket) -> media.Connected:
+    """Read the first frame. A browser sends the token only there. Telnyx sends it twice, and a
+    proxy may have removed the header."""
     try:
         async with asyncio.timeout(TOKEN_TIMEOUT_SECONDS):
             frame = media.decode(await phone.first_message)

@@ -195,7 +195,7 @@ async def test_a_stream_that_the_agent_closes_while_the_phone_rings_is_not_start
         socket = await call.media.socket()
         await socket.wait_for("connected")
         await socket.connection.close()
-        await until(lambda: not dialled.streaming)
+        await until(lambda: not dialled.streams.is_streaming)
         dialled.pick_up()
         await call.receiver.wait_for("call.answered")
         await call.phone.sdk.calls.actions.start_streaming(
@@ -328,7 +328,7 @@ async def test_a_reset_socket_leaves_the_leg_and_is_told_of_as_the_faults_say(
         dialled.pick_up()
         socket = await call.media.socket()
         await socket.wait_closed()
-        await until(lambda: not dialled.streaming)
+        await until(lambda: not dialled.streams.is_streaming)
         assert dialled.state == "answered"
         await call.phone.sdk.calls.actions.start_streaming(
             dialled.call_control_id, stream_url=call.media.url
@@ -345,7 +345,7 @@ async def test_a_half_open_socket_sends_nothing_more_and_is_open_until_it_is_sto
         socket = await call.media.socket()
         await socket.wait_for("media")
         await until(lambda: dialled.media.frames_out > len(socket.of("media")) + 5)
-        assert dialled.streaming
+        assert dialled.streams.is_streaming
         await call.phone.sdk.calls.actions.stop_streaming(dialled.call_control_id)
         await socket.wait_closed()
         assert socket.of("stop") == []
@@ -367,7 +367,7 @@ async def test_a_second_streaming_start_is_refused_or_replaces_the_stream(
         if second_stream == "refused":
             with pytest.raises(telnyx.UnprocessableEntityError, match="90045"):
                 await start(dialled.call_control_id, stream_url=call.media.url)
-            assert dialled.streaming
+            assert dialled.streams.is_streaming
         else:
             await start(dialled.call_control_id, stream_url=call.media.url)
             await first.wait_for("stop")
