@@ -42,7 +42,7 @@ def test_a_task_that_stays_silent_while_it_is_looked_at_has_no_room(
     admission: Admission, fleet: DynamoFleet, clock: Clock
 ) -> None:
     fleet.beat(task_state(clock, 0))
-    for _ in range(4):
+    for _ in range(3):
         assert fits(admission)
         clock.pass_seconds(2)
     assert not fits(admission)
