@@ -29,6 +29,7 @@ from phonebridge.http.public_client import PublicHttpsClient
 from phonebridge.observability.log import logger
 from phonebridge.observability.tracing import Tracer
 from phonebridge.settings import MediaSettings
+from phonebridge.storage.call_store import DynamoCallStore
 
 
 class OnThisLoop(OpenAIRealtime):
@@ -64,7 +65,7 @@ def _services() -> Services:
     log, nothing, pauses = logger("counted-call"), cast(Any, None), RetryPauses()
     return Services(
         settings=settings,
-        store=nothing,
+        store=DynamoCallStore("calls", nothing, now_ms),
         switchboard=nothing,
         model=OnThisLoop(settings),
         log=log,
