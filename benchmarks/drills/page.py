@@ -42,6 +42,8 @@ def render(
             *loss_markdown(rows_by_fault(losses, results)),
             DEATHS,
             *markdown(rows_by_fault(deaths, results)),
+            "",
+            *_not_run(drills, results),
             LIMITS,
             *_audio_section(audio),
             *(_soak(soak) if soak else ()),
@@ -85,6 +87,15 @@ def _soak(soak: Soak) -> Iterator[str]:
     )
     yield from figures.table(soak)
     yield ""
+
+
+def _not_run(drills: Sequence[Drill], results: dict[str, DrillResult]) -> Iterator[str]:
+    missing = {drill.fault: None for drill in drills}
+    for drill in drills:
+        if drill.name in results:
+            missing.pop(drill.fault, None)
+    if missing:
+        yield f"Not run for this page: {'; '.join(missing)}.\n"
 
 
 def _costs(costs: SteadyCosts) -> str:

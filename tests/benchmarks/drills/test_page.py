@@ -6,6 +6,7 @@ from benchmarks.drills import page
 from benchmarks.drills.catalogue import NO_FAULT
 from benchmarks.drills.drill import DrillResult, KindResult
 from benchmarks.drills.steady_costs import SteadyCosts
+from benchmarks.drills.store_drill import StoreDrill
 from benchmarks.drills.store_fault import StoreFault
 from benchmarks.media.store_faults import AudioDuringFault, StoredFigures, load
 from benchmarks.soak.figures import Sample, Soak
@@ -75,3 +76,10 @@ def test_the_page_shows_how_late_audio_is_while_the_table_fails() -> None:
 
 def test_without_a_measurement_the_page_says_nothing_about_audio(tmp_path: Path) -> None:
     assert "bench-faults" not in rendered(result(), load(tmp_path / "store_faults.json"))
+
+
+def test_the_page_names_the_drills_that_were_not_run() -> None:
+    other = StoreDrill(StoreFault.SLOW, 60.0, 5.0)
+    found = page.render([NO_FAULT, other], {NO_FAULT.name: result()}, COSTS)
+    assert f"Not run for this page: {other.fault}." in found
+    assert "Not run" not in rendered(result())
