@@ -24,11 +24,11 @@ class FinishedCall:
     models: list[SimulatedSession]
 
     @property
-    def heard_by_model(self) -> list[Recognition]:
+    def recognitions_by_model(self) -> list[Recognition]:
         return [each for model in self.models for each in model.recognitions]
 
     @property
-    def heard_by_caller(self) -> list[Recognition]:
+    def recognitions_by_caller(self) -> list[Recognition]:
         return self.phone.conversation.recognitions
 
 
@@ -80,7 +80,7 @@ def problems_of(call: FinishedCall, scenario: Scenario, repeated_response: int) 
     answers = [scenario.greeting, *(scenario.replies[clip] for clip in caller_clips)]
     again = answers[repeated_response - 1 : repeated_response] * (len(call.models) - 1)
     recorded = answers[:repeated_response] + again + answers[repeated_response:]
-    by_model, by_caller = _names(call.heard_by_model), _names(call.heard_by_caller)
+    by_model, by_caller = _names(call.recognitions_by_model), _names(call.recognitions_by_caller)
     interruptions = sum(line.interrupt_after_ms is not None for line in scenario.caller)
     checks: list[Check] = [
         ("lines of the caller, as the model recognised them", by_model, caller_clips),
@@ -95,7 +95,7 @@ def problems_of(call: FinishedCall, scenario: Scenario, repeated_response: int) 
 def problems_after_loss(call: FinishedCall) -> list[str]:
     """List what went wrong in a call that lost its container. A line may be cut off there, and
     said again."""
-    by_model, by_caller = _names(call.heard_by_model), _names(call.heard_by_caller)
+    by_model, by_caller = _names(call.recognitions_by_model), _names(call.recognitions_by_caller)
     last_line = call.phone.conversation.said[-1:]
     streams = [each for each in call.record["timeline"] if each["what"] == "streaming.stopped"]
     checks: list[Check] = [
@@ -121,7 +121,10 @@ def _differences(checks: list[Check]) -> list[str]:
 
 def _turn_lines(call: FinishedCall) -> list[TurnLine]:
     """Return the turns in the order of the record. An unrecognised turn has a match of 0."""
-    recognised = {"agent": deque(call.heard_by_caller), "caller": deque(call.heard_by_model)}
+    recognised = {
+        "agent": deque(call.recognitions_by_caller),
+        "caller": deque(call.recognitions_by_model),
+    }
     lines = []
     for turn in call.record["turns"]:
         waiting = recognised[turn["who"]]

@@ -209,3 +209,9 @@ CONTAINER_DRILLS = (
     ContainerDrill(Goodbye, heir=Heir.OTHER_WITHOUT_WEBHOOK),
     ContainerDrill(heir=Heir.RESTARTED),
 )
+SHORT = tuple(
+    drill
+    for drill in CONTAINER_DRILLS
+    if drill.heir is Heir.RESTARTED or drill in (ContainerDrill(), ContainerDrill(Handover))
+)
+"""These run with the tests."""

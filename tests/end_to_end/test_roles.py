@@ -329,13 +329,15 @@ def _busy_call(plane: ControlPlane) -> None:
 
 
 def _lost_call(plane: ControlPlane, store: DynamoCallStore) -> None:
-    """No media socket of the call ever comes. Its hangup is not confirmed yet."""
+    """No media socket of the call ever comes, although the first sweep requests one more. Its
+    hangup is not confirmed yet."""
     body = json.dumps({"to": "+15550123"}).encode()
     call_id = plane.request("POST", "/api/ai-calls/create", body=body).json["call_id"]
     plane.webhook("call.answered", call_id)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "now_ms", lambda: now_ms() + 2 * ANSWER_TIMEOUT_MS)
-        plane.invoke("sweep_calls.handler", {})
+    for late_ms in (2 * ANSWER_TIMEOUT_MS, 4 * ANSWER_TIMEOUT_MS):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(services, "now_ms", lambda late_ms=late_ms: now_ms() + late_ms)
+            plane.invoke("sweep_calls.handler", {})
     lost = store.load(call_id)
     assert lost
     assert (lost.status, lost.outcome) == (CallStatus.ENDED, Outcome.FAILED)
