@@ -26,7 +26,10 @@ inspect) [[ "$2" == *StartedAt* ]] && date -u +'"%Y-%m-%dT%H:%M:%S.%NZ"' || cat 
 kill) kill -TERM "$(cat pid)" ;;
 # What is not the first process of a container may end by the signal itself.
 wait) until [ -s code ]; do sleep 0.01; done; sed 's/^143$/0/' code ;;
-rm) rm -f pid code ;;
+rm)
+  kill -KILL "$(cat pid)" 2>/dev/null
+  until [ -s code ]; do sleep 0.01; done
+  rm -f pid code ;;
 esac
 """
 
