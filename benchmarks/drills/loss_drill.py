@@ -92,7 +92,7 @@ _COURSES: Mapping[Loss, _Course] = {
     Loss.FREEZE_30: _Course(50.0, PATIENT_CALL_SECONDS),
     Loss.FREEZE_62: _Course(80.0, PATIENT_CALL_SECONDS),
     Loss.REPLACE: _Course(20.0),
-    Loss.MODEL: _Course(15.0),
+    Loss.MODEL: _Course(15.0, run_seconds=140.0),
 }
 _FROZEN_SECONDS = {Loss.FREEZE_10: 10.0, Loss.FREEZE_30: 30.0, Loss.FREEZE_62: 62.0}
 _SILENT = (Loss.KILL_SILENTLY, Loss.RESET_SILENTLY)

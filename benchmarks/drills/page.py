@@ -147,6 +147,11 @@ during the whole run, so a call meets several of them.
 * **Eight ways**: the model's server closes the session with 1000, 1001, 1011, 1012, 1013 or 3008,
   breaks the connection, or keeps it open and reads and sends nothing more.
 
+After a kill, the longest silences belong to calls whose next sockets were given to the dead
+container several times in a row. After the loss of a session, they belong to the server that
+answers nothing any more: it is found by its missing pong, and what the caller said meanwhile is
+lost.
+
 What only AWS can show: how soon ECS takes a dead task out of the balancer, and what the balancer
 does with a socket for a task that has just died.
 """
