@@ -95,7 +95,8 @@ def _not_run(drills: Sequence[Drill], results: dict[str, DrillResult]) -> Iterat
         if drill.name in results:
             missing.pop(drill.fault, None)
     if missing:
-        yield f"Not run for this page: {'; '.join(missing)}.\n"
+        yield "Not run for this page:\n"
+        yield from (f"* {fault}" for fault in missing)
 
 
 def _costs(costs: SteadyCosts) -> str:
@@ -134,26 +135,26 @@ A run has 22 calls (7 with real processes). Runs differ in the time of the sweep
 LOSSES = """
 ## A model session, a media socket or a container is lost
 
-All of this runs with real processes: eight callers at a time, whose calls follow each other without
-a pause, one or two containers, and a balancer that gives each new socket to the next container and
-does not know which of them live. A killed container is started again after 5 s. The losses go on
-during the whole run, so a call meets several of them.
+All of this runs with real processes. Eight people call at a time, and their calls follow each other
+without a pause. A balancer gives each new socket to the next container, and does not know which of
+them live. A killed container is started again after 5 s. The losses go on during the whole run, so
+a call meets several of them.
 
 * **Interruptions**: how often a call lost its stream or its session. The silences belong to them.
 * **Silence** is the longest time in which the caller heard nothing after the loss. It includes the
   caller's own turn: without a loss it is 2.7 s. Sentences of Telnyx's voice count as sound.
 * **No webhook**: Telnyx does not report `streaming.stopped`. Its conditions are not documented.
 * **Frozen** containers get `SIGSTOP`, and then `SIGCONT`.
-* **Eight ways**: the model's server closes the session with 1000, 1001, 1011, 1012, 1013 or 3008,
-  breaks the connection, or keeps it open and reads and sends nothing more.
+* **Eight ways**: the model's server closes the session with 1000, 1001, 1011, 1012, 1013 or 3008.
+  In the seventh it breaks the connection. In the eighth it reads and sends nothing more.
 
 After a kill, the longest silences belong to calls whose next sockets were given to the dead
 container several times in a row. After the loss of a session, they belong to the server that
 answers nothing any more: it is found by its missing pong, and what the caller said meanwhile is
 lost.
 
-What only AWS can show: how soon ECS takes a dead task out of the balancer, and what the balancer
-does with a socket for a task that has just died.
+Only AWS can show how soon ECS takes a dead task out of the balancer. The same is true of what the
+balancer does with a socket for a task that has just died.
 """
 DEATHS = """
 ## A container dies at any point of a call
@@ -161,8 +162,8 @@ DEATHS = """
 These runs are in virtual time. Each has one call and two containers. In the first run, the requests
 of the call's container to the table, to Telnyx and to the model are counted. Then the run is
 repeated for each of them: the container dies before it sends this request, and the other container
-or the sweep continues the call. The calls go on, are ended by the agent or by the API, are
-transferred, lose their media socket, or have a container that is stopped.
+or the sweep continues the call. Some calls only go on. Others are ended by the agent or by the API,
+are transferred, or lose their media socket. In one drill, the container is stopped.
 """
 LIMITS = """
 ## What these figures mean for callers

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -207,7 +207,7 @@ def _replaced_parts(
 ) -> Iterator[None]:
     environment = ENVIRONMENT | {"TELNYX_PUBLIC_KEY": carrier.public_key}
     with ExitStack() as stack:
-        stack.enter_context(_environment(environment))
+        stack.enter_context(environ(environment))
         stack.enter_context(_quiet_logs())
         stack.enter_context(_repeatable_chance())
         for (owner, name), part in _parts(loop, table, outage, carrier).items():
@@ -243,7 +243,7 @@ async def _create_server(*args: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def environ(variables: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(variables)
     try:

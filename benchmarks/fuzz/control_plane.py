@@ -6,7 +6,6 @@ is found.
 
 import itertools
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.table_in_memory import TableInMemory
+from benchmarks.drills.virtual_system import environ
 from control_plane import services
 from control_plane.services import ControlPlane
 
@@ -107,17 +107,6 @@ def fresh_plane(environment: Mapping[str, str], now_ms: int) -> Iterator[Control
         services.control_plane.cache_clear()
         stack.callback(services.control_plane.cache_clear)
         yield services.control_plane()
-
-
-@contextmanager
-def environ(variables: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

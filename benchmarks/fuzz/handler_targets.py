@@ -20,7 +20,8 @@ import authorizer
 import talk_page
 import telnyx_webhook
 from benchmarks.drills.results import ROOT
-from benchmarks.fuzz.control_plane import environ, fresh_plane, quiet_logs
+from benchmarks.drills.virtual_system import environ
+from benchmarks.fuzz.control_plane import fresh_plane, quiet_logs
 from benchmarks.fuzz.decoder_targets import LEG, NOW_MS, WEBHOOKS
 from benchmarks.fuzz.mutation import Mutator
 from benchmarks.fuzz.settings import ENVIRONMENT

@@ -83,8 +83,8 @@ class Engine:
         raise EngineFailed("the kernel does not tell the memory of the container")
 
     def wait_until_signals_are_handled(self, container: str) -> None:
-        """Until its program has a handler, the first process of a container ignores SIGTERM. ECS
-        gives it another first process (`InitProcessEnabled`)."""
+        """Wait until the program handles SIGTERM. The first process of a container ignores it until
+        then. ECS gives the container another first process (`InitProcessEnabled`)."""
         pid = self._output("inspect", "--format={{.State.Pid}}", container)
         end = time.monotonic() + TIMEOUT_SECONDS
         while not _handles_sigterm(Path(f"/proc/{pid}/status").read_text()):

@@ -81,5 +81,5 @@ def test_without_a_measurement_the_page_says_nothing_about_audio(tmp_path: Path)
 def test_the_page_names_the_drills_that_were_not_run() -> None:
     other = StoreDrill(StoreFault.SLOW, 60.0, 5.0)
     found = page.render([NO_FAULT, other], {NO_FAULT.name: result()}, COSTS)
-    assert f"Not run for this page: {other.fault}." in found
+    assert f"Not run for this page:\n\n* {other.fault}\n" in found
     assert "Not run" not in rendered(result())
