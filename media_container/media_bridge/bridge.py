@@ -173,7 +173,7 @@ class Bridge(CallParts):
             case events.StreamStopped() if self._call.is_browser_call:
                 return [EndCall(EndedBy.CALLER)]
             case events.StreamStopped():
-                return [LeaveStream(was_lost=False)]
+                return [self._end_without_caller(now)]
             case events.StreamLost():
                 return [LeaveStream(was_lost=not self._model.is_ringing)]
             case events.StreamErrorReceived(detail):
@@ -183,6 +183,11 @@ class Bridge(CallParts):
             case events.DigitPressed(digit):
                 pressed = self._conversation.press(digit, now)
                 return [Log("info", "digit pressed"), *pressed, *self._tools.on_caller_speech()]
+
+    def _end_without_caller(self, now: float) -> FailCall | LeaveStream:
+        """Keep the cause of a call that failed, although its caller left during the apology."""
+        self._last_resort.give_up()
+        return self._conversation.reply.end_without_caller(now) or LeaveStream(was_lost=False)
 
     def _on_stream_started(self, event: events.StreamStarted, now: float) -> list[BridgeCommand]:
         if self._line is not None:

@@ -377,6 +377,8 @@ class FailCall:
 
     reason: str
     detail: str
+    seconds_ago: float = field(default=0.0, compare=False)
+    """How long ago it failed. The caller has heard an apology since."""
 
 
 @dataclass(frozen=True, slots=True)

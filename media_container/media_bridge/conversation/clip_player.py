@@ -4,6 +4,8 @@ Clips go through the playout, as the model's own speech does. So they are turns 
 the caller may interrupt them. The model receives their words as text.
 """
 
+from dataclasses import replace
+
 from media_bridge.commands import BridgeCommand, FailCall
 from media_bridge.deadline import NEVER
 from media_bridge.speech.agent_audio import AgentAudio
@@ -28,6 +30,7 @@ class ClipPlayer:
         self.end: FailCall | None = None
         """The command that follows the apology."""
         self.end_at = NEVER
+        self._failed_at = NEVER
         self._speech = speech
         self._playout = playout
         self._clips = clips
@@ -64,19 +67,23 @@ class ClipPlayer:
         if clip is None or not self._has_begun:
             return [end]
         self._speech.play_recorded(APOLOGY_ITEM, clip.words, clip.sound, now)
-        self.end, self.end_at = end, now + LAST_WORDS_SECONDS
+        self.end, self.end_at, self._failed_at = end, now + LAST_WORDS_SECONDS, now
         return []
 
     def forget_end(self) -> None:
         """Something else than the end follows the apology."""
         self.end, self.end_at, self.filler_at = None, NEVER, NEVER
 
+    def end_now(self, end: FailCall, now: float) -> FailCall:
+        """Return the end, which waited for the apology."""
+        return replace(end, seconds_ago=now - self._failed_at)
+
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Return the end once the apology was played or interrupted."""
         if now < self.end_at:
             return []
         if not (self._playout.is_speaking or self._is_playing):
-            return [end]
+            return [self.end_now(end, now)]
         self._is_playing = self._playout.is_speaking
         self.end_at = now + LAST_WORDS_SECONDS
         return []

@@ -23,6 +23,7 @@ from media_bridge.commands import (
 )
 from media_bridge.deadline import NEVER
 from media_bridge.speech.clip_words import apology_in
+from phonebridge.call.call import blames_model
 from phonebridge.call.config import CallConfig
 from phonebridge.call.steering import TransferFinished
 
@@ -30,8 +31,6 @@ TRANSFER_TIMEOUT_SECONDS = 60.0
 """The target rings for 30 s at most."""
 SPEECH_TIMEOUT_SECONDS = 12.0
 """The shell waits for 10 s at most, and needs some time before to ask the carrier."""
-OF_MODEL = "model_"
-"""Prefix of the reasons of faults that the model is to blame for."""
 
 
 class _Stage(Enum):
@@ -51,7 +50,11 @@ class LastResort:
     def replaces(self, failed: FailCall, config: CallConfig) -> bool:
         """Return whether something else is to be tried before the call ends."""
         has_fallback = config.fallback is not None and not self.is_used
-        return has_fallback and failed.reason.startswith(OF_MODEL)
+        return has_fallback and blames_model(failed.reason)
+
+    def give_up(self) -> None:
+        """Try nothing else, because the caller has left."""
+        self.is_used = True
 
     def begin(
         self, failed: FailCall, config: CallConfig, is_said: bool, now: float

@@ -283,6 +283,10 @@ class PendingReply(OwedReply):
         self._clips.forget_end()
         self._set_deadline()
 
+    def end_without_caller(self, now: float) -> FailCall | None:
+        """Return how the call ends if the caller leaves during the apology."""
+        return self._clips.end_now(self._clips.end, now) if self._clips.end else None
+
     def apologize(self, end: FailCall, now: float) -> list[BridgeCommand]:
         """Let nothing more be said but the apology, and then end the call."""
         if self.is_over:

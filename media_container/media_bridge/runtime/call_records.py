@@ -108,9 +108,10 @@ class CallRecords:
                 self._log.write("info", "ending call", by=by)
                 self._end(EndRequested(by, self._services.now_ms()))
 
-    def fail(self, reason: str, detail: str) -> None:
+    def fail(self, reason: str, detail: str, seconds_ago: float) -> None:
         """End the call, whatever the table does."""
-        self._end(CallFailed(Fault(reason, detail, self._services.now_ms())))
+        failed_at_ms = self._services.now_ms() - round(seconds_ago * 1000)
+        self._end(CallFailed(Fault(reason, detail, failed_at_ms)))
 
     async def end_last_stream(self) -> None:
         """Note in the record that no other stream follows, and return then. If the table does not

@@ -285,11 +285,11 @@ class CallSession:
 
     def _leave(self, command: commands.FailCall | commands.LeaveStream) -> None:
         match command:
-            case commands.FailCall(reason, detail):
+            case commands.FailCall(reason, detail, seconds_ago):
                 if self._call.is_browser_call:
                     self._close_code = INTERNAL_ERROR
                 self._log.write("error", "call FAILED", reason=reason, detail=shorten(detail))
-                self._records.fail(reason, shorten(detail))
+                self._records.fail(reason, shorten(detail), seconds_ago)
             case commands.LeaveStream(lost):
                 self._log.write("info", "media stream ended", lost=lost)
                 if lost and self._call.is_browser_call:

@@ -88,6 +88,15 @@ class Fault:
     detail: str
     at_ms: int
 
+    @property
+    def is_of_model(self) -> bool:
+        return blames_model(self.reason)
+
+
+def blames_model(reason: str) -> bool:
+    """Return whether the reason of a fault names the model's server as its cause."""
+    return reason.startswith("model_")
+
 
 @dataclass(frozen=True, slots=True)
 class Hangup:

@@ -91,10 +91,13 @@ def _precedes_end(call: Call, at_ms: int) -> bool:
 
 
 def _explains_end(call: Call, fault: Fault) -> bool:
-    """Return whether our side hung up because of this failure. The carrier's report of the hangup
-    may be written before the failure, for example after the table was unavailable."""
+    """Return whether the call ended because of this failure. The carrier's report of the hangup may
+    be written before the failure, for example after the table was unavailable.
+
+    If a person hung up, only a failure of the model counts. They had heard the apology, or silence.
+    Any other failure may be a consequence of the hangup."""
     person = "callee" if call.direction is Direction.OUTBOUND else "caller"
-    is_ours = call.hangup is not None and call.hangup.source != person
+    is_ours = call.hangup is not None and (call.hangup.source != person or fault.is_of_model)
     is_unexplained = call.end_requested_by is None and call.transferred_at_ms is None
     return is_ours and is_unexplained and _precedes_end(call, fault.at_ms)
 

@@ -69,6 +69,14 @@ def test_the_caller_hears_the_apology_before() -> None:
     assert FAILED not in commands
 
 
+def test_nothing_else_is_tried_for_a_caller_who_hangs_up_during_the_apology() -> None:
+    story = talking(TO_COLLEAGUE, APOLOGY)
+    assert story >> CLOSED << play(100, 0x44)
+    commands = story.bridge.handle(StreamStopped(), story.now)
+    assert commands[-1] == FAILED
+    assert not [each for each in commands if isinstance(each, TransferCall)]
+
+
 def test_after_a_transfer_that_fails_the_carrier_speaks_and_the_call_ends() -> None:
     assert (
         transferring()

@@ -789,6 +789,16 @@ def test_a_caller_who_interrupts_the_apology_ends_it_and_the_call() -> None:
     assert END in after(story, 1.0)
 
 
+def test_a_caller_who_hangs_up_during_the_apology_leaves_a_failed_call() -> None:
+    story = asking(CLIPS)
+    give_up(story)
+    story.now = 10.05
+    commands = story.bridge.handle(StreamStopped(), story.now)
+    [failed] = [each for each in commands if isinstance(each, FailCall)]
+    assert failed == END
+    assert failed.seconds_ago == pytest.approx(0.05)
+
+
 def test_nothing_is_requested_of_the_model_during_the_apology() -> None:
     story = asking(CLIPS)
     give_up(story)

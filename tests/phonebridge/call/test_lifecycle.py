@@ -378,6 +378,20 @@ def test_a_failure_because_of_which_we_hung_up_is_the_reason_even_if_it_is_writt
         assert ended.ended_at_ms == hung_up.hangup.at_ms
 
 
+@pytest.mark.parametrize("hung_up", [HUNG_UP, CALLEE_HUNG_UP])
+def test_a_failure_of_the_model_is_the_reason_even_if_the_person_hung_up_before_we_did(
+    hung_up: CallHungUp,
+) -> None:
+    """They have heard the apology."""
+    failed = CallFailed(Fault("model_silent", "no reply", hung_up.hangup.at_ms - 1_000))
+    call = after(dialing(), ANSWERED, ATTACHED)
+    events: tuple[CallEvent, ...] = (failed, hung_up)
+    for order in permutations(events):
+        ended = after(call, *order)
+        assert (ended.outcome, ended.reason) == (Outcome.FAILED, "model_silent")
+        assert ended.ended_at_ms == hung_up.hangup.at_ms
+
+
 def test_a_failure_after_the_hangup_that_was_requested_is_no_reason() -> None:
     call = after(dialing(), ANSWERED, ATTACHED, EndRequested(EndedBy.AGENT, 44_000), HUNG_UP)
     assert after(call, CONTAINER_LOST) == call
