@@ -15,7 +15,7 @@ FOUND_ENDED = "found_ended"
 over, or answered a question about it. Any `call.hangup` webhook overrides it."""
 MAX_STREAMS = 5
 """A call gets so many streams that carry audio. As many may fail to open at its beginning."""
-MAX_FAILURES = 6
+MAX_FAILURES = 8
 """So many streams in a row may fail to open once the call has carried audio."""
 MAX_STREAM_NUMBER = MAX_STREAMS * MAX_FAILURES
 FAREWELL = MAX_STREAM_NUMBER + 1

@@ -54,8 +54,8 @@ TRANSFER_TIMEOUT_MS = 150_000  # until a target has answered, and heard the long
 BROWSER_TIMEOUT_MS = 120_000  # as long as the token of its first stream is valid
 RETURN_TIMEOUT_MS = 15_000  # for a browser that has lost its socket
 HANGUP_TIMEOUT_MS = 10_000  # from the container's report until the carrier's word of the end
-RETRY_MS = {5: 4_000, 6: 12_000}
-"""How long to wait before the fifth and the sixth attempt to open a stream. A balancer may send
+RETRY_MS = {7: 4_000, 8: 12_000}
+"""How long to wait before the seventh and the eighth attempt to open a stream. A balancer may send
 sockets to a dead container for some seconds."""
 DIAL_FAILED = "dial_failed"
 """The fault of a call that the carrier did not dial, whether it refused or said nothing."""

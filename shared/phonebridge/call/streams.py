@@ -38,9 +38,10 @@ from phonebridge.call.events import (
     StreamsGivenUp,
 )
 
-MAX_FAILURES_AT_ONCE = 2
-"""After so many streams that could not be opened, the next one waits. A balancer may still send new
-sockets to a container that has just died."""
+MAX_FAILURES_AT_ONCE = 4
+"""After so many streams that could not be opened, the caller is spoken to, and the next one waits.
+A balancer may still send new sockets to a container that has just died. With two containers, one of
+the first four sockets almost always reaches the other one."""
 
 
 def apply_event(call: Call, event: StreamEvent) -> Call:

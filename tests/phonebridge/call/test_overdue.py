@@ -7,6 +7,7 @@ import pytest
 from phonebridge.call.call import (
     FAREWELL,
     FOUND_ENDED,
+    MAX_FAILURES,
     MAX_STREAMS,
     Call,
     CallStatus,
@@ -54,6 +55,7 @@ from phonebridge.call.overdue import (
     overdue,
 )
 from phonebridge.call.owed import FINAL_AFTER_MS
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE
 from phonebridge.call.transfer import (
     CallTransferred,
     TargetInitiated,
@@ -196,14 +198,16 @@ def assert_ends_after_farewell(call: Call, reason: str) -> None:
 
 def test_the_last_streams_are_not_wasted_on_a_balancer_that_has_noticed_nothing() -> None:
     call = after(dialing(), ANSWERED, ATTACHED, StreamingStopped(1))
-    call = as_saved(after(call, replace(STREAM_FAILED, stream_number=2)))
-    for number in (3, 4, 5, 6):
+    for number in range(2, MAX_FAILURES_AT_ONCE + 1):
+        call = as_saved(after(call, replace(STREAM_FAILED, stream_number=number)))
+    for number in range(MAX_FAILURES_AT_ONCE + 1, MAX_FAILURES + 1):
         call = after(call, replace(STREAM_FAILED, stream_number=number), CallerInformed(number))
         call, at_ms = as_saved(call), SAVED_AT_MS + RETRY_MS.get(number, 0)
         assert sweep(call, at_ms - 1) is None
         assert sweep(call, at_ms) == NextStreamRequested(number)
         call = after(call, NextStreamRequested(number))
-    call = as_saved(after(call, replace(STREAM_FAILED, stream_number=7), CallerInformed(7)))
+    last = MAX_FAILURES + 1
+    call = as_saved(after(call, replace(STREAM_FAILED, stream_number=last), CallerInformed(last)))
     assert isinstance(sweep(call, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1), CallFailed)
 
 

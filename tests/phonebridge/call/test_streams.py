@@ -39,7 +39,7 @@ from phonebridge.call.events import (
     StreamsGivenUp,
 )
 from phonebridge.call.owed import wanted_commands
-from phonebridge.call.streams import is_stale
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, is_stale
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.errors import InvalidTransition
 from tests.support.calls import LEG, NOW_MS, after, outbound_call, sent, unasked
@@ -48,6 +48,9 @@ HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "caller", 90_000))
 TRANSFER = TransferRequested("+15550142")
 FIRST = (StreamClosed(1), StreamingStopped(1))
 
+PARKED = MAX_FAILURES_AT_ONCE + 1
+"""The stream that parks a call whose first one was lost."""
+
 
 def claim_of(number: int, task: str = "task-1") -> MediaAttached:
     return MediaAttached(number, task, 6_000)
@@ -55,6 +58,11 @@ def claim_of(number: int, task: str = "task-1") -> MediaAttached:
 
 def failure_of(number: int) -> StreamingFailed:
     return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), number)
+
+
+def failures_after(number: int) -> list[StreamingFailed]:
+    """Return as many failures in a row as park the call."""
+    return [failure_of(number + failed) for failed in range(1, MAX_FAILURES_AT_ONCE + 1)]
 
 
 def streaming() -> Call:
@@ -150,10 +158,11 @@ def test_a_caller_whom_no_task_can_take_hears_the_carrier_once_and_waits() -> No
 
 def test_streams_that_fail_one_after_the_other_are_not_wasted() -> None:
     """A balancer may send sockets to a dead task for some seconds."""
-    asked = sent(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
-    assert asked == [StartStreaming(2), StartStreaming(3), InformCaller(3, is_retry=True)]
-    call = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
-    assert sent(call, NextStreamRequested(3)) == [StartStreaming(4)]
+    asked = sent(streaming(), StreamingStopped(1), *failures_after(1))
+    starts = [StartStreaming(number) for number in range(2, PARKED + 1)]
+    assert asked == [*starts, InformCaller(PARKED, is_retry=True)]
+    call = after(streaming(), StreamingStopped(1), *failures_after(1))
+    assert sent(call, NextStreamRequested(PARKED)) == [StartStreaming(PARKED + 1)]
 
 
 def test_a_call_that_loses_its_last_stream_hears_a_goodbye() -> None:
@@ -170,15 +179,16 @@ def test_streams_that_failed_to_open_do_not_count_once_another_one_has_carried_a
     call = streaming()
     for round_ in range(1, MAX_STREAMS):
         number = call.stream_number
-        call = after(call, StreamingStopped(number), failure_of(number + 1), failure_of(number + 2))
-        call = after(call, NextStreamRequested(number + 2), claim_of(number + 3))
+        call = after(call, StreamingStopped(number), *failures_after(number))
+        last = number + MAX_FAILURES_AT_ONCE
+        call = after(call, NextStreamRequested(last), claim_of(last + 1))
         assert call.carried_streams == round_ + 1
         assert not call.is_parked
 
 
 def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
-    call = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
-    for number in range(3, MAX_FAILURES + 1):
+    call = after(streaming(), StreamingStopped(1), *failures_after(1))
+    for number in range(PARKED, MAX_FAILURES + 1):
         call = after(call, NextStreamRequested(number))
         assert call.stream_number == number + 1
         call = after(call, failure_of(number + 1))
@@ -187,9 +197,9 @@ def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
 
 
 def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> None:
-    parked = after(streaming(), StreamingStopped(1), failure_of(2), failure_of(3))
+    parked = after(streaming(), StreamingStopped(1), *failures_after(1))
     assert parked.spoken_stream == 0
-    assert after(parked, AnnouncementEnded()).spoken_stream == 3
+    assert after(parked, AnnouncementEnded()).spoken_stream == PARKED
     assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
 
 
