@@ -31,7 +31,7 @@ from media_bridge.conversation.talk import NO_CLIPS
 from media_bridge.conversation.time_limit import TimeLimit
 from media_bridge.conversation.tool_calls import ToolCalls
 from media_bridge.conversation.voicemail import Voicemail
-from media_bridge.speech.caller_audio import CallerAudioPath
+from media_bridge.speech.caller_audio import DETECTION_SECONDS, CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
@@ -200,7 +200,7 @@ class CallParts:
         if self._model.is_ringing:
             self._start_over()
             return []
-        began_at = self._conversation.speech_began_at
+        began_at = self._conversation.speech_began_at or self._unheard_speech_at(now)
         self._caller_was_speaking = began_at is not None
         self._caller_audio.lose_session(None if began_at is None else now - began_at)
         self._memory.lose_session()
@@ -208,6 +208,14 @@ class CallParts:
         if self._clip_recorder:
             self._clip_recorder.lose_session()
         return [*self._conversation.lose_session(now), *self._tools.lose_session(now)]
+
+    def _unheard_speech_at(self, now: float) -> float | None:
+        """Return since when the caller may have spoken to a server that read nothing any more."""
+        if not self._model.was_deaf:
+            return None
+        since = self._conversation.last_sign_of_model_at
+        # What came before was heard, so the next session does not need it.
+        return since + DETECTION_SECONDS if self._caller_audio.was_loud(now - since) else None
 
     def _restore(self, now: float) -> list[BridgeCommand]:
         """Restore the conversation in the next session, then continue it."""

@@ -262,7 +262,7 @@ class Conversation(Talk):
     ) -> list[BridgeCommand]:
         if self.ignores_caller:
             return []
-        self.speech_began_at = None
+        self.speech_began_at, self._speech_ended_at = None, now
         wait = ResponseTimer(now, self.config.turn_detection.silence_seconds)
         self._transcript.caller_stopped(event.item_id, wait.last_word_at)
         commands: list[BridgeCommand] = []

@@ -115,6 +115,11 @@ class ModelSession:
         """Whether a conversation continues without the model until the next session is ready."""
         return self.has_conversation and not self.is_ready
 
+    @property
+    def was_deaf(self) -> bool:
+        """Whether the last session was lost after a time in which its server read nothing."""
+        return self._lost_by is LossReason.UNANSWERED_PING
+
     def hold(self, command: BridgeCommand) -> bool:
         """Keep back a command that cannot be executed now. Return whether it was kept back."""
         if self.is_ready:

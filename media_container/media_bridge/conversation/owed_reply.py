@@ -58,6 +58,11 @@ class OwedReply:
         """The played words of a reply that was cut off. The next session has to finish it."""
 
     @property
+    def last_sign_at(self) -> float:
+        """When the last event of a response came."""
+        return self._active.last_sign_at
+
+    @property
     def is_over(self) -> bool:
         """Whether the model was given up. The call ends when the apology has been played."""
         return self._has_given_up or self._clips.end is not None

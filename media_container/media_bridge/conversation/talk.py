@@ -46,6 +46,7 @@ class Talk:
         self._first_audio_ms: int | None = None
         self.speech_began_at: float | None = None
         """When the caller began to speak. None while the caller is silent."""
+        self._speech_ended_at = 0.0
         self._speech_item = ""
         self.caller_is_muted = False
         self.last_spoken_response: str | None = None
@@ -62,6 +63,11 @@ class Talk:
         self._started = self._transcript.stream_started = now
         self._barge_in.begin(now)
         self.reply.begin(now)
+
+    @property
+    def last_sign_of_model_at(self) -> float:
+        """When the server last reported the end of speech, or something of a response."""
+        return max(self._speech_ended_at, self.reply.last_sign_at)
 
     @property
     def caller_is_speaking(self) -> bool:

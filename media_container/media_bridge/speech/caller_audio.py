@@ -21,9 +21,10 @@ from phonebridge.settings import ModelAudio
 
 EARLY_AUDIO_SECONDS = 1
 """How much of the caller's audio is kept while the first session is not ready."""
-RECENT_AUDIO_SECONDS = 2.5
-"""How much audio the next session gets after a loss."""
-RECENT_FRAMES = 125
+RECENT_AUDIO_SECONDS = 8.0
+"""How much audio the next session gets at most after a loss. A server that answers nothing any more
+is given up after 5 s (`openai/client.py`)."""
+RECENT_FRAMES = 400
 DETECTION_SECONDS = 0.8
 """A detector reports speech after about 0.2 s, and its start is needed with some silence before."""
 GAP_TIMEOUT_SECONDS = 0.75

@@ -60,6 +60,7 @@ from media_bridge.events import (
     ResponseStarted,
     SettingsUpdated,
 )
+from media_bridge.speech.caller_audio import RECENT_AUDIO_SECONDS
 from media_bridge.speech.clips import SpeechClip, SpeechClips
 from media_bridge.tool_events import FunctionCalled, FunctionReturned
 from phonebridge.call.call import EndedBy
@@ -357,7 +358,54 @@ def test_the_audio_of_a_long_gap_has_a_limit() -> None:
         do(story, frame(number))
         list(pass_time(story.bridge, story.now, story.now))
     [audio] = [each for each in reconnect(story) if isinstance(each, AppendAudio)]
-    assert len(audio.audio) == 2500 * 8
+    assert len(audio.audio) == RECENT_AUDIO_SECONDS * 8_000
+
+
+LOUD, QUIET = 0x10, 0xFF
+DEAF = ModelClosed(1001, "peer has not replied to ping/heartbeat")
+
+
+def send_frames(story: Playbook, codes: list[int]) -> None:
+    """Send the caller's frames in their time. The server answers nothing."""
+    first = round(story.now * 50)
+    for number, code in enumerate(codes, first):
+        story.now += 0.02
+        do(story, frame(number, code))
+        list(pass_time(story.bridge, story.now, story.now))
+
+
+def test_a_server_that_read_nothing_any_more_is_told_in_its_next_session_what_it_missed() -> None:
+    story = greeted_call()
+    send_frames(story, [QUIET] * 100 + [LOUD] * 50 + [QUIET] * 100)
+    do(story, DEAF)
+    commands = reconnect(story)
+    [audio] = [each for each in commands if isinstance(each, AppendAudio)]
+    assert audio.audio.count(LOUD) == 50 * 160
+    assert requests(commands) == [], "the server answers what it hears"
+    assert requests(wait(story, 4.0)) == [CreateResponse()]
+
+
+def test_a_server_that_read_nothing_any_more_is_told_nothing_twice() -> None:
+    """It has answered the first words, and heard nothing of the second ones."""
+    story = greeted_call()
+    send_frames(story, [LOUD] * 25)
+    do(story, CallerSpeechStarted("user-1"))
+    send_frames(story, [LOUD] * 25 + [QUIET] * 25)
+    do(story, CallerSpeechStopped("user-1"), ResponseStarted("resp-1"), said(100), done())
+    send_frames(story, [LOUD] * 10)
+    do(story, DEAF)
+    [audio] = [each for each in reconnect(story) if isinstance(each, AppendAudio)]
+    assert audio.audio.count(LOUD) == 10 * 160
+
+
+@pytest.mark.parametrize("code", [LOUD, QUIET])
+def test_only_a_server_that_read_nothing_any_more_has_missed_anything(code: int) -> None:
+    story = greeted_call()
+    send_frames(story, [code] * 50)
+    do(story, DEAF if code == QUIET else CLOSED)
+    commands = reconnect(story)
+    assert not [each for each in commands if isinstance(each, AppendAudio)]
+    assert requests(commands + wait(story, 4.0)) == []
 
 
 def test_while_the_caller_waits_the_answer_is_asked_for_once() -> None:
