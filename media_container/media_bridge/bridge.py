@@ -9,6 +9,7 @@ the stream was opened with the dial, the session is made ready while the phone r
 """
 
 from collections.abc import Iterable
+from typing import get_args
 
 from media_bridge import events, tool_events
 from media_bridge.audio.codecs import Codec
@@ -45,6 +46,10 @@ GOODBYE_TIMEOUT_SECONDS = 5.0
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
 _CHANGES_RESUME = frozenset({events.ResponseEnded, tool_events.FunctionReturned, Mute})
+_OF_SERVER = frozenset(get_args(events.ModelEvent)) - {
+    events.MarkReturned,
+    tool_events.FunctionReturned,
+}
 _PLAYBACK = frozenset({PlayAudio, MarkPlayback})
 
 
@@ -88,6 +93,8 @@ class Bridge(CallParts):
             return self._until_call_ends(self._end.handle(event, now), now)
         commands = self._answer_about_clip(event, now) if self._clip_recorder else None
         kind = type(event)
+        if kind in _OF_SERVER:
+            self._server_watch.on_event(now)
         if kind in REMEMBERED_EVENTS:
             self._memory.on_event(event, self._conversation.turns.count)
         taken = self._on_event(event, now) if commands is None else commands
@@ -328,6 +335,8 @@ class Bridge(CallParts):
             commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
+        if self._server_watch.due_at <= now:
+            commands += self._check_server(now)
         if self._frame_watch.due_at <= now:
             commands += self._frame_watch.check(self._caller_audio, self._conversation, now)
         return commands

@@ -11,6 +11,7 @@ from media_bridge.commands import (
     FailCall,
     LeaveStream,
     RecordTurn,
+    UpdateSession,
 )
 from media_bridge.conversation import stream_start
 from media_bridge.conversation.call_end import CallEnd
@@ -27,6 +28,7 @@ from media_bridge.conversation.memory import CallMemory
 from media_bridge.conversation.model_session import ModelSession
 from media_bridge.conversation.reconnects import LossReason, ReconnectBudget
 from media_bridge.conversation.response_queue import Purpose
+from media_bridge.conversation.server_watch import ServerWatch, Suspicion
 from media_bridge.conversation.talk import NO_CLIPS
 from media_bridge.conversation.time_limit import TimeLimit
 from media_bridge.conversation.tool_calls import ToolCalls
@@ -35,7 +37,7 @@ from media_bridge.speech.caller_audio import DETECTION_SECONDS, CallerAudioPath
 from media_bridge.speech.clips import SpeechClips
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
-from phonebridge.call.steering import Say
+from phonebridge.call.steering import Say, Update
 from phonebridge.call.usage import Activity, Usage
 from phonebridge.settings import ModelAudio
 
@@ -81,6 +83,7 @@ class CallParts:
         self._caller_was_speaking = False
         """True if the session was lost while the caller spoke."""
         self._last_resort = LastResort()
+        self._server_watch = ServerWatch()
         self._line: Codec | None = None
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
@@ -191,6 +194,16 @@ class CallParts:
             AddTimelineEntry("not spoken", f"{Purpose.SAY}: the model was not ready") for _ in says
         ]
 
+    def _check_server(self, now: float) -> list[BridgeCommand]:
+        is_callers_turn = self._model.is_ready and self.waits_for_caller
+        match self._server_watch.check(is_callers_turn, self._caller_audio, now):
+            case Suspicion.ASK:
+                return [UpdateSession(Update())]
+            case Suspicion.LOST if is_callers_turn:
+                return self._lose_session(LossReason.UNRESPONSIVE, "it ignored the caller", now)
+            case _:
+                return []
+
     def _lose_session(self, reason: LossReason, why: str, now: float) -> list[BridgeCommand]:
         replaced = self._model.lose(reason, why, now)
         return self._with_apology([*self._on_session_lost(now), *replaced], now)
@@ -285,6 +298,7 @@ class CallParts:
             self._start_due_at,
             self._model.due_at,
             self._frame_watch.due_at,
+            self._server_watch.due_at,
             self._caller_audio.next_deadline(),
             self._tools.next_deadline(),
         ]

@@ -67,6 +67,8 @@ class CallMemory:
                 for call in event.calls:
                     if isinstance(call, tool_events.FunctionCalled):
                         self._remember_call(call, turn_count)
+            case events.SettingsUpdated(changed=()):
+                pass  # nothing was to change
             case events.SettingsUpdated() | events.SettingsRefused() if self._updates:
                 self._updates.pop(0)
 
@@ -82,7 +84,7 @@ class CallMemory:
             case SendToolOutput(call_id, output) if call_id in self._calls:
                 self._calls[call_id] = replace(self._calls[call_id], output=output)
                 self._has_new_calls = True
-            case UpdateSession(update):
+            case UpdateSession(update) if update.changes:
                 self._updates.append(update)
 
     def lose_session(self) -> None:

@@ -118,7 +118,7 @@ class ModelSession:
     @property
     def was_deaf(self) -> bool:
         """Whether the last session was lost after a time in which its server read nothing."""
-        return self._lost_by is LossReason.UNANSWERED_PING
+        return self._lost_by in (LossReason.UNANSWERED_PING, LossReason.UNRESPONSIVE)
 
     def hold(self, command: BridgeCommand) -> bool:
         """Keep back a command that cannot be executed now. Return whether it was kept back."""

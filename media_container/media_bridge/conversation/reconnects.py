@@ -39,6 +39,7 @@ class LossReason(StrEnum):
     CLOSED = "closed"
     RESET = "reset"
     UNANSWERED_PING = "unanswered_ping"
+    UNRESPONSIVE = "unresponsive"
     STALLED = "stalled"
 
 

@@ -71,6 +71,8 @@ def _on_outcome(
 ) -> list[BridgeCommand]:
     """Take note of the outcome of something that was requested."""
     match event:
+        case events.SettingsUpdated(changed=()):
+            return []  # it was only asked whether it is there
         case events.SettingsUpdated(config, changed):
             conversation.configure(config)
             entry = AddTimelineEntry("settings updated", ", ".join(changed))

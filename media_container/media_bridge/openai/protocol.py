@@ -190,14 +190,19 @@ class RealtimeProtocol:
                 return self._to_response_started(response)
             case realtime.ResponseDone(response):
                 return responses.to_response_ended(response, response.id or self._response_id)
-            case realtime.ServerError(error) if self._updates.reject(error):
-                return events.SettingsRefused(
-                    scrub(f"{error.code}: {error.param or error.message}")
-                )
             case realtime.ServerError(error):
-                return _to_error_event(error)
+                return self._to_refusal(error) or _to_error_event(error)
             case _:
                 return self._of_item(event)
+
+    def _to_refusal(self, error: realtime.ErrorDetail) -> events.ModelEvent | None:
+        """Return None for an error that is about something else than an update."""
+        refused = self._updates.reject(error)
+        if refused is None:
+            return None
+        if not refused.update.changes:
+            return events.SettingsUpdated(self._config, ())  # the server is there
+        return events.SettingsRefused(scrub(f"{error.code}: {error.param or error.message}"))
 
     def _to_response_started(self, response: realtime.Response) -> events.ResponseStarted:
         self._responses += 1

@@ -31,13 +31,13 @@ class PendingUpdates:
         """Take the change that `session.updated` is about."""
         return self._open.popleft() if self._open else None
 
-    def reject(self, error: ErrorDetail) -> bool:
-        """Drop the update that an error is about. Return whether there was one."""
+    def reject(self, error: ErrorDetail) -> ProposedUpdate | None:
+        """Drop and return the update that an error is about."""
         for proposed in self._open:
             if error.event_id == proposed.event_id or _is_about_settings(error):
                 self._open.remove(proposed)
-                return True
-        return False
+                return proposed
+        return None
 
 
 def _is_about_settings(error: ErrorDetail) -> bool:

@@ -559,6 +559,30 @@ def test_the_error_of_another_event_refuses_no_update(error: str) -> None:
     assert isinstance(happened, events.SettingsUpdated)
 
 
+def test_an_update_without_changes_asks_whether_the_server_is_there() -> None:
+    wire = running()
+    asked = propose(wire, Update())
+    assert asked == {
+        "type": "session.update",
+        "event_id": asked["event_id"],
+        "session": {"type": "realtime"},
+    }
+    there = wire.decode(update_frame({"instructions": "whatever it is"}))
+    assert isinstance(there, events.SettingsUpdated)
+    assert there.changed == ()
+
+
+def test_a_server_that_refuses_an_update_without_changes_is_there_too() -> None:
+    wire = running()
+    asked, german = propose(wire, Update()), propose(wire, GERMAN)
+    there = wire.decode(error_frame(asked["event_id"], code="invalid_request", message="Empty"))
+    assert isinstance(there, events.SettingsUpdated)
+    assert there.changed == ()
+    happened = wire.decode(update_frame(german["session"]))
+    assert isinstance(happened, events.SettingsUpdated)
+    assert happened.changed == ("instructions",)
+
+
 def test_an_update_that_the_server_did_not_take_over_is_no_update() -> None:
     wire = running()
     propose(wire, GERMAN)
