@@ -9,7 +9,6 @@ the stream was opened with the dial, the session is made ready while the phone r
 """
 
 from collections.abc import Iterable
-from typing import get_args
 
 from media_bridge import events, tool_events
 from media_bridge.audio.codecs import Codec
@@ -46,10 +45,6 @@ GOODBYE_TIMEOUT_SECONDS = 5.0
 
 _GOING_ON = (events.AudioReceived, events.ResponseProgressed)
 _CHANGES_RESUME = frozenset({events.ResponseEnded, tool_events.FunctionReturned, Mute})
-_OF_SERVER = frozenset(get_args(events.ModelEvent)) - {
-    events.MarkReturned,
-    tool_events.FunctionReturned,
-}
 _PLAYBACK = frozenset({PlayAudio, MarkPlayback})
 
 
@@ -93,8 +88,6 @@ class Bridge(CallParts):
             return self._until_call_ends(self._end.handle(event, now), now)
         commands = self._answer_about_clip(event, now) if self._clip_recorder else None
         kind = type(event)
-        if kind in _OF_SERVER:
-            self._server_watch.on_event(now)
         if kind in REMEMBERED_EVENTS:
             self._memory.on_event(event, self._conversation.turns.count)
         taken = self._on_event(event, now) if commands is None else commands
@@ -317,6 +310,7 @@ class Bridge(CallParts):
             self._conversation.mute_caller(event.muted)
             return []
         if isinstance(event, events.SettingsUpdated):
+            self._server_watch.on_answer(now)
             self._config = self._model.config = event.config
             self._tools.offer(event.config.tools)
         return apply_event(event, self._conversation, now)
@@ -335,10 +329,10 @@ class Bridge(CallParts):
             commands += self._last_resort.due(self._config, now)
         if self._model.due_at <= now:
             commands += self._with_apology(self._model.due(now), now)
-        if self._server_watch.due_at <= now:
-            commands += self._check_server(now)
         if self._frame_watch.due_at <= now:
             commands += self._frame_watch.check(self._caller_audio, self._conversation, now)
+            if self._server_watch.due_at <= now:
+                commands += self._check_server(now)
         return commands
 
     def _on_missing_start(self) -> list[BridgeCommand]:

@@ -83,7 +83,7 @@ class CallParts:
         self._caller_was_speaking = False
         """True if the session was lost while the caller spoke."""
         self._last_resort = LastResort()
-        self._server_watch = ServerWatch()
+        self._server_watch = ServerWatch(now)
         self._line: Codec | None = None
         self._frame_watch = FrameWatch(MEDIA_TIMEOUT_SECONDS)
         self._start_due_at = now + stream_start.start_timeout(call)
@@ -196,7 +196,13 @@ class CallParts:
 
     def _check_server(self, now: float) -> list[BridgeCommand]:
         is_callers_turn = self._model.is_ready and self.waits_for_caller
-        match self._server_watch.check(is_callers_turn, self._caller_audio, now):
+        last_sign_at = max(
+            self._conversation.last_sign_of_model_at,
+            self._conversation.last_sign_of_caller_at or 0.0,
+        )
+        match self._server_watch.check(
+            last_sign_at, self._caller_audio, now, may_ask=is_callers_turn
+        ):
             case Suspicion.ASK:
                 return [UpdateSession(Update())]
             case Suspicion.LOST if is_callers_turn:
@@ -298,7 +304,6 @@ class CallParts:
             self._start_due_at,
             self._model.due_at,
             self._frame_watch.due_at,
-            self._server_watch.due_at,
             self._caller_audio.next_deadline(),
             self._tools.next_deadline(),
         ]

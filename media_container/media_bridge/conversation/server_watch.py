@@ -7,7 +7,7 @@ every server answers: an update of the session without changes.
     silence of the server on a loud line,
     while it is the caller's turn             what happens
     -------------------------------------     ------------
-    8 to 12 s                                 the server is asked
+    20 to 24 s                                the server is asked
     4 s more                                  the session is lost
 
 A line may be loud without speech. Then the server answers, and is not asked again for 30 s. A
@@ -17,14 +17,12 @@ session at most.
 
 from enum import Enum, auto
 
-from media_bridge.deadline import NEVER
 from media_bridge.speech.caller_audio import CallerAudioPath
 
-SILENCE_SECONDS = 8.0
-"""A detector reports speech within a second."""
+SILENCE_SECONDS = 20.0
+"""A reply may take 15 s, and a detector reports speech within a second."""
 ANSWER_TIMEOUT_SECONDS = 4.0
 CHECK_SECONDS = 4.0
-"""A check costs as much as several frames, so it is rare."""
 MIN_FRAMES = 150
 """Fewer frames since the last check mean that the line pauses."""
 NOISE_SECONDS = 30.0
@@ -37,29 +35,38 @@ class Suspicion(Enum):
 
 
 class ServerWatch:
-    def __init__(self) -> None:
-        self.due_at = NEVER
-        self._is_asked = False
+    def __init__(self, now: float) -> None:
+        self.due_at = now + SILENCE_SECONDS
+        self._asked_at: float | None = None
+        self._answered_at = now
         self._has_answered = False
         self._may_ask = True
         self._frames = 0
         """How many frames the caller had sent at the last check."""
 
-    def on_event(self, now: float) -> None:
-        """Note that the server has sent something."""
-        wait_seconds = NOISE_SECONDS if self._is_asked else SILENCE_SECONDS
-        self._has_answered = self._has_answered or self._is_asked
-        self._is_asked = False
-        self.due_at = now + wait_seconds if self._may_ask else NEVER
+    def on_answer(self, now: float) -> None:
+        """Note that the server has answered the update without changes."""
+        self._answered_at, self._has_answered = now, True
 
-    def check(self, is_callers_turn: bool, caller_audio: CallerAudioPath, now: float) -> Suspicion:
-        """Call it when it is due."""
-        if self._is_asked:
-            self._is_asked, self.due_at = False, NEVER
-            self._may_ask = self._has_answered
-            return Suspicion.LOST
+    def check(
+        self, last_sign_at: float, caller_audio: CallerAudioPath, now: float, *, may_ask: bool
+    ) -> Suspicion:
+        """Call it when it is due. The server has sent the last event at `last_sign_at`. Nothing may
+        be asked unless it is the caller's turn."""
+        last_sign_at = max(last_sign_at, self._answered_at)
+        if self._asked_at is not None:
+            return self._judge(self._asked_at, last_sign_at, now)
+        self.due_at = max(now + CHECK_SECONDS, last_sign_at + SILENCE_SECONDS)
         received, self._frames = caller_audio.frames - self._frames, caller_audio.frames
-        is_sending = is_callers_turn and received >= MIN_FRAMES
-        self._is_asked = is_sending and caller_audio.was_loud(CHECK_SECONDS)
-        self.due_at = now + (ANSWER_TIMEOUT_SECONDS if self._is_asked else CHECK_SECONDS)
-        return Suspicion.ASK if self._is_asked else Suspicion.NONE
+        is_silent = may_ask and self._may_ask and now >= last_sign_at + SILENCE_SECONDS
+        if is_silent and received >= MIN_FRAMES and caller_audio.was_loud_lately():
+            self._asked_at, self.due_at = now, now + ANSWER_TIMEOUT_SECONDS
+            return Suspicion.ASK
+        return Suspicion.NONE
+
+    def _judge(self, asked_at: float, last_sign_at: float, now: float) -> Suspicion:
+        self._asked_at, self.due_at = None, now + NOISE_SECONDS
+        if last_sign_at >= asked_at:
+            return Suspicion.NONE
+        self._may_ask = self._has_answered
+        return Suspicion.LOST

@@ -2,6 +2,7 @@
 model is ready."""
 
 from collections import deque
+from itertools import islice
 
 from media_bridge.audio.codecs import MODEL_BYTES_PER_MS, Codec
 from media_bridge.audio.converters import (
@@ -25,6 +26,7 @@ RECENT_AUDIO_SECONDS = 8.0
 """How much audio the next session gets at most after a loss. A server that answers nothing any more
 is given up after 5 s (`openai/client.py`)."""
 RECENT_FRAMES = 400
+SAMPLED_FRAMES = 8
 DETECTION_SECONDS = 0.8
 """A detector reports speech after about 0.2 s, and its start is needed with some silence before."""
 GAP_TIMEOUT_SECONDS = 0.75
@@ -99,6 +101,13 @@ class CallerAudioPath:
         is_pcm = self._model_audio is ModelAudio.PCM24K
         meter = Loudness(None if is_pcm else self._model_codec)
         meter.feed(b"".join(self._recent)[-self._bytes_of(seconds) :])
+        return max(meter.steps, default=0) >= LOUD_LEVEL
+
+    def was_loud_lately(self) -> bool:
+        """Measure a part of the frames that the model was sent in the last seconds. Syllables are
+        longer than the steps between them."""
+        meter = Loudness(None if self._model_audio is ModelAudio.PCM24K else self._model_codec)
+        meter.feed(b"".join(islice(self._recent, None, None, SAMPLED_FRAMES)))
         return max(meter.steps, default=0) >= LOUD_LEVEL
 
     def _compose(self) -> None:

@@ -89,8 +89,8 @@ def test_a_server_that_answers_is_kept_because_the_line_is_only_noisy() -> None:
     line = Line()
     assert line.wait(ASKED_SECONDS, LOUD) == [QUESTION]
     assert line.handle(IS_THERE) == []
-    assert line.wait(NOISE_SECONDS - CHECK_SECONDS, LOUD) == []
-    assert line.wait(CHECK_SECONDS + 1.0, LOUD) == [QUESTION]
+    assert line.wait(NOISE_SECONDS - 1.0, LOUD) == []
+    assert line.wait(ANSWER_TIMEOUT_SECONDS + 1.0, LOUD) == [QUESTION]
 
 
 def test_a_server_that_knows_no_such_question_costs_one_session() -> None:
