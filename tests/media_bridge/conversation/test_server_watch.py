@@ -13,7 +13,6 @@ from media_bridge.commands import (
 )
 from media_bridge.conversation.server_watch import (
     ANSWER_TIMEOUT_SECONDS,
-    CHECK_SECONDS,
     NOISE_SECONDS,
     SILENCE_SECONDS,
 )
