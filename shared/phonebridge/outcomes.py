@@ -43,8 +43,7 @@ class OutcomeAnnouncer:
 
     def announce(self, call: Call) -> None:
         """Queue the webhook of a call that has ended. A repetition does nothing."""
-        config = self._store.config(call.call_id)
-        if not self.url(config.webhook_url if config else None):
+        if not (call.has_own_webhook or self._default_url):
             return
         if self._store.webhook_delivery(call.call_id):
             return

@@ -9,6 +9,7 @@ from phonebridge.call.commands import CarrierCommand
 from phonebridge.call.config import CallConfig
 from phonebridge.call.overdue import LegState
 from phonebridge.call.steering import Steering
+from phonebridge.errors import Conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,17 @@ class TimelineEntry:
     detail: str = ""
 
 
+class CallChanged(Conflict):
+    """A write of a call's head lost a race. `current` is the head that is stored now, or None if
+    there is none."""
+
+    def __init__(self, call_id: str, version: int, current: Call | None) -> None:
+        super().__init__(f"Call {call_id} is not at version {version} any more.")
+        self.current = current
+
+
 class CallStore(Protocol):
-    """The records of calls. `save` raises `Conflict` if another writer was faster."""
+    """The records of calls. `save` raises `CallChanged` if another writer was faster."""
 
     def create(self, call: Call, config: CallConfig) -> bool:
         """Store a new call. Return False if it exists already."""

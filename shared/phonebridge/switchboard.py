@@ -45,7 +45,7 @@ from phonebridge.errors import (
     UnknownCall,
 )
 from phonebridge.observability.tracing import Span, whole_call
-from phonebridge.ports import CallStore, Carrier, Directory, Mailbox, TimelineEntry
+from phonebridge.ports import CallChanged, CallStore, Carrier, Directory, Mailbox, TimelineEntry
 from phonebridge.telnyx.command_results import (
     NAMES,
     event_of_end,
@@ -153,7 +153,7 @@ class Switchboard:
         loaded: Call | None,
         stream_number: int | None = None,
     ) -> Call:
-        """`loaded` saves the first attempt a read."""
+        """`loaded` saves the first attempt a read. A refused write saves the next one a read."""
         for _ in range(ATTEMPTS):
             before = loaded or self._load(call_id)
             loaded = None
@@ -165,7 +165,8 @@ class Switchboard:
                 after = replace(after, changed_at_ms=now_ms)
                 try:
                     self._store.save(after)
-                except Conflict:
+                except CallChanged as refused:
+                    loaded = refused.current
                     continue
                 self._log_move(before, after, event)
             repeats = after == before and is_repetition(event, before)
@@ -182,6 +183,7 @@ class Switchboard:
         event: CallRequested | BrowserCallRequested | CallArrived | CallTurnedAway,
     ) -> Call:
         now_ms = self._now_ms()
+        call = replace(call, has_own_webhook=config.webhook_url is not None)
         begun = replace(lifecycle.advance(call, event, now_ms), changed_at_ms=now_ms)
         if not self._store.create(begun, config):
             is_placed = isinstance(event, CallRequested | BrowserCallRequested)

@@ -61,7 +61,8 @@ def end(
         MediaAttached(1, "task-1", clock.now_ms - 29_000),
         CallHungUp(LEG, Hangup(cause, "caller", clock.now_ms)),
     )
-    store.create(replace(call, changed_at_ms=clock.now_ms), CallConfig(webhook_url=url))
+    call = replace(call, changed_at_ms=clock.now_ms, has_own_webhook=url is not None)
+    store.create(call, CallConfig(webhook_url=url))
     said = Turn(number=1, who=Speaker.AGENT, text="Hello!", started_ms=120, ended_ms=900)
     store.add_turns([("call-1", said)])
     caller.role, own = "TelnyxWebhookFunctionRole", caller.role

@@ -114,6 +114,7 @@ STORED: dict[type, dict[str, Any]] = {
         "from_": REQUIRED,
         "created_at_ms": REQUIRED,
         "placed_by": "",
+        "has_own_webhook": False,
         "changed_at_ms": 0,
         "status": "created",
         "version": 0,

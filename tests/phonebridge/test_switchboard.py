@@ -134,6 +134,11 @@ class OvertakenStore(DynamoCallStore):
     """Another writer is faster between this one's load and its save, once."""
 
     other_writer: Callable[[], object] | None = None
+    loads = 0
+
+    def load(self, call_id: str) -> Call | None:
+        self.loads += 1
+        return super().load(call_id)
 
     def save(self, call: Call) -> None:
         other_writer, self.other_writer = self.other_writer, None
@@ -430,10 +435,20 @@ def test_the_slower_of_two_writers_starts_over_with_what_the_faster_left(
     switchboard = Switchboard(store, carrier, mailbox, clock, logger("switchboard"))
     place(switchboard)
     store.other_writer = lambda: switchboard.apply("call-1", faster)
+    store.loads = 0
     call = switchboard.apply("call-1", slower)
+    assert store.loads == 2, "each event loads the call once, and the refused write returns it"
     assert call == load(store)
     assert (call.answered_at_ms, call.end_requested_by) == (5_000, EndedBy.API)
     assert carrier.executed == [Dial(), *commands]
+
+
+@pytest.mark.parametrize("url", [None, "https://crm.example/calls"])
+def test_the_head_says_whether_the_call_has_a_webhook_of_its_own(
+    switchboard: Switchboard, store: DynamoCallStore, url: str | None
+) -> None:
+    switchboard.place(outbound_call(), CallConfig(webhook_url=url))
+    assert load(store).has_own_webhook is (url is not None)
 
 
 def test_a_call_that_rings_is_known_by_its_leg_whatever_fails_next(

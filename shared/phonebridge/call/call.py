@@ -144,6 +144,8 @@ class Call:
     created_at_ms: int
     placed_by: str = ""
     """The fingerprint of the API key that placed the call. Empty for inbound calls, and locally."""
+    has_own_webhook: bool = False
+    """Whether the settings name a server to notify of the end. So an end reads no settings."""
     changed_at_ms: int = 0
     """The time by our own clock. Other times may be the carrier's."""
     status: CallStatus = CallStatus.CREATED

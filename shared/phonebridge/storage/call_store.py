@@ -19,8 +19,7 @@ from phonebridge.call.tools import Message
 from phonebridge.call.turn import Turn
 from phonebridge.call.usage import Activity, Charge, ModelUsage, Usage
 from phonebridge.call.webhook_delivery import WebhookDelivery
-from phonebridge.errors import Conflict
-from phonebridge.ports import TimelineEntry
+from phonebridge.ports import CallChanged, TimelineEntry
 from phonebridge.storage.call_items import (
     StoredClaim,
     StoredConfig,
@@ -147,16 +146,14 @@ class DynamoCallStore:
         return self._table.get(head_key(call_id), Call)
 
     def save(self, call: Call) -> None:
-        """Save a changed call. Raises `Conflict` unless the stored call is its previous version."""
-        saved = self._table.put_if_version(
-            head_key(call.call_id),
-            call,
-            RECORD_SECONDS,
-            version=call.version - 1,
-            **_index_keys(call),
+        """Save a changed call. Raises `CallChanged` unless the stored call is its previous
+        version."""
+        version = call.version - 1
+        stored = self._table.put_or_find(
+            head_key(call.call_id), call, RECORD_SECONDS, version=version, **_index_keys(call)
         )
-        if not saved:
-            raise Conflict(f"Call {call.call_id} is not at version {call.version - 1} any more.")
+        if stored is not call:
+            raise CallChanged(call.call_id, version, stored)
 
     def config(self, call_id: str) -> CallConfig | None:
         """Read the settings with which the call began."""
@@ -242,7 +239,7 @@ class DynamoCallStore:
 
     def find_by_leg(self, leg: Leg) -> str | None:
         for key in leg_keys(leg):
-            if found := self._table.get(key, StoredLink):
+            if found := self._table.get_immutable(key, StoredLink):
                 return found.call_id
         return None
 

@@ -98,11 +98,21 @@ class Table:
         keep_seconds: int,
         *,
         version: int,
-        **index_keys: str,
     ) -> bool:
         """Store the value if the present one has this version."""
-        item = self._item(key, value, keep_seconds, **index_keys)
+        item = self._item(key, value, keep_seconds)
         return self._put_if("version = :given", version, item) is None
+
+    def put_or_find(
+        self, key: ItemKey, value: T, keep_seconds: int, *, version: int, **index_keys: str
+    ) -> T | None:
+        """Store the value if the present one has this version. Return the value that is there now,
+        or None if there is none. A refused write returns it, so this costs no read."""
+        item = self._item(key, value, keep_seconds, **index_keys)
+        refused = self._put_if("version = :given", version, item)
+        if refused is None:
+            return value
+        return _read(refused, type(value)) if refused and self._is_valid(refused) else None
 
     def put_unless_marked(
         self, key: ItemKey, value: "DataclassInstance", keep_seconds: int, *, mark: str

@@ -24,7 +24,7 @@ from phonebridge.call.events import (
 from phonebridge.call.resume import PastToolCall, Resume
 from phonebridge.call.turn import Latency, Speaker, Turn
 from phonebridge.errors import Conflict, InvalidCursor, TooLarge
-from phonebridge.ports import TimelineEntry
+from phonebridge.ports import CallChanged, TimelineEntry
 from phonebridge.storage.call_items import CONFIG_BYTES_MAX, RESUME_BYTES_MAX, StoredResume
 from phonebridge.storage.call_store import (
     IDEMPOTENCY_SECONDS,
@@ -181,9 +181,9 @@ def test_the_slower_of_two_writers_changes_nothing(store: DynamoCallStore) -> No
     store.create(dialing(), CallConfig())
     answered = after(dialing(), CallAnswered(LEG, 5_000))
     store.save(answered)
-    with pytest.raises(Conflict):
+    with pytest.raises(CallChanged) as refused:
         store.save(after(dialing(), HUNG_UP))
-    assert store.load("call-1") == answered
+    assert refused.value.current == store.load("call-1") == answered
 
 
 def test_two_writers_of_the_same_thing_are_still_two(store: DynamoCallStore) -> None:
@@ -196,9 +196,9 @@ def test_two_writers_of_the_same_thing_are_still_two(store: DynamoCallStore) -> 
 
 
 def test_a_call_that_was_never_created_cannot_be_saved(store: DynamoCallStore) -> None:
-    with pytest.raises(Conflict):
+    with pytest.raises(CallChanged) as refused:
         store.save(after(dialing(), HUNG_UP))
-    assert store.load("call-1") is None
+    assert refused.value.current is store.load("call-1") is None
 
 
 def test_no_increment_is_lost_between_threads(store: DynamoCallStore) -> None:

@@ -150,6 +150,16 @@ def test_a_value_is_replaced_at_its_version_alone(table: Table) -> None:
     assert table.get(KEY, Book) == Book("Emma", version=1)
 
 
+def test_a_refused_value_returns_the_one_that_is_there(table: Table, clock: Clock) -> None:
+    first, second = Book("Emma", version=1), Book("Persuasion", version=1)
+    assert table.put_or_find(KEY, first, MINUTE, version=0) is None, "nothing to replace"
+    table.put_if_absent(KEY, Book("Emma"), MINUTE)
+    assert table.put_or_find(KEY, first, MINUTE, version=0) is first
+    assert table.put_or_find(KEY, second, MINUTE, version=0) == first
+    clock.pass_seconds(MINUTE)
+    assert table.put_or_find(KEY, second, MINUTE, version=0) is None, "it has expired"
+
+
 def test_a_lost_answer_is_no_lost_race(table: Table, lose_next_answer: Callable[[], None]) -> None:
     book = Book("Emma")
     lose_next_answer()
