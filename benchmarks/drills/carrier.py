@@ -136,14 +136,15 @@ class DrillCarrier:
             raise Refused(422, "90018", "Call has already ended")
         if command_id and seen and self._loop.time() - seen[0] < COMMAND_ID_SECONDS:
             return {"result": "ok"}
+        before, leg.client_state = leg.client_state, command.get("client_state", leg.client_state)
         try:
             self._carry_out(action, leg, command)
         except Refused as refusal:
+            leg.client_state = before
             leg.refused.append(f"{action} {refusal.code}")
             raise
         leg.executed.append(Executed(action, command_id))
         self._known[leg.control_id, command_id] = self._loop.time(), b""
-        leg.client_state = command.get("client_state", leg.client_state)
         return {"result": "ok"}
 
     def _carry_out(self, action: str, leg: PhoneLeg, command: dict[str, Any]) -> None:

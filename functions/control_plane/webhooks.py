@@ -9,7 +9,7 @@ from control_plane.sweeping import sweep_call
 from phonebridge.call.call import Call
 from phonebridge.call.events import AnnouncementEnded
 from phonebridge.call.recording import SavedRecording
-from phonebridge.call.streams import may_find_container
+from phonebridge.call.streams import has_ended_announcement, may_find_container
 from phonebridge.call.usage import Charge
 from phonebridge.errors import InvalidTransition, MalformedRequest, TelnyxRefused
 from phonebridge.observability.log import call_on_every_line
@@ -74,13 +74,17 @@ def _apply(
             with plane.tracer.span(call_id, f"webhook {webhook.event_type}"):
                 call = deliver()
             _keep(plane, call_id, webhook.attachment)
-            if isinstance(webhook.event, AnnouncementEnded) and call.is_parked:
+            if isinstance(webhook.event, AnnouncementEnded) and _waits_no_more(call):
                 sweep_call(plane, call, is_task_lost=False, has_room=may_find_container(call))
         except (InvalidTransition, TelnyxRefused) as error:
             # Neither would end otherwise the next time; the sweeper ends what is left of a call.
             log.warning("webhook without effect", reason=str(error))
         finally:
             plane.tracer.flush()
+
+
+def _waits_no_more(call: Call) -> bool:
+    return call.is_parked and has_ended_announcement(call)
 
 
 def _keep(plane: ControlPlane, call_id: str, enclosed: Charge | SavedRecording | None) -> None:

@@ -16,6 +16,7 @@ from control_plane import services
 from phonebridge.call.call import MAX_STREAMS, Call, CallStatus, Fault, Leg, Outcome
 from phonebridge.call.config import CallConfig, Fallback
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallerInformed,
     CallEvent,
@@ -200,6 +201,22 @@ class TestParked:
 
         assert telnyx.names == ["transfer"]
 
+    @pytest.mark.parametrize("state", [f"{CALL_ID}/announcement/3", CALL_ID])
+    def test_words_that_end_late_or_again_do_not_count_for_the_next_ones(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx, state: str
+    ) -> None:
+        first = (StreamingStopped(1), failed(2), failed(3), CallerInformed(3), AnnouncementEnded(3))
+        self.park(store, *first, NextStreamRequested(3), failed(4), CallerInformed(4))
+        before = store.load(CALL_ID)
+
+        for _ in range(2):
+            assert deliver(speak_ended(state)).status == 200
+
+        assert store.load(CALL_ID) == before
+        assert telnyx.names == []
+        assert deliver(speak_ended(f"{CALL_ID}/announcement/4")).status == 200
+        assert telnyx.names == ["streaming_start"]
+
     def test_words_that_end_at_any_other_time_change_nothing(
         self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
     ) -> None:
@@ -247,8 +264,9 @@ def failed(stream_number: int) -> StreamingFailed:
     return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), stream_number)
 
 
-def speak_ended() -> bytes:
+def speak_ended(state: str = CALL_ID) -> bytes:
     webhook = json.loads(sample("call.answered"))
+    webhook["data"]["payload"]["client_state"] = base64.b64encode(state.encode()).decode()
     webhook["data"] |= {"event_type": "call.speak.ended", "id": "speak-1"}
     return json.dumps(webhook).encode()
 

@@ -196,8 +196,13 @@ def _command(call: SimulatedCall, command: CommandBody) -> None:
         if undocumented.refuses_used_command_id:
             raise ApiError(422, "10015", "Duplicate command_id")
         return
-    carry_out(command, call)
-    call.client_state = command.client_state or call.client_state
+    before = call.client_state
+    call.client_state = command.client_state or before  # of every webhook from now on
+    try:
+        carry_out(command, call)
+    except ApiError:
+        call.client_state = before
+        raise
 
 
 def _plan(dial: DialBody) -> CallPlan:

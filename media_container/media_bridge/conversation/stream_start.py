@@ -4,6 +4,7 @@ from media_bridge.audio.codecs import Codec
 from media_bridge.commands import FailCall
 from media_bridge.events import StreamStarted
 from phonebridge.call.call import Call
+from phonebridge.telnyx.leg_name import call_and_announcement
 
 START_TIMEOUT_SECONDS = 10.0
 RING_TIMEOUT_SECONDS = 120.0
@@ -39,4 +40,4 @@ def _is_of(call: Call, event: StreamStarted) -> bool:
     # dial's response, and any program may overwrite `client_state`. So one of them is enough.
     if call.leg is None or event.call_control_id == call.leg.call_control_id:
         return True
-    return event.client_state == call.call_id
+    return call_and_announcement(event.client_state or "")[0] == call.call_id

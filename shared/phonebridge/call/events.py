@@ -182,6 +182,9 @@ class CallerInformed:
 class AnnouncementEnded:
     """`call.speak.ended`: the carrier has finished speaking to the caller."""
 
+    number: int | None = None
+    """The number of the announcement. None if another program has replaced `client_state`."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamsGivenUp:

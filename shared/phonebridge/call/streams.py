@@ -23,7 +23,7 @@ is tried, the fallback is called, or the call ends.
 
 from dataclasses import replace
 
-from phonebridge.call.call import MAX_FAILURES, MAX_STREAMS, Call, CallStatus, Fault
+from phonebridge.call.call import FAREWELL, MAX_FAILURES, MAX_STREAMS, Call, CallStatus, Fault
 from phonebridge.call.events import (
     AnnouncementEnded,
     CallEvent,
@@ -50,9 +50,9 @@ def apply_event(call: Call, event: StreamEvent) -> Call:
             return _park_if_stuck(lose(_mark_closed(call, number), number), number)
         case StreamingLost(_, number):
             return _park_if_stuck(lose(_mark_closed(call, number), number), number)
-        case AnnouncementEnded():
-            waits_for = max(call.last_stream, call.parked_stream, call.announced_stream)
-            return replace(call, spoken_stream=max(call.spoken_stream, waits_for))
+        case AnnouncementEnded(number):
+            ended = _first_announcement(call) if number is None else number
+            return replace(call, spoken_stream=max(call.spoken_stream, ended))
         case StreamsGivenUp(number):
             return replace(call, given_up_stream=max(call.given_up_stream, number))
         case NextStreamRequested(number, has_room):
@@ -63,6 +63,14 @@ def apply_event(call: Call, event: StreamEvent) -> Call:
             return replace(call, last_stream=max(call.last_stream, number))
         case _:
             return call
+
+
+def _first_announcement(call: Call) -> int:
+    """The announcement that an event without a number may be about: the first one of the call. Once
+    it has ended, the event may be a repetition, and the next announcement has a timeout."""
+    if call.spoken_stream:
+        return 0
+    return max(call.last_stream, call.announced_stream)
 
 
 def lose(call: Call, number: int) -> Call:
@@ -95,6 +103,12 @@ def may_find_container(call: Call) -> bool:
     """Whether a parked call waits because its streams failed to open, which the next one may not.
     Otherwise a container has said that there is no other one."""
     return call.parked_stream > call.attached_stream
+
+
+def has_ended_announcement(call: Call) -> bool:
+    """Whether the carrier has spoken the words that a parked caller hears before anything else
+    follows."""
+    return call.spoken_stream >= (FAREWELL if call.is_given_up else call.parked_stream)
 
 
 def without_streams(call: Call) -> Call:

@@ -41,7 +41,7 @@ from phonebridge.call.transfer import (
 )
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.announcements import announcement
-from phonebridge.telnyx.leg_name import leg_name
+from phonebridge.telnyx.leg_name import announcement_name, leg_name
 from phonebridge.telnyx.request_bodies import (
     BridgeFields,
     CommandFields,
@@ -302,12 +302,14 @@ def _speak(call: Call, transfer: TransferAttempt) -> SpeakFields:
 def _sentence(call: Call, config: CallConfig, command: InformCaller | SpeakToCaller) -> SpeakFields:
     match command:
         case SpeakToCaller(text):
-            intent = "goodbye"
+            number, intent = call.attached_stream, "goodbye"
         case InformCaller(number):
             intent = f"inform-caller-{number}"
             text = announcement(config, command)
     return SpeakFields(
-        client_state=_client_state(call), command_id=f"{call.call_id}-{intent}", payload=text
+        client_state=_base64(announcement_name(call.call_id, number)),
+        command_id=f"{call.call_id}-{intent}",
+        payload=text,
     )
 
 
@@ -359,7 +361,15 @@ def _require_control(control: CallControlConfig | None) -> CallControlConfig:
 
 
 def _client_state(call: Call, transfer: int | None = None) -> str:
-    return base64.b64encode(leg_name(call.call_id, transfer).encode()).decode()
+    """Return the name of the leg. Commands after an announcement keep its number, because its words
+    may end later, and `call.speak.ended` has the state of the last command."""
+    if transfer is None and call.announced_stream:
+        return _base64(announcement_name(call.call_id, call.announced_stream))
+    return _base64(leg_name(call.call_id, transfer))
+
+
+def _base64(name: str) -> str:
+    return base64.b64encode(name.encode()).decode()
 
 
 def _record(config: CallConfig) -> str | UnsetType:

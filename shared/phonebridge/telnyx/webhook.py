@@ -3,7 +3,6 @@
 `call_control.py` builds the commands in the other direction.
 """
 
-import base64
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -91,7 +90,7 @@ def _webhook(
         event_type=event_type,
         occurred_at_ms=at_ms,
         leg=payload.leg,
-        client_state=_decode_client_state(payload.client_state),
+        client_state=payload.name,
         event=event,
         arrival=arrival,
         detail=mask_numbers(payload.detail())[:MAX_DETAIL_LENGTH],
@@ -170,12 +169,3 @@ def _time(occurred_at: datetime | None, now_ms: int) -> tuple[int, tuple[str, ..
     if 0 <= at_ms <= now_ms + DAY_MS:
         return at_ms, ()
     return now_ms, ("occurred_at",)
-
-
-def _decode_client_state(client_state: str) -> str | None:
-    """Decode `client_state`. Return None if another application set it and it is no base64 of
-    text."""
-    try:
-        return base64.b64decode(client_state, validate=True).decode() or None
-    except ValueError:
-        return None

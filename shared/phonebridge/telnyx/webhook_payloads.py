@@ -1,5 +1,6 @@
 """Payloads of Telnyx webhooks by type, and the lifecycle events that they cause."""
 
+import base64
 import re
 import uuid
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from phonebridge.call.machine_detection import AnsweredBy, DetectionEnded, Greet
 from phonebridge.call.recording import SavedRecording
 from phonebridge.call.transfer import CallTransferred
 from phonebridge.call.usage import Charge
+from phonebridge.telnyx.leg_name import call_and_announcement
 from phonebridge.telnyx.tolerant_json import text_of
 
 MAX_ID_LENGTH = 256
@@ -47,6 +49,15 @@ class Payload(msgspec.Struct):
     call_leg_id: Id = ""
     call_session_id: Id = ""
     client_state: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """The decoded `client_state`. None if another application set it and it is no base64 of
+        text."""
+        try:
+            return base64.b64decode(self.client_state, validate=True).decode() or None
+        except ValueError:
+            return None
 
     @property
     def leg(self) -> Leg:
@@ -235,7 +246,7 @@ class _GreetingEnded(_Detection):
 
 class _SpeakEnded(Payload):
     def event(self, at_ms: int) -> CallEvent:
-        return AnnouncementEnded()
+        return AnnouncementEnded(call_and_announcement(self.name or "")[1])
 
 
 class _RecordingFailed(Payload):

@@ -29,6 +29,10 @@ def test_each_codec_can_be_carried_at_its_rate(codec: Codec) -> None:
         (replace(STARTED, client_state=None, call_control_id="v3:leg-2"), OTHERS),
         (replace(STARTED, call_control_id="v3:leg-2"), Codec.PCMU),
         (replace(STARTED, client_state=None), Codec.PCMU),
+        (
+            replace(STARTED, client_state="call-1/announcement/3", call_control_id="v3:leg-2"),
+            Codec.PCMU,
+        ),
         (replace(STARTED, client_state="call-2"), Codec.PCMU),
         (replace(STARTED, client_state="not ours"), Codec.PCMU),
     ],

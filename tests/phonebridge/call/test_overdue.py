@@ -189,7 +189,7 @@ def test_a_call_that_no_task_can_take_waits_for_one_and_then_fails() -> None:
 def assert_ends_after_farewell(call: Call, reason: str) -> None:
     told = as_saved(after(call, CallerInformed(FAREWELL)))
     assert sweep(told, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS) is None
-    spoken = as_saved(after(told, AnnouncementEnded()))
+    spoken = as_saved(after(told, AnnouncementEnded(FAREWELL)))
     for ended, at_ms in ((spoken, SAVED_AT_MS), (told, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1)):
         failed = sweep(ended, at_ms)
         assert isinstance(failed, CallFailed)

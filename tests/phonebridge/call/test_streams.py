@@ -38,8 +38,13 @@ from phonebridge.call.events import (
     StreamingStopped,
     StreamsGivenUp,
 )
+<<<<<<< HEAD
 from phonebridge.call.owed import wanted_commands
 from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, is_stale
+=======
+from phonebridge.call.owed import is_repetition, wanted_commands
+from phonebridge.call.streams import has_ended_announcement, is_stale
+>>>>>>> 70282fa (Name the announcement whose end the carrier reports)
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.errors import InvalidTransition
 from tests.support.calls import LEG, NOW_MS, after, outbound_call, sent, unasked
@@ -199,8 +204,23 @@ def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
 def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> None:
     parked = after(streaming(), StreamingStopped(1), *failures_after(1))
     assert parked.spoken_stream == 0
+<<<<<<< HEAD
     assert after(parked, AnnouncementEnded()).spoken_stream == PARKED
+=======
+    assert after(parked, AnnouncementEnded(3)).spoken_stream == 3
+    assert after(parked, CallerInformed(3), AnnouncementEnded()).spoken_stream == 3
+>>>>>>> 70282fa (Name the announcement whose end the carrier reports)
     assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
+
+
+def test_words_that_end_again_or_late_do_not_count_for_the_next_announcement() -> None:
+    events = (StreamingStopped(1), failure_of(2), failure_of(3), CallerInformed(3))
+    first = after(streaming(), *events, AnnouncementEnded(3))
+    second = after(first, NextStreamRequested(3), failure_of(4), CallerInformed(4))
+    for late in (AnnouncementEnded(3), AnnouncementEnded()):
+        assert after(second, late) == second
+        assert not has_ended_announcement(second)
+    assert has_ended_announcement(after(second, AnnouncementEnded(4)))
 
 
 def test_a_call_that_is_given_up_hears_one_farewell() -> None:
@@ -253,7 +273,7 @@ EVENTS: list[CallEvent] = [
     *(StreamClosed(number) for number in range(1, MAX_STREAMS + 1)),
     *(MediaReported(number) for number in range(1, MAX_STREAMS + 1)),
     CallerInformed(1),
-    AnnouncementEnded(),
+    *(AnnouncementEnded(number) for number in (None, 1, 2, 3, FAREWELL)),
     TRANSFER,
     TargetHungUp(1, "user_busy"),
     CallTransferred(60_000),
@@ -274,6 +294,21 @@ def test_at_most_one_container_may_speak_at_any_time(events: list[CallEvent]) ->
         may_act = [number for number in claims if not is_stale(call, number)]
         assert len(may_act) <= 1
         assert call.attached_stream == max(claims) or call.status is CallStatus.ENDED
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=40))
+def test_every_repeated_or_late_end_of_an_announcement_changes_nothing(
+    events: list[CallEvent],
+) -> None:
+    call = streaming()
+    for event in events:
+        with suppress(InvalidTransition):
+            call = after(call, event)
+        if call.spoken_stream:
+            for number in (None, *range(1, call.spoken_stream + 1)):
+                repeated = AnnouncementEnded(number)
+                assert after(call, repeated) == call
+                assert not is_repetition(repeated, call), "so nothing is sent again"
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=40))

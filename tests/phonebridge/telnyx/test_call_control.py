@@ -41,6 +41,7 @@ from phonebridge.call.transfer import (
 )
 from phonebridge.errors import NotConfigured
 from phonebridge.telnyx.call_control import MAX_TIME_LIMIT_SECONDS, CallControlConfig, request
+from phonebridge.telnyx.leg_name import call_and_announcement, call_and_transfer
 
 CALL = Call(
     call_id="call-1",
@@ -314,6 +315,33 @@ def test_the_carrier_speaks_the_language_of_the_call(language: str | None, begin
     _, body = build_request(InformCaller(1), config=CallConfig(language=language))
     assert body["payload"].startswith(begins)
     assert body["command_id"] == "call-1-inform-caller-1"
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (InformCaller(3), 3),
+        (InformCaller(FAREWELL, is_goodbye=True), FAREWELL),
+        (SpeakToCaller("Goodbye."), 2),
+    ],
+)
+def test_words_of_the_carrier_have_their_number_in_the_state(
+    command: CarrierCommand, number: int
+) -> None:
+    _, body = build_request(command, replace(WARM, attached_stream=2))
+    name = base64.b64decode(body["client_state"]).decode()
+    assert call_and_announcement(name) == (WARM.call_id, number)
+    assert call_and_transfer(name) == (WARM.call_id, None)
+
+
+@pytest.mark.parametrize("command", [StartStreaming(4), StopStreaming(4), HangUp(), TransferLeg()])
+def test_a_command_during_an_announcement_keeps_its_number_in_the_state(
+    command: CarrierCommand,
+) -> None:
+    """Telnyx returns the state of the last command, also with the end of earlier words."""
+    _, body = build_request(command, replace(WARM, announced_stream=3))
+    name = base64.b64decode(body["client_state"]).decode()
+    assert call_and_announcement(name) == (WARM.call_id, 3)
 
 
 WAIT, RETRY, LAST, END = (

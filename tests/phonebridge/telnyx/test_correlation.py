@@ -67,9 +67,18 @@ def stories(*states: str | None) -> Iterator[Story]:
         yield Story(call_id, state and state.replace("SELF", call_id))
 
 
-FOREIGN = (None, "not ours", "x" * 4_000, "gone", "other", "other/transfer/1", "born")
+FOREIGN = (
+    None,
+    "not ours",
+    "x" * 4_000,
+    "gone",
+    "other",
+    "other/transfer/1",
+    "born",
+    "born/announcement/1",
+)
 """`other` is a live call, `born` one whose leg is not known yet, and `gone` does not exist."""
-OURS = ("SELF", "SELF/transfer/1")
+OURS = ("SELF", "SELF/transfer/1", "SELF/announcement/3", "SELF/announcement/later")
 
 
 class Carrier:

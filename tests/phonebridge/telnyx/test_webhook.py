@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
-from phonebridge.call.call import Direction, Fault, Hangup, Leg
+from phonebridge.call.call import FAREWELL, Direction, Fault, Hangup, Leg
 from phonebridge.call.events import (
+    AnnouncementEnded,
     CallAnswered,
     CallArrived,
     CallEvent,
@@ -224,6 +225,37 @@ def test_what_is_told_of_a_transfers_target_never_ends_the_call(
     assert about_target(webhook, 2, is_warm=True).event == warm
     assert about_target(webhook, 2, is_warm=False).event == (blind or warm)
     assert about_target(webhook, 2, is_warm=True).detail.startswith("transfer 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("call-1/announcement/3", 3),
+        (f"call-1/announcement/{FAREWELL}", FAREWELL),
+        ("call-1", None),
+        ("", None),
+        ("call-1/announcement/", None),
+        ("call-1/announcement/0", None),
+        (f"call-1/announcement/{FAREWELL + 1}", None),
+        ("call-1/announcement/03", None),
+        ("call-1/announcement/" + "9" * 5000, None),
+        ("call-1/transfer/2", None),
+    ],
+)
+def test_the_end_of_an_announcement_names_it(name: str, number: int | None) -> None:
+    told = json.loads(sample("call.speak.ended"))
+    told["data"]["payload"]["client_state"] = base64.b64encode(name.encode()).decode()
+    assert parse_now(json.dumps(told).encode()).event == AnnouncementEnded(number)
+    assert call_and_transfer(name)[0] in ("call-1", "")
+
+
+@pytest.mark.parametrize("state", [None, "?", "/w=="])
+def test_the_end_of_an_announcement_may_have_the_state_of_another_program(
+    state: str | None,
+) -> None:
+    told = json.loads(sample("call.speak.ended"))
+    told["data"]["payload"]["client_state"] = state
+    assert parse_now(json.dumps(told).encode()).event == AnnouncementEnded()
 
 
 @given(st.text(), st.one_of(st.none(), st.integers(1, 99_999)))

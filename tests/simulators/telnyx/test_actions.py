@@ -204,6 +204,22 @@ async def test_speaking_takes_its_time_and_ends_with_the_call() -> None:
     assert call.spoken[0] == "Hi."
 
 
+async def test_words_have_the_state_of_the_last_command_when_they_end() -> None:
+    """`client_state` is added "to every subsequent webhook" (Telnyx API, "Speak text")."""
+    async with stage() as phone:
+        call, call_id = await phone.answered_call()
+        await phone.actions.speak(
+            call_id, payload="A long story. " * 100, voice="female", client_state="Zmlyc3Q="
+        )
+        started = (await phone.receiver.wait_for("call.speak.started")).json["data"]["payload"]
+        with pytest.raises(telnyx.UnprocessableEntityError):
+            await phone.actions.start_playback(call_id, client_state="cmVmdXNlZA==")
+        await phone.actions.send_dtmf(call_id, digits="1", client_state="c2Vjb25k")
+        call.hang_up()
+        ended = (await phone.receiver.wait_for("call.speak.ended")).json["data"]["payload"]
+    assert (started["client_state"], ended["client_state"]) == ("Zmlyc3Q=", "c2Vjb25k")
+
+
 async def test_a_recording_is_saved_without_from_and_to() -> None:
     async with stage() as phone:
         _, call_id = await phone.answered_call()
