@@ -21,12 +21,13 @@ async def test_a_full_container_refuses_calls_to_and_from_us(tmp_path: Path) -> 
 
 
 async def caller_is_refused(system: System) -> None:
-    """The call is answered before anybody asks for room. All five media streams are refused."""
+    """The call is answered before anybody asks for room. All five media streams are refused, so the
+    caller hears a goodbye."""
     (await system.api.put("/api/agents/default", json={})).raise_for_status()
     phone = await system.telnyx.ring(to=OUR_NUMBER, from_=CALLER)
     await phone.ended.wait()
     names = [command.name for command in phone.commands]
-    assert names == ["answer", *["streaming_start"] * 5, "hangup"]
+    assert names == ["answer", *["streaming_start"] * 5, "speak", "hangup"]
     assert {command.status for command in phone.commands} == {200}
     starts = [each for each in phone.commands if each.name == "streaming_start"]
     assert len({each.command_id for each in starts}) == 5

@@ -201,6 +201,22 @@ class TestParked:
 
         assert telnyx.names == ["transfer"]
 
+    def test_a_caller_who_never_heard_the_agent_hears_a_goodbye_before_the_hangup(
+        self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
+    ) -> None:
+        up = (CallRequested(), DialAccepted(LEG), CallAnswered(LEG, self.began_ms))
+        earlier = (failed(number) for number in range(1, MAX_STREAMS))
+        store.create(after(outbound_call(CALL_ID), *up, *earlier), CallConfig())
+
+        assert deliver(streaming_failed(MAX_STREAMS)).status == 200
+        assert telnyx.names == ["speak"]
+        assert deliver(speak_ended(f"{CALL_ID}/announcement/{MAX_STREAMS}")).status == 200
+
+        assert telnyx.names == ["speak", "hangup"]
+        ended = store.load(CALL_ID)
+        assert ended
+        assert (ended.outcome, ended.reason) == ("failed", "streaming_failed")
+
     @pytest.mark.parametrize("state", [f"{CALL_ID}/announcement/3", CALL_ID])
     def test_words_that_end_late_or_again_do_not_count_for_the_next_ones(
         self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx, state: str
@@ -262,6 +278,13 @@ def attached(stream_number: int) -> MediaAttached:
 
 def failed(stream_number: int) -> StreamingFailed:
     return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), stream_number)
+
+
+def streaming_failed(stream_number: int) -> bytes:
+    webhook = json.loads(sample("streaming.failed"))
+    url = f"wss://media.example/media-bridge/{CALL_ID}/{stream_number}"
+    webhook["data"]["payload"]["stream_params"]["stream_url"] = url
+    return json.dumps(webhook).encode()
 
 
 def speak_ended(state: str = CALL_ID) -> bytes:

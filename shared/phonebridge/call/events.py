@@ -122,8 +122,8 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class StreamingFailed:
-    """`streaming.failed`: the carrier could not open, or keep, this media stream. It ends the call
-    only if the call may have no further stream."""
+    """`streaming.failed`: the carrier could not open, or keep, this media stream. It is a fault of
+    the call only if none has carried audio, and no further one may be tried."""
 
     fault: Fault
     stream_number: int = 1

@@ -143,8 +143,9 @@ def _apply_media_event(call: Call, event: MediaEvent | CallRequested) -> Call:
             return replace(call, streaming_at_ms=_earliest_ms(call.streaming_at_ms, at_ms))
         case MediaReported():
             return _apply_report(call, event)
-        case StreamingFailed(fault):
-            return replace(call, fault=_first_fault(call.fault, fault))
+        case StreamingFailed(fault, number):
+            failed = replace(call, fault=_first_fault(call.fault, fault))
+            return streams.park_without_audio(failed, number)
         case CallerInformed(number):
             return replace(call, announced_stream=max(call.announced_stream, number))
         case _:

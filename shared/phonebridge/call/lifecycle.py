@@ -98,7 +98,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DetectionEnded: _S.DIALING,
             GreetingEnded: _S.DIALING,
             CallFailed: _S.ENDED,
-            StreamingFailed: _S.ENDED,
+            StreamingFailed: _S.DIALING,
             CallHungUp: _S.ENDED,
         },
         _S.INCOMING: {
@@ -115,7 +115,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallAnswered: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             CallFailed: _S.ENDED,
-            StreamingFailed: _S.ENDED,
+            StreamingFailed: _S.INCOMING,
             CallHungUp: _S.ENDED,
         },
         _S.ANSWERED: {
@@ -135,13 +135,20 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             CallerInformed: _S.ANSWERED,
             AnnouncementEnded: _S.ANSWERED,
             StreamsGivenUp: _S.ANSWERED,
+            TransferRequested: _S.ANSWERED,
+            TransferRefused: _S.ANSWERED,
+            TargetInitiated: _S.ANSWERED,
+            TargetAnswered: _S.ANSWERED,
+            BriefingStarted: _S.ANSWERED,
+            TargetBriefed: _S.ANSWERED,
+            TargetHungUp: _S.ANSWERED,
             CallTransferred: _S.TRANSFERRED,
             MediaAttached: _S.STREAMING,
             MediaStarted: _S.STREAMING,
             DetectionEnded: _S.ANSWERED,
             GreetingEnded: _S.ANSWERED,
             CallFailed: _S.ENDED,
-            StreamingFailed: _S.ENDED,
+            StreamingFailed: _S.ANSWERED,
             CallHungUp: _S.ENDED,
         },
         _S.STREAMING: {
@@ -176,7 +183,7 @@ TRANSITIONS: Mapping[CallStatus, Mapping[type[CallEvent], CallStatus]] = Mapping
             DetectionEnded: _S.STREAMING,
             GreetingEnded: _S.STREAMING,
             CallFailed: _S.ENDED,
-            StreamingFailed: _S.ENDED,
+            StreamingFailed: _S.STREAMING,
             CallHungUp: _S.ENDED,
         },
         _S.TRANSFERRED: {
@@ -264,7 +271,7 @@ def advance(call: Call, event: CallEvent, now_ms: int) -> Call:
 
 def _with_consequence(call: Call, event: CallEvent) -> CallEvent:
     """A stream that fails is replaced by the next one. If no stream has ever carried audio, the
-    last one that may be tried takes the call along.
+    failure of the last one that may be tried is the fault of the call.
 
     A browser call ends with the request for its end, or with the report of its last container,
     whichever comes later.

@@ -122,7 +122,7 @@ def overdue(
                 return _failure(call, "max_duration_overrun", now_ms)
             return _overdue_stream(call, is_task_lost, has_room, fallback, now_ms)
         case CallStatus.ANSWERED:
-            return _overdue_answered(call, silent_ms, now_ms)
+            return _overdue_answered(call, has_room, fallback, now_ms)
         case _:
             return _overdue_beginning(call, silent_ms, now_ms)
 
@@ -136,15 +136,26 @@ def _overdue_beginning(call: Call, silent_ms: int, now_ms: int) -> CallEvent | N
     return _failure(call, "never_answered", now_ms) if silent_ms > ANSWER_TIMEOUT_MS else None
 
 
-def _overdue_answered(call: Call, silent_ms: int, now_ms: int) -> CallEvent | None:
-    """A container may have lost the first stream because it could not reach the table to claim it.
-    So the call gets one more before it ends, even if the sweep sees no container with room: after
-    an outage, their heartbeats may still be old."""
-    if silent_ms <= MEDIA_TIMEOUT_MS:
-        return _settle_given_up(call, now_ms)
-    if call.stream_number == 1:
+def _overdue_answered(call: Call, has_room: bool, fallback: str, now_ms: int) -> CallEvent | None:
+    """A container may have lost the first stream because it could not reach the table to claim it,
+    or its `streaming.failed` got lost. So the call gets one more before it ends, even if the sweep
+    sees no container with room: after an outage, their heartbeats may still be old."""
+    silent_ms = now_ms - call.changed_at_ms
+    if call.is_parked:
+        return _overdue_parked(call, has_room, fallback, now_ms)
+    if call.stream_number == 1 and silent_ms > STREAM_TIMEOUT_MS:
         return NextStreamRequested(1)
-    return _failure(call, "no_media", now_ms)
+    if silent_ms > MEDIA_TIMEOUT_MS:
+        return _failure(call, "no_media", now_ms)
+    return _settle_given_up(call, now_ms)
+
+
+def _overdue_parked(call: Call, has_room: bool, fallback: str, now_ms: int) -> CallEvent | None:
+    """The fallback of a parked call may fail like any other transfer."""
+    if call.is_being_transferred:
+        silent_ms = now_ms - call.changed_at_ms
+        return _overdue_transfer(call, silent_ms) or _settle_given_up(call, now_ms)
+    return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms, fallback=fallback)
 
 
 def _overdue_browser(call: Call, is_task_lost: bool, now_ms: int) -> CallEvent | None:
@@ -175,6 +186,8 @@ def _overdue_stream(
     silent_ms = now_ms - call.changed_at_ms
     if call.is_browser_call:
         return _overdue_container(call, is_task_lost, now_ms)
+    if call.is_parked and not call.is_unwanted:
+        return _overdue_parked(call, has_room, fallback, now_ms)
     has_left = call.has_lost_media and silent_ms > HANGUP_TIMEOUT_MS
     if is_task_lost or has_left or _is_between_streams(call):
         return event_of_lost_stream(call, has_room=has_room, now_ms=now_ms, fallback=fallback)
@@ -182,7 +195,7 @@ def _overdue_stream(
 
 
 def _is_between_streams(call: Call) -> bool:
-    return not call.is_unwanted and (call.stream_number > call.attached_stream or call.is_parked)
+    return not call.is_unwanted and call.stream_number > call.attached_stream
 
 
 def event_of_lost_stream(
@@ -242,6 +255,7 @@ def _has_tried(call: Call, fallback: str) -> bool:
 
 def _media_failure(call: Call, now_ms: int) -> CallFailed:
     reason = "media_lost" if has_used_all_streams(call) else "container_lost"
+    reason = reason if call.carried_streams else "no_media"
     return CallFailed(Fault(reason, "no further media stream could be opened", now_ms))
 
 

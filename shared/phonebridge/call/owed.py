@@ -231,7 +231,8 @@ def _of_target(call: Call) -> CallCommand | None:
         return None
     if call.is_unwanted:
         return HangUpTarget() if call.target_may_be_up else None
-    return next_step(call.transfer) if call.status is _S.STREAMING else None
+    is_up = call.status in (_S.ANSWERED, _S.STREAMING)
+    return next_step(call.transfer) if is_up else None
 
 
 def _of_transfer_report(call: Call) -> CallCommand | None:

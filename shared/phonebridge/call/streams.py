@@ -17,6 +17,9 @@ What follows the loss of a stream, if the call has carried audio before:
 | was the last one that the call may have | the call is parked, and ends |
 | any, while no container has room | the call is parked |
 
+If no stream has carried audio yet, the next one is tried at once. After the last one that may be
+tried, the call is parked, and ends.
+
 A parked caller hears a sentence of the carrier. After it, `overdue.py` says whether another stream
 is tried, the fallback is called, or the call ends.
 """
@@ -75,6 +78,13 @@ def _first_announcement(call: Call) -> int:
 
 def lose(call: Call, number: int) -> Call:
     return replace(call, lost_stream=max(call.lost_stream, number))
+
+
+def park_without_audio(call: Call, number: int) -> Call:
+    """Let the caller wait for a goodbye or for the fallback: the last stream that may be tried has
+    failed, and none has carried audio."""
+    last = min(number, last_stream_number(call))
+    return replace(lose(_mark_closed(call, last), last), parked_stream=last)
 
 
 def stream_needed(call: Call) -> int:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from phonebridge.call.call import (
     CLOCK_SKEW_MS,
+    FAREWELL,
     FOUND_ENDED,
     MAX_FAILURES,
     MAX_STREAMS,
@@ -28,6 +29,7 @@ from phonebridge.call.commands import (
     CallCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     ReportAnswer,
     ReportMachine,
@@ -233,13 +235,12 @@ def test_an_end_asked_for_while_we_dial_hangs_up_as_soon_as_there_is_a_leg() -> 
     assert sent(call, ANSWERED) == [HangUp()], "no stream is opened"
 
 
-@pytest.mark.parametrize("failed", [LAST_STREAM_FAILED, CONTAINER_LOST])
-def test_a_fault_ends_the_call_and_the_leg(failed: StreamingFailed | CallFailed) -> None:
+def test_a_fault_ends_the_call_and_the_leg() -> None:
     call = after(dialing(), ANSWERED)
-    assert sent(call, failed) == [HangUp()]
-    call = after(call, failed)
-    assert (call.outcome, call.reason) == (Outcome.FAILED, failed.fault.reason)
-    assert call.ended_at_ms == failed.fault.at_ms
+    assert sent(call, CONTAINER_LOST) == [HangUp()]
+    call = after(call, CONTAINER_LOST)
+    assert (call.outcome, call.reason) == (Outcome.FAILED, CONTAINER_LOST.fault.reason)
+    assert call.ended_at_ms == CONTAINER_LOST.fault.at_ms
     assert call.may_be_up, "until the hangup is heard of"
     assert not after(call, HUNG_UP).may_be_up
 
@@ -260,13 +261,42 @@ def failure_of(stream_number: int) -> StreamingFailed:
     return StreamingFailed(fault, stream_number)
 
 
-def test_the_last_stream_that_a_call_may_have_ends_it_when_it_fails() -> None:
+GOODBYE = InformCaller(MAX_STREAMS, is_goodbye=True)
+
+
+def test_a_call_whose_streams_all_fail_hears_a_goodbye_and_then_fails() -> None:
     failures = [failure_of(number) for number in range(1, MAX_STREAMS + 1)]
     call = after(dialing(), ANSWERED)
     streams = [StartStreaming(number) for number in range(2, MAX_STREAMS + 1)]
-    assert sent(call, *failures) == [*streams, HangUp()]
-    ended = after(call, *failures)
-    assert (ended.outcome, ended.fault) == (Outcome.FAILED, failures[-1].fault)
+    assert sent(call, *failures) == [*streams, GOODBYE]
+    waiting = after(call, *failures, CallerInformed(MAX_STREAMS))
+    assert (waiting.status, waiting.fault) == (CallStatus.ANSWERED, failures[-1].fault)
+    for end in (CallFailed(Fault("no_media", "", 60_000)), HUNG_UP):
+        ended = after(waiting, end)
+        assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_failed")
+
+
+@pytest.mark.parametrize("order", [*permutations(range(1, MAX_STREAMS + 1))])
+def test_a_goodbye_is_spoken_once_in_whatever_order_the_streams_fail(order: Sequence[int]) -> None:
+    asked = sent(after(dialing(), ANSWERED), *map(failure_of, order), failure_of(order[0]))
+    assert asked.count(GOODBYE) >= 1
+    assert {each for each in asked if isinstance(each, InformCaller)} == {GOODBYE}
+
+
+def test_a_last_failure_that_comes_before_the_answer_waits_for_it() -> None:
+    call = after(dialing(), LAST_STREAM_FAILED)
+    assert call.status is CallStatus.DIALING
+    assert sent(call, ANSWERED) == [GOODBYE]
+
+
+def test_a_caller_who_never_heard_the_agent_is_connected_with_the_fallback() -> None:
+    call = after(dialing(), ANSWERED, LAST_STREAM_FAILED, CallerInformed(MAX_STREAMS))
+    assert sent(call, TRANSFER) == [TransferLeg()]
+    known = after(call, TRANSFER, TargetInitiated(1, "v3:target"))
+    talked = after(known, TRANSFERRED, HUNG_UP)
+    assert (talked.outcome, talked.reason) == (Outcome.COMPLETED, "transferred")
+    refused = after(known, TargetHungUp(1, "user_busy"))
+    assert sent(refused, StreamsGivenUp(MAX_STREAMS)) == [InformCaller(FAREWELL, is_goodbye=True)]
 
 
 def test_the_failure_of_an_old_stream_changes_nothing() -> None:
@@ -351,17 +381,16 @@ def test_of_two_ends_the_earlier_counts_whichever_is_heard_of_first(order: int) 
     assert (call.reason, call.ended_at_ms) == ("caller_hung_up", 90_000)
     later_fault = Fault("streaming_failed", "dns_failed", 60_000)
     failures = [LAST_STREAM_FAILED, replace(LAST_STREAM_FAILED, fault=later_fault)]
-    call = after(dialing(), ANSWERED, *failures[::order])
+    call = after(dialing(), ANSWERED, *failures[::order], CallFailed(later_fault))
     assert (call.fault, call.ended_at_ms) == (STREAM_FAILED.fault, 50_000)
 
 
 CALLEE_HUNG_UP = CallHungUp(LEG, Hangup("normal_clearing", "callee", 90_000))
 
 
-@pytest.mark.parametrize("end", [CALLEE_HUNG_UP, LAST_STREAM_FAILED])
-def test_a_failure_of_ours_after_the_end_is_no_news(end: CallEvent) -> None:
+def test_a_failure_of_ours_after_the_end_is_no_news() -> None:
     """A socket breaks because the callee hung up, and its time may yet be the earlier one."""
-    ended = after(dialing(), ANSWERED, end)
+    ended = after(dialing(), ANSWERED, CALLEE_HUNG_UP)
     assert after(ended, CONTAINER_LOST) == ended
 
 
@@ -415,7 +444,7 @@ def test_a_call_that_has_talked_is_not_failed_by_a_stream_that_is_not_opened() -
 
 
 def test_an_end_asked_for_after_the_end_changes_nothing_but_hangs_up_what_is_up() -> None:
-    ended = after(dialing(), ANSWERED, LAST_STREAM_FAILED)
+    ended = after(dialing(), ANSWERED, CONTAINER_LOST)
     assert after(ended, EndRequested(EndedBy.API, 10_000)) == ended
     assert sent(ended, EndRequested(EndedBy.API, 10_000)) == [HangUp()]
     assert sent(after(ended, HUNG_UP), EndRequested(EndedBy.API, 10_000)) == []

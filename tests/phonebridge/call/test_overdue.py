@@ -15,7 +15,7 @@ from phonebridge.call.call import (
     Fault,
     Hangup,
 )
-from phonebridge.call.commands import StartStreaming, StopStreaming
+from phonebridge.call.commands import HangUp, StartStreaming, StopStreaming
 from phonebridge.call.events import (
     AnnouncementEnded,
     CallAnswered,
@@ -123,9 +123,10 @@ def test_a_call_that_nobody_hears_any_more_fails(call: Call, timeout_ms: int, re
 
 
 def test_a_call_whose_first_stream_nobody_claims_gets_one_more() -> None:
-    """The table may have been unavailable when a container wanted to claim it."""
+    """The table may have been unavailable when a container wanted to claim it, or the webhook of
+    its failure got lost."""
     call = as_saved(after(dialing(), ANSWERED))
-    late_ms = SAVED_AT_MS + MEDIA_TIMEOUT_MS + 1
+    late_ms = SAVED_AT_MS + STREAM_TIMEOUT_MS + 1
     assert sweep(call, late_ms - 1) is None
     for has_room in (True, False):
         event = sweep(call, late_ms, has_room=has_room)
@@ -155,7 +156,7 @@ def test_a_dial_that_nothing_confirms_is_given_up() -> None:
 def test_no_clock_of_the_carriers_hastens_or_delays_the_sweep(carriers_ms: int) -> None:
     arrived = after(inbound_call(created_at_ms=carriers_ms), CallArrived(LEG))
     answered = after(arrived, CallAnswered(LEG, carriers_ms))
-    for call, timeout_ms in ((arrived, ANSWER_TIMEOUT_MS), (answered, MEDIA_TIMEOUT_MS)):
+    for call, timeout_ms in ((arrived, ANSWER_TIMEOUT_MS), (answered, STREAM_TIMEOUT_MS)):
         assert sweep(as_saved(call), SAVED_AT_MS + timeout_ms) is None
         assert sweep(as_saved(call), SAVED_AT_MS + timeout_ms + 1) is not None
 
@@ -258,6 +259,51 @@ def test_the_end_of_the_goodbye_is_not_waited_for_once_the_carrier_has_reported_
     given_up = sweep(refused, SAVED_AT_MS, fallback="+15550142")
     assert given_up == StreamsGivenUp(MAX_STREAMS)
     assert_ends_after_farewell(after(refused, given_up), "media_lost")
+
+
+def call_that_heard_nothing() -> Call:
+    failed = (replace(STREAM_FAILED, stream_number=n) for n in range(1, MAX_STREAMS + 1))
+    return as_saved(after(dialing(), ANSWERED, *failed, CallerInformed(MAX_STREAMS)))
+
+
+def test_a_caller_who_never_heard_the_agent_hears_a_goodbye_before_the_call_fails() -> None:
+    waiting = call_that_heard_nothing()
+    assert sweep(waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS) is None
+    spoken = as_saved(after(waiting, AnnouncementEnded(MAX_STREAMS)))
+    for over, at_ms in ((waiting, SAVED_AT_MS + ANNOUNCED_TIMEOUT_MS + 1), (spoken, SAVED_AT_MS)):
+        failed = sweep(over, at_ms)
+        assert isinstance(failed, CallFailed)
+        ended = after(over, failed)
+        assert (ended.status, ended.reason) == (CallStatus.ENDED, STREAM_FAILED.fault.reason)
+        assert sent(over, failed) == [HangUp()]
+
+
+def test_a_caller_who_never_heard_the_agent_is_connected_with_the_fallback_once() -> None:
+    spoken = as_saved(after(call_that_heard_nothing(), AnnouncementEnded(MAX_STREAMS)))
+    asked = TransferRequested("+15550142")
+    assert sweep(spoken, SAVED_AT_MS, fallback="+15550142") == asked
+    refused = as_saved(after(spoken, asked, TransferRefused(1, "busy")))
+    given_up = sweep(refused, SAVED_AT_MS, fallback="+15550142")
+    assert given_up == StreamsGivenUp(MAX_STREAMS)
+    told = as_saved(after(refused, given_up, CallerInformed(FAREWELL), AnnouncementEnded(FAREWELL)))
+    failed = sweep(told, SAVED_AT_MS, fallback="+15550142")
+    assert isinstance(failed, CallFailed)
+    assert after(told, failed).reason == STREAM_FAILED.fault.reason
+
+
+def parked_calls() -> tuple[Call, ...]:
+    waits = (NextStreamRequested(1, has_room=False), StreamClosed(1), CallerInformed(1))
+    return call_that_heard_nothing(), as_saved(after(dialing(), ANSWERED, ATTACHED, *waits))
+
+
+@pytest.mark.parametrize("parked", parked_calls())
+def test_a_fallback_of_which_nothing_is_heard_is_given_up(parked: Call) -> None:
+    asked = after(parked, TransferRequested("+15550142"))
+    ringing = after(asked, TargetInitiated(1, "v3:target"))
+    for call, timeout_ms in ((asked, FINAL_AFTER_MS), (ringing, TRANSFER_TIMEOUT_MS + 1)):
+        call = replace(call, changed_at_ms=NOW_MS)
+        assert sweep(call, NOW_MS + timeout_ms - 1, fallback="+15550142") is None
+        assert isinstance(sweep(call, NOW_MS + timeout_ms, fallback="+15550142"), TransferRefused)
 
 
 def test_a_stop_that_nothing_confirms_is_given_up_and_the_next_stream_begins() -> None:
