@@ -8,7 +8,7 @@ Nothing is spent on a socket before its token is checked: until then it has none
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
@@ -53,6 +53,8 @@ PONG_TIMEOUT_SECONDS = 2.0
 CLAIM_SECONDS = 30.0
 """How long a claim is tried while the table fails. After that, the call needs another stream."""
 _JSON = {"Content-Type": "application/json"}
+_VERSION_HEADER, _VERSION = "Sec-WebSocket-Version", "13"
+"""The only version of WebSocket (RFC 6455, 4.2.1)."""
 
 Job = Callable[[], Coroutine[None, None, None]]
 
@@ -102,6 +104,9 @@ class _UpgradeHandler:
         if not path.startswith(MEDIA_PATH) or not call_id or number not in STREAM_NUMBERS:
             return None
         with call_on_every_line(self._log, call_id):
+            if not _has_known_version(request):
+                headers = _JSON | {_VERSION_HEADER: _VERSION}
+                return self._refuse(HTTPStatus.UPGRADE_REQUIRED, "unknown version", headers)
             if token := request.headers.get(TOKEN_HEADER):
                 return self._open_media(call_id, int(number), token)
             # A browser learns why it is refused from a close code only, so its socket opens first.
@@ -146,10 +151,12 @@ class _UpgradeHandler:
         for carried in self._carried:
             carried.cancel()
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> WSUpgradeResponseWithListener:
+    def _refuse(
+        self, status: HTTPStatus, reason: str, headers: Mapping[str, str] = _JSON
+    ) -> WSUpgradeResponseWithListener:
         self._log.warning("media socket refused", reason=reason, http_status=status)
         body = msgspec.json.encode({"error": {"code": "refused", "message": reason}})
-        return _with_response(WSUpgradeResponse.create_error_response(status, body, _JSON))
+        return _with_response(WSUpgradeResponse.create_error_response(status, body, headers))
 
     def _verify(self, token: str, call_id: str, number: int) -> None:
         secret = self._services.settings.stream_token_secret
@@ -215,6 +222,12 @@ def _name_upgrade_alone(request: WSUpgradeRequest) -> None:
     named = ",".join(request.headers.getall("Connection", [])).lower().split(",")
     if "upgrade" in (each.strip() for each in named):
         request.headers["Connection"] = "Upgrade"
+
+
+def _has_known_version(request: WSUpgradeRequest) -> bool:
+    """Check the version before picows does, which fails to refuse one that is not ASCII. A request
+    without the header is no upgrade, and picows refuses it."""
+    return request.headers.get(_VERSION_HEADER, _VERSION) == _VERSION
 
 
 def _last_hop(request: WSUpgradeRequest) -> str:

@@ -246,6 +246,31 @@ async def test_an_upgrade_may_be_named_beside_other_things(start_plane: StartsPl
         await until(lambda: plane.record(call).call.attached_stream == 1)
 
 
+@pytest.mark.parametrize("version", [b"12", b"1\xff3", b"\xed\xa0\x80", b""])
+async def test_another_version_of_websocket_is_refused_with_the_known_one(
+    start_plane: StartsPlane, version: bytes
+) -> None:
+    async with start_plane(max_calls_per_task=1) as plane:
+        call = plane.answered()
+        head = (
+            f"GET /media-bridge/{call.call_id}/1 HTTP/1.1\r\nHost: {plane.address}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            f"{server.TOKEN_HEADER}: {plane.token(call)}\r\nSec-WebSocket-Version: "
+        )
+        host, _, port = plane.address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode() + version + b"\r\n\r\n")
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 426 ")
+        assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
+        phone = await plane.dial_in(call, plane.token(call))
+        await phone.start()
+        await phone.hear()
+
+
 async def test_sockets_without_a_token_take_no_slot(start_plane: StartsPlane) -> None:
     async with start_plane(max_calls_per_task=1) as plane:
         strangers = [await plane.dial_in(plane.answered(), None) for _ in range(14)]
