@@ -3,7 +3,13 @@ handler and each socket."""
 
 from collections.abc import Iterator
 
-from benchmarks.fuzz import bridge_targets, decoder_targets, handler_targets, socket_targets
+from benchmarks.fuzz import (
+    bridge_targets,
+    decoder_targets,
+    handler_targets,
+    job_targets,
+    socket_targets,
+)
 from benchmarks.fuzz.target import Target
 
 
@@ -11,4 +17,5 @@ def all_targets() -> Iterator[Target]:
     yield from bridge_targets.targets()
     yield from decoder_targets.targets()
     yield from handler_targets.targets()
+    yield from job_targets.targets()
     yield from socket_targets.targets()

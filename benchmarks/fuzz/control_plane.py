@@ -6,7 +6,7 @@ is found.
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,13 +93,15 @@ class AcceptingTelnyx:
 
 
 @contextmanager
-def fresh_plane(environment: Mapping[str, str], now_ms: int) -> Iterator[ControlPlane]:
+def fresh_plane(
+    environment: Mapping[str, str], now_ms: Callable[[], int]
+) -> Iterator[ControlPlane]:
     """A control plane whose table is empty."""
     table, telnyx = StrictTable(lambda: 0.0, lambda: None), AcceptingTelnyx()
     with ExitStack() as stack:
         for owner, name, part in (
             (services, "dynamodb_client", lambda *_: table),
-            (services, "now_ms", lambda: now_ms),
+            (services, "now_ms", now_ms),
             (urllib3, "PoolManager", lambda **_: telnyx),
         ):
             stack.enter_context(replaced(owner, name, part))

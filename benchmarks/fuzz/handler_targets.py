@@ -68,10 +68,10 @@ def targets() -> Iterator[Target]:
     for path in sorted((_EVENTS / "api").glob("*.json")):
         if path.stem not in _NOT_OF_THE_API:
             inputs = _FEWER_INPUTS.get(path.stem, INPUTS)
-            yield Target(f"API: {path.stem}", inputs, partial(_api, path))
-    yield Target("webhook handler", INPUTS, _webhook_handler)
-    yield Target("authorizer", INPUTS, _authorizer)
-    yield Target("talk page", INPUTS, _talk_page)
+            yield Target(f"API: {path.stem}", inputs, partial(_api, path), "ai_calls")
+    yield Target("webhook handler", INPUTS, _webhook_handler, "telnyx_webhook")
+    yield Target("authorizer", INPUTS, _authorizer, "authorizer")
+    yield Target("talk page", INPUTS, _talk_page, "talk_page")
 
 
 @contextmanager
@@ -83,8 +83,8 @@ def _api(path: Path) -> Iterator[Play]:
 def _requests(sample: dict[str, Any], chance: Random, tally: Tally) -> None:
     body = (sample.get("body") or "{}").encode()
     mutator = Mutator(chance, [body, *_bodies()])
-    with fresh_plane(ENVIRONMENT, NOW_MS) as plane:
-        _fill(plane)
+    with fresh_plane(ENVIRONMENT, lambda: NOW_MS) as plane:
+        fill(plane)
         for _ in range(_ROUND.get(sample["rawPath"], REQUESTS_PER_ROUND)):
             event = _mutated(sample, body, chance, mutator)
             tally.count(repr((event["rawPath"], event.get("body"))).encode())
@@ -148,7 +148,7 @@ def _check(answered: Mapping[str, Any]) -> bool:
     return True
 
 
-def _fill(plane: ControlPlane) -> None:
+def fill(plane: ControlPlane) -> None:
     """One call of each kind, an agent and its number."""
     up = (
         CallRequested(),
@@ -183,8 +183,8 @@ def _webhook_handler() -> Iterator[Play]:
 
 def _webhooks(chance: Random, tally: Tally) -> None:
     mutator = Mutator(chance, WEBHOOKS)
-    with fresh_plane({**ENVIRONMENT, "TELNYX_PUBLIC_KEY": PUBLIC_KEY}, NOW_MS) as plane:
-        _fill(plane)
+    with fresh_plane({**ENVIRONMENT, "TELNYX_PUBLIC_KEY": PUBLIC_KEY}, lambda: NOW_MS) as plane:
+        fill(plane)
         for _ in range(REQUESTS_PER_ROUND):
             body = mutator.sample()
             if chance.random() < 0.9:

@@ -4,10 +4,12 @@ the model's socket, and the users' servers behind tools."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from random import Random
 
 import uvloop
+from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import WebSocketException
@@ -18,9 +20,11 @@ from benchmarks.fuzz.model_server import CLOSE_CODES, GenuineModel, samples
 from benchmarks.fuzz.mutation import Mutator
 from benchmarks.fuzz.target import Broken, Play, Tally, Target
 from media_bridge.commands import RunFunction
+from media_bridge.runtime.mailbox_poll import MailboxPoll
 from phonebridge.call.call import Call
 from phonebridge.call.config import CallConfig
 from phonebridge.call.tools import HttpsFunction
+from phonebridge.storage.dynamodb import DynamoAccess
 
 INPUTS = 20_000
 CALLS_PER_ROUND = 20
@@ -28,6 +32,7 @@ INPUTS_PER_CALL = 100
 DOORS_PER_ROUND = 500
 TOOLS_PER_ROUND = 500
 TOOLS_AT_ONCE = 20
+POLLS_PER_ROUND = 100
 TIMEOUT_SECONDS = 120.0
 CLOSE_SECONDS = 0.5
 PAUSE_SECONDS = 0.002
@@ -42,6 +47,7 @@ def targets() -> Iterator[Target]:
     yield Target("door of the media socket", INPUTS, partial(_in_loop, _door))
     yield Target("model socket", INPUTS, partial(_in_loop, _model))
     yield Target("answers of tools", INPUTS, partial(_in_loop, _tools))
+    yield Target("answers to the poll of the mailbox", INPUTS, partial(_in_loop, _polls))
 
 
 @contextmanager
@@ -223,6 +229,42 @@ _TOOL_ANSWERS = tuple(
         (b"302 Found", b"text/html"),
     )
 )
+
+
+_COUNTS = tuple(
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.0\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    for body in (b'{"Count":0,"ScannedCount":0}', b'{"Count":2,"ScannedCount":2}')
+)
+_ACCESS = DynamoAccess("", "us-east-1", Credentials("local", "local"))
+
+
+async def _polls(chance: Random, tally: Tally) -> None:
+    """A poll that cannot be read counts as a mailbox that is not empty."""
+    mutator = Mutator(chance, _COUNTS)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(*REFUSED):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readuntil(b"}")
+                is_whole = chance.random() < 0.3
+                message = mutator.sample() if is_whole else mutator.mutate(mutator.sample())
+                tally.count(message)
+                writer.write(message)
+                await writer.drain()
+                if not is_whole:  # the poll would wait for the rest of its answer
+                    break
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    access = replace(_ACCESS, endpoint_url=f"http://127.0.0.1:{port}")
+    async with server:
+        while tally.inputs < POLLS_PER_ROUND:
+            poll = MailboxPoll(access, lambda: b'{"TableName":"calls"}')
+            for _ in range(3):
+                tally.refused += not await poll.is_empty()
+            poll.close()
 
 
 async def _tools(chance: Random, tally: Tally) -> None:

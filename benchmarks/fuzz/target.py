@@ -44,6 +44,8 @@ class Target:
     inputs: int
     """How many inputs a whole run gives it."""
     open: Callable[[], AbstractContextManager[Play]]
+    handler: str = ""
+    """The module of the Lambda handler that is fuzzed, if it is one."""
 
 
 @dataclass(frozen=True, slots=True)

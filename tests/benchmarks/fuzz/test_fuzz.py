@@ -6,6 +6,8 @@ from random import Random
 
 import pytest
 
+import sweep_calls
+from benchmarks.drills.results import ROOT
 from benchmarks.fuzz import socket_targets
 from benchmarks.fuzz.catalogue import all_targets
 from benchmarks.fuzz.control_plane import StrictTable
@@ -13,13 +15,31 @@ from benchmarks.fuzz.mutation import Mutator
 from benchmarks.fuzz.run import Results, chance_of, table
 from benchmarks.fuzz.target import Outcome, Play, Tally, Target, play_round
 from control_plane.api import live_calls
+from control_plane.outcome_webhook import OutcomeWebhooks
+from control_plane.recordings import RecordingArchive
 from media_bridge.bridge import Bridge
 from media_bridge.conversation.conversation import Conversation
+from media_bridge.runtime.mailbox_poll import MailboxPoll
 from media_bridge.runtime.worker import MediaWorker
 from phonebridge import stream_token
 from phonebridge.telnyx import webhook
 
 SEED = 11
+CODE = ("shared", "functions", "media_container")
+CONNECTIONS = ("open_connection(", "PoolManager(", "ws_create_server(", "ws_connect(", "urlopen(")
+SOCKETS = {
+    "runtime/server": "media socket",
+    "runtime/mailbox_poll": "answers to the poll of the mailbox",
+    "openai/client": "model socket",
+    "http/public_client": "answers of tools",
+    "telnyx/client": "answers of Telnyx",
+}
+OF_AMAZON_OR_OPERATOR = (
+    "runtime/draining",
+    "observability/tracing",
+    "control_plane/jwt_validation",
+)
+"""The other side is AWS, or a server that the operator runs."""
 TARGETS = {target.name: target for target in all_targets()}
 
 
@@ -47,6 +67,23 @@ def test_a_target_survives_its_first_round(name: str) -> None:
     assert outcome.inputs > 0
 
 
+def test_every_handler_has_a_target() -> None:
+    handlers = {path.stem for path in (ROOT / "functions").glob("*.py")}
+    fuzzed = {target.handler for target in TARGETS.values() if target.handler}
+    assert handlers == fuzzed
+
+
+def test_every_module_that_opens_a_connection_has_a_target() -> None:
+    sources = (path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+    opening = {
+        f"{path.parent.name}/{path.stem}"
+        for path in sources
+        if any(call in path.read_text() for call in CONNECTIONS)
+    }
+    assert opening == set(SOCKETS) | set(OF_AMAZON_OR_OPERATOR)
+    assert set(SOCKETS.values()) <= set(TARGETS)
+
+
 def raises(*_: object, **__: object) -> None:
     raise KeyError("planted")
 
@@ -60,6 +97,10 @@ def raises(*_: object, **__: object) -> None:
         ("media tokens", stream_token, "_is_decimal"),
         ("API: say", live_calls, "_post"),
         ("webhook handler", StrictTable, "put_item"),
+        ("outcome sender", OutcomeWebhooks, "mark_delivered"),
+        ("recording copier", RecordingArchive, "_upload"),
+        ("sweep", sweep_calls, "sweep_call"),
+        ("answers to the poll of the mailbox", MailboxPoll, "_sign"),
         ("media socket", Bridge, "_on_caller_audio"),
         ("door of the media socket", stream_token, "_is_decimal"),
         ("model socket", Bridge, "_on_conversation"),
