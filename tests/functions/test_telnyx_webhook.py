@@ -29,6 +29,7 @@ from phonebridge.call.events import (
     StreamingStopped,
 )
 from phonebridge.call.steering import TransferFinished
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE
 from phonebridge.call.transfer import TransferRequested
 from phonebridge.call.usage import Charge
 from phonebridge.errors import Conflict
@@ -149,6 +150,17 @@ class TestTransferring:
         assert posted.command == TransferFinished("user_busy")
 
 
+def failed(stream_number: int) -> StreamingFailed:
+    return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), stream_number)
+
+
+PARKED = MAX_FAILURES_AT_ONCE + 1
+TOO_MANY_FAILURES: tuple[CallEvent, ...] = (
+    StreamingStopped(1),
+    *(failed(number) for number in range(2, PARKED + 1)),
+)
+
+
 class TestParked:
     """What follows the carrier's sentence to a caller whose media streams failed to open."""
 
@@ -169,13 +181,13 @@ class TestParked:
     def test_the_next_stream_is_tried(
         self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
     ) -> None:
-        self.park(store, StreamingStopped(1), failed(2), failed(3), CallerInformed(3))
+        self.park(store, *TOO_MANY_FAILURES, CallerInformed(PARKED))
 
         assert deliver(speak_ended()).status == 200
 
         assert telnyx.names == ["streaming_start"]
         [(_, start)] = telnyx.commands
-        assert start["stream_url"].endswith(f"/{CALL_ID}/4")
+        assert start["stream_url"].endswith(f"/{CALL_ID}/{PARKED + 1}")
 
     def test_the_fallback_is_called_if_no_container_has_room(
         self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx
@@ -217,12 +229,13 @@ class TestParked:
         assert ended
         assert (ended.outcome, ended.reason) == ("failed", "streaming_failed")
 
-    @pytest.mark.parametrize("state", [f"{CALL_ID}/announcement/3", CALL_ID])
+    @pytest.mark.parametrize("state", [f"{CALL_ID}/announcement/{PARKED}", CALL_ID])
     def test_words_that_end_late_or_again_do_not_count_for_the_next_ones(
         self, deliver: Deliver, store: DynamoCallStore, telnyx: RecordedTelnyx, state: str
     ) -> None:
-        first = (StreamingStopped(1), failed(2), failed(3), CallerInformed(3), AnnouncementEnded(3))
-        self.park(store, *first, NextStreamRequested(3), failed(4), CallerInformed(4))
+        first = (*TOO_MANY_FAILURES, CallerInformed(PARKED), AnnouncementEnded(PARKED))
+        again = (NextStreamRequested(PARKED), failed(PARKED + 1), CallerInformed(PARKED + 1))
+        self.park(store, *first, *again)
         before = store.load(CALL_ID)
 
         for _ in range(2):
@@ -230,7 +243,7 @@ class TestParked:
 
         assert store.load(CALL_ID) == before
         assert telnyx.names == []
-        assert deliver(speak_ended(f"{CALL_ID}/announcement/4")).status == 200
+        assert deliver(speak_ended(f"{CALL_ID}/announcement/{PARKED + 1}")).status == 200
         assert telnyx.names == ["streaming_start"]
 
     def test_words_that_end_at_any_other_time_change_nothing(
@@ -274,10 +287,6 @@ def test_a_normal_hangup_is_no_failure_though_its_stream_stops_first(
 
 def attached(stream_number: int) -> MediaAttached:
     return MediaAttached(stream_number, "task-1", LATER_MS)
-
-
-def failed(stream_number: int) -> StreamingFailed:
-    return StreamingFailed(Fault("streaming_failed", "connection_failed", 50_000), stream_number)
 
 
 def streaming_failed(stream_number: int) -> bytes:

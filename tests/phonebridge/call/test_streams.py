@@ -38,13 +38,8 @@ from phonebridge.call.events import (
     StreamingStopped,
     StreamsGivenUp,
 )
-<<<<<<< HEAD
-from phonebridge.call.owed import wanted_commands
-from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, is_stale
-=======
 from phonebridge.call.owed import is_repetition, wanted_commands
-from phonebridge.call.streams import has_ended_announcement, is_stale
->>>>>>> 70282fa (Name the announcement whose end the carrier reports)
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE, has_ended_announcement, is_stale
 from phonebridge.call.transfer import CallTransferred, TargetHungUp, TransferRequested
 from phonebridge.errors import InvalidTransition
 from tests.support.calls import LEG, NOW_MS, after, outbound_call, sent, unasked
@@ -204,23 +199,20 @@ def test_a_call_whose_streams_fail_again_and_again_hears_a_goodbye() -> None:
 def test_the_words_to_a_parked_caller_are_over_when_the_carrier_says_so() -> None:
     parked = after(streaming(), StreamingStopped(1), *failures_after(1))
     assert parked.spoken_stream == 0
-<<<<<<< HEAD
-    assert after(parked, AnnouncementEnded()).spoken_stream == PARKED
-=======
-    assert after(parked, AnnouncementEnded(3)).spoken_stream == 3
-    assert after(parked, CallerInformed(3), AnnouncementEnded()).spoken_stream == 3
->>>>>>> 70282fa (Name the announcement whose end the carrier reports)
+    assert after(parked, AnnouncementEnded(PARKED)).spoken_stream == PARKED
+    assert after(parked, CallerInformed(PARKED), AnnouncementEnded()).spoken_stream == PARKED
     assert after(streaming(), AnnouncementEnded()) == streaming(), "words of an earlier moment"
 
 
 def test_words_that_end_again_or_late_do_not_count_for_the_next_announcement() -> None:
-    events = (StreamingStopped(1), failure_of(2), failure_of(3), CallerInformed(3))
-    first = after(streaming(), *events, AnnouncementEnded(3))
-    second = after(first, NextStreamRequested(3), failure_of(4), CallerInformed(4))
-    for late in (AnnouncementEnded(3), AnnouncementEnded()):
+    parked = after(streaming(), StreamingStopped(1), *failures_after(1))
+    first = after(parked, CallerInformed(PARKED), AnnouncementEnded(PARKED))
+    retried = after(first, NextStreamRequested(PARKED))
+    second = after(retried, failure_of(PARKED + 1), CallerInformed(PARKED + 1))
+    for late in (AnnouncementEnded(PARKED), AnnouncementEnded()):
         assert after(second, late) == second
         assert not has_ended_announcement(second)
-    assert has_ended_announcement(after(second, AnnouncementEnded(4)))
+    assert has_ended_announcement(after(second, AnnouncementEnded(PARKED + 1)))
 
 
 def test_a_call_that_is_given_up_hears_one_farewell() -> None:
