@@ -196,6 +196,8 @@ class Bridge(CallParts):
         line = stream_start.line_of(event, self._call, agreed)
         if isinstance(line, FailCall):
             return [line]
+        if refusal := self._model.refusal_of(line):
+            return [refusal]
         commands: list[BridgeCommand] = [Log("info", "media stream started", line.value)]
         if self._model.is_ringing:
             commands.append(RecordStart())

@@ -87,7 +87,7 @@ class ModelSession:
     """True until the call is answered."""
     budget: ReconnectBudget
     configured_codec: Codec | None = None
-    """The codec in which the session expects the caller's audio."""
+    """The codec in which all sessions expect the caller's audio, once one was configured."""
     is_ready: bool = False
     has_conversation: bool = False
     """True once a conversation has begun. Every further session must receive it."""
@@ -159,18 +159,25 @@ class ModelSession:
         """Configure the session once it is connected and the line's codec is known. While the phone
         rings, the codec is assumed, and the caller's sound is transcoded if it turns out to be
         another one."""
-        codec = line or (Codec.PCMU if self.is_ringing else None)
+        codec = self.configured_codec or line or (Codec.PCMU if self.is_ringing else None)
         if self._stage is not _Stage.CONNECTED:
             return []
         if codec is None:
             self.due_at = self._fails_at
             return []
-        if self.model_audio is ModelAudio.G711 and Codec.L16 in (codec, Codec[self.config.codec]):
-            detail = "L16 is turned into the model's PCM only: it needs MODEL_AUDIO=pcm24k"
-            return [FailCall("unsupported_codec", detail)]
+        if refusal := self.refusal_of(line or codec):
+            return [refusal]
         self._stage, self.configured_codec = _Stage.CONFIGURED, codec
         self._start_attempt(now)
         return [ConfigureModel(codec)]
+
+    def refusal_of(self, line: Codec) -> FailCall | None:
+        """Return why the line's codec cannot be converted to the model's, if it cannot."""
+        is_l16 = Codec.L16 in (line, Codec[self.config.codec])
+        if not is_l16 or self.model_audio is not ModelAudio.G711:
+            return None
+        detail = "L16 is turned into the model's PCM only: it needs MODEL_AUDIO=pcm24k"
+        return FailCall("unsupported_codec", detail)
 
     def on_answered(self, now: float) -> list[BridgeCommand]:
         """Make a waiting attempt now, because somebody answers."""
@@ -198,7 +205,7 @@ class ModelSession:
     def _retry(
         self, why: str, fault: str, now: float, retry_after: float | None = None
     ) -> list[BridgeCommand]:
-        self.is_ready, self.configured_codec = False, None
+        self.is_ready = False
         delay = self.budget.delay(retry_after)
         if delay is None or now + delay >= self._fails_at:
             return self._give_up(why, fault)

@@ -29,6 +29,7 @@ from media_bridge.events import (
     CallerAudio,
     CallerSpeechStarted,
     ConnectFailed,
+    DeadlinePassed,
     HangUpRequested,
     MalformedEventReceived,
     ModelClosed,
@@ -207,6 +208,35 @@ def test_a_line_that_turns_out_to_speak_a_law_is_transcoded() -> None:
         >> CallerAudio(every_code, 1)
         << AppendAudio(encode(Codec.PCMU, decode(Codec.PCMA, every_code)))
     )
+
+
+def test_a_session_that_replaces_an_early_one_expects_the_same_law() -> None:
+    """The caller's sound is transcoded for the whole call."""
+    every_code = bytes(range(256)) * 2
+    transcoded = AppendAudio(encode(Codec.PCMU, decode(Codec.PCMA, every_code)))
+    story = (
+        ready_while_ringing()
+        >> ModelReady()
+        >> replace(STARTED, encoding="PCMA")
+        << RecordStart()
+        << CreateResponse()
+        >> CallerAudio(every_code, 1)
+        << transcoded
+    )
+    handle = story.bridge.handle
+    handle(ModelClosed(1011, "internal error"), 1.0)
+    due = story.bridge.next_deadline()
+    assert due is not None
+    assert ConnectModel in map(type, handle(DeadlinePassed(), due))
+    assert ConfigureModel(Codec.PCMU) in handle(ModelConnected(), due)
+
+
+def test_a_line_that_turns_out_to_speak_l16_is_refused() -> None:
+    story = ready_while_ringing() >> ModelReady()
+    started = replace(STARTED, encoding="L16", sample_rate_hz=16_000)
+    [refusal] = story.bridge.handle(started, 1.0)
+    assert isinstance(refusal, FailCall)
+    assert refusal.reason == "unsupported_codec"
 
 
 def test_nobody_answers() -> None:
