@@ -16,7 +16,7 @@ from media_bridge.audio import pace_limit
 from media_bridge.runtime import pending_sockets, server
 from media_bridge.runtime.speech_cache import SpeechCache
 from phonebridge import stream_token
-from phonebridge.call.call import Call, CallStatus, Fault
+from phonebridge.call.call import MAX_STREAM_NUMBER, Call, CallStatus, Fault
 from phonebridge.call.config import CallConfig, StreamSetup
 from phonebridge.call.events import CallFailed, MediaAttached
 from phonebridge.stream_token import LIFETIME_SECONDS
@@ -200,7 +200,7 @@ async def test_a_draining_container_sends_calls_to_another(start_plane: StartsPl
         "/media-bridge/a",
         "/media-bridge/a/b",
         "/media-bridge/a/0",
-        "/media-bridge/a/31",
+        f"/media-bridge/a/{MAX_STREAM_NUMBER + 1}",
         "/media-bridge/a/1/2",
         "/elsewhere",
     ],
