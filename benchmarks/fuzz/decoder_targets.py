@@ -244,6 +244,10 @@ _TURNS = (
 )
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""How msgspec refuses a text. Ours never nest as deep as its limit."""
+
+
 def _stored(chance: Random, tally: Tally) -> None:
     """Another version may have written it."""
     samples = [msgspec.json.encode(each) for each in (_RESUME, CallConfig())]
@@ -255,9 +259,9 @@ def _stored(chance: Random, tally: Tally) -> None:
         try:
             read = StoredResume(resume.decode()).resume
             history_of(_TURNS, read, language="de")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             tally.refused += 1
         try:
             decode_config(StoredConfig(config.decode()))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             tally.refused += 1

@@ -109,8 +109,11 @@ class FuzzedCall:
         self.handle(events.ModelClosed(self._chance.choice(CLOSE_CODES), "bye"))
 
     def return_tool(self) -> None:
-        """Let a function of the user's return, with any text, and perhaps twice."""
-        if self._functions:
+        """Let a function of the user's return, with any text, and perhaps twice. Without one, the
+        phone sends a frame."""
+        if not self._functions:
+            self.frame(0.0)
+        else:
             command = self._chance.choice(self._functions)
             output = str(self._mutators.model.value())[:70_000].encode(errors="replace").decode()
             self._tally.count(output.encode())
