@@ -82,8 +82,8 @@ def _soak(soak: Soak) -> Iterator[str]:
         f"`make soak` on {soak.date} ({soak.machine}): {soak.slots} calls at a time for "
         f"{soak.minutes:.0f} minutes, {soak.calls:,} calls in all. {soak.streams_lost} media "
         f"sockets and {soak.sessions_lost} sessions of the model were lost on purpose, and "
-        f"{soak.wrong_records} records were wrong. Between the second quarter of the run and the "
-        f"last one, memory grew by {figures.growth_mb(soak):.1f} MB.\n"
+        f"{soak.wrong_records} records were wrong. In the second half of the run, memory grew by "
+        f"{figures.growth_kb(soak):.1f} KB per call.\n"
     )
     yield from figures.table(soak)
     yield ""

@@ -107,6 +107,12 @@ def _line(sample: Sample) -> str:
     return f"minute {sample.minute:5.1f}: {sample.rss_mb:6.1f} MB, {sample.open_files} files"
 
 
+def _memory(found: Soak) -> str:
+    if not figures.can_judge_memory(found):
+        return "too few calls to judge memory"
+    return f"memory grew by {figures.growth_kb(found):.1f} KB per call in the second half"
+
+
 def _problem(record: CallRecord | None) -> str | None:
     if record is None:
         return "it has no record"
@@ -204,7 +210,7 @@ def main() -> None:
         found = runner.run(soak(table, options.minutes, options.slots, Rates()))
     print("\n".join(figures.table(found)))
     lost = f"{found.streams_lost} streams and {found.sessions_lost} sessions were lost"
-    print(f"{found.calls} calls; {lost}; memory grew by {figures.growth_mb(found):.1f} MB")
+    print(f"{found.calls} calls; {lost}; {_memory(found)}")
     if options.minutes >= MINUTES:
         figures.save(found)
     if failed := list(figures.problems(found)):

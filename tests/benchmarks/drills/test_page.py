@@ -59,6 +59,7 @@ def test_the_page_shows_a_soak_once_there_is_one() -> None:
     found = page.render([NO_FAULT], {NO_FAULT.name: result()}, COSTS, soak=soak)
     assert "40 calls at a time for 30 minutes, 1,200 calls in all" in found
     assert "| after | 80.0 MB | 90 | 40 | 40 |" in found
+    assert "memory grew by 0.0 KB per call" in found
     assert "at capacity" not in rendered(result())
 
 

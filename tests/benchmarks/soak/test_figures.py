@@ -5,11 +5,20 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from benchmarks.soak.figures import Sample, Soak, growth_mb, load, problems, save, table
+from benchmarks.soak.figures import (
+    Sample,
+    Soak,
+    can_judge_memory,
+    growth_kb,
+    load,
+    problems,
+    save,
+    table,
+)
 
 
 def sample(minute: float, rss_mb: float, open_files: int = 200) -> Sample:
-    return Sample(minute, rss_mb, open_files, 60, calls=int(minute * 40))
+    return Sample(minute, rss_mb, open_files, 60, calls=int(minute * 100))
 
 
 def soaked(*rss_mb: float) -> Soak:
@@ -34,13 +43,22 @@ STEADY = soaked(*[80.0, 95.0, 98.0, 99.0, 100.0, 100.0, 101.0, 101.0])
 
 def test_a_process_that_fills_its_caches_first_is_steady() -> None:
     assert list(problems(STEADY)) == []
-    assert growth_mb(STEADY) == 2.5
+    assert growth_kb(STEADY) == pytest.approx(1024 / 200)
 
 
-def test_a_process_that_grows_by_the_minute_fails() -> None:
-    growing = soaked(*(80.0 + 2.0 * minute for minute in range(30)))
+@pytest.mark.parametrize("kb_per_call", [8.5, 80.0])
+def test_a_process_that_grows_with_every_call_fails(kb_per_call: float) -> None:
+    growing = soaked(*(80.0 + kb_per_call / 1024 * 100 * minute for minute in range(30)))
+    assert growth_kb(growing) == pytest.approx(kb_per_call)
     (problem,) = problems(growing)
-    assert "memory grows" in problem
+    assert "memory grows by" in problem
+
+
+def test_memory_is_not_judged_before_the_process_has_warmed_up() -> None:
+    warming = soaked(80.0, 95.0, 97.0, 99.0, 103.0)
+    assert not can_judge_memory(warming)
+    assert list(problems(warming)) == []
+    assert can_judge_memory(soaked(80.0, 95.0, 97.0, 99.0, 103.0, 104.0, 105.0))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +78,7 @@ def test_a_soak_fails_for_what_it_leaves(changes: dict[str, object], problem: st
 def test_the_table_begins_before_the_first_call_and_ends_after_the_last() -> None:
     lines = list(table(STEADY))
     assert lines[2] == "| 0.0 | 60.0 MB | 20 | 60 | 0 |"
-    assert lines[-1] == "| after | 101.0 MB | 25 | 60 | 320 |"
+    assert lines[-1] == "| after | 101.0 MB | 25 | 60 | 800 |"
 
 
 def test_figures_are_stored(tmp_path: Path) -> None:
