@@ -34,7 +34,7 @@ SHORT = (
 SWITCHES: tuple[StoreDrill | SocketDrill | ContainerDrill, ...] = (
     StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.WRITE_QUEUE),
     StoreDrill(StoreFault.UNAVAILABLE, 60.0, 12.0, Mechanism.HANGUP_AT_ONCE),
-    StoreDrill(StoreFault.UNAVAILABLE, 16.0, 40.0, Mechanism.OWED_COMMANDS),
+    StoreDrill(StoreFault.SLOW, 60.0, 40.0, Mechanism.OWED_COMMANDS),
     StoreDrill(StoreFault.UNAVAILABLE, 300.0, 12.0, Mechanism.ASK_CARRIER),
     StoreDrill(StoreFault.UNAVAILABLE, 61.75, -1.95, Mechanism.SECOND_LOOK),
     StoreDrill(StoreFault.UNAVAILABLE, 16.0, 12.0, Mechanism.CLAIM_RETRY),
