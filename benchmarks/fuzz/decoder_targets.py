@@ -49,6 +49,8 @@ EVENTS_PER_CALL = 40
 INPUTS_PER_ROUND = 200
 LEG = Leg("v3:leg-1", "leg-1", "session-1")
 LINE = CallControlConfig("wss://media.example", SECRET, "connection-1", "https://p.example/w")
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""How msgspec refuses a text. Ours never nest as deep as its limit."""
 WEBHOOKS = tuple(path.read_bytes() for path in sorted((ROOT / "events" / "telnyx").glob("*.json")))
 
 
@@ -244,10 +246,6 @@ _TURNS = (
 )
 
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""How msgspec refuses a text. Ours never nest as deep as its limit."""
-
-
 def _stored(chance: Random, tally: Tally) -> None:
     """Another version may have written it."""
     samples = [msgspec.json.encode(each) for each in (_RESUME, CallConfig())]
@@ -259,9 +257,9 @@ def _stored(chance: Random, tally: Tally) -> None:
         try:
             read = StoredResume(resume.decode()).resume
             history_of(_TURNS, read, language="de")
-        except _UNREADABLE:
+        except UNREADABLE:
             tally.refused += 1
         try:
             decode_config(StoredConfig(config.decode()))
-        except _UNREADABLE:
+        except UNREADABLE:
             tally.refused += 1

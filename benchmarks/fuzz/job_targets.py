@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import boto3
-import msgspec
 from botocore.exceptions import ClientError
 
 import copy_recording
@@ -20,7 +19,7 @@ import sweep_calls
 from benchmarks.drills.mechanism import replaced
 from benchmarks.drills.results import ROOT
 from benchmarks.fuzz.control_plane import fresh_plane, quiet_logs
-from benchmarks.fuzz.decoder_targets import LEG, NOW_MS, WEBHOOKS
+from benchmarks.fuzz.decoder_targets import LEG, NOW_MS, UNREADABLE, WEBHOOKS
 from benchmarks.fuzz.handler_targets import CONTEXT, ENDED, INPUTS, LIVE, fill
 from benchmarks.fuzz.mutation import Mutator
 from benchmarks.fuzz.settings import ENVIRONMENT
@@ -139,7 +138,7 @@ class _Faults:
 
     def exception(self, *_: object, **__: object) -> None:
         error = sys.exc_info()[1]
-        if error and not isinstance(error, msgspec.DecodeError | ClientError):
+        if error and not isinstance(error, (*UNREADABLE, ClientError)):
             self.found.append(error)
 
 
