@@ -78,7 +78,7 @@ def test_commands_of_a_newer_version_are_passed_over(
     changed = StoredByAnother("call-1", "Interrupt", "[]")
     newer.put(ItemKey("TASK#task-1", "CMD#1"), unknown, COMMAND_SECONDS)
     no_json = StoredByAnother("call-1", "Interrupt", "{")
-    too_deep = StoredByAnother("call-1", "Interrupt", '{"a":' * 5_000 + "1" + "}" * 5_000)
+    too_deep = StoredByAnother("call-1", "Interrupt", '{"a":' * 50_000 + "1" + "}" * 50_000)
     newer.put(ItemKey("TASK#task-1", "CMD#2"), changed, COMMAND_SECONDS)
     newer.put(ItemKey("TASK#task-1", "CMD#3"), no_json, COMMAND_SECONDS)
     newer.put(ItemKey("TASK#task-1", "CMD#4"), too_deep, COMMAND_SECONDS)
