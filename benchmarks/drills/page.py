@@ -150,8 +150,8 @@ a call meets several of them.
 
 After a kill, the longest silences belong to calls whose next sockets were given to the dead
 container several times in a row. After the loss of a session, they belong to the server that
-answers nothing any more: it is found by its missing pong, and what the caller said meanwhile is
-lost.
+answers nothing any more: it is found after 5 s by its missing pong. The next session hears what the
+caller said meanwhile.
 
 Only AWS can show how soon ECS takes a dead task out of the balancer. The same is true of what the
 balancer does with a socket for a task that has just died.
