@@ -1,5 +1,6 @@
 """Every problem that the doctor can find is provoked once. One set-up has no problem."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,17 @@ async def test_a_certificate_that_telnyx_would_not_take(
         found = {each.problem for each in await ill.findings()}
     assert (A.CERTIFICATE_EXPIRES in found) == is_trusted
     assert (A.CERTIFICATE_INVALID in found) == (not is_trusted)
+
+
+async def test_a_client_without_a_handshake_does_not_stop_the_server_of_these_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    async with patient(House(certificate=certificate)) as ill:
+        with socket.create_connection(("127.0.0.1", ill.house.port)):
+            found = {each.problem for each in await ill.findings()}
+    assert found == {None, A.CERTIFICATE_EXPIRES}
 
 
 @pytest.mark.parametrize("is_encrypted", [True, False])

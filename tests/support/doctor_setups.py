@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import ThreadingHTTPServer
+from typing import Any
 
 from doctor import run_checks
 from doctor_checks.config import DoctorConfig
@@ -42,6 +43,11 @@ class House:
     """Set by the first request."""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that does not trust the certificate breaks the connection off."""
+
+
 @contextmanager
 def opened(house: House) -> Iterator[None]:
     class Handler(QuietHandler):
@@ -64,12 +70,16 @@ def opened(house: House) -> Iterator[None]:
             self.end_headers()
             self.wfile.write(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     house.port = server.server_port
     if house.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(house.certificate)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        # The thread of each connection makes the handshake. In the thread that accepts them, one
+        # client that sends nothing would stop the server, and the test would wait for its end.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     with served(server):
         yield
 
