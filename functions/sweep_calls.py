@@ -17,9 +17,12 @@ from phonebridge.observability.log import call_on_every_line
 def handler(event: object, context: object) -> dict[str, int]:
     """Return how many calls were seen, in progress, ended by the sweep, and could not be ended."""
     plane = control_plane()
-    calls = list(plane.store.possibly_live())
+    unreadable: list[str] = []
+    calls = list(plane.store.possibly_live(unreadable.append))
     orphans = plane.task_sweep.find(calls)
-    found = Counter(seen=0, up=0, swept=0, failed=0)
+    found = Counter(seen=len(unreadable), up=0, swept=0, failed=len(unreadable))
+    for key in unreadable:
+        log.error("record of a call cannot be read: deploy the version that wrote it", key=key)
     for call in calls:
         found["seen"] += 1
         found["up"] += call.status in (CallStatus.ANSWERED, CallStatus.STREAMING)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -39,6 +39,9 @@ from tests.support.calls import LEG, after, inbound_call, outbound_call, streami
 from tests.support.clock import Clock
 from tests.support.published_metrics import published_in
 from tests.support.recorded_telnyx import RecordedTelnyx
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -479,6 +482,25 @@ def test_one_bad_call_does_not_keep_the_others_alive(
         call = load(store, call_id)
         assert call.status is CallStatus.ENDED
     assert sorted(telnyx.names) == ["hangup", "hangup", "streaming_start"]
+
+
+@pytest.mark.usefixtures("dialing", "streaming")
+def test_a_record_of_another_version_does_not_keep_the_others_alive(
+    store: DynamoCallStore, client: "DynamoDBClient", table_name: str, clock: Clock
+) -> None:
+    client.update_item(
+        TableName=table_name,
+        Key={"pk": {"S": "CALL#dialing"}, "sk": {"S": "META"}},
+        UpdateExpression="SET #status = :newer",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":newer": {"S": "on_hold"}},
+    )
+    clock.pass_seconds(4 * 3600)
+
+    assert sweep() == {"seen": 2, "up": 1, "swept": 1, "failed": 1}
+
+    assert load(store, "streaming").status is CallStatus.ENDED
+    assert store.live(None, 10).calls == ()
 
 
 @pytest.mark.usefixtures("dialing", "streaming")

@@ -40,7 +40,7 @@ from phonebridge.storage.call_items import (
 )
 from phonebridge.storage.cursor import decode_cursor, encode_cursor
 from phonebridge.storage.secret_cipher import NO_KEY, SecretCipher
-from phonebridge.storage.table import ItemKey, Table
+from phonebridge.storage.table import ItemKey, StoredItem, Table
 from phonebridge.storage.turn_items import StoredTurns, group_turns, latest_turns, sort_key_of
 from phonebridge.timeline import complete_timeline
 
@@ -117,6 +117,10 @@ _PARTS: Mapping[str, type] = {
     "RECORDING": Recording,
     "NOTICE": WebhookDelivery,
 }
+
+
+def _ignore(_: str) -> None:
+    """Pass over a record that cannot be read."""
 
 
 class DynamoCallStore:
@@ -285,10 +289,10 @@ class DynamoCallStore:
         calls = self._newest_first("ended", f"DAY#{day}", decode_cursor(cursor, _PLACE), limit + 1)
         return _page("ended", calls, limit)
 
-    def possibly_live(self) -> Iterator[Call]:
-        """Yield every call of which the carrier may still hold a leg, even if the call has
-        ended."""
-        return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE)
+    def possibly_live(self, skip: Callable[[str], object] = _ignore) -> Iterator[Call]:
+        """Yield every call of which the carrier may still hold a leg, even if the call has ended.
+        `skip` gets the key of each record that cannot be read."""
+        return self._newest_first("live", "ACTIVE", None, SWEEP_PAGE, skip)
 
     def claim_transfer(self, call_id: str, number: int) -> bool:
         """Claim an attempt to transfer. Return False if somebody else has just claimed it. The
@@ -309,18 +313,28 @@ class DynamoCallStore:
         return Claim(found.call_id, found.fingerprint == fingerprint)
 
     def _newest_first(
-        self, index: str, prefix: str, before: str | None, page_size: int
+        self,
+        index: str,
+        prefix: str,
+        before: str | None,
+        page_size: int,
+        skip: Callable[[str], object] = _ignore,
     ) -> Iterator[Call]:
         shards = (
-            self._calls(index, f"{prefix}#{shard}", before, page_size) for shard in range(SHARDS)
+            self._calls(
+                self._table.newest_first(index, f"{prefix}#{shard}", before, page_size), skip
+            )
+            for shard in range(SHARDS)
         )
         return heapq.merge(*shards, key=lambda call: _place(index, call), reverse=True)
 
-    def _calls(
-        self, index: str, partition: str, before: str | None, page_size: int
-    ) -> Iterator[Call]:
-        for stored in self._table.newest_first(index, partition, before, page_size):
-            yield stored.read(Call)
+    @staticmethod
+    def _calls(found: Iterator[StoredItem], skip: Callable[[str], object]) -> Iterator[Call]:
+        for stored in found:
+            if call := stored.read_or_none(Call):
+                yield call
+            else:
+                skip(stored.pk)
 
 
 def _index_keys(call: Call) -> dict[str, str]:

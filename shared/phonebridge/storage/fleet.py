@@ -119,7 +119,7 @@ class DynamoFleet:
     def tasks(self) -> tuple[TaskState, ...]:
         """List the tasks with one eventually consistent query."""
         stored = self._table.query_prefix(_PARTITION, _TASKS)
-        return tuple(each.read(TaskState) for each in stored)
+        return tuple(task for each in stored if (task := each.read_or_none(TaskState)))
 
     def list_calls(self, task_id: str, version: int, call_ids: Iterable[str]) -> None:
         keys = ",".join(sorted(map(call_key, call_ids)))
@@ -156,7 +156,8 @@ class DynamoFleet:
         tasks, reserved = [], 0
         for stored in self._table.query_from(_PARTITION, f"CALL#{self._now_ms():013d}"):
             if stored.sk.startswith(_TASKS):
-                tasks.append(stored.read(TaskState))
+                if task := stored.read_or_none(TaskState):
+                    tasks.append(task)
             else:
                 reserved += 1
         return Fleet(tuple(tasks), reserved)

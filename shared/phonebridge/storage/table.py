@@ -32,11 +32,20 @@ class ItemKey:
 class StoredItem:
     """An item as it was read. Its sort key determines its type."""
 
+    pk: str
     sk: str
     _attributes: Mapping[str, Any]
 
     def read(self, kind: type[T]) -> T:
         return _read(self._attributes, kind)
+
+    def read_or_none(self, kind: type[T]) -> T | None:
+        """Return None for an item that another version of Phonebridge has written, and that this
+        one cannot read. It must not hide the others of a list."""
+        try:
+            return self.read(kind)
+        except msgspec.ValidationError:
+            return None
 
 
 class Table:
@@ -186,7 +195,7 @@ class Table:
             page = self._client.query(TableName=self._name, **query)
             for item in page["Items"]:
                 if self._is_valid(item):
-                    yield StoredItem(item["sk"]["S"], item)
+                    yield StoredItem(item["pk"]["S"], item["sk"]["S"], item)
             if not (last := page.get("LastEvaluatedKey")):
                 return
             query["ExclusiveStartKey"] = last

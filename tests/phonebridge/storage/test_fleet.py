@@ -38,6 +38,21 @@ def test_the_last_heartbeat_counts(fleet: DynamoFleet) -> None:
     assert fleet.tasks() == (later,)
 
 
+def test_a_heartbeat_of_another_version_hides_no_other(
+    fleet: DynamoFleet, client: "DynamoDBClient", table_name: str
+) -> None:
+    fleet.beat(TASK)
+    fleet.beat(replace(TASK, task_id="task-2"))
+    client.update_item(
+        TableName=table_name,
+        Key={"pk": {"S": "FLEET"}, "sk": {"S": "TASK#task-1"}},
+        UpdateExpression="SET slots = :newer",
+        ExpressionAttributeValues={":newer": {"S": "many"}},
+    )
+    assert [task.task_id for task in fleet.tasks()] == ["task-2"]
+    assert [task.task_id for task in fleet.look().tasks] == ["task-2"]
+
+
 def test_a_task_that_was_marked_beats_no_more(fleet: DynamoFleet) -> None:
     fleet.beat(TASK)
     assert fleet.mark_over(TASK)
