@@ -378,7 +378,7 @@ class FailCall:
     reason: str
     detail: str
     seconds_ago: float = field(default=0.0, compare=False)
-    """How long ago it failed. The caller has heard an apology since."""
+    """How long ago it failed. The apology has been played since."""
 
 
 @dataclass(frozen=True, slots=True)

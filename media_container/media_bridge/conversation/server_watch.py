@@ -1,8 +1,8 @@
 """Finds out whether a model's server that sends nothing is still at work.
 
-A server may answer pings and ignore the audio. While nobody speaks, its silence is normal. So if
-the line is loud and the server sends nothing, it is asked for something that has no effect and that
-every server answers: an update of the session without changes.
+A server may answer pings and ignore the audio. While the line is quiet, its silence is normal. If
+the line is loud and the server sends nothing, it gets a request that has no effect and that every
+server answers: an update of the session without changes.
 
     silence of the server on a loud line,
     while it is the caller's turn             what happens

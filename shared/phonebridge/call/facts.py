@@ -94,7 +94,7 @@ def _explains_end(call: Call, fault: Fault) -> bool:
     """Return whether the call ended because of this failure. The carrier's report of the hangup may
     be written before the failure, for example after the table was unavailable.
 
-    If a person hung up, only a failure of the model counts. They had heard the apology, or silence.
+    If a person hung up, only a failure of the model counts: the agent had apologized or was silent.
     Any other failure may be a consequence of the hangup."""
     person = "callee" if call.direction is Direction.OUTBOUND else "caller"
     is_ours = call.hangup is not None and (call.hangup.source != person or fault.is_of_model)
