@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aws.template import Template, load_template
 from benchmarks.control_plane.dynamodb_units import READ_UNIT_BYTES
-from benchmarks.control_plane.limits import TASK_BYTES
+from benchmarks.control_plane.limits import SLOTS, TASK_BYTES
 from phonebridge.liveness import HEARTBEAT_SECONDS
 
 # US dollars in us-east-1: list prices of September 2026 (ECS, ELB and VPC pages). Those of the HTTP
@@ -62,7 +62,7 @@ def size_of(template: Template, cpu: int | None = None, calls: int | None = None
 
 
 SMALL = size_of(TEMPLATE)
-LARGE = size_of(TEMPLATE, 1024, 40)
+LARGE = size_of(TEMPLATE, 1024, SLOTS)
 """The size for many calls: each task needs an address, whatever its size."""
 
 

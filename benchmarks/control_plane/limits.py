@@ -14,7 +14,7 @@ from phonebridge.storage.call_store import SHARDS
 CALL_MINUTES = 3.0
 """Assumed length of a call."""
 SLOTS = 40
-"""Calls per task: the default of MAX_CALLS_PER_TASK."""
+"""Calls per task of one vCPU, the cheaper size for many calls (docs/cost.md)."""
 RING_SECONDS = 15.0
 WEBHOOKS = 10
 """Webhooks per call. A call has at least five: initiated, answered, streaming started and stopped,

@@ -64,7 +64,8 @@ def _limits(one: OneCall) -> str:
         (
             f"## Many calls of {CALL_MINUTES:.0f} minutes\n",
             "A figure is the share of a limit that is used. Above 1, the limit is exceeded. The"
-            f" limits are those of\na new account, and a task carries {SLOTS} calls.\n",
+            f" limits are those of\na new account. A task has one vCPU and carries {SLOTS} calls"
+            " ([cost](cost.md)).\n",
             f"| limit | {columns} | remedy |\n|---|{'--:|' * len(LOADS)}---|",
             *rows,
             "",
