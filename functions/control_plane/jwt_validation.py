@@ -27,8 +27,8 @@ def is_valid(token: str, issuer: str, audience: str) -> bool:
         )
     except jwt.PyJWKClientConnectionError as error:
         raise URLError(str(error)) from error
-    except (jwt.InvalidTokenError, jwt.PyJWKClientError):
-        return False
+    except (jwt.InvalidTokenError, jwt.PyJWKClientError, UnicodeEncodeError):
+        return False  # a lone surrogate cannot be encoded
     return True
 
 

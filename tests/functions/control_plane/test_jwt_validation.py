@@ -105,7 +105,10 @@ def test_a_key_serves_its_own_algorithm_alone(issuer: str, key: RSAPrivateKey) -
     assert not is_valid(longer, issuer, AUDIENCE)  # the issuer says that its key is for RS256
 
 
-@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1)
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")) | SURROGATES)
 def test_no_text_upsets_it(issuer: str, text: str) -> None:
     assert not is_valid(text, issuer, AUDIENCE)
     assert not is_valid(
