@@ -25,6 +25,7 @@ from phonebridge.call.commands import (
     CallCommand,
     Dial,
     HangUp,
+    InformCaller,
     Reject,
     SendDigits,
     StartStreaming,
@@ -41,6 +42,7 @@ from phonebridge.call.events import (
     DigitsRequested,
     EndRequested,
     MediaAttached,
+    NextStreamRequested,
     StreamingStopped,
 )
 from phonebridge.call.machine_detection import (
@@ -52,6 +54,7 @@ from phonebridge.call.machine_detection import (
 )
 from phonebridge.call.overdue import LegState
 from phonebridge.call.steering import Answered, MachineAnswered, TransferFinished
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE
 from phonebridge.call.transfer import (
     BridgeLegs,
     CallTransferred,
@@ -337,6 +340,23 @@ def test_a_call_whose_stream_is_refused_is_ended_and_hung_up(
     assert ended == load(store)
     assert (ended.outcome, ended.reason) == (Outcome.FAILED, "streaming_start_failed")
     assert carrier.executed == [Dial(), StartStreaming(1), HangUp()]
+
+
+def test_a_caller_is_spoken_to_while_the_carrier_still_holds_an_old_stream_open(
+    switchboard: Switchboard, carrier: RecordingCarrier
+) -> None:
+    """It takes seconds to close the socket of a frozen task, and refuses another one until then."""
+    place(switchboard)
+    deliver(switchboard, ANSWERED, SOMEBODY)
+    switchboard.apply("call-1", MediaAttached(1, "task-1", 6_000))
+    carrier.refusals = {StartStreaming: TelnyxRefused(422, "90045", "Streaming is in use")}
+    waiting = switchboard.apply("call-1", NextStreamRequested(1))
+    last = 1 + MAX_FAILURES_AT_ONCE
+    assert waiting.is_parked
+    assert carrier.effects[-1] == InformCaller(last, is_retry=True)
+    carrier.refusals = {}
+    switchboard.apply("call-1", NextStreamRequested(last))
+    assert StartStreaming(last + 1) in carrier.effects
 
 
 def test_a_refused_stream_is_logged_with_its_reason(

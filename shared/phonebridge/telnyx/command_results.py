@@ -29,6 +29,7 @@ from phonebridge.call.events import (
     StreamClosed,
 )
 from phonebridge.call.overdue import LegState, event_of_leg_state
+from phonebridge.call.streams import MAX_FAILURES_AT_ONCE
 from phonebridge.call.transfer import (
     BridgeLegs,
     DialTarget,
@@ -102,9 +103,12 @@ def event_of_failure(
     repetition may be refused because the first attempt succeeded."""
     match command:
         case StartStreaming(number) if call.streaming_at_ms is not None:
-            # Most likely the carrier still holds an older stream open (90045).
-            is_refused = isinstance(error, TelnyxRefused)
-            return NextStreamRequested(number) if is_refused else None
+            # Most likely the carrier still holds an older stream open (90045). It may take seconds
+            # to close the socket of a frozen task, so after some attempts the call waits.
+            if not isinstance(error, TelnyxRefused):
+                return None
+            may_try_again = number < call.attached_stream + MAX_FAILURES_AT_ONCE
+            return NextStreamRequested(number, has_room=may_try_again)
         case StopStreaming(number) if isinstance(error, TelnyxRefused):
             return StreamClosed(number)
         case InformCaller(number):
