@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
+from functools import wraps
+from typing import Any
 
 import pytest
-from picows import WSTransport
 
 from media_bridge.bridge import Bridge
 from media_bridge.conversation.conversation import Conversation
@@ -19,7 +21,7 @@ from media_bridge.runtime.model_socket import ModelSocket
 from media_bridge.runtime.phone_socket import PhoneSocket
 from media_bridge.runtime.server import _UpgradeHandler
 from media_bridge.runtime.websocket import WebSocket
-from media_bridge.runtime.write_queue import Job, WriteQueue
+from media_bridge.runtime.write_queue import WriteQueue
 from phonebridge.call.call import Call, Hangup
 from phonebridge.call.events import CallHungUp
 from simulators.openai.faults import NO_FAULTS, ModelFaults
@@ -36,26 +38,47 @@ OF_A_CALL = (
     ModelSocket,
     RealtimeProtocol,
     WebSocket,
-    WSTransport,
     WriteQueue,
-    Job,
 )
 CALLS = 4
 
 
-def alive() -> Counter[str]:
-    gc.collect()
-    # A weak reference has the class of its object, which may be gone.
-    kinds = map(type, gc.get_objects())
-    return Counter(kind.__name__ for kind in kinds if issubclass(kind, OF_A_CALL))
+class Registry:
+    """Keeps weak references to all objects of these classes that are made from now on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._made: list[weakref.ref[object]] = []
+        for kind in (*OF_A_CALL, _UpgradeHandler):
+            monkeypatch.setattr(kind, "__init__", self._noting(kind.__init__))
+
+    def _noting(self, init: Callable[..., None]) -> Callable[..., None]:
+        @wraps(init)
+        def note(made: object, *args: Any, **named: Any) -> None:
+            self._made.append(weakref.ref(made))
+            init(made, *args, **named)
+
+        return note
+
+    def alive(self) -> Counter[str]:
+        gc.collect()
+        return Counter(type(each).__name__ for each in self._live() if isinstance(each, OF_A_CALL))
+
+    def door(self) -> _UpgradeHandler:
+        [door] = [each for each in self._live() if isinstance(each, _UpgradeHandler)]
+        return door
+
+    def _live(self) -> list[object]:
+        return [found for each in self._made if (found := each()) is not None]
 
 
-def held(plane: MediaPlane) -> list[Collection[object]]:
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return Registry(monkeypatch)
+
+
+def held(plane: MediaPlane, registry: Registry) -> list[Collection[object]]:
     """The collections that hold calls by their ids."""
-    task, services = plane.task, plane.services
-    [door] = [
-        each for each in gc.get_objects() if type(each) is _UpgradeHandler and each._worker is task
-    ]
+    task, services, door = plane.task, plane.services, registry.door()
     return [
         task._sessions,
         task._taken,
@@ -121,6 +144,7 @@ LOST_SESSION = ModelFaults(close_abruptly_in_response=1)
 )
 async def test_calls_that_are_over_leave_nothing_in_memory(
     start_plane: StartsPlane,
+    registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
     play: Callable[[MediaPlane], Awaitable[None]],
     faults: ModelFaults,
@@ -128,20 +152,20 @@ async def test_calls_that_are_over_leave_nothing_in_memory(
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.01)
     async with start_plane(faults) as plane:
-        before = alive()
+        before = registry.alive()
         for _ in range(CALLS):
             await play(plane)
-        await until(lambda: not any(held(plane)))
+        await until(lambda: not any(held(plane, registry)))
         # A closed socket is kept until its peer has answered.
-        await until(lambda: not alive() - before)
+        await until(lambda: not registry.alive() - before)
 
 
-async def test_a_live_call_is_noticed(start_plane: StartsPlane) -> None:
+async def test_a_live_call_is_noticed(start_plane: StartsPlane, registry: Registry) -> None:
     """The test above would pass if the parts of a call could not be counted."""
     async with start_plane() as plane:
-        before = alive()
+        before = registry.alive()
         await plane.greeted()
-        found = alive() - before
+        found = registry.alive() - before
         kinds = {kind.__name__ for kind in OF_A_CALL} | {PhoneSocket.__name__}
-        assert kinds - set(found) <= {Job.__name__}
-        assert any(held(plane))
+        assert kinds <= set(found)
+        assert any(held(plane, registry))
