@@ -75,9 +75,10 @@ async def test_poor_audio_quality(system: System) -> None:
 
 
 async def test_no_audio_from_the_ai(system: System) -> None:
+    """No call has this voice but this one, so no filler or apology is recorded in it."""
     system.model.faults = ModelFaults(silent_responses=True)
     try:
-        record = await system.ended(await system.dialled(SILENT_MODEL))
+        record = await system.ended(await system.dialled(SILENT_MODEL, voice="sage"))
     finally:
         system.model.faults = NO_FAULTS
     assert (record["outcome"], record["reason"]) == ("failed", "model_silent")
