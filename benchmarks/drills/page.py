@@ -153,6 +153,10 @@ container several times in a row. After the loss of a session, they belong to th
 answers nothing any more: it is found after 5 s by its missing pong. The next session hears what the
 caller said meanwhile.
 
+A freeze may cost a call two of its five streams: a container that resumes may claim a stream in the
+moment before it learns that its calls were moved. So a call that meets three freezes within a few
+minutes may end.
+
 Only AWS can show how soon ECS takes a dead task out of the balancer. The same is true of what the
 balancer does with a socket for a task that has just died.
 """
