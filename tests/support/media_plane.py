@@ -4,6 +4,7 @@ socket, and phones."""
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 SECRET = "stream secret"
 CONFIG = CallConfig()
 
+_NUMBERS = count()
 UNHURRIED = DrainTimes(calls_seconds=600, goodbye_seconds=600, last_writes_seconds=600)
 """A drain ends when its calls have ended, however slow the machine is."""
 
@@ -311,7 +313,7 @@ async def media_plane(
     async with OpenAISimulator(scenario=scenario, think_ms=0, faults=faults) as model:
         given = {"telnyx_api_base": providers.telnyx.base, "openai_realtime_url": model.url}
         # Loggers outlive a test, and each test reads its own.
-        log = logger(f"media-bridge-{id(model)}")
+        log = logger(f"media-bridge-{next(_NUMBERS)}")
         services = replace(
             providers.services(settings(**given | changes), log, rescue_pauses_seconds),
             hangup_grace_seconds=hangup_grace_seconds,
