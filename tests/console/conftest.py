@@ -14,8 +14,8 @@ from tests.support.browser import chromium, is_missing
 from tests.support.scripted_calls import ScriptedServer, scripted_server
 
 SPOKEN = CLIPS["caller_book"]
-SILENT_SECONDS = 0.5
-"""The silence around the words of the microphone. Chromium repeats the end of the file."""
+SILENT_SECONDS = 4
+"""The silence before the words of the microphone, in which an agent can greet."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     microphone = tmp_path_factory.mktemp("microphone") / "words.wav"
-    silence = np.zeros(round(SILENT_SECONDS * SAMPLE_RATE_HZ), np.int16)
-    soundfile.write(microphone, np.concatenate((silence, SPOKEN.samples, silence)), SAMPLE_RATE_HZ)
+    silence = np.zeros(SILENT_SECONDS * SAMPLE_RATE_HZ, np.int16)
+    soundfile.write(microphone, np.concatenate((silence, SPOKEN.samples)), SAMPLE_RATE_HZ)
     async with chromium(microphone) as browser:
         yield browser
 

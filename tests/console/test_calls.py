@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Response, expect
+from playwright.async_api import Browser, Page, expect
 
 from simulators.audio.voice import Voice, synthesize
 from simulators.openai.agent import VARIANTS
-from simulators.openai.faults import NO_FAULTS, ModelFaults
 from simulators.scenario import ECHO
 from tests.console.conftest import SPOKEN
 from tests.support.browser import Tab, tab
@@ -63,16 +62,6 @@ async def shown_record(page: Page) -> Record:
     return record
 
 
-async def hold_clock(page: Page) -> None:
-    """Let the page wait for a container for as long as it starts. `clockAt` is the page's time."""
-    await page.evaluate("window.clockAt = performance.now(); performance.now = () => clockAt")
-
-
-def is_renewed(response: Response) -> bool:
-    """Whether the page has received the token of another stream."""
-    return response.url.endswith("/media") and response.status == 201
-
-
 def turns(record: Record, who: str) -> list[dict[str, Any]]:
     return [turn for turn in record["turns"] if turn["who"] == who]
 
@@ -80,18 +69,14 @@ def turns(record: Record, who: str) -> list[dict[str, Any]]:
 async def test_the_agent_greets_repeats_what_it_hears_and_hangs_up(
     browser: Browser, system: System
 ) -> None:
-    """Each microphone plays the file from the moment the page opens it."""
-    async with tab(browser, url_of(system), microphone="file") as opened:
-        page = opened.page
+    async with tab(browser, url_of(system), microphone="scripted") as opened:
         await start_call(opened, GREETING, '["end_call"]')
-        await page.click("#mute")
-        await expect(page.locator("#announcer")).to_have_text(f"Agent: {GREETING}")
-        await page.select_option("#microphone", label="Fake Audio Input 1")
-        await page.click("#mute")
-        record = await shown_record(page)
+        await expect(opened.page.locator("#announcer")).to_have_text(f"Agent: {GREETING}")
+        await opened.speak(SPOKEN.samples, SPOKEN.rate_hz)
+        record = await shown_record(opened.page)
         played = await opened.played()
-        transcript = await page.inner_text("#transcript")
-        title = await page.inner_text("#summary-title")
+        transcript = await opened.page.inner_text("#transcript")
+        title = await opened.page.inner_text("#summary-title")
     greeting = synthesize(GREETING, Voice(VARIANTS[VOICE]))
     assert similarity(played.samples, played.rate_hz, greeting) > IS_RECOGNISED
     assert similarity(played.samples, played.rate_hz, SPOKEN) > IS_RECOGNISED
@@ -127,79 +112,6 @@ async def test_an_interrupted_answer_stops_and_its_rest_is_struck_through(
     assert greeting["interrupted"]
     assert greeting["unheard"] == unheard
     assert LONG_GREETING.startswith(f"{greeting['text']} {unheard}".strip())
-
-
-async def test_a_call_goes_on_after_its_container_was_restarted(
-    browser: Browser, system: System
-) -> None:
-    async with tab(browser, url_of(system), microphone="scripted") as opened:
-        page = opened.page
-        await start_call(opened, LONG_GREETING)
-        await opened.sounds()
-        await hold_clock(page)
-        async with page.expect_response(is_renewed) as renewed:
-            await system.container.kill()
-            await expect(page.locator("#state")).to_contain_text("Reconnecting")
-        await system.container.restart()
-        await expect(page.locator("#state")).not_to_contain_text("Reconnecting")
-        await opened.speak(SPOKEN.samples, SPOKEN.rate_hz)
-        await expect(page.locator("#transcript")).to_contain_text("You said:")
-        await page.click("#talk")
-        record = await shown_record(page)
-        ticket = await (await renewed.value).json()
-    assert ticket["media_url"].endswith(f"/{record['call_id']}/2")
-    assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
-
-
-async def test_a_container_that_stays_away_ends_the_call_with_its_reason(
-    browser: Browser, system: System
-) -> None:
-    async with tab(browser, url_of(system), microphone="scripted") as opened:
-        page = opened.page
-        await start_call(opened, LONG_GREETING)
-        await opened.sounds()
-        await hold_clock(page)
-        await system.container.kill()
-        try:
-            await expect(page.locator("#state")).to_contain_text("Reconnecting")
-            await page.evaluate("clockAt += 15_000")
-            await expect(page.locator("#problem")).to_contain_text(
-                "The call ended, because the connection was lost."
-            )
-            await expect(page.locator("#talk-label")).to_have_text("Talk")
-        finally:
-            await system.container.restart()
-
-
-@pytest.mark.parametrize(
-    ("settings", "faults", "shown"),
-    [
-        (
-            {"model": "gpt-unknown"},
-            NO_FAULTS,
-            'Call failed: invalid_model: Model "gpt-unknown" is not supported in realtime mode.',
-        ),
-        (
-            {},
-            ModelFaults(refuse_session_update=True),
-            "Call failed: invalid_value: This session.update is refused.",
-        ),
-    ],
-    ids=["unknown model", "refused settings"],
-)
-async def test_a_refusal_of_the_model_is_explained(
-    browser: Browser, system: System, settings: dict[str, str], faults: ModelFaults, shown: str
-) -> None:
-    await system.api.put("/api/agents/refused", json={"greeting": GREETING} | settings)
-    system.model.faults = faults
-    try:
-        async with tab(browser, url_of(system), microphone="scripted") as opened:
-            await opened.page.select_option("#agent-name", "refused")
-            await opened.page.click("#talk")
-            await expect(opened.page.locator("#summary-title")).to_have_text(shown)
-            await expect(opened.page.locator("#talk-label")).to_have_text("Talk")
-    finally:
-        system.model.faults = NO_FAULTS
 
 
 async def test_keys_are_part_of_the_conversation(browser: Browser, system: System) -> None:

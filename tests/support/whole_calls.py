@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 
-from aws.processes import Container
 from aws.stack import Plan, free_port, running
 from control_plane.services import control_plane
 from simulators.audio.speech import CLIPS
@@ -63,7 +62,6 @@ class System:
     api: httpx.AsyncClient
     telnyx: TelnyxSimulator
     model: OpenAISimulator
-    container: Container
     logs: tuple[Path, Path]
 
     async def create(self, to: str, **wishes: Any) -> httpx.Response:
@@ -175,8 +173,7 @@ async def whole_system(
         ):
             assert stack.telnyx is not None
             assert stack.openai is not None
-            [media] = stack.containers
-            yield System(api, stack.telnyx, stack.openai, media, (handlers, container))
+            yield System(api, stack.telnyx, stack.openai, (handlers, container))
 
 
 @contextmanager
