@@ -75,7 +75,7 @@ class ClipPlayer:
         self.end, self.end_at, self.filler_at = None, NEVER, NEVER
 
     def end_now(self, end: FailCall, now: float) -> FailCall:
-        """Return the end, which waited for the apology."""
+        """Return the end with the time since the failure, because it waited for the apology."""
         return replace(end, seconds_ago=now - self._failed_at)
 
     def due_end(self, end: FailCall, now: float) -> list[BridgeCommand]:

@@ -27,6 +27,7 @@ RECENT_AUDIO_SECONDS = 8.0
 is given up after 5 s (`openai/client.py`)."""
 RECENT_FRAMES = 400
 SAMPLED_FRAMES = 8
+"""Each eighth frame is measured, one in 160 ms. A syllable takes about 200 ms."""
 DETECTION_SECONDS = 0.8
 """A detector reports speech after about 0.2 s, and its start is needed with some silence before."""
 GAP_TIMEOUT_SECONDS = 0.75
@@ -104,8 +105,8 @@ class CallerAudioPath:
         return max(meter.steps, default=0) >= LOUD_LEVEL
 
     def was_loud_lately(self) -> bool:
-        """Measure a part of the frames that the model was sent in the last seconds. Syllables are
-        longer than the steps between them."""
+        """Measure a sample of the frames that the model was sent last. This costs an eighth of
+        `was_loud`."""
         meter = Loudness(None if self._model_audio is ModelAudio.PCM24K else self._model_codec)
         meter.feed(b"".join(islice(self._recent, None, None, SAMPLED_FRAMES)))
         return max(meter.steps, default=0) >= LOUD_LEVEL
